@@ -1,0 +1,130 @@
+"""
+Every error of the service on one page; a class says what the caller may do.
+
+    RelayError
+    ├─ BadMessage        never valid: publish a rejection or a dead letter, move on
+    ├─ MrsError          carries method, path, status, MRS code and request id; never headers or bodies
+    │   ├─ MrsRefused    MRS said no: final                 (bad request, not found, no rights …)
+    │   ├─ MrsBusy       not now: repeat later, unchanged   (10 jobs run already, cluster state, stock)
+    │   ├─ MrsThrottled  wait: carries retry_after_s        (429)
+    │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
+    │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
+    ├─ StreamError
+    │   ├─ Fenced        another owner exists, or the outcome of a commit is unknown: stop this partition, commit nothing
+    │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
+    │   └─ StateUnreadable   stop and call a human
+    └─ SettingsError     refuse to start; say which setting
+
+`MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses up
+no attempt. Library errors are mapped at the door (`mrs/transport.py`, `stream/client.py`) and chained with `from`.
+"""
+
+from __future__ import annotations
+
+
+class RelayError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class BadMessage(RelayError):  # noqa: N818 - named for what arrived, as in the tree above
+    """
+    A message that no repetition makes valid.
+
+    Attributes:
+        code: machine-readable reason, one of the closed list in `messages/reasons.py`.
+        field: dotted path of the offending field, or None.
+    """
+
+    def __init__(self, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class MrsError(RelayError):
+    """
+    MRS, or the way to it, answered a call with something other than success.
+
+    Attributes:
+        message: what happened, for people; never contains a header or a body.
+        method: HTTP verb of the call, or "".
+        path: path of the call without its query, or "".
+        status: HTTP status, or None when no reply arrived.
+        code: MRS or gateway error code such as "0177" or "APIGW.0308", or None.
+        request_id: X-Request-Id of the reply, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        where = f"{self.method} {self.path}".strip()
+        parts = [f"HTTP {self.status}" if self.status is not None else "", f"code {self.code}" if self.code else ""]
+        parts.append(f"request id {self.request_id}" if self.request_id else "")
+        facts = ", ".join(part for part in parts if part)
+        return f"{self.message}{f' ({where}: {facts})' if facts else f' ({where})' if where else ''}"
+
+
+class MrsRefused(MrsError):  # noqa: N818
+    """MRS said no: final, do not repeat unchanged."""
+
+
+class MrsBusy(MrsError):  # noqa: N818
+    """MRS cannot do it now (class L of the error table): repeat later, unchanged; nothing was done."""
+
+
+class MrsThrottled(MrsError):  # noqa: N818
+    """
+    The quota is used up; the request was not executed.
+
+    Attributes:
+        retry_after_s: seconds to wait before the next call on this connection.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float, **facts: str | int | None) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]  # same keywords as MrsError
+        self.retry_after_s = retry_after_s
+
+
+class MrsUntouched(MrsError):  # noqa: N818
+    """Surely nothing changed at MRS: a read failed, or the request never left us. Safe to repeat."""
+
+
+class MrsAmbiguous(MrsError):  # noqa: N818
+    """A write may or may not have happened: look it up, never repeat blindly."""
+
+
+class StreamError(RelayError):
+    """Kafka, or our place in it."""
+
+
+class Fenced(StreamError):  # noqa: N818
+    """Another owner may exist or a commit's outcome is unknown: stop this partition and commit nothing more."""
+
+
+class StreamDown(StreamError):  # noqa: N818
+    """Kafka cannot be reached or does not answer; names the address and the setting to check."""
+
+
+class StateUnreadable(StreamError):  # noqa: N818
+    """A ledger is missing, truncated or of a newer format; a person must decide."""
+
+
+class SettingsError(RelayError):
+    """A setting is missing or wrong; the message names it."""

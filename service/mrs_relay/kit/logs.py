@@ -1,0 +1,54 @@
+"""
+structlog, set up once: JSON lines for machines, coloured lines for a terminal.
+
+A log event is a constant name plus fields. Values of fields whose names speak of secrets are replaced, as a last line of
+defence behind the secret types in the settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+LogFormat = Literal["auto", "json", "console"]
+
+_SECRET_WORDS = ("secret", "password", "token", "authorization", "access_key", "security_token", "sk")
+
+
+def _hide_secrets(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's processor type
+    for name in fields:
+        lowered = name.lower()
+        if lowered == "sk" or any(word in lowered for word in _SECRET_WORDS[:-1]):
+            fields[name] = "***"
+    return fields
+
+
+def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
+    """
+    Configure structlog and the standard library's root logger to write to standard error.
+
+    Args:
+        level: lowest level that is written, such as "INFO".
+        style: "json", "console", or "auto" (console when standard error is a terminal).
+    """
+    console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s", force=True)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _hide_secrets,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
