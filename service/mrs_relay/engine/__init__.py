@@ -1,1 +1,7 @@
-"""engine."""
+"""
+The orchestration: from a request to the job's last event.
+
+`relay` is the loop of one partition, in five steps. `decide` is the pure core; `jobs`, `facts` and `commands` are its
+words. `perform` acts after the commit, with `submitter`, `collector`, `tracker` and `gate` as its hands. Read `relay`
+first, then `facts`, `decide` and `submitter`.
+"""

@@ -34,6 +34,12 @@ class SystemClock:
         """Seconds on the event loop's clock (needs a running loop)."""
         return asyncio.get_running_loop().time()
 
+    def boottime_s(self) -> float:
+        """Seconds on a clock that goes on while the machine is suspended, where the system has one."""
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
+
 
 class LoopClock:
     """A wall clock driven by the event loop's time, for simulations in virtual time."""
@@ -52,6 +58,10 @@ class LoopClock:
     def monotonic_s(self) -> float:
         """Seconds on the event loop's clock (needs a running loop)."""
         return asyncio.get_running_loop().time()
+
+    def boottime_s(self) -> float:
+        """Seconds on the event loop's clock: a simulated machine is never suspended."""
+        return self.monotonic_s()
 
 
 def rfc3339(epoch_ms: int) -> str:

@@ -1,8 +1,8 @@
 """
 structlog, set up once: JSON lines for machines, coloured lines for a terminal.
 
-A log event is a constant name plus fields. Values of fields whose names speak of secrets are replaced, as a last line of
-defence behind the secret types in the settings.
+A log event is a constant name plus fields. Values of fields whose names speak of secrets are replaced, as a last line
+of defence behind the secret types in the settings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,12 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=max(threshold, logging.WARNING),
+        format="%(levelname)s %(name)s %(message)s",
+        force=True,
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

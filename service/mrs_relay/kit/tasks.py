@@ -1,8 +1,8 @@
 """
 The owner of background tasks that no TaskGroup fits: they start and end at any time during a part's life.
 
-A crew keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends all of
-its tasks when it closes.
+A crew keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends all
+of its tasks when it closes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Crew:
         self._on_error = on_error
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        """How many of the tasks have not ended."""
+        return sum(not task.done() for task in self._tasks)
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run `work` as a task of this crew."""
@@ -44,7 +45,7 @@ class Crew:
         """Wait until all tasks have ended by themselves; False when `timeout_s` seconds were not enough."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_s)
-        return not self._tasks
+        return len(self) == 0
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""

@@ -1,0 +1,40 @@
+"""
+All we may do outside, and which state calls for what.
+
+A command is derived from a job's committed state and from nothing else, so what a fresh decision asks for and what a
+restart must take up again are the same thing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from mrs_relay.engine import jobs
+
+
+class Command(enum.Enum):
+    """What to do for a job, after its state has been committed."""
+
+    ENQUEUE = "ask the gate for a turn"
+    SUBMIT = "send the submission, once"
+    LOOK_UP = "look for the mark on MRS"
+    TRACK = "watch it until it ends"
+    COLLECT = "read its rows"
+    RELEASE = "give back its slot and stop watching"
+
+
+FOR_STATE: Final[dict[jobs.State, Command]] = {
+    jobs.State.REJECTED: Command.RELEASE,
+    jobs.State.QUEUED: Command.ENQUEUE,
+    jobs.State.SUBMITTING: Command.SUBMIT,
+    jobs.State.DOUBTFUL: Command.LOOK_UP,
+    jobs.State.SUBMITTED: Command.TRACK,
+    jobs.State.RUNNING: Command.TRACK,
+    jobs.State.COLLECTING: Command.COLLECT,
+    jobs.State.SUCCEEDED: Command.RELEASE,
+    jobs.State.FAILED: Command.RELEASE,
+    jobs.State.CANCELLED: Command.RELEASE,
+    jobs.State.UNKNOWN: Command.RELEASE,
+}
+"""What must be going on while a job is in a state. Only SUBMIT does harm when taken up twice: see `decide.recover`."""

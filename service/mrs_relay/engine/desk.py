@@ -1,0 +1,50 @@
+"""What all partitions of one process share: settings, time, MRS, the gate and the pollers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mrs_relay.engine import decide, facts, gate, jobs, submitter, tracker
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where things go: names of the output topics, and the `source` attribute of events."""
+
+    events: str
+    dead_letters: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The shared tools of the partitions' handlers."""
+
+    settings: engine_settings.EngineSettings
+    rules: decide.Rules
+    topics: Topics
+    time: clock.Clock
+    gate: gate.Gate
+    tracker: tracker.Tracker
+    submitter: submitter.Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A notice for a partition's inbox: what happened to which job."""
+
+    key: jobs.LedgerKey
+    fact: facts.Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """A notice for a partition's inbox: one of its tasks failed by a bug; the partition must be restarted."""
+
+    task: str
+    error: BaseException
+
+
+Notice = Happened | Broke

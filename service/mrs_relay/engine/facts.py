@@ -1,0 +1,129 @@
+"""
+All that can happen to a job: a request, our turn, the reply to a submission, a look-up, a poll result, a timer.
+
+Facts are values; they come through the partition's inbox and end in `decide`. A fact that comes too late changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mrs_relay.engine import jobs
+from mrs_relay.messages import events
+
+
+class Requested(msgspec.Struct, frozen=True):
+    """
+    A valid request arrived.
+
+    Attributes:
+        job: what it would become, in state QUEUED with sequence 0.
+    """
+
+    job: jobs.Job
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """
+    A request with a readable id arrived that can never be carried out.
+
+    Attributes:
+        job: its identity, in state REJECTED with sequence 0.
+        reason: what is wrong with it.
+    """
+
+    job: jobs.Job
+    reason: jobs.Reason
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """The gate lets the job go: there is a slot, and budget for one submission."""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """MRS took the job and gave it an id."""
+
+    job_id: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """MRS refused the submission; repeating it unchanged would not help."""
+
+    reason: jobs.Reason
+
+
+class NotTaken(msgspec.Struct, frozen=True):
+    """Surely without effect (cluster full, throttled, not sent): back to the queue, no attempt used up."""
+
+
+class InDoubt(msgspec.Struct, frozen=True):
+    """The submission may have had an effect: its reply was lost, or an earlier owner of the partition left it open."""
+
+    message: str
+    mrs_request_id: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The look-up found the mark on MRS: the submission had taken effect."""
+
+    seen: jobs.Seen
+
+
+class NotFound(msgspec.Struct, frozen=True):
+    """The mark did not show up during the whole visibility window: the submission had no effect."""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """MRS shows a job of ours."""
+
+    seen: jobs.Seen
+
+
+class StatementObserved(msgspec.Struct, frozen=True):
+    """
+    MRS shows a statement of ours, in the reply to its submission or later.
+
+    Attributes:
+        seen: id and status (in `job_state`).
+        message: the engine's error text.
+        result: rows or location; only when it has finished.
+    """
+
+    seen: jobs.Seen
+    message: str = ""
+    result: events.Result | None = None
+
+
+class Vanished(msgspec.Struct, frozen=True):
+    """MRS has not shown the job for longer than a fresh job may stay hidden."""
+
+    message: str
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """The rows of a job that succeeded, or why there are none."""
+
+    result: events.Result
+
+
+class Expired(msgspec.Struct, frozen=True):
+    """The time for which a finished job is remembered has passed."""
+
+
+Fact = (
+    Requested
+    | Invalid
+    | Turn
+    | Taken
+    | Refused
+    | NotTaken
+    | InDoubt
+    | Found
+    | NotFound
+    | Observed
+    | StatementObserved
+    | Vanished
+    | Collected
+    | Expired
+)

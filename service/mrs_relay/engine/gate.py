@@ -1,0 +1,246 @@
+"""
+Who may submit next: slots per cluster, submissions in flight, the write quota, and waits that MRS asked for.
+
+Full means wait: a ticket stays in its cluster's line, higher priority first, then arrival, until there is a slot, a place in
+flight and a token of the quota. Lines take turns, so one busy cluster never starves another. The token is spent here,
+before the intent is committed, so that a committed intent never waits for quota.
+
+One gate serves all partitions of this process; it runs on the event loop and never blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from mrs_relay.engine import jobs
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+
+Owner = object
+"""Whoever holds tickets and slots and may lose them all at once: a partition."""
+
+Place = tuple[str, bool]
+"""A line: the cluster, and whether it is the line of statements (which take no slots)."""
+
+Spend = Callable[[bool], float]
+"""Spends one submission of the write quota (True: of a statement); returns 0.0, or the seconds until there is a token."""
+
+
+@dataclass(order=True, slots=True)
+class Ticket:
+    """
+    A job that waits for its turn.
+
+    Attributes:
+        rank: lower goes first.
+        key: the job.
+        place: the line.
+        owner: its partition.
+        admit: called when it is the job's turn.
+    """
+
+    rank: tuple[int, int, int]
+    key: jobs.LedgerKey = field(compare=False)
+    place: Place = field(compare=False)
+    owner: Owner = field(compare=False)
+    admit: Callable[[jobs.LedgerKey], None] = field(compare=False)
+
+
+def ticket(job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None]) -> Ticket:
+    """Draw a ticket for a queued job."""
+    rank = (-job.priority, job.arrived_ms, job.order)
+    return Ticket(rank, job.ledger_key, (job.cluster, job.statement), owner, admit)
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    place: Place
+    waiting: list[Ticket] = field(default_factory=list)
+    holders: set[tuple[int, jobs.LedgerKey]] = field(default_factory=set)
+    held_until_s: float = 0.0
+
+
+class Gate:
+    """
+    Lets jobs through, in order, when there is room.
+
+    Args:
+        settings: `slots_per_cluster` and `max_in_flight`.
+        time: monotonic time.
+        spend: the write quota.
+    """
+
+    def __init__(self, settings: engine_settings.EngineSettings, time: clock.Clock, spend: Spend) -> None:
+        self._slots = settings.slots_per_cluster
+        self._most: Final = settings.max_in_flight
+        self._time = time
+        self._spend = spend
+        self._lines: dict[Place, _Line] = {}
+        self._open: dict[Place, _Line] = {}
+        self._flying: set[tuple[int, jobs.LedgerKey]] = set()
+        self._held_until_s = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Tickets that wait."""
+        return sum(len(line.waiting) for line in self._lines.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Submissions let through whose outcome is not known yet."""
+        return len(self._flying)
+
+    def enter(self, wanted: Ticket) -> bool:
+        """
+        Ask for a turn.
+
+        Returns True when it is the job's turn at once (its `admit` is not called then), else the ticket waits.
+        """
+        if self.enter_at_once(wanted):
+            return True
+        line = self._line(wanted.place)
+        heapq.heappush(line.waiting, wanted)
+        self._open[line.place] = line
+        self._pump()
+        return False
+
+    def enter_at_once(self, wanted: Ticket) -> bool:
+        """Take a turn if there is one right now and nobody waits in this line; a ticket that gets none is not kept."""
+        line = self._line(wanted.place)
+        if line.waiting or not self._has_room(line) or not self._may_spend(line):
+            return False
+        self._let_through(line, wanted)
+        return True
+
+    def occupy(self, job: jobs.Job, owner: Owner) -> None:
+        """Note that a job under way holds a slot; used when jobs are taken over."""
+        if not job.statement:
+            self._line((job.cluster, False)).holders.add((id(owner), job.ledger_key))
+
+    def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
+        """The outcome of a submission is known: its place in flight is free."""
+        self._flying.discard((id(owner), key))
+        self._pump()
+
+    def release(self, job: jobs.Job, owner: Owner) -> None:
+        """The job no longer holds a slot; a cluster that said it was full has room again."""
+        line = self._lines.get((job.cluster, job.statement))
+        if line is None:
+            return
+        holder = (id(owner), job.ledger_key)
+        if holder in line.holders:
+            line.holders.discard(holder)
+            line.held_until_s = 0.0
+            if line.waiting:
+                self._open[line.place] = line
+            self._pump()
+        self._forget_if_idle(line)
+
+    def hold(self, place: Place | None, wait_s: float) -> None:
+        """Let nobody through for `wait_s` seconds: into one line, or with None into any."""
+        until_s = self._time.monotonic_s() + wait_s
+        if place is None:
+            self._held_until_s = max(self._held_until_s, until_s)
+        else:
+            self._line(place).held_until_s = until_s
+        self._wake_in(wait_s)
+
+    def leave(self, owner: Owner) -> None:
+        """Forget all tickets, slots and places in flight of a partition that is no longer ours."""
+        mark = id(owner)
+        self._flying = {flying for flying in self._flying if flying[0] != mark}
+        for line in list(self._lines.values()):
+            line.holders = {holder for holder in line.holders if holder[0] != mark}
+            line.waiting = [waiting for waiting in line.waiting if waiting.owner is not owner]
+            heapq.heapify(line.waiting)
+            if line.waiting:
+                self._open[line.place] = line
+            self._forget_if_idle(line)
+        self._pump()
+
+    def close(self) -> None:
+        """Stop the alarm clock."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _line(self, place: Place) -> _Line:
+        line = self._lines.get(place)
+        if line is None:
+            line = self._lines[place] = _Line(place)
+        return line
+
+    def _forget_if_idle(self, line: _Line) -> None:
+        if not line.waiting:
+            self._open.pop(line.place, None)
+            if not line.holders and line.held_until_s <= self._time.monotonic_s():
+                self._lines.pop(line.place, None)
+
+    def _has_room(self, line: _Line) -> bool:
+        return (
+            len(self._flying) < self._most
+            and (line.place[1] or not self._slots or len(line.holders) < self._slots)
+            and max(self._held_until_s, line.held_until_s) <= self._time.monotonic_s()
+        )
+
+    def _may_spend(self, line: _Line) -> bool:
+        wait_s = self._spend(line.place[1])
+        if wait_s > 0:
+            self._wake_in(wait_s)
+        return wait_s <= 0
+
+    def _let_through(self, line: _Line, lucky: Ticket) -> None:
+        holder = (id(lucky.owner), lucky.key)
+        self._flying.add(holder)
+        if not line.place[1]:
+            line.holders.add(holder)
+
+    def _pump(self) -> None:
+        """Let through whoever may go, one of each line in turn."""
+        while self._open and len(self._flying) < self._most:
+            moved = False
+            for place, line in list(self._open.items()):
+                del self._open[place]
+                if not self._has_room(line):
+                    if self._is_only_held(line):
+                        self._open[place] = line
+                    continue
+                self._open[place] = line
+                if not self._may_spend(line):
+                    continue
+                lucky = heapq.heappop(line.waiting)
+                self._let_through(line, lucky)
+                if not line.waiting:
+                    del self._open[place]
+                moved = True
+                lucky.admit(lucky.key)
+            if not moved:
+                return
+
+    def _is_only_held(self, line: _Line) -> bool:
+        """Whether the line waits for time or a place in flight, so that it must be looked at again."""
+        now_s = self._time.monotonic_s()
+        held_s = max(self._held_until_s, line.held_until_s)
+        if held_s > now_s:
+            self._wake_in(held_s - now_s)
+            return True
+        return len(self._flying) >= self._most
+
+    def _wake_in(self, wait_s: float) -> None:
+        when_s = self._time.monotonic_s() + wait_s
+        if self._alarm is not None:
+            if self._alarm_s <= when_s:
+                return
+            self._alarm.cancel()
+        self._alarm_s = when_s
+        self._alarm = asyncio.get_running_loop().call_later(wait_s + 0.001, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._pump()

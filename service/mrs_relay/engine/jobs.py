@@ -1,0 +1,283 @@
+"""
+A job: the life of one request inside the relay, as it stands in the ledger.
+
+Pure values: no I/O, no clock. A job is never changed; every move makes a new one, through `moved`, which refuses what
+the table of legal moves does not allow.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+from typing import Final, NewType
+
+import msgspec
+
+from mrs_relay import errors
+from mrs_relay.messages import events, reasons
+
+LedgerKey = NewType("LedgerKey", bytes)
+"""`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
+
+FORMAT: Final = 1
+"""Version of the ledger's records; a ledger of a newer format is refused."""
+
+MARK_LENGTH: Final = 14
+NAME_LENGTH: Final = 64
+"""Characters of a job's name. Source: CreateExecuteJob, job_name."""
+
+
+class State(enum.StrEnum):
+    """Where a job stands. The values are written to the ledger: never rename one."""
+
+    REJECTED = "rejected"
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    DOUBTFUL = "doubtful"
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    COLLECTING = "collecting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class Trait(msgspec.Struct, frozen=True):
+    """
+    What a state implies.
+
+    Attributes:
+        next: the states that may follow.
+        shown: the event state that a repeated request is answered with.
+        holds_slot: the job occupies one of the cluster's slots.
+        last: nothing follows.
+    """
+
+    next: frozenset[State]
+    shown: events.State
+    holds_slot: bool = False
+    last: bool = False
+
+
+_ENDED: Final = frozenset({State.FAILED, State.CANCELLED, State.UNKNOWN})
+_UNDER_WAY: Final = frozenset({State.SUBMITTED, State.RUNNING, State.COLLECTING, State.SUCCEEDED}) | _ENDED
+
+TRAITS: Final[dict[State, Trait]] = {
+    State.REJECTED: Trait(frozenset({State.QUEUED, State.REJECTED}), "rejected", last=True),
+    State.QUEUED: Trait(frozenset({State.SUBMITTING}), "accepted"),
+    State.SUBMITTING: Trait(
+        frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY,
+        "accepted",
+        holds_slot=True,
+    ),
+    State.DOUBTFUL: Trait(frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN}), "accepted", holds_slot=True),
+    State.SUBMITTED: Trait(_UNDER_WAY - {State.SUBMITTED}, "submitted", holds_slot=True),
+    State.RUNNING: Trait(_UNDER_WAY - {State.SUBMITTED, State.RUNNING}, "running", holds_slot=True),
+    State.COLLECTING: Trait(frozenset({State.SUCCEEDED}), "running"),
+    State.SUCCEEDED: Trait(frozenset(), "succeeded", last=True),
+    State.FAILED: Trait(frozenset(), "failed", last=True),
+    State.CANCELLED: Trait(frozenset(), "cancelled", last=True),
+    State.UNKNOWN: Trait(frozenset(), "unknown", last=True),
+}
+"""Every state with the moves out of it. A rejected request may be sent again, corrected: it starts anew."""
+
+
+class Batch(msgspec.Struct, frozen=True, tag="batch", omit_defaults=True):
+    """
+    A job for CreateExecuteJob.
+
+    Attributes:
+        job_type: MRS's job type.
+        arguments: as MRS wants them.
+        properties: the same.
+    """
+
+    job_type: str
+    arguments: tuple[str, ...] = ()
+    properties: dict[str, str] = {}
+
+
+class Presto(msgspec.Struct, frozen=True, tag="presto", omit_defaults=True):
+    """
+    A statement for ExecuteSql.
+
+    Attributes:
+        statement: one statement without a semicolon.
+        database: where it runs.
+        archive_path: OBS folder for the rows of a SELECT.
+        repeatable: it only reads, so running it twice does no harm.
+    """
+
+    statement: str
+    database: str = "default"
+    archive_path: str | None = None
+    repeatable: bool = False
+
+
+Work = Batch | Presto
+
+
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What MRS last said of the job. Times are epoch milliseconds; 0 means not yet.
+
+    Attributes:
+        job_id: MRS job id or SQL statement id; "" when a statement has none.
+        job_state: as MRS spells it, in capitals.
+        job_result: the same.
+        progress: per cent.
+    """
+
+    job_id: str
+    job_state: str = ""
+    job_result: str = ""
+    progress: float = 0.0
+    app_id: str = ""
+    tracking_url: str = ""
+    submitted_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `messages.reasons.Reason` in the ledger's form."""
+
+    kind: reasons.ReasonClass
+    code: str
+    message: str
+    field: str | None = None
+    mrs_request_id: str | None = None
+    retryable: bool = False
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """
+    One request's life.
+
+    Attributes:
+        source: with `id` the idempotency key.
+        id: the request id.
+        subject: "job" or "sql"; names the event types.
+        digest: names the payload.
+        state: where it stands.
+        sequence: of the last published event.
+        shown: event state of the last published event.
+        key: the request's Kafka key; None means that the message had none.
+        arrived_ms: when the request was decided, epoch milliseconds.
+        order: input offset; breaks ties of `arrived_ms`.
+        cluster: MRS cluster id.
+        work: what to run; dropped once MRS has it, for nobody needs it then.
+        statement: a Presto statement: no place in MRS's job list, no name, no slot.
+        name: the wished name on MRS, without mark.
+        priority: 9 goes first.
+        not_before_ms: epoch milliseconds; 0 means at once.
+        labels: the sender's words.
+        attempt: submissions so far.
+        intent_ms: when the last submission was decided, epoch milliseconds.
+        seen: what MRS said last.
+        collect: rows are to be read after success.
+        skip: how many leading statements of the result are the relay's, not the request's.
+        reason: why it ended badly.
+        location: where MRS put the rows of a Presto SELECT.
+        correlation_id: the request's.
+        traceparent: the request's.
+        tracestate: the request's.
+        expires_ms: when a finished job is forgotten, epoch milliseconds.
+    """
+
+    source: str
+    id: str
+    subject: events.Subject
+    digest: str
+    state: State
+    sequence: int = 0
+    shown: events.State | None = None
+    key: bytes | None = None
+    arrived_ms: int = 0
+    order: int = 0
+    cluster: str = ""
+    work: Work | None = None
+    statement: bool = False
+    name: str = ""
+    priority: int = 5
+    not_before_ms: int = 0
+    labels: dict[str, str] | None = None
+    attempt: int = 0
+    intent_ms: int = 0
+    seen: Seen | None = None
+    collect: bool = False
+    skip: int = 0
+    reason: Reason | None = None
+    location: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    expires_ms: int = 0
+
+    @property
+    def ledger_key(self) -> LedgerKey:
+        """The job's key in the ledger."""
+        return ledger_key(self.source, self.id)
+
+    @property
+    def mrs_name(self) -> str:
+        """Name of the current attempt on MRS; "" before the first one and for statements."""
+        if self.statement or self.attempt == 0:
+            return ""
+        return marked(self.name, mark(self.ledger_key, self.attempt))
+
+
+def ledger_key(source: str, request_id: str) -> LedgerKey:
+    """The key of request (source, id)."""
+    return LedgerKey(f"{source} {request_id}".encode())
+
+
+def mark(key: LedgerKey, attempt: int) -> str:
+    """
+    Token by which an attempt is found again on MRS: `mr` and 12 characters of [a-z2-7] (60 bits of SHA-256).
+
+    The same request and attempt always give the same mark, so whoever takes over knows what to look for.
+    """
+    hashed = hashlib.sha256(key + b"\n%d" % attempt).digest()
+    return "mr" + base64.b32encode(hashed[:8]).decode().lower()[:12]
+
+
+def marked(name: str, token: str) -> str:
+    """`<name>-<mark>`, the name cut so that the whole fits into MRS's 64 characters."""
+    return f"{name[: NAME_LENGTH - MARK_LENGTH - 1]}-{token}"
+
+
+def moved(job: Job, state: State) -> Job:
+    """
+    The same job in another state.
+
+    Raises:
+        ValueError: the table of legal moves does not know this move. A bug, never a fact of the world.
+    """
+    if state not in TRAITS[job.state].next:
+        raise ValueError(f"a job never moves from {job.state} to {state}")
+    return msgspec.structs.replace(job, state=state)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Job)
+
+
+def encode(job: Job) -> bytes:
+    """The job as a ledger record's value."""
+    return _encoder.encode(job)
+
+
+def decode(value: bytes) -> Job:
+    """
+    Read a ledger record's value.
+
+    Raises:
+        StateUnreadable: it is not a job of a format this version knows.
+    """
+    try:
+        return _decoder.decode(value)
+    except msgspec.MsgspecError as error:
+        raise errors.StateUnreadable(f"a ledger record cannot be read: {error}") from error

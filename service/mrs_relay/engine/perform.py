@@ -1,0 +1,158 @@
+"""
+The hands of one partition: what is done outside after a commit, and what comes back as facts.
+
+A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs to
+the shared tracker and gate, and puts every outcome into the partition's inbox. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from mrs_relay.engine import commands, decide, facts, gate, jobs, timers
+from mrs_relay.engine import desk as desks
+from mrs_relay.kit import tasks
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+
+_log = structlog.get_logger(__name__)
+
+
+class Performer:
+    """
+    Carries out commands for one lease.
+
+    Args:
+        lease: whose partition it is; asked before every effect whether it still is.
+        desk: shared tools.
+    """
+
+    def __init__(self, lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
+        self._lease = lease
+        self._desk = desk
+        self._submissions = tasks.Crew(self._on_error)
+        self._others = tasks.Crew(self._on_error)
+        self._timers = timers.Timers(desk.time.now_ms)
+        self._next_commit_s = 0.0
+        self._landed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timers.close()
+        self._desk.gate.leave(self)
+        self._desk.tracker.leave(self)
+        await self._others.close()
+        await self._submissions.close()
+
+    def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job]) -> None:
+        """Resume every job of the ledger: slots first, so that nothing is submitted over the limit."""
+        for job in restored.values():
+            if jobs.TRAITS[job.state].holds_slot:
+                self._desk.gate.occupy(job, self)
+        for job in sorted(restored.values(), key=lambda job: (job.arrived_ms, job.order)):
+            owed = decide.recover(job)
+            if isinstance(owed, commands.Command):
+                self.perform(job, owed, self._lease.act_epoch)
+            else:
+                self._tell(job.ledger_key, owed)
+        if restored:
+            under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
+            _log.info("jobs_taken_up", under_way=under_way, remembered=len(restored) - under_way)
+
+    async def take(self) -> feeds.Batch[desks.Notice] | None:
+        """
+        Wait for messages and facts; groups them so that commits keep a distance under load.
+
+        Returns None when the process stops and the last submission in flight has been answered and taken.
+        """
+        while True:
+            try:
+                batch = await self._lease.feed.take(self._desk.settings.batch_records, self._next_commit_s)
+            except feeds.Closed:
+                self._landed.clear()
+                if not self._submissions:
+                    return None
+                await self._landed.wait()
+            else:
+                self._next_commit_s = self._desk.time.monotonic_s() + self._desk.settings.commit_interval_s
+                return batch
+
+    def admit(self, job: jobs.Job) -> bool:
+        """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
+        return (
+            job.not_before_ms <= self._desk.time.now_ms()
+            and self._lease.may_act()
+            and self._desk.gate.enter_at_once(gate.ticket(job, self, self._turn))
+        )
+
+    def perform(self, job: jobs.Job, command: commands.Command, epoch: int) -> None:
+        """
+        Carry out a command for a committed job.
+
+        Args:
+            job: as committed.
+            command: what its state calls for.
+            epoch: of the commit; a submission is sent only as long as it lasts.
+        """
+        if not jobs.TRAITS[job.state].holds_slot:
+            self._desk.gate.release(job, self)
+        match command:
+            case commands.Command.SUBMIT:
+                self._submissions.start(self._submit(job, epoch), name=f"submit {job.mrs_name or job.id}")
+            case commands.Command.ENQUEUE:
+                self._enqueue(job)
+            case commands.Command.LOOK_UP:
+                self._others.start(self._look_up(job), name=f"look up {job.mrs_name}")
+            case commands.Command.TRACK:
+                self._desk.tracker.watch(job, self, functools.partial(self._tell, job.ledger_key))
+            case commands.Command.COLLECT:
+                self._desk.tracker.unwatch(job)
+                self._others.start(self._collect(job), name=f"collect {job.mrs_name}")
+            case commands.Command.RELEASE:
+                self._desk.tracker.unwatch(job)
+                self._timers.at(job.expires_ms, functools.partial(self._tell, job.ledger_key, facts.Expired()))
+
+    def _enqueue(self, job: jobs.Job) -> None:
+        if job.not_before_ms > self._desk.time.now_ms():
+            self._timers.at(job.not_before_ms, functools.partial(self._enqueue, job))
+        elif self._desk.gate.enter(gate.ticket(job, self, self._turn)):
+            self._turn(job.ledger_key)
+
+    def _turn(self, key: jobs.LedgerKey) -> None:
+        self._tell(key, facts.Turn())
+
+    async def _submit(self, job: jobs.Job, epoch: int) -> None:
+        committed_s = self._desk.time.monotonic_s()
+
+        def still_ours() -> bool:
+            age_s = self._desk.time.monotonic_s() - committed_s
+            return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
+
+        try:
+            fact = await self._desk.submitter.submit(job, still_ours)
+        finally:
+            self._desk.gate.landed(job.ledger_key, self)
+            self._landed.set()
+        self._tell(job.ledger_key, fact)
+
+    async def _look_up(self, job: jobs.Job) -> None:
+        self._tell(job.ledger_key, await self._desk.submitter.look_up(job))
+
+    async def _collect(self, job: jobs.Job) -> None:
+        self._tell(job.ledger_key, await self._desk.submitter.collect(job))
+
+    def _tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        self._lease.feed.put(desks.Happened(key, fact))
+
+    def _on_error(self, task: str, error: BaseException) -> None:
+        self._lease.feed.put(desks.Broke(task, error))
+        self._landed.set()

@@ -1,0 +1,146 @@
+"""
+One batch's decisions, from what was taken to what is committed.
+
+A plan is an overlay on the partition's jobs: it collects new states, records to publish and commands, and touches the jobs
+themselves only once the commit has succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+import structlog
+
+from mrs_relay.engine import commands, decide, facts, intake, jobs
+from mrs_relay.engine import desk as desks
+from mrs_relay.messages import events
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import records
+
+Jobs = dict[jobs.LedgerKey, jobs.Job]
+
+_log = structlog.get_logger(__name__)
+_JOB_OVERHEAD_BYTES: Final = 4096
+"""Upper bound of what a job's ledger record holds besides the request's own bytes."""
+
+_MISSING: Final = "it does not fit into a Kafka record of this topic"
+
+
+def load(lease: leases.Lease[desks.Notice]) -> Jobs:
+    """
+    Read the partition's jobs out of its ledger; empties `lease.restored` on the way.
+
+    Raises:
+        StateUnreadable: a record is not a job of a format this version knows.
+    """
+    restored = lease.restored
+    loaded: Jobs = {}
+    while restored:
+        key, value = restored.popitem()
+        loaded[jobs.LedgerKey(key)] = jobs.decode(value)
+    return loaded
+
+
+class Plan:
+    """
+    What one batch changes.
+
+    Args:
+        base: the partition's jobs as committed; changed only by `settle`.
+        desk: shared tools; only its settings, rules, clock and topics are used.
+        lease: says how large a record may be.
+        admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
+    """
+
+    def __init__(
+        self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Callable[[jobs.Job], bool]
+    ) -> None:
+        self._base = base
+        self._desk = desk
+        self._limit_bytes = lease.limit_bytes
+        self._admit = admit
+        self._now_ms = desk.time.now_ms()
+        self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
+        self._commands: dict[jobs.LedgerKey, commands.Command] = {}
+        self._events: list[events.Event] = []
+        self._dead_letters: list[events.DeadLetter] = []
+
+    def read(self, batch: feeds.Batch[desks.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
+        """
+        Say what a batch means: facts for jobs; dead letters are noted.
+
+        Raises:
+            RuntimeError: a task of this partition failed by a bug.
+        """
+        for notice in batch.notices:
+            if isinstance(notice, desks.Broke):
+                raise RuntimeError(f"task {notice.task} failed") from notice.error
+            yield notice.key, notice.fact
+        settings = self._desk.settings
+        most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
+        for record in batch.records:
+            meaning = intake.read(record, settings.result_job_types, most_bytes)
+            if isinstance(meaning, events.DeadLetter):
+                _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
+                self._dead_letters.append(meaning)
+            else:
+                yield meaning
+
+    def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Decide one fact on top of what this plan has decided before."""
+        job = self._changed[key] if key in self._changed else self._base.get(key)
+        decision = decide.decide(job, fact, self._now_ms, self._desk.rules)
+        if decision is None:
+            return
+        self._changed[key] = decision.job
+        self._events.extend(decision.events)
+        if decision.command is not None:
+            self._commands[key] = decision.command
+            if decision.command is commands.Command.ENQUEUE and decision.job is not None and self._admit(decision.job):
+                self.decide(key, facts.Turn())
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to commit."""
+        return not (self._changed or self._events or self._dead_letters)
+
+    def changes(self) -> list[records.Change]:
+        """The ledger writes."""
+        return [records.Change(key, None if job is None else jobs.encode(job)) for key, job in self._changed.items()]
+
+    def outgoing(self) -> list[records.Outgoing]:
+        """Events and dead letters. What does not fit into its topic is cut, and says so."""
+        return [*map(self._event_record, self._events), *map(self._dead_letter_record, self._dead_letters)]
+
+    def settle(self) -> Iterator[tuple[jobs.Job, commands.Command]]:
+        """Make the plan the truth, after its commit; returns what is to be done now."""
+        for key, job in self._changed.items():
+            if job is None:
+                self._base.pop(key, None)
+            else:
+                self._base[key] = job
+        for key, command in self._commands.items():
+            job = self._base.get(key)
+            if job is not None:
+                yield job, command
+
+    def _event_record(self, event: events.Event) -> records.Outgoing:
+        topics = self._desk.topics
+        key, value, headers = events.write(event, topics.source)
+        if event.data.result is not None and records.size_bytes(key, value, headers) > self._limit_bytes(topics.events):
+            result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
+            smaller = event.data.model_copy(update={"result": result})
+            key, value, headers = events.write(msgspec.structs.replace(event, data=smaller), topics.source)
+        return records.Outgoing(topics.events, key, value, headers)
+
+    def _dead_letter_record(self, letter: events.DeadLetter) -> records.Outgoing:
+        key, value, headers = letter.write()
+        limit_bytes = self._limit_bytes(self._desk.topics.dead_letters)
+        if records.size_bytes(key, value, headers) > limit_bytes:
+            room = max(0, len(value) - (records.size_bytes(key, value, headers) - limit_bytes) - 64)
+            headers = (*headers, ("mrs_relay_cut_from_bytes", str(len(value)).encode()))
+            value = value[:room]
+        return records.Outgoing(self._desk.topics.dead_letters, key, value, headers)

@@ -1,0 +1,38 @@
+"""
+The loop of one partition: take, read, decide, commit, act. Start reading here.
+
+    Kafka → stream/feed → engine/intake → engine/decide → stream/ledger → engine/perform → mrs/client → MRS
+            take          read            decide (pure)   commit          act, after the commit
+                               ↑                                               │
+                               └─── facts: replies, poll results, timers ──────┘
+
+The runtime runs `relay` once for every partition we own, after the restore. It is the only task that touches the
+partition's jobs. It ends when the process stops or the partition is lost; what was not committed has not happened.
+"""
+
+from __future__ import annotations
+
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import perform, plan
+from mrs_relay.stream import lease as leases
+
+
+async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
+    """
+    Carry requests through to their last event, as long as the partition is ours.
+
+    Raises:
+        StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts anew.
+    """
+    jobs = plan.load(lease)
+    async with perform.Performer(lease, desk) as performer:
+        performer.take_up(jobs)
+        while (batch := await performer.take()) is not None:  # 1 take: messages, and facts from outside
+            draft = plan.Plan(jobs, desk, lease, performer.admit)
+            for key, fact in draft.read(batch):  # 2 read: what each means for which job
+                draft.decide(key, fact)  # 3 decide: pure
+            if draft.is_empty and not batch.records:
+                continue
+            epoch = await lease.commit(draft.changes(), draft.outgoing(), lease.feed.next_offset)  # 4 commit: all or none
+            for job, command in draft.settle():
+                performer.perform(job, command, epoch)  # 5 act: only what is committed

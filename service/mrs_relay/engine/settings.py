@@ -1,0 +1,81 @@
+"""Settings of the orchestration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+Seconds = Annotated[float, pydantic.Field(gt=0)]
+
+
+class EngineSettings(pydantic.BaseModel):
+    """How jobs are submitted, followed and remembered."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    slots_per_cluster: Annotated[int, pydantic.Field(ge=0)] = 10
+    """
+    Batch jobs under way on one cluster at the same time; 0 means no limit of ours. MRS answers 0177 above 10. Too small
+    leaves the cluster idle; too big costs refused submissions, which wait and are sent again.
+    """
+
+    max_in_flight: Annotated[int, pydantic.Field(ge=1)] = 64
+    """Submissions of this process that wait for their reply at the same time. Bounds connections and memory."""
+
+    send_within_s: Seconds = 5.0
+    """Seconds after its commit within which a submission must be sent; later it goes back to the queue unsent."""
+
+    settle_s: Seconds = 45.0
+    """
+    Seconds to wait after a lost reply before looking for the job: long enough for a request to arrive that was on its way.
+    Must be more than `send_within_s` plus the client's `call_timeout_s`; smaller risks a second job.
+    """
+
+    visibility_s: Seconds = 60.0
+    """Seconds for which a fresh job may be missing from MRS's list. Smaller risks a second job after a lost reply."""
+
+    look_up_interval_s: Seconds = 10.0
+    """Seconds between two looks for a job whose reply was lost."""
+
+    busy_wait_s: Seconds = 15.0
+    """Seconds to leave a cluster alone after it said that it is full, unless one of our jobs on it ends earlier."""
+
+    poll_interval_s: Seconds = 5.0
+    """Seconds between two looks at a cluster's jobs. Smaller tells changes sooner and costs more of the read quota."""
+
+    list_page: Annotated[int, pydantic.Field(ge=10, le=1000)] = 100
+    """Jobs per page of a list call. 100 is what production clients of MRS use; more is not documented."""
+
+    single_reads: Annotated[int, pydantic.Field(ge=0)] = 3
+    """Up to so many jobs of a cluster are read one by one instead of by list."""
+
+    vanish_after_s: Seconds = 300.0
+    """Seconds after which a job that MRS no longer shows becomes `unknown`."""
+
+    collect_within_s: Seconds = 600.0
+    """Seconds to keep trying to read the rows of a job that succeeded; then it is told without them."""
+
+    result_job_types: frozenset[str] = frozenset({"SparkSql", "SparkScript"})
+    """Job types whose rows are read after success. MRS documents the call for these two only."""
+
+    inline_result_bytes: Annotated[int, pydantic.Field(ge=0, le=900_000)] = 65_536
+    """Bytes of rows that an event carries; more are cut off and the event says so."""
+
+    progress_step: Annotated[float, pydantic.Field(gt=0, le=100)] = 10.0
+    """Per cent by which a job's progress must change before an event tells it."""
+
+    remember_s: Seconds = 7 * 24 * 3600.0
+    """Seconds for which a finished request answers for its id; after that the same id starts a new job."""
+
+    max_request_bytes: Annotated[int, pydantic.Field(ge=1024)] = 524_288
+    """Bytes of a request message; larger ones are rejected. MRS takes 150,000 characters of arguments."""
+
+    commit_interval_s: Annotated[float, pydantic.Field(ge=0)] = 0.05
+    """
+    Seconds between the starts of two commits of a partition under load; an idle partition commits at once. Larger groups
+    more into one transaction and adds latency; below about 0.03 a broker spends its time on transaction markers.
+    """
+
+    batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
+    """Messages and facts decided in one commit at most."""

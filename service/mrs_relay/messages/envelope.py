@@ -1,0 +1,151 @@
+"""
+CloudEvents 1.0 and their Kafka binding.
+
+Read: structured mode (`content-type: application/cloudevents+json`), binary mode (`ce_` headers) and a plain JSON
+object with the same members, in which `specversion` and `source` may be missing. Written: binary mode.
+
+Reading goes in two steps so that nothing is lost: `read` finds out whose message it is, or raises `BadMessage`, and
+then only a dead letter can help; everything else that is wrong with an envelope is found by `requests.parse` and
+becomes a rejection event that the sender can see.
+
+Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mrs_relay import errors
+from mrs_relay.messages import codec
+
+MAX_ID: Final = 256
+"""Characters of an id or a source; longer ones are refused."""
+
+STRUCTURED: Final = "application/cloudevents+json"
+_CONTENT_TYPE: Final = "content-type"
+_PREFIX: Final = "ce_"
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """
+    A message whose owner is known.
+
+    Attributes:
+        id: the request id; with `source` the idempotency key.
+        source: who sent it; `/<topic>` where the message names none.
+        type: the `type` attribute as found; "" when missing.
+        data: the payload as JSON value; None when missing.
+        attributes: every other attribute that was found, by lower-case name.
+        headers: Kafka headers that are not CloudEvents attributes, such as `traceparent`.
+    """
+
+    id: str
+    source: str
+    type: str
+    data: Any
+    attributes: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    def text(self, name: str) -> str | None:
+        """Attribute or header `name` as short printable text, else None: such values are passed on, never trusted."""
+        value = self.attributes.get(name, self.headers.get(name))
+        return value if isinstance(value, str) and 0 < len(value) <= MAX_ID * 2 and value.isprintable() else None
+
+
+def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
+    """
+    Find out whose message this is.
+
+    Args:
+        topic: where it was read; names the source when the message does not.
+        value: the record's value.
+        headers: the record's headers in any order; CloudEvents names in any case.
+
+    Raises:
+        BadMessage: no request id can be read; only a dead letter can keep this message.
+    """
+    if value is None:
+        raise errors.BadMessage(
+            "no_value", "the record has no value (a tombstone); requests are never deleted that way"
+        )
+    names = {name.lower(): _header_text(raw) for name, raw in headers} if headers else {}
+    if _PREFIX + "specversion" in names:
+        return _binary(topic, value, names)
+    content_type = names.pop(_CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if content_type.startswith("application/cloudevents") and content_type != STRUCTURED:
+        raise errors.BadMessage("unreadable_encoding", f"content type {content_type} is not read; use {STRUCTURED}")
+    members = codec.decode(value)
+    if not isinstance(members, dict):
+        raise errors.BadMessage("not_an_object", f"the JSON is a {_json_type(members)}, not an object")
+    return _envelope(topic, members, _payload(members), names)
+
+
+def _binary(topic: str, value: bytes, names: dict[str, str]) -> Envelope:
+    attributes: dict[str, Any] = {}
+    rest: dict[str, str] = {}
+    for name, text in names.items():
+        if name.startswith(_PREFIX):
+            attributes[name.removeprefix(_PREFIX)] = text
+        else:
+            rest[name] = text
+    attributes["datacontenttype"] = rest.pop(_CONTENT_TYPE, "application/json")
+    identity = _envelope(topic, attributes, None, rest)
+    try:
+        data = codec.decode(value) if value else None
+    except errors.BadMessage as error:
+        data = error
+    return Envelope(identity.id, identity.source, identity.type, data, identity.attributes, identity.headers)
+
+
+def _envelope(topic: str, members: dict[str, Any], data: Any, headers: dict[str, str]) -> Envelope:  # noqa: ANN401 - JSON
+    request_id = members.pop("id", None)
+    if not isinstance(request_id, str) or not 0 < len(request_id) <= MAX_ID or not request_id.isprintable():
+        raise errors.BadMessage(
+            "bad_id", f"`id` must be 1 to {MAX_ID} printable characters of text, without control characters", field="id"
+        )
+    source = members.pop("source", None)
+    if source is None:
+        source = f"/{topic}"
+    if not isinstance(source, str) or not 0 < len(source) <= MAX_ID or not source.isprintable() or " " in source:
+        raise errors.BadMessage(
+            "bad_source", f"`source` must be 1 to {MAX_ID} printable characters without spaces", field="source"
+        )
+    kind = members.pop("type", "")
+    return Envelope(request_id, source, kind if isinstance(kind, str) else "", data, members, headers)
+
+
+def _payload(members: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    encoded = members.pop("data_base64", None)
+    if encoded is None or "data" in members:
+        return members.pop("data", None)
+    try:
+        return codec.decode(base64.b64decode(encoded, validate=True))
+    except errors.BadMessage as error:
+        return error
+    except (TypeError, ValueError, binascii.Error) as error:
+        return errors.BadMessage("bad_value", f"`data_base64` is not base64: {error}", field="data_base64")
+
+
+def _header_text(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode("utf-8", "replace")
+
+
+def _json_type(value: Any) -> str:  # noqa: ANN401 - JSON
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case list():
+            return "list"
+        case _:
+            return "number"

@@ -1,0 +1,244 @@
+"""
+What goes out: one event per status change, and the record form of events and dead letters.
+
+Event types are `mrs.<job|sql>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made from the
+request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties never
+appear.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import pydantic
+
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec, reasons
+
+Subject = Literal["job", "sql"]
+State = Literal[
+    "accepted", "rejected", "submitted", "running", "progress", "succeeded", "failed", "cancelled", "unknown"
+]
+
+STATES: Final[dict[State, str]] = {
+    "accepted": "the request is valid and waits for its turn",
+    "rejected": "the request will not be carried out; see the reason. Last event.",
+    "submitted": "MRS took the job and gave it an id",
+    "running": "the job runs",
+    "progress": "the job still runs; progress or application id changed",
+    "succeeded": "the job ended well; the result is in the event or named by it. Last event.",
+    "failed": "MRS refused the submission, or the job ended badly; see the reason. Last event.",
+    "cancelled": "the job was killed on MRS. Last event.",
+    "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
+}
+
+LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
+"""States after which no event of the same request follows (except the answer to a repeated request)."""
+
+
+class _Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class RequestRef(_Model):
+    """Which request this is about."""
+
+    id: str
+    source: str
+
+
+class MrsView(_Model):
+    """What MRS last said of the job; times are RFC 3339 in UTC."""
+
+    job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
+    job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, mark included.")] = None
+    job_state: Annotated[str | None, pydantic.Field(description="MRS's state, such as RUNNING or FINISHED.")] = None
+    job_result: Annotated[str | None, pydantic.Field(description="MRS's outcome; UNDEFINED while it runs.")] = None
+    progress: Annotated[float | None, pydantic.Field(ge=0, le=100, description="Per cent.")] = None
+    app_id: Annotated[str | None, pydantic.Field(description="YARN application id.")] = None
+    tracking_url: str | None = None
+    submitted_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+class StatementResult(_Model):
+    """The rows of one statement, in the order of the statements."""
+
+    rows: Annotated[list[Any], pydantic.Field(description="Objects (spark) or lists of text (presto SHOW, DESC).")]
+    row_count: Annotated[int, pydantic.Field(ge=0, description="Rows that MRS returned, also those cut off here.")]
+
+
+class Result(_Model):
+    """What the job produced, as far as MRS gives it out."""
+
+    statements: list[StatementResult] = pydantic.Field(default_factory=list)
+    truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
+    location: Annotated[str | None, pydantic.Field(description="OBS path of a Presto SELECT's rows.")] = None
+    unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
+        None
+    )
+
+
+class EventData(_Model):
+    """The data of every event."""
+
+    request: RequestRef
+    state: State
+    previous_state: State | None = None
+    sequence: Annotated[int, pydantic.Field(ge=1)]
+    attempt: Annotated[int, pydantic.Field(ge=0, description="Submissions of this request so far; 0 before the first.")]
+    cluster: str | None = None
+    mrs: MrsView | None = None
+    result: Result | None = None
+    reason: reasons.Reason | None = None
+    labels: dict[str, str] | None = None
+    repeated: Annotated[
+        bool, pydantic.Field(description="The answer to a request that was sent again: the state has not changed.")
+    ] = False
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An event before it is written as a record.
+
+    Attributes:
+        subject: "job" or "sql".
+        key: the Kafka key of the request; events of one key stay in order.
+        time_ms: when it was decided, epoch milliseconds.
+        data: what it says.
+        event_id: deterministic id.
+        correlation_id: the request's `correlationid`, or its id.
+        traceparent: W3C trace context of the request, passed on.
+        tracestate: the same.
+    """
+
+    subject: Subject
+    key: bytes
+    time_ms: int
+    data: EventData
+    event_id: str
+    correlation_id: str
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+def identity(source: str, request_id: str) -> str:
+    """Name a request in 26 characters of [a-z2-7]: 130 bits of SHA-256 over its idempotency key."""
+    name = hashlib.sha256(f"{source} {request_id}".encode()).digest()
+    return base64.b32encode(name).decode().lower()[:26]
+
+
+Headers = tuple[tuple[str, bytes], ...]
+
+_CONTENT: Final = ("content-type", b"application/json")
+_VERSION: Final = ("ce_specversion", b"1.0")
+
+
+@functools.cache
+def _type_header(subject: Subject, state: State) -> tuple[str, bytes]:
+    return ("ce_type", f"mrs.{subject}.{state}".encode())
+
+
+def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
+    """
+    Write an event as key, value and headers of a Kafka record (CloudEvents binary mode).
+
+    Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2; extensions `sequence`, `correlationid`,
+    `causationid` and distributed tracing of the CloudEvents documented extensions.
+    """
+    data = event.data
+    headers = [
+        _CONTENT,
+        _VERSION,
+        ("ce_id", event.event_id.encode()),
+        ("ce_source", event_source.encode()),
+        _type_header(event.subject, data.state),
+        ("ce_subject", data.request.id.encode()),
+        ("ce_time", clock.rfc3339(event.time_ms).encode()),
+        ("ce_sequence", b"%d" % data.sequence),
+        ("ce_correlationid", event.correlation_id.encode()),
+        ("ce_causationid", data.request.id.encode()),
+    ]
+    if event.traceparent:
+        headers.append(("ce_traceparent", event.traceparent.encode()))
+        headers.append(("traceparent", event.traceparent.encode()))
+    if event.tracestate:
+        headers.append(("ce_tracestate", event.tracestate.encode()))
+        headers.append(("tracestate", event.tracestate.encode()))
+    value = data.__pydantic_serializer__.to_json(data, exclude_defaults=True, by_alias=True)
+    return event.key, value, tuple(headers)
+
+
+class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a subscriber sees it: attributes by name and the checked data."""
+
+    attributes: dict[str, str]
+    data: EventData
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type, such as `mrs.job.succeeded`."""
+        return self.attributes.get("type", "")
+
+    def as_json(self) -> bytes:
+        """The event in CloudEvents' JSON format, on one line."""
+        body = self.data.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+        return codec.encode({**self.attributes, "datacontenttype": "application/json", "data": body})
+
+
+def read(value: bytes, headers: Iterable[tuple[str, bytes]]) -> ReadEvent:
+    """
+    Read an event record that this service wrote.
+
+    Raises:
+        ValueError: the record is not such an event (pydantic's ValidationError is one).
+    """
+    attributes = {name.removeprefix("ce_"): raw.decode() for name, raw in headers if name.startswith("ce_")}
+    if not attributes.get("type", "").startswith("mrs."):
+        raise ValueError("not an event of mrs-relay: no ce_type header that starts with mrs.")
+    return ReadEvent(attributes=attributes, data=EventData.model_validate_json(value))
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A message that no event can answer, as it came in, with the reason and where it stood.
+
+    Attributes:
+        key: the original key.
+        value: the original bytes, or None for a tombstone.
+        headers: the original headers.
+        code: one of `reasons.CODES`.
+        message: the reason for people.
+        topic: where it was read.
+        partition: the same.
+        offset: the same.
+        timestamp_ms: the original record's timestamp.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    code: str
+    message: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+    def write(self) -> tuple[bytes | None, bytes, tuple[tuple[str, bytes], ...]]:
+        """Key, value and headers of the record; the reason goes into `mrs_relay_` headers beside the original ones."""
+        told = (
+            ("mrs_relay_reason", self.code.encode()),
+            ("mrs_relay_message", self.message.encode()),
+            ("mrs_relay_position", f"{self.topic}-{self.partition}-{self.offset}".encode()),
+            ("mrs_relay_timestamp_ms", str(self.timestamp_ms).encode()),
+            *((("mrs_relay_no_value", b"1"),) if self.value is None else ()),
+        )
+        original = tuple((name, raw or b"") for name, raw in self.headers)
+        return self.key, self.value or b"", original + told

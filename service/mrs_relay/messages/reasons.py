@@ -1,0 +1,60 @@
+"""
+Why something bad happened, as a closed list: subscribers may branch on `class` and `code`, never on the text.
+
+For reasons that come from MRS the code is MRS's own ("0176", "APIGW.0301") or `http_<status>`; all other codes are
+listed in `CODES`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import pydantic
+
+ReasonClass = Literal["invalid", "conflict", "refused", "job_failed", "job_killed", "unresolved"]
+
+CLASSES: Final[dict[ReasonClass, str]] = {
+    "invalid": "the request message is not valid; correct it and send it again",
+    "conflict": "the id was used before with another payload; use a new id",
+    "refused": "MRS refused the submission; the code is MRS's",
+    "job_failed": "the job or statement ran on MRS and failed",
+    "job_killed": "the job was killed on MRS by somebody",
+    "unresolved": "nobody can tell what became of it; look on MRS before you send it again",
+}
+
+CODES: Final[dict[str, str]] = {
+    "no_value": "the message has no value (a tombstone)",
+    "unreadable_json": "the bytes are not JSON",
+    "not_an_object": "the JSON is not an object",
+    "unreadable_encoding": "the content type is one that is not read here",
+    "missing_field": "a required field is missing",
+    "wrong_type": "a field has the wrong type",
+    "bad_value": "a field's value breaks its rule",
+    "unknown_field": "a field that this type does not have",
+    "unknown_type": "no such request type",
+    "bad_id": "the id is missing, empty, too long or has control characters",
+    "bad_source": "the source is empty, too long or has spaces or control characters",
+    "bad_specversion": "CloudEvents 1.0 is the only version that is read",
+    "too_large": "the message is larger than the service accepts",
+    "id_reused": "same source and id, another payload",
+    "job_result": "MRS reports a job_result other than SUCCEEDED",
+    "statement_failed": "the SQL engine reports the statement as failed",
+    "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
+    "job_vanished": "MRS no longer shows the job",
+    "result_unavailable": "the job succeeded and its result could not be read",
+}
+
+
+class Reason(pydantic.BaseModel):
+    """What went wrong, for programs (class, code) and for people (message)."""
+
+    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+    kind: Annotated[ReasonClass, pydantic.Field(alias="class", description="Closed list; branch on this.")]
+    code: Annotated[str, pydantic.Field(max_length=64, description="A code of this service, or MRS's own error code.")]
+    message: Annotated[str, pydantic.Field(description="For people. Wording may change.")]
+    field: Annotated[str | None, pydantic.Field(description="Dotted path of the offending request field.")] = None
+    mrs_request_id: Annotated[str | None, pydantic.Field(description="X-Request-Id of the MRS reply, for support.")] = (
+        None
+    )
+    retryable: Annotated[bool, pydantic.Field(description="Whether the same request, sent anew, may succeed.")] = False

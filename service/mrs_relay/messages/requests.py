@@ -1,0 +1,188 @@
+"""
+The request types, one model each, and the step from an envelope to a checked request.
+
+A model's docstring and field descriptions are the reference that `schemas/` carries to other teams.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+
+from mrs_relay import errors
+from mrs_relay.messages import envelope
+
+JobType = Literal[
+    "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
+]
+
+MAX_ARGUMENTS: Final = 150_000
+"""Characters of all arguments together. Source: CreateExecuteJob, API reference page of 2025."""
+
+MAX_PROPERTIES: Final = 2_048
+"""Characters of all property names and values together. Source: CreateExecuteJob, the same page."""
+
+ClusterId = Annotated[
+    str,
+    pydantic.Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="MRS cluster id.",
+        examples=["6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"],
+    ),
+]
+JobName = Annotated[
+    str,
+    pydantic.Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name on MRS. A mark of 15 characters is added to it, and it is cut to 49 before that.",
+    ),
+]
+
+
+class _Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Common(_Model):
+    cluster: ClusterId
+    priority: Annotated[
+        int, pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster.")
+    ] = 5
+    labels: Annotated[
+        dict[Annotated[str, pydantic.Field(max_length=63)], Annotated[str, pydantic.Field(max_length=255)]],
+        pydantic.Field(max_length=16, description="Your own words; they come back in every event."),
+    ] = pydantic.Field(default_factory=dict)
+    not_before: Annotated[
+        pydantic.AwareDatetime | None,
+        pydantic.Field(strict=False, description="Do not submit before this moment (RFC 3339 with offset)."),
+    ] = None
+
+
+class BatchJob(_Model):
+    """What MRS runs: the body of CreateExecuteJob."""
+
+    job_type: JobType
+    job_name: JobName = "job"
+    arguments: Annotated[
+        list[str],
+        pydantic.Field(description="As MRS wants them for the job type. They come back in MRS queries: no secrets."),
+    ] = pydantic.Field(default_factory=list)
+    properties: Annotated[dict[str, str], pydantic.Field(description="MRS system parameters.")] = pydantic.Field(
+        default_factory=dict
+    )
+
+    @pydantic.field_validator("arguments")
+    @classmethod
+    def _arguments_fit(cls, arguments: list[str]) -> list[str]:
+        length = sum(map(len, arguments))
+        if length > MAX_ARGUMENTS:
+            raise ValueError(f"{length} characters in all; MRS takes {MAX_ARGUMENTS}")
+        return arguments
+
+    @pydantic.field_validator("properties")
+    @classmethod
+    def _properties_fit(cls, properties: dict[str, str]) -> dict[str, str]:
+        length = sum(len(name) + len(value) for name, value in properties.items())
+        if length > MAX_PROPERTIES:
+            raise ValueError(f"{length} characters in all; MRS takes {MAX_PROPERTIES}")
+        return properties
+
+
+class JobSubmit(_Common):
+    """
+    Run one batch job on a cluster.
+
+    Answered by `mrs.job.*` events.
+    """
+
+    job: BatchJob
+
+
+class SqlSubmit(_Common):
+    """
+    Run SQL on a cluster.
+
+    `presto` goes through the SQL endpoint: exactly one statement. `spark` and `hive` run as a SparkSql or HiveSql job
+    and may hold several statements. Answered by `mrs.sql.*` events.
+    """
+
+    engine: Literal["presto", "spark", "hive"]
+    statement: Annotated[str, pydantic.Field(min_length=1, max_length=MAX_ARGUMENTS - 200, description="The SQL text.")]
+    database: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_]{1,128}$")] = "default"
+    archive_path: Annotated[
+        str | None,
+        pydantic.Field(
+            pattern=r"^obs://[^\s]{1,1000}$",
+            description="OBS folder for the rows of a Presto SELECT; presto only.",
+        ),
+    ] = None
+    job_name: Annotated[JobName, pydantic.Field(description="Name of the job on MRS; spark and hive only.")] = "sql"
+
+    @pydantic.field_validator("statement")
+    @classmethod
+    def _not_blank(cls, statement: str) -> str:
+        if not statement.strip(" \t\r\n;"):
+            raise ValueError("no SQL in it")
+        return statement
+
+    @pydantic.model_validator(mode="after")
+    def _fits_its_engine(self) -> SqlSubmit:
+        if self.engine == "presto" and ";" in self.statement.rstrip(" \t\r\n;"):
+            raise ValueError("presto takes exactly one statement, without a semicolon; send one request for each")
+        if self.engine != "presto" and self.archive_path is not None:
+            raise ValueError("archive_path is for presto only")
+        return self
+
+
+Request = JobSubmit | SqlSubmit
+
+MODELS: Final[dict[str, type[JobSubmit | SqlSubmit]]] = {
+    "mrs.job.submit": JobSubmit,
+    "mrs.sql.submit": SqlSubmit,
+}
+"""Request type → the model of its `data`."""
+
+_PYDANTIC_CODES: Final = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
+
+
+def parse(message: envelope.Envelope) -> Request:
+    """
+    Check the envelope and the data of a request.
+
+    Raises:
+        BadMessage: with the first fault's code, field and a text that says how to mend it.
+    """
+    version = message.attributes.get("specversion", "1.0")
+    if version != "1.0":
+        raise errors.BadMessage("bad_specversion", f"specversion {version!r} is not read; use 1.0", field="specversion")
+    model = MODELS.get(message.type)
+    if model is None:
+        known = ", ".join(sorted(MODELS))
+        raise errors.BadMessage(
+            "unknown_type", f"type {message.type[:80]!r} is not known; known: {known}", field="type"
+        )
+    content_type = message.attributes.get("datacontenttype", "application/json")
+    if not isinstance(content_type, str) or "json" not in content_type.lower():
+        raise errors.BadMessage(
+            "unreadable_encoding", f"datacontenttype {str(content_type)[:80]!r} is not JSON", field="datacontenttype"
+        )
+    if isinstance(message.data, errors.BadMessage):
+        raise message.data
+    if not isinstance(message.data, dict):
+        raise errors.BadMessage("missing_field", "`data` must be an object", field="data")
+    try:
+        return model.model_validate(message.data)
+    except pydantic.ValidationError as error:
+        raise _first_fault(error) from error
+
+
+def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    fault: Any = faults[0]
+    kind = str(fault["type"])
+    code = _PYDANTIC_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "bad_value")
+    field = ".".join(["data", *(str(part)[:64] for part in fault["loc"])])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return errors.BadMessage(code, f"`{field}`: {text}{more}", field=field)
