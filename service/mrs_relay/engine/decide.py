@@ -8,7 +8,7 @@ What is returned is committed as a whole before any command is carried out. A fa
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -18,6 +18,13 @@ from mrs_relay.messages import events, reasons
 
 State = jobs.State
 _replace = msgspec.structs.replace
+
+_CODE_LENGTH: Final = 64
+_MESSAGE_LENGTH: Final = 2000
+"""Characters of a reason's text; engines are known to send whole stack traces."""
+
+_YEAR_10000_MS: Final = 253_402_300_800_000
+"""Moments from here on cannot be written; MRS would have to be badly wrong to name one."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -137,7 +144,7 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
         expires_ms=now_ms + rules.remember_ms,
     )
     told_job, told = _tell(rejected, "rejected", now_ms, reason=fact.reason)
-    return Decision(told_job, (told,))
+    return Decision(told_job, (told,), commands.Command.RELEASE)
 
 
 def _rebuff(job: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
@@ -211,6 +218,7 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int) -> Decision:
 def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
     if job.state not in {State.SUBMITTED, State.RUNNING} or job.seen is None or job.seen.job_id != seen.job_id:
         return None
+    seen = _completed(seen, job.seen)
     known = verdict.of_job(seen.job_state, seen.job_result)
     match known:
         case verdict.Verdict.WAITING | verdict.Verdict.UNSETTLED:
@@ -225,6 +233,17 @@ def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Deci
             return _ended_badly(_replace(job, seen=seen), known, now_ms, rules)
         case _:
             assert_never(known)
+
+
+def _completed(seen: jobs.Seen, before: jobs.Seen) -> jobs.Seen:
+    """What MRS says now; what it said before and now leaves out still holds, for lists and single reads differ."""
+    return _replace(
+        seen,
+        app_id=seen.app_id or before.app_id,
+        tracking_url=seen.tracking_url or before.tracking_url,
+        submitted_ms=seen.submitted_ms or before.submitted_ms,
+        started_ms=seen.started_ms or before.started_ms,
+    )
 
 
 def _running(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
@@ -300,6 +319,8 @@ def _end(
     result: events.Result | None = None,
 ) -> Decision:
     """Publish the last event and shrink the job to what its idempotency key still needs."""
+    if reason is not None:
+        reason = _replace(reason, code=reason.code[:_CODE_LENGTH], message=reason.message[:_MESSAGE_LENGTH])
     ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
     told_job, told = _tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
@@ -355,7 +376,7 @@ def _mrs_view(job: jobs.Job) -> events.MrsView | None:
         job_name=job.mrs_name or None,
         job_state=seen.job_state or None,
         job_result=seen.job_result or None,
-        progress=seen.progress if seen.job_state else None,
+        progress=min(100.0, max(0.0, seen.progress)) if seen.job_state else None,
         app_id=seen.app_id or None,
         tracking_url=seen.tracking_url or None,
         submitted_at=_moment(seen.submitted_ms),
@@ -365,7 +386,7 @@ def _mrs_view(job: jobs.Job) -> events.MrsView | None:
 
 
 def _moment(epoch_ms: int) -> str | None:
-    return clock.rfc3339(epoch_ms) if epoch_ms else None
+    return clock.rfc3339(epoch_ms) if 0 < epoch_ms < _YEAR_10000_MS else None
 
 
 def _reason(reason: jobs.Reason) -> reasons.Reason:

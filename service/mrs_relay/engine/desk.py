@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mrs_relay.engine import decide, facts, gate, jobs, submitter, tracker
+from mrs_relay.engine import decide, facts, gate, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 
@@ -20,15 +20,22 @@ class Topics:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The shared tools of the partitions' handlers."""
+    """
+    The shared tools of the partitions' handlers.
+
+    Attributes:
+        commit_interval_s: seconds between the starts of two commits of a partition under load.
+    """
 
     settings: engine_settings.EngineSettings
+    commit_interval_s: float
     rules: decide.Rules
     topics: Topics
     time: clock.Clock
     gate: gate.Gate
     tracker: tracker.Tracker
     submitter: submitter.Submitter
+    counts: views.Counts
 
 
 @dataclass(frozen=True, slots=True)

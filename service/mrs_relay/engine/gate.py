@@ -1,9 +1,9 @@
 """
 Who may submit next: slots per cluster, submissions in flight, the write quota, and waits that MRS asked for.
 
-Full means wait: a ticket stays in its cluster's line, higher priority first, then arrival, until there is a slot, a place in
-flight and a token of the quota. Lines take turns, so one busy cluster never starves another. The token is spent here,
-before the intent is committed, so that a committed intent never waits for quota.
+Full means wait: a ticket stays in its cluster's line, higher priority first, then arrival, until there is a slot, a
+place in flight and a token of the quota. Lines take turns, so one busy cluster never starves another. The token is
+spent here, before the intent is committed, so that a committed intent never waits for quota.
 
 One gate serves all partitions of this process; it runs on the event loop and never blocks.
 """
@@ -27,7 +27,7 @@ Place = tuple[str, bool]
 """A line: the cluster, and whether it is the line of statements (which take no slots)."""
 
 Spend = Callable[[bool], float]
-"""Spends one submission of the write quota (True: of a statement); returns 0.0, or the seconds until there is a token."""
+"""Spends one submission of the write quota (True: of a statement); returns 0.0, or seconds until there is a token."""
 
 
 @dataclass(order=True, slots=True)
@@ -113,7 +113,9 @@ class Gate:
     def enter_at_once(self, wanted: Ticket) -> bool:
         """Take a turn if there is one right now and nobody waits in this line; a ticket that gets none is not kept."""
         line = self._line(wanted.place)
-        if line.waiting or not self._has_room(line) or not self._may_spend(line):
+        if line.waiting or self._is_crowded() or self._is_full(line) or self._is_held(line):
+            return False
+        if not self._may_spend(line):
             return False
         self._let_through(line, wanted)
         return True
@@ -129,14 +131,20 @@ class Gate:
         self._pump()
 
     def release(self, job: jobs.Job, owner: Owner) -> None:
-        """The job no longer holds a slot; a cluster that said it was full has room again."""
+        """
+        The job no longer holds a slot.
+
+        When it has ended, a cluster that said it was full has room again. A job that goes back to the queue leaves the
+        hold alone: it may be the one that was told so.
+        """
         line = self._lines.get((job.cluster, job.statement))
         if line is None:
             return
         holder = (id(owner), job.ledger_key)
         if holder in line.holders:
             line.holders.discard(holder)
-            line.held_until_s = 0.0
+            if job.state is not jobs.State.QUEUED:
+                line.held_until_s = 0.0
             if line.waiting:
                 self._open[line.place] = line
             self._pump()
@@ -182,12 +190,18 @@ class Gate:
             if not line.holders and line.held_until_s <= self._time.monotonic_s():
                 self._lines.pop(line.place, None)
 
-    def _has_room(self, line: _Line) -> bool:
-        return (
-            len(self._flying) < self._most
-            and (line.place[1] or not self._slots or len(line.holders) < self._slots)
-            and max(self._held_until_s, line.held_until_s) <= self._time.monotonic_s()
-        )
+    def _is_crowded(self) -> bool:
+        return len(self._flying) >= self._most
+
+    def _is_full(self, line: _Line) -> bool:
+        return not line.place[1] and 0 < self._slots <= len(line.holders)
+
+    def _is_held(self, line: _Line) -> bool:
+        """Whether the line waits for time to pass; sets the alarm for it."""
+        wait_s = max(self._held_until_s, line.held_until_s) - self._time.monotonic_s()
+        if wait_s > 0:
+            self._wake_in(wait_s)
+        return wait_s > 0
 
     def _may_spend(self, line: _Line) -> bool:
         wait_s = self._spend(line.place[1])
@@ -202,35 +216,29 @@ class Gate:
             line.holders.add(holder)
 
     def _pump(self) -> None:
-        """Let through whoever may go, one of each line in turn."""
-        while self._open and len(self._flying) < self._most:
+        """Let through whoever may go; a line that had its turn goes to the end, all others keep their place."""
+        dry: set[bool] = set()
+        moved = True
+        while moved:
             moved = False
             for place, line in list(self._open.items()):
-                del self._open[place]
-                if not self._has_room(line):
-                    if self._is_only_held(line):
-                        self._open[place] = line
+                if self._is_crowded():
+                    return  # whoever lands looks again
+                if self._is_full(line):
+                    del self._open[place]  # whoever gives back a slot opens it again
                     continue
-                self._open[place] = line
+                if place[1] in dry or self._is_held(line):
+                    continue
                 if not self._may_spend(line):
+                    dry.add(place[1])
                     continue
                 lucky = heapq.heappop(line.waiting)
                 self._let_through(line, lucky)
-                if not line.waiting:
-                    del self._open[place]
+                del self._open[place]
+                if line.waiting:
+                    self._open[place] = line
                 moved = True
                 lucky.admit(lucky.key)
-            if not moved:
-                return
-
-    def _is_only_held(self, line: _Line) -> bool:
-        """Whether the line waits for time or a place in flight, so that it must be looked at again."""
-        now_s = self._time.monotonic_s()
-        held_s = max(self._held_until_s, line.held_until_s)
-        if held_s > now_s:
-            self._wake_in(held_s - now_s)
-            return True
-        return len(self._flying) >= self._most
 
     def _wake_in(self, wait_s: float) -> None:
         when_s = self._time.monotonic_s() + wait_s

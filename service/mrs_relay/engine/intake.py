@@ -16,8 +16,14 @@ from mrs_relay.stream import records
 
 Keyed = tuple[jobs.LedgerKey, facts.Requested | facts.Invalid]
 
-_NOISE: Final = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_READS: Final = re.compile(r"(?:select|show|desc|describe|values|with|explain(?!\s+analyze\b))\b", re.IGNORECASE)
+MAX_KEY_BYTES: Final = 1024
+"""Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
+
+_NOISE: Final = re.compile(r"(?:\s|\(|--[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
+_READS: Final = re.compile(
+    r"(?:select|show|desc|describe|values|with|explain(?!.*\banalyze\b))\b", re.IGNORECASE | re.DOTALL
+)
+"""NB: EXPLAIN ANALYZE runs what it explains; a comment may stand between the two words."""
 _SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql"}
 
 
@@ -36,15 +42,23 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
         return _dead_letter(record, error)
     key = jobs.ledger_key(message.source, message.id)
     try:
-        if record.value is not None and len(record.value) > most_bytes:
-            raise errors.BadMessage(
-                "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
-            )
+        _check_size(record, most_bytes)
         request = requests.parse(message)
     except errors.BadMessage as error:
         reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
     return key, facts.Requested(_job(message, request, record, result_job_types))
+
+
+def _check_size(record: records.Record, most_bytes: int) -> None:
+    if record.key is not None and len(record.key) > MAX_KEY_BYTES:
+        raise errors.BadMessage(
+            "too_large", f"the message's Kafka key has {len(record.key)} bytes; at most {MAX_KEY_BYTES} are taken"
+        )
+    if record.value is not None and len(record.value) > most_bytes:
+        raise errors.BadMessage(
+            "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
+        )
 
 
 def is_repeatable(statement: str) -> bool:
@@ -60,7 +74,7 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
         subject="sql" if message.type.startswith("mrs.sql.") else "job",
         digest="",
         state=state,
-        key=record.key,
+        key=record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None,
         order=record.offset,
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),

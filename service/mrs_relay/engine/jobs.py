@@ -279,5 +279,5 @@ def decode(value: bytes) -> Job:
     """
     try:
         return _decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise errors.StateUnreadable(f"a ledger record cannot be read: {error}") from error

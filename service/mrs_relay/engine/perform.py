@@ -1,8 +1,8 @@
 """
 The hands of one partition: what is done outside after a commit, and what comes back as facts.
 
-A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs to
-the shared tracker and gate, and puts every outcome into the partition's inbox. It decides nothing.
+A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
+to the shared tracker and gate, and puts every outcome into the partition's inbox. It decides nothing.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Performer:
                     return None
                 await self._landed.wait()
             else:
-                self._next_commit_s = self._desk.time.monotonic_s() + self._desk.settings.commit_interval_s
+                self._next_commit_s = self._desk.time.monotonic_s() + self._desk.commit_interval_s
                 return batch
 
     def admit(self, job: jobs.Job) -> bool:

@@ -1,8 +1,8 @@
 """
 One batch's decisions, from what was taken to what is committed.
 
-A plan is an overlay on the partition's jobs: it collects new states, records to publish and commands, and touches the jobs
-themselves only once the commit has succeeded.
+A plan is an overlay on the partition's jobs: it collects new states, records to publish and commands, and touches the
+jobs themselves only once the commit has succeeded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from mrs_relay.stream import records
 Jobs = dict[jobs.LedgerKey, jobs.Job]
 
 _log = structlog.get_logger(__name__)
-_JOB_OVERHEAD_BYTES: Final = 4096
-"""Upper bound of what a job's ledger record holds besides the request's own bytes."""
+_JOB_OVERHEAD_BYTES: Final = 16_384
+"""Upper bound of what a job's ledger record holds besides the request's own bytes: ids, headers and Kafka key."""
+
+_NOTE_BYTES: Final = 64
+"""Upper bound of the header that tells how long a dead letter's value was before it was cut."""
 
 _MISSING: Final = "it does not fit into a Kafka record of this topic"
 
@@ -77,7 +80,9 @@ class Plan:
         """
         for notice in batch.notices:
             if isinstance(notice, desks.Broke):
-                raise RuntimeError(f"task {notice.task} failed") from notice.error
+                raise RuntimeError(  # noqa: TRY004 - the notice is right, the task was not
+                    f"task {notice.task} failed"
+                ) from notice.error
             yield notice.key, notice.fact
         settings = self._desk.settings
         most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
@@ -117,6 +122,10 @@ class Plan:
 
     def settle(self) -> Iterator[tuple[jobs.Job, commands.Command]]:
         """Make the plan the truth, after its commit; returns what is to be done now."""
+        counts = self._desk.counts
+        counts.commits += 1
+        counts.events.update((event.subject, event.data.state) for event in self._events)
+        counts.dead_letters.update(letter.code for letter in self._dead_letters)
         for key, job in self._changed.items():
             if job is None:
                 self._base.pop(key, None)
@@ -137,10 +146,15 @@ class Plan:
         return records.Outgoing(topics.events, key, value, headers)
 
     def _dead_letter_record(self, letter: events.DeadLetter) -> records.Outgoing:
-        key, value, headers = letter.write()
-        limit_bytes = self._limit_bytes(self._desk.topics.dead_letters)
-        if records.size_bytes(key, value, headers) > limit_bytes:
-            room = max(0, len(value) - (records.size_bytes(key, value, headers) - limit_bytes) - 64)
-            headers = (*headers, ("mrs_relay_cut_from_bytes", str(len(value)).encode()))
-            value = value[:room]
-        return records.Outgoing(self._desk.topics.dead_letters, key, value, headers)
+        topic = self._desk.topics.dead_letters
+        bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
+        keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
+        for smaller in ({}, {"headers": bare}, {"headers": keyless, "key": None}):
+            key, value, headers = msgspec.structs.replace(letter, **smaller).write()
+            note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
+            over_bytes = records.size_bytes(key, value, headers) - self._limit_bytes(topic)
+            if 0 < over_bytes <= len(value) - _NOTE_BYTES:
+                return records.Outgoing(topic, key, value[: -over_bytes - _NOTE_BYTES], (*headers, note))
+            if over_bytes <= 0:
+                break
+        return records.Outgoing(topic, key, value, headers)

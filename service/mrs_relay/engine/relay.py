@@ -33,6 +33,8 @@ async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
                 draft.decide(key, fact)  # 3 decide: pure
             if draft.is_empty and not batch.records:
                 continue
-            epoch = await lease.commit(draft.changes(), draft.outgoing(), lease.feed.next_offset)  # 4 commit: all or none
+            epoch = await lease.commit(
+                draft.changes(), draft.outgoing(), lease.feed.next_offset
+            )  # 4 commit: all or none
             for job, command in draft.settle():
                 performer.perform(job, command, epoch)  # 5 act: only what is committed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mrs_relay.messages import codec, events
@@ -29,13 +29,3 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
             kept.append(row)
         told.append(events.StatementResult(rows=kept, row_count=len(rows)))
     return events.Result(statements=told, truncated=cut)
-
-
-def in_order(by_index: Mapping[str, Sequence[Any]], skip: int) -> list[Sequence[Any]]:
-    """
-    The statements' rows in the order of the statements, without the first `skip`.
-
-    Source: ShowSqlResultWithJob, sql_results: a map from the statement's index as text to its rows.
-    """
-    ordered = sorted(by_index, key=lambda index: (not index.isdigit(), int(index) if index.isdigit() else 0, index))
-    return [by_index[index] for index in ordered][skip:]

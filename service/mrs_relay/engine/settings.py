@@ -28,8 +28,8 @@ class EngineSettings(pydantic.BaseModel):
 
     settle_s: Seconds = 45.0
     """
-    Seconds to wait after a lost reply before looking for the job: long enough for a request to arrive that was on its way.
-    Must be more than `send_within_s` plus the client's `call_timeout_s`; smaller risks a second job.
+    Seconds to wait after a lost reply before looking for the job: long enough for a request to arrive that was on its
+    way. Must be more than `send_within_s` plus the client's `call_timeout_s`; smaller risks a second job.
     """
 
     visibility_s: Seconds = 60.0
@@ -70,12 +70,6 @@ class EngineSettings(pydantic.BaseModel):
 
     max_request_bytes: Annotated[int, pydantic.Field(ge=1024)] = 524_288
     """Bytes of a request message; larger ones are rejected. MRS takes 150,000 characters of arguments."""
-
-    commit_interval_s: Annotated[float, pydantic.Field(ge=0)] = 0.05
-    """
-    Seconds between the starts of two commits of a partition under load; an idle partition commits at once. Larger groups
-    more into one transaction and adds latency; below about 0.03 a broker spends its time on transaction markers.
-    """
 
     batch_records: Annotated[int, pydantic.Field(ge=1)] = 500
     """Messages and facts decided in one commit at most."""

@@ -76,11 +76,15 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
             "no_value", "the record has no value (a tombstone); requests are never deleted that way"
         )
     names = {name.lower(): _header_text(raw) for name, raw in headers} if headers else {}
-    if _PREFIX + "specversion" in names:
+    content_type = names.get(_CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if content_type.startswith("application/cloudevents"):
+        if content_type != STRUCTURED:
+            raise errors.BadMessage(
+                "unreadable_encoding", f"content type {content_type[:80]!r} is not read; use {STRUCTURED}"
+            )
+    elif _PREFIX + "specversion" in names:
         return _binary(topic, value, names)
-    content_type = names.pop(_CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if content_type.startswith("application/cloudevents") and content_type != STRUCTURED:
-        raise errors.BadMessage("unreadable_encoding", f"content type {content_type} is not read; use {STRUCTURED}")
+    names.pop(_CONTENT_TYPE, None)
     members = codec.decode(value)
     if not isinstance(members, dict):
         raise errors.BadMessage("not_an_object", f"the JSON is a {_json_type(members)}, not an object")
@@ -134,7 +138,8 @@ def _payload(members: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
 
 
 def _header_text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode("utf-8", "replace")
+    """Bytes that are not UTF-8 become surrogates: not printable, so that no two different ids ever read the same."""
+    return "" if raw is None else raw.decode("utf-8", "surrogateescape")
 
 
 def _json_type(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -84,7 +84,8 @@ def differences(folder: pathlib.Path) -> list[str]:
     """One line for each schema file below `folder` that is missing, differs from the models, or is not ours."""
     wanted = {name: _text(schema) for name, schema in schemas().items()}
     found = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.json"))
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(folder.rglob("*.json"))
     }
     lines = [f"{name}: missing" for name in wanted if name not in found]
     lines += [f"{name}: differs from the models" for name in wanted if name in found and found[name] != wanted[name]]

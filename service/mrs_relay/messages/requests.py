@@ -44,6 +44,12 @@ class _Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
+    if moment is not None and not (isinstance(moment, str) and moment[4:5] == "-"):
+        raise ValueError("use RFC 3339 with offset, such as 2026-11-24T06:00:00Z")
+    return moment
+
+
 class _Common(_Model):
     cluster: ClusterId
     priority: Annotated[
@@ -56,6 +62,7 @@ class _Common(_Model):
     not_before: Annotated[
         pydantic.AwareDatetime | None,
         pydantic.Field(strict=False, description="Do not submit before this moment (RFC 3339 with offset)."),
+        pydantic.BeforeValidator(_only_text),
     ] = None
 
 
@@ -113,7 +120,7 @@ class SqlSubmit(_Common):
     archive_path: Annotated[
         str | None,
         pydantic.Field(
-            pattern=r"^obs://[^\s]{1,1000}$",
+            pattern=r"^obs://[^\s/][^\s]{0,999}$",
             description="OBS folder for the rows of a Presto SELECT; presto only.",
         ),
     ] = None
@@ -144,6 +151,15 @@ MODELS: Final[dict[str, type[JobSubmit | SqlSubmit]]] = {
 """Request type → the model of its `data`."""
 
 _PYDANTIC_CODES: Final = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
+_PYDANTIC_TEXTS: Final = {
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+}
+"""Where pydantic's own text speaks of Python."""
+_PROPERTIES: Final = ("job", "properties")
+"""Where names are the sender's and stay out of events, like all that stands in properties."""
 
 
 def parse(message: envelope.Envelope) -> Request:
@@ -155,17 +171,19 @@ def parse(message: envelope.Envelope) -> Request:
     """
     version = message.attributes.get("specversion", "1.0")
     if version != "1.0":
-        raise errors.BadMessage("bad_specversion", f"specversion {version!r} is not read; use 1.0", field="specversion")
+        raise errors.BadMessage(
+            "bad_specversion", f"specversion {_shown(version)} is not read; use 1.0", field="specversion"
+        )
     model = MODELS.get(message.type)
     if model is None:
         known = ", ".join(sorted(MODELS))
         raise errors.BadMessage(
-            "unknown_type", f"type {message.type[:80]!r} is not known; known: {known}", field="type"
+            "unknown_type", f"type {_shown(message.type)} is not known; known: {known}", field="type"
         )
     content_type = message.attributes.get("datacontenttype", "application/json")
     if not isinstance(content_type, str) or "json" not in content_type.lower():
         raise errors.BadMessage(
-            "unreadable_encoding", f"datacontenttype {str(content_type)[:80]!r} is not JSON", field="datacontenttype"
+            "unreadable_encoding", f"datacontenttype {_shown(content_type)} is not JSON", field="datacontenttype"
         )
     if isinstance(message.data, errors.BadMessage):
         raise message.data
@@ -177,12 +195,17 @@ def parse(message: envelope.Envelope) -> Request:
         raise _first_fault(error) from error
 
 
+def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
+    return repr(value[:80]) if isinstance(value, str) else "that is no text"
+
+
 def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     fault: Any = faults[0]
     kind = str(fault["type"])
     code = _PYDANTIC_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "bad_value")
-    field = ".".join(["data", *(str(part)[:64] for part in fault["loc"])])
+    place = fault["loc"][:2] if fault["loc"][:2] == _PROPERTIES else fault["loc"]
+    field = ".".join(["data", *(str(part)[:64] for part in place)])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    text = str(fault["msg"]).removeprefix("Value error, ")
+    text = _PYDANTIC_TEXTS.get(kind, str(fault["msg"]).removeprefix("Value error, "))
     return errors.BadMessage(code, f"`{field}`: {text}{more}", field=field)

@@ -1,0 +1,90 @@
+# The one entrance to this repository; people and CI use the same targets. Bare `make` lists them.
+
+PYTHONS ?= python3.13 python3.12 python3.11 python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv demo kafka check format schemas test unit e2e bench run lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## create .venv and install the package with all its extras
+
+# A pyenv shim exists for versions that are not installed, so a candidate counts only if it runs.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PIP) --version >/dev/null 2>&1 || { \
+	  python=; bare=; \
+	  for name in $(PYTHONS); do \
+	    $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	    if $$name -c 'import ensurepip, venv' >/dev/null 2>&1; then python=$$name; break; fi; \
+	    bare=$$name; \
+	  done; \
+	  if [ -n "$$python" ]; then \
+	    $$python -m venv --clear $(VENV); \
+	  elif [ -n "$$bare" ]; then \
+	    echo "make: $$bare has no venv module: install it (Debian: apt-get install python3-venv)" >&2; exit 1; \
+	  else \
+	    echo "make: no Python 3.11 or newer: install one (Debian: apt-get install python3-venv; macOS: brew install python)" >&2; exit 1; \
+	  fi; \
+	}
+	@echo "venv: installing into $(VENV), about a minute the first time"
+	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
+	@$(BIN)/mrs-relay demo $(ARGS)
+
+kafka: venv ## fetch the real Kafka of the tests into .cache (needs Maven; Java 17 or newer if there is one)
+	@$(BIN)/python -m tests.support.kafka.fetch
+
+check: venv ## look without running: lint, format, types, imports between parts, schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench
+	$(BIN)/lint-imports
+	$(BIN)/mrs-relay schemas check schemas
+
+format: venv ## format the code and apply the safe fixes of the linter
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: venv ## write schemas/ anew from the models
+	$(BIN)/mrs-relay schemas export schemas
+
+test: venv kafka ## run all tests: unit, contract, scenario and e2e
+	$(BIN)/pytest $(ARGS)
+
+unit: venv ## run the unit tests, in seconds and without a broker
+	$(BIN)/pytest tests/unit $(ARGS)
+
+e2e: venv kafka ## run the tests on real brokers and processes
+	$(BIN)/pytest tests/e2e $(ARGS)
+
+bench: venv kafka ## measure throughput, latency and memory, and print the table
+	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
+
+run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
+	@$(BIN)/mrs-relay serve $(ARGS)
+
+lock: venv ## resolve constraints.txt anew, newest versions that pyproject.toml allows
+	@rm -rf .cache/lock
+	$(BIN)/python -m venv .cache/lock
+	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev]'
+	.cache/lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable > .cache/lock/constraints.txt
+	@mv .cache/lock/constraints.txt constraints.txt
+	@rm -rf .cache/lock
+
+clean: ## remove what checks, tests and builds leave behind
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the fetched Kafka, too
+	rm -rf $(VENV) .cache

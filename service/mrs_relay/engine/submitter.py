@@ -1,0 +1,203 @@
+"""
+Submits once; in doubt, looks before anybody submits again.
+
+MRS has no idempotency key, so a submission whose reply was lost must never be repeated blindly. `submit` sends one
+request and says what is certain; `look_up` finds out by the mark in the job's name; `collect` reads the rows of a job
+that has succeeded. None of them decides anything: they return facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.engine import facts, gate, jobs, results, sightings
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import backoff, clock
+from mrs_relay.messages import events
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import jobs as job_models
+from mrs_relay.mrs.models import sql as sql_models
+from mrs_relay.mrs.operations import jobs as job_calls
+from mrs_relay.mrs.operations import sql as sql_calls
+
+_log = structlog.get_logger(__name__)
+
+_CLOCK_SKEW_MS: Final = 600_000
+"""How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent."""
+
+_EMPTY_RESULT: Final = "0181"
+"""The result set of a SQL job is empty. Source: error table of the V2 job operations."""
+
+
+class Submitter:
+    """
+    Makes the calls that start jobs and read their results.
+
+    Args:
+        client: the MRS client.
+        hold: tells the gate to wait, for one line or (None) for all.
+        settings: the waits.
+        time: monotonic time.
+    """
+
+    def __init__(
+        self,
+        client: clients.Client,
+        hold: Callable[[gate.Place | None, float], None],
+        settings: engine_settings.EngineSettings,
+        time: clock.Clock,
+    ) -> None:
+        self._client = client
+        self._hold = hold
+        self._settings = settings
+        self._time = time
+        self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
+        self._unsent = 0
+
+    async def submit(  # noqa: PLR0911 - one return per kind of answer
+        self, job: jobs.Job, still_ours: Callable[[], bool]
+    ) -> facts.Fact:
+        """
+        Ask MRS to run the job, once.
+
+        The job must be committed in state SUBMITTING. MRS may take it and the reply may still be lost: then the fact is
+        `InDoubt`, and whoever gets it must look up, never submit.
+
+        Args:
+            job: what to run; its name carries the mark that a look-up finds.
+            still_ours: asked immediately before sending; False sends nothing.
+        """
+        if not still_ours():
+            return facts.NotTaken()
+        try:
+            fact = await self._send(job)
+        except errors.MrsBusy as error:
+            _log.info("cluster_busy", cluster=job.cluster, code=error.code, wait_s=self._settings.busy_wait_s)
+            return self._not_taken((job.cluster, job.statement), self._settings.busy_wait_s)
+        except errors.MrsThrottled as error:
+            _log.warning("mrs_throttled", wait_s=error.retry_after_s)
+            return self._not_taken(None, error.retry_after_s)
+        except errors.MrsUntouched as error:
+            self._unsent += 1
+            wait_s = self._pause.delay_s(self._unsent)
+            _log.warning("submission_not_sent", error=str(error), wait_s=round(wait_s, 2))
+            return self._not_taken(None, wait_s)
+        except errors.MrsAmbiguous as error:
+            _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=str(error))
+            return facts.InDoubt(str(error), error.request_id)
+        except errors.MrsRefused as error:
+            self._unsent = 0
+            return facts.Refused(refusal(error))
+        self._unsent = 0
+        return fact
+
+    def _not_taken(self, place: gate.Place | None, wait_s: float) -> facts.NotTaken:
+        self._hold(place, wait_s)
+        return facts.NotTaken()
+
+    async def _send(self, job: jobs.Job) -> facts.Fact:
+        path = {"cluster_id": job.cluster}
+        match job.work:
+            case jobs.Batch() as work:
+                body = job_models.JobExecution.model_construct(
+                    job_type=work.job_type,  # type: ignore[arg-type]  # checked when the request was read
+                    job_name=job.mrs_name,
+                    arguments=work.arguments,
+                    properties=work.properties,
+                )
+                reply = await self._client.call(job_calls.CREATE_EXECUTE_JOB, path=path, body=body)
+                return facts.Taken(reply.job_id)
+            case jobs.Presto() as work:
+                statement = sql_models.SqlExecution(
+                    sql_content=work.statement, database=work.database, archive_path=work.archive_path
+                )
+                result = await self._client.call(sql_calls.EXECUTE_SQL, path=path, body=statement)
+                return sightings.of_statement(result, self._settings.inline_result_bytes)
+            case None:
+                raise errors.StateUnreadable(f"request {job.id} is to be submitted but its ledger record has no work")
+
+    async def look_up(self, job: jobs.Job) -> facts.Fact:
+        """
+        Find out whether a submission in doubt took effect, by the mark in the job's name.
+
+        Waits until a request that was on its way has arrived, then looks until the mark shows up or the whole
+        visibility window has passed. Failed reads do not count as looks.
+        """
+        await asyncio.sleep(self._settings.settle_s)
+        give_up_s = self._time.monotonic_s() + self._settings.visibility_s
+        failures = 0
+        while True:
+            started_s = self._time.monotonic_s()
+            try:
+                found = await self._marked(job)
+            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
+                failures += 1
+                _log.warning("look_up_failed", request=job.id, error=str(error))
+                await asyncio.sleep(max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0)))
+                continue
+            except errors.MrsRefused as error:
+                # NB: no cluster, no rights: nothing can be there, and the next submission will tell the sender so.
+                _log.warning("look_up_refused", request=job.id, error=str(error))
+                found = []
+            if found:
+                if len(found) > 1:
+                    _log.error("several_jobs_with_one_mark", request=job.id, job_ids=[seen.job_id for seen in found])
+                return facts.Found(found[0])
+            if started_s >= give_up_s:
+                return facts.NotFound()
+            await asyncio.sleep(self._settings.look_up_interval_s)
+
+    async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
+        """Jobs on MRS with this attempt's name, the oldest first."""
+        found: list[jobs.Seen] = []
+        page = 1
+        while True:
+            query = job_models.JobQuery(
+                job_name=job.mrs_name,
+                limit=self._settings.list_page,
+                offset=page,
+                sort_by="asc",
+                submitted_begin_ms=max(0, job.intent_ms - _CLOCK_SKEW_MS),
+            )
+            reply = await self._client.call(
+                job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": job.cluster}, query=query
+            )
+            listed = reply.job_list or ()
+            found += [sightings.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
+            if len(listed) < self._settings.list_page:
+                return sorted(found, key=lambda seen: seen.submitted_ms)
+            page += 1
+
+    async def collect(self, job: jobs.Job) -> facts.Fact:
+        """Read the rows of a job that has succeeded; after `collect_within_s` seconds, say why there are none."""
+        job_id = job.seen.job_id if job.seen else ""
+        path = {"cluster_id": job.cluster, "job_execution_id": job_id}
+        give_up_s = self._time.monotonic_s() + self._settings.collect_within_s
+        failures = 0
+        while True:
+            try:
+                reply = await self._client.call(job_calls.SHOW_SQL_RESULT_WITH_JOB, path=path)
+            except errors.MrsRefused as error:
+                if error.code == _EMPTY_RESULT:
+                    return facts.Collected(events.Result())
+                return facts.Collected(events.Result(unavailable=str(error)))
+            except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:
+                failures += 1
+                wait_s = max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
+                if self._time.monotonic_s() + wait_s > give_up_s:
+                    return facts.Collected(events.Result(unavailable=str(error)))
+                await asyncio.sleep(wait_s)
+            else:
+                rows = reply.statements[job.skip :]
+                return facts.Collected(results.inline(rows, self._settings.inline_result_bytes))
+
+
+def refusal(error: errors.MrsError) -> jobs.Reason:
+    """The reason of an event, from what MRS said."""
+    code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
+    return jobs.Reason("refused", code[:64], str(error), mrs_request_id=error.request_id)

@@ -1,0 +1,240 @@
+"""
+Follows jobs on MRS: one poller per cluster, which lists its jobs page by page and turns differences into facts.
+
+Cost grows with pages, not with jobs. A failed poll never changes a job; a job that MRS stops showing is read by itself,
+and only when that says "no such job" for a long time is it given up. Statements have no list and are read one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.engine import facts, jobs, sightings
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import backoff, clock, tasks
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import jobs as job_models
+from mrs_relay.mrs.operations import jobs as job_calls
+from mrs_relay.mrs.operations import sql as sql_calls
+
+_log = structlog.get_logger(__name__)
+
+_CLOCK_SKEW_MS: Final = 600_000
+_NO_SUCH_JOB: Final = frozenset({"0176", "0201"})
+_NO_SUCH_CLUSTER: Final = "12000003"
+_AT_ONCE: Final = 8
+
+Tell = Callable[[facts.Fact], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """One job that is followed; `last` is what was told last, `missing_since_s` when MRS stopped showing it."""
+
+    job_id: str
+    owner: object
+    tell: Tell
+    intent_ms: int
+    statement: bool
+    last: jobs.Seen | None = None
+    missing_since_s: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Cluster:
+    watches: dict[str, _Watch] = field(default_factory=dict)
+    failures: int = 0
+
+
+class Tracker:
+    """
+    All pollers of this process.
+
+    Args:
+        client: the MRS client; its read budget paces the pollers.
+        settings: intervals and page size.
+        time: monotonic time.
+    """
+
+    def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings, time: clock.Clock) -> None:
+        self._client = client
+        self._settings = settings
+        self._time = time
+        self._clusters: dict[str, _Cluster] = {}
+        self._pollers = tasks.Crew(self._on_error)
+        self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
+
+    @property
+    def watched(self) -> int:
+        """Jobs that are followed."""
+        return sum(len(cluster.watches) for cluster in self._clusters.values())
+
+    def watch(self, job: jobs.Job, owner: object, tell: Tell) -> None:
+        """
+        Follow a job until `unwatch`; doing so twice is the same as once.
+
+        Args:
+            job: submitted, with its MRS id.
+            owner: its partition, for `leave`.
+            tell: called with what was observed, each time something changed; must not block.
+        """
+        if job.seen is None or not job.seen.job_id:
+            return
+        cluster = self._clusters.get(job.cluster)
+        if cluster is None:
+            cluster = self._clusters[job.cluster] = _Cluster()
+            self._pollers.start(self._poll(job.cluster, cluster), name=f"poll {job.cluster}")
+        job_id = job.seen.job_id
+        if job_id not in cluster.watches:
+            cluster.watches[job_id] = _Watch(job_id, owner, tell, job.intent_ms, job.statement)
+
+    def unwatch(self, job: jobs.Job) -> None:
+        """Stop following a job."""
+        cluster = self._clusters.get(job.cluster)
+        if cluster is not None and job.seen is not None:
+            cluster.watches.pop(job.seen.job_id, None)
+
+    def leave(self, owner: object) -> None:
+        """Stop following all jobs of a partition."""
+        for cluster in self._clusters.values():
+            for job_id in [job_id for job_id, watch in cluster.watches.items() if watch.owner is owner]:
+                del cluster.watches[job_id]
+
+    async def close(self) -> None:
+        """End all pollers."""
+        await self._pollers.close()
+
+    def _on_error(self, task: str, error: BaseException) -> None:
+        _log.error("poller_ended", task=task, exc_info=error)
+
+    async def _poll(self, cluster_id: str, cluster: _Cluster) -> None:
+        """Look at one cluster again and again, as long as there is something to look at."""
+        try:
+            while True:
+                await asyncio.sleep(self._wait_s(cluster))
+                if not cluster.watches:
+                    return
+                await self._look(cluster_id, cluster)
+        finally:
+            if self._clusters.get(cluster_id) is cluster:
+                del self._clusters[cluster_id]
+
+    def _wait_s(self, cluster: _Cluster) -> float:
+        wait_s = self._settings.poll_interval_s
+        return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
+
+    async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
+        try:
+            await self._look_at_jobs(cluster_id, [watch for watch in cluster.watches.values() if not watch.statement])
+            await self._one_by_one(cluster_id, [watch for watch in cluster.watches.values() if watch.statement])
+        except errors.MrsThrottled as error:
+            _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
+            await asyncio.sleep(error.retry_after_s)
+        except errors.MrsRefused as error:
+            cluster.failures += 1
+            _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
+            if error.code == _NO_SUCH_CLUSTER:
+                for watch in list(cluster.watches.values()):
+                    self._missing(watch, str(error))
+        except errors.MrsError as error:
+            cluster.failures += 1
+            _log.warning("poll_failed", cluster=cluster_id, error=str(error), failures=cluster.failures)
+        except Exception:  # noqa: BLE001 - a poller outlives its bugs; each is logged with its stack
+            cluster.failures += 1
+            _log.exception("poller_bug", cluster=cluster_id)
+        else:
+            cluster.failures = 0
+
+    async def _look_at_jobs(self, cluster_id: str, watches: list[_Watch]) -> None:
+        if len(watches) <= self._settings.single_reads:
+            await self._one_by_one(cluster_id, watches)
+            return
+        hidden = await self._list(cluster_id, watches, unfinished=True)
+        if len(hidden) > self._settings.single_reads:
+            hidden = await self._list(cluster_id, hidden, unfinished=False)
+        await self._one_by_one(cluster_id, hidden)
+
+    async def _list(self, cluster_id: str, watches: list[_Watch], *, unfinished: bool) -> list[_Watch]:
+        """Read the cluster's list from the oldest of `watches` on; returns those that it does not show."""
+        wanted = {watch.job_id: watch for watch in watches}
+        since_ms = max(0, min(watch.intent_ms for watch in watches) - _CLOCK_SKEW_MS)
+        page = 1
+        while wanted:
+            query = job_models.JobQuery(
+                job_result=job_models.JobResult.UNDEFINED if unfinished else None,
+                limit=self._settings.list_page,
+                offset=page,
+                sort_by="asc",
+                submitted_begin_ms=since_ms,
+            )
+            reply = await self._client.call(
+                job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster_id}, query=query
+            )
+            listed = reply.job_list or ()
+            self._tell(wanted, listed)
+            if len(listed) < self._settings.list_page:
+                break
+            page += 1
+        return list(wanted.values())
+
+    def _tell(self, wanted: dict[str, _Watch], listed: Iterable[job_models.JobDetail]) -> None:
+        for detail in listed:
+            watch = wanted.pop(detail.job_id, None)
+            if watch is not None:
+                self._seen(watch, sightings.of_job(detail))
+
+    async def _one_by_one(self, cluster_id: str, watches: list[_Watch]) -> None:
+        for start in range(0, len(watches), _AT_ONCE):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for watch in watches[start : start + _AT_ONCE]:
+                        read = self._read_statement if watch.statement else self._read_job
+                        group.create_task(read(cluster_id, watch), name=f"read {watch.job_id}")
+            except ExceptionGroup as several:
+                raise several.exceptions[0] from several
+
+    async def _read_job(self, cluster_id: str, watch: _Watch) -> None:
+        path = {"cluster_id": cluster_id, "job_execution_id": watch.job_id}
+        try:
+            reply = await self._client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)
+        except errors.MrsRefused as error:
+            if error.code not in _NO_SUCH_JOB:
+                raise
+            self._missing(watch, str(error))
+        else:
+            self._seen(watch, sightings.of_job(reply.job_detail))
+
+    async def _read_statement(self, cluster_id: str, watch: _Watch) -> None:
+        path = {"cluster_id": cluster_id, "sql_id": watch.job_id}
+        try:
+            reply = await self._client.call(sql_calls.SHOW_SQL_RESULT, path=path)
+        except errors.MrsRefused as error:
+            if error.code == _NO_SUCH_CLUSTER:
+                raise
+            self._missing(watch, str(error))  # the error for an unknown statement is not documented
+            return
+        fact = sightings.of_statement(reply, self._settings.inline_result_bytes)
+        watch.missing_since_s = None
+        if fact.seen != watch.last:
+            watch.last = fact.seen
+            watch.tell(fact)
+
+    def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
+        watch.missing_since_s = None
+        if seen != watch.last:
+            watch.last = seen
+            watch.tell(facts.Observed(seen))
+
+    def _missing(self, watch: _Watch, message: str) -> None:
+        now_s = self._time.monotonic_s()
+        if watch.missing_since_s is None:
+            watch.missing_since_s = now_s
+        gone_s = now_s - watch.missing_since_s
+        if gone_s >= self._settings.vanish_after_s:
+            watch.tell(facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))

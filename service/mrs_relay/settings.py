@@ -1,0 +1,214 @@
+"""
+The settings of the whole service: the parts' groups joined, and the only reader of the environment.
+
+Every field can be set by an environment variable `MRS_RELAY_<GROUP>__<FIELD>` or in a TOML file; the environment wins.
+A part receives its own group, never the whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+import pydantic_settings
+
+from mrs_relay import errors
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.stream import settings as stream_settings
+from mrs_relay.web import settings as web_settings
+
+PREFIX: Final = "MRS_RELAY_"
+
+
+class LogSettings(pydantic.BaseModel):
+    """What is logged, and how."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is written. INFO tells the story of each partition; DEBUG also that of each call."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
+
+
+class Settings(pydantic_settings.BaseSettings):
+    """All settings."""
+
+    model_config = pydantic_settings.SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
+    """Brokers, topics, guarantee."""
+
+    mrs: mrs_settings.MrsSettings
+    """The connection to MRS."""
+
+    engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
+    """How jobs are submitted, followed and remembered."""
+
+    web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
+    """Health, readiness and metrics over HTTP."""
+
+    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+    """Logging."""
+
+    event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay"
+    """CloudEvents `source` of all events; name the deployment here when subscribers read several."""
+
+    @pydantic.model_validator(mode="after")
+    def _waits_fit(self) -> Settings:
+        least_s = self.engine.send_within_s + self.mrs.call_timeout_s
+        if self.engine.settle_s <= least_s:
+            raise ValueError(
+                f"engine.settle_s ({self.engine.settle_s:g}) must be more than engine.send_within_s + "
+                f"mrs.call_timeout_s ({least_s:g}): a request may be on its way for so long"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose values come in as arguments."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - values of any field
+    """
+    Read the settings.
+
+    Args:
+        config: TOML file with a table per group, or None.
+        overrides: groups as mappings; they win over the file, the environment wins over them.
+
+    Raises:
+        SettingsError: one line for each setting that is missing or wrong, with its name and variable.
+    """
+    merged = _merge(_read_file(config) if config else {}, overrides)
+    _refuse_unknown_variables()
+    try:
+        return Settings(**merged)
+    except pydantic.ValidationError as error:
+        raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
+    except pydantic_settings.SettingsError as error:
+        raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
+
+
+def connection_only(config: pathlib.Path | None = None) -> stream_settings.KafkaSettings:
+    """
+    Read the Kafka group alone, for commands that need no MRS.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+
+    class KafkaOnly(pydantic_settings.BaseSettings):
+        model_config = pydantic_settings.SettingsConfigDict(
+            env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
+        )
+        kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
+
+    _refuse_unknown_variables()
+    try:
+        return KafkaOnly(**(_read_file(config) if config else {})).kafka
+    except pydantic.ValidationError as error:
+        raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One setting for the reference: its name, variable, type, default and meaning."""
+
+    name: str
+    variable: str
+    kind: str
+    default: str
+    text: str
+
+
+def describe() -> list[Row]:
+    """Every setting, in order."""
+    return list(_rows(Settings, ""))
+
+
+def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
+            yield from _rows(inner, f"{path}{name}.")
+            continue
+        default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
+        kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
+        yield Row(
+            name=path + name,
+            variable=_variable(path + name),
+            kind=kind or "",
+            default=default,
+            text=" ".join((field.description or "").split()),
+        )
+
+
+def _default_text(value: object) -> str:
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return "(none)" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.replace(".", "__").upper()
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        old = merged.get(name)
+        merged[name] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _read_file(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise errors.SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise errors.SettingsError(f"the settings file {path} is not valid TOML: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable must not be ignored in silence."""
+    known = {row.variable for row in describe()}
+    groups = {variable.rsplit("__", 1)[0] for variable in known if "__" in variable}
+    groups |= {group.rsplit("__", 1)[0] for group in groups if "__" in group}
+    unknown = sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known | groups
+    )
+    if unknown:
+        raise errors.SettingsError(
+            "\n".join(f"{name}: no such setting; `mrs-relay settings` lists all of them" for name in unknown)
+        )
+
+
+def _lines(error: pydantic.ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        text = str(fault["msg"]).removeprefix("Value error, ")
+        yield f"{name} ({_variable(name)}): {text}" if name else text

@@ -1,0 +1,68 @@
+"""
+The HTTP server: `/health` (the loop turns), `/ready` (requests are being carried out), `/metrics` (Prometheus).
+
+It only reads. Everything it shows comes from two callables that it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import prometheus_client
+import structlog
+from aiohttp import web
+
+from mrs_relay import errors
+from mrs_relay.engine import views
+from mrs_relay.web import health, metrics
+from mrs_relay.web import settings as web_settings
+
+_log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: web_settings.WebSettings,
+    status: Callable[[], health.Health],
+    snapshot: Callable[[], views.Snapshot],
+) -> AsyncIterator[int | None]:
+    """
+    Serve for the length of the context; yields the port, or None when serving is switched off.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    if not settings.enabled:
+        yield None
+        return
+    registry = metrics.collect_from(snapshot, lambda: status().ready)
+
+    async def alive(_request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_request: web.Request) -> web.Response:
+        now = status()
+        return web.json_response(now.as_json(), status=200 if now.ready else 503)
+
+    async def measured(_request: web.Request) -> web.Response:
+        text = prometheus_client.generate_latest(registry)
+        return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+
+    application = web.Application()
+    application.add_routes([web.get("/health", alive), web.get("/ready", ready), web.get("/metrics", measured)])
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise errors.SettingsError(
+                f"web.port (MRS_RELAY_WEB__PORT): cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            ) from error
+        port = int(runner.addresses[0][1])
+        _log.info("web_serving", host=settings.host, port=port)
+        yield port
+    finally:
+        await runner.cleanup()

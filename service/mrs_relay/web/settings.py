@@ -1,0 +1,22 @@
+"""Settings of the HTTP server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+
+class WebSettings(pydantic.BaseModel):
+    """Where health, readiness and metrics are served."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    enabled: bool = True
+    """Whether to serve at all."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback unless told otherwise; a pod's probes need 0.0.0.0."""
+
+    port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes a free one, which the log names."""

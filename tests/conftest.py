@@ -1,0 +1,79 @@
+"""
+What all tests share: the two brokers, and the check that no test leaves a task behind.
+
+A test that asks for `kafka` or `embedded` gets the marker of that name, so `-m "not kafka"` leaves it out. One that is
+not left out fails when the broker is missing; it is never skipped.
+
+Virtual time: mark the test `looptime`; the fixture `looptime` reads the clock, which starts at 0. Only for in-memory
+parts: while a timer is pending the clock does not wait for another process's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from tests.support import brokers, leaks
+
+_LOGS = pytest.StashKey[list[brokers.Node]]()
+
+
+def pytest_configure() -> None:
+    """Say that there is no event loop yet: looptime asks for one even in sync tests, which would open one for good."""
+    asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the brokers it asks for."""
+    for item in items:
+        for name in {"kafka", "embedded"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test marked `kafka` at once where there is no Kafka."""
+    if item.get_closest_marker("kafka") is not None:
+        try:
+            brokers.require_kafka()
+        except brokers.BrokerMissing as error:
+            pytest.fail(str(error), pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """After a failure, say where the logs of the brokers are."""
+    if terminalreporter.stats.keys() & {"failed", "error"}:
+        for node in config.stash.get(_LOGS, []):
+            terminalreporter.write_line(f"log of {node.name}: {node.log}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[brokers.KafkaNode]:
+    """One real Kafka for the whole session; a test that kills its broker starts one of its own instead."""
+    with brokers.start_kafka(tmp_path_factory.mktemp("kafka")) as node:
+        pytestconfig.stash.setdefault(_LOGS, []).append(node)
+        yield node
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[brokers.TansuNode]:
+    """One embedded broker for the whole session; it knows neither idempotent nor transactional producers."""
+    with brokers.start_tansu(tmp_path_factory.mktemp("tansu")) as node:
+        pytestconfig.stash.setdefault(_LOGS, []).append(node)
+        yield node
+
+
+@pytest.fixture
+async def _no_task_left_behind() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    if left := await leaks.end_left_behind(before):
+        pytest.fail("the test left tasks behind:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _async_tests_end_their_tasks(request: pytest.FixtureRequest) -> None:
+    """Check async tests for tasks left behind; autouse, so that it is set up first and looks last."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("_no_task_left_behind")

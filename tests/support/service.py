@@ -1,0 +1,229 @@
+"""
+The service as real processes: relays and the emulator, started as a user would, and what subscribers see of them.
+
+Everything blocks or awaits sockets; nothing here imports the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiokafka
+from tests.support import child, history, ports
+
+CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
+PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """
+    One deployment on a broker: topics of its own, so that tests do not meet.
+
+    Attributes:
+        bootstrap: the broker.
+        name: begins all topics.
+        mrs: address of MRS.
+        guarantee: of the relays.
+        workdir: for logs.
+        more: further settings, by variable name without prefix.
+    """
+
+    bootstrap: str
+    name: str
+    mrs: str
+    workdir: Path
+    guarantee: str = "exactly-once"
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> str:
+        """The input topic."""
+        return f"{self.name}.requests"
+
+    @property
+    def events(self) -> str:
+        """The events topic."""
+        return f"{self.name}.events"
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic of dead letters."""
+        return f"{self.name}.dead-letters"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a relay process."""
+        settings = {
+            "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+            "KAFKA__GUARANTEE": self.guarantee,
+            "KAFKA__APP_ID": self.name,
+            "KAFKA__GROUP_ID": self.name,
+            "KAFKA__TOPICS__REQUESTS": self.requests,
+            "KAFKA__TOPICS__EVENTS": self.events,
+            "KAFKA__TOPICS__DEAD_LETTERS": self.dead_letters,
+            "KAFKA__SESSION_TIMEOUT_MS": "6000",
+            "KAFKA__HEARTBEAT_INTERVAL_MS": "500",
+            "KAFKA__SHUTDOWN_S": "10",
+            "MRS__ENDPOINT": self.mrs,
+            "MRS__PROJECT_ID": PROJECT,
+            "MRS__ACCESS_KEY": "EMULATORACCESSKEY001",
+            "MRS__SECRET_KEY": "emulator-secret-key-for-local-use-only",
+            "MRS__BUDGETS": "false",
+            "MRS__CALL_TIMEOUT_S": "3",
+            "ENGINE__SEND_WITHIN_S": "2",
+            "ENGINE__SETTLE_S": "5.5",
+            "ENGINE__VISIBILITY_S": "2",
+            "ENGINE__LOOK_UP_INTERVAL_S": "0.5",
+            "ENGINE__POLL_INTERVAL_S": "0.3",
+            "ENGINE__BUSY_WAIT_S": "0.5",
+            "WEB__PORT": "0",
+            "LOG__FORMAT": "json",
+            **self.more,
+        }
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
+        return {**plain, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
+
+    def command(self, *words: str, timeout_s: float = 60.0) -> tuple[int, str]:
+        """Run `mrs-relay` with this deployment's settings; exit code and everything it printed."""
+        log = self.workdir / f"{self.name}-{words[0]}-{time.monotonic_ns()}.log"
+        process = child.Child([sys.executable, "-m", "mrs_relay", *words], log=log, env=self.environment())
+        code = process.wait(timeout_s)
+        if code is None:
+            process.kill()
+            raise child.ChildFailed(f"mrs-relay {' '.join(words)} took longer than {timeout_s:g} s: {log.read_text()}")
+        return code, log.read_text()
+
+    def create_topics(self, partitions: int = 4) -> None:
+        """Make the topics with our own command."""
+        code, text = self.command("topics", "create", "--partitions", str(partitions), "--replication", "1")
+        assert code == 0, text
+
+    def start_relay(self, label: str, **more: str) -> child.Child:
+        """Start one relay process."""
+        log = self.workdir / f"{self.name}-relay-{label}.log"
+        environment = {**self.environment(), **{f"MRS_RELAY_{name}": value for name, value in more.items()}}
+        return child.Child([sys.executable, "-m", "mrs_relay", "serve"], log=log, env=environment)
+
+    async def send(self, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        """Write requests as (key, value), acknowledged."""
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", max_request_size=8_000_000)
+        await producer.start()
+        try:
+            for key, value in messages:
+                await producer.send_and_wait(self.requests, value, key=key)
+        finally:
+            await producer.stop()
+
+    async def records(self, topic: str) -> list[aiokafka.ConsumerRecord[bytes, bytes]]:
+        """Everything committed in a topic at this moment."""
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            numbers = await _partitions(consumer, topic)
+            parts = [aiokafka.TopicPartition(topic, number) for number in numbers]
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            found: list[aiokafka.ConsumerRecord[bytes, bytes]] = []
+            deadline_s = time.monotonic() + 30
+            while time.monotonic() < deadline_s:
+                for batch in (await consumer.getmany(timeout_ms=300)).values():
+                    found += batch
+                if all([await consumer.position(part) >= ends[part] for part in parts]):
+                    break
+            return found
+        finally:
+            await consumer.stop()
+
+    async def history(self) -> list[history.Seen]:
+        """All committed events."""
+        return [history.seen(record.headers, record.value) for record in await self.records(self.events)]
+
+    async def until_ended(self, request_ids: Sequence[str], timeout_s: float) -> list[history.Seen]:
+        """Wait until every request has a last event; returns all events, also when time is up."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            events = await self.history()
+            ended = {event.request_id for event in events if event.state in history.LAST}
+            if ended.issuperset(request_ids) or time.monotonic() > deadline_s:
+                return events
+            await asyncio.sleep(0.5)
+
+
+async def _partitions(consumer: aiokafka.AIOKafkaConsumer[bytes, bytes], topic: str) -> list[int]:
+    for _ in range(50):
+        numbers = consumer.partitions_for_topic(topic)
+        if numbers:
+            return sorted(numbers)
+        await consumer.topics()
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no topic {topic}")
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A running emulator process."""
+
+    url: str
+
+    def effects(self, kind: str = "job") -> list[dict[str, Any]]:
+        """What was really created."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", f"/emulator/effects?kind={kind}&start={len(found)}&limit=1000")["effects"]
+            found += page
+            if len(page) < 1000:
+                return found
+
+    def fault(self, **order: Any) -> None:
+        """Order trouble."""
+        self._call("POST", "/emulator/faults", json.dumps(order).encode())
+
+    def _call(self, verb: str, path: str, body: bytes | None = None) -> Any:
+        request = urllib.request.Request(self.url + path, data=body, method=verb)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.loads(reply.read() or b"null")
+
+
+@contextmanager
+def emulator(workdir: Path, *flags: str) -> Iterator[Emulator]:
+    """An emulator process without rate limits; `flags` are those of `mrs-relay emulate`."""
+    port = ports.free_port()
+    command = [sys.executable, "-m", "mrs_relay", "emulate", "--port", str(port), "--no-limits", *flags]
+    process = child.Child(command, log=workdir / f"emulator-{port}.log")
+    playing = Emulator(f"http://127.0.0.1:{port}")
+
+    def answers() -> bool:
+        try:
+            return bool(playing._call("GET", "/emulator/health"))
+        except OSError:
+            return False
+
+    try:
+        process.wait_ready(answers, timeout_s=60)
+        yield playing
+    finally:
+        process.kill()
+
+
+def job(request_id: str, *, name: str = "job", job_type: str = "SparkSubmit", **more: Any) -> bytes:
+    """A request for a batch job."""
+    data = {"cluster": CLUSTER, "job": {"job_type": job_type, "job_name": name}, **more}
+    return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
+
+
+def sql(request_id: str, engine: str, statement: str, **more: Any) -> bytes:
+    """A request for SQL."""
+    data = {"cluster": CLUSTER, "engine": engine, "statement": statement, **more}
+    return json.dumps({"id": request_id, "source": "/test", "type": "mrs.sql.submit", "data": data}).encode()

@@ -1,0 +1,141 @@
+"""What holds for the files of the repository themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGE = _ROOT / "service" / "mrs_relay"
+_MOST_LINES = 600
+
+# Written in pieces, so that this file passes its own test.
+_REGISTRY_HOSTS = [
+    ".".join(pieces)
+    for pieces in (
+        ("pypi", "org"),
+        ("pypi", "python", "org"),
+        ("pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("crates", "io"),
+        ("proxy", "golang", "org"),
+        ("repo", "maven", "apache", "org"),
+        ("repo1", "maven", "org"),
+        ("deb", "debian", "org"),
+    )
+]
+_REGISTRY = re.compile(
+    "|".join(re.escape(host) for host in _REGISTRY_HOSTS)
+    + r"|--(?:extra-)?index-url|--find[-]links|PIP_(?:EXTRA_)?INDEX_URL|GOPROXY[=]|<repositor(?:y|ies)>|<mirror[>]"
+)
+
+
+def _tracked() -> list[Path]:
+    """Files that are in git or would be after `git add`."""
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    return [path for name in listed if name and (path := _ROOT / name).is_file()]
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(_ROOT))
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Where packages come from is the machine's business: no file holds a registry's address or chooses an index."""
+    found = [
+        f"{_shown(path)}:{number}"
+        for path in _tracked()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1)
+        if _REGISTRY.search(line)
+    ]
+    assert not found
+
+
+def test_constraints_are_plain_pins() -> None:
+    """Every line of constraints.txt is `name==version`: no address, no option, no path."""
+    lines = (_ROOT / "constraints.txt").read_text().splitlines()
+    assert lines
+    assert not [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
+
+
+def test_no_module_is_longer_than_the_limit() -> None:
+    """A module of more than 600 lines is two modules."""
+    long = {
+        _shown(path): count for path in _tracked() if path.suffix == ".py" and (count := _lines(path)) > _MOST_LINES
+    }
+    assert not long
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_every_package_folder_only_explains_itself() -> None:
+    """A folder's __init__.py exists and holds a docstring and nothing to run."""
+    may_hold_more = {_PACKAGE / "emulator" / "tpch"}  # data files with their reader
+    folders = {path.parent for path in _PACKAGE.rglob("*.py")} - may_hold_more
+    assert len(folders) > 1
+    problems = [_shown(folder) for folder in sorted(folders) if not _is_docstring_only(folder)]
+    assert not problems
+
+
+def _is_docstring_only(folder: Path) -> bool:
+    init = folder / "__init__.py"
+    if not init.is_file():
+        return False
+    tree = ast.parse(init.read_text())
+    body = tree.body[1:] if ast.get_docstring(tree) else None
+    if folder == _PACKAGE and body:
+        body = [
+            node
+            for node in body
+            if not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__")
+        ]
+    return body == []
+
+
+def test_licence_is_apache_2() -> None:
+    """The licence named in pyproject.toml is the one in LICENSE."""
+    assert "Apache License\n                           Version 2.0" in (_ROOT / "LICENSE").read_text()
+    assert 'license = "Apache-2.0"' in (_ROOT / "pyproject.toml").read_text()
+
+
+def test_every_make_target_is_explained_and_phony() -> None:
+    """Bare make lists every target a person may call, each with a line that says what it does."""
+    text = (_ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", text, flags=re.MULTILINE))
+    phony = set(re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)[0].split())
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=_ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    explained = set(re.findall(r"^ +make ([a-z0-9-]+) +\S", shown, flags=re.MULTILINE))
+    assert {"venv", "demo", "kafka", "check", "schemas", "test", "e2e", "bench", "run"} <= targets
+    assert targets == phony == explained
+
+
+@pytest.mark.parametrize("target", ["check", "test"])
+def test_ci_calls_the_targets_that_people_call(target: str) -> None:
+    """CI has no way of its own to check or test."""
+    text = (_ROOT / ".ci" / "run").read_text()
+    loop = re.search(r"^for target in (.*); do$", text, flags=re.MULTILINE)
+    assert loop is not None
+    assert target in loop[1].split()
+    assert re.search(r'make .*"\$target"', text)
+
+
+def test_ci_script_is_valid_and_executable() -> None:
+    """The script parses, stops at the first error and can be run."""
+    script = _ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert "set -euo pipefail" in script.read_text()
+    subprocess.run(["bash", "-n", str(script)], check=True)
