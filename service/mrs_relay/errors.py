@@ -10,13 +10,13 @@ Every error of the service on one page; a class says what the caller may do.
     │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
     │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
     ├─ StreamError
-    │   ├─ Fenced        another owner exists, or the outcome of a commit is unknown: stop this partition, commit nothing
-    │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
+    │   ├─ Fenced        another owner exists, or the outcome of a commit is unknown: stop this partition, commit
+    nothing │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
     │   └─ StateUnreadable   stop and call a human
     └─ SettingsError     refuse to start; say which setting
 
-`MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses up
-no attempt. Library errors are mapped at the door (`mrs/transport.py`, `stream/client.py`) and chained with `from`.
+`MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses
+up no attempt. Library errors are mapped at the door (`mrs/transport.py`, `stream/client.py`) and chained with `from`.
 """
 
 from __future__ import annotations

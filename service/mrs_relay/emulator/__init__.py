@@ -1,1 +1,10 @@
-"""emulator."""
+"""
+Huawei Cloud MRS played over HTTP, so that software can be tested against MRS without MRS.
+
+It shares no code with the client in `mrs/`: what the two have in common is the contract, so a misreading in one shows
+as a failing test against the other. Only `kit/` is shared.
+
+Read `core.py` first (the way of one request), then `jobs.py` and `life.py` (jobs over time), `presto.py` and `sql.py`
+(SQL that really runs), `rules.py` (how scripted jobs behave), `settings.py` (all that can be turned on and off).
+`server.py` puts a socket around it; `core.Emulator` needs none.
+"""

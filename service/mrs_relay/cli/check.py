@@ -1,0 +1,104 @@
+"""
+`mrs-relay check`: can a relay with these settings work? Settings, Kafka, topics and MRS, one after the other.
+
+Reads only: lists topics and clusters, tries which producers the broker knows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import typer
+
+from mrs_relay import errors, settings
+from mrs_relay.cli import connect, options, run, view
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec
+from mrs_relay.stream import topics
+
+Verdict = Literal["ok", "note", "problem"]
+
+_MARKS: dict[Verdict, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("·", "yellow"), "problem": ("✗", "bold red")}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One thing that was looked at.
+
+    Attributes:
+        what: settings, kafka, topics or mrs.
+        verdict: how it stands.
+        text: what was found, and what to do about it.
+    """
+
+    what: str
+    verdict: Verdict
+    text: str
+
+
+def check(*, as_json: options.AsJson = False, config: options.Config = None) -> None:
+    """Check settings, Kafka, its topics and MRS; exit 1 if something is wrong, 3 if one cannot be reached."""
+    code = run.loop(_check(config, as_json=as_json))
+    if code:
+        raise typer.Exit(code)
+
+
+async def _check(config: pathlib.Path | None, *, as_json: bool) -> run.Code:
+    code = run.Code.OK
+    found = _settings(config)
+    for finding in found if isinstance(found, list) else [Finding("settings", "ok", "all settings are valid")]:
+        _print(finding, as_json=as_json)
+    if isinstance(found, list):
+        return run.Code.USAGE
+    for look in (_kafka, _mrs):
+        try:
+            async for finding in look(found):
+                _print(finding, as_json=as_json)
+                if finding.verdict == "problem":
+                    code = max(code, run.Code.FAILED)
+        except errors.RelayError as error:
+            _print(Finding(look.__name__.strip("_"), "problem", str(error)), as_json=as_json)
+            code = max(code, run.code_of(error))
+    return code
+
+
+def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
+    try:
+        return settings.load(config)
+    except errors.SettingsError as error:
+        return [Finding("settings", "problem", line) for line in str(error).splitlines()]
+
+
+async def _kafka(found: settings.Settings) -> AsyncIterator[Finding]:
+    kafka = found.kafka
+    async with connect.broker(kafka).admin() as admin:
+        yield Finding("kafka", "ok", f"{kafka.bootstrap_servers} answers")
+        report = await topics.check(admin, kafka)
+    for problem in report.problems:
+        yield Finding("topics", "problem", problem)
+    for note in report.notes:
+        yield Finding("topics", "note", note)
+    if not report.problems:
+        yield Finding("topics", "ok", f"all four are as they must be; {report.partitions} partitions of requests")
+
+
+async def _mrs(found: settings.Settings) -> AsyncIterator[Finding]:
+    from mrs_relay.mrs import client  # noqa: PLC0415 - aiohttp; the other commands start sooner without it
+    from mrs_relay.mrs.operations import clusters  # noqa: PLC0415 - the same
+
+    async with client.connected(found.mrs, clock.SystemClock()) as mrs:
+        reply = await mrs.call(clusters.LIST_CLUSTERS)
+    names = ", ".join(f"{one.cluster_id} ({one.cluster_state})" for one in reply.clusters[:10])
+    yield Finding("mrs", "ok", f"{found.mrs.base_url} answers; clusters: {names or 'none'}")
+
+
+def _print(finding: Finding, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(codec.encode(dataclasses.asdict(finding)))
+        return
+    mark, style = _MARKS[finding.verdict]
+    view.out().print(view.plain(f"{mark} {finding.what:<9} {finding.text}", style), soft_wrap=True)

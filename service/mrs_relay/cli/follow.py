@@ -1,0 +1,21 @@
+"""From records to events: what is no event of this service is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mrs_relay.messages import events
+from mrs_relay.stream import records
+
+
+def events_of(found: Iterable[records.Record]) -> list[events.ReadEvent]:
+    """The events among `found`, in their order."""
+    read: list[events.ReadEvent] = []
+    for record in found:
+        if record.value is None:
+            continue
+        try:
+            read.append(events.read(record.value, record.headers))
+        except ValueError:
+            continue
+    return read

@@ -1,0 +1,130 @@
+"""
+`mrs-relay jobs`: the jobs as they stand, read from the ledger.
+
+Reads each ledger partition once to its end with read_committed and keeps the latest record of each key. What a request
+asks for (arguments, properties, SQL) is in the ledger until MRS has it and is never shown.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich import console
+
+from mrs_relay.cli import connect, options, run, view
+from mrs_relay.engine import jobs as engine_jobs
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec
+from mrs_relay.stream import settings as stream_settings
+from mrs_relay.stream import tap
+
+
+def jobs(
+    *,
+    states: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeat for more.")
+    ] = None,
+    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this MRS cluster.")] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this request id.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows at most, newest first; 0 shows all.")] = 50,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """Show the jobs as the relay's ledger has them, newest first."""
+    known = {state.value for state in engine_jobs.State}
+    if unknown := set(states or ()) - known:
+        raise typer.BadParameter(
+            f"no state {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}", param_hint="--state"
+        )
+    kafka = connect.kafka(config, bootstrap)
+    found = run.loop(_read(kafka))
+    wanted = [
+        job
+        for job in found
+        if (not states or job.state in states)
+        and (not clusters or job.cluster in clusters)
+        and (not ids or job.id in ids)
+    ]
+    wanted.sort(key=lambda job: (job.arrived_ms, job.order), reverse=True)
+    shown = wanted[:limit] if limit else wanted
+    if as_json:
+        for job in shown:
+            typer.echo(codec.encode(as_row(job)))
+        return
+    view.out().print(jobs_table(shown, total=len(wanted), now_ms=clock.SystemClock().now_ms()))
+    view.out().print(view.counts(collections.Counter(job.state.value for job in wanted)))
+
+
+async def _read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
+    latest: dict[bytes, bytes] = {}
+    async for record in tap.read_all(connect.broker(kafka), kafka.topics.ledger):
+        if record.key is None or record.key.startswith(b"\0"):
+            continue
+        if record.value is None:
+            latest.pop(record.key, None)
+        else:
+            latest[record.key] = record.value
+    return [engine_jobs.decode(value) for value in latest.values()]
+
+
+def as_row(job: engine_jobs.Job) -> dict[str, Any]:
+    """A job for programs: everything but what it runs; members without a value are left out."""
+    seen = job.seen
+    row = {
+        "id": job.id,
+        "source": job.source,
+        "type": job.subject,
+        "state": job.state.value,
+        "sequence": job.sequence,
+        "cluster": job.cluster,
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "arrived_at": clock.rfc3339(job.arrived_ms),
+        "labels": job.labels,
+        "job_name": job.mrs_name,
+        "job_id": seen.job_id if seen else None,
+        "job_state": seen.job_state if seen else None,
+        "job_result": seen.job_result if seen else None,
+        "progress": seen.progress if seen else None,
+        "app_id": seen.app_id if seen else None,
+        "finished_at": clock.rfc3339(seen.finished_ms) if seen and seen.finished_ms else None,
+        "location": job.location,
+        "reason": _reason(job.reason),
+    }
+    return {name: value for name, value in row.items() if value not in (None, "", {})}
+
+
+def _reason(reason: engine_jobs.Reason | None) -> Mapping[str, Any] | None:
+    if reason is None:
+        return None
+    return {
+        "class": reason.kind,
+        "code": reason.code,
+        "message": reason.message,
+        **({"mrs_request_id": reason.mrs_request_id} if reason.mrs_request_id else {}),
+    }
+
+
+def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int) -> console.Group:
+    """The jobs as a table, in the given order."""
+    made = view.grid("request", "source", "type", "state", "cluster", "MRS id", "attempt", "arrived", "reason")
+    for job in shown:
+        reason = f"{job.reason.code}: {job.reason.message}" if job.reason else ""
+        made.add_row(
+            view.plain(job.id),
+            view.plain(job.source),
+            job.subject,
+            view.state(job.state.value),
+            view.plain(job.cluster),
+            view.plain(job.seen.job_id if job.seen else ""),
+            str(job.attempt),
+            f"{view.age((now_ms - job.arrived_ms) / 1000)} ago",
+            view.plain(" ".join(reason.split())),
+        )
+    return view.titled(
+        "", made, f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
+    )

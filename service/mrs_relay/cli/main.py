@@ -1,0 +1,102 @@
+"""
+All commands, and what happens when one of them fails: one line for people, an exit code for scripts, no stack.
+
+Errors of this package end here; anything else is a bug and shows its stack.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+from typer import core
+
+import mrs_relay
+from mrs_relay import errors
+from mrs_relay.cli import check, demo, emulate, ledger, run, schemas, serve, settings_table, submit, topics, view, watch
+from mrs_relay.emulator import rules
+
+_ORDER: Final = ("serve", "demo", "emulate", "submit", "watch", "jobs", "topics", "check", "settings", "schemas")
+
+
+class _Commands(core.TyperGroup):
+    """Turns our errors into exit codes, in tests as in life, and lists the commands as people meet them."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except errors.RelayError as error:
+            for line in str(error).splitlines():
+                view.err().print(view.plain(line, "bold red"), soft_wrap=True)
+            raise typer.Exit(run.code_of(error)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(run.Code.INTERRUPTED) from None
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
+        """The names in the order of `_ORDER`."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it prints local variables, and those may be secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=run.epilog("mrs-relay demo", "mrs-relay submit sql --help"),
+)
+_RUN: Final = "Run"
+_USE: Final = "Use"
+_LOOK_UP: Final = "Prepare and look up"
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"mrs-relay {mrs_relay.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """One request message, one Huawei Cloud MRS job, and every status change on Kafka, in order."""
+    del version
+
+
+app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay serve", "mrs-relay serve --config relay.toml"))(
+    serve.serve
+)
+app.command(
+    rich_help_panel=_RUN,
+    epilog=run.epilog("mrs-relay demo", "mrs-relay demo --keep", "mrs-relay demo --scale 0.2 --speed 2"),
+)(demo.demo)
+app.command(
+    rich_help_panel=_RUN,
+    epilog="\n\n".join(
+        [rules.RULES, run.epilog("mrs-relay emulate --data tpch", "mrs-relay emulate --port 0 --speed 10")]
+    ),
+)(emulate.emulate)
+app.add_typer(submit.app, name="submit", rich_help_panel=_USE)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog(
+        "mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"
+    ),
+)(watch.watch)
+app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay jobs --state running --state queued"))(ledger.jobs)
+app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK_UP)
+app.command(
+    rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay check", "mrs-relay check --config relay.toml --json")
+)(check.check)
+app.add_typer(schemas.app, name="schemas", rich_help_panel=_LOOK_UP)
+app.command(name="settings", rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay settings kafka timeout"))(
+    settings_table.show
+)
+
+
+def main() -> None:
+    """Entry point of the command `mrs-relay`."""
+    app()

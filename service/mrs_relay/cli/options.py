@@ -1,0 +1,70 @@
+"""
+Options that several commands share, and the readers of their texts.
+
+Each is a type to annotate a parameter with, so that an option is called and explained the same everywhere.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+import typer
+
+_CONNECTION: Final = "Connection"
+_OUTPUT: Final = "Output"
+
+Config = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="TOML file with settings; environment variables win over it.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        "-b",
+        metavar="HOST:PORT",
+        help="Kafka to talk to, instead of the setting kafka.bootstrap_servers.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="For programs: one JSON text a line, nothing else.", rich_help_panel=_OUTPUT)
+]
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(text: str) -> float | None:
+    """Read a duration such as 90s, 10m, 1h30m or 2d as seconds; None when it is none."""
+    pieces = _DURATION.findall(text)
+    if not pieces or "".join(number + unit for number, unit in pieces) != text:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in pieces)
+
+
+def pairs(texts: Iterable[str] | None, *, option: str) -> dict[str, str]:
+    """
+    Read `name=value` texts.
+
+    Raises:
+        typer.BadParameter: one has no `=` or no name; names the option.
+    """
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is not of the form name=value", param_hint=option)
+        found[name] = value
+    return found

@@ -1,0 +1,64 @@
+"""
+The one place that starts an event loop, and the exit codes that every command uses.
+
+A command returns by itself (0), raises `typer.Exit` with a code of its own, or raises an error of `errors`, which
+`code_of` turns into an exit code and one line on standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from mrs_relay import errors
+
+T = TypeVar("T")
+
+
+class Code(enum.IntEnum):
+    """What the exit code says; the same for every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+CODES: Final = (
+    "Exit codes: 0 done; 1 a job failed, was rejected or is unknown, or a check found problems; "
+    "2 wrong usage, settings or request, nothing was sent; 3 Kafka or MRS cannot be reached."
+)
+
+
+def epilog(*examples: str) -> str:
+    """The end of a command's help: examples, a line each, and the exit codes."""
+    head = f"{'Examples' if len(examples) > 1 else 'Example'}:"
+    return "\n".join([head, *(f"  {line}" for line in examples), "", CODES]) if examples else CODES
+
+
+def loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end in a new event loop; Ctrl-C cancels it and raises KeyboardInterrupt."""
+    return asyncio.run(work)
+
+
+def code_of(error: errors.RelayError) -> Code:
+    """The exit code that tells a script what kind of trouble `error` is."""
+    match error:
+        case errors.SettingsError() | errors.BadMessage():
+            return Code.USAGE
+        case errors.StreamDown() | errors.MrsUntouched() | errors.MrsAmbiguous() | errors.MrsThrottled():
+            return Code.UNREACHABLE
+        case _:
+            return Code.FAILED
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM, SIGHUP and Ctrl-C set; to be called in a running loop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

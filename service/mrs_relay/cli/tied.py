@@ -1,0 +1,29 @@
+"""
+Become another program, as a process that dies with its parent.
+
+`python -I -S tied.py PARENT_PID COMMAND…` asks Linux to kill this process when its parent dies, then becomes COMMAND.
+Run as a script, not imported: `processes` starts every child through it, because code between fork and exec is unsafe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Become the command that the arguments name."""
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the kernel knew
+            sys.exit(1)
+    os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
+
+
+if __name__ == "__main__":
+    main()

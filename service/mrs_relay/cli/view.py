@@ -1,0 +1,205 @@
+"""
+How things look: rich tables and lines made from plain values; nothing here reads Kafka or keeps state.
+
+Text that comes from messages or from MRS is never read as rich markup.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich import box, console, progress_bar, table, text
+
+from mrs_relay.cli import board
+from mrs_relay.messages import events
+
+STYLES: Final[Mapping[str, str]] = {
+    "accepted": "cyan",
+    "queued": "cyan",
+    "submitting": "blue",
+    "submitted": "blue",
+    "running": "yellow",
+    "progress": "yellow",
+    "collecting": "yellow",
+    "succeeded": "green",
+    "failed": "bold red",
+    "rejected": "bold magenta",
+    "cancelled": "dim",
+    "doubtful": "bold yellow",
+    "unknown": "bold red reverse",
+}
+"""Colour of each state, of events and of the ledger."""
+
+_PIPE_WIDTH: Final = 160
+_CELL_CHARACTERS: Final = 60
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+_DAY_S: Final = 86_400
+
+
+def out() -> console.Console:
+    """Standard output; wide enough for whole ids when it is no terminal."""
+    return console.Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def err() -> console.Console:
+    """Standard error, for what scripts should not read."""
+    return console.Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def plain(words: object, style: str = "") -> text.Text:
+    """Text that is shown as it is, without markup; control characters are made visible."""
+    shown = "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in str(words))
+    return text.Text(shown, style=style)
+
+
+def state(name: str) -> text.Text:
+    """A state in its colour."""
+    return text.Text(name, style=STYLES.get(name, ""))
+
+
+def age(seconds: float) -> str:
+    """A duration in at most five characters: 0.4s, 12s, 3m04s, 2h05m, 3d."""
+    if seconds < 10:  # noqa: PLR2004 - tenths matter below ten seconds
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = int(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole}s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S}m{whole % _MINUTE_S:02d}s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S}h{whole % _HOUR_S // _MINUTE_S:02d}m"
+    return f"{whole // _DAY_S}d"
+
+
+def clock_time(epoch_ms: int) -> str:
+    """A moment as local time of day; "" for 0."""
+    return dt.datetime.fromtimestamp(epoch_ms / 1000).astimezone().strftime("%H:%M:%S") if epoch_ms else ""
+
+
+def counts(numbers: Mapping[str, int]) -> text.Text:
+    """How many are in which state, on one line, in the order of a job's life."""
+    parts = [text.Text.assemble((f"{numbers[name]} ", "bold"), state(name)) for name in STYLES if numbers.get(name)]
+    return text.Text("  ").join(parts) if parts else text.Text("nothing yet", style="dim")
+
+
+def grid(*columns: str) -> table.Table:
+    """A table in the look that all commands share."""
+    made = table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        made.add_column(name, overflow="ellipsis", no_wrap=True)
+    return made
+
+
+def titled(title: str | text.Text, body: table.Table, footer: str = "") -> console.Group:
+    """A table between its title and a footer, which rich itself would wrap at the table's width."""
+    head = plain(title, "bold") if isinstance(title, str) else title
+    return console.Group(*((head,) if head else ()), body, *((plain(footer, "dim"),) if footer else ()))
+
+
+def watch_table(rows: Sequence[board.Row], *, now_ms: int, most: int, title: text.Text) -> console.Group:
+    """The live table: the newest change on top, at most `most` rows."""
+    made = grid("request", "type", "state")
+    made.add_column("progress", width=12)
+    for name in ("cluster", "MRS id", "age", "reason"):
+        made.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "reason" else None)
+    for row in rows[:most]:
+        made.add_row(
+            plain(row.key[1]),
+            row.subject,
+            state(row.state),
+            bar(row),
+            plain(row.cluster[:13]),
+            plain(row.job_id[:13]),
+            age((row.changed_ms if row.ended else now_ms) / 1000 - row.seen_ms / 1000),
+            plain(row.reason),
+        )
+    return titled(title, made, f"… and {len(rows) - most} more" if len(rows) > most else "")
+
+
+def bar(row: board.Row) -> progress_bar.ProgressBar | text.Text:
+    """Progress as a bar, where there is any."""
+    if row.progress is None or row.state in {"rejected", "accepted"}:
+        return text.Text("")
+    return progress_bar.ProgressBar(total=100, completed=row.progress, width=12)
+
+
+def event_line(row: board.Row) -> text.Text:
+    """One change on one line, for output that is no terminal."""
+    facts = [
+        f"{row.progress:.0f}%" if row.progress is not None and row.state == "running" else "",
+        f"MRS {row.job_id}" if row.job_id else "",
+        row.reason,
+    ]
+    return text.Text.assemble(
+        f"{clock_time(row.changed_ms)}  ",
+        (f"{row.state:<10}", STYLES.get(row.state, "")),
+        " ",
+        plain(row.key[1]),
+        *(part for fact in facts if fact for part in ("  ", plain(fact))),
+    )
+
+
+def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[console.RenderableType]:
+    """The rows of every statement, where MRS put them, or why there are none."""
+    for number, statement in enumerate(found.statements, start=1):
+        of = f", statement {number} of {len(found.statements)}" if len(found.statements) > 1 else ""
+        yield rows_table(statement.rows, title=f"{name}{of}", row_count=statement.row_count, most=most)
+    if found.truncated:
+        yield text.Text("Rows were left out of the event: the result is larger than the inline limit.", style="yellow")
+    if found.location:
+        yield text.Text.assemble("Rows: ", plain(found.location, "bold"))
+    if found.unavailable:
+        yield text.Text.assemble("No rows: ", plain(found.unavailable, "yellow"))
+
+
+def rows_table(rows: Sequence[Any], *, title: str, row_count: int | None = None, most: int = 20) -> console.Group:
+    """Rows of a statement (objects or lists) as a table; numbers stand to the right."""
+    total = len(rows) if row_count is None else row_count
+    made = grid()
+    names = _names(rows)
+    for position, name in enumerate(names):
+        numeric = all(_is_number(_cell(row, name, position)) for row in rows) and bool(rows)
+        made.add_column(plain(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows[:most]:
+        made.add_row(*(plain(_short(_cell(row, name, position))) for position, name in enumerate(names)))
+    shown = min(len(rows), most)
+    footer = f"{total} row{'' if total == 1 else 's'}" + (f", the first {shown} shown" if shown < total else "")
+    return titled(title, made, footer)
+
+
+def _names(rows: Sequence[Any]) -> list[str]:
+    first = rows[0] if rows else None
+    if isinstance(first, Mapping):
+        return [str(name) for name in dict.fromkeys(name for row in rows if isinstance(row, Mapping) for name in row)]
+    if isinstance(first, Sequence) and not isinstance(first, str):
+        return [str(number) for number in range(1, max(len(row) for row in rows) + 1)]
+    return ["value"] if rows else []
+
+
+def _cell(row: Any, name: str, position: int) -> Any:  # noqa: ANN401 - a cell is any JSON value
+    if isinstance(row, Mapping):
+        return row.get(name)
+    if isinstance(row, Sequence) and not isinstance(row, str):
+        return row[position] if position < len(row) else None
+    return row
+
+
+def _is_number(cell: Any) -> bool:  # noqa: ANN401 - the same
+    if isinstance(cell, bool):
+        return False
+    if isinstance(cell, int | float):
+        return True
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _short(cell: Any) -> str:  # noqa: ANN401 - the same
+    shown = "" if cell is None else str(cell)
+    return shown if len(shown) <= _CELL_CHARACTERS else shown[: _CELL_CHARACTERS - 1] + "…"

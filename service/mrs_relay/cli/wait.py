@@ -1,0 +1,117 @@
+"""
+Send messages and follow their requests to the last event.
+
+`deliver` opens the reader of the events before it sends, so that no event is missed however quick the relay is.
+Neighbours: `submit` decides what is sent, `board` keeps what the events told, `view` draws it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from mrs_relay.cli import board, compose, connect, follow, run, screen, view
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec
+from mrs_relay.stream import records, tap
+from mrs_relay.stream import settings as stream_settings
+
+_REDRAW_S: Final = 0.5
+_SILENCE_S: Final = 15.0
+"""Seconds without any event after which it is worth saying that perhaps no relay runs."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class How:
+    """
+    How a submission is carried out and shown.
+
+    Attributes:
+        config: settings file.
+        bootstrap: Kafka address that wins over the settings.
+        wait: follow until the last event.
+        timeout_s: longest wait in seconds; None: no limit.
+        as_json: one JSON text a line, nothing else on standard output.
+    """
+
+    config: pathlib.Path | None = None
+    bootstrap: str | None = None
+    wait: bool = False
+    timeout_s: float | None = None
+    as_json: bool = False
+
+
+async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.KafkaSettings, how: How) -> run.Code:
+    """
+    Send `messages`; with `how.wait` follow them.
+
+    Returns:
+        OK, or FAILED when one did not succeed or the time was up.
+
+    Raises:
+        StreamDown: Kafka cannot be reached.
+    """
+    broker = connect.broker(kafka)
+    topic = kafka.topics.requests
+    outgoing = [records.Outgoing(topic, message.key, message.value, message.headers) for message in messages]
+    if not how.wait:
+        await tap.send(broker, outgoing)
+        _print_sent(messages, how)
+        return run.Code.OK
+    async with tap.tail(broker, kafka.topics.events, tap.NOW) as tail:
+        await tap.send(broker, outgoing)
+        _print_sent(messages, how)
+        return await _follow(tail, messages, how)
+
+
+def _print_sent(messages: Sequence[compose.Message], how: How) -> None:
+    if how.as_json and how.wait:
+        return
+    for message in messages:
+        if how.as_json:
+            typer.echo(codec.encode({"id": message.id, "source": message.source, "type": message.type}))
+        else:
+            typer.echo(message.id)
+
+
+async def _follow(tail: tap.Tail, messages: Sequence[compose.Message], how: How) -> run.Code:
+    wanted = {(message.source, message.id) for message in messages}
+    seen = board.Board(most=len(wanted) + 1)
+    time = clock.SystemClock()
+    start_s = time.monotonic_s()
+    warned = how.as_json
+    with screen.opened("requests", as_json=how.as_json, table=len(wanted) > 1) as shown:
+        while not all((row := seen.get(key)) and row.ended for key in wanted):
+            waited_s = time.monotonic_s() - start_s
+            if how.timeout_s is not None and waited_s >= how.timeout_s:
+                break
+            if not warned and waited_s > _SILENCE_S and not seen.rows():
+                shown.hint(f"No event after {_SILENCE_S:.0f} s: does a relay serve this Kafka? Still waiting.")
+                warned = True
+            for event in follow.events_of(await tail.take(_REDRAW_S)):
+                if (event.data.request.source, event.data.request.id) in wanted:
+                    shown.show(event, seen.see(event))
+            shown.draw(seen, time.now_ms())
+    return _conclude(seen, messages, how)
+
+
+def _conclude(seen: board.Board, messages: Sequence[compose.Message], how: How) -> run.Code:
+    code = run.Code.OK
+    for message in messages:
+        row = seen.get((message.source, message.id))
+        if row is None or not row.ended:
+            state = f"still {row.state}" if row else "no event at all"
+            limit = f" within {how.timeout_s:g} s" if how.timeout_s is not None else ""
+            view.err().print(view.plain(f"{message.id}: not ended{limit} ({state})", "red"))
+        elif row.state == "succeeded":
+            if row.result is not None and not how.as_json:
+                view.out().print(*view.result(row.result, name=message.id), sep="\n")
+            continue
+        else:
+            view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"))
+        code = run.Code.FAILED
+    return code

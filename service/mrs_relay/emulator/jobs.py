@@ -1,0 +1,209 @@
+"""
+The job operations of V2: submit, read, list, kill, delete, and the results of SQL jobs.
+
+Success is 202 for all of them. How a job's life goes is in `rules.py` and `life.py`.
+
+Source: API reference, pages mrs_02_0085 to mrs_02_0090 (2022 to 2025); error codes as in the current table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from mrs_relay.emulator import (
+    beans,
+    checks,
+    failures,
+    ids,
+    life,
+    listing,
+    refusals,
+    routes,
+    rules,
+    settings,
+    sql,
+    sqljobs,
+    state,
+    values,
+    wire,
+)
+
+_ACCEPTED = 202
+_WITH_RESULTS = frozenset({"SparkSql", "SparkScript"})
+_BASE = "/v2/{project_id}/clusters/{cluster_id}/job-executions"
+
+
+class Jobs:
+    """
+    Handlers of the job operations.
+
+    Args:
+        world: clusters and their jobs.
+        making: source of ids.
+        chosen: pace and quirks.
+        running: runs SQL jobs.
+    """
+
+    def __init__(
+        self, world: state.World, making: ids.Ids, chosen: settings.EmulatorSettings, running: sqljobs.SqlJobs
+    ) -> None:
+        self._world = world
+        self._ids = making
+        self._pace = chosen.pace
+        self._quirks = chosen.quirks
+        self._sql = running
+
+    def operations(self) -> Iterable[routes.Route]:
+        """The operations and their documented calls per minute."""
+        one = f"{_BASE}/{{job_execution_id}}"
+        return (
+            routes.Route("CreateExecuteJob", "POST", _BASE, self.create, 60),
+            routes.Route("ShowJobExeListNew", "GET", _BASE, self.list_page, 1000),
+            routes.Route("BatchDeleteJobs", "POST", f"{_BASE}/batch-delete", self.delete, 60),
+            routes.Route("ShowSingleJobExe", "GET", one, self.show, 1000),
+            routes.Route("StopJob", "POST", f"{one}/kill", self.stop, 60),
+            routes.Route("ShowSqlResultWithJob", "GET", f"{one}/sql-result", self.results, 1000),
+        )
+
+    async def create(self, call: routes.Call) -> wire.Reply:
+        """CreateExecuteJob: enter a job and start it."""
+        cluster = self._world.cluster(call.path["cluster_id"])
+        wanted = checks.submission(call.body(), self._quirks)
+        _check_cluster(cluster, wanted.job_type)
+        if wanted.runs_sql:
+            _check_sql()
+        book = cluster.book
+        planned = rules.plan(wanted, self._pace, book.arrival_ms(call.now_ms))
+        if planned.refused:
+            return wire.as_json(_ACCEPTED, {"job_submit_result": {"state": "FAILED"}})
+        slots = cluster.settings.slots
+        if slots and book.unfinished(call.now_ms) >= slots:
+            raise refusals.business("0177", slots=slots)
+        job = life.Job(
+            job_id=self._ids.uuid(),
+            number=book.next_number(),
+            name=wanted.name,
+            job_type="SparkSubmit" if wanted.job_type == "SparkPython" else wanted.job_type,
+            user=call.user,
+            arguments=beans.java_list(wanted.arguments),
+            properties=beans.java_map(wanted.properties),
+            timetable=planned.timetable,
+            ending=planned.ending,
+        )
+        book.add(job)
+        cluster_id = cluster.settings.cluster_id
+        self._world.note(state.Effect("job", job.job_id, job.name, cluster_id, job.timetable.created_ms))
+        if wanted.runs_sql:
+            self._sql.start(book, job, wanted)
+        return wire.as_json(_ACCEPTED, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
+
+    async def show(self, call: routes.Call) -> wire.Reply:
+        """ShowSingleJobExe: one job as it is now."""
+        cluster, job = self._find(call)
+        return wire.as_json(_ACCEPTED, {"job_detail": self._bean(cluster, job, call.now_ms)})
+
+    async def list_page(self, call: routes.Call) -> wire.Reply:
+        """ShowJobExeListNew: a page of jobs."""
+        cluster = self._world.cluster(call.path["cluster_id"])
+        query = listing.read(dict(call.request.pairs()), self._quirks)
+        total, jobs = listing.page(cluster.book, query, call.now_ms, self._quirks)
+        found: dict[str, Any] = {
+            "total_record": str(total) if self._quirks.numbers_as_strings else total,
+            "job_list": [self._bean(cluster, job, call.now_ms) for job in jobs],
+        }
+        return wire.as_json(_ACCEPTED, found)
+
+    async def stop(self, call: routes.Call) -> wire.Reply:
+        """StopJob: kill a job soon; it may still end by itself before."""
+        cluster, job = self._find(call)
+        if job.ended(call.now_ms):
+            if self._quirks.stop_of_ended_refused:
+                raise refusals.business("0175")
+            return wire.Reply(_ACCEPTED)
+        if life.stage(job, call.now_ms).state == "NEW":
+            raise refusals.business("0180")
+        killed_ms = call.now_ms + round(self._pace.kill_s * 1000 / self._pace.speed)
+        if job.ending is None or job.ending.at_ms > killed_ms:
+            cluster.book.replace(replace(job, ending=life.Ending(killed_ms, "KILLED", "KILLED")))
+            self._sql.stop(job.job_id)
+        return wire.Reply(_ACCEPTED)
+
+    async def delete(self, call: routes.Call) -> wire.Reply:
+        """BatchDeleteJobs: forget ended jobs, all of those named or none."""
+        cluster = self._world.cluster(call.path["cluster_id"])
+        wanted = call.body().get("job_id_list")
+        if not isinstance(wanted, list) or not wanted or not all(isinstance(one, str) for one in wanted):
+            raise refusals.invalid("job_id_list must be an array of job ids")
+        jobs = [cluster.book.get(job_id) for job_id in dict.fromkeys(wanted)]
+        if any(job is None for job in jobs):
+            raise refusals.business("0176")
+        if not all(job.ended(call.now_ms) for job in jobs if job):
+            raise refusals.business("0183")
+        for job in jobs:
+            if job:
+                cluster.book.remove(job.job_id)
+                self._sql.forget(job.job_id)
+        return wire.Reply(_ACCEPTED)
+
+    async def results(self, call: routes.Call) -> wire.Reply:
+        """ShowSqlResultWithJob: the rows of each statement of an ended Spark SQL job."""
+        _, job = self._find(call)
+        if job.job_type not in _WITH_RESULTS:
+            raise refusals.business("0179")
+        if not job.ended(call.now_ms):
+            submitting = life.stage(job, call.now_ms).state == "NEW"
+            raise refusals.business("0180" if submitting else "0183")
+        outcome = self._sql.outcome(job.job_id)
+        if outcome is None or outcome.error is not None:
+            raise refusals.business("0172")
+        if any(answer.cut for answer in outcome.answers):
+            raise refusals.business("0182")
+        found = {str(index): self._rows(answer) for index, answer in enumerate(outcome.answers)}
+        if not any(found.values()):
+            raise refusals.business("0181")
+        return wire.as_json(_ACCEPTED, {"sql_results": found})
+
+    def name_of(self, cluster_id: str, job_id: str) -> str:
+        """Name of a job, or nothing when there is no such job; faults are aimed by it."""
+        cluster = self._world.clusters.get(cluster_id)
+        job = cluster.book.get(job_id) if cluster else None
+        return job.name if job else ""
+
+    def _find(self, call: routes.Call) -> tuple[state.ClusterState, life.Job]:
+        cluster = self._world.cluster(call.path["cluster_id"])
+        job = cluster.book.get(call.path["job_execution_id"])
+        if job is None:
+            raise refusals.business("0176")
+        return cluster, job
+
+    def _bean(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
+        as_strings = self._quirks.numbers_as_strings
+        return beans.bean(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
+
+    def _rows(self, answer: sql.Answer) -> list[dict[str, Any]]:
+        if not answer.columns:
+            return [{"result": "succeed"}]
+        if self._quirks.numbers_as_strings:
+            return [dict(zip(answer.columns, map(values.text, row), strict=True)) for row in answer.rows]
+        return [dict(zip(answer.columns, map(values.plain, row), strict=True)) for row in answer.rows]
+
+
+def _check_cluster(cluster: state.ClusterState, job_type: str) -> None:
+    """Refuse a job that the cluster cannot take in its state or with its components."""
+    if cluster.settings.state not in state.READY_STATES:
+        raise refusals.business("0056", state=cluster.settings.state)
+    if job_type.startswith("Spark") and not cluster.has("Spark2x", "Spark"):
+        raise refusals.business("0057")
+    if job_type.startswith("Hive") and not cluster.has("Hive"):
+        raise refusals.business("0168")
+    if job_type == "Flink" and not cluster.has("Flink"):
+        raise refusals.business("0169")
+
+
+def _check_sql() -> None:
+    try:
+        sql.check_installed()
+    except failures.SqlMissing as error:
+        raise refusals.business("0173", why=error) from error

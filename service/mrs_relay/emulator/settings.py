@@ -1,0 +1,232 @@
+"""
+All that can be set on the emulator, in frozen groups; the defaults make a useful MRS on a laptop.
+
+Nothing here reads the environment: whoever starts the emulator builds an `EmulatorSettings` and hands it over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+JOB_TYPES = (
+    "MapReduce",
+    "SparkSubmit",
+    "SparkPython",
+    "HiveScript",
+    "HiveSql",
+    "DistCp",
+    "SparkScript",
+    "SparkSql",
+    "Flink",
+)
+
+
+class _Group(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Credential(_Group):
+    """One AK/SK pair that may sign requests, permanent or temporary."""
+
+    access_key: str = "EMULATORACCESSKEY001"
+    """Access key id (AK); it names the pair in the Authorization header."""
+
+    secret_key: pydantic.SecretStr = pydantic.SecretStr("emulator-secret-key-for-local-use-only")
+    """Secret key (SK). The default is public knowledge: it protects nothing, it only makes signing necessary."""
+
+    security_token: pydantic.SecretStr | None = None
+    """Set for a temporary pair; such a pair is only valid with this X-Security-Token."""
+
+    user: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z._-][A-Za-z0-9._-]{0,31}$")
+    """Name of the user the pair belongs to, as shown in `user` of a job."""
+
+
+class Cluster(_Group):
+    """One cluster of the project."""
+
+    cluster_id: str = pydantic.Field(default="6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Id used in paths."""
+
+    name: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name shown in the cluster list."""
+
+    state: Literal[
+        "starting",
+        "running",
+        "scaling-out",
+        "scaling-in",
+        "abnormal",
+        "frozen",
+        "terminating",
+        "terminated",
+        "failed",
+    ] = "running"
+    """clusterState. Only a running or scaling cluster takes jobs."""
+
+    components: tuple[str, ...] = ("Hadoop", "Spark2x", "Hive", "Tez", "Flink", "Presto")
+    """Installed components; a job whose component is missing is refused (0057, 0168, 0169, MRS.0011)."""
+
+    version: str = "MRS 3.1.2-LTS.3"
+    """clusterVersion; the first 3.x line with SQL through Presto."""
+
+    slots: int = pydantic.Field(default=10, ge=0)
+    """Unfinished jobs the cluster holds before it answers 0177; 10 is the documented number, 0 means no limit."""
+
+
+class Pace(_Group):
+    """How long a job spends in each state; the real service takes tens of seconds where these defaults take one."""
+
+    new_s: float = pydantic.Field(default=0.2, ge=0)
+    """Seconds in NEW. A kill in this state is refused with 0180."""
+
+    submitted_s: float = pydantic.Field(default=0.3, ge=0)
+    """Seconds in SUBMITTED."""
+
+    accepted_s: float = pydantic.Field(default=0.5, ge=0)
+    """Seconds in ACCEPTED, when the launcher exists and the application does not."""
+
+    run_s: float = pydantic.Field(default=3.0, ge=0)
+    """Seconds in RUNNING of a scripted job that does not say otherwise; SQL takes as long as it takes."""
+
+    kill_s: float = pydantic.Field(default=0.3, ge=0)
+    """Seconds between an accepted kill and the state KILLED; a job may still end by itself in between."""
+
+    speed: float = pydantic.Field(default=1.0, gt=0)
+    """Divides all durations above and those of scripted jobs: 60 turns a minute into a second."""
+
+
+class Quirks(_Group):
+    """Behaviour on which the documents disagree or which only some versions show; each can be chosen."""
+
+    late_listing_s: float = pydantic.Field(default=0.0, ge=0)
+    """Seconds for which a fresh job is missing from the job list (a single read finds it at once)."""
+
+    numbers_as_strings: bool = False
+    """True prints numbers of replies as JSON strings, as the samples of 2021 do."""
+
+    business_errors_as_500: bool = False
+    """True answers the four-digit codes and MRS.0011 with HTTP 500, as older versions do, instead of 400."""
+
+    offset_is_page: bool = True
+    """`offset` of the job list counts pages from 1, as production clients found; False counts records from 1."""
+
+    job_name_contains: bool = False
+    """True lets the filter `job_name` match parts of names; the default compares whole names."""
+
+    list_limit_max: int = pydantic.Field(default=100, ge=1)
+    """Largest `limit` of a job list; more is refused with 12000002. 100 is what production clients use."""
+
+    arguments_max: int = pydantic.Field(default=150_000, ge=1)
+    """Characters all arguments of a job may have together; older versions take 4096."""
+
+    strict_characters: bool = False
+    """True refuses the characters documented as forbidden in arguments (other than SQL text) and properties."""
+
+    stop_of_ended_refused: bool = False
+    """True answers 0175 to a kill of a job that has ended; the default accepts it and changes nothing."""
+
+
+class Limits(_Group):
+    """Calls per minute, as the gateway counts them: per operation, over all clusters and users."""
+
+    on: bool = True
+    """False lets every call through."""
+
+    per_minute: Mapping[str, int] = pydantic.Field(default_factory=dict)
+    """Limits by operation name that replace the documented ones; 0 means none."""
+
+    window: Literal["fixed", "sliding"] = "fixed"
+    """`fixed` counts from the first call of a minute; `sliding` allows the number in any 60 seconds: stricter."""
+
+
+class Sql(_Group):
+    """How SQL runs."""
+
+    threads: int = pydantic.Field(default=2, ge=1, le=64)
+    """Statements or SQL jobs that run at the same time; others wait in a queue."""
+
+    engine_threads: int = pydantic.Field(default=2, ge=1)
+    """Threads DuckDB uses inside for all statements together."""
+
+    queue_size: int = pydantic.Field(default=1000, ge=1)
+    """Statements and SQL jobs that may wait or run; one more is answered as a cluster that takes no more."""
+
+    rows_kept: int = pydantic.Field(default=10_000, ge=1)
+    """Rows kept of one statement of a SQL job; a longer result ends in 0182, never in a shortened answer."""
+
+    results_kept: int = pydantic.Field(default=1000, ge=1)
+    """SQL jobs whose results, and Presto statements whose records, are remembered; the oldest are forgotten first."""
+
+    reply_limit_s: float = pydantic.Field(default=60.0, gt=0)
+    """Seconds that ExecuteSql waits for a statement which it answers at once (SHOW, DESC, DDL, DML)."""
+
+    csv_header: bool = True
+    """The CSV of a Presto SELECT starts with the column names."""
+
+    archive_path: str = "obs://emulator/sql-results"
+    """Where rows of a SELECT without archive_path go; the service's own behaviour is not documented."""
+
+
+class EmulatorSettings(_Group):
+    """The emulator as a whole."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; others than loopback expose the admin paths, see `admin`."""
+
+    port: int = pydantic.Field(default=8181, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+
+    project_id: str = pydantic.Field(default="0a1b2c3d4e5f60718293a4b5c6d7e8f9", pattern=r"^[A-Za-z0-9]{1,64}$")
+    """The one project this MRS knows."""
+
+    auth: bool = True
+    """False accepts unsigned requests; the user is then that of the first credential."""
+
+    credentials: tuple[Credential, ...] = pydantic.Field(default=(Credential(),), min_length=1)
+    """AK/SK pairs that may sign."""
+
+    clusters: tuple[Cluster, ...] = (Cluster(),)
+    """Clusters of the project; ids are unique."""
+
+    data: Path | None = None
+    """Folder with Parquet and CSV files, a table each (or a folder of files each); None starts without tables."""
+
+    obs_dir: Path | None = None
+    """Folder that plays OBS: obs://bucket/key is obs_dir/bucket/key. None means `obs` in the data folder, or a
+    temporary folder that goes away with the emulator when there is no data folder."""
+
+    pace: Pace = Pace()
+    """Durations of job states."""
+
+    quirks: Quirks = Quirks()
+    """Disputed behaviour."""
+
+    limits: Limits = Limits()
+    """Calls per minute."""
+
+    sql: Sql = Sql()
+    """How SQL runs."""
+
+    admin: bool = True
+    """Serve /emulator/ (health, effects, faults), unsigned; turn off when strangers can reach the port."""
+
+    seed: int | None = None
+    """Makes ids repeatable in simulations; None draws them at random."""
+
+    @pydantic.field_validator("credentials")
+    @classmethod
+    def _keys_are_unique(cls, credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
+        if len({one.access_key for one in credentials}) != len(credentials):
+            raise ValueError("two credentials have the same access_key")
+        return credentials
+
+    @pydantic.field_validator("clusters")
+    @classmethod
+    def _ids_are_unique(cls, clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
+        if len({one.cluster_id for one in clusters}) != len(clusters):
+            raise ValueError("two clusters have the same cluster_id")
+        return clusters

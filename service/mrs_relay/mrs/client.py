@@ -1,0 +1,169 @@
+"""
+The client of one connection: `call` performs any operation in five steps: build, limit, sign, send, read.
+
+Each step has its module. Nothing is repeated here but a call that was refused, unexecuted, for credentials which the
+signer could renew: whether to try again is the caller's decision, and the error's class is its ground.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import pydantic
+
+from mrs_relay import errors
+from mrs_relay.kit import clock
+from mrs_relay.mrs import auth, limits, operation, replies, settings, signing, transport
+from mrs_relay.mrs.models import base
+
+Q = TypeVar("Q", bound=base.Asked | None)
+R = TypeVar("R", bound=base.Reply)
+
+AnyOperation = operation.Operation[Any, Any]
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Client:
+    """
+    Calls MRS over one connection: one endpoint, one project, one set of credentials.
+
+    Args:
+        group: the connection's settings.
+        door: the transport; its life is the caller's matter, see `connected`.
+        now: the clock.
+        signer: who we are; the key pair of the settings when absent.
+
+    Attributes:
+        limits: the budgets of this connection. The write budget is the caller's to spend, before it commits an
+            intention.
+    """
+
+    def __init__(
+        self,
+        group: settings.MrsSettings,
+        door: transport.Transport,
+        now: clock.Clock,
+        signer: auth.Signer | None = None,
+    ) -> None:
+        self.limits = limits.Limits(now, enabled=group.budgets)
+        self._group = group
+        self._door = door
+        self._clock = now
+        self._signer = signer or auth.KeySigner(group, now)
+        self._reader = replies.Reader(now, group.throttled_wait_s)
+
+    async def call(
+        self,
+        wanted: operation.Operation[Q, R],
+        *,
+        path: Mapping[str, str] = _NOTHING,
+        query: base.Asked | Mapping[str, Any] | None = None,
+        body: Q | Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        spend_budget: bool | None = None,
+    ) -> R:
+        """
+        Perform one operation, once.
+
+        A 429 holds the whole connection (see `limits`) before it is raised.
+
+        Args:
+            wanted: the operation.
+            path: its path values, without project_id.
+            query: its query, as a model or by the API's names.
+            body: its body, as a model or by the API's names.
+            timeout_s: longest time in seconds, the wait for the budget included; by default the setting call_timeout_s.
+            spend_budget: whether to wait for a call from the budget first. By default reads do and writes do not, since
+                who writes takes from the write budget itself, before it commits the intention.
+
+        Raises:
+            MrsRefused: final, or the call is not well formed and nothing was sent. MrsBusy: repeat later.
+            MrsThrottled: wait. MrsUntouched: try again. MrsAmbiguous: look it up, never repeat blindly.
+        """
+        where = wanted.at(self._group.project_id, path)
+        text = _query(wanted, query)
+        data = _body(wanted, body)
+        left_s = self._group.call_timeout_s if timeout_s is None else timeout_s
+        started_s = self._clock.monotonic_s()
+        if (wanted.safety is operation.Safety.READ) if spend_budget is None else spend_budget:
+            await self.limits.acquire(wanted, left_s)
+            left_s -= self._clock.monotonic_s() - started_s
+        response = await self._send(wanted, where, text, data, left_s)
+        if replies.wants_new_credentials(response) and await self._signer.renew():
+            left_s -= self._clock.monotonic_s() - started_s
+            response = await self._send(wanted, where, text, data, left_s)
+        try:
+            return self._reader.read(wanted, where, response)
+        except errors.MrsThrottled as error:
+            self.limits.hold(error.retry_after_s)
+            raise
+
+    async def _send(
+        self, wanted: AnyOperation, path: str, query: str, body: bytes, timeout_s: float
+    ) -> transport.Response:
+        """Sign and send, once."""
+        headers = self._signer.headers(wanted.verb, path, query, body)
+        request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)
+        try:
+            return await self._door.send(request, timeout_s)
+        except transport.NotSent as error:
+            raise errors.MrsUntouched(str(error), method=wanted.verb, path=path) from error
+        except transport.Lost as error:
+            kind = _kind_of_loss(wanted, error)
+            raise kind(str(error), method=wanted.verb, path=path) from error
+
+
+@contextlib.asynccontextmanager
+async def connected(group: settings.MrsSettings, now: clock.Clock) -> AsyncIterator[Client]:
+    """A client over sockets, whose connections are closed at the end."""
+    async with transport.AiohttpTransport(group) as door:
+        yield Client(group, door, now)
+
+
+def _kind_of_loss(wanted: AnyOperation, error: transport.Lost) -> type[errors.MrsError]:
+    if wanted.safety is not operation.Safety.READ:
+        return errors.MrsAmbiguous
+    # The next reply to this read would be as large.
+    return errors.MrsRefused if isinstance(error, transport.TooLarge) else errors.MrsUntouched
+
+
+def _query(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
+    """The canonical query, checked; "" for none."""
+    if given is None or not (given or wanted.query):
+        return ""
+    return signing.canonical_query(_checked(wanted, "query", wanted.query, given).model_dump(exclude_none=True))
+
+
+def _body(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
+    """The body's bytes, checked; b"" for none."""
+    if wanted.body is None and not given:
+        return b""
+    content = _checked(wanted, "body", wanted.body, given or {})
+    data = content.__pydantic_serializer__.to_json(content, exclude_none=True)
+    if len(data) > signing.MAX_BODY_BYTES:
+        raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
+    return data
+
+
+def _checked(
+    wanted: AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
+) -> base.Asked:
+    """The part as its model, checked."""
+    if model is None:
+        raise _refused(wanted, f"{part}: this operation takes none")
+    if isinstance(given, model):
+        return given
+    if isinstance(given, base.Asked):
+        raise _refused(wanted, f"{part}: must be a {model.__name__}, not a {type(given).__name__}")
+    try:
+        return model.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
+
+
+def _refused(wanted: AnyOperation, why: str) -> errors.MrsRefused:
+    return errors.MrsRefused(f"{wanted.name} was not sent: {why}", method=wanted.verb, path=wanted.path)

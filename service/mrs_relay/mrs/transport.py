@@ -1,0 +1,197 @@
+"""
+The one door to aiohttp's client: sends one request, once, and knows whether it may have left us.
+
+`client` combines that knowledge with the safety class of the operation. Nothing here retries, follows a redirect or
+keeps a cookie: aiohttp opens and keeps the connections and parses replies, while the request is written here, in one
+piece. That makes "had it a connection?" a plain fact, and a call costs half of what it costs through `ClientSession`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import aiohttp
+import yarl
+from aiohttp import http
+
+import mrs_relay
+from mrs_relay.mrs import settings
+
+_LIBRARY_ERRORS: Final = (
+    aiohttp.ClientError,
+    aiohttp.EofStream,
+    http.HttpProcessingError,
+    OSError,  # TimeoutError is one
+    ValueError,
+    RuntimeError,  # what uvloop says of a transport that has just been closed
+)
+
+_INFORMATIONAL: Final = range(100, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    One signed request.
+
+    Attributes:
+        verb: HTTP verb in upper case.
+        target: path and query, percent-encoded; sent exactly like this.
+        headers: headers beside those that every request has.
+        body: the bytes to send; b"" for none.
+    """
+
+    verb: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    What came back, whole.
+
+    Attributes:
+        status: HTTP status.
+        body: all bytes of the body.
+        headers: all headers, found by their names in any case, or in fakes as `X-Request-Id` is written.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str | None:
+        """X-Request-Id, which MRS support asks for; IAM has its own name for it."""
+        return self.headers.get("X-Request-Id") or self.headers.get("X-IAM-Trace-Id")
+
+
+class SendError(Exception):
+    """No whole reply came. The message names address and cause, never headers or bodies."""
+
+
+class NotSent(SendError):  # noqa: N818 - named for what is known
+    """The request surely never left us."""
+
+
+class Lost(SendError):  # noqa: N818 - named for what is known
+    """A connection existed: the request may have arrived, and its effect may have happened."""
+
+
+class TooLarge(Lost):
+    """The reply is larger than `max_reply_bytes`; the request was answered."""
+
+
+class Transport(Protocol):
+    """Sends requests to one address; `AiohttpTransport` over sockets, fakes in tests."""
+
+    async def send(self, request: Request, timeout_s: float) -> Response:
+        """
+        Send once and read the whole reply within `timeout_s` seconds.
+
+        Raises:
+            NotSent: the request never left us.
+            Lost: it may have arrived.
+        """
+
+
+class AiohttpTransport:
+    """
+    Sends to one address over aiohttp's connections; an async context manager that owns them.
+
+    Args:
+        group: the connection's settings.
+    """
+
+    def __init__(self, group: settings.MrsSettings) -> None:
+        self._group = group
+        self._connector: aiohttp.TCPConnector | None = None
+        self._fixed = (
+            f"User-Agent: mrs-relay/{mrs_relay.__version__}\r\n"
+            "Accept: application/json\r\nAccept-Encoding: gzip, deflate\r\n"
+            f"X-Language: {group.language}\r\n"
+        )
+
+    async def __aenter__(self) -> Self:
+        group = self._group
+        # NB: closing every connection after use would be safest for writes but costs a handshake each; instead one
+        # that has idled for `keepalive_s` is not used again, since a gateway may be closing it at this moment.
+        keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
+        self._connector = aiohttp.TCPConnector(limit=group.max_connections, **keep)
+        self._connect_timeout = aiohttp.ClientTimeout(total=None, sock_connect=group.connect_timeout_s)
+        # What the connector wants to know of a request is where it goes, which is the same for all of them.
+        self._address = aiohttp.ClientRequest("GET", yarl.URL(group.base_url), loop=asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connector, self._connector = self._connector, None
+        if connector is not None:
+            await connector.close()
+
+    async def send(self, request: Request, timeout_s: float) -> Response:
+        """Send once and read the whole reply; see `Transport.send`."""
+        connector = self._connector
+        if connector is None:
+            raise NotSent("the transport is closed")
+        connection: aiohttp.connector.Connection | None = None
+        left = False
+        try:
+            data = self._bytes_of(request)
+            async with asyncio.timeout(timeout_s):
+                connection = await connector.connect(self._address, [], self._connect_timeout)
+                protocol, wire = connection.protocol, connection.transport
+                if protocol is None or wire is None or wire.is_closing():
+                    raise ConnectionResetError("the connection was just closed")
+                protocol.set_response_params(read_until_eof=True)
+                left = True
+                wire.write(data)
+                message, content = await protocol.read()
+                while message.code in _INFORMATIONAL:
+                    message, content = await protocol.read()
+                body = await content.readany()
+                if not content.at_eof() or len(body) > self._group.max_reply_bytes:
+                    body = await self._read_on(content, body)
+            connection.release()
+            connection = None
+        except _LIBRARY_ERRORS as error:
+            raise self._failure(error, timeout_s, left=left) from error
+        finally:
+            if connection is not None:
+                connection.close()
+        return Response(message.code, body, message.headers)
+
+    def _bytes_of(self, request: Request) -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+        length = f"Content-Length: {len(request.body)}\r\n" if request.body or request.verb != "GET" else ""
+        head = f"{request.verb} {request.target} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n"
+        if head.count("\n") != len(request.headers) + (7 if length else 6):
+            raise ValueError("a header or the path holds a line break")
+        return head.encode("ascii") + request.body
+
+    async def _read_on(self, content: aiohttp.StreamReader, first: bytes) -> bytes:
+        """The rest of a body that did not come in one piece."""
+        limit = self._group.max_reply_bytes
+        pieces, size = [first], len(first)
+        while size <= limit and (piece := await content.readany()):
+            pieces.append(piece)
+            size += len(piece)
+        if size > limit:
+            raise TooLarge(f"the reply is larger than max_reply_bytes ({limit})")
+        return b"".join(pieces)
+
+    def _failure(self, error: Exception, timeout_s: float, *, left: bool) -> SendError:
+        where = self._group.base_url
+        cause = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300].rstrip(": ")
+        if left:
+            cause = f"no reply within {timeout_s:g} s" if isinstance(error, TimeoutError) else cause
+            return Lost(f"the reply of {where} was lost: {cause}")
+        cause = "no connection in time" if isinstance(error, TimeoutError) else cause
+        return NotSent(f"cannot reach {where}: {cause}; check endpoint, network and proxies")

@@ -1,0 +1,366 @@
+"""
+The life of one assigned partition: restore, run the handler, and begin anew after a failure, until it is gone.
+
+One actor lives as long as the partition stays with this process, also through a rebalance that brings it back. Its
+task ends only when `runtime.py` disposes of it or shuts down; failures of Kafka or of the handler lead to a restore
+after a growing pause and never touch another partition.
+
+    restoring → running → parked → running → …          (parked: a rebalance is under way)
+        ↑          ↓ failed
+        └────── waiting                 unreadable: a person must look; the partition stays put, the others go on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kit import backoff
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import ledger as ledgers
+from mrs_relay.stream import records, settings
+
+T = TypeVar("T")
+
+Handler = Callable[[leases.Lease[T]], Awaitable[None]]
+
+_UNWIND_S = 5.0  # for a handler to leave by itself after its commit failed; then it is cancelled
+_SUCCEED_S = 5.0  # for the same partition's last task to end
+
+log = structlog.get_logger(__name__)
+
+
+class State(enum.Enum):
+    """Where a partition is."""
+
+    RESTORING = "restoring"
+    RUNNING = "running"
+    PARKED = "parked"
+    WAITING = "waiting"
+    UNREADABLE = "unreadable"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Common(Generic[T]):
+    """
+    What all actors of a runtime share.
+
+    Attributes:
+        kafka: the settings.
+        broker: where producers and readers come from.
+        consumer: the group member that reads the input.
+        options: of the ledgers.
+        handler: run once for each lease.
+        clock: tells how long Kafka has been silent.
+        on_room: called when a full feed has room again.
+        on_change: called when an actor's state has changed.
+        on_fatal: called when the process must not go on.
+    """
+
+    kafka: settings.KafkaSettings
+    broker: brokers.Broker
+    consumer: brokers.GroupConsumer
+    options: ledgers.Options
+    handler: Handler[T]
+    clock: leases.Clock
+    on_room: Callable[[], None]
+    on_change: Callable[[], None]
+    on_fatal: Callable[[errors.RelayError], None]
+
+
+class Actor(Generic[T]):
+    """
+    One partition; `live` is its task, everything else is called by the runtime and does not wait unless it says so.
+
+    Args:
+        position: the input partition.
+        common: what all actors share.
+        predecessor: the partition's last task in this process, to be outlived first.
+    """
+
+    def __init__(
+        self, position: records.Position, common: Common[T], predecessor: asyncio.Task[None] | None = None
+    ) -> None:
+        self.position = position
+        self.state = State.RESTORING
+        self.failures = 0
+        self.crashes = 0
+        self.error: str | None = None
+        self.lease: leases.Lease[T] | None = None
+        self._common = common
+        self._predecessor = predecessor
+        self._backoff = backoff.Backoff(common.kafka.retry_first_s, common.kafka.retry_most_s)
+        self._leaving = asyncio.Event()
+        self._disposed = False
+        self._parked = False
+        self._committed_offset: int | None = None
+        self._scope: asyncio.Timeout | None = None
+        self._death: errors.StreamError | None = None
+        self._last_claim: int | None = None
+        self._foreign_in_a_row = 0
+        self._log = log.bind(topic=position.topic, partition=position.partition)
+
+    async def live(self) -> None:
+        """Restore and run, over and over, until disposed of or stopped."""
+        if self._predecessor is not None:
+            await asyncio.wait([self._predecessor], timeout=_SUCCEED_S)
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._leaving.is_set():
+                began_s = loop.time()
+                await self._try_once()
+                if self._parked:  # whose partition this is will be known at the next assignment
+                    await self._leaving.wait()
+                if loop.time() - began_s > self._common.kafka.retry_most_s:
+                    self.failures = 0
+                if not self._leaving.is_set():
+                    self.failures += 1
+                    await self._pause()
+        finally:
+            self._enter(State.ENDED)
+
+    # Called by the runtime
+
+    @property
+    def wants(self) -> bool:
+        """Records may be delivered."""
+        return self.state is State.RUNNING and self.lease is not None and self.lease.feed.wants
+
+    @property
+    def committed_offset(self) -> int | None:
+        """The input offset known to be committed, or None before the first lease."""
+        return self._committed_offset if self.lease is None else self.lease.next_offset
+
+    def deliver(self, arrived: Sequence[records.Record]) -> None:
+        """Hand over records of this partition."""
+        if self.state is State.RUNNING and self.lease is not None:
+            self.lease.feed.deliver(arrived)
+            self.lease.touch()
+
+    def touch(self) -> None:
+        """Note that Kafka answered for this partition."""
+        if self.state is State.RUNNING and self.lease is not None:
+            self.lease.touch()
+
+    def check_fresh(self) -> None:
+        """Begin anew after too long a silence where nothing fences us; with transactions the next commit tells."""
+        fenced = self._common.kafka.transactional
+        if not fenced and self.state is State.RUNNING and self.lease is not None and self.lease.stale:
+            self._end_lease(errors.StreamDown(f"Kafka has been silent about {self.position} for too long"))
+
+    async def drain(self) -> None:
+        """Wait until the handler has dealt with what it took; ends early if it is gone. For a rebalance."""
+        if (lease := self.lease) is not None:
+            lease.drain()
+            await lease.feed.idle()
+            try:
+                await lease.settle()
+            except errors.StreamError as error:
+                self._log.info("settle_failed", error=str(error))
+
+    def park(self) -> None:
+        """Hold everything until the next assignment is known."""
+        self._parked = True
+        if self.state is State.RUNNING and self.lease is not None and self._common.kafka.transactional:
+            self.lease.park()
+            self._enter(State.PARKED)
+        else:
+            self.dispose()
+
+    def resume(self) -> bool:
+        """Go on after a rebalance that brought the partition back; False if only a restore helps."""
+        lease = self.lease
+        if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
+            return False
+        try:
+            self._common.consumer.flow(self.position, lease.feed.next_offset)
+        except errors.StreamError:
+            return False
+        self._parked = False
+        self._last_claim = None  # others may have been here by right
+        self._enter(State.RUNNING)
+        lease.resume()
+        return True
+
+    def unreadable(self, error: errors.StreamError) -> None:
+        """Give the partition up until a person has looked."""
+        self._end_lease(errors.StateUnreadable(str(error)))
+
+    def stop(self) -> None:
+        """Let the handler finish; begin nothing new."""
+        self._leaving.set()
+        if self.lease is not None:
+            self.lease.stop()
+        else:
+            self._cut(0.0)
+
+    def dispose(self) -> None:
+        """End at once: the partition is gone, or time is up."""
+        self._disposed = True
+        self._leaving.set()
+        self._end_lease(errors.Fenced(f"{self.position} is no longer ours"))
+
+    # The task
+
+    async def _try_once(self) -> None:
+        self._enter(State.RESTORING)
+        self._death = None
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                await self._hold()
+        except errors.StreamError as error:
+            await self._failed(error)
+        except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
+            # A task group in the handler wraps the error of a commit; what counts is that the lease died first.
+            if self._death is not None or (self._scope is not None and self._scope.expired()):
+                await self._failed(self._why())
+            else:
+                self.crashes += 1
+                self.error = repr(error)
+                self._log.exception("handler_failed", crashes=self.crashes)
+        finally:
+            self._scope = None
+
+    async def _hold(self) -> None:
+        """Hold one lease, from the claim to the handler's end."""
+        common = self._common
+        transactional_id = (
+            common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
+        )
+        ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        try:
+            lease = await self._begin(ledger)
+            self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
+            await common.handler(lease)
+            if lease.death is not None:
+                raise lease.death
+            if not self._leaving.is_set():
+                raise RuntimeError(f"the handler of {self.position} ended although nobody asked it to")
+            await lease.settle()
+        finally:
+            self._let_go()
+            await ledger.kill()
+
+    async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
+        restored = await ledger.open(self._last_claim)
+        self._count_foreign(restored)
+        next_offset = restored.next_offset
+        if next_offset is None:
+            next_offset = await self._first_offset()
+            await ledger.commit([], [], next_offset)
+            self._log.warning("first_start", next_offset=next_offset)
+        else:
+            await self._require_there(next_offset)
+        if self._leaving.is_set():
+            raise errors.Fenced(f"{self.position} is no longer ours")
+        common = self._common
+        feed: feeds.Feed[T] = feeds.Feed(
+            capacity=common.kafka.feed_records, next_offset=next_offset, on_room=common.on_room
+        )
+        start = leases.Start(restored.state, next_offset, restored.claimed_at_s)
+        stale_after_s = common.kafka.session_timeout_ms / 1000
+        lease = leases.Lease(self.position, start, feed, ledger, clock=common.clock, stale_after_s=stale_after_s)
+        lease.on_dead(self._died)
+        common.consumer.flow(self.position, next_offset)
+        self.lease = lease
+        self.error = None
+        self._enter(State.RUNNING)
+        return lease
+
+    async def _first_offset(self) -> int:
+        """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
+        consumer = self._common.consumer
+        bounds = await consumer.bounds(self.position)
+        committed = await consumer.committed(self.position)
+        if committed is not None and bounds.first <= committed and committed == await consumer.committed(self.position):
+            return committed
+        return bounds.first if self._common.kafka.first_start == "earliest" else bounds.end
+
+    async def _require_there(self, next_offset: int) -> None:
+        bounds = await self._common.consumer.bounds(self.position)
+        if next_offset < bounds.first:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
+                "requests in between are lost; longer retention, or a new ledger topic"
+            )
+        # Brokers without transactions are known to tell a wrong end.
+        if self._common.kafka.transactional and next_offset > bounds.end:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
+                "was the topic made anew? It needs a new ledger topic then"
+            )
+
+    def _count_foreign(self, restored: ledgers.Restored) -> None:
+        if self._last_claim is None or not restored.foreign_claims:
+            self._foreign_in_a_row = 0
+        else:
+            self._foreign_in_a_row += 1
+            self._log.warning("claimed_by_others", times=restored.foreign_claims, in_a_row=self._foreign_in_a_row)
+        self._last_claim = restored.claim_offset
+        if self._foreign_in_a_row >= self._common.kafka.fenced_limit:
+            kafka = self._common.kafka
+            self._common.on_fatal(
+                errors.SettingsError(
+                    f"somebody else keeps claiming {self.position}, which is assigned to us: two deployments share "
+                    f"kafka.app_id={kafka.app_id}, kafka.group_id={kafka.group_id} and the topic, but not the group"
+                )
+            )
+
+    def _died(self, _error: errors.StreamError) -> None:
+        self._cut(_UNWIND_S)
+
+    def _end_lease(self, error: errors.StreamError) -> None:
+        if self.lease is not None:
+            self.lease.die(error)
+        self._cut(0.0)
+
+    def _cut(self, delay_s: float) -> None:
+        """Cancel whatever the task is doing for this lease, in `delay_s` seconds."""
+        if self._scope is not None:
+            with contextlib.suppress(RuntimeError):  # it is being cut already
+                self._scope.reschedule(asyncio.get_running_loop().time() + delay_s)
+
+    def _let_go(self) -> None:
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            self._death = lease.death
+            self._committed_offset = lease.next_offset
+            lease.die(errors.Fenced(f"the handler of {self.position} has ended"))
+            lease.feed.end()
+            if not self._disposed:
+                self._common.consumer.park(self.position)
+
+    def _why(self) -> errors.StreamError:
+        return errors.Fenced(f"{self.position} was given up") if self._death is None else self._death
+
+    async def _failed(self, error: errors.StreamError) -> None:
+        if self._leaving.is_set():
+            return
+        self.error = str(error)
+        if isinstance(error, errors.StateUnreadable):
+            self._enter(State.UNREADABLE)
+            self._log.error("partition_unreadable", error=self.error)
+            await self._leaving.wait()
+        else:
+            self._log.warning("partition_failed", error=self.error, failures=self.failures + 1)
+
+    async def _pause(self) -> None:
+        self._enter(State.WAITING)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff.delay_s(self.failures)):
+                await self._leaving.wait()
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self._common.on_change()

@@ -1,0 +1,194 @@
+"""
+What this part needs of a broker, as small protocols; the rest of the part is written against these alone.
+
+`client.KafkaBroker` is the real one, `memory.MemoryBroker` keeps the same contract in memory, and
+`tests/contract/test_broker_contract.py` runs against both. Errors that leave a broker are `errors.StreamDown`
+(Kafka cannot be reached or does not do what was asked), `errors.Fenced` (the outcome of a write is unknown, or
+somebody else has taken over) and `OffsetGone`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mrs_relay import errors
+from mrs_relay.stream import records
+
+
+class OffsetGone(errors.StreamError):
+    """
+    The broker no longer has the records at which we read.
+
+    Attributes:
+        positions: the partitions concerned; they are parked.
+    """
+
+    def __init__(self, positions: frozenset[records.Position]) -> None:
+        super().__init__(f"the broker has no records at our offset of {', '.join(sorted(map(str, positions)))}")
+        self.positions = positions
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """
+    Where a partition begins and ends.
+
+    Attributes:
+        first: offset of the oldest record that is still there.
+        end: offset that the next record will get, as far as committed records go.
+    """
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """
+    A topic to be made.
+
+    Attributes:
+        name: of the topic.
+        partitions: how many.
+        replication_factor: -1 is the broker's default.
+        configs: Kafka's names to values.
+    """
+
+    name: str
+    partitions: int
+    replication_factor: int = -1
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """
+    Which producers the broker knows.
+
+    Attributes:
+        transactions: transactional ones, as exactly-once needs them.
+        idempotence: those whose retries leave no duplicates.
+    """
+
+    transactions: bool
+    idempotence: bool
+
+
+class Listener(Protocol):
+    """Told about every change of the group's assignment; must return soon and take no locks."""
+
+    async def revoked(self, positions: frozenset[records.Position]) -> None:
+        """All our partitions are about to go, or are already lost; the group waits for the return."""
+
+    async def assigned(self, positions: frozenset[records.Position]) -> None:
+        """These partitions are ours now, all of them parked; no heartbeat is sent until the return."""
+
+
+class GroupConsumer(Protocol):
+    """A member of a consumer group, reading its share of one topic."""
+
+    async def start(self, listener: Listener) -> None:
+        """Connect and join; assignments come to the listener. Raises StreamDown."""
+
+    async def poll(
+        self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
+    ) -> Mapping[records.Position, Sequence[records.Record]]:
+        """
+        Wait up to `timeout_s` seconds for records of the wanted partitions, `limit` at most.
+
+        May take as long as a rebalance lasts. To be called all the time, also with nothing wanted.
+
+        Raises:
+            StreamDown: try again later. OffsetGone: a partition's records are no longer there.
+        """
+
+    def flow(self, position: records.Position, offset: int) -> None:
+        """Let an assigned, parked partition be read, from `offset` on. Raises StreamDown if it is not assigned."""
+
+    def park(self, position: records.Position) -> None:
+        """Stop reading a partition; nothing happens if it is not assigned."""
+
+    async def committed(self, position: records.Position) -> int | None:
+        """Offset that the group has committed, or None. Raises StreamDown."""
+
+    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+        """Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown."""
+
+    async def bounds(self, position: records.Position) -> Bounds:
+        """Begin and end of a partition, asked just now. Raises StreamDown."""
+
+    def last_answer(self, position: records.Position) -> int | None:
+        """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
+
+    def end_offset(self, position: records.Position) -> int | None:
+        """End of the partition as the last fetch told it; None when unknown."""
+
+    async def close(self) -> None:
+        """Leave the group. Bounded in time, never raises."""
+
+
+class LogReader(Protocol):
+    """Reads one partition from a given offset, committed records only, outside any group."""
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Return the next records, or none after `timeout_s` seconds. Raises StreamDown."""
+
+
+class Producer(Protocol):
+    """Writes records; after any error it is dead and the outcome unknown."""
+
+    @property
+    def tainted(self) -> bool:
+        """Something went wrong on the way, though the write succeeded: replace it before the next write."""
+
+    async def start(self) -> None:
+        """Connect; a transactional one ends what an older producer of its id has open, and fences it."""
+
+    async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        """
+        Write all records, in order per partition; a transactional producer in one transaction.
+
+        Returns:
+            Where they were stored.
+
+        Raises:
+            Fenced, StreamDown: the outcome is unknown and the producer is dead.
+        """
+
+    async def kill(self) -> None:
+        """Let nothing leave any more and close. Never aborts, never raises, may be called twice."""
+
+
+class Admin(Protocol):
+    """Looks at topics and makes them. All methods raise StreamDown."""
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """All topics and how many partitions they have; makes none by asking."""
+
+    async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Configuration of existing topics; what the broker does not tell is missing."""
+
+    async def create(self, specs: Sequence[TopicSpec]) -> Mapping[str, str]:
+        """Make topics; returns the reason for each that could not be made. An existing topic is left as it is."""
+
+    async def abilities(self, transactional_id: str) -> Abilities:
+        """Try which producers the broker knows; `transactional_id` is used for the trial."""
+
+
+class Broker(Protocol):
+    """Makes clients that are all connected alike."""
+
+    def consumer(self) -> GroupConsumer:
+        """Return a member of the group, not yet started."""
+
+    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[LogReader]:
+        """Return a reader from `offset`, or from the beginning; entering it raises StreamDown."""
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> Producer:
+        """Return a producer, not yet started; `idempotent` matters only without a transactional id."""
+
+    def admin(self) -> AbstractAsyncContextManager[Admin]:
+        """Return an admin client; entering it raises StreamDown."""

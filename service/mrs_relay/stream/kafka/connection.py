@@ -1,0 +1,101 @@
+"""How every client of this process connects, and how the library's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import errors as kafka_errors
+
+from mrs_relay import errors
+from mrs_relay.stream import settings
+
+_UNREACHABLE = (
+    kafka_errors.KafkaConnectionError,
+    kafka_errors.NodeNotReadyError,
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.KafkaTimeoutError,
+    OSError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    The one factory of client options, so that no client forgets a security setting.
+
+    Attributes:
+        kafka: the settings of the part.
+        tls: ready-made context, or None without TLS.
+    """
+
+    kafka: settings.KafkaSettings
+    tls: ssl.SSLContext | None
+
+    def options(self, role: str) -> dict[str, Any]:
+        """Return the keyword arguments that all of aiokafka's clients share; `role` shows in the broker's logs."""
+        security = self.kafka.security
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.kafka.bootstrap_servers,
+            "client_id": f"{self.kafka.app_id}-{role}",
+            "security_protocol": security.protocol,
+            "ssl_context": self.tls,
+        }
+        if security.protocol.startswith("SASL_") and security.password is not None:
+            options["sasl_mechanism"] = security.mechanism
+            options["sasl_plain_username"] = security.username
+            options["sasl_plain_password"] = security.password.get_secret_value()
+        return options
+
+    @asynccontextmanager
+    async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
+        """
+        Do something with Kafka under a time limit; whatever goes wrong leaves as StreamDown.
+
+        Args:
+            what: what is being done, for the message: "cannot {what}: …".
+            timeout_s: the limit in seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
+            raise self.down(what, error) from error
+
+    def down(self, what: str, error: BaseException) -> errors.StreamDown:
+        """Return the error that names the address, the setting to check and what the library said."""
+        if isinstance(error, _UNREACHABLE):
+            reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
+        else:
+            reason = repr(error)
+        return errors.StreamDown(
+            f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
+            f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"
+        )
+
+
+def connect(kafka: settings.KafkaSettings) -> Connection:
+    """
+    Read the certificates and return the factory.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used; the message names the settings.
+    """
+    security = kafka.security
+    if not security.protocol.endswith("SSL"):
+        return Connection(kafka, None)
+    try:
+        context = ssl.create_default_context(cafile=security.ca_file)
+        if security.cert_file is not None:
+            password = security.key_password.get_secret_value() if security.key_password is not None else None
+            context.load_cert_chain(security.cert_file, security.key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise errors.SettingsError(
+            f"kafka.security.ca_file, cert_file, key_file or key_password cannot be used: {error}"
+        ) from error
+    return Connection(kafka, context)

@@ -1,0 +1,194 @@
+"""
+aiokafka's group consumer, made safe: every assignment starts parked, and only `poll` and the listener see Kafka.
+
+Partitions are parked in the first statements of the assignment callback (paused, and sought to 0 so that the library
+looks up no offsets by itself), because records flow while the callback still runs and all pauses are gone after a
+rebalance. A partition that is not wanted is left out of the fetch result instead of being paused, so nothing that was
+fetched is thrown away.
+
+Source: aiokafka 0.14, consumer/group_coordinator.py, fetcher.py, subscription_state.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka_errors
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from mrs_relay import errors
+from mrs_relay.stream import broker, records
+from mrs_relay.stream.kafka import connection as connections
+from mrs_relay.stream.kafka import reader
+
+_STOP_S = 5.0
+_ASK_S = 10.0
+_NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
+
+log = structlog.get_logger(__name__)
+
+
+class _Relay(ConsumerRebalanceListener):  # type: ignore[misc] # the library ships no types
+    """Passes the library's callbacks on; an exception of ours must not be swallowed unseen."""
+
+    def __init__(self, owner: KafkaGroupConsumer, listener: broker.Listener) -> None:
+        self._owner = owner
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._owner.forget()
+        await self._listener.revoked(frozenset(records.Position(*tp) for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._owner.park_all(assigned)  # first, and without awaiting: records flow already
+        await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
+
+
+class KafkaGroupConsumer:
+    """See `broker.GroupConsumer`."""
+
+    def __init__(self, connection: connections.Connection) -> None:
+        self._connection = connection
+        self._kafka = connection.kafka
+        self._client: AIOKafkaConsumer | None = None
+        self._flowing: set[TopicPartition] = set()
+
+    async def start(self, listener: broker.Listener) -> None:
+        """Connect and join; assignments come to the listener."""
+        self._client = self._make()
+        try:
+            async with self._connection.asking("join the consumer group", _ASK_S):
+                await self._client.start()
+        except BaseException:
+            await self.close()
+            raise
+        # Subscribing after the start keeps the start short: it would wait for the first assignment, however long.
+        self._client.subscribe([self._kafka.topics.requests], listener=_Relay(self, listener))
+
+    async def poll(
+        self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
+    ) -> Mapping[records.Position, Sequence[records.Record]]:
+        """Wait for records of the wanted partitions; without any wanted, look for errors in the group at once."""
+        partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
+        # The library disables its own supervision when this call is cancelled, so its timeout is short instead.
+        try:
+            fetched = await self._started.getmany(
+                *partitions, timeout_ms=int(timeout_s * 1000) if wanted else 0, max_records=limit
+            )
+        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
+            return self._offset_gone(error)
+        except kafka_errors.KafkaError as error:
+            raise self._connection.down("read", error) from error
+        return {records.Position(*tp): [reader.record(fact) for fact in facts] for tp, facts in fetched.items()}
+
+    def flow(self, position: records.Position, offset: int) -> None:
+        """Let an assigned, parked partition be read, from `offset` on."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            raise errors.StreamDown(f"{position} is not assigned to us any more")
+        self._started.seek(tp, offset)
+        self._started.resume(tp)
+        self._flowing.add(tp)
+
+    def park(self, position: records.Position) -> None:
+        """Stop reading a partition; nothing happens if it is not assigned."""
+        tp = TopicPartition(*position)
+        if tp in self._started.assignment():
+            self.park_all({tp})
+
+    def park_all(self, partitions: set[TopicPartition]) -> None:
+        """Pause, and give a position so that the library does not look for one."""
+        self._flowing -= partitions
+        self._started.pause(*partitions)
+        for tp in partitions:
+            self._started.seek(tp, 0)
+
+    def forget(self) -> None:
+        """Note that all partitions are being revoked."""
+        self._flowing.clear()
+
+    async def committed(self, position: records.Position) -> int | None:
+        """Offset that the group has committed, or None."""
+        async with self._connection.asking(f"read the group's offset of {position}", _ASK_S):
+            offset = await self._started.committed(TopicPartition(*position))
+        return None if offset is None else int(offset)
+
+    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+        """Commit offsets for the group; partitions that are not assigned are left out."""
+        ours = self._started.assignment()
+        known = {tp: offset for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours}
+        if known:
+            async with self._connection.asking("commit the group's offsets", _ASK_S):
+                await self._started.commit(known)
+
+    async def bounds(self, position: records.Position) -> broker.Bounds:
+        """Begin and end of a partition, asked just now."""
+        tp = TopicPartition(*position)
+        async with self._connection.asking(f"look up the offsets of {position}", _ASK_S):
+            first = await self._started.beginning_offsets([tp])
+            end = await self._started.end_offsets([tp])
+        return broker.Bounds(first[tp], end[tp])
+
+    def last_answer(self, position: records.Position) -> int | None:
+        """A value that changes whenever the broker has answered a fetch for the partition."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            return None
+        answered_ms: int | None = self._started.last_poll_timestamp(tp)
+        return answered_ms
+
+    def end_offset(self, position: records.Position) -> int | None:
+        """End of the partition as the last fetch told it."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            return None
+        end: int | None = self._started.highwater(tp)
+        return end
+
+    async def close(self) -> None:
+        """Leave the group. The library may hang here, waiting for the group: then it is left to the process's end."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await client.stop()
+        except Exception as error:  # noqa: BLE001 - nothing more can be done, and the caller is shutting down
+            log.warning("consumer_stop_failed", error=repr(error))
+
+    @property
+    def _started(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            raise errors.StreamDown("the consumer is closed")
+        return self._client
+
+    def _make(self) -> AIOKafkaConsumer:
+        kafka = self._kafka
+        # The library keeps what an assignor remembers on its class; a class of our own keeps consumers apart.
+        memory = {"member_assignment": None, "generation": StickyPartitionAssignor.DEFAULT_GENERATION_ID}
+        assignor = type("Sticky", (StickyPartitionAssignor,), memory)
+        return AIOKafkaConsumer(
+            **self._connection.options("consumer"),
+            group_id=kafka.group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=kafka.session_timeout_ms,
+            heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+            rebalance_timeout_ms=kafka.rebalance_timeout_ms,
+            request_timeout_ms=kafka.join_request_timeout_ms,
+            max_poll_interval_ms=kafka.max_poll_interval_ms,
+            max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
+            partition_assignment_strategy=(assignor,),
+        )
+
+    def _offset_gone(self, error: kafka_errors.KafkaError) -> Mapping[records.Position, Sequence[records.Record]]:
+        """Park what we were reading and say so; a complaint about a parked partition means nothing."""
+        complained = set(error.args[0]) if isinstance(error, kafka_errors.OffsetOutOfRangeError) else set()
+        if not (gone := complained & self._flowing):
+            return {}
+        self.park_all(gone)
+        raise broker.OffsetGone(frozenset(records.Position(*tp) for tp in gone)) from error

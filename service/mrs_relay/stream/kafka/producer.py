@@ -1,0 +1,204 @@
+"""
+aiokafka's producer, made safe: one transaction or one plain write a call, and after any error it is dead.
+
+aiokafka commits transactions whose records failed, repeats EndTxn with the same epoch after a lost reply, and knows no
+time limits; each of these loses or duplicates data. So every delivery is awaited before the commit, a lost reply to
+EndTxn is final, every step has a limit, and a producer that saw trouble is replaced, never aborted.
+
+Source: aiokafka 0.14, producer/sender.py, message_accumulator.py, transaction_manager.py; KIP-890 on late EndTxn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+
+from mrs_relay import errors
+from mrs_relay.stream import partitioning, records
+from mrs_relay.stream.kafka import connection as connections
+
+_KILL_STEP_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class _ProducerLost(Exception):  # noqa: N818 - not an error of Kafka's, on purpose: aiokafka repeats those
+    """The library must stop what it is doing: the outcome is unknown."""
+
+
+class KafkaProducer:
+    """
+    See `broker.Producer`.
+
+    Args:
+        connection: how to connect.
+        transactional_id: makes every write a transaction; None does not.
+        idempotent: without a transactional id, whether retries leave no duplicates.
+    """
+
+    def __init__(self, connection: connections.Connection, transactional_id: str | None, *, idempotent: bool) -> None:
+        self._connection = connection
+        self._kafka = connection.kafka
+        self._transactional_id = transactional_id
+        self._idempotent = idempotent
+        self._client: AIOKafkaProducer | None = None
+        self._tainted = False
+        self._killed = False
+        self._partitioner = partitioning.Partitioner()
+
+    @property
+    def tainted(self) -> bool:
+        """Something went wrong on the way: replace it before the next write."""
+        return self._tainted
+
+    async def start(self) -> None:
+        """Connect; a transactional one ends what an older producer of its id has open, and fences it."""
+        self._client = self._make()
+        try:
+            async with self._connection.asking("start a producer", self._kafka.commit_timeout_s):
+                await self._client.start()
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        """Write all records; a transactional producer in one transaction. After an error it is dead."""
+        if self._client is None or self._killed or self._tainted:
+            raise errors.Fenced("this producer has been given up")
+        try:
+            async with asyncio.timeout(self._kafka.commit_timeout_s):
+                return await self._write(self._client, outgoing)
+        except BaseException as error:
+            self._tainted = True
+            await self.kill()
+            if not isinstance(error, Exception):
+                raise
+            raise self._unknown_outcome(error) from error
+
+    async def kill(self) -> None:
+        """
+        Let nothing leave any more and close; safe to call twice.
+
+        The order matters: unless sending is cut first, failing the batches makes the library commit the rest.
+        """
+        client, self._killed = self._client, True
+        if client is None:
+            return
+        client.client.send = _silence
+        client._closed = True  # noqa: SLF001 - stops the library's warning about a producer that was not stopped
+        sender = client._sender.sender_task  # noqa: SLF001 - the library offers no way to stop without flushing
+        if sender is not None and not sender.done():
+            client._message_accumulator.fail_all(_ProducerLost("killed"))  # noqa: SLF001 - the same
+            sender.cancel()
+        try:
+            async with asyncio.timeout(_KILL_STEP_S):
+                await client.client.close()
+        except Exception as error:  # noqa: BLE001 - it is being thrown away; the reason does not matter
+            log.debug("producer_close_failed", error=repr(error))
+        if sender is not None and not sender.done():
+            await asyncio.wait([sender], timeout=_KILL_STEP_S)
+
+    def _make(self) -> AIOKafkaProducer:
+        client = AIOKafkaProducer(
+            **self._connection.options("producer"),
+            acks="all",
+            enable_idempotence=self._idempotent or self._transactional_id is not None,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=self._kafka.transaction_timeout_ms,
+            request_timeout_ms=self._kafka.request_timeout_ms,
+            max_batch_size=self._kafka.batch_bytes,
+            linger_ms=0,
+        )
+        client.client.send = self._guard(client.client.send)
+        return client
+
+    def _guard(self, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Wrap the library's only way to a broker: note transport errors, and let none of EndTxn be repeated."""
+
+        async def guarded(node_id: object, request: object, **options: object) -> object:
+            try:
+                return await send(node_id, request, **options)
+            except kafka_errors.KafkaError as error:
+                # Only a transaction can be ended twice; the library's plain retries are in order and marked as such.
+                self._tainted = self._tainted or self._transactional_id is not None
+                if self._killed:
+                    raise asyncio.CancelledError from error
+                if type(request).__name__ == "EndTxnRequest":
+                    raise _ProducerLost("no reply to EndTxn") from error
+                raise
+
+        return guarded
+
+    async def _write(self, client: AIOKafkaProducer, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        if self._transactional_id is None:
+            return await self._deliver(client, outgoing)
+        await client.begin_transaction()
+        blocks = await self._deliver(client, outgoing)
+        await client.commit_transaction()
+        return blocks
+
+    async def _deliver(self, client: AIOKafkaProducer, outgoing: Sequence[records.Outgoing]) -> list[records.Block]:
+        """Send everything, then wait for every single reply: the library would commit without them."""
+        sent: list[tuple[records.Position, int, asyncio.Future[Any]]] = []
+        for position, group in (await self._grouped(client, outgoing)).items():
+            batch = client.create_batch()
+            for record in group:
+                if not _append(batch, record):
+                    sent.append(await _submit(client, batch, position))
+                    batch = client.create_batch()
+                    _append(batch, record)
+            sent.append(await _submit(client, batch, position))
+        return [records.Block(position, (await reply).offset, count) for position, count, reply in sent]
+
+    async def _grouped(
+        self, client: AIOKafkaProducer, outgoing: Sequence[records.Outgoing]
+    ) -> dict[records.Position, list[records.Outgoing]]:
+        groups: dict[records.Position, list[records.Outgoing]] = {}
+        for record in outgoing:
+            partition = record.partition
+            if partition is None:
+                count = len(await client.partitions_for(record.topic))
+                partition = self._partitioner.choose(record.key, count)
+            groups.setdefault(records.Position(record.topic, partition), []).append(record)
+        return groups
+
+    def _unknown_outcome(self, error: Exception) -> errors.StreamError:
+        """Tell apart only what a person wants to know; both mean the same to the caller."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch):
+                return errors.Fenced(f"another producer has taken over, or a transaction ran out of time: {cause!r}")
+            cause = cause.__cause__
+        return self._connection.down("write, and the outcome is unknown", error)
+
+
+async def _silence(*_args: object, **_options: object) -> None:
+    """Stand in for sending after a kill; cancels the library's own task that asks, which ends it without a sound."""
+    raise asyncio.CancelledError
+
+
+def _append(batch: Any, record: records.Outgoing) -> bool:  # noqa: ANN401 - the library ships no types
+    headers = list(record.headers)
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is not None
+
+
+async def _submit(
+    client: AIOKafkaProducer,
+    batch: Any,  # noqa: ANN401 - the library ships no types
+    position: records.Position,
+) -> tuple[records.Position, int, asyncio.Future[Any]]:
+    batch.close()
+    reply = await client.send_batch(batch, position.topic, partition=position.partition)
+    reply.add_done_callback(_retrieve)
+    return position, batch.record_count(), reply
+
+
+def _retrieve(reply: asyncio.Future[Any]) -> None:
+    """Mark a failure as seen: after the first one nobody awaits the other replies."""
+    if not reply.cancelled():
+        reply.exception()

@@ -1,0 +1,77 @@
+"""aiokafka's consumer without a group: reads one partition, as a restore does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from mrs_relay.stream import broker, records
+from mrs_relay.stream.kafka import connection as connections
+
+_ASK_S = 10.0
+_STOP_S = 2.0
+_FETCH_BYTES = 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaLogReader:
+    """See `broker.LogReader`."""
+
+    def __init__(
+        self, connection: connections.Connection, client: AIOKafkaConsumer, position: records.Position
+    ) -> None:
+        self._connection = connection
+        self._client = client
+        self._tp = TopicPartition(*position)
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Return the next records, or none after `timeout_s` seconds."""
+        async with self._connection.asking(f"read {self._tp.topic}-{self._tp.partition}", timeout_s + _ASK_S):
+            fetched = await self._client.getmany(self._tp, timeout_ms=int(timeout_s * 1000))
+        return [record(fact) for fact in fetched.get(self._tp, ())]
+
+
+@asynccontextmanager
+async def reading(
+    connection: connections.Connection, position: records.Position, offset: int | None
+) -> AsyncIterator[broker.LogReader]:
+    """Read committed records of a partition from `offset`, or from the oldest that is still there."""
+    client = AIOKafkaConsumer(
+        **connection.options("reader"),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        request_timeout_ms=connection.kafka.request_timeout_ms,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    tp = TopicPartition(*position)
+    try:
+        async with connection.asking(f"begin to read {position}", _ASK_S):
+            await client.start()
+            client.assign([tp])
+            client.seek(tp, 0 if offset is None else offset)
+            if offset is None:
+                client.seek(tp, (await client.beginning_offsets([tp]))[tp])
+        yield KafkaLogReader(connection, client, position)
+    finally:
+        await _stop(client)
+
+
+async def _stop(client: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await client.stop()
+    except Exception as error:  # noqa: BLE001 - it has been read to the end; what follows does not need it
+        log.debug("reader_stop_failed", error=repr(error))
+
+
+def record(fact: Any) -> records.Record:  # noqa: ANN401 - the library ships no types
+    """Turn aiokafka's record into ours; a null header value becomes an empty one."""
+    headers = tuple((name, content or b"") for name, content in fact.headers) if fact.headers else ()
+    return records.Record(fact.topic, fact.partition, fact.offset, fact.timestamp, fact.key, fact.value, headers)

@@ -1,0 +1,370 @@
+"""
+A broker in memory that keeps the same contract as the real one, for tests and simulations in virtual time.
+
+It has real semantics where this part depends on them: offsets with control markers, transactions fenced by id,
+readers of committed records that wait behind undecided ones, eager rebalances by generation. It has no threads, no
+sockets and no randomness. Trouble comes on request: `go_down`, `fail_writes`, `evict`, `rebalance`, `cut`,
+`compact`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from mrs_relay import errors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import memory_group, memory_log, partitioning, records, settings
+
+_READ_RECORDS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    applied: bool
+    concerns: Callable[[Sequence[records.Outgoing]], bool]
+
+
+class MemoryBroker:
+    """
+    A cluster of one broker; see `broker.Broker`. All clients made by one instance share it.
+
+    Args:
+        kafka: names, timeouts and the group's id are taken from here.
+        latency_s: what each request takes, in seconds of the event loop's clock.
+        transactions: False plays a broker without transactional and idempotent producers.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings, *, latency_s: float = 0.001, transactions: bool = True) -> None:
+        self._kafka = kafka
+        self._latency_s = latency_s
+        self._transactions = transactions
+        self._up = True
+        self._logs: dict[records.Position, memory_log.Log] = {}
+        self._topics: dict[str, brokers.TopicSpec] = {}
+        self._coordinator = memory_log.Coordinator()
+        self._faults: deque[_Fault] = deque()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._partitioner = partitioning.Partitioner()
+        self.group = memory_group.Group(self, kafka)
+
+    # broker.Broker
+
+    def consumer(self) -> brokers.GroupConsumer:
+        """Return a member of the group, not yet started."""
+        return memory_group.MemoryGroupConsumer(self.group)
+
+    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[brokers.LogReader]:
+        """Return a reader from `offset`, or from the beginning."""
+        return self._reading(position, offset)
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> brokers.Producer:
+        """Return a producer, not yet started."""
+        if (transactional_id is not None or idempotent) and not self._transactions:
+            raise errors.StreamDown("this broker knows neither transactional nor idempotent producers")
+        return _Producer(self, transactional_id)
+
+    def admin(self) -> AbstractAsyncContextManager[brokers.Admin]:
+        """Return an admin client."""
+        return self._administering()
+
+    # For tests: content
+
+    def create_topic(self, name: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
+        """Make a topic at once."""
+        self._topics[name] = brokers.TopicSpec(name, partitions, configs=configs or {})
+        for number in range(partitions):
+            position = records.Position(name, number)
+            self._logs[position] = memory_log.Log(position)
+
+    def create_topics(self, partitions: int) -> None:
+        """Make all topics that the settings name."""
+        topics = self._kafka.topics
+        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters):
+            self.create_topic(name, partitions, {"cleanup.policy": "compact"} if name == topics.ledger else {})
+
+    def put(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: records.Headers = ()
+    ) -> int:
+        """Store a record at once, as some other producer would, and return its offset."""
+        item = records.Outgoing(topic, key, value, headers, partition)
+        offset = self.log(records.Position(topic, partition)).append([item], self._now_ms()).first_offset
+        self.announce()
+        return offset
+
+    def committed(self, topic: str, partition: int | None = None) -> list[records.Record]:
+        """All committed records of a partition, or of all partitions one after the other."""
+        wanted = range(self.partitions(topic)) if partition is None else [partition]
+        return [record for number in wanted for record in self.log(records.Position(topic, number)).read(0, 1 << 62)[0]]
+
+    def cut(self, topic: str, partition: int, before: int) -> None:
+        """Remove what lies below an offset, as retention does."""
+        self.log(records.Position(topic, partition)).cut(before)
+
+    def compact(self, topic: str) -> None:
+        """Keep the last record of each key only, in all partitions."""
+        for number in range(self.partitions(topic)):
+            self.log(records.Position(topic, number)).compact()
+
+    # For tests: trouble
+
+    def go_down(self) -> None:
+        """Answer nothing from now on."""
+        self._up = False
+
+    def come_up(self) -> None:
+        """Answer again."""
+        self._up = True
+        self.announce()
+
+    def fail_writes(
+        self,
+        count: int = 1,
+        *,
+        applied: bool,
+        concerns: Callable[[Sequence[records.Outgoing]], bool] = lambda _outgoing: True,
+    ) -> None:
+        """
+        Let the next writes fail.
+
+        Args:
+            count: how many.
+            applied: True loses only the reply: the records are there and committed. False stores them without
+            committing,
+                or, from a producer without transactions, not at all.
+            concerns: only writes for which this is true count.
+        """
+        self._faults.extend([_Fault(applied, concerns)] * count)
+
+    def evict(self, member: int = 0) -> None:
+        """End the session of the group's n-th member; it notices only after its session timeout."""
+        self.group.members[member].evict()
+
+    def rebalance(self) -> None:
+        """Have the whole group join anew."""
+        self.group.rebalance()
+
+    # For the clients
+
+    @property
+    def up(self) -> bool:
+        """The broker answers."""
+        return self._up
+
+    async def reach(self) -> None:
+        """Take the time of a request. Raises StreamDown while the broker is down."""
+        await asyncio.sleep(self._latency_s)
+        if not self._up:
+            await asyncio.sleep(self._kafka.request_timeout_ms / 1000)
+            raise errors.StreamDown("the in-memory broker is down (setting kafka.bootstrap_servers)")
+
+    def log(self, position: records.Position) -> memory_log.Log:
+        """One partition. Raises StreamDown if there is none."""
+        if position not in self._logs:
+            raise errors.StreamDown(f"there is no partition {position}")
+        return self._logs[position]
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has. Raises StreamDown if there is no such topic."""
+        if topic not in self._topics:
+            raise errors.StreamDown(f"there is no topic {topic}")
+        return self._topics[topic].partitions
+
+    async def changed(self, timeout_s: float) -> None:
+        """Wait until something was written, or for the given time."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=timeout_s)
+        finally:
+            self._waiting.discard(waiter)
+
+    def announce(self) -> None:
+        """Wake all who wait for something new."""
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def store(
+        self, outgoing: Sequence[records.Outgoing], transaction: memory_log.Transaction | None
+    ) -> list[records.Block]:
+        """Append to the logs."""
+        groups: dict[records.Position, list[records.Outgoing]] = {}
+        for record in outgoing:
+            partition = record.partition
+            if partition is None:
+                partition = self._partitioner.choose(record.key, self.partitions(record.topic))
+            groups.setdefault(records.Position(record.topic, partition), []).append(record)
+        now_ms = self._now_ms()
+        return [self.log(position).append(group, now_ms, transaction) for position, group in groups.items()]
+
+    def fault(self, outgoing: Sequence[records.Outgoing]) -> bool | None:
+        """Take the next fault that concerns these records: is it applied? None means that nothing goes wrong."""
+        for fault in self._faults:
+            if fault.concerns(outgoing):
+                self._faults.remove(fault)
+                return fault.applied
+        return None
+
+    @property
+    def coordinator(self) -> memory_log.Coordinator:
+        """Who may write under which transactional id."""
+        return self._coordinator
+
+    @property
+    def kafka(self) -> settings.KafkaSettings:
+        """The settings that the broker was made with."""
+        return self._kafka
+
+    def _now_ms(self) -> int:
+        try:
+            return round(asyncio.get_running_loop().time() * 1000)
+        except RuntimeError:
+            return 0
+
+    @asynccontextmanager
+    async def _reading(self, position: records.Position, offset: int | None) -> AsyncIterator[brokers.LogReader]:
+        await self.reach()
+        yield _Reader(self, position, self.log(position).first if offset is None else offset)
+
+    @asynccontextmanager
+    async def _administering(self) -> AsyncIterator[brokers.Admin]:
+        await self.reach()
+        yield _Admin(self)
+
+    def abilities(self) -> brokers.Abilities:
+        """What this broker can do."""
+        return brokers.Abilities(self._transactions, self._transactions)
+
+    @property
+    def topics(self) -> Mapping[str, brokers.TopicSpec]:
+        """All topics as they were made."""
+        return self._topics
+
+
+class _Producer:
+    """See `broker.Producer`."""
+
+    def __init__(self, broker: MemoryBroker, transactional_id: str | None) -> None:
+        self._broker = broker
+        self._id = transactional_id
+        self._epoch = -1
+        self._alive = False
+
+    @property
+    def tainted(self) -> bool:
+        """Nothing goes half wrong here."""
+        return False
+
+    async def start(self) -> None:
+        """Connect, and fence."""
+        await self._broker.reach()
+        if self._id is not None:
+            self._epoch = self._broker.coordinator.register(self._id)
+        self._alive = True
+
+    async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        """Write all records; a transactional producer in one transaction. After an error it is dead."""
+        if not self._alive:
+            raise errors.Fenced("this producer has been given up")
+        try:
+            async with asyncio.timeout(self._broker.kafka.commit_timeout_s):
+                return await (self._write_plainly(outgoing) if self._id is None else self._transact(self._id, outgoing))
+        except TimeoutError as error:
+            self._alive = False
+            raise errors.Fenced("no reply in time, the outcome is unknown") from error
+        except BaseException:
+            self._alive = False
+            raise
+
+    async def kill(self) -> None:
+        """Let nothing leave any more; what is open stays open until somebody fences it or it runs out of time."""
+        self._alive = False
+
+    async def _write_plainly(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        await self._broker.reach()
+        self._check_alive()
+        applied = self._broker.fault(outgoing)
+        if applied is False:
+            raise errors.StreamDown("the write was lost")
+        blocks = self._broker.store(outgoing, None)
+        self._broker.announce()
+        if applied:
+            raise errors.StreamDown("the reply to a write was lost")
+        return blocks
+
+    async def _transact(self, transactional_id: str, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        broker, coordinator = self._broker, self._broker.coordinator
+        await broker.reach()
+        self._check_alive()
+        transaction = coordinator.begin(transactional_id, self._epoch)
+        limit_s = broker.kafka.transaction_timeout_ms / 1000
+        expiry = asyncio.get_running_loop().call_later(limit_s, coordinator.expire, transactional_id, transaction)
+        blocks = broker.store(outgoing, transaction)
+        await broker.reach()
+        self._check_alive()
+        applied = broker.fault(outgoing)
+        if applied is False:
+            raise errors.StreamDown("the commit was lost")
+        coordinator.end(transactional_id, self._epoch, memory_log.Outcome.COMMITTED)
+        expiry.cancel()
+        broker.announce()
+        if applied:
+            raise errors.StreamDown("the reply to a commit was lost")
+        await broker.reach()
+        return blocks
+
+    def _check_alive(self) -> None:
+        if not self._alive:
+            raise errors.Fenced("this producer was killed")
+
+
+class _Reader:
+    """See `broker.LogReader`."""
+
+    def __init__(self, broker: MemoryBroker, position: records.Position, offset: int) -> None:
+        self._broker = broker
+        self._position = position
+        self._offset = offset
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Return the next records, or none after `timeout_s` seconds."""
+        await self._broker.reach()
+        read, self._offset = self._broker.log(self._position).read(self._offset, _READ_RECORDS)
+        if not read:
+            await self._broker.changed(timeout_s)
+            read, self._offset = self._broker.log(self._position).read(self._offset, _READ_RECORDS)
+        return read
+
+
+class _Admin:
+    """See `broker.Admin`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """All topics and how many partitions they have."""
+        await self._broker.reach()
+        return {name: spec.partitions for name, spec in self._broker.topics.items()}
+
+    async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Configuration of existing topics, as far as it was given."""
+        await self._broker.reach()
+        return {name: dict(self._broker.topics[name].configs) for name in topics}
+
+    async def create(self, specs: Sequence[brokers.TopicSpec]) -> Mapping[str, str]:
+        """Make topics that are missing."""
+        await self._broker.reach()
+        for spec in specs:
+            if spec.name not in self._broker.topics:
+                self._broker.create_topic(spec.name, spec.partitions, spec.configs)
+        return {}
+
+    async def abilities(self, transactional_id: str) -> brokers.Abilities:  # noqa: ARG002 - the protocol's
+        """What this broker can do."""
+        await self._broker.reach()
+        return self._broker.abilities()

@@ -1,0 +1,137 @@
+"""
+What goes through Kafka: records in, records out, ledger changes, and the places they belong to.
+
+The vocabulary of the whole part; every neighbour imports it. The structs are msgspec's because thousands of them
+are made a
+second: frozen, compared by value, outside the garbage collector (they hold bytes and tuples, so they form no cycles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from mrs_relay import errors
+
+Headers = tuple[tuple[str, bytes], ...]
+
+_BATCH_OVERHEAD_BYTES = 61
+_RECORD_OVERHEAD_BYTES = 21 + 3 * 5
+_HEADER_OVERHEAD_BYTES = 2 * 5
+
+
+class TooLarge(errors.StreamError):
+    """
+    A record exceeds its topic's limit; nothing of the commit was written and the lease goes on.
+
+    Attributes:
+        topic: where the record was to go.
+        size_bytes: size of the record as `size_bytes` counts it.
+        limit_bytes: the largest size the topic takes.
+    """
+
+    def __init__(self, topic: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"a record for {topic} takes {size_bytes} bytes, the topic takes {limit_bytes} at most")
+        self.topic = topic
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class Position(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """
+    One record as it came from Kafka.
+
+    Attributes:
+        topic: where it was read.
+        partition: the topic's partition.
+        offset: its place in the partition; grows, not without gaps.
+        timestamp_ms: milliseconds since the epoch, as the producer or the broker stamped it.
+        key: or None.
+        value: None is a tombstone.
+        headers: in their order; a name may appear twice. A null header value reads as empty.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """
+    One record to be written.
+
+    Attributes:
+        topic: where to.
+        key: or None.
+        value: None is a tombstone and needs a key.
+        headers: in their order.
+        partition: None lets Kafka's default decide: murmur2 of the key; records without a key are spread.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """
+    One write to the ledger.
+
+    Attributes:
+        key: must not begin with a zero byte; those keys are the ledger's own.
+        value: the new value, or None to forget the key.
+    """
+
+    key: bytes
+    value: bytes | None
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """
+    Consecutive records as the broker stored them.
+
+    Attributes:
+        position: the partition they were written to.
+        first_offset: of the first record; negative when the broker did not tell.
+        count: how many there are.
+    """
+
+    position: Position
+    first_offset: int
+    count: int
+
+
+def size_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+    """
+    Upper bound of the bytes that a record takes in a batch of its own, uncompressed.
+
+    Source: Kafka's message format v2 (batch header 61 bytes, at most 21 bytes of record attributes, varints of up
+    to 5).
+    """
+    size = _BATCH_OVERHEAD_BYTES + _RECORD_OVERHEAD_BYTES
+    if key is not None:
+        size += len(key)
+    if value is not None:
+        size += len(value)
+    for name, content in headers:
+        # A character of UTF-8 takes up to four bytes; header names are nearly always ASCII, where it takes one.
+        size += _HEADER_OVERHEAD_BYTES + (len(name) if name.isascii() else 4 * len(name)) + len(content)
+    return size

@@ -1,0 +1,337 @@
+"""
+Keeps this process in its consumer group, and one actor alive for each partition it is given.
+
+    listener   assignments → actors: park, resume, end, start
+    poll       records → the actors' feeds
+    mirror     committed offsets → the group, for lag tools
+    watch      is Kafka there, and does our consumer still hear it?
+
+`run` is the whole life: it checks the topics, joins, works until `stop`, drains and leaves. Kafka being away is
+never the end; wrong settings, another deployment under the same name, and a consumer that hangs are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kit import backoff, tasks
+from mrs_relay.stream import actor as actors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import ledger as ledgers
+from mrs_relay.stream import records, settings, topics, watch
+from mrs_relay.stream import status as statuses
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_POLL_S = 0.2
+_POLL_RECORDS = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+class Runtime(Generic[T]):
+    """
+    Runs `handler` once for every partition of the requests topic that the group gives us.
+
+    Args:
+        kafka: the settings.
+        broker: the Kafka to use.
+        handler: gets a lease, restored and ours; returns after `feed.Closed`. An exception restarts its partition
+        alone.
+        time: tells how long Kafka has been silent, also over a suspension of the machine.
+    """
+
+    def __init__(
+        self,
+        kafka: settings.KafkaSettings,
+        broker: brokers.Broker,
+        handler: actors.Handler[T],
+        time: leases.Clock,
+    ) -> None:
+        self._kafka = kafka
+        self._broker = broker
+        self._handler = handler
+        self._time = time
+        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
+        self._crew = tasks.Crew(self._broke)
+        self._consumer: brokers.GroupConsumer | None = None
+        self._common: actors.Common[T] | None = None
+        self._actors: dict[records.Position, actors.Actor[T]] = {}
+        self._tasks: dict[records.Position, asyncio.Task[None]] = {}
+        self._epoch = 0
+        self._joined = False
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._fatal: errors.RelayError | None = None
+        self._watch = watch.Watch(kafka, broker, self._look_again)
+
+    # For the application
+
+    async def run(self) -> None:
+        """
+        Work until `stop`, then drain and leave within `kafka.shutdown_s`. A cancellation leaves without draining.
+
+        Raises:
+            SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
+            StreamDown: our consumer hears nothing although Kafka answers; only a new process helps.
+        """
+        try:
+            if await self._prepare():
+                await self._stopping.wait()
+                await self._drain()
+        finally:
+            await self._leave()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        """Begin the shutdown; `run` returns when it is done."""
+        self._stopping.set()
+        self._look_again()
+
+    async def ready(self) -> None:
+        """Return once all of our share is being worked on."""
+        await self._ready.wait()
+
+    def status(self) -> statuses.Status:
+        """The present state, for health and metrics; cheap."""
+        shares = [self._actors[position] for position in sorted(self._actors)]
+        return statuses.Status(
+            connected=self._watch.connected,
+            joined=self._joined,
+            stopping=self._stopping.is_set(),
+            partitions=tuple(self._describe(actor) for actor in shares),
+            error=str(self._fatal) if self._fatal is not None else self._watch.error,
+        )
+
+    # broker.Listener
+
+    async def revoked(self, positions: frozenset[records.Position]) -> None:
+        """Finish running commits within a deadline, then hold everything until the next assignment."""
+        self._epoch += 1
+        self._joined = False
+        log.info("partitions_revoked", partitions=sorted(position.partition for position in positions))
+        running = [actor for actor in self._actors.values() if actor.state is actors.State.RUNNING]
+        for actor in self._actors.values():
+            if actor.state not in {actors.State.RUNNING, actors.State.PARKED}:
+                actor.dispose()
+        limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
+                for actor in running:
+                    group.create_task(actor.drain(), name=f"drain {actor.position}")
+        for actor in self._actors.values():
+            actor.park()
+        self._look_again()
+
+    async def assigned(self, positions: frozenset[records.Position]) -> None:
+        """Compare what we have with what we should have: end first, then resume, then start."""
+        self._epoch += 1
+        self._joined = True
+        log.info("partitions_assigned", partitions=sorted(position.partition for position in positions))
+        for position, actor in list(self._actors.items()):
+            if position not in positions or not actor.resume():
+                actor.dispose()
+                self._watch.forget(position)
+                del self._actors[position]
+        for position in sorted(positions - self._actors.keys()):
+            self._start(position)
+        self._look_again()
+
+    # Beginning and end
+
+    async def _prepare(self) -> bool:
+        """Check the set-up, join, start the loops; False if a stop came first."""
+        report = await self._insist(self._check)
+        if report is None:
+            return False
+        limits = ledgers.Options(
+            topic=self._kafka.topics.ledger,
+            idempotent=report.abilities.idempotence,
+            limits_bytes=report.limits_bytes,
+            default_limit_bytes=self._kafka.record_bytes,
+            restore_timeout_s=self._kafka.restore_timeout_s,
+        )
+        consumer = await self._insist(lambda: self._join(limits))
+        if consumer is None:
+            return False
+        self._watch.heard()
+        self._crew.start(self._poll(consumer), name="kafka poll")
+        self._crew.start(self._mirror(consumer), name="kafka mirror")
+        self._crew.start(self._look_out(consumer), name="kafka watch")
+        return True
+
+    async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+        """Try until it works, as long as only Kafka is missing; None if a stop came first."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                return await attempt()
+            except errors.StreamDown as error:
+                failures += 1
+                delay_s = self._backoff.delay_s(failures)
+                self._watch.lost(error)
+                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._stopping.wait()
+        return None
+
+    async def _check(self) -> topics.Report:
+        async with self._broker.admin() as admin:
+            report = await topics.check(admin, self._kafka)
+        report.require_sound()
+        for note in report.notes:
+            log.warning("kafka_not_checked", note=note)
+        return report
+
+    async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
+        consumer = self._broker.consumer()
+        self._common = actors.Common(
+            kafka=self._kafka,
+            broker=self._broker,
+            consumer=consumer,
+            options=options,
+            handler=self._handler,
+            clock=self._time,
+            on_room=self._room.set,
+            on_change=self._look_again,
+            on_fatal=self._give_up,
+        )
+        self._consumer = consumer
+        await consumer.start(self)
+        return consumer
+
+    async def _drain(self) -> None:
+        """Let the handlers finish, as long as there is time."""
+        log.info("draining", partitions=len(self._actors))
+        for actor in self._actors.values():
+            actor.stop()
+        running = [task for task in self._tasks.values() if not task.done()]
+        if running:
+            _, late = await asyncio.wait(running, timeout=self._kafka.shutdown_s)
+            if late:
+                log.warning("drain_incomplete", tasks=sorted(task.get_name() for task in late))
+        if self._consumer is not None:
+            await self._mirror_once(self._consumer)
+
+    async def _leave(self) -> None:
+        """End what is left at once and leave the group."""
+        self._stopping.set()
+        consumer, self._consumer = self._consumer, None
+        for actor in self._actors.values():
+            actor.dispose()
+        await self._crew.close()
+        if consumer is not None:
+            await consumer.close()
+
+    # The loops
+
+    async def _poll(self, consumer: brokers.GroupConsumer) -> None:
+        """Move records into the feeds; what was read under an assignment that is no longer ours is dropped."""
+        while not self._stopping.is_set():
+            epoch = self._epoch
+            self._room.clear()
+            wanted = frozenset(position for position, actor in self._actors.items() if actor.wants)
+            try:
+                arrived = await consumer.poll(wanted, limit=_POLL_RECORDS, timeout_s=_POLL_S)
+            except brokers.OffsetGone as error:
+                for position in error.positions & self._actors.keys():
+                    self._actors[position].unreadable(error)
+                continue
+            except errors.StreamDown as error:
+                self._watch.lost(error)
+                log.warning("poll_failed", error=str(error))
+                await asyncio.sleep(self._kafka.retry_first_s)
+                continue
+            self._watch.polled()
+            if epoch == self._epoch:
+                for position, found in arrived.items():
+                    if position in self._actors:
+                        self._actors[position].deliver(found)
+            if not wanted:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        await self._room.wait()
+
+    async def _mirror(self, consumer: brokers.GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(self._kafka.mirror_interval_s)
+            await self._mirror_once(consumer)
+
+    async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:
+        """Tell the group how far we are, at best; nobody depends on it."""
+        offsets = {
+            position: actor.committed_offset
+            for position, actor in self._actors.items()
+            if actor.committed_offset is not None
+        }
+        if offsets and self._joined:
+            try:
+                await consumer.commit(offsets)
+            except errors.StreamDown as error:
+                log.debug("mirror_failed", error=str(error))
+
+    async def _look_out(self, consumer: brokers.GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(watch.INTERVAL_S)
+            for position, actor in list(self._actors.items()):
+                if self._watch.answered(position, consumer.last_answer(position), expected=actor.wants):
+                    actor.touch()
+                actor.check_fresh()
+            await self._watch.check()
+            if (error := self._watch.hanging()) is not None:
+                self._give_up(error)
+
+    # Details
+
+    def _start(self, position: records.Position) -> None:
+        if self._common is None or self._stopping.is_set():
+            return
+        predecessor = self._tasks.get(position)
+        actor = actors.Actor(
+            position, self._common, predecessor if predecessor is not None and not predecessor.done() else None
+        )
+        self._actors[position] = actor
+        self._tasks[position] = self._crew.start(actor.live(), name=str(position))
+
+    def _describe(self, actor: actors.Actor[T]) -> statuses.Partition:
+        lease = actor.lease
+        end = self._consumer.end_offset(actor.position) if self._consumer is not None else None
+        return statuses.Partition(
+            topic=actor.position.topic,
+            partition=actor.position.partition,
+            state=actor.state,
+            next_offset=lease.next_offset if lease is not None else None,
+            lag=max(0, end - lease.next_offset) if lease is not None and end is not None else None,
+            waiting=lease.feed.waiting if lease is not None else 0,
+            failures=actor.failures,
+            crashes=actor.crashes,
+            error=actor.error,
+        )
+
+    def _look_again(self) -> None:
+        if self.status().ready:
+            self._ready.set()
+        else:
+            self._ready.clear()
+        self._room.set()
+
+    def _give_up(self, error: errors.RelayError) -> None:
+        if self._fatal is None:
+            self._fatal = error
+            log.error("kafka_given_up", error=str(error))
+        self.stop()
+
+    def _broke(self, name: str, error: BaseException) -> None:
+        log.error("task_failed", task=name, error=repr(error))
+        self._give_up(errors.StreamError(f"{name} has failed: {error!r}"))

@@ -1,0 +1,217 @@
+"""
+The settings of the Kafka part: one frozen group, given to it whole by `app.py`.
+
+Names ending in `_ms` are Kafka's own and are handed through to it; everything else is in seconds. In the
+environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS, and so on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Guarantee = Literal["exactly-once", "at-least-once"]
+
+_TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Security(_Group):
+    """How every client of this process connects: plain, TLS, SASL or both."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Kafka's security.protocol of the listener behind `bootstrap_servers`. A wrong one shows as a timeout at start."""
+
+    ca_file: Path | None = None
+    """PEM file with the authorities that sign the brokers' certificates; None trusts those of the system."""
+
+    cert_file: Path | None = None
+    """PEM file with our own certificate, where the brokers ask for one."""
+
+    key_file: Path | None = None
+    """PEM file with the key of `cert_file`; None when that file holds both."""
+
+    key_password: SecretStr | None = None
+    """Password of the key, if it has one."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """SASL mechanism; used only with a SASL_ protocol. PLAIN without TLS sends the password readably."""
+
+    username: str | None = None
+    """SASL user; also the name on which Kafka's ACLs decide."""
+
+    password: SecretStr | None = None
+    """SASL password."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.protocol.startswith("SASL_") and (self.username is None or self.password is None):
+            message = f"kafka.security.protocol {self.protocol} needs kafka.security.username and .password"
+            raise ValueError(message)
+        if self.key_file is not None and self.cert_file is None:
+            message = "kafka.security.key_file needs kafka.security.cert_file"
+            raise ValueError(message)
+        return self
+
+
+class Topics(_Group):
+    """Names of the topics of one deployment."""
+
+    requests: str = Field(default="mrs.requests", pattern=_TOPIC_NAME)
+    """Where requests are read from. Its partitions are the units of ownership."""
+
+    events: str = Field(default="mrs.events", pattern=_TOPIC_NAME)
+    """Where events are published."""
+
+    dead_letters: str = Field(default="mrs.dead-letters", pattern=_TOPIC_NAME)
+    """Where messages go that cannot even be rejected; takes larger records than `requests`."""
+
+    @property
+    def ledger(self) -> str:
+        """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
+        return f"{self.requests}.ledger"
+
+
+class KafkaSettings(_Group):
+    """All about Kafka; the part receives this group and nothing else."""
+
+    bootstrap_servers: str = Field(default="localhost:9092", min_length=1)
+    """Addresses of some brokers, host:port separated by commas. If all brokers move, the process must be restarted."""
+
+    security: Security = Security()
+    """How to connect; see the group."""
+
+    app_id: str = Field(default="mrs-relay", pattern=_TOPIC_NAME)
+    """
+    Name of this deployment; begins every transactional id. Two deployments that share it together with `group_id` and
+    the input topic fence each other for ever, and one of them exits with a message that says so.
+    """
+
+    group_id: str = Field(default="mrs-relay", min_length=1)
+    """Consumer group of all replicas. A new name begins at `first_start` only where the ledger is empty as well."""
+
+    guarantee: Guarantee = "exactly-once"
+    """
+    "exactly-once" needs transactions; "at-least-once" is for brokers without them, such as the embedded one: after a
+    crash some events come twice with the same id. A broker that cannot keep it makes the process refuse to start.
+    """
+
+    topics: Topics = Topics()
+    """The topics' names; see the group."""
+
+    first_start: Literal["earliest", "latest"] = "earliest"
+    """Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there."""
+
+    commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
+    """
+    Seconds between two commits of a busy partition; an idle one commits at once. A transaction costs the broker 20
+    ms or more for its markers, so a much smaller value gains nothing; a bigger one adds to the delay of everything.
+    """
+
+    commit_timeout_s: float = Field(default=12.0, gt=0.0)
+    """Longest wait for a commit, in seconds; past it the outcome is unknown and the partition is restored. Must be
+    shorter than `transaction_timeout_ms`."""
+
+    transaction_timeout_ms: int = Field(default=15_000, ge=1_000)
+    """After a crash in mid-transaction, readers of the events wait this long at most (plus up to 10 s until the broker
+    looks). Too small and a slow broker aborts healthy commits."""
+
+    request_timeout_ms: int = Field(default=8_000, ge=500)
+    """Wait for one reply to a producer. Shorter than `commit_timeout_s`, so that one lost reply is survived."""
+
+    session_timeout_ms: int = Field(default=45_000, ge=6_000)
+    """
+    Without a heartbeat for so long a replica is given up and its partitions move. Also the longest silence of Kafka
+    after which we still act outside. Smaller moves sooner after a crash and more often without reason.
+    """
+
+    heartbeat_interval_ms: int = Field(default=3_000, ge=100)
+    """Time between heartbeats, at most a third of `session_timeout_ms`; also how soon a rebalance is noticed."""
+
+    rebalance_timeout_ms: int = Field(default=30_000, ge=1_000)
+    """How long the group waits for a member to rejoin; a replica that is slower loses its partitions."""
+
+    join_request_timeout_ms: int = Field(default=40_000, ge=1_000)
+    """Wait for one reply to the consumer; must exceed `rebalance_timeout_ms`, since joining answers only then."""
+
+    max_poll_interval_ms: int = Field(default=300_000, ge=10_000)
+    """A process whose event loop stands still for so long leaves the group."""
+
+    max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
+    """Most bytes per partition and fetch. Checked and unpacked on the event loop: bigger blocks it longer."""
+
+    feed_records: int = Field(default=2_000, ge=1)
+    """Records that may wait for a partition's handler before reading pauses. Bounds memory; too small starves it."""
+
+    batch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
+    """Most bytes of records sent to one partition at once; must not exceed any topic's max.message.bytes."""
+
+    record_bytes: int = Field(default=1_000_000, ge=1_024)
+    """Largest record to write where the broker does not tell a topic's own limit. Kafka's own default is 1,048,588."""
+
+    restore_timeout_s: float = Field(default=60.0, gt=0.0)
+    """A restore that makes no progress for so long is begun anew."""
+
+    revoke_drain_s: float = Field(default=5.0, ge=0.0)
+    """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
+
+    shutdown_s: float = Field(default=20.0, gt=0.0)
+    """Seconds for handlers to finish at shutdown; then they are cancelled. Keep it below the pod's grace period."""
+
+    mirror_interval_s: float = Field(default=5.0, gt=0.0)
+    """Seconds between two commits of the group's offsets, which only lag tools read; ours are in the ledger."""
+
+    retry_first_s: float = Field(default=0.5, gt=0.0)
+    """Wait before the second try of whatever failed; doubles up to `retry_most_s`."""
+
+    retry_most_s: float = Field(default=30.0, gt=0.0)
+    """Longest wait between two tries; after an outage all comes back within about this time."""
+
+    fenced_limit: int = Field(default=5, ge=2)
+    """So many foreign owners in a row of a partition that is ours all the time make the process exit: two deployments
+    share `app_id`."""
+
+    partitions: int = Field(default=4, ge=1)
+    """Partitions of topics that `topics create` makes. More allow more replicas; they cannot be lowered later."""
+
+    replication_factor: int = Field(default=-1, ge=-1)
+    """Replicas of topics that `topics create` makes; -1 is the broker's default. Production wants 3."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rules = {
+            "kafka.commit_timeout_s must be below kafka.transaction_timeout_ms": (
+                self.commit_timeout_s * 1000 < self.transaction_timeout_ms
+            ),
+            "kafka.request_timeout_ms must be below kafka.commit_timeout_s": (
+                self.request_timeout_ms < self.commit_timeout_s * 1000
+            ),
+            "kafka.heartbeat_interval_ms must be at most a third of kafka.session_timeout_ms": (
+                3 * self.heartbeat_interval_ms <= self.session_timeout_ms
+            ),
+            "kafka.join_request_timeout_ms must exceed kafka.rebalance_timeout_ms": (
+                self.join_request_timeout_ms > self.rebalance_timeout_ms
+            ),
+            "kafka.replication_factor must be -1 or at least 1": self.replication_factor != 0,
+            "kafka.topics must be three different names": (
+                len({self.topics.requests, self.topics.events, self.topics.dead_letters, self.topics.ledger})
+                == len(Topics.model_fields) + 1
+            ),
+        }
+        if broken := [rule for rule, kept in rules.items() if not kept]:
+            raise ValueError("; ".join(broken))
+        return self
+
+    @property
+    def transactional(self) -> bool:
+        """Whether commits are transactions."""
+        return self.guarantee == "exactly-once"
+
+    def transactional_id(self, partition: int) -> str:
+        """Kafka's transactional.id of an input partition: the same in every replica, so a new owner fences the old."""
+        return f"{self.app_id}.{self.group_id}.{self.topics.requests}.{partition}"

@@ -1,0 +1,131 @@
+"""
+Is Kafka there, and does our consumer still hear it? Two different troubles with two different cures.
+
+Kafka away: wait, and say so. Kafka there and the consumer silent: the library's fetching has died without a word,
+which happens after restarts of brokers; only a new process helps.
+
+Source: aiokafka issues 625, 847, 1154.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import records, settings
+
+INTERVAL_S = 1.0
+_SILENT_S = 5.0  # without an answer for so long, ask whether Kafka is there at all
+_ASK_EVERY_S = 10.0
+_ASK_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """
+    Keeps account of when Kafka answered.
+
+    Args:
+        kafka: the settings; the session timeout is what counts as too long.
+        broker: to ask.
+        on_change: called when `connected` has changed.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings, broker: brokers.Broker, on_change: Callable[[], None]) -> None:
+        self.connected = False
+        self.error: str | None = None
+        self._kafka = kafka
+        self._broker = broker
+        self._on_change = on_change
+        self._heard_s = 0.0
+        self._asked_s = 0.0
+        self._there_since_s: float | None = None  # asked without a failure since
+        self._polled_s = 0.0
+        self._answers: dict[records.Position, tuple[int | None, float]] = {}
+
+    def heard(self) -> None:
+        """Note that Kafka has answered something."""
+        self._heard_s = _now_s()
+        self._there(None)
+
+    def lost(self, error: errors.StreamDown) -> None:
+        """Note that Kafka did not answer."""
+        self._there(error)
+
+    def polled(self) -> None:
+        """Note that polling has come round."""
+        self._polled_s = _now_s()
+
+    def answered(self, position: records.Position, answer: int | None, *, expected: bool) -> bool:
+        """
+        Note the consumer's last answer for a partition; True if it is a new one.
+
+        Args:
+            position: the partition.
+            answer: see `broker.GroupConsumer.last_answer`.
+            expected: the partition is being read, so there should be answers.
+        """
+        before, _ = self._answers.get(position, (None, 0.0))
+        fresh = answer is not None and answer != before
+        if fresh or not expected or position not in self._answers:
+            self._answers[position] = (answer, _now_s())
+        if fresh:
+            self.heard()
+        return fresh
+
+    async def check(self) -> None:
+        """If all is silent, ask Kafka whether it is there."""
+        now_s = _now_s()
+        if now_s - self._heard_s < _SILENT_S or now_s - self._asked_s < _ASK_EVERY_S:
+            return
+        self._asked_s = now_s
+        try:
+            async with asyncio.timeout(_ASK_S), self._broker.admin() as admin:
+                await admin.partition_counts()
+        except (errors.StreamDown, TimeoutError) as error:
+            down = error if isinstance(error, errors.StreamDown) else errors.StreamDown("Kafka does not answer")
+            log.warning("kafka_unreachable", error=str(down))
+            self._there(down)
+        else:
+            self._there(None)
+
+    def hanging(self) -> errors.StreamDown | None:
+        """Say so if Kafka has been there all the time and our consumer has heard nothing of it."""
+        if self._there_since_s is None:
+            return None
+        now_s = _now_s()
+        patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
+        if now_s - self._there_since_s < patience_s:
+            return None
+        if now_s - self._polled_s > patience_s:
+            return errors.StreamDown(f"the consumer has not come round for {patience_s:g} s although Kafka answers")
+        for position, (_, since_s) in self._answers.items():
+            if now_s - since_s > patience_s:
+                return errors.StreamDown(f"the consumer hears nothing of {position} although Kafka answers")
+        return None
+
+    def forget(self, position: records.Position) -> None:
+        """The partition is no longer ours."""
+        self._answers.pop(position, None)
+
+    def _there(self, error: errors.StreamDown | None) -> None:
+        was = self.connected
+        self.connected = error is None
+        self.error = None if error is None else str(error)
+        if error is not None:
+            self._there_since_s = None
+        elif self._there_since_s is None:
+            self._there_since_s = _now_s()
+        if was is not self.connected:
+            if self.connected:
+                log.info("kafka_reached")
+            self._on_change()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,96 @@
+"""Helpers for tests of the Kafka part: settings with short names, and a handler that counts what it sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from mrs_relay.kit import clock
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import memory, records, runtime, settings
+
+IN, EV, DL = "in", "ev", "dl"
+LEDGER = "in.ledger"
+
+
+def kafka_settings(**changes: object) -> settings.KafkaSettings:
+    """Settings for tests: topics `in`, `ev`, `dl`; everything else as in production unless changed."""
+    base: dict[str, object] = {
+        "topics": settings.Topics(requests=IN, events=EV, dead_letters=DL),
+        "app_id": "app",
+        "group_id": "group",
+    }
+    return settings.KafkaSettings.model_validate(base | changes)
+
+
+def cluster(kafka: settings.KafkaSettings, partitions: int = 4) -> memory.MemoryBroker:
+    """An in-memory broker with all topics."""
+    broker = memory.MemoryBroker(kafka, transactions=kafka.transactional)
+    broker.create_topics(partitions)
+    return broker
+
+
+class Counting:
+    """
+    A handler that numbers its input: key `n` counts records, one event a record carries its offset.
+
+    Attributes:
+        leases: every lease that began, by partition, in order.
+        taken: offsets by partition as the handlers saw them, uncommitted ones included.
+        acted: (partition, offset) for which acting was allowed after the commit.
+    """
+
+    def __init__(self) -> None:
+        self.leases: dict[int, list[leases.Lease[str]]] = {}
+        self.taken: dict[int, list[int]] = {}
+        self.acted: list[tuple[int, int]] = []
+        self.notices: list[str] = []
+        self.resumed: list[int] = []
+        self.before_commit: Callable[[leases.Lease[str]], None] = lambda _lease: None
+        self.ended: list[int] = []
+
+    async def __call__(self, lease: leases.Lease[str]) -> None:
+        """Count until the feed is closed."""
+        self.leases.setdefault(lease.partition, []).append(lease)
+        count = int(lease.restored.get(b"n", b"0"))
+        not_before_s = 0.0
+        while True:
+            try:
+                batch = await lease.feed.take(100, not_before_s)
+            except feeds.Closed:
+                self.ended.append(lease.partition)
+                return
+            self.notices.extend(batch.notices)
+            if batch.resumed:
+                self.resumed.append(lease.partition)
+            if not batch.records:
+                continue
+            offsets = [record.offset for record in batch.records]
+            self.taken.setdefault(lease.partition, []).extend(offsets)
+            count += len(offsets)
+            out = [records.Outgoing(EV, record.key, b"%d" % record.offset) for record in batch.records]
+            self.before_commit(lease)
+            change = records.Change(b"n", b"%d" % count)
+            epoch = await lease.commit([change], out, lease.feed.next_offset)
+            not_before_s = asyncio.get_running_loop().time() + 0.05
+            if lease.may_act(epoch):
+                self.acted.extend((lease.partition, offset) for offset in offsets)
+
+
+@asynccontextmanager
+async def running(
+    kafka: settings.KafkaSettings, broker: memory.MemoryBroker, handler: Counting
+) -> AsyncIterator[runtime.Runtime[str]]:
+    """A runtime at work; shut down in order at the end, and its error, if any, is raised."""
+    work = runtime.Runtime(kafka, broker, handler, clock.LoopClock())
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work.run(), name="runtime")
+        try:
+            async with asyncio.timeout(120):
+                await work.ready()
+            yield work
+        finally:
+            work.stop()
+            await asyncio.wait([task])

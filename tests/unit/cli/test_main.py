@@ -1,0 +1,217 @@
+"""The command line as others rely on it: commands, options, exit codes, one line for each error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pathlib
+from typing import Any
+
+import pytest
+import typer
+from typer import testing
+
+from mrs_relay import errors
+from mrs_relay.cli import main, run
+
+_CONNECTION = ["--config", "--bootstrap"]
+_MESSAGE = ["--id", "--source", "--key", "--priority", "--label", "--not-before", "--no-validate"]
+_DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
+
+OPTIONS = {
+    "serve": ["--config"],
+    "demo": ["--keep", "--scale", "--speed", "--timeout", "--kafka-port", "--mrs-port", "--web-port"],
+    "emulate": [
+        *("--host", "--port", "--data", "--obs", "--cluster", "--slots", "--speed", "--run-s", "--no-limits"),
+        *("--no-auth", "--access-key", "--secret-key", "--project", "--config", "--log-level"),
+    ],
+    "submit job": ["--cluster", "--type", "--name", "--arg", "--property", *_MESSAGE, *_DELIVERY],
+    "submit sql": [
+        *("--cluster", "--engine", "--statement", "--file", "--database", "--archive-path", "--name"),
+        *_MESSAGE,
+        *_DELIVERY,
+    ],
+    "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
+    "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
+    "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
+    "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
+    "topics check": ["--json", *_CONNECTION],
+    "check": ["--json", "--config"],
+    "settings": ["words", "--json"],
+    "schemas export": ["folder"],
+    "schemas check": ["folder"],
+    "schemas show": ["kind"],
+    "schemas list": [],
+}
+"""Commands and their options. People and scripts rely on them: change this on purpose only, and tell the changelog."""
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> dict[str, list[str]]:  # noqa: ANN401 - typer's click is private
+    if hasattr(command, "commands"):
+        found: dict[str, list[str]] = {}
+        for name, inner in command.commands.items():
+            found |= _commands(inner, (*path, name))
+        return found
+    return {" ".join(path): [parameter.opts[0] for parameter in command.params]}
+
+
+@pytest.fixture
+def cli() -> testing.CliRunner:
+    """Runs commands in this process."""
+    return testing.CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """No setting of the developer's shell gets in."""
+    for name in ("MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS", "MRS_RELAY_MRS__ENDPOINT", "MRS_RELAY_MRS__PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_commands_and_options_are_pinned() -> None:
+    """Names of commands and options are a contract."""
+    assert _commands(typer.main.get_command(main.app)) == OPTIONS
+
+
+@pytest.mark.parametrize("command", [[], *(name.split() for name in OPTIONS)])
+def test_every_command_has_help_with_an_example(cli: testing.CliRunner, command: list[str]) -> None:
+    """Help says what it does and shows how."""
+    shown = cli.invoke(main.app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert "mrs-relay" in shown.output.partition("Example")[2]
+
+
+def test_version_is_told(cli: testing.CliRunner) -> None:
+    """`--version` is one line."""
+    shown = cli.invoke(main.app, ["--version"])
+    assert shown.output.startswith("mrs-relay ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.SettingsError("x"), 2),
+        (errors.BadMessage("bad_value", "x"), 2),
+        (errors.StreamDown("x"), 3),
+        (errors.MrsUntouched("x"), 3),
+        (errors.MrsRefused("x"), 1),
+        (errors.Fenced("x"), 1),
+    ],
+)
+def test_an_error_becomes_its_exit_code_and_one_line(
+    cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch, error: errors.RelayError, code: int
+) -> None:
+    """Scripts read the code, people the line; nobody sees a stack."""
+
+    def fail(work: Any) -> None:  # noqa: ANN401 - any coroutine
+        work.close()
+        raise error
+
+    monkeypatch.setattr(run, "loop", fail)
+    shown = cli.invoke(main.app, ["topics", "check"])
+    assert (shown.exit_code, shown.stderr.strip(), shown.stdout) == (code, "x", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["submit", "job", "--cluster", "c", "--type", "Nonsense"], "data.job.job_type"),
+        (["submit", "job", "--cluster", "c", "--type", "Flink", "--property", "x"], "name=value"),
+        (["submit", "sql", "--cluster", "c", "--engine", "spark"], "--statement TEXT or --file"),
+        (["submit", "sql", "--cluster", "c", "--engine", "spork", "-s", "SELECT 1"], "data.engine"),
+        (
+            ["submit", "sql", "--cluster", "c", "--engine", "spark", "-s", "SELECT 1", "--timeout", "soon"],
+            "no duration",
+        ),
+        (
+            ["submit", "sql", "--cluster", "c", "--engine", "spark", "-s", "SELECT 1", "--not-before", "soon"],
+            "not_before",
+        ),
+        (["submit", "file", "no-such-file"], "no-such-file cannot be read"),
+        (["watch", "--from", "yesterday"], "yesterday"),
+        (["jobs", "--state", "asleep"], "asleep"),
+        (["schemas", "show", "mrs.nothing"], "schemas list"),
+        (["settings", "--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_says_what_is_wrong(cli: testing.CliRunner, arguments: list[str], told: str) -> None:
+    """Nothing is sent, and the message names the option or the field."""
+    shown = cli.invoke(main.app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
+    assert shown.exit_code == run.Code.USAGE
+    assert told in shown.stderr
+
+
+def test_all_messages_of_a_file_are_checked_before_the_first_is_sent(cli: testing.CliRunner) -> None:
+    """One wrong message and none goes out; the message is counted."""
+    good = {"type": "mrs.sql.submit", "data": {"cluster": "c", "engine": "spark", "statement": "SELECT 1"}}
+    bad = {"type": "mrs.sql.submit", "data": {"cluster": "c"}}
+    shown = cli.invoke(main.app, ["submit", "file", "-"], input=json.dumps([good, bad]))
+    assert shown.exit_code == run.Code.USAGE
+    assert "message 2" in shown.stderr
+
+
+def test_an_empty_list_of_messages_is_wrong_use(cli: testing.CliRunner) -> None:
+    """Sending nothing is no success."""
+    assert cli.invoke(main.app, ["submit", "file", "-"], input="[]").exit_code == run.Code.USAGE
+
+
+def test_a_wrong_setting_is_named_without_a_stack(cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` refuses to start: exit 2, the setting and its variable, no traceback."""
+    monkeypatch.setenv("MRS_RELAY_KAFKA__GUARANTEE", "maybe")
+    shown = cli.invoke(main.app, ["serve"])
+    assert shown.exit_code == run.Code.USAGE
+    assert "MRS_RELAY_KAFKA__GUARANTEE" in shown.stderr
+    assert "Traceback" not in shown.output
+
+
+def test_schemas_are_exported_and_then_found_equal(cli: testing.CliRunner, tmp_path: pathlib.Path) -> None:
+    """What export writes, check accepts; a changed file is named and exit is 1."""
+    folder = str(tmp_path / "schemas")
+    written = cli.invoke(main.app, ["schemas", "export", folder]).stdout.splitlines()
+    assert cli.invoke(main.app, ["schemas", "check", folder]).exit_code == 0
+    pathlib.Path(written[0]).write_text("{}")
+    shown = cli.invoke(main.app, ["schemas", "check", folder])
+    assert shown.exit_code == run.Code.FAILED
+    assert "differs from the models" in shown.stdout
+
+
+def test_a_schema_is_shown_as_json(cli: testing.CliRunner) -> None:
+    """`schemas show` prints a schema and nothing else."""
+    shown = cli.invoke(main.app, ["schemas", "show", "mrs.sql.submit"])
+    assert json.loads(shown.stdout)["title"] == "mrs.sql.submit"
+
+
+def test_settings_can_be_searched_and_read_by_programs(cli: testing.CliRunner) -> None:
+    """Words narrow the list; `--json` gives a line for each setting."""
+    lines = cli.invoke(main.app, ["settings", "bootstrap", "--json"]).stdout.splitlines()
+    assert "MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS" in [json.loads(line)["variable"] for line in lines]
+    assert len(lines) < len(cli.invoke(main.app, ["settings", "--json"]).stdout.splitlines())
+
+
+def test_no_setting_shows_a_secret(cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list shows defaults, never what is set."""
+    monkeypatch.setenv("MRS_RELAY_MRS__SECRET_KEY", "do-not-show-me")
+    assert "do-not-show-me" not in cli.invoke(main.app, ["settings"]).output
+
+
+def test_interrupting_a_command_ends_it_with_130(cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is no error of ours and shows no stack."""
+
+    def interrupted(work: Any) -> None:  # noqa: ANN401 - any coroutine
+        work.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "loop", interrupted)
+    assert cli.invoke(main.app, ["topics", "check"]).exit_code == run.Code.INTERRUPTED
+    assert cli.invoke(main.app, ["watch"]).exit_code == run.Code.OK
+
+
+def test_an_event_loop_runs_to_the_end_of_its_work() -> None:
+    """The one helper that starts loops returns what the work returns."""
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    assert run.loop(work()) == 7

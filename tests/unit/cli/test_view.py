@@ -1,0 +1,108 @@
+"""Tables and lines: what a person sees of values, with foreign text shown as it is."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich import console
+
+from mrs_relay.cli import board, view
+from mrs_relay.messages import events
+
+
+def _shown(*things: console.RenderableType, width: int = 140) -> str:
+    out = io.StringIO()
+    console.Console(file=out, width=width, highlight=False).print(*things)
+    return out.getvalue()
+
+
+def _row(**changes: object) -> board.Row:
+    facts: dict[str, object] = {
+        "key": ("/test", "a"),
+        "subject": "sql",
+        "state": "running",
+        "sequence": 3,
+        "cluster": "c1",
+        "job_id": "j1",
+        "job_name": "",
+        "progress": 50.0,
+        "seen_ms": 1_000,
+        "changed_ms": 3_000,
+        "reason": "",
+        "result": None,
+    }
+    return board.Row(**{**facts, **changes})  # type: ignore[arg-type]  # a row in words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0.0s"), (0.44, "0.4s"), (12, "12s"), (184, "3m04s"), (7500, "2h05m"), (300_000, "3d")],
+)
+def test_an_age_is_short(seconds: float, shown: str) -> None:
+    """Five characters say how old something is."""
+    assert view.age(seconds) == shown
+
+
+def test_markup_in_foreign_text_is_shown_not_obeyed() -> None:
+    """A request id in brackets is text."""
+    assert "[red]x[/red]" in _shown(view.event_line(_row(key=("/test", "[red]x[/red]"))))
+
+
+def test_control_characters_in_foreign_text_never_reach_the_terminal() -> None:
+    """A reason cannot move the cursor or change colours."""
+    assert "\x1b" not in _shown(view.plain("a\x1b[2Jb"))
+
+
+def test_the_watch_table_is_bounded_and_says_what_it_hides() -> None:
+    """More rows than fit are counted, not drawn."""
+    rows = [_row(key=("/test", f"id-{number}")) for number in range(5)]
+    shown = _shown(view.watch_table(rows, now_ms=3_000, most=2, title=view.counts({"running": 5})))
+    assert "id-1" in shown
+    assert "id-2" not in shown
+    assert "3 more" in shown
+
+
+def test_the_age_of_an_ended_request_stands_still() -> None:
+    """An ended request shows how long it took."""
+    done = _row(state="succeeded")
+    early, late = (_shown(view.watch_table([done], now_ms=at, most=5, title=view.plain(""))) for at in (3_000, 90_000))
+    assert "2.0s" in early
+    assert early == late
+
+
+def test_counts_follow_the_order_of_a_jobs_life() -> None:
+    """Accepted before running before failed, whatever came first."""
+    assert view.counts({"failed": 1, "accepted": 2, "running": 3}).plain == "2 accepted  3 running  1 failed"
+
+
+def test_rows_of_objects_become_columns_by_name() -> None:
+    """Spark rows are objects; a missing cell is empty."""
+    shown = _shown(view.rows_table([{"n": 1, "name": "x"}, {"n": 22}], title="t"))
+    assert "name" in shown
+    assert "2 rows" in shown
+
+
+def test_rows_of_lists_become_numbered_columns() -> None:
+    """Presto SHOW and DESC rows are lists of text of any length."""
+    shown = _shown(view.rows_table([["a", "b"], ["c"]], title="t"))
+    assert [word for word in ("1", "2", "a", "c") if word not in shown] == []
+
+
+def test_a_long_result_is_cut_and_says_so() -> None:
+    """The table shows the first rows and the number of all."""
+    shown = _shown(view.rows_table([{"n": number} for number in range(30)], title="t", row_count=99, most=3))
+    assert "99 rows, the first 3 shown" in shown
+
+
+def test_a_result_names_its_location_truncation_and_absence() -> None:
+    """A reader learns where the rows are, or why there are none."""
+    found = events.Result(truncated=True, location="obs://b/k", unavailable="too late")
+    shown = _shown(*view.result(found, name="q"))
+    assert [word for word in ("obs://b/k", "inline limit", "too late") if word not in shown] == []
+
+
+def test_an_event_line_says_when_what_and_why() -> None:
+    """One line holds state, id, progress, MRS id and reason."""
+    line = view.event_line(_row(reason="0163: no")).plain
+    assert [word for word in ("running", "a", "50%", "MRS j1", "0163: no") if word not in line] == []

@@ -1,0 +1,130 @@
+"""A client of the emulator for tests, without sockets: it speaks HTTP values, and its clock is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from typing import Any
+
+import msgspec
+
+from mrs_relay.emulator import core, settings, wire
+
+START_MS = 1_795_420_800_000
+PROJECT = settings.EmulatorSettings().project_id
+CLUSTER = settings.Cluster().cluster_id
+
+
+class HandClock:
+    """A clock that moves when the test says so."""
+
+    def __init__(self, start_ms: int = START_MS) -> None:
+        self._ms = start_ms
+
+    def now_ms(self) -> int:
+        return self._ms
+
+    def monotonic_s(self) -> float:
+        return self._ms / 1000
+
+    def pass_s(self, seconds: float) -> None:
+        self._ms += round(seconds * 1000)
+
+
+def options(**changes: Any) -> settings.EmulatorSettings:  # noqa: ANN401 - any setting
+    """Settings for a test: unsigned, without limits, repeatable ids."""
+    return settings.EmulatorSettings(**{"auth": False, "limits": {"on": False}, "seed": 7, **changes})
+
+
+class Desk:
+    """Talks to one emulator about one cluster."""
+
+    def __init__(self, emulator: core.Emulator, clock: HandClock, cluster: str = CLUSTER) -> None:
+        self.emulator = emulator
+        self.clock = clock
+        self.cluster = cluster
+
+    @property
+    def base(self) -> str:
+        return f"/v2/{PROJECT}/clusters/{self.cluster}"
+
+    async def ask(self, verb: str, url: str, body: object = None) -> wire.Reply:
+        data = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return await self.emulator.handle(wire.Request.of(verb, url, {"Content-Type": "application/json"}, data))
+
+    async def submit(self, name: str = "job", job_type: str = "SparkSubmit", **body: object) -> wire.Reply:
+        return await self.ask("POST", f"{self.base}/job-executions", {"job_name": name, "job_type": job_type, **body})
+
+    async def submitted(self, name: str = "job", job_type: str = "SparkSubmit", **body: object) -> str:
+        """Submit, expect success, give the job's id."""
+        reply = await self.submit(name, job_type, **body)
+        assert reply.status == 202, reply.body
+        job_id = reply.json()["job_submit_result"]["job_id"]
+        assert isinstance(job_id, str)
+        return job_id
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        reply = await self.ask("GET", f"{self.base}/job-executions/{job_id}")
+        assert reply.status == 202, reply.body
+        detail = reply.json()["job_detail"]
+        assert isinstance(detail, dict)
+        return detail
+
+    async def seen(self, job_id: str) -> tuple[str, str]:
+        """State and result of a job."""
+        detail = await self.job(job_id)
+        return detail["job_state"], detail["job_result"]
+
+    async def listed(self, **query: object) -> tuple[Any, list[str]]:
+        """The total and the names of a list page."""
+        reply = await self.ask("GET", f"{self.base}/job-executions?{urllib.parse.urlencode(query)}")
+        assert reply.status == 202, reply.body
+        return reply.json()["total_record"], [one["job_name"] for one in reply.json()["job_list"]]
+
+    async def kill(self, job_id: str) -> wire.Reply:
+        return await self.ask("POST", f"{self.base}/job-executions/{job_id}/kill")
+
+    async def results(self, job_id: str) -> wire.Reply:
+        return await self.ask("GET", f"{self.base}/job-executions/{job_id}/sql-result")
+
+    async def ended(self, job_id: str) -> tuple[str, str]:
+        """State and result of a SQL job once it has ended in real time."""
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.seen(job_id)
+                if found[1] != "UNDEFINED":
+                    return found
+                await asyncio.sleep(0.005)
+
+    async def execute(self, statement: str, **body: object) -> wire.Reply:
+        return await self.ask(
+            "POST", f"{self.base}/sql-execution", {"sql_type": "presto", "sql_content": statement, **body}
+        )
+
+    async def statement_ended(self, sql_id: str) -> dict[str, Any]:
+        """The SqlResult of a statement once it has ended in real time."""
+        async with asyncio.timeout(20):
+            while True:
+                reply = await self.ask("GET", f"{self.base}/sql-execution/{sql_id}")
+                found = reply.json()
+                assert isinstance(found, dict)
+                if found["status"] in {"FINISHED", "FAILED"}:
+                    return found
+                await asyncio.sleep(0.005)
+
+    async def effects(self, **query: object) -> dict[str, Any]:
+        found = (await self.ask("GET", f"/emulator/effects?{urllib.parse.urlencode(query)}")).json()
+        assert isinstance(found, dict)
+        return found
+
+
+def desk(**changes: Any) -> Desk:  # noqa: ANN401 - any setting
+    """A desk at a fresh emulator for scripted jobs."""
+    clock = HandClock()
+    return Desk(core.Emulator(options(**changes), clock), clock)
+
+
+def code(reply: wire.Reply) -> str:
+    """The error code of a reply, however it is spelled."""
+    body = reply.json()
+    return str(body.get("error_code") or body.get("errorCode"))

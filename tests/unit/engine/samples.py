@@ -1,0 +1,150 @@
+"""Jobs in every state and facts of every kind, by name: the rows and columns of the decision table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from mrs_relay.engine import decide, facts, jobs
+from mrs_relay.messages import events
+from mrs_relay.stream import records
+
+NOW_MS: Final = 1_795_420_800_000
+RULES: Final = decide.Rules()
+CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
+JOB_ID: Final = "j-1"
+RESULT_TYPES: Final = frozenset({"SparkSql", "SparkScript"})
+
+BATCH: Final = jobs.Batch("SparkSubmit", ("--class", "A"), {"k": "v"})
+SPARK_SQL: Final = jobs.Batch("SparkSql", ("select 1",))
+READ: Final = jobs.Presto("select 1", repeatable=True)
+WRITE: Final = jobs.Presto("insert into t values 1")
+
+ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
+REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
+FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is required", field="data.cluster")
+
+_replace = msgspec.structs.replace
+
+
+def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:  # noqa: ANN401 - any of the fields
+    """Make the job that a valid request would become."""
+    job = jobs.Job(
+        source="/billing",
+        id="order-1",
+        subject="job" if isinstance(work, jobs.Batch) else "sql",
+        digest="d",
+        state=jobs.State.QUEUED,
+        key=b"k",
+        order=9,
+        cluster=CLUSTER,
+        work=work,
+        statement=isinstance(work, jobs.Presto),
+        name="nightly",
+        collect=work is SPARK_SQL,
+        correlation_id="run-7",
+    )
+    return _replace(job, **changes)
+
+
+def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:  # noqa: ANN401
+    trait = jobs.TRAITS[state]
+    whole = request(work or BATCH, state=state, order=5, arrived_ms=NOW_MS - 9000, sequence=3, shown=trait.shown)
+    if state is not jobs.State.QUEUED:
+        whole = _replace(whole, attempt=1, intent_ms=NOW_MS - 5000)
+    if state in {jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.COLLECTING} or trait.last:
+        whole = _replace(whole, work=None, seen=jobs.Seen(JOB_ID))
+    if state is jobs.State.RUNNING:
+        whole = _replace(whole, seen=jobs.Seen(JOB_ID, "RUNNING", "UNDEFINED", 20.0, "app-1"))
+    if trait.last:
+        whole = _replace(whole, expires_ms=NOW_MS)
+    return _replace(whole, **changes)
+
+
+_S = jobs.State
+
+JOBS: Final[dict[str, jobs.Job | None]] = {
+    "none": None,
+    "rejected": _job(_S.REJECTED, digest="", attempt=0, cluster="", seen=None, intent_ms=0, reason=FAULT),
+    "queued": _job(_S.QUEUED),
+    "submitting": _job(_S.SUBMITTING),
+    "submitting, a statement that reads": _job(_S.SUBMITTING, READ),
+    "submitting, a statement that writes": _job(_S.SUBMITTING, WRITE),
+    "doubtful": _job(_S.DOUBTFUL),
+    "submitted": _job(_S.SUBMITTED),
+    "submitted, with rows": _job(_S.SUBMITTED, SPARK_SQL),
+    "submitted, a statement": _job(_S.SUBMITTED, READ),
+    "running": _job(_S.RUNNING),
+    "running, with rows": _job(_S.RUNNING, SPARK_SQL),
+    "running, a statement": _job(_S.RUNNING, READ),
+    "collecting": _job(_S.COLLECTING, SPARK_SQL),
+    "succeeded": _job(_S.SUCCEEDED, location="obs://b/x"),
+    "failed": _job(_S.FAILED, reason=REFUSAL),
+    "cancelled": _job(_S.CANCELLED, reason=jobs.Reason("job_killed", "job_result", "killed")),
+    "unknown": _job(_S.UNKNOWN, reason=jobs.Reason("unresolved", "job_vanished", "gone")),
+}
+"""A job in each state, more than one where the state alone does not decide; "none": nothing under this key."""
+
+
+def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:  # noqa: ANN401
+    return facts.Observed(jobs.Seen(JOB_ID, state, result, **more))
+
+
+def _statement(status: str, **more: Any) -> facts.StatementObserved:  # noqa: ANN401
+    return facts.StatementObserved(jobs.Seen(JOB_ID, status), **more)
+
+
+FACTS: Final[dict[str, facts.Fact]] = {
+    "request": facts.Requested(request()),
+    "request, same record": facts.Requested(request(order=5)),
+    "request, other payload": facts.Requested(request(order=9, digest="e")),
+    "invalid": facts.Invalid(request(state=_S.REJECTED, digest="", work=BATCH), FAULT),
+    "invalid, same record": facts.Invalid(request(state=_S.REJECTED, digest="", order=5), FAULT),
+    "turn": facts.Turn(),
+    "taken": facts.Taken(JOB_ID),
+    "refused": facts.Refused(REFUSAL),
+    "not taken": facts.NotTaken(),
+    "in doubt": facts.InDoubt("reply lost", "r-1"),
+    "found": facts.Found(jobs.Seen(JOB_ID, "RUNNING")),
+    "not found": facts.NotFound(),
+    "waiting": _seen("ACCEPTED"),
+    "running": _seen("RUNNING", progress=20.0, app_id="app-1"),
+    "progressed": _seen("RUNNING", progress=30.0, app_id="app-1"),
+    "application known": _seen("RUNNING", progress=20.0, app_id="app-2"),
+    "application left out": _seen("RUNNING", progress=20.0),
+    "unsettled": _seen("FINISHED"),
+    "succeeded": _seen("FINISHED", "SUCCEEDED", progress=100.0),
+    "failed": _seen("FINISHED", "FAILED"),
+    "killed": _seen("KILLED", "KILLED"),
+    "another job": facts.Observed(jobs.Seen("j-2", "FINISHED", "SUCCEEDED")),
+    "statement queued": _statement("QUEUED"),
+    "statement running": _statement("RUNNING"),
+    "statement finished": _statement("FINISHED", result=ROWS),
+    "statement failed": _statement("FAILED", message="line 1: no such table"),
+    "vanished": facts.Vanished("not shown for 300 s"),
+    "collected": facts.Collected(ROWS),
+    "expired": facts.Expired(),
+}
+"""A fact of every kind, more than one where the kind alone does not decide."""
+
+
+def record(value: object = ..., *, headers: Any = (), **changes: Any) -> records.Record:  # noqa: ANN401
+    """Make a record of the input topic; a value other than bytes or None is written as JSON."""
+    if value is ...:
+        value = message()
+    raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+    return _replace(records.Record("mrs.requests", 0, 17, NOW_MS, b"k", raw, headers), **changes)
+
+
+def message(data: Any = ..., kind: str = "mrs.job.submit", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make a valid message in plain form."""
+    if data is ...:
+        data = {"cluster": CLUSTER, "job": {"job_type": "SparkSubmit", "arguments": ["--class", "A"]}}
+    return {"id": "order-1", "source": "/billing", "type": kind, "data": data, **changes}
+
+
+def sql(statement: str, engine: str = "presto", **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make a valid message with a SQL statement in plain form."""
+    return message({"cluster": CLUSTER, "engine": engine, "statement": statement, **more}, "mrs.sql.submit")

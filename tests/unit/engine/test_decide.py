@@ -1,0 +1,310 @@
+"""What decisions say beyond state, event and command."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import msgspec
+import pytest
+from tests.unit.engine import samples
+
+from mrs_relay.engine import decide, facts, intake, jobs
+from mrs_relay.messages import events
+
+_replace = msgspec.structs.replace
+
+
+def _decide(job: jobs.Job | None, fact: facts.Fact, now_ms: int = samples.NOW_MS) -> decide.Decision:
+    decision = decide.decide(job, fact, now_ms, samples.RULES)
+    assert decision is not None
+    return decision
+
+
+def _job(name: str) -> jobs.Job:
+    job = samples.JOBS[name]
+    assert job is not None
+    return job
+
+
+def _only_event(decision: decide.Decision) -> events.EventData:
+    (event,) = decision.events
+    return event.data
+
+
+def test_life_of_a_job_tells_where_it_stood_before() -> None:
+    """Each event names the state that was told before it, the attempt, the cluster and the labels."""
+    job: jobs.Job | None = None
+    told = []
+    labels = {"team": "billing"}
+    happened: list[facts.Fact] = [facts.Requested(samples.request(labels=labels)), samples.FACTS["turn"]]
+    happened += [samples.FACTS[name] for name in ("taken", "running", "progressed", "succeeded")]
+    for fact in happened:
+        decision = _decide(job, fact)
+        job = decision.job
+        told += [event.data for event in decision.events]
+    assert [(data.previous_state, data.state, data.attempt, data.sequence) for data in told] == [
+        (None, "accepted", 0, 1),
+        ("accepted", "submitted", 1, 2),
+        ("submitted", "running", 1, 3),
+        ("running", "progress", 1, 4),
+        ("progress", "succeeded", 1, 5),
+    ]
+    assert all(data.cluster == samples.CLUSTER and data.labels == labels and not data.repeated for data in told)
+
+
+def test_submitted_event_names_the_job_on_mrs() -> None:
+    """From `submitted` on, events carry MRS's id and the marked name under which the job is found there."""
+    job = _job("submitting")
+    told = _only_event(_decide(job, facts.Taken("j-7"))).mrs
+    assert told == events.MrsView(job_id="j-7", job_name=f"nightly-{jobs.mark(job.ledger_key, 1)}")
+
+
+def test_statement_has_no_name_on_mrs() -> None:
+    """MRS gives statements no name, so none is told; a statement without id has none either."""
+    fact = facts.StatementObserved(jobs.Seen("", "QUEUED"))
+    assert _only_event(_decide(_job("submitting, a statement that writes"), fact)).mrs == events.MrsView()
+
+
+def test_turn_keeps_what_was_sent_before() -> None:
+    """An attempt that had no effect is no attempt: the next submission bears the same mark."""
+    job = _decide(_job("queued"), facts.Turn()).job
+    assert job is not None
+    assert (job.attempt, job.intent_ms) == (1, samples.NOW_MS)
+    again = _decide(_decide(job, facts.NotTaken()).job, facts.Turn(), samples.NOW_MS + 7).job
+    assert again is not None
+    assert (again.attempt, again.intent_ms, again.mrs_name) == (1, samples.NOW_MS + 7, job.mrs_name)
+
+
+def test_job_that_mrs_has_keeps_no_work() -> None:
+    """Arguments and SQL are dropped from the ledger as soon as MRS has them."""
+    assert _decide(_job("submitting"), facts.Taken("j")).job == _replace(
+        _job("submitting"), state=jobs.State.SUBMITTED, work=None, seen=jobs.Seen("j"), sequence=4, shown="submitted"
+    )
+
+
+@pytest.mark.parametrize("happened", ["failed", "killed", "succeeded", "vanished"])
+def test_finished_job_shrinks_and_is_remembered(happened: str) -> None:
+    """After its last event a job keeps what answers a repeated request, for the time the rules say."""
+    job = _decide(_replace(_job("running"), traceparent="t", tracestate="s"), samples.FACTS[happened]).job
+    assert job is not None
+    assert (job.work, job.traceparent, job.tracestate) == (None, None, None)
+    assert job.digest == "d"
+    assert job.expires_ms == samples.NOW_MS + samples.RULES.remember_ms
+
+
+def test_rejected_request_is_remembered_and_told_why() -> None:
+    """A rejection carries its reason and is forgotten like any finished job."""
+    decision = _decide(None, samples.FACTS["invalid"])
+    reason = _only_event(decision).reason
+    assert reason is not None
+    assert (reason.kind, reason.code, reason.field) == ("invalid", "missing_field", "data.cluster")
+    assert decision.job is not None
+    assert decision.job.expires_ms == samples.NOW_MS + samples.RULES.remember_ms
+
+
+def test_corrected_request_starts_anew_and_counts_on() -> None:
+    """A rejected id may be used again with a corrected message; its events continue the numbering."""
+    rejected = _replace(_job("rejected"), sequence=2)
+    decision = _decide(rejected, facts.Requested(samples.request()))
+    assert _only_event(decision).sequence == 3
+    assert decision.job == _replace(samples.request(), sequence=3, shown="accepted", arrived_ms=samples.NOW_MS)
+
+
+@pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown"])
+def test_repeated_request_is_answered_with_the_outcome(name: str) -> None:
+    """Sent once more, a finished request gets its outcome again: reason, place of the rows, MRS's view."""
+    job = _job(name)
+    told = _only_event(_decide(job, samples.FACTS["request"]))
+    assert told.repeated
+    assert (told.reason.code if told.reason else None) == (job.reason.code if job.reason else None)
+    assert (told.result.location if told.result else None) == job.location
+    assert told.mrs is not None
+    assert told.mrs.job_id == samples.JOB_ID
+
+
+@pytest.mark.parametrize(("happened", "code"), [("request, other payload", "id_reused"), ("invalid", "missing_field")])
+@pytest.mark.parametrize("name", ["queued", "submitting", "running", "succeeded"])
+def test_second_message_under_a_used_id_leaves_the_job_alone(name: str, happened: str, code: str) -> None:
+    """Whoever reuses an id is told so; the job of that id changes by nothing but the event number."""
+    job = _job(name)
+    decision = _decide(job, samples.FACTS[happened])
+    reason = _only_event(decision).reason
+    assert reason is not None
+    assert reason.code == code
+    assert decision.job == _replace(job, sequence=job.sequence + 1)
+
+
+def test_job_is_forgotten_only_when_its_time_has_come() -> None:
+    """A timer that rings early forgets nothing."""
+    job = _replace(_job("succeeded"), expires_ms=samples.NOW_MS + 1)
+    assert decide.decide(job, facts.Expired(), samples.NOW_MS, samples.RULES) is None
+    assert _decide(job, facts.Expired(), samples.NOW_MS + 1).job is None
+
+
+@pytest.mark.parametrize(
+    ("progress", "told"), [(29.9, False), (30.0, True), (10.1, False), (10.0, True), (100.0, True), (20.0, False)]
+)
+def test_progress_is_told_in_steps(progress: float, told: bool) -> None:
+    """Progress is told once it has changed by the step of the rules, either way, since it was told last."""
+    fact = facts.Observed(jobs.Seen(samples.JOB_ID, "RUNNING", "UNDEFINED", progress, "app-1"))
+    decision = decide.decide(_job("running"), fact, samples.NOW_MS, samples.RULES)
+    assert (decision is not None) is told
+
+
+def test_small_steps_add_up() -> None:
+    """What was not told does not count as told: slow progress is told as often as fast progress."""
+    job: jobs.Job | None = _job("running")
+    told = []
+    for percent in range(21, 61):
+        fact = facts.Observed(jobs.Seen(samples.JOB_ID, "RUNNING", "UNDEFINED", float(percent), "app-1"))
+        decision = decide.decide(job, fact, samples.NOW_MS, samples.RULES)
+        if decision is not None:
+            job = decision.job
+            told.append(percent)
+    assert told == [30, 40, 50, 60]
+
+
+def test_what_mrs_leaves_out_still_holds() -> None:
+    """A list that shows less than a single read takes nothing back."""
+    before = jobs.Seen(samples.JOB_ID, "RUNNING", "UNDEFINED", 20.0, "app-1", "http://x", 5, 6)
+    bare = facts.Observed(jobs.Seen(samples.JOB_ID, "FINISHED", "SUCCEEDED", 100.0))
+    job = _decide(_replace(_job("running"), seen=before), bare).job
+    assert job is not None
+    assert job.seen == jobs.Seen(samples.JOB_ID, "FINISHED", "SUCCEEDED", 100.0, "app-1", "http://x", 5, 6)
+
+
+def test_event_tells_mrs_times_and_words() -> None:
+    """Times are RFC 3339 in UTC; what is not known is left out."""
+    seen = jobs.Seen(samples.JOB_ID, "FINISHED", "FAILED", 50.0, "app-1", "http://x", 1_000, 2_000, 3_500)
+    told = _only_event(_decide(_job("running"), facts.Observed(seen)))
+    assert told.mrs == events.MrsView(
+        job_id=samples.JOB_ID,
+        job_name=_job("running").mrs_name,
+        job_state="FINISHED",
+        job_result="FAILED",
+        progress=50.0,
+        app_id="app-1",
+        tracking_url="http://x",
+        submitted_at="1970-01-01T00:00:01.000Z",
+        started_at="1970-01-01T00:00:02.000Z",
+        finished_at="1970-01-01T00:00:03.500Z",
+    )
+    assert told.reason is not None
+    assert (told.reason.kind, told.reason.code) == ("job_failed", "job_result")
+    assert "FINISHED" in told.reason.message
+    assert "FAILED" in told.reason.message
+
+
+@pytest.mark.parametrize("moment", [-1, 0, 253_402_300_800_000, 10**30])
+@pytest.mark.parametrize("progress", [-1.0, 101.0, math.inf, -math.inf, math.nan])
+def test_nonsense_from_mrs_is_survived(moment: int, progress: float) -> None:
+    """Times no calendar has are left out and progress is kept within 0 and 100: a poll never stops a partition."""
+    seen = jobs.Seen(samples.JOB_ID, "FINISHED", "SUCCEEDED", progress, "", "", moment, moment, moment)
+    told = _only_event(_decide(_job("running"), facts.Observed(seen))).mrs
+    assert told is not None
+    assert (told.submitted_at, told.started_at, told.finished_at) == (None, None, None)
+    assert told.progress is not None
+    assert 0 <= told.progress <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("submitting", facts.Refused(jobs.Reason("refused", "x" * 500, "y" * 100_000))),
+        ("submitted, a statement", facts.StatementObserved(jobs.Seen(samples.JOB_ID, "FAILED"), "y" * 100_000)),
+        ("submitted", facts.Vanished("y" * 100_000)),
+    ],
+)
+def test_long_words_of_mrs_are_cut(name: str, fact: facts.Fact) -> None:
+    """An error text of any length becomes an event and a ledger record of limited size."""
+    decision = _decide(_job(name), fact)
+    reason = _only_event(decision).reason
+    assert reason is not None
+    assert len(reason.code) <= 64
+    assert len(reason.message) <= 2000
+    assert decision.job is not None
+    assert len(jobs.encode(decision.job)) < 4000
+
+
+def test_statement_that_fails_without_a_word_still_has_a_reason() -> None:
+    """A failure always carries a reason."""
+    fact = facts.StatementObserved(jobs.Seen(samples.JOB_ID, "FAILED"))
+    reason = _only_event(_decide(_job("submitted, a statement"), fact)).reason
+    assert reason is not None
+    assert (reason.kind, reason.code, reason.message) == (
+        "job_failed",
+        "statement_failed",
+        "the SQL engine gives no reason",
+    )
+
+
+def test_rows_are_in_the_event_and_only_their_place_is_in_the_ledger() -> None:
+    """Rows go out once; the ledger keeps where MRS put them."""
+    result = samples.ROWS.model_copy(update={"location": "obs://b/x"})
+    decision = _decide(_job("collecting"), facts.Collected(result))
+    assert _only_event(decision).result == result
+    assert decision.job is not None
+    assert decision.job.location == "obs://b/x"
+    assert b"rows" not in jobs.encode(decision.job)
+
+
+_HIDDEN = "hunter2-hidden"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        samples.message(
+            {
+                "cluster": "c",
+                "job": {"job_type": "SparkSql", "arguments": [_HIDDEN], "properties": {_HIDDEN: _HIDDEN}},
+            }
+        ),
+        samples.sql(f"select '{_HIDDEN}'", "hive"),
+        samples.sql(f"select '{_HIDDEN}'"),
+        samples.sql(f"delete from {_HIDDEN}"),
+    ],
+)
+@pytest.mark.parametrize(
+    "then",
+    [
+        (),
+        ("turn", "refused"),
+        ("turn", "not taken", "turn", "in doubt", "found"),
+        ("turn", "taken", "running", "progressed", "failed"),
+        ("turn", "taken", "running", "succeeded", "collected"),
+        ("turn", "statement queued", "statement running", "statement finished"),
+        ("turn", "in doubt", "not found", "turn", "vanished"),
+    ],
+)
+def test_events_never_show_arguments_sql_or_properties(message: dict[str, object], then: tuple[str, ...]) -> None:
+    """What is to be run stays out of every event, its headers and its repr, on every way through life."""
+    meaning = intake.read(samples.record(message), samples.RESULT_TYPES, 100_000)
+    assert isinstance(meaning, tuple)
+    told: list[events.Event] = []
+    job: jobs.Job | None = None
+    for fact in (meaning[1], *(samples.FACTS[name] for name in then), facts.Requested(samples.request())):
+        decision = decide.decide(job, fact, samples.NOW_MS, samples.RULES)
+        if decision is not None:
+            job = decision.job
+            told += decision.events
+    assert len(told) >= 2
+    for event in told:
+        _, value, headers = events.write(event, "/mrs-relay")
+        assert _HIDDEN not in repr((event, value, headers))
+        assert json.loads(value)["request"]["id"] == "order-1"
+
+
+@pytest.mark.parametrize("name", [name for name, job in samples.JOBS.items() if job])
+def test_restart_takes_up_what_is_owed(name: str) -> None:
+    """From the ledger alone a restart knows what to do; only a submission is never taken up, it is in doubt."""
+    job = _job(name)
+    owed = decide.recover(jobs.decode(jobs.encode(job)))
+    if job.state is not jobs.State.SUBMITTING:
+        assert owed is decide.commands.FOR_STATE[job.state]
+        return
+    assert isinstance(owed, facts.InDoubt)
+    after = _decide(job, owed).job
+    assert after is not None
+    assert after.state is not jobs.State.SUBMITTING

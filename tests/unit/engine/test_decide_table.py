@@ -1,0 +1,262 @@
+"""
+Every state × every fact → state, events, command.
+
+The table is complete: a combination that is missing from it fails, whether it moves the job or not.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable
+
+import pytest
+from tests.unit.engine import samples
+
+from mrs_relay.engine import commands, decide, facts, jobs
+
+_C = commands.Command
+
+Told = tuple[str, ...]
+Row = tuple[str | None, Told, commands.Command | None]
+"""State afterwards (None: forgotten), states of the events (`*`: repeated), command."""
+
+_SUBMISSION = ("turn", "taken", "refused", "not taken", "in doubt", "found", "not found")
+_RUNS = ("running", "progressed", "application known", "application left out")
+_ENDS = ("succeeded", "failed", "killed")
+_SEEN = ("waiting", *_RUNS, "unsettled", *_ENDS, "another job")
+_STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
+_LATER = ("vanished", "collected", "expired")
+_SAME = ("request, same record", "invalid, same record")
+
+
+def _nothing(*names: str) -> dict[str, Row | None]:
+    return dict.fromkeys(names)
+
+
+def _all(names: Iterable[str], row: Row) -> dict[str, Row | None]:
+    return dict.fromkeys(names, row)
+
+
+def _known(state: str, shown: str) -> dict[str, Row | None]:
+    """How a request that is known is answered, whatever its job does: its state, or a rebuff; the job goes on."""
+    return {
+        "request": (state, (f"{shown}*",), None),
+        "request, other payload": (state, ("rejected",), None),
+        "invalid": (state, ("rejected",), None),
+    } | _nothing(*_SAME)
+
+
+_REJECTED: Row = ("rejected", ("rejected",), _C.RELEASE)
+_ACCEPTED: Row = ("queued", ("accepted",), _C.ENQUEUE)
+_SUBMITTED: Row = ("submitted", ("submitted",), _C.TRACK)
+_REQUEUED: Row = ("queued", (), _C.ENQUEUE)
+_UNKNOWN: Row = ("unknown", ("unknown",), _C.RELEASE)
+_RUNNING: Row = ("running", ("running",), None)
+_PROGRESS: Row = ("running", ("progress",), None)
+_COLLECT: Row = ("collecting", (), _C.COLLECT)
+
+
+def _end(state: str, *before: str) -> Row:
+    return (state, (*before, state), _C.RELEASE)
+
+
+_SEEN_ENDS: dict[str, Row | None] = {
+    "succeeded": _end("succeeded"),
+    "failed": _end("failed"),
+    "killed": _end("cancelled"),
+}
+
+TABLE: dict[str, list[dict[str, Row | None]]] = {
+    "none": [
+        _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
+        _all(["invalid", "invalid, same record"], _REJECTED),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "rejected": [
+        _all(["request", "request, other payload"], _ACCEPTED),
+        {"invalid": _REJECTED, "expired": (None, (), None)},
+        _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
+    ],
+    "queued": [
+        _known("queued", "accepted"),
+        {"turn": ("submitting", (), _C.SUBMIT)},
+        _nothing("taken", "refused", "not taken", "in doubt", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitting": [
+        _known("submitting", "accepted"),
+        {
+            "taken": _SUBMITTED,
+            "refused": _end("failed"),
+            "not taken": _REQUEUED,
+            "in doubt": ("doubtful", (), _C.LOOK_UP),
+        },
+        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitting, a statement that reads": [
+        _known("submitting", "accepted"),
+        {
+            "taken": _SUBMITTED,
+            "refused": _end("failed"),
+            "not taken": _REQUEUED,
+            "in doubt": _REQUEUED,
+            "statement queued": _SUBMITTED,
+            "statement running": ("running", ("submitted", "running"), _C.TRACK),
+            "statement finished": _end("succeeded", "submitted"),
+            "statement failed": _end("failed", "submitted"),
+        },
+        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+    ],
+    "submitting, a statement that writes": [
+        _known("submitting", "accepted"),
+        {
+            "taken": _SUBMITTED,
+            "refused": _end("failed"),
+            "not taken": _REQUEUED,
+            "in doubt": _UNKNOWN,
+            "statement queued": _SUBMITTED,
+            "statement running": ("running", ("submitted", "running"), _C.TRACK),
+            "statement finished": _end("succeeded", "submitted"),
+            "statement failed": _end("failed", "submitted"),
+        },
+        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+    ],
+    "doubtful": [
+        _known("doubtful", "accepted"),
+        {"found": _SUBMITTED, "not found": _REQUEUED},
+        _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitted": [
+        _known("submitted", "submitted"),
+        _all(_RUNS, _RUNNING),
+        _SEEN_ENDS,
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+    ],
+    "submitted, with rows": [
+        _known("submitted", "submitted"),
+        _all(_RUNS, _RUNNING),
+        _SEEN_ENDS | {"succeeded": _COLLECT},
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+    ],
+    "submitted, a statement": [
+        _known("submitted", "submitted"),
+        # MRS lists no statements, so no job is ever observed under a statement's id; if one were, it would count.
+        _all(_RUNS, _RUNNING),
+        _SEEN_ENDS,
+        {
+            "statement running": _RUNNING,
+            "statement finished": _end("succeeded"),
+            "statement failed": _end("failed"),
+            "vanished": _UNKNOWN,
+        },
+        _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", "statement queued", "collected", "expired"),
+    ],
+    "running": [
+        _known("running", "running"),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS,
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing(*_STATEMENT, "collected", "expired"),
+    ],
+    "running, with rows": [
+        _known("running", "running"),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS | {"succeeded": _COLLECT},
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing(*_STATEMENT, "collected", "expired"),
+    ],
+    "running, a statement": [
+        _known("running", "running"),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS,
+        {"statement finished": _end("succeeded"), "statement failed": _end("failed"), "vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing("statement queued", "statement running", "collected", "expired"),
+    ],
+    "collecting": [
+        _known("collecting", "running"),
+        {"collected": _end("succeeded")},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
+    ],
+} | {
+    state: [
+        _known(state, state),
+        {"expired": (None, (), None)},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
+    ]
+    for state in ("succeeded", "failed", "cancelled", "unknown")
+}
+
+_CELLS = [(job, fact) for job in samples.JOBS for fact in samples.FACTS]
+
+
+def _cell(job: str, fact: str) -> Row | None:
+    rows = [part[fact] for part in TABLE[job] if fact in part]
+    assert len(rows) == 1, f"{job} × {fact}: {len(rows)} entries in the table, one is right"
+    return rows[0]
+
+
+def test_table_knows_every_state_and_every_fact() -> None:
+    """The samples cover all states and all kinds of facts, and the table names no others."""
+    assert {job.state for job in samples.JOBS.values() if job} == set(jobs.State)
+    assert {type(fact) for fact in samples.FACTS.values()} == set(typing.get_args(facts.Fact))
+    assert set(TABLE) == set(samples.JOBS)
+    assert {name for parts in TABLE.values() for part in parts for name in part} == set(samples.FACTS)
+
+
+@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" × ".join(cell) for cell in _CELLS])
+def test_fact_decides_state_events_and_command(name: str, happened: str) -> None:
+    """What a fact does to a job in a state is what the table says, or nothing."""
+    wanted = _cell(name, happened)
+    job = samples.JOBS[name]
+    decision = decide.decide(job, samples.FACTS[happened], samples.NOW_MS, samples.RULES)
+    if wanted is None:
+        assert decision is None
+        return
+    assert decision is not None
+    state = decision.job.state.value if decision.job else None
+    told = tuple(event.data.state + "*" * event.data.repeated for event in decision.events)
+    assert (state, told, decision.command) == wanted
+
+
+@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" × ".join(cell) for cell in _CELLS])
+def test_events_are_numbered_on_and_carry_the_request(name: str, happened: str) -> None:
+    """Whatever is told continues the request's numbering, under its key, identity and correlation."""
+    job = samples.JOBS[name]
+    decision = decide.decide(job, samples.FACTS[happened], samples.NOW_MS, samples.RULES)
+    if decision is None:
+        return
+    first = (job.sequence if job else 0) + 1
+    assert [event.data.sequence for event in decision.events] == list(range(first, first + len(decision.events)))
+    for event in decision.events:
+        assert (event.key, event.time_ms, event.correlation_id) == (b"k", samples.NOW_MS, "run-7")
+        assert (event.data.request.source, event.data.request.id) == ("/billing", "order-1")
+        assert event.event_id.endswith(f"-{event.data.sequence}")
+    if decision.job is not None:
+        assert decision.job.sequence == first - 1 + len(decision.events)
+
+
+@pytest.mark.parametrize("name", samples.JOBS)
+def test_command_is_what_the_new_state_calls_for(name: str) -> None:
+    """A command follows from the committed state alone, so a restart takes up what a fresh decision asked for."""
+    job = samples.JOBS[name]
+    before = commands.FOR_STATE[job.state] if job else None
+    for fact in samples.FACTS.values():
+        decision = decide.decide(job, fact, samples.NOW_MS, samples.RULES)
+        if decision is None or decision.job is None:
+            continue
+        owed = commands.FOR_STATE[decision.job.state]
+        assert decision.command in ({owed} if owed is not before else {owed, None})
+
+
+def test_every_state_has_a_command_and_a_trait() -> None:
+    """Both tables know every state; slots are held exactly while MRS may have the job."""
+    assert set(commands.FOR_STATE) == set(jobs.TRAITS) == set(jobs.State)
+    holding = {state for state, trait in jobs.TRAITS.items() if trait.holds_slot}
+    assert holding == {jobs.State.SUBMITTING, jobs.State.DOUBTFUL, jobs.State.SUBMITTED, jobs.State.RUNNING}
+    for state, trait in jobs.TRAITS.items():
+        assert trait.last is (commands.FOR_STATE[state] is _C.RELEASE)
+        assert not trait.last or trait.next <= {jobs.State.QUEUED, jobs.State.REJECTED}

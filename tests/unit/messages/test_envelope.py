@@ -1,0 +1,277 @@
+"""Whose message is this? Structured, binary and plain form, and what only a dead letter can keep."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from tests.unit.messages import samples
+
+from mrs_relay import errors
+from mrs_relay.messages import envelope, requests
+
+_STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+_BINARY = (
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"order-1"),
+    ("ce_source", b"/billing"),
+    ("ce_type", b"mrs.job.submit"),
+    ("content-type", b"application/json"),
+)
+
+
+def _read(value: object, headers: tuple[tuple[str, bytes | None], ...] = ()) -> envelope.Envelope:
+    return envelope.read(samples.TOPIC, value if isinstance(value, bytes | None) else samples.raw(value), headers)
+
+
+def _binary(**changes: bytes) -> tuple[tuple[str, bytes], ...]:
+    return tuple({**dict(_BINARY), **{f"ce_{name}": text for name, text in changes.items()}}.items())
+
+
+def _refusal(value: object, headers: tuple[tuple[str, bytes | None], ...] = ()) -> errors.BadMessage:
+    with pytest.raises(errors.BadMessage) as caught:
+        _read(value, headers)
+    return caught.value
+
+
+@pytest.mark.parametrize("headers", [_STRUCTURED, (), (("Content-Type", b"APPLICATION/CLOUDEVENTS+JSON"),)])
+def test_structured_message_is_read(headers: tuple[tuple[str, bytes], ...]) -> None:
+    """A CloudEvents JSON object is read, with its content type in any case or none."""
+    read = _read(samples.message(correlationid="run-7", traceparent=_TRACE), headers)
+    assert (read.id, read.source, read.type) == ("order-1", "/billing", "mrs.job.submit")
+    assert read.data == samples.job_data()
+    assert (read.text("correlationid"), read.text("traceparent")) == ("run-7", _TRACE)
+    assert read.attributes == {"specversion": "1.0", "correlationid": "run-7", "traceparent": _TRACE}
+    assert read.headers == {}
+
+
+def test_binary_message_is_read() -> None:
+    """Attributes come from `ce_` headers in any case, data from the value, and the rest of the headers is kept."""
+    headers = (
+        ("CE_SpecVersion", b"1.0"),
+        ("ce_ID", "ürder-1".encode()),
+        ("ce_source", b"/billing"),
+        ("ce_type", b"mrs.job.submit"),
+        ("ce_correlationid", b"run-7"),
+        ("content-type", b"application/json"),
+        ("traceparent", _TRACE.encode()),
+        ("empty", None),
+    )
+    read = _read(samples.job_data(), headers)
+    assert (read.id, read.source, read.type) == ("ürder-1", "/billing", "mrs.job.submit")
+    assert read.data == samples.job_data()
+    assert read.attributes["datacontenttype"] == "application/json"
+    assert (read.text("correlationid"), read.text("traceparent")) == ("run-7", _TRACE)
+    assert read.headers == {"traceparent": _TRACE, "empty": ""}
+
+
+def test_plain_message_is_read() -> None:
+    """A plain object needs id, type and data only; its topic stands in for the source."""
+    read = _read(samples.message(specversion=..., source=...), (("content-type", b"application/json"),))
+    assert (read.id, read.source, read.type) == ("order-1", f"/{samples.TOPIC}", "mrs.job.submit")
+    assert read.attributes == {}
+
+
+def test_content_type_decides_before_ce_headers() -> None:
+    """A structured message stays one when `ce_` headers stand beside it (Kafka binding 1.0.2, section 3)."""
+    read = _read(samples.message(id="inside"), (*_STRUCTURED, ("ce_specversion", b"1.0"), ("ce_id", b"outside")))
+    assert read.id == "inside"
+    assert read.data == samples.job_data()
+
+
+def test_repeated_member_or_header_takes_the_last_value() -> None:
+    """Of two members or headers of one name the last one counts."""
+    assert _read(b'{"id": "a", "type": "t", "data": {"x": 1}, "id": "b", "data": {"x": 2}}').id == "b"
+    assert _read({}, (*_BINARY, ("CE_ID", b"b"))).id == "b"
+
+
+def test_data_may_come_as_base64() -> None:
+    """`data_base64` stands in for a missing `data`; beside `data` it is ignored."""
+    encoded = base64.b64encode(samples.raw(samples.job_data())).decode()
+    assert _read(samples.message(data=..., data_base64=encoded) | {"data_base64": encoded}).data == samples.job_data()
+    members = {name: value for name, value in samples.message().items() if name != "data"}
+    assert _read(members | {"data_base64": encoded}).data == samples.job_data()
+    assert _read(samples.message({"x": 1}, data_base64=encoded)).data == {"x": 1}
+    assert _read(samples.message(None, data_base64=encoded)).data is None
+
+
+@pytest.mark.parametrize(
+    ("encoded", "code"),
+    [("%%%", "bad_value"), ("ü", "bad_value"), (7, "bad_value"), (["a"], "bad_value"), ("e30x", "unreadable_json")],
+)
+def test_bad_base64_is_left_to_the_parser(encoded: object, code: str) -> None:
+    """Data that cannot be decoded still has an owner: the fault is kept for a rejection event."""
+    members = {name: value for name, value in samples.message().items() if name != "data"} | {"data_base64": encoded}
+    read = _read(members)
+    assert isinstance(read.data, errors.BadMessage)
+    assert read.data.code == code
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(read)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(b"{", "unreadable_json"), (b"", "missing_field"), (b"[]", "missing_field")]
+)
+def test_unreadable_value_of_binary_message_is_left_to_the_parser(value: bytes, code: str) -> None:
+    """In binary mode the headers name the owner, so bad bytes become a rejection, not a dead letter."""
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(_read(value, _BINARY))
+    assert caught.value.code == code
+
+
+def test_tombstone_has_no_owner() -> None:
+    """A record without a value is `no_value`, in every mode."""
+    assert _refusal(None).code == "no_value"
+    assert _refusal(None, _BINARY).code == "no_value"
+
+
+@pytest.mark.parametrize("value", [b"", b"hello", b"\x00\x00\x00\x00\x07avro", b"{", b'{"id": NaN}', b"[" * 300_000])
+def test_unreadable_bytes_have_no_owner(value: bytes) -> None:
+    """Bytes that are not JSON are `unreadable_json`."""
+    assert _refusal(value).code == "unreadable_json"
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [([], "list"), ("text", "string"), (7, "number"), (7.5, "number"), (True, "boolean"), (None, "null")],
+)
+def test_json_that_is_no_object_has_no_owner(value: object, what: str) -> None:
+    """JSON other than an object is `not_an_object`, and the text says what it is."""
+    refusal = _refusal(json.dumps(value).encode())
+    assert refusal.code == "not_an_object"
+    assert what in refusal.message
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [b"application/cloudevents+avro", b"application/cloudevents-batch+json", b"application/cloudevents"],
+)
+def test_other_cloudevents_formats_have_no_owner(content_type: bytes) -> None:
+    """A CloudEvents format that is not read here is `unreadable_encoding`, whatever the bytes are."""
+    refusal = _refusal(samples.message(), (("content-type", content_type),))
+    assert refusal.code == "unreadable_encoding"
+    assert content_type.decode() in refusal.message
+
+
+@pytest.mark.parametrize(
+    "request_id",
+    [
+        ...,
+        None,
+        "",
+        7,
+        7.5,
+        True,
+        ["a"],
+        {"a": 1},
+        "x" * 257,
+        "a\nb",
+        "a\x00b",
+        "a\x7fb",
+        "a\u0085b",
+        "a\u202eb",
+        "\u2028",
+    ],
+)
+def test_bad_id_has_no_owner(request_id: object) -> None:
+    """An id is 1 to 256 printable characters of text; anything else is `bad_id`."""
+    refusal = _refusal(samples.message(id=request_id))
+    assert (refusal.code, refusal.field) == ("bad_id", "id")
+
+
+@pytest.mark.parametrize(
+    "request_id", ["x" * 256, "a b", "ü", "日本", "../../etc", "'; drop table jobs; --", "%00", "🙂"]
+)
+def test_printable_id_is_taken_as_it_is(request_id: str) -> None:
+    """Every printable text is an id; nothing is trimmed or folded."""
+    assert _read(samples.message(id=request_id)).id == request_id
+
+
+@pytest.mark.parametrize("source", ["", 7, True, [], {}, "a b", "x" * 257, "a\tb", "a\u00a0b"])
+def test_bad_source_has_no_owner(source: object) -> None:
+    """A source is 1 to 256 printable characters without spaces; anything else is `bad_source`."""
+    refusal = _refusal(samples.message(source=source))
+    assert (refusal.code, refusal.field) == ("bad_source", "source")
+
+
+@pytest.mark.parametrize("source", [None, ...])
+def test_missing_source_is_the_topic(source: object) -> None:
+    """A source that is missing or null is the topic."""
+    assert _read(samples.message(source=source)).source == f"/{samples.TOPIC}"
+
+
+@pytest.mark.parametrize(("name", "code"), [("id", "bad_id"), ("source", "bad_source")])
+@pytest.mark.parametrize("raw", [b"a\xff", b"\xc3\x28", b"\xed\xa0\x80", b"a\x00", b"\x1b[2J"])
+def test_header_bytes_that_are_no_text_have_no_owner(name: str, code: str, raw: bytes) -> None:
+    """Two ids of different bad bytes must never read as the same id, so none of them is read at all."""
+    assert _refusal({}, _binary(**{name: raw})).code == code
+
+
+def test_bad_bytes_in_other_headers_do_no_harm() -> None:
+    """Headers that identify nobody may hold any bytes; values that are no short printable text are not passed on."""
+    headers = (
+        *_BINARY,
+        ("ce_correlationid", b"\xff"),
+        ("traceparent", b"a\nb"),
+        ("tracestate", b"x" * 513),
+        ("\ud7ff", b"\x80"),
+    )
+    read = _read(samples.job_data(), headers)
+    assert [read.text(name) for name in ("correlationid", "traceparent", "tracestate", "absent")] == [None] * 4
+    assert isinstance(requests.parse(read), requests.JobSubmit)
+
+
+@pytest.mark.parametrize("value", ["", 7, None, {"a": 1}, "x" * 513, "a\r\nb: c", "\u202e"])
+def test_attribute_that_is_no_short_text_is_not_passed_on(value: object) -> None:
+    """Only short printable text is passed on into events and their headers."""
+    assert _read(samples.message(traceparent=value)).text("traceparent") is None
+
+
+def test_text_of_a_megabyte_is_read() -> None:
+    """A large value is read; whether it is too large is for others to say."""
+    big = "x" * 1_000_000
+    assert _read(samples.message({"cluster": big})).data == {"cluster": big}
+
+
+def test_type_that_is_no_text_reads_as_empty() -> None:
+    """A bad type still has an owner, who is told that it is unknown."""
+    for kind in (7, None, ["mrs.job.submit"], ...):
+        read = _read(samples.message(type=kind))
+        assert read.type == ""
+        with pytest.raises(errors.BadMessage) as caught:
+            requests.parse(read)
+        assert (caught.value.code, caught.value.field) == ("unknown_type", "type")
+
+
+@given(samples.members, samples.headers)
+def test_any_object_is_read_or_refused_quickly(
+    members: dict[str, Any], headers: tuple[tuple[str, bytes | None], ...]
+) -> None:
+    """No JSON object and no headers raise anything but BadMessage, in reading or parsing; nor do they take long."""
+    started = time.perf_counter()
+    told = ""
+    try:
+        read = _read(members, headers)
+        told = read.id + read.source
+        requests.parse(read)
+    except errors.BadMessage as error:
+        told += error.message
+    assert told.isprintable()
+    assert len(told.encode()) < 3000
+    assert time.perf_counter() - started < 1
+
+
+@given(samples.json_values, samples.headers)
+def test_any_json_is_read_or_refused(value: object, headers: tuple[tuple[str, bytes | None], ...]) -> None:
+    """No JSON value raises anything but BadMessage."""
+    try:
+        requests.parse(_read(samples.raw(value), headers))
+    except errors.BadMessage:
+        return
+    pytest.fail("a valid request out of thin air")

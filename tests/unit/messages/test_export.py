@@ -1,0 +1,228 @@
+"""The schemas say what the models do."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # ships no types
+import pytest
+from tests.unit.messages import samples
+
+from mrs_relay.messages import events, export, reasons, registry, requests
+
+_JOB = "requests/mrs.job.submit/v1.json"
+_SQL = "requests/mrs.sql.submit/v1.json"
+_SCHEMAS = export.schemas()
+
+
+def _faults(name: str, value: object) -> list[str]:
+    checker = jsonschema.Draft202012Validator(_SCHEMAS[name])
+    return [fault.message for fault in checker.iter_errors(value)]
+
+
+@pytest.mark.parametrize("name", sorted(_SCHEMAS))
+def test_schema_is_a_valid_schema(name: str) -> None:
+    """Every file is a JSON Schema of the dialect it names, with an id of its own and working references."""
+    schema = _SCHEMAS[name]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    references = [node["$ref"] for node in _nodes(schema) if "$ref" in node]
+    assert {reference.removeprefix("#/$defs/") for reference in references} == set(schema["$defs"])
+
+
+def test_every_request_type_and_the_event_have_a_schema() -> None:
+    """One file for each request type, one for all events, each with its own id."""
+    wanted = {f"requests/{kind}/v1.json" for kind in registry.REQUESTS} | {"events/v1.json"}
+    assert set(_SCHEMAS) == wanted
+    assert len({schema["$id"] for schema in _SCHEMAS.values()}) == len(wanted)
+
+
+@pytest.mark.parametrize("name", sorted(_SCHEMAS))
+def test_every_field_is_described_or_named_for_what_it_is(name: str) -> None:
+    """A reader finds a description at every field that a sender fills in."""
+    if name.startswith("requests/"):
+        data = _SCHEMAS[name]["properties"]["data"]
+        bare = [
+            field for field, node in data["properties"].items() if not node.keys() & {"description", "$ref", "enum"}
+        ]
+        assert set(bare) <= {"database"}
+
+
+def _nodes(value: object) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _nodes(inner)
+
+
+@pytest.mark.parametrize("name", sorted(_SCHEMAS))
+def test_every_example_is_valid(name: str) -> None:
+    """An example in a schema follows the rule beside it."""
+    for node in _nodes(_SCHEMAS[name]):
+        for example in node.get("examples", []):
+            jsonschema.Draft202012Validator({**node, "$defs": _SCHEMAS[name]["$defs"]}).validate(example)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (_JOB, samples.message()),
+        (_JOB, {"id": "1", "type": "mrs.job.submit", "data": samples.job_data()}),
+        (_JOB, samples.message(samples.job_data(priority=0, labels={"a": "b"}, not_before="2026-11-24T06:00:00Z"))),
+        (_JOB, samples.message(correlationid="x", somethingelse="y", time="2026-11-24T06:00:00Z")),
+        (_JOB, samples.message(samples.job_data(not_before=None))),
+        (_SQL, samples.message(samples.sql_data(), "mrs.sql.submit")),
+        (_SQL, samples.message(samples.sql_data(archive_path="obs://b/x", database="d"), "mrs.sql.submit")),
+        (_SQL, samples.message(samples.sql_data(engine="hive", job_name="n"), "mrs.sql.submit")),
+    ],
+)
+def test_valid_request_passes_schema_and_model(name: str, value: dict[str, Any]) -> None:
+    """What the model takes, the schema takes."""
+    registry.REQUESTS[value["type"]].model_validate(value["data"])
+    assert _faults(name, value) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cluster": ...},
+        {"cluster": 7},
+        {"cluster": "a b"},
+        {"cluster": "a" * 65},
+        {"job": ...},
+        {"job": {}},
+        {"job": {"job_type": "Cobol"}},
+        {"job": {"job_type": "Flink", "job_name": "a b"}},
+        {"job": {"job_type": "Flink", "arguments": [1]}},
+        {"job": {"job_type": "Flink", "properties": {"a": 1}}},
+        {"job": {"job_type": "Flink", "jar": "x"}},
+        {"priority": 10},
+        {"priority": "5"},
+        {"labels": {"a": "b" * 256}},
+        {"labels": {str(n): "" for n in range(17)}},
+        {"not_before": 1_795_420_800},
+        {"unknown": 1},
+    ],
+)
+def test_invalid_job_fails_schema_and_model(change: dict[str, Any]) -> None:
+    """What the model refuses field by field, the schema refuses."""
+    data = samples.job_data(**change)
+    with pytest.raises(ValueError, match="JobSubmit"):
+        requests.JobSubmit.model_validate(data)
+    assert _faults(_JOB, samples.message(data))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine": "Presto"},
+        {"statement": ""},
+        {"statement": "s" * 149_801},
+        {"database": "a b"},
+        {"archive_path": "s3://b"},
+        {"archive_path": "obs:///x"},
+        {"job_name": ""},
+        {"unknown": 1},
+    ],
+)
+def test_invalid_statement_fails_schema_and_model(change: dict[str, Any]) -> None:
+    """The same for SQL."""
+    data = samples.sql_data(**change)
+    with pytest.raises(ValueError, match="SqlSubmit"):
+        requests.SqlSubmit.model_validate(data)
+    assert _faults(_SQL, samples.message(data, "mrs.sql.submit"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": ...},
+        {"id": 7},
+        {"id": ""},
+        {"id": "x" * 257},
+        {"type": "mrs.sql.submit"},
+        {"specversion": "0.3"},
+        {"source": ""},
+    ],
+)
+def test_invalid_envelope_fails_the_schema(change: dict[str, Any]) -> None:
+    """The attributes that matter here are part of a request's schema."""
+    assert _faults(_JOB, samples.message(**change))
+
+
+def _event(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the fields
+    request = events.RequestRef(id="order-1", source="/billing")
+    data = events.EventData(**{"request": request, "state": "accepted", "sequence": 1, "attempt": 0, **changes})
+    event = events.Event(subject="job", key=b"k", time_ms=1, data=data, event_id="e", correlation_id="c")
+    value: dict[str, Any] = json.loads(events.write(event, "/mrs-relay")[1])
+    return value
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        _event(),
+        _event(state="rejected", reason=reasons.Reason(kind="invalid", code="bad_id", message="m", field="id")),
+        _event(mrs=events.MrsView(job_id="j", progress=0.0), labels={"a": "b"}, cluster="c", repeated=True),
+        _event(result=events.Result(statements=[events.StatementResult(rows=[{"a": 1}, ["b"]], row_count=2)])),
+        _event(result=events.Result()),
+    ],
+)
+def test_written_event_passes_its_schema(event: dict[str, Any]) -> None:
+    """What is written is what the schema promises."""
+    assert _faults("events/v1.json", event) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "done"},
+        {"sequence": 0},
+        {"sequence": "1"},
+        {"attempt": -1},
+        {"request": {"id": "a"}},
+        {"reason": {"class": "bad luck", "code": "x", "message": "m"}},
+        {"reason": {"kind": "invalid", "code": "x", "message": "m"}},
+        {"mrs": {"progress": 101}},
+        {"result": {"statements": [{"rows": []}]}},
+    ],
+)
+def test_other_event_fails_its_schema(change: dict[str, Any]) -> None:
+    """A schema that takes anything would promise nothing."""
+    assert _faults("events/v1.json", {**_event(), **change})
+
+
+def test_folder_as_written_has_no_differences(tmp_path: pathlib.Path) -> None:
+    """Written and compared at once, nothing differs; writing twice changes no byte."""
+    paths = export.write(tmp_path)
+    assert {path.relative_to(tmp_path).as_posix() for path in paths} == set(_SCHEMAS)
+    before = [path.read_bytes() for path in paths]
+    assert export.differences(tmp_path) == []
+    export.write(tmp_path)
+    assert [path.read_bytes() for path in paths] == before
+    assert all(text.endswith(b"}\n") for text in before)
+
+
+def test_missing_changed_and_foreign_files_are_named(tmp_path: pathlib.Path) -> None:
+    """One line for each file that is missing, was changed or belongs to no model; other files are nobody's business."""
+    export.write(tmp_path)
+    (tmp_path / _JOB).unlink()
+    (tmp_path / _SQL).write_text("{}")
+    (tmp_path / "requests" / "old.json").write_bytes(b"\xff")
+    (tmp_path / "README.md").write_text("hello")
+    assert sorted(export.differences(tmp_path)) == [
+        f"{_JOB}: missing",
+        f"{_SQL}: differs from the models",
+        "requests/old.json: not generated from any model",
+    ]
+
+
+def test_empty_folder_misses_everything(tmp_path: pathlib.Path) -> None:
+    """A folder that is not there is one without files."""
+    assert export.differences(tmp_path / "none") == [f"{name}: missing" for name in _SCHEMAS]

@@ -1,0 +1,318 @@
+"""Each field's rule, and the error that tells the sender how to mend it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.messages import samples
+
+from mrs_relay import errors
+from mrs_relay.messages import envelope, reasons, requests
+
+
+def _parse(data: object, kind: str = "mrs.job.submit", **changes: object) -> requests.Request:
+    return requests.parse(envelope.read(samples.TOPIC, samples.raw(samples.message(data, kind, **changes)), ()))
+
+
+def _fault(data: object, kind: str = "mrs.job.submit", **changes: object) -> errors.BadMessage:
+    with pytest.raises(errors.BadMessage) as caught:
+        _parse(data, kind, **changes)
+    assert caught.value.code in reasons.CODES
+    return caught.value
+
+
+def test_smallest_job_takes_the_documented_defaults() -> None:
+    """Cluster and job type are enough; the rest has a default."""
+    request = _parse({"cluster": "c", "job": {"job_type": "Flink"}})
+    assert request == requests.JobSubmit(cluster="c", job=requests.BatchJob(job_type="Flink"))
+    assert isinstance(request, requests.JobSubmit)
+    assert (request.priority, request.labels, request.not_before) == (5, {}, None)
+    assert (request.job.job_name, request.job.arguments, request.job.properties) == ("job", [], {})
+
+
+def test_smallest_statement_takes_the_documented_defaults() -> None:
+    """Cluster, engine and statement are enough; the rest has a default."""
+    request = _parse({"cluster": "c", "engine": "presto", "statement": "select 1"}, "mrs.sql.submit")
+    assert isinstance(request, requests.SqlSubmit)
+    assert (request.database, request.archive_path, request.job_name) == ("default", None, "sql")
+
+
+def test_full_messages_are_read() -> None:
+    """Every field is read as it was sent."""
+    common = {"priority": 9, "labels": {"team": "ü"}, "not_before": "2026-11-24T06:00:00.5+01:00"}
+    job = {"job_type": "SparkPython", "job_name": "n_1-A", "arguments": ["", "a\nb"], "properties": {"k": "v"}}
+    request = _parse({"cluster": "c", "job": job, **common})
+    assert isinstance(request, requests.JobSubmit)
+    assert request.job.model_dump() == job
+    assert (request.priority, request.labels) == (9, {"team": "ü"})
+    assert request.not_before == dt.datetime(2026, 11, 24, 5, 0, 0, 500_000, tzinfo=dt.UTC)
+    sql = {"engine": "presto", "statement": "select 1;", "database": "d_1", "archive_path": "obs://b/x"}
+    told = _parse({"cluster": "c", **sql, **common}, "mrs.sql.submit")
+    assert {name: getattr(told, name) for name in sql} == sql
+
+
+@pytest.mark.parametrize("job_type", requests.JobType.__args__)  # type: ignore[attr-defined]  # a Literal has them
+def test_every_job_type_is_taken(job_type: str) -> None:
+    """All job types of CreateExecuteJob are taken, in MRS's spelling only."""
+    request = _parse(samples.job_data(job={"job_type": job_type}))
+    assert isinstance(request, requests.JobSubmit)
+    assert request.job.job_type == job_type
+    fault = _fault(samples.job_data(job={"job_type": job_type.lower()}))
+    assert (fault.code, fault.field) == ("bad_value", "data.job.job_type")
+
+
+_JOB = {"job_type": "SparkSubmit"}
+_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    # what is wrong, change of the data, code, field, part of the text
+    ("no cluster", {"cluster": ...}, "missing_field", "cluster", "required"),
+    ("cluster null", {"cluster": None}, "wrong_type", "cluster", "string"),
+    ("cluster number", {"cluster": 7}, "wrong_type", "cluster", "string"),
+    ("cluster empty", {"cluster": ""}, "bad_value", "cluster", "pattern"),
+    ("cluster path", {"cluster": "a/../b"}, "bad_value", "cluster", "pattern"),
+    ("cluster ends in newline", {"cluster": "a\n"}, "bad_value", "cluster", "pattern"),
+    ("cluster long", {"cluster": "a" * 65}, "bad_value", "cluster", "pattern"),
+    ("cluster not ASCII", {"cluster": "ü"}, "bad_value", "cluster", "pattern"),
+    ("no job", {"job": ...}, "missing_field", "job", "required"),
+    ("job text", {"job": "SparkSubmit"}, "wrong_type", "job", "object"),
+    ("job null", {"job": None}, "wrong_type", "job", "object"),
+    ("no job type", {"job": {}}, "missing_field", "job.job_type", "required"),
+    ("job type unknown", {"job": {"job_type": "Cobol"}}, "bad_value", "job.job_type", "MapReduce"),
+    ("job type number", {"job": {"job_type": 1}}, "bad_value", "job.job_type", "MapReduce"),
+    ("name with space", {"job": {**_JOB, "job_name": "a b"}}, "bad_value", "job.job_name", "pattern"),
+    ("name empty", {"job": {**_JOB, "job_name": ""}}, "bad_value", "job.job_name", "pattern"),
+    ("name long", {"job": {**_JOB, "job_name": "a" * 65}}, "bad_value", "job.job_name", "pattern"),
+    ("arguments text", {"job": {**_JOB, "arguments": "a b"}}, "wrong_type", "job.arguments", "list"),
+    ("arguments object", {"job": {**_JOB, "arguments": {"0": "a"}}}, "wrong_type", "job.arguments", "list"),
+    ("argument number", {"job": {**_JOB, "arguments": ["a", 7]}}, "wrong_type", "job.arguments.1", "string"),
+    ("argument null", {"job": {**_JOB, "arguments": [None]}}, "wrong_type", "job.arguments.0", "string"),
+    ("arguments long", {"job": {**_JOB, "arguments": ["a" * 150_001]}}, "bad_value", "job.arguments", "150000"),
+    ("properties list", {"job": {**_JOB, "properties": ["a=b"]}}, "wrong_type", "job.properties", "object"),
+    ("property number", {"job": {**_JOB, "properties": {"a": 1}}}, "wrong_type", "job.properties", "string"),
+    ("properties long", {"job": {**_JOB, "properties": {"a": "b" * 2048}}}, "bad_value", "job.properties", "2048"),
+    ("job with more", {"job": {**_JOB, "jar": "x"}}, "unknown_field", "job.jar", "no such field"),
+    ("priority text", {"priority": "5"}, "wrong_type", "priority", "integer"),
+    ("priority bool", {"priority": True}, "wrong_type", "priority", "integer"),
+    ("priority float", {"priority": 5.5}, "wrong_type", "priority", "integer"),
+    ("priority null", {"priority": None}, "wrong_type", "priority", "integer"),
+    ("priority low", {"priority": -1}, "bad_value", "priority", "0"),
+    ("priority high", {"priority": 10}, "bad_value", "priority", "9"),
+    ("priority huge", {"priority": 10**100}, "bad_value", "priority", "9"),
+    ("labels list", {"labels": ["a"]}, "wrong_type", "labels", "object"),
+    ("label number", {"labels": {"a": 1}}, "wrong_type", "labels.a", "string"),
+    ("label long", {"labels": {"a": "b" * 256}}, "bad_value", "labels.a", "255"),
+    ("label name long", {"labels": {"a" * 64: "b"}}, "bad_value", f"labels.{'a' * 64}.[key]", "63"),
+    ("labels many", {"labels": {str(n): "" for n in range(17)}}, "bad_value", "labels", "16"),
+    ("moment without offset", {"not_before": "2026-11-24T06:00:00"}, "bad_value", "not_before", "timezone"),
+    ("moment as date", {"not_before": "2026-11-24"}, "bad_value", "not_before", "timezone"),
+    ("moment as number", {"not_before": 1_795_420_800}, "bad_value", "not_before", "RFC 3339"),
+    ("moment as digits", {"not_before": "1795420800"}, "bad_value", "not_before", "RFC 3339"),
+    ("moment of words", {"not_before": "tomorrow"}, "bad_value", "not_before", "RFC 3339"),
+    ("moment empty", {"not_before": ""}, "bad_value", "not_before", "RFC 3339"),
+    ("moment impossible", {"not_before": "2026-02-30T00:00:00Z"}, "bad_value", "not_before", "date"),
+    ("moment list", {"not_before": []}, "bad_value", "not_before", "RFC 3339"),
+    ("field unknown", {"clutser": "c"}, "unknown_field", "clutser", "no such field"),
+    ("field of SQL", {"statement": "select 1"}, "unknown_field", "statement", "no such field"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "field", "text"), [f[1:] for f in _FAULTS], ids=[f[0] for f in _FAULTS])
+def test_wrong_field_of_a_job_is_named(change: dict[str, Any], code: str, field: str, text: str) -> None:
+    """One wrong field gives its code, its dotted path and a text that names the rule."""
+    fault = _fault(samples.job_data(**change))
+    assert (fault.code, fault.field) == (code, f"data.{field}")
+    assert fault.message.startswith(f"`data.{field}`: ")
+    assert text in fault.message.removeprefix(f"`data.{field}`: ")
+
+
+_SQL_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("no engine", {"engine": ...}, "missing_field", "data.engine", "required"),
+    ("engine unknown", {"engine": "Presto"}, "bad_value", "data.engine", "'presto'"),
+    ("no statement", {"statement": ...}, "missing_field", "data.statement", "required"),
+    ("statement empty", {"statement": ""}, "bad_value", "data.statement", "at least 1"),
+    ("statement blank", {"statement": " \r\n;\t;"}, "bad_value", "data.statement", "no SQL"),
+    ("statement number", {"statement": 1}, "wrong_type", "data.statement", "string"),
+    ("statement list", {"statement": ["select 1"]}, "wrong_type", "data.statement", "string"),
+    ("statement long", {"statement": "s" * 149_801}, "bad_value", "data.statement", "149800"),
+    ("two for presto", {"statement": "select 1; select 2"}, "bad_value", "data", "exactly one statement"),
+    ("database path", {"database": "a;b"}, "bad_value", "data.database", "pattern"),
+    ("database empty", {"database": ""}, "bad_value", "data.database", "pattern"),
+    ("database null", {"database": None}, "wrong_type", "data.database", "string"),
+    ("archive elsewhere", {"archive_path": "s3://b/x"}, "bad_value", "data.archive_path", "pattern"),
+    ("archive without bucket", {"archive_path": "obs:///x"}, "bad_value", "data.archive_path", "pattern"),
+    ("archive with space", {"archive_path": "obs://b/a b"}, "bad_value", "data.archive_path", "pattern"),
+    ("archive for spark", {"engine": "spark", "archive_path": "obs://b/x"}, "bad_value", "data", "presto only"),
+    ("name with space", {"job_name": "a b"}, "bad_value", "data.job_name", "pattern"),
+    ("field unknown", {"sql": "select 1"}, "unknown_field", "data.sql", "no such field"),
+    ("field of a job", {"job": {}}, "unknown_field", "data.job", "no such field"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field", "text"), [f[1:] for f in _SQL_FAULTS], ids=[f[0] for f in _SQL_FAULTS]
+)
+def test_wrong_field_of_a_statement_is_named(change: dict[str, Any], code: str, field: str, text: str) -> None:
+    """The same for SQL."""
+    fault = _fault(samples.sql_data(**change), "mrs.sql.submit")
+    assert (fault.code, fault.field) == (code, field)
+    assert text in fault.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"statement": "select 1 ; \n;"},
+        {"engine": "hive", "statement": "use x; select 1; select 2"},
+        {"engine": "spark", "statement": "select ';'"},
+        {"statement": "s" * 149_800},
+        {"archive_path": "obs://b"},
+        {"archive_path": None},
+    ],
+)
+def test_borderline_statement_is_taken(change: dict[str, Any]) -> None:
+    """What is just within the rules is taken."""
+    request = _parse(samples.sql_data(**change), "mrs.sql.submit")
+    assert request.model_dump(include=set(change)) == change
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (None, "missing_field"),
+        ([], "missing_field"),
+        ("x", "missing_field"),
+        (7, "missing_field"),
+        ({}, "missing_field"),
+    ],
+)
+def test_data_must_be_an_object(data: object, code: str) -> None:
+    """Data other than an object, or none, is refused; nothing is guessed."""
+    fault = _fault(data)
+    assert fault.code == code
+    assert fault.field is not None
+    assert fault.field.startswith("data")
+
+
+def test_missing_data_is_named() -> None:
+    """A message without data says so."""
+    members = {name: value for name, value in samples.message().items() if name != "data"}
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(envelope.read(samples.TOPIC, samples.raw(members), ()))
+    assert (caught.value.code, caught.value.field) == ("missing_field", "data")
+
+
+@pytest.mark.parametrize("version", ["0.3", "1", "1.0 ", "", 1.0, None, ["1.0"], "9" * 100_000])
+def test_other_specversion_is_refused(version: object) -> None:
+    """Only CloudEvents 1.0 is read; the text stays short whatever stood there."""
+    fault = _fault(samples.job_data(), specversion=version)
+    assert (fault.code, fault.field) == ("bad_specversion", "specversion")
+    assert len(fault.message) < 200
+
+
+def test_deeply_nested_attribute_is_refused() -> None:
+    """An attribute as deep as the JSON reader allows is refused like any other wrong one."""
+    deep = b"[" * 900 + b"]" * 900
+    raw = samples.raw(samples.message(specversion="@", datacontenttype="1")).replace(b'"@"', deep)
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(envelope.read(samples.TOPIC, raw, ()))
+    assert caught.value.code == "bad_specversion"
+
+
+@pytest.mark.parametrize("kind", ["mrs.job.submit ", "MRS.JOB.SUBMIT", "mrs.job.cancel", "", "x" * 100_000])
+def test_unknown_type_is_told_the_known_ones(kind: str) -> None:
+    """An unknown type is refused with the list of the known ones; the text stays short."""
+    fault = _fault(samples.job_data(), kind)
+    assert (fault.code, fault.field) == ("unknown_type", "type")
+    assert "mrs.job.submit, mrs.sql.submit" in fault.message
+    assert len(fault.message) < 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/avro", "", 7, None, "x" * 100_000])
+def test_other_content_of_data_is_refused(content_type: object) -> None:
+    """Data in another format than JSON is refused; the text stays short."""
+    fault = _fault(samples.job_data(), datacontenttype=content_type)
+    assert (fault.code, fault.field) == ("unreadable_encoding", "datacontenttype")
+    assert len(fault.message) < 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"]
+)
+def test_json_content_of_data_is_taken(content_type: str) -> None:
+    """JSON under any of its names is taken."""
+    assert isinstance(_parse(samples.job_data(), datacontenttype=content_type), requests.JobSubmit)
+
+
+def test_first_of_several_faults_is_told_with_their_number() -> None:
+    """One error tells one fault, and how many more there are."""
+    fault = _fault({"cluster": 7, "priority": "x", "job": {}})
+    assert fault.field == "data.cluster"
+    assert fault.message.endswith("(and 2 more)")
+
+
+def _spoiled() -> list[tuple[str, dict[str, Any]]]:
+    """Data with a hidden where arguments, SQL and properties stand, each wrong in some way."""
+    hidden = samples.HIDDEN
+    job: list[dict[str, Any]] = [
+        {**_JOB, "arguments": [hidden, 7]},
+        {**_JOB, "arguments": hidden},
+        {**_JOB, "arguments": [hidden * 10_000]},
+        {**_JOB, "arguments": [[hidden]]},
+        {**_JOB, "arguments": {hidden: hidden}},
+        {**_JOB, "properties": {hidden: 7}},
+        {**_JOB, "properties": {"a": [hidden]}},
+        {**_JOB, "properties": hidden},
+        {**_JOB, "properties": {"a": hidden * 1000}},
+        {**_JOB, "properties": {hidden: {hidden: hidden}}},
+        {"job_type": hidden, "arguments": [hidden]},
+    ]
+    sql: list[dict[str, Any]] = [
+        {"statement": f"{hidden}; {hidden}"},
+        {"statement": hidden * 10_000},
+        {"statement": [hidden]},
+        {"statement": {hidden: hidden}},
+        {"statement": hidden, "database": hidden + " "},
+        {"statement": hidden, "archive_path": hidden},
+        {"statement": hidden, "engine": hidden},
+        {"statement": hidden, "not_before": hidden},
+        {"statement": hidden, "priority": hidden},
+    ]
+    return [
+        *(("mrs.job.submit", samples.job_data(job=part)) for part in job),
+        *(("mrs.sql.submit", samples.sql_data(**part)) for part in sql),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "data"), _spoiled())
+def test_error_never_shows_arguments_sql_or_properties(kind: str, data: dict[str, Any]) -> None:
+    """Whatever is wrong, the error tells rules, not the sender's arguments, SQL text or properties."""
+    fault = _fault(data, kind)
+    for text in (fault.message, str(fault), repr(fault), str(fault.field), fault.code):
+        assert samples.HIDDEN not in text
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["cluster", "job", "priority", "labels", "not_before", "engine", "statement", "database"])
+        | st.text(alphabet=string.ascii_lowercase, max_size=8),
+        st.sampled_from(["c", "presto", "select 1", {"job_type": "Flink"}]) | samples.json_values,
+    ),
+    st.sampled_from(sorted(requests.MODELS)),
+)
+def test_any_data_is_a_request_or_a_told_fault(data: dict[str, Any], kind: str) -> None:
+    """No data raises anything but BadMessage with a code of the closed list, a field and a short text."""
+    told: requests.Request | errors.BadMessage
+    try:
+        told = _parse(data, kind)
+    except errors.BadMessage as fault:
+        told = fault
+    if isinstance(told, errors.BadMessage):
+        assert told.code in reasons.CODES
+        assert told.field is not None
+        assert len(told.message) < 600
+    else:
+        assert told.cluster == data["cluster"]
