@@ -127,13 +127,11 @@ class Deployment:
     async def records(self, topic: str) -> list[aiokafka.ConsumerRecord[bytes, bytes]]:
         """Everything committed in a topic at this moment."""
         consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+            topic, bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
         )
         await consumer.start()
         try:
-            numbers = await _partitions(consumer, topic)
-            parts = [aiokafka.TopicPartition(topic, number) for number in numbers]
-            consumer.assign(parts)
+            parts = sorted(consumer.assignment())
             ends = await consumer.end_offsets(parts)
             found: list[aiokafka.ConsumerRecord[bytes, bytes]] = []
             deadline_s = time.monotonic() + 30
@@ -159,16 +157,6 @@ class Deployment:
             if ended.issuperset(request_ids) or time.monotonic() > deadline_s:
                 return events
             await asyncio.sleep(0.5)
-
-
-async def _partitions(consumer: aiokafka.AIOKafkaConsumer[bytes, bytes], topic: str) -> list[int]:
-    for _ in range(50):
-        numbers = consumer.partitions_for_topic(topic)
-        if numbers:
-            return sorted(numbers)
-        await consumer.topics()
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"no topic {topic}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ async def test_limits_of_a_submission_are_inclusive() -> None:
 
 async def test_special_characters_pass_unless_strict() -> None:
     """The documents forbid characters that their own samples use, so refusing them is a quirk."""
-    body = {"arguments": ["a;b", "$X"], "properties": {"p": "a'b"}}
+    body: dict[str, object] = {"arguments": ["a;b", "$X"], "properties": {"p": "a'b"}}
     await desk.desk().submitted("a", "Flink", **body)
     assert desk.code(await desk.desk(quirks={"strict_characters": True}).submit("a", "Flink", **body)) == "12000002"
 
@@ -155,7 +155,7 @@ async def test_killed_job_frees_its_slot() -> None:
 
 
 async def test_no_slots_means_no_limit() -> None:
-    """slots = 0 takes any number of jobs."""
+    """With slots = 0 it takes any number of jobs."""
     at = desk.desk(clusters=[{"slots": 0}])
     for number in range(50):
         await at.submitted(f"stuck-{number}")

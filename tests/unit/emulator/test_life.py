@@ -18,6 +18,7 @@ def wanted(
     arguments: tuple[str, ...] = (),
     properties: dict[str, str] | None = None,
 ) -> checks.Submission:
+    """A checked submission."""
     return checks.Submission(name, job_type, arguments, properties or {})
 
 
@@ -82,7 +83,7 @@ def test_word_in_the_name_decides_the_end(name: str, end: tuple[str, str]) -> No
 
 @pytest.mark.parametrize(("name", "seconds"), [("x-slow", 100), ("x-quick", 1), ("x", 10)])
 def test_word_in_the_name_decides_the_duration(name: str, seconds: int) -> None:
-    """slow takes ten times as long, quick a tenth."""
+    """A slow job takes ten times as long, a quick one a tenth."""
     assert played(wanted(name)).timetable.expected_end_ms == 3_000 + seconds * 1000
 
 

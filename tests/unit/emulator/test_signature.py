@@ -1,4 +1,4 @@
-"""The emulator's own verifier against the seven published vectors, and what the gateway says when it is not satisfied."""
+"""The emulator's own verifier against the seven published vectors, and what the gateway says when it refuses."""
 
 from __future__ import annotations
 

@@ -88,6 +88,10 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
 """A job in each state, more than one where the state alone does not decide; "none": nothing under this key."""
 
 
+def _identity(order: int) -> jobs.Job:
+    return _replace(request(), state=_S.REJECTED, order=order, digest="", cluster="", name="", work=None)
+
+
 def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:  # noqa: ANN401
     return facts.Observed(jobs.Seen(JOB_ID, state, result, **more))
 
@@ -100,8 +104,8 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "request": facts.Requested(request()),
     "request, same record": facts.Requested(request(order=5)),
     "request, other payload": facts.Requested(request(order=9, digest="e")),
-    "invalid": facts.Invalid(request(state=_S.REJECTED, digest="", work=BATCH), FAULT),
-    "invalid, same record": facts.Invalid(request(state=_S.REJECTED, digest="", order=5), FAULT),
+    "invalid": facts.Invalid(_identity(order=9), FAULT),
+    "invalid, same record": facts.Invalid(_identity(order=5), FAULT),
     "turn": facts.Turn(),
     "taken": facts.Taken(JOB_ID),
     "refused": facts.Refused(REFUSAL),

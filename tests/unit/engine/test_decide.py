@@ -201,8 +201,11 @@ def test_event_tells_mrs_times_and_words() -> None:
 def test_nonsense_from_mrs_is_survived(moment: int, progress: float) -> None:
     """Times no calendar has are left out and progress is kept within 0 and 100: a poll never stops a partition."""
     seen = jobs.Seen(samples.JOB_ID, "FINISHED", "SUCCEEDED", progress, "", "", moment, moment, moment)
-    told = _only_event(_decide(_job("running"), facts.Observed(seen))).mrs
+    decision = _decide(_job("running"), facts.Observed(seen))
+    told = _only_event(decision).mrs
     assert told is not None
+    assert decision.job is not None
+    assert jobs.decode(jobs.encode(decision.job)) == decision.job
     assert (told.submitted_at, told.started_at, told.finished_at) == (None, None, None)
     assert told.progress is not None
     assert 0 <= told.progress <= 100

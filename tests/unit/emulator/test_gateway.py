@@ -1,0 +1,276 @@
+"""What happens before MRS sees a request: routes, projects, limits and faults."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.emulator import desk
+
+from mrs_relay.emulator import core, faults, limits, refusals, settings, wire
+
+
+async def test_unknown_path_or_verb_is_apigw_0101() -> None:
+    """The gateway knows its operations only; its body repeats the request id of the header."""
+    at = desk.desk()
+    for verb, url in (
+        ("GET", "/v3/x"),
+        ("PUT", f"{at.base}/job-executions"),
+        ("GET", "/"),
+        ("GET", f"{at.base}/x/y/z"),
+    ):
+        reply = await at.ask(verb, url)
+        assert (reply.status, desk.code(reply)) == (404, "APIGW.0101")
+        assert reply.json()["request_id"] == reply.headers["X-Request-Id"]
+
+
+async def test_every_reply_has_its_own_request_id() -> None:
+    """X-Request-Id is on success, refusal and admin replies alike, and never repeats."""
+    at = desk.desk()
+    urls = (f"{at.base}/job-executions", f"{at.base}/job-executions/x", "/nope", "/emulator/health")
+    seen = [(await at.ask("GET", url)).headers["X-Request-Id"] for url in urls]
+    assert len(set(seen)) == len(urls)
+
+
+async def test_foreign_project_in_the_path_is_12000107() -> None:
+    """This MRS has one project."""
+    at = desk.desk()
+    reply = await at.ask("GET", at.base.replace(desk.PROJECT, "another") + "/job-executions")
+    assert (reply.status, desk.code(reply)) == (400, "12000107")
+
+
+async def test_trailing_slash_and_encoded_ids_reach_the_same_operation() -> None:
+    """Path parameters are decoded."""
+    at = desk.desk()
+    assert (await at.ask("GET", f"{at.base}/job-executions/")).status == 202
+    assert desk.code(await at.ask("GET", f"{at.base.replace('-', '%2D')}/job-executions/x")) == "0176"
+
+
+async def test_sixty_first_submission_of_a_minute_is_429() -> None:
+    """60 submissions a minute for the tenant; the 61st is refused unexecuted, a minute later all is well."""
+    at = desk.desk(limits={"on": True}, clusters=[{"slots": 0}])
+    for _ in range(60):
+        await at.submitted("stuck")
+    refused = await at.submit()
+    assert (refused.status, desk.code(refused)) == (429, "APIGW.0308")
+    assert refused.json()["error_msg"] == (
+        "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute"
+    )
+    assert (await at.effects())["count"] == 60
+    assert (await at.listed())[0] == 60  # reads have a limit of their own
+    at.clock.pass_s(60)
+    await at.submitted()
+
+
+async def test_limit_is_for_the_tenant_not_for_the_cluster() -> None:
+    """Submissions to all clusters together count."""
+    clusters = (settings.Cluster(slots=0), settings.Cluster(cluster_id="other", slots=0))
+    at = desk.desk(limits={"on": True, "per_minute": {"CreateExecuteJob": 2}}, clusters=clusters)
+    await at.submitted()
+    at.cluster = "other"
+    await at.submitted()
+    assert desk.code(await at.submit()) == "APIGW.0308"
+
+
+async def test_unsigned_requests_do_not_use_up_the_limit() -> None:
+    """The signature is checked before calls are counted."""
+    chosen = settings.EmulatorSettings.model_validate({"limits": {"per_minute": {"ShowJobExeListNew": 1}}})
+    emulator = core.Emulator(chosen, desk.HandClock())
+    url = f"/v2/{desk.PROJECT}/clusters/{desk.CLUSTER}/job-executions"
+    assert [(await emulator.handle(wire.Request.of("GET", url))).status for _ in range(3)] == [401] * 3
+
+
+def test_sliding_window_is_stricter_than_the_fixed_one() -> None:
+    """Two calls at 59 s and two at 61 s: a fixed minute lets them pass, a sliding one does not."""
+    outcomes = {}
+    for window in ("fixed", "sliding"):
+        limiter = limits.Limiter(settings.Limits.model_validate({"window": window}))
+        admitted = 0
+        for second in (0.0, 59.0, 61.0, 61.0):
+            try:
+                limiter.admit("X", 2, second)
+            except refusals.Refusal:
+                continue
+            admitted += 1
+        outcomes[window] = admitted
+    assert outcomes == {"fixed": 4, "sliding": 3}
+
+
+def test_refused_calls_do_not_count_against_the_next_minute() -> None:
+    """Hammering does not extend the wait."""
+    limiter = limits.Limiter(settings.Limits(window="sliding"))
+    limiter.admit("X", 1, 0.0)
+    for second in (10.0, 30.0, 59.9):
+        with pytest.raises(refusals.Refusal, match=r"APIGW\.0308"):
+            limiter.admit("X", 1, second)
+    limiter.admit("X", 1, 60.0)
+
+
+async def order(at: desk.Desk, *orders: dict[str, object]) -> None:
+    """Put faults in force through the admin path."""
+    reply = await at.ask("POST", "/emulator/faults", list(orders))
+    assert reply.status == 201, reply.body
+
+
+async def test_dropped_before_has_no_effect_and_dropped_after_has() -> None:
+    """Both look the same to the client: no reply at all."""
+    at = desk.desk()
+    await order(
+        at,
+        {"operation": "CreateExecuteJob", "action": "drop_before"},
+        {"operation": "CreateExecuteJob", "action": "drop_after", "nth": 2},
+    )
+    first, second = await at.submit("lost-request"), await at.submit("lost-reply")
+    assert (first.dropped, second.dropped) == (True, True)
+    assert [one["name"] for one in (await at.effects())["effects"]] == ["lost-reply"]
+    await at.submitted("after")
+
+
+async def test_fault_hits_the_nth_matching_call_and_so_many() -> None:
+    """nth and count select among calls that match operation, cluster and name."""
+    at = desk.desk(clusters=[{"slots": 0}])
+    await order(
+        at, {"operation": "CreateExecuteJob", "name": "a-*", "nth": 2, "count": 2, "action": "status", "status": 500}
+    )
+    statuses = [(await at.submit(name)).status for name in ("a-1", "b-1", "a-2", "a-3", "b-2", "a-4")]
+    assert statuses == [202, 202, 500, 500, 202, 202]
+
+
+async def test_fault_without_count_lasts_until_lifted() -> None:
+    """DELETE lifts all faults."""
+    at = desk.desk()
+    await order(at, {"action": "status", "status": 502, "count": None})
+    replies = [await at.ask("GET", f"{at.base}/job-executions") for _ in range(3)]
+    assert [(reply.status, desk.code(reply)) for reply in replies] == [(502, "APIGW.0201")] * 3
+    assert (await at.ask("DELETE", "/emulator/faults")).status == 204
+    assert (await at.ask("GET", f"{at.base}/job-executions")).status == 202
+
+
+async def test_fault_aims_at_a_job_by_name_also_when_the_path_has_its_id() -> None:
+    """Reads and kills are matched by the name of the job they are about."""
+    at = desk.desk()
+    good, bad = await at.submitted("good"), await at.submitted("bad-x")
+    await order(at, {"operation": "ShowSingleJobExe", "name": "bad-*", "action": "busy", "count": None})
+    assert desk.code(await at.ask("GET", f"{at.base}/job-executions/{bad}")) == "0177"
+    assert (await at.ask("GET", f"{at.base}/job-executions/{good}")).status == 202
+
+
+async def test_busy_refuses_a_submission_as_a_full_cluster_does() -> None:
+    """No slot is taken and nothing is created."""
+    at = desk.desk()
+    await order(at, {"operation": "CreateExecuteJob", "action": "busy"})
+    assert desk.code(await at.submit()) == "0177"
+    assert (await at.effects())["count"] == 0
+
+
+async def test_status_after_answers_with_an_error_though_the_job_exists() -> None:
+    """A 5xx may hide an accepted job."""
+    at = desk.desk()
+    await order(at, {"action": "status_after", "status": 504})
+    assert (await at.submit()).status == 504
+    assert (await at.effects())["count"] == 1
+
+
+async def test_body_and_headers_of_a_fault_are_sent_as_ordered() -> None:
+    """JSON as JSON, a string as HTML, none as the gateway would say; with further headers."""
+    at = desk.desk()
+    await order(
+        at,
+        {"action": "status", "status": 429, "headers": {"Retry-After": "7"}},
+        {"action": "status", "status": 400, "body": {"error_code": "0202", "error_msg": "x"}, "nth": 2},
+        {"action": "status", "status": 502, "body": "<html>Bad Gateway</html>", "nth": 3},
+    )
+    throttled, full, page = [await at.submit() for _ in range(3)]
+    assert (throttled.headers["Retry-After"], desk.code(throttled)) == ("7", "APIGW.0308")
+    assert desk.code(full) == "0202"
+    assert (page.content_type, page.body) == ("text/html;charset=UTF-8", b"<html>Bad Gateway</html>")
+
+
+async def test_lost_reply_stays_lost_when_mrs_refused() -> None:
+    """drop_after drops whatever the reply would have been."""
+    at = desk.desk()
+    await order(at, {"action": "drop_after"})
+    assert (await at.ask("GET", f"{at.base}/job-executions/unknown")).dropped
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ([{"action": "explode"}], "0.action"),
+        ([{"action": "status", "status": 99}], "0.status"),
+        ([{"action": "latency", "operaton": "x"}], "0.operaton"),
+        ([{"action": "latency", "operation": "NoSuchOperation"}], "NoSuchOperation"),
+        (b"{", "Invalid JSON"),
+    ],
+)
+async def test_wrong_order_for_a_fault_is_refused_and_named(body: object, named: str) -> None:
+    """A mistyped fault would be a test that tests nothing."""
+    at = desk.desk()
+    reply = await at.ask("POST", "/emulator/faults", body)
+    assert reply.status == 400
+    assert named in reply.json()["error"]
+    assert (await at.ask("GET", "/emulator/faults")).json() == {"faults": []}
+
+
+async def test_standing_faults_are_listed_with_their_matches() -> None:
+    """A single order needs no list; the answer says how often each matched."""
+    at = desk.desk()
+    reply = await at.ask("POST", "/emulator/faults", {"operation": "StopJob", "action": "latency"})
+    assert reply.status == 201
+    await at.kill("x")
+    (listed,) = (await at.ask("GET", "/emulator/faults")).json()["faults"]
+    assert (listed["operation"], listed["action"], listed["matched"]) == ("StopJob", "latency", 1)
+
+
+async def test_effects_are_filtered_and_paged() -> None:
+    """Counting by name is what tests need; names are patterns."""
+    at = desk.desk(clusters=[{"slots": 0}])
+    for name in ("a-1", "a-2", "b-1"):
+        await at.submitted(name)
+        at.clock.pass_s(1)
+    found = await at.effects(name="a-*", start=1, limit=5)
+    assert (found["count"], found["counts"]) == (2, {"job": 2, "statement": 0})
+    assert [(one["name"], one["created_ms"], one["cluster"]) for one in found["effects"]] == [
+        ("a-2", desk.START_MS + 1_000, desk.CLUSTER)
+    ]
+    assert (await at.ask("GET", "/emulator/effects?start=x")).status == 400
+
+
+async def test_health_tells_what_there_is() -> None:
+    """Clusters with their jobs, for a readiness check."""
+    at = desk.desk()
+    await at.submitted("stuck")
+    found = (await at.ask("GET", "/emulator/health")).json()
+    assert (found["status"], found["project_id"]) == ("ok", desk.PROJECT)
+    assert [(one["jobs"], one["unfinished"]) for one in found["clusters"]] == [(1, 1)]
+    assert (await at.ask("GET", "/emulator/else")).status == 404
+
+
+async def test_admin_paths_can_be_turned_off() -> None:
+    """Then they are as unknown to the gateway as any other path."""
+    at = desk.desk(admin=False)
+    assert desk.code(await at.ask("GET", "/emulator/health")) == "APIGW.0101"
+
+
+async def test_unforeseen_error_is_a_500_and_the_emulator_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broken request never takes the emulator down."""
+    at = desk.desk()
+    with monkeypatch.context() as patch:
+        patch.setattr(at.emulator._limiter, "admit", lambda *_: 1 / 0)
+        reply = await at.ask("GET", f"{at.base}/job-executions")
+    assert (reply.status, desk.code(reply)) == (500, "12000004")
+    assert (await at.ask("GET", f"{at.base}/job-executions")).status == 202
+
+
+def test_faults_act_in_the_order_in_which_they_were_put() -> None:
+    """Delays add up; of the rest the first decides."""
+    standing = faults.Faults()
+    standing.add(
+        [
+            faults.Fault(action=faults.Action.LATENCY, seconds=1),
+            faults.Fault(action=faults.Action.DROP_AFTER),
+            faults.Fault(action=faults.Action.LATENCY, seconds=2),
+            faults.Fault(action=faults.Action.BUSY),
+        ]
+    )
+    trouble = standing.meet(faults.Aim("StopJob", None, ""))
+    assert (trouble.delay_s, trouble.fault and trouble.fault.action) == (3, faults.Action.DROP_AFTER)
+    assert standing.meet(faults.Aim("StopJob", None, "")) == faults.NO_TROUBLE

@@ -1,0 +1,221 @@
+"""Presto SQL: what is answered at once, what is polled, and where rows go."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from tests.unit.emulator import desk
+from tests.unit.emulator.conftest import Opener
+
+LONG = "select count(*) from lineitem a, lineitem b, lineitem c where a.l_comment < b.l_comment"
+
+
+def rows_at(root: Path, location: str) -> list[list[str]]:
+    """The CSV behind an obs:// path."""
+    with (root / location.removeprefix("obs://")).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+async def test_select_is_polled_and_leaves_its_rows_in_obs(open_desk: Opener, tmp_path: Path) -> None:
+    """A SELECT answers QUEUED with an id; its rows are a CSV under archive_path, never in content."""
+    statement = "select * from (values (1, 'a', null), (2, 'b,c', 1.50)) as t (id, name, price) order by id"
+    async with open_desk() as at:
+        reply = await at.execute(statement, archive_path="obs://demo-bucket/sql-out/")
+        assert reply.status == 200
+        first = reply.json()
+        assert (first["statement"], first["status"]) == (statement, "QUEUED")
+        assert re.fullmatch(r"\d{8}_\d{6}_\d{5}_[a-z0-9]{5}", first["id"])
+        last = await at.statement_ended(first["id"])
+    assert (last["status"], last["content"], last["statement"]) == ("FINISHED", [], statement)
+    assert re.fullmatch(
+        rf"obs://demo-bucket/sql-out/[0-9a-f-]{{36}}_\d{{8}}/{first['id']}\.csv", last["result_location"]
+    )
+    assert rows_at(tmp_path / "obs", last["result_location"]) == [
+        ["id", "name", "price"],
+        ["1", "a", ""],
+        ["2", "b,c", "1.50"],
+    ]
+
+
+async def test_select_without_archive_path_writes_to_the_default_folder(open_desk: Opener, tmp_path: Path) -> None:
+    """Rows are never lost for want of a path; the header can be left out."""
+    async with open_desk(sql={"csv_header": False}) as at:
+        last = await at.statement_ended((await at.execute("with x as (select 1 as a) select a from x")).json()["id"])
+    assert last["result_location"].startswith("obs://emulator/sql-results/")
+    assert rows_at(tmp_path / "obs", last["result_location"]) == [["1"]]
+
+
+async def test_show_and_desc_answer_at_once_with_rows_and_an_id(open_desk: Opener) -> None:
+    """Their rows are arrays of strings in content, and the id can be asked again."""
+    async with open_desk() as at:
+        await at.execute("create table t1 (id bigint, name varchar, price decimal(15,2))")
+        for statement, content in (
+            ("show tables", [["t1"]]),
+            ("SHOW SCHEMAS", [["default"]]),
+            ("show catalogs", [["hive"]]),
+            ("desc t1", [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15, 2)", "", ""]]),
+            (
+                "describe default.t1",
+                [["id", "bigint", "", ""], ["name", "varchar", "", ""], ["price", "decimal(15, 2)", "", ""]],
+            ),
+            ("show tables from default like 'x%'", []),
+        ):
+            found = (await at.execute(statement)).json()
+            assert (found["status"], found["content"]) == ("FINISHED", content), statement
+            again = await at.ask("GET", f"{at.base}/sql-execution/{found['id']}")
+            assert again.json() == found
+
+
+async def test_ddl_and_dml_have_run_before_the_reply_and_have_no_id(open_desk: Opener) -> None:
+    """Their outcome is only in the reply: they can be neither polled nor cancelled."""
+    async with open_desk() as at:
+        for statement in ("create table t4 (id bigint)", "insert into t4 values (1), (2)", "create schema s"):
+            found = (await at.execute(statement)).json()
+            assert found == {"id": "", "statement": statement, "status": "FINISHED", "content": []}
+        counted = await at.execute("insert into t4 select id + 2 from t4")
+        assert counted.json()["status"] == "FINISHED"
+        broken = (await at.execute("insert into nope values (1)")).json()
+        assert (broken["id"], broken["status"]) == ("", "FAILED")
+        assert broken["message"] == "line 1:13: Table hive.default.nope does not exist"
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("select * from nope", "line 1:15: Table hive.default.nope does not exist"),
+        ("select 1,\n  nope from (values 1) as t (a)", "line 2:3: Column 'nope' cannot be resolved"),
+        ("select * from nowhere.t", "line 1:15: Schema nowhere does not exist"),
+        ("select * from t where where", "line 1:23: mismatched input 'where'"),
+    ],
+)
+async def test_failed_select_says_where_as_presto_does(open_desk: Opener, statement: str, message: str) -> None:
+    """An SQL error is a 200 with status FAILED and a message with line and column."""
+    async with open_desk() as at:
+        reply = await at.execute(statement)
+        last = await at.statement_ended(reply.json()["id"])
+    assert (reply.status, last["status"], last["message"]) == (200, "FAILED", message)
+    assert "result_location" not in last
+
+
+async def test_unknown_database_fails_the_statement(open_desk: Opener) -> None:
+    """Names are looked up in the database of the request."""
+    async with open_desk() as at:
+        found = (await at.execute("show tables", database="nosuch")).json()
+    assert (found["status"], found["message"]) == ("FAILED", "line 1:1: Schema nosuch does not exist")
+
+
+@pytest.mark.parametrize("statement", ["select 1;", "select 1; select 2", "select ';'"])
+async def test_semicolon_is_refused_with_the_key_message(open_desk: Opener, statement: str) -> None:
+    """MRS.0011 spells its text `message`, unlike every other code."""
+    async with open_desk() as at:
+        reply = await at.execute(statement)
+        assert (reply.status, sorted(reply.json()), desk.code(reply)) == (400, ["error_code", "message"], "MRS.0011")
+        assert (await at.effects())["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sql_type": "spark"},
+        {"sql_type": None},
+        {"sql_content": ""},
+        {"sql_content": 7},
+        {"database": 7},
+        {"archive_path": "/local/path"},
+        {"archive_path": "obs://b/../../etc"},
+        {"archive_path": 7},
+    ],
+)
+async def test_invalid_request_is_12000002(open_desk: Opener, changes: dict[str, object]) -> None:
+    """Every member is checked."""
+    async with open_desk() as at:
+        body = {"sql_type": "presto", "sql_content": "select 1 as a", **changes}
+        assert desk.code(await at.ask("POST", f"{at.base}/sql-execution", body)) == "12000002"
+
+
+@pytest.mark.parametrize("cluster", [{"components": ["Hadoop"]}, {"state": "frozen"}])
+async def test_cluster_that_cannot_run_presto_is_mrs_0011(open_desk: Opener, cluster: dict[str, object]) -> None:
+    """Presto must be installed and the cluster must run."""
+    async with open_desk(clusters=[cluster]) as at:
+        assert desk.code(await at.execute("select 1")) == "MRS.0011"
+
+
+async def test_unknown_id_and_unknown_cluster(open_desk: Opener) -> None:
+    """Reading an unknown statement is MRS.0011, cancelling it has no code at all."""
+    async with open_desk() as at:
+        shown = await at.ask("GET", f"{at.base}/sql-execution/nope")
+        assert (shown.status, desk.code(shown)) == (400, "MRS.0011")
+        cancelled = await at.ask("POST", f"{at.base}/sql-execution/nope/cancel")
+        assert (cancelled.status, cancelled.json()) == (400, {"status": "FAILED", "message": "Cancel sql error"})
+        at.cluster = "nowhere"
+        for verb, path, body in (("POST", "", {}), ("GET", "/x", None), ("POST", "/x/cancel", None)):
+            assert desk.code(await at.ask(verb, f"{at.base}/sql-execution{path}", body)) == "12000003"
+
+
+async def test_cancelled_statement_stops_and_shows_failed(open_desk: Opener, tpch_files: Path) -> None:
+    """CancelSql answers SUCCEED (no final ED), the statement is over at once, and its thread is free."""
+    async with open_desk(data=tpch_files, sql={"threads": 1}) as at:
+        sql_id = (await at.execute(LONG)).json()["id"]
+        async with asyncio.timeout(10):
+            while (await at.ask("GET", f"{at.base}/sql-execution/{sql_id}")).json()["status"] != "RUNNING":
+                await asyncio.sleep(0.005)
+        waiting = (await at.execute("select 1 as a")).json()
+        assert waiting["status"] == "QUEUED"
+        reply = await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
+        assert (reply.status, reply.json()) == (200, {"status": "SUCCEED"})
+        assert (await at.statement_ended(sql_id))["message"] == "Query was canceled"
+        assert (await at.statement_ended(waiting["id"]))["status"] == "FINISHED"
+
+
+async def test_cancel_of_an_ended_statement_succeeds_and_changes_nothing(open_desk: Opener) -> None:
+    """Documented: SUCCEED also for statements that have ended."""
+    async with open_desk() as at:
+        sql_id = (await at.execute("select 1 as a")).json()["id"]
+        before = await at.statement_ended(sql_id)
+        reply = await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
+        assert reply.json() == {"status": "SUCCEED"}
+        assert await at.statement_ended(sql_id) == before
+
+
+async def test_queue_that_is_full_is_answered_as_a_failed_handover(open_desk: Opener, tpch_files: Path) -> None:
+    """More statements than the queue takes are refused; a SQL job that finds it full fails."""
+    async with open_desk(data=tpch_files, sql={"threads": 1, "queue_size": 1}) as at:
+        sql_id = (await at.execute(LONG)).json()["id"]
+        refused = await at.execute("select 1 as a")
+        assert desk.code(refused) == "MRS.0011"
+        assert desk.CLUSTER in refused.json()["message"]
+        job_id = await at.submitted("s", "SparkSql", arguments=["select 1 as a"])
+        assert await at.ended(job_id) == ("FINISHED", "FAILED")
+        await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
+        assert (await at.effects(kind="statement"))["count"] == 1
+
+
+async def test_statement_answered_at_once_has_a_limit(open_desk: Opener, tpch_files: Path) -> None:
+    """DML that takes too long is stopped and FAILED, since nobody could ever ask for its end."""
+    async with open_desk(data=tpch_files, sql={"reply_limit_s": 0.05}) as at:
+        found = (await at.execute(f"create table t as {LONG}")).json()
+        assert (found["id"], found["status"]) == ("", "FAILED")
+        assert "time limit" in found["message"]
+
+
+async def test_oldest_ended_statements_are_forgotten(open_desk: Opener) -> None:
+    """Memory is bounded; statements under way are never forgotten."""
+    async with open_desk(sql={"results_kept": 2}) as at:
+        ids = []
+        for number in range(3):
+            ids.append((await at.execute(f"select {number} as n")).json()["id"])
+            await at.statement_ended(ids[-1])
+        statuses = [(await at.ask("GET", f"{at.base}/sql-execution/{one}")).status for one in ids]
+    assert statuses == [400, 200, 200]
+
+
+async def test_statement_that_nobody_can_read_fails_without_an_id(open_desk: Opener) -> None:
+    """What is no statement at all has no id either."""
+    async with open_desk() as at:
+        found = (await at.execute("1 + 1")).json()
+        assert (found["id"], found["status"]) == ("", "FAILED")
+        assert (await at.execute("-- note\n /* x */ (SELECT 1 as a)")).json()["id"] != ""

@@ -1,0 +1,102 @@
+"""The 22 TPC-H queries through each dialect give what DuckDB gives for the original text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mrs_relay.emulator import settings, sql, statement, tpch
+
+NUMBERS = range(1, tpch.COUNT + 1)
+DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
+
+
+@pytest.fixture(scope="module")
+def direct(tpch_files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB on the same files, without the emulator."""
+    with duckdb.connect() as connection:
+        for file in tpch_files.glob("*.parquet"):
+            connection.execute(f"CREATE VIEW {file.stem} AS SELECT * FROM read_parquet('{file}')")  # noqa: S608 - ours
+        yield connection
+
+
+def comparable(rows: list[sql.Row]) -> list[sql.Row]:
+    """Rows with numbers of any type rounded alike; everything else as it is."""
+    return [
+        tuple(round(float(value), 6) if isinstance(value, int | float | Decimal) else value for value in row)
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("spoken", DIALECTS)
+async def test_all_queries_equal_duckdb(
+    spoken: statement.Dialect, tpch_files: Path, direct: duckdb.DuckDBPyConnection
+) -> None:
+    """No query changes its answer on the way through a dialect: same columns, same rows, same order."""
+    warehouse = sql.Warehouse(settings.Sql(), tpch_files)
+    different = []
+    try:
+        for number in NUMBERS:
+            text = tpch.query(number)
+            _, ending = warehouse.submit(sql.Work(lambda text=text: text, spoken))  # type: ignore[misc]  # bound per round
+            outcome = await ending
+            assert outcome.error is None, (number, outcome.error)
+            expected = direct.execute(text)
+            columns = tuple(column[0] for column in expected.description)
+            if (outcome.answers[0].columns, comparable(list(outcome.answers[0].rows))) != (
+                columns,
+                comparable(expected.fetchall()),
+            ):
+                different.append(number)
+    finally:
+        await warehouse.close()
+    assert different == []
+
+
+def test_known_answers_of_the_standard_parameters(direct: duckdb.DuckDBPyConnection) -> None:
+    """The texts are TPC-H's: at scale 0.01 they give the published answers, here of six queries."""
+
+    def answer(number: int) -> list[sql.Row]:
+        return comparable(direct.execute(tpch.query(number)).fetchall())
+
+    assert answer(1)[1] == ("N", "F", 8971.0, 12384801.37, 11798257.208, 12282485.056933, 25.778736, 35588.509684,
+                            0.047759, 348.0)  # fmt: skip
+    assert answer(4)[0] == ("1-URGENT", 93.0)
+    assert answer(6) == [(1193053.2253,)]
+    assert answer(13)[:2] == [(0.0, 500.0), (10.0, 69.0)]
+    assert answer(14) == [(15.486546,)]
+    assert answer(19) == [(22923.028,)]
+
+
+def test_every_query_is_one_statement_without_semicolon() -> None:
+    """ExecuteSql takes one statement without a semicolon, so the texts have none."""
+    assert all(";" not in tpch.query(number) for number in NUMBERS)
+    assert len({tpch.query(number) for number in NUMBERS}) == 22
+
+
+@pytest.mark.parametrize("number", [0, 23, -1])
+def test_query_that_does_not_exist_is_an_error(number: int) -> None:
+    """There are 22."""
+    with pytest.raises(ValueError, match="1 to 22"):
+        tpch.query(number)
+
+
+async def test_queries_run_side_by_side(tpch_files: Path) -> None:
+    """Several readers at once get their own answers."""
+    warehouse = sql.Warehouse(settings.Sql(threads=2), tpch_files)
+    try:
+        works = [
+            sql.Work(lambda number=number: f"select {number}, count(*) from lineitem", "spark")  # type: ignore[misc]
+            for number in range(8)
+        ]
+        endings = [warehouse.submit(work)[1] for work in works]
+        async with asyncio.timeout(30):
+            outcomes = [await ending for ending in endings]
+    finally:
+        await warehouse.close()
+    assert [outcome.answers[0].rows for outcome in outcomes] == [((number, 60175),) for number in range(8)]
