@@ -78,7 +78,7 @@ async def ours(port: int) -> AsyncIterator[Call]:
         endpoint=f"http://127.0.0.1:{port}",
         project_id=PROJECT,
         access_key="EXAMPLEACCESSKEY0001",
-        secret_key="example-secret-key-for-benchmarks",  # type: ignore[arg-type]  # noqa: S106 - no real key
+        secret_key="example-secret-key-for-benchmarks",  # noqa: S106 - no real key
         budgets=False,
     )
     where = {"cluster_id": CLUSTER}

@@ -55,6 +55,7 @@ async def desk_for(
             gate=doors,
             tracker=pollers,
             submitter=submitter.Submitter(client, doors.hold, engine, time),
+            sending=asyncio.Semaphore(engine.max_in_flight),
             counts=views.Counts(),
         )
     finally:

@@ -1,10 +1,11 @@
-"""The emulator over real sockets, spoken to with a bare HTTP client: statuses, headers, lost replies, start and stop."""
+"""The emulator over real sockets, spoken to with a bare HTTP client: headers, lost replies, start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import hmac
+import io
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -77,7 +78,7 @@ async def test_lost_request_and_lost_reply_look_alike_to_the_client() -> None:
 async def test_body_over_12_mb_is_413_and_the_server_lives_on() -> None:
     """The gateway refuses before MRS sees it."""
     async with running() as (_, session):
-        async with session.post(JOBS, data=b"x" * (12 * 1024 * 1024 + 1)) as reply:
+        async with session.post(JOBS, data=io.BytesIO(b"x" * (12 * 1024 * 1024 + 1))) as reply:
             assert (reply.status, (await reply.json())["error_code"]) == (413, "APIGW.0201")
         async with session.get("/emulator/health") as reply:
             assert reply.status == 200

@@ -37,7 +37,7 @@ def translate(text: str, spoken: statement.Dialect) -> list[statement.Statement]
     statements = []
     for tokens in _split(text, spoken):
         sql = text[tokens[0].start : tokens[-1].end + 1]
-        statements.append(_translate_one(sql, tokens[0].text.upper(), spoken))
+        statements.append(_translate_one(sql, tokens[0].text.upper().split()[0], spoken))
     return statements
 
 
@@ -173,12 +173,14 @@ def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
 
 
 def _sql(tree: exp.Expr) -> str:
-    return tree.sql("duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE)
+    return tree.sql("duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE, comments=False)
 
 
 def _table(tree: exp.Expr) -> exp.Table | None:
     """The table that a statement changes, or None when it changes something else."""
     found = tree.expressions[0] if isinstance(tree, exp.TruncateTable) else tree.this
+    if isinstance(tree, exp.Drop) and tree.args.get("tables"):  # where newer versions of sqlglot keep it
+        found = tree.args["tables"][0]
     if isinstance(found, exp.Schema):
         found = found.this
     return found if isinstance(found, exp.Table) else None

@@ -213,7 +213,7 @@ class Warehouse:
         answers: list[Answer] = []
         try:
             with closing(self._opened().cursor()) as cursor, ticket.using(cursor):
-                cursor.execute(f"USE {statement.quoted(statement.schema_name(work.database))}")
+                _prepare(cursor, work)
                 for wanted in dialect.translate(work.read(), work.dialect):
                     if ticket.cancelled:
                         return Outcome(tuple(answers), _INTERRUPTED)
@@ -306,7 +306,7 @@ def check_installed() -> None:
 
 
 def _load(database: duckdb.DuckDBPyConnection, data: Path | None) -> set[tuple[str, str]]:
-    """A view per table of the folder; then DuckDB is locked into that folder."""
+    """A view per table of the folder; then DuckDB is locked into that folder, which no statement can undo."""
     names = set()
     for table in tables.find(data) if data else ():
         name = statement.quoted(table.name)
@@ -317,8 +317,14 @@ def _load(database: duckdb.DuckDBPyConnection, data: Path | None) -> set[tuple[s
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     database.execute("SET python_enable_replacements = false")
     database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
     return names
+
+
+def _prepare(cursor: duckdb.DuckDBPyConnection, work: Work) -> None:
+    """Make a fresh session behave as the dialect's own: its database, and what `/` does to integers."""
+    if work.dialect == "presto":
+        cursor.execute("SET integer_division = true")
+    cursor.execute(f"USE {statement.quoted(statement.schema_name(work.database))}")
 
 
 def _with_type_name(row: Row, index: int, spoken: statement.Dialect) -> Row:

@@ -239,6 +239,7 @@ def _completed(seen: jobs.Seen, before: jobs.Seen) -> jobs.Seen:
     """What MRS says now; what it said before and now leaves out still holds, for lists and single reads differ."""
     return _replace(
         seen,
+        progress=min(100.0, max(0.0, seen.progress)),
         app_id=seen.app_id or before.app_id,
         tracking_url=seen.tracking_url or before.tracking_url,
         submitted_ms=seen.submitted_ms or before.submitted_ms,
@@ -376,7 +377,7 @@ def _mrs_view(job: jobs.Job) -> events.MrsView | None:
         job_name=job.mrs_name or None,
         job_state=seen.job_state or None,
         job_result=seen.job_result or None,
-        progress=min(100.0, max(0.0, seen.progress)) if seen.job_state else None,
+        progress=seen.progress if seen.job_state else None,
         app_id=seen.app_id or None,
         tracking_url=seen.tracking_url or None,
         submitted_at=_moment(seen.submitted_ms),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from mrs_relay.engine import decide, facts, gate, jobs, submitter, tracker, views
@@ -25,6 +26,7 @@ class Desk:
 
     Attributes:
         commit_interval_s: seconds between the starts of two commits of a partition under load.
+        sending: held by each submission in flight.
     """
 
     settings: engine_settings.EngineSettings
@@ -35,6 +37,7 @@ class Desk:
     gate: gate.Gate
     tracker: tracker.Tracker
     submitter: submitter.Submitter
+    sending: asyncio.Semaphore
     counts: views.Counts
 
 

@@ -69,14 +69,14 @@ class Gate:
     Lets jobs through, in order, when there is room.
 
     Args:
-        settings: `slots_per_cluster` and `max_in_flight`.
+        settings: `slots_per_cluster` and `max_intents`.
         time: monotonic time.
         spend: the write quota.
     """
 
     def __init__(self, settings: engine_settings.EngineSettings, time: clock.Clock, spend: Spend) -> None:
         self._slots = settings.slots_per_cluster
-        self._most: Final = settings.max_in_flight
+        self._most: Final = settings.max_intents
         self._time = time
         self._spend = spend
         self._lines: dict[Place, _Line] = {}

@@ -138,7 +138,8 @@ class Performer:
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
 
         try:
-            fact = await self._desk.submitter.submit(job, still_ours)
+            async with self._desk.sending:
+                fact = await self._desk.submitter.submit(job, still_ours)
         finally:
             self._desk.gate.landed(job.ledger_key, self)
             self._landed.set()

@@ -21,7 +21,13 @@ class EngineSettings(pydantic.BaseModel):
     """
 
     max_in_flight: Annotated[int, pydantic.Field(ge=1)] = 64
-    """Submissions of this process that wait for their reply at the same time. Bounds connections and memory."""
+    """Submissions of this process that wait for their reply at the same time. Bounds the load on MRS."""
+
+    max_intents: Annotated[int, pydantic.Field(ge=1)] = 256
+    """
+    Submissions of this process between their turn and their reply: being committed, waiting to be sent, or in flight.
+    Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`.
+    """
 
     send_within_s: Seconds = 5.0
     """Seconds after its commit within which a submission must be sent; later it goes back to the queue unsent."""

@@ -143,7 +143,7 @@ def _body(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) ->
     if wanted.body is None and not given:
         return b""
     content = _checked(wanted, "body", wanted.body, given or {})
-    data = content.__pydantic_serializer__.to_json(content, exclude_none=True)
+    data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
     if len(data) > signing.MAX_BODY_BYTES:
         raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
     return data

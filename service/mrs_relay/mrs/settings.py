@@ -65,7 +65,7 @@ class MrsSettings(pydantic.BaseModel):
     """Secret access key (SK) of the caller. Signs each request and never leaves this process."""
 
     security_token: pydantic.SecretStr | None = None
-    """Token that comes with a temporary key pair. Default none, for a lasting pair; MRS refuses a temporary one then."""
+    """Token that comes with a temporary key pair; MRS refuses one without it. Default none, for a lasting pair."""
 
     language: Literal["en-us", "zh-cn"] = "en-us"
     """
@@ -76,7 +76,7 @@ class MrsSettings(pydantic.BaseModel):
 
     connect_timeout_s: Annotated[float, pydantic.Field(gt=0)] = 5.0
     """
-    Longest wait for a connection, in seconds, name lookup and TLS included.
+    Longest wait for one of MRS's addresses to take a connection, TLS included, in seconds.
 
     Default 5: ten times a slow handshake. Too small: calls fail on a slow network. Too big: an unreachable MRS is
     noticed late.
@@ -86,8 +86,8 @@ class MrsSettings(pydantic.BaseModel):
     """
     Longest time for one call, in seconds, from the wait for its turn to the last byte of the reply.
 
-    Default 30: far above what a job operation takes; a Presto statement that changes data may need more. Too small: writes
-    end in doubt and must be looked up. Too big: a lost reply is noticed late.
+    Default 30: far above what a job operation takes; a Presto statement that changes data may need more. Too small:
+    writes end in doubt and must be looked up. Too big: a lost reply is noticed late.
     """
 
     keepalive_s: Annotated[float, pydantic.Field(ge=0)] = 1.0

@@ -222,7 +222,7 @@ class Actor(Generic[T]):
             await self._failed(error)
         except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
             # A task group in the handler wraps the error of a commit; what counts is that the lease died first.
-            if self._death is not None or (self._scope is not None and self._scope.expired()):
+            if self._was_cut():
                 await self._failed(self._why())
             else:
                 self.crashes += 1
@@ -339,6 +339,9 @@ class Actor(Generic[T]):
             lease.feed.end()
             if not self._disposed:
                 self._common.consumer.park(self.position)
+
+    def _was_cut(self) -> bool:
+        return self._death is not None or (self._scope is not None and self._scope.expired())
 
     def _why(self) -> errors.StreamError:
         return errors.Fenced(f"{self.position} was given up") if self._death is None else self._death

@@ -17,6 +17,8 @@ from mrs_relay.stream import records
 
 T = TypeVar("T")
 
+_TICK_S = 0.000_1  # timers may fire this much early, as far as the clock's readings tell
+
 
 class Closed(Exception):  # noqa: N818 - a state of the feed, not a failure
     """No more records will come and everything that waited has been taken."""
@@ -174,7 +176,7 @@ class Feed(Generic[T]):
         if self._resumed:
             return True
         waiting = self.waiting
-        return waiting > 0 and (self._closed or waiting >= limit or now_s >= not_before_s)
+        return waiting > 0 and (self._closed or waiting >= limit or now_s + _TICK_S >= not_before_s)
 
     def _collect(self, limit: int) -> Batch[T]:
         notices = [self._notices.popleft() for _ in range(min(limit, len(self._notices)))]

@@ -87,14 +87,16 @@ class Desk:
     async def results(self, job_id: str) -> wire.Reply:
         return await self.ask("GET", f"{self.base}/job-executions/{job_id}/sql-result")
 
+    async def until(self, job_id: str, *states: str) -> tuple[str, str]:
+        """State and result of a SQL job once it is in one of the states, in real time."""
+        async with asyncio.timeout(20):
+            while (await self.seen(job_id))[0] not in states:  # noqa: ASYNC110 - a client can only poll
+                await asyncio.sleep(0.005)
+        return await self.seen(job_id)
+
     async def ended(self, job_id: str) -> tuple[str, str]:
         """State and result of a SQL job once it has ended in real time."""
-        async with asyncio.timeout(20):
-            while True:
-                found = await self.seen(job_id)
-                if found[1] != "UNDEFINED":
-                    return found
-                await asyncio.sleep(0.005)
+        return await self.until(job_id, "FINISHED", "FAILED", "KILLED")
 
     async def execute(self, statement: str, **body: object) -> wire.Reply:
         return await self.ask(
@@ -103,12 +105,16 @@ class Desk:
 
     async def statement_ended(self, sql_id: str) -> dict[str, Any]:
         """The SqlResult of a statement once it has ended in real time."""
+        return await self.statement_until(sql_id, "FINISHED", "FAILED")
+
+    async def statement_until(self, sql_id: str, *statuses: str) -> dict[str, Any]:
+        """The SqlResult of a statement once it has one of the statuses, in real time."""
         async with asyncio.timeout(20):
             while True:
                 reply = await self.ask("GET", f"{self.base}/sql-execution/{sql_id}")
                 found = reply.json()
                 assert isinstance(found, dict)
-                if found["status"] in {"FINISHED", "FAILED"}:
+                if found["status"] in statuses:
                     return found
                 await asyncio.sleep(0.005)
 

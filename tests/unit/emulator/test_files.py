@@ -207,7 +207,7 @@ def test_wrong_setting_is_refused_by_name(changes: dict[str, object], named: str
 
 def test_every_setting_is_described() -> None:
     """Each field says what it means."""
-    groups = [settings.EmulatorSettings, settings.Credential, settings.Cluster, settings.Pace, settings.Quirks,
+    groups: list[type[pydantic.BaseModel]] = [settings.EmulatorSettings, settings.Credential, settings.Cluster, settings.Pace, settings.Quirks,
               settings.Limits, settings.Sql]  # fmt: skip
     for group in groups:
         for name, field in group.model_fields.items():

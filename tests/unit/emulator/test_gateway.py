@@ -125,7 +125,7 @@ async def test_dropped_before_has_no_effect_and_dropped_after_has() -> None:
 
 
 async def test_fault_hits_the_nth_matching_call_and_so_many() -> None:
-    """nth and count select among calls that match operation, cluster and name."""
+    """The members nth and count select among calls that match operation, cluster and name."""
     at = desk.desk(clusters=[{"slots": 0}])
     await order(
         at, {"operation": "CreateExecuteJob", "name": "a-*", "nth": 2, "count": 2, "action": "status", "status": 500}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import re
 from pathlib import Path
@@ -160,9 +159,7 @@ async def test_cancelled_statement_stops_and_shows_failed(open_desk: Opener, tpc
     """CancelSql answers SUCCEED (no final ED), the statement is over at once, and its thread is free."""
     async with open_desk(data=tpch_files, sql={"threads": 1}) as at:
         sql_id = (await at.execute(LONG)).json()["id"]
-        async with asyncio.timeout(10):
-            while (await at.ask("GET", f"{at.base}/sql-execution/{sql_id}")).json()["status"] != "RUNNING":
-                await asyncio.sleep(0.005)
+        await at.statement_until(sql_id, "RUNNING")
         waiting = (await at.execute("select 1 as a")).json()
         assert waiting["status"] == "QUEUED"
         reply = await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
@@ -219,3 +216,13 @@ async def test_statement_that_nobody_can_read_fails_without_an_id(open_desk: Ope
         found = (await at.execute("1 + 1")).json()
         assert (found["id"], found["status"]) == ("", "FAILED")
         assert (await at.execute("-- note\n /* x */ (SELECT 1 as a)")).json()["id"] != ""
+
+
+async def test_division_of_integers_follows_the_dialect(open_desk: Opener, tmp_path: Path) -> None:
+    """Presto cuts the fraction off, Spark does not, in the same warehouse."""
+    async with open_desk() as at:
+        last = await at.statement_ended((await at.execute("select 7 / 2 as q, 7.0 / 2 as r")).json()["id"])
+        assert rows_at(tmp_path / "obs", last["result_location"])[1] == ["3", "3.5"]
+        job_id = await at.submitted("s", "SparkSql", arguments=["select 7 / 2 as q"])
+        await at.ended(job_id)
+        assert (await at.results(job_id)).json()["sql_results"] == {"0": [{"q": 3.5}]}

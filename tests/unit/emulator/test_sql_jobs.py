@@ -165,9 +165,7 @@ async def test_killed_sql_stops_running(open_desk: Opener, tpch_files: Path) -> 
     """A kill interrupts the statement; the job is KILLED, has no results, and its thread is free again."""
     async with open_desk(data=tpch_files, sql={"threads": 1}) as at:
         job_id = await at.submitted("long", "SparkSql", arguments=[LONG])
-        async with asyncio.timeout(10):
-            while await at.seen(job_id) != ("RUNNING", "UNDEFINED"):
-                await asyncio.sleep(0.005)
+        await at.until(job_id, "RUNNING")
         assert (await at.kill(job_id)).status == 202
         assert await at.ended(job_id) == ("KILLED", "KILLED")
         assert desk.code(await at.results(job_id)) == "0172"
@@ -202,8 +200,7 @@ async def test_leaving_ends_sql_under_way(open_desk: Opener, tpch_files: Path) -
     async with asyncio.timeout(10):
         async with open_desk(data=tpch_files, sql={"threads": 1}) as at:
             running, waiting = [await at.submitted("long", "SparkSql", arguments=[LONG]) for _ in range(2)]
-            while await at.seen(running) != ("RUNNING", "UNDEFINED"):
-                await asyncio.sleep(0.005)
+            await at.until(running, "RUNNING")
             await asyncio.sleep(0.05)
     assert await at.seen(waiting) == ("RUNNING", "UNDEFINED")  # nobody claims an end that did not happen
 
@@ -230,8 +227,8 @@ async def test_no_statement_reads_files_outside_of_the_data_folder(open_desk: Op
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n", encoding="utf-8")
     async with open_desk(data=csv_folder(tmp_path)) as at:
-        for statement in (f"select * from read_csv('{secret}')", f"select * from '{secret}'", "select * from at"):
-            job_id = await at.submitted("spy", "SparkSql", arguments=[statement])
+        for source in (f"read_csv('{secret}')", f"'{secret}'", "at", "statement"):
+            job_id = await at.submitted("spy", "SparkSql", arguments=["select * from " + source])
             assert await at.ended(job_id) == ("FINISHED", "FAILED")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -43,7 +45,7 @@ async def test_all_queries_equal_duckdb(
     try:
         for number in NUMBERS:
             text = tpch.query(number)
-            _, ending = warehouse.submit(sql.Work(lambda text=text: text, spoken))  # type: ignore[misc]  # bound per round
+            _, ending = warehouse.submit(sql.Work(partial(str, text), spoken))
             outcome = await ending
             assert outcome.error is None, (number, outcome.error)
             expected = direct.execute(text)
@@ -68,7 +70,7 @@ def test_known_answers_of_the_standard_parameters(direct: duckdb.DuckDBPyConnect
                             0.047759, 348.0)  # fmt: skip
     assert answer(4)[0] == ("1-URGENT", 93.0)
     assert answer(6) == [(1193053.2253,)]
-    assert answer(13)[:2] == [(0.0, 500.0), (10.0, 69.0)]
+    assert answer(3)[0] == (47714.0, 267010.5894, dt.date(1995, 3, 11), 0.0)
     assert answer(14) == [(15.486546,)]
     assert answer(19) == [(22923.028,)]
 
@@ -88,15 +90,12 @@ def test_query_that_does_not_exist_is_an_error(number: int) -> None:
 
 async def test_queries_run_side_by_side(tpch_files: Path) -> None:
     """Several readers at once get their own answers."""
-    warehouse = sql.Warehouse(settings.Sql(threads=2), tpch_files)
+    texts = [f"values ({number})" for number in range(20)]
+    warehouse = sql.Warehouse(settings.Sql(threads=4), tpch_files)
     try:
-        works = [
-            sql.Work(lambda number=number: f"select {number}, count(*) from lineitem", "spark")  # type: ignore[misc]
-            for number in range(8)
-        ]
-        endings = [warehouse.submit(work)[1] for work in works]
+        endings = [warehouse.submit(sql.Work(partial(str, text), "spark"))[1] for text in texts]
         async with asyncio.timeout(30):
             outcomes = [await ending for ending in endings]
     finally:
         await warehouse.close()
-    assert [outcome.answers[0].rows for outcome in outcomes] == [((number, 60175),) for number in range(8)]
+    assert [outcome.answers[0].rows for outcome in outcomes] == [((number,),) for number in range(20)]

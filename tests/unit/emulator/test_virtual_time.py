@@ -19,7 +19,7 @@ def simulated(**changes: object) -> desk.Desk:
 
 
 @pytest.mark.looptime
-async def test_a_night_of_jobs_passes_in_virtual_time(looptime: object) -> None:
+async def test_a_night_of_jobs_passes_in_virtual_time() -> None:
     """A queue of 200 half-hour jobs on ten slots takes ten hours, and a poller sees every end."""
     at = simulated(pace={"run_s": 1798.0}, limits={"on": True})
     threads = threading.active_count()
@@ -33,7 +33,7 @@ async def test_a_night_of_jobs_passes_in_virtual_time(looptime: object) -> None:
         throttled += reply.status == 429
         assert reply.status == 429 or desk.code(reply) == "0177"
         await asyncio.sleep(20)
-    while (await at.listed(job_result="UNDEFINED", limit=1))[0]:
+    while (await at.listed(job_result="UNDEFINED", limit=1))[0]:  # noqa: ASYNC110 - a client can only poll
         await asyncio.sleep(60)
     assert (await at.listed(job_result="SUCCEEDED", limit=1))[0] == 200
     assert 10 <= asyncio.get_running_loop().time() / 3600 < 10.5
@@ -41,7 +41,7 @@ async def test_a_night_of_jobs_passes_in_virtual_time(looptime: object) -> None:
 
 
 @pytest.mark.looptime
-async def test_latency_passes_in_virtual_time_and_the_job_is_created_late(looptime: object) -> None:
+async def test_latency_passes_in_virtual_time_and_the_job_is_created_late() -> None:
     """A slow request reaches MRS when the delay is over; what it creates bears that time."""
     at = simulated()
     at.emulator.add_faults(faults.Fault(action=faults.Action.LATENCY, seconds=90))
@@ -50,7 +50,7 @@ async def test_latency_passes_in_virtual_time_and_the_job_is_created_late(loopti
 
 
 @pytest.mark.looptime
-async def test_caller_that_gives_up_during_latency_leaves_no_job(looptime: object) -> None:
+async def test_caller_that_gives_up_during_latency_leaves_no_job() -> None:
     """A request that was cut off before MRS saw it has no effect."""
     at = simulated()
     at.emulator.add_faults(faults.Fault(action=faults.Action.LATENCY, seconds=90))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import decide, facts, intake, jobs
+from mrs_relay.engine import commands, decide, facts, intake, jobs
 from mrs_relay.messages import events
 
 _replace = msgspec.structs.replace
@@ -264,9 +264,9 @@ _HIDDEN = "hunter2-hidden"
                 "job": {"job_type": "SparkSql", "arguments": [_HIDDEN], "properties": {_HIDDEN: _HIDDEN}},
             }
         ),
-        samples.sql(f"select '{_HIDDEN}'", "hive"),
-        samples.sql(f"select '{_HIDDEN}'"),
-        samples.sql(f"delete from {_HIDDEN}"),
+        samples.sql(f"select {_HIDDEN}", "hive"),
+        samples.sql(f"select {_HIDDEN}"),
+        samples.sql(f"drop table {_HIDDEN}"),
     ],
 )
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_restart_takes_up_what_is_owed(name: str) -> None:
     job = _job(name)
     owed = decide.recover(jobs.decode(jobs.encode(job)))
     if job.state is not jobs.State.SUBMITTING:
-        assert owed is decide.commands.FOR_STATE[job.state]
+        assert owed is commands.FOR_STATE[job.state]
         return
     assert isinstance(owed, facts.InDoubt)
     after = _decide(job, owed).job

@@ -1,5 +1,5 @@
 """
-Every state × every fact → state, events, command.
+Every state x every fact → state, events, command.
 
 The table is complete: a combination that is missing from it fails, whether it moves the job or not.
 """
@@ -66,7 +66,7 @@ _SEEN_ENDS: dict[str, Row | None] = {
     "killed": _end("cancelled"),
 }
 
-TABLE: dict[str, list[dict[str, Row | None]]] = {
+_UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
         _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
         _all(["invalid", "invalid, same record"], _REJECTED),
@@ -181,7 +181,8 @@ TABLE: dict[str, list[dict[str, Row | None]]] = {
         {"collected": _end("succeeded")},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
     ],
-} | {
+}
+_ENDED: dict[str, list[dict[str, Row | None]]] = {
     state: [
         _known(state, state),
         {"expired": (None, (), None)},
@@ -189,13 +190,14 @@ TABLE: dict[str, list[dict[str, Row | None]]] = {
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
+TABLE = _UNDER_WAY | _ENDED
 
 _CELLS = [(job, fact) for job in samples.JOBS for fact in samples.FACTS]
 
 
 def _cell(job: str, fact: str) -> Row | None:
     rows = [part[fact] for part in TABLE[job] if fact in part]
-    assert len(rows) == 1, f"{job} × {fact}: {len(rows)} entries in the table, one is right"
+    assert len(rows) == 1, f"{job} x {fact}: {len(rows)} entries in the table, one is right"
     return rows[0]
 
 
@@ -207,7 +209,7 @@ def test_table_knows_every_state_and_every_fact() -> None:
     assert {name for parts in TABLE.values() for part in parts for name in part} == set(samples.FACTS)
 
 
-@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" × ".join(cell) for cell in _CELLS])
+@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" x ".join(cell) for cell in _CELLS])
 def test_fact_decides_state_events_and_command(name: str, happened: str) -> None:
     """What a fact does to a job in a state is what the table says, or nothing."""
     wanted = _cell(name, happened)
@@ -222,7 +224,7 @@ def test_fact_decides_state_events_and_command(name: str, happened: str) -> None
     assert (state, told, decision.command) == wanted
 
 
-@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" × ".join(cell) for cell in _CELLS])
+@pytest.mark.parametrize(("name", "happened"), _CELLS, ids=[" x ".join(cell) for cell in _CELLS])
 def test_events_are_numbered_on_and_carry_the_request(name: str, happened: str) -> None:
     """Whatever is told continues the request's numbering, under its key, identity and correlation."""
     job = samples.JOBS[name]
