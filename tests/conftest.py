@@ -15,7 +15,13 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from tests.support import brokers, leaks
+
+# Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+)
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
 

@@ -1,0 +1,156 @@
+"""
+The whole service in one process and in virtual time: replicas, an in-memory broker, an emulated MRS, no sockets.
+
+Everything is the real code but two doors: Kafka is `stream.memory.MemoryBroker`, and requests reach the emulator by a
+function call. Hours pass in milliseconds, and the same test always runs the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mrs_relay import app
+from mrs_relay import settings as all_settings
+from mrs_relay.emulator import core, faults, wire
+from mrs_relay.emulator import settings as emulator_settings
+from mrs_relay.engine import desk
+from mrs_relay.kit import clock
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import transport
+from mrs_relay.stream import memory, runtime
+from tests.support import history, service
+
+HOST = "mrs.test"
+LATENCY_S = 0.02
+
+
+def settings(**groups: Mapping[str, Any]) -> all_settings.Settings:
+    """Settings as in production, but for what a group says otherwise."""
+    mrs = {
+        "endpoint": f"http://{HOST}",
+        "project_id": service.PROJECT,
+        "access_key": "EMULATORACCESSKEY001",
+        "secret_key": "emulator-secret-key-for-local-use-only",
+    }
+    given = {name: dict(group) for name, group in groups.items()}
+    given["mrs"] = {**mrs, **given.get("mrs", {})}
+    return all_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic makes the groups
+
+
+class Wire:
+    """Carries requests to the emulator; what it drops is lost, what it holds up takes its time."""
+
+    def __init__(self, mrs: core.Emulator) -> None:
+        self._mrs = mrs
+        self.sent = 0
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        """One request, one reply, as over a network with a short delay each way."""
+        self.sent += 1
+        headers = {**request.headers, "Host": HOST}
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.sleep(LATENCY_S)
+                reply = await self._mrs.handle(wire.Request.of(request.verb, request.target, headers, request.body))
+                await asyncio.sleep(LATENCY_S)
+        except TimeoutError as error:
+            raise transport.Lost("no reply in time") from error
+        if reply.dropped:
+            raise transport.Lost("the connection was closed without a reply")
+        return transport.Response(reply.status, reply.body, {**reply.headers, "Content-Type": reply.content_type})
+
+
+@dataclass(eq=False)
+class Replica:
+    """One replica of the service."""
+
+    kafka: runtime.Runtime[desk.Notice]
+    tools: desk.Desk
+    wire: Wire
+    task: asyncio.Task[None] | None = None
+
+    async def kill(self) -> None:
+        """End it in the middle of whatever it does: nothing is drained, nothing is committed."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+
+@dataclass(eq=False)
+class World:
+    """A deployment."""
+
+    chosen: all_settings.Settings
+    broker: memory.MemoryBroker
+    mrs: core.Emulator
+    time: clock.LoopClock
+    stack: contextlib.AsyncExitStack
+    replicas: list[Replica] = field(default_factory=list)
+
+    async def start_replica(self) -> Replica:
+        """Start one more replica and return at once."""
+        door = Wire(self.mrs)
+        client = clients.Client(self.chosen.mrs, door, self.time)
+        tools = await self.stack.enter_async_context(app.desk_for(self.chosen, client, self.time))
+        kafka = app.runtime_for(self.chosen, self.broker, tools, self.time)
+        replica = Replica(kafka, tools, door)
+        replica.task = asyncio.create_task(kafka.run(), name=f"replica {len(self.replicas) + 1}")
+        self.replicas.append(replica)
+        return replica
+
+    def put(self, value: bytes | None, *, key: bytes | None = b"k", partition: int = 0) -> None:
+        """A request arrives."""
+        self.broker.put(self.chosen.kafka.topics.requests, partition, key, value)
+
+    def events(self) -> list[history.Seen]:
+        """All committed events, partition by partition."""
+        topic = self.chosen.kafka.topics.events
+        return [history.seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
+
+    def states(self, request_id: str) -> list[str]:
+        """The event states of one request, in order."""
+        return [event.state for event in self.events() if event.request_id == request_id]
+
+    async def until_ended(self, request_ids: Sequence[str], timeout_s: float) -> None:
+        """Let time pass until every request has its last event."""
+        async with asyncio.timeout(timeout_s):
+            while {event.request_id for event in self.events() if event.state in history.LAST} < set(request_ids):
+                await asyncio.sleep(0.5)
+
+    def created(self) -> list[str]:
+        """Names of all jobs that really exist."""
+        return [effect.name for effect in self.mrs.effects() if effect.kind == "job"]
+
+    def trouble(self, **order: Any) -> None:
+        """Order a fault of the emulator."""
+        self.mrs.add_faults(faults.Fault(**order))
+
+
+@contextlib.asynccontextmanager
+async def world(
+    chosen: all_settings.Settings | None = None,
+    *,
+    partitions: int = 1,
+    replicas: int = 1,
+    emulated: Mapping[str, Any] | None = None,
+) -> AsyncIterator[World]:
+    """A deployment with its topics made and its replicas started."""
+    chosen = chosen or settings()
+    time = clock.LoopClock()
+    mrs = core.Emulator(emulator_settings.EmulatorSettings(seed=1, **(emulated or {})), time)
+    broker = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
+    broker.create_topics(partitions)
+    async with contextlib.AsyncExitStack() as stack:
+        made = World(chosen, broker, mrs, time, stack)
+        try:
+            for _ in range(replicas):
+                await made.start_replica()
+            yield made
+        finally:
+            for replica in made.replicas:
+                replica.kafka.stop()
+            await asyncio.wait([replica.task for replica in made.replicas if replica.task is not None])
