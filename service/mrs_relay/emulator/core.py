@@ -73,7 +73,11 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         if self._settings.data is not None:
-            await self._warehouse.open()
+            try:
+                await self._warehouse.open()
+            except BaseException:
+                await self._warehouse.close()
+                raise
         return self
 
     async def __aexit__(

@@ -14,7 +14,7 @@ from mrs_relay.emulator import checks, life, refusals, settings
 
 RULES = """\
 Jobs of the types SparkSql, HiveSql, SparkScript, HiveScript and Presto SQL really run, on DuckDB, over the tables of
---data. All other types play a scripted life:
+--data: they last as long as their SQL and end as it ends. All other types play a scripted life:
 
   NEW -> SUBMITTED -> ACCEPTED -> RUNNING -> its end
 

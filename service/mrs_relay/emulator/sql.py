@@ -3,7 +3,7 @@ The one door to DuckDB: an in-memory warehouse over the files of a folder, run b
 
 Files stay files: each is a view until a statement writes to it, which turns it into a table in memory. The folder is
 never written. Readers run side by side, writers one at a time. Whatever runs can be interrupted.
-DuckDB may touch no file but those of the data folder, whatever a statement says.
+DuckDB may touch no file but those of the tables, whatever a statement says.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 Sink = Callable[[Sequence[str], Iterator[list[Row]]], None]
 
 _BATCH_ROWS = 2048
-_INTERRUPT_AGAIN_S = 0.2  # an interrupt that comes just before a statement starts is lost
+_INTERRUPT_AGAIN_S = 0.1
 _INTERRUPTED = "the statement was interrupted"
 
 
@@ -111,11 +111,17 @@ class Ticket:
         return self._cancelled
 
     def cancel(self) -> None:
-        """Stop it as soon as possible; its outcome is then an error, unless it was just ending."""
+        """
+        Stop it as soon as possible; its outcome is then an error, unless it was just ending.
+
+        NB: DuckDB forgets an interrupt that comes just before a statement starts, so it is repeated until the end.
+        """
         with self._lock:
             self._cancelled = True
-            if self._cursor is not None:
-                self._cursor.interrupt()
+            if self._cursor is None:
+                return
+            self._cursor.interrupt()
+        asyncio.get_running_loop().call_later(_INTERRUPT_AGAIN_S, self.cancel)
 
     @contextmanager
     def using(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -142,7 +148,7 @@ class Warehouse:
     def __init__(self, limits: settings.Sql, data: Path | None) -> None:
         self._limits = limits
         self._data = data
-        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="emulator-sql")
+        self._pool: ThreadPoolExecutor | None = None
         self._opening = threading.Lock()
         self._writing = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
@@ -158,7 +164,7 @@ class Warehouse:
             CannotStart: the data folder or a file in it cannot be read.
         """
         check_installed()
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._opened)
+        await asyncio.get_running_loop().run_in_executor(self._threads(), self._opened)
 
     def submit(self, work: Work) -> tuple[Ticket, asyncio.Future[Outcome]]:
         """
@@ -173,9 +179,15 @@ class Warehouse:
             raise failures.SqlQueueFull(f"{len(self._tickets)} statements wait or run")
         ticket = Ticket()
         self._tickets.add(ticket)
-        outcome = asyncio.get_running_loop().run_in_executor(self._pool, self._run, ticket, work)
+        outcome = asyncio.get_running_loop().run_in_executor(self._threads(), self._run, ticket, work)
         outcome.add_done_callback(lambda ended: self._drop(ticket) if ended.cancelled() else None)
         return ticket, outcome
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The threads; there are none before the first statement."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="emulator-sql")
+        return self._pool
 
     def _drop(self, ticket: Ticket) -> None:
         """Forget work that was cancelled in the queue; work under way forgets itself when it ends."""
@@ -184,12 +196,12 @@ class Warehouse:
 
     async def close(self) -> None:
         """Interrupt what runs, drop what waits, end the threads."""
+        if self._pool is None:
+            return
         self._pool.shutdown(wait=False, cancel_futures=True)
-        ended = asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
-        while not ended.done():
-            for ticket in list(self._tickets):
-                ticket.cancel()
-            await asyncio.wait({ended}, timeout=_INTERRUPT_AGAIN_S)
+        for ticket in list(self._tickets):
+            ticket.cancel()
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
         if self._database is not None:
             self._database.close()
 
@@ -225,7 +237,7 @@ class Warehouse:
         except (duckdb.Error, failures.EmulatorError, OSError) as error:
             return Outcome(tuple(answers), _first_line(error))
         except Exception as error:  # noqa: BLE001 - a fault of the translator ends one statement, not the emulator
-            _log.exception("emulator.sql_crashed", kind=type(error).__name__)
+            _log.error("emulator.sql_crashed", kind=type(error).__name__)  # its text may quote the SQL
             return Outcome(tuple(answers), f"the emulator cannot run this statement ({type(error).__name__})")
         finally:
             self._tickets.discard(ticket)
@@ -306,18 +318,17 @@ def check_installed() -> None:
 
 
 def _load(database: duckdb.DuckDBPyConnection, data: Path | None) -> set[tuple[str, str]]:
-    """A view per table of the folder; then DuckDB is locked into that folder, which no statement can undo."""
-    names = set()
-    for table in tables.find(data) if data else ():
+    """A view per table of the folder; then DuckDB is locked into their files, which no statement can undo."""
+    found = tables.find(data) if data else []
+    for table in found:
         name = statement.quoted(table.name)
         database.execute(f"CREATE VIEW main.{name} AS SELECT * FROM {table.source}")  # noqa: S608 - quoted there
-        names.add(("main", table.name.lower()))
-    if data:
-        database.execute(f"SET allowed_directories = ['{str(data.resolve()).replace(chr(39), chr(39) * 2)}']")
+    allowed = ", ".join(tables.literal(file) for table in found for file in table.files)
+    database.execute(f"SET allowed_paths = [{allowed}]")
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     database.execute("SET python_enable_replacements = false")
     database.execute("SET enable_external_access = false")
-    return names
+    return {("main", table.name.lower()) for table in found}
 
 
 def _prepare(cursor: duckdb.DuckDBPyConnection, work: Work) -> None:

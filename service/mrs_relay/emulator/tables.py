@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +20,12 @@ class Table:
     Attributes:
         name: name of the table.
         source: DuckDB table function that reads its files.
+        files: the files, as absolute paths without links.
     """
 
     name: str
     source: str
+    files: tuple[Path, ...]
 
 
 def find(folder: Path) -> list[Table]:
@@ -47,7 +48,9 @@ def find(folder: Path) -> list[Table]:
             continue
         if name.lower() in found:
             raise failures.CannotStart(f"the data folder {folder} has two files or folders for the table {name}")
-        found[name.lower()] = Table(name, _source(files))
+        reader = _READERS[files[0].suffix.lower()]
+        real = tuple(file.resolve() for file in files)
+        found[name.lower()] = Table(name, f"{reader}([{', '.join(map(literal, real))}])", real)
     return list(found.values())
 
 
@@ -63,7 +66,6 @@ def _files(entry: Path) -> list[Path]:
     return [one for one in files if not one.name.startswith(".")]
 
 
-def _source(files: Sequence[Path]) -> str:
-    reader = _READERS[files[0].suffix.lower()]
-    names = ", ".join("'" + str(one.resolve()).replace("'", "''") + "'" for one in files)
-    return f"{reader}([{names}])"
+def literal(file: Path) -> str:
+    """A path as a SQL string."""
+    return "'" + str(file).replace("'", "''") + "'"

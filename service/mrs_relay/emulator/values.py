@@ -6,7 +6,10 @@ import datetime as dt
 import math
 from decimal import Decimal
 
+import msgspec
+
 _LARGEST = 2**63
+_json = msgspec.json.Encoder(decimal_format="number")
 
 
 def plain(value: object) -> object:
@@ -27,19 +30,21 @@ def plain(value: object) -> object:
 
 
 def text(value: object) -> str | None:
-    """A value as text, None for NULL; dates as 2026-11-23, times of day and moments as Presto prints them."""
+    """A value as text, None for NULL; dates and moments as Presto prints them, nested values as JSON."""
     match value:
-        case None:
-            return None
+        case None | str():
+            return value
         case bool():
-            return "true" if value else "false"
+            shown = "true" if value else "false"
         case Decimal():
-            return f"{value:f}"
+            shown = f"{value:f}"
         case dt.datetime():
-            return value.isoformat(
-                sep=" ", timespec="milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
-            )
+            unit = "milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
+            shown = value.isoformat(sep=" ", timespec=unit)
+        case list() | tuple() | dict():
+            shown = _json.encode(plain(value)).decode()
         case bytes() | bytearray() | memoryview():
-            return bytes(value).hex()
+            shown = bytes(value).hex()
         case _:
-            return str(value)
+            shown = str(value)
+    return shown

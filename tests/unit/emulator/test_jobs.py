@@ -259,7 +259,8 @@ async def test_batch_delete_is_all_or_nothing(second: int, extra: list[object], 
 async def test_batch_delete_of_nothing_is_invalid() -> None:
     """The list of ids is required."""
     at = desk.desk()
-    for body in ({}, {"job_id_list": []}, {"job_id_list": "x"}):
+    bodies: tuple[dict[str, object], ...] = ({}, {"job_id_list": []}, {"job_id_list": "x"})
+    for body in bodies:
         assert desk.code(await at.ask("POST", f"{at.base}/job-executions/batch-delete", body)) == "12000002"
 
 

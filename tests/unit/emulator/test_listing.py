@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +156,7 @@ def books(draw: st.DrawFn) -> tuple[state.JobBook, list[life.Job], int]:
     return book, jobs, at_ms + draw(st.integers(0, 2_000))
 
 
+@hypothesis.settings(deadline=None)
 @given(
     data=books(),
     query=st.fixed_dictionaries(

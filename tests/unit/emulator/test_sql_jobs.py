@@ -227,8 +227,8 @@ async def test_no_statement_reads_files_outside_of_the_data_folder(open_desk: Op
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n", encoding="utf-8")
     async with open_desk(data=csv_folder(tmp_path)) as at:
-        for source in (f"read_csv('{secret}')", f"'{secret}'", "at", "statement"):
-            job_id = await at.submitted("spy", "SparkSql", arguments=["select * from " + source])
+        for source in (f"read_csv('{secret}')", f"read_text('{secret}')", f"'{secret}'", "work", "cursor"):
+            job_id = await at.submitted("spy", "SparkSql", arguments=[f"select * from {source}"])  # noqa: S608 - on purpose
             assert await at.ended(job_id) == ("FINISHED", "FAILED")
 
 
@@ -244,3 +244,20 @@ async def test_sql_without_duckdb_says_what_to_install(open_desk: Opener, monkey
         assert (statement.status, desk.code(statement)) == (400, "MRS.0011")
         await at.submitted("m", "MapReduce")
         assert (await at.effects())["count"] == 1
+
+
+async def test_linked_files_and_folders_of_files_are_tables(open_desk: Opener, tmp_path: Path) -> None:
+    """A file may be a link to where the data really is, and several files may be one table."""
+    data, elsewhere = tmp_path / "data", tmp_path / "else'where"
+    (data / "parts").mkdir(parents=True)
+    elsewhere.mkdir()
+    for name, text in (("real.csv", "a\n1\n"), ("p1.csv", "a\n2\n"), ("p2.csv", "a\n3\n")):
+        (elsewhere / name).write_text(text, encoding="utf-8")
+    (data / "linked.csv").symlink_to(elsewhere / "real.csv")
+    for name in ("p1.csv", "p2.csv"):
+        (data / "parts" / name).symlink_to(elsewhere / name)
+    async with open_desk(data=data) as at:
+        text = "select a from linked; select sum(a) as s from parts"
+        job_id = await at.submitted("s", "SparkSql", arguments=[text])
+        assert await at.ended(job_id) == ("FINISHED", "SUCCEEDED")
+        assert (await at.results(job_id)).json()["sql_results"] == {"0": [{"a": 1}], "1": [{"s": 5}]}
