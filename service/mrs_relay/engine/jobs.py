@@ -7,7 +7,6 @@ the table of legal moves does not allow.
 
 from __future__ import annotations
 
-import base64
 import enum
 import hashlib
 from typing import Final, NewType
@@ -23,7 +22,7 @@ LedgerKey = NewType("LedgerKey", bytes)
 FORMAT: Final = 1
 """Version of the ledger's records; a ledger of a newer format is refused."""
 
-MARK_LENGTH: Final = 14
+MARK_LENGTH: Final = 16
 NAME_LENGTH: Final = 64
 """Characters of a job's name. Source: CreateExecuteJob, job_name."""
 
@@ -236,12 +235,11 @@ def ledger_key(source: str, request_id: str) -> LedgerKey:
 
 def mark(key: LedgerKey, attempt: int) -> str:
     """
-    Token by which an attempt is found again on MRS: `mr` and 12 characters of [a-z2-7] (60 bits of SHA-256).
+    Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
 
     The same request and attempt always give the same mark, so whoever takes over knows what to look for.
     """
-    hashed = hashlib.sha256(key + b"\n%d" % attempt).digest()
-    return "mr" + base64.b32encode(hashed[:8]).decode().lower()[:12]
+    return "mr" + hashlib.sha256(key + b"\n%d" % attempt).hexdigest()[:14]
 
 
 def marked(name: str, token: str) -> str:

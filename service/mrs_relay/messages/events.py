@@ -8,7 +8,6 @@ appear.
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 from collections.abc import Iterable
@@ -129,9 +128,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity(source: str, request_id: str) -> str:
-    """Name a request in 26 characters of [a-z2-7]: 130 bits of SHA-256 over its idempotency key."""
-    name = hashlib.sha256(f"{source} {request_id}".encode()).digest()
-    return base64.b32encode(name).decode().lower()[:26]
+    """Name a request in 32 hexadecimal digits: 128 bits of SHA-256 over its idempotency key."""
+    return hashlib.sha256(f"{source} {request_id}".encode()).hexdigest()[:32]
 
 
 Headers = tuple[tuple[str, bytes], ...]

@@ -35,7 +35,7 @@ JobName = Annotated[
     str,
     pydantic.Field(
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Name on MRS. A mark of 15 characters is added to it, and it is cut to 49 before that.",
+        description="Name on MRS. A mark of 17 characters is added to it, and it is cut to 47 before that.",
     ),
 ]
 

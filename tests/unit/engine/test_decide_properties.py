@@ -129,7 +129,7 @@ def test_every_sequence_of_facts_keeps_the_promises(data: st.DataObject, work: j
 
 @given(st.data(), st.sampled_from(_WORKS), st.integers(1, 25))
 def test_recovery_after_every_sequence_is_sane(data: st.DataObject, work: jobs.Work, length: int) -> None:
-    """Wherever a restart finds a job, it takes up what the state calls for; what may have been sent is not sent again."""
+    """A restart takes up what the state it finds calls for; what may have been sent before is not sent again."""
     life = _Life(work)
     for _ in range(length):
         life.happen(life.draw(data))

@@ -1,0 +1,105 @@
+"""Owners, tickets and a quota for the tests of the gate, and a loop whose hours pass at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import looptime
+from tests.unit.engine import samples
+
+from mrs_relay.engine import gate, jobs
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+
+
+class Quota:
+    """
+    A bucket of tokens, one for jobs and one for statements; counts what is spent.
+
+    Args:
+        rate: tokens a second; 0 means no limit.
+        burst: most tokens at a time.
+    """
+
+    def __init__(self, rate: float = 0.0, burst: int = 1) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._full_s = {False: 0.0, True: 0.0}
+        self.spent = {False: 0, True: 0}
+
+    def wait_s(self, statement: bool) -> float:
+        """Tell how long until there is a token."""
+        if not self._rate:
+            return 0.0
+        missing = (self._full_s[statement] - _now_s()) * self._rate
+        return max(0.0, missing - self._burst + 1) / self._rate
+
+    def spend(self, statement: bool) -> float:
+        """Take a token, or tell how long until there is one."""
+        wait_s = self.wait_s(statement)
+        if wait_s <= 1e-9:
+            self.spent[statement] += 1
+            if self._rate:
+                self._full_s[statement] = max(self._full_s[statement], _now_s()) + 1 / self._rate
+            return 0.0
+        return wait_s
+
+
+class Partition:
+    """An owner of tickets, slots and places in flight, as a partition's performer is one."""
+
+    def __init__(self, doors: gate.Gate) -> None:
+        self.doors = doors
+        self.admitted: list[str] = []
+
+    def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:  # noqa: ANN401 - of a job
+        """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
+        if self.doors.enter(gate.ticket(job(request_id, cluster, **changes), self, self._admit)):
+            self.admitted.append(request_id)
+            return True
+        return False
+
+    def enter_at_once(self, request_id: str, cluster: str = "a") -> bool:
+        """Ask for a turn right now or not at all."""
+        return self.doors.enter_at_once(gate.ticket(job(request_id, cluster), self, self._admit))
+
+    def land(self, request_id: str) -> None:
+        """Say that the outcome of a submission is known."""
+        self.doors.landed(job(request_id).ledger_key, self)
+
+    def release(
+        self, request_id: str, cluster: str = "a", *, state: jobs.State = jobs.State.SUCCEEDED, statement: bool = False
+    ) -> None:
+        """Say that a job holds no slot any more."""
+        self.doors.release(job(request_id, cluster, state=state, statement=statement), self)
+
+    def _admit(self, key: jobs.LedgerKey) -> None:
+        self.admitted.append(key.decode().rpartition(" ")[2])
+
+
+def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:  # noqa: ANN401 - of a job
+    """Make a queued job; the digits in its id are its order of arrival."""
+    order = int("".join(filter(str.isdigit, request_id)) or 0)
+    return samples.request(**{"id": request_id, "cluster": cluster, "order": order, "arrived_ms": order, **changes})
+
+
+def open_gate(*, slots: int = 10, intents: int = 64, quota: Quota | None = None) -> gate.Gate:
+    """Make a gate."""
+    settings = engine_settings.EngineSettings(slots_per_cluster=slots, max_intents=intents)
+    return gate.Gate(settings, clock.SystemClock(), (quota or Quota()).spend)
+
+
+def run_virtually(work: Coroutine[Any, Any, None]) -> None:
+    """Run in a loop of its own whose clock starts at 0 and jumps to the next timer."""
+    with asyncio.Runner(loop_factory=_virtual_loop) as runner:
+        runner.run(work)
+
+
+def _virtual_loop() -> asyncio.AbstractEventLoop:
+    return looptime.new_event_loop(start=0, _enabled=True)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,181 @@
+"""What holds at the gate for every order of events: bounds, no ticket lost or let through twice, no turn wasted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.engine import gates
+
+from mrs_relay.engine import gate, jobs
+
+_SLOTS = 2
+_MOST = 3
+_PLACES = [("a", False), ("b", False), ("c", False), ("a", True)]
+
+
+@dataclass(eq=False)
+class _Entry:
+    """One ticket's way: it waits, is let through once, flies, lands and holds its slot until it is given back."""
+
+    request_id: str
+    place: gate.Place
+    owner: gates.Partition
+    flying: bool = True
+
+    @property
+    def let_through(self) -> bool:
+        return self.request_id in self.owner.admitted
+
+
+@dataclass(eq=False)
+class _World:
+    """The gate, and beside it a plain account of what must be true of it."""
+
+    quota: gates.Quota
+    entries: list[_Entry] = field(default_factory=list)
+    known: set[_Entry] = field(default_factory=set)
+    held_until_s: dict[gate.Place | None, float] = field(default_factory=dict)
+    counted: int = 0
+
+    def __post_init__(self) -> None:
+        self.doors = gates.open_gate(slots=_SLOTS, intents=_MOST, quota=self.quota)
+        self.partitions = [gates.Partition(self.doors) for _ in range(3)]
+
+    @property
+    def gone(self) -> list[_Entry]:
+        """Entries that were let through and whose job has not ended."""
+        return [entry for entry in self.entries if entry.let_through]
+
+    @property
+    def waiting(self) -> list[_Entry]:
+        return [entry for entry in self.entries if not entry.let_through]
+
+    def act(self, data: st.DataObject) -> float:
+        """Do one thing that may happen; returns how long to wait after it."""
+        kind = data.draw(
+            st.sampled_from(["enter", "enter", "enter", "land", "land", "end", "end", "hold", "wait", "leave"])
+        )
+        match kind:
+            case "enter":
+                self._enter(data.draw(st.sampled_from(_PLACES)), data)
+            case "land" if flying := [entry for entry in self.gone if entry.flying]:
+                self.land(data.draw(st.sampled_from(flying)), full=data.draw(st.booleans()))
+            case "end" if landed := [entry for entry in self.gone if not entry.flying]:
+                self.end(data.draw(st.sampled_from(landed)))
+            case "hold":
+                self._hold(data.draw(st.sampled_from([*_PLACES, None])), data.draw(st.sampled_from([0.5, 3.0, 20.0])))
+            case "leave":
+                self._leave(data.draw(st.integers(0, 2)))
+            case _:
+                return data.draw(st.sampled_from([0.0, 0.3, 1.0, 10.0]))
+        return 0.0
+
+    def _enter(self, place: gate.Place, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from(self.partitions))
+        self.counted += 1
+        entry = _Entry(f"j{self.counted}", place, owner)
+        self.entries.append(entry)
+        owner.enter(entry.request_id, place[0], statement=place[1], priority=data.draw(st.integers(0, 9)))
+
+    def land(self, entry: _Entry, *, full: bool) -> None:
+        """The outcome is known; on a full cluster the job goes back into the line and a hold begins."""
+        entry.flying = False
+        if full:
+            self._hold(entry.place, 3.0)
+        entry.owner.land(entry.request_id)
+        if not full:
+            return
+        place = entry.place
+        entry.owner.release(entry.request_id, place[0], statement=place[1], state=jobs.State.QUEUED)
+        self.entries.remove(entry)
+        again = _Entry(f"{entry.request_id}x", place, entry.owner)
+        self.entries.append(again)
+        again.owner.enter(again.request_id, place[0], statement=place[1])
+
+    def end(self, entry: _Entry) -> None:
+        """A job that MRS had has ended."""
+        self.entries.remove(entry)
+        if not entry.place[1]:
+            self.held_until_s.pop(entry.place, None)
+        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1])
+
+    def _hold(self, place: gate.Place | None, wait_s: float) -> None:
+        until_s = _now_s() + wait_s
+        self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
+        self.doors.hold(place, wait_s)
+
+    def _leave(self, number: int) -> None:
+        owner = self.partitions[number]
+        self.doors.leave(owner)
+        self.entries = [entry for entry in self.entries if entry.owner is not owner]
+        self.partitions[number] = gates.Partition(self.doors)
+
+    def check(self) -> None:
+        """Compare the gate with the account."""
+        flying = [entry for entry in self.gone if entry.flying]
+        assert self.doors.in_flight == len(flying) <= _MOST
+        assert self.doors.waiting == len(self.waiting)
+        for place in _PLACES:
+            holding = [entry for entry in self.gone if entry.place == place]
+            assert place[1] or len(holding) <= _SLOTS
+        for partition in self.partitions:
+            assert len(set(partition.admitted)) == len(partition.admitted)
+        for entry in set(self.gone) - self.known:
+            assert self._held_until_s(entry.place) <= _now_s(), f"{entry.place} is held"
+        self.known = set(self.gone)
+
+    def check_no_turn_is_wasted(self) -> None:
+        """Nobody waits who could go: for each line that waits there is something that it waits for."""
+        crowded = sum(entry.flying for entry in self.gone) >= _MOST
+        for place in {entry.place for entry in self.waiting}:
+            full = not place[1] and sum(entry.place == place for entry in self.gone) >= _SLOTS
+            held = self._held_until_s(place) > _now_s() - 0.01
+            dry = self.quota.wait_s(place[1]) > 0
+            assert crowded or full or held or dry, f"{place} waits for nothing at {_now_s()}"
+
+    def _held_until_s(self, place: gate.Place) -> float:
+        return max(self.held_until_s.get(place, 0.0), self.held_until_s.get(None, 0.0))
+
+    async def finish(self) -> None:
+        """Give everything back, again and again; in the end nobody waits."""
+        for _ in range(len(self.entries) + 1):
+            for entry in self.gone:
+                if entry.flying:
+                    self.land(entry, full=False)
+                self.end(entry)
+                self.check()
+            await asyncio.sleep(21)
+        assert not self.entries
+        assert self.doors.waiting == self.doors.in_flight == 0
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _live(data: st.DataObject, rate: float, length: int) -> None:
+    world = _World(gates.Quota(rate, burst=2))
+    for _ in range(length):
+        wait_s = world.act(data)
+        world.check()
+        await asyncio.sleep(wait_s + 0.002)
+        world.check()
+        world.check_no_turn_is_wasted()
+    await world.finish()
+    world.doors.close()
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from([0.0, 0.5, 5.0]), st.integers(1, 40))
+def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
+    data: st.DataObject, rate: float, length: int
+) -> None:
+    """
+    Never more holders than slots, never more in flight than allowed, no ticket lost, none let through twice.
+
+    Whoever waits, waits for something, and everybody is let through in the end when room is given back.
+    """
+    gates.run_virtually(_live(data, rate, length))

@@ -1,0 +1,166 @@
+"""A job in the ledger, and its name on MRS."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.engine import samples
+
+from mrs_relay import errors
+from mrs_relay.engine import jobs
+
+_TEXT = st.text(max_size=20)
+_COUNT = st.integers(0, 2**62)
+_WORDS = st.dictionaries(_TEXT, _TEXT, max_size=3)
+
+_works = st.builds(jobs.Batch, _TEXT, st.lists(_TEXT, max_size=3).map(tuple), _WORDS) | st.builds(
+    jobs.Presto, _TEXT, _TEXT, st.none() | _TEXT, st.booleans()
+)
+_seen = st.builds(
+    jobs.Seen, _TEXT, _TEXT, _TEXT, st.floats(0, 100), _TEXT, _TEXT, _COUNT, _COUNT, st.integers(-(2**40), 2**62)
+)
+_reasons = st.builds(
+    jobs.Reason,
+    st.sampled_from(["invalid", "refused", "unresolved"]),
+    _TEXT,
+    _TEXT,
+    field=st.none() | _TEXT,
+    mrs_request_id=st.none() | _TEXT,
+    retryable=st.booleans(),
+)
+_jobs = st.builds(
+    jobs.Job,
+    source=_TEXT,
+    id=_TEXT,
+    subject=st.sampled_from(["job", "sql"]),
+    digest=_TEXT,
+    state=st.sampled_from(jobs.State),
+    sequence=_COUNT,
+    shown=st.none() | st.sampled_from(["accepted", "running", "unknown"]),
+    key=st.none() | st.binary(max_size=20),
+    arrived_ms=_COUNT,
+    order=_COUNT,
+    cluster=_TEXT,
+    work=st.none() | _works,
+    statement=st.booleans(),
+    name=_TEXT,
+    priority=st.integers(0, 9),
+    not_before_ms=st.integers(-(2**50), 2**50),
+    labels=st.none() | _WORDS,
+    attempt=st.integers(0, 99),
+    intent_ms=_COUNT,
+    seen=st.none() | _seen,
+    collect=st.booleans(),
+    skip=st.integers(0, 1),
+    reason=st.none() | _reasons,
+    location=st.none() | _TEXT,
+    correlation_id=st.none() | _TEXT,
+    traceparent=st.none() | _TEXT,
+    tracestate=st.none() | _TEXT,
+    expires_ms=_COUNT,
+)
+
+
+@given(_jobs)
+def test_any_job_survives_the_ledger(job: jobs.Job) -> None:
+    """What is written is read back equal, field by field."""
+    assert jobs.decode(jobs.encode(job)) == job
+
+
+def test_every_field_is_part_of_the_round_trip() -> None:
+    """The strategy above fills every field there is."""
+    assert set(jobs.Job.__struct_fields__) == set(_jobs.wrapped_strategy.kwargs)  # type: ignore[attr-defined]  # hypothesis's lazy strategy
+
+
+def test_ledger_record_is_pinned() -> None:
+    """Ledgers of all versions must load: this is how this one writes; defaults are left out."""
+    job = samples.request(labels={"team": "x"}, seen=jobs.Seen("j-1", "RUNNING"), state=jobs.State.RUNNING)
+    assert jobs.encode(job) == (
+        b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"running","key":"aw==","order":9,'
+        b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","work":{"type":"batch","job_type":"SparkSubmit",'
+        b'"arguments":["--class","A"],"properties":{"k":"v"}},"name":"nightly","labels":{"team":"x"},'
+        b'"seen":{"job_id":"j-1","job_state":"RUNNING"},"correlation_id":"run-7"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\xff",
+        b'{"source":"\xff"}',
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"source":"s","id":"i","subject":"job","digest":"d","state":"dreaming"}',
+        b'{"source":"s","id":"i","subject":"job","digest":"d","state":"queued","order":"9"}',
+        b'{"source":"s","id":"i","subject":"job","digest":"d","state":"queued","work":{"type":"dance"}}',
+    ],
+)
+def test_unreadable_ledger_record_calls_a_human(value: bytes) -> None:
+    """A record that is no job of this format is StateUnreadable, whatever is wrong with it."""
+    with pytest.raises(errors.StateUnreadable):
+        jobs.decode(value)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_job_or_unreadable(value: bytes) -> None:
+    """Nothing but StateUnreadable is raised for any bytes."""
+    with pytest.raises(errors.StateUnreadable):
+        jobs.decode(value)
+
+
+@given(_TEXT, st.integers(1, 99), st.integers(1, 99))
+def test_mark_names_request_and_attempt(request_id: str, one: int, two: int) -> None:
+    """The same request and attempt have the same mark, another attempt another one; it is legal in a name."""
+    key = jobs.ledger_key("/billing", request_id)
+    assert re.fullmatch(r"mr[0-9a-f]{14}", jobs.mark(key, one))
+    assert len(jobs.mark(key, one)) == jobs.MARK_LENGTH
+    assert (jobs.mark(key, one) == jobs.mark(key, two)) is (one == two)
+
+
+def test_mark_is_pinned() -> None:
+    """Marks stand on MRS: a new version must look for what the old one wrote."""
+    assert jobs.mark(jobs.ledger_key("/billing", "order-1"), 1) == "mr1f224a995004c3"
+    assert jobs.mark(jobs.ledger_key("/billing", "order-1"), 2) == "mr6ff6962c1e6526"
+
+
+def test_marks_of_many_requests_differ() -> None:
+    """56 bits are enough to tell the jobs of one cluster apart."""
+    marks = {jobs.mark(jobs.ledger_key("/s", str(number)), attempt) for number in range(5000) for attempt in (1, 2)}
+    assert len(marks) == 10_000
+
+
+@pytest.mark.parametrize("name", ["a", "nightly", "x" * 46, "x" * 47, "x" * 48, "x" * 64])
+def test_name_on_mrs_is_legal_and_carries_the_mark(name: str) -> None:
+    """
+    The mark is never cut, the wished name is, so that the whole fits into 64 legal characters.
+
+    Source: CreateExecuteJob, job_name.
+    """
+    job = samples.request(name=name, attempt=1)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", job.mrs_name)
+    wished, _, mark = job.mrs_name.rpartition("-")
+    assert mark == jobs.mark(job.ledger_key, 1)
+    assert wished == name[:47]
+
+
+def test_name_changes_with_the_attempt_only() -> None:
+    """Whatever else changes in a job's life, its name on MRS stays."""
+    job = samples.request(attempt=1)
+    assert samples.request(attempt=1, state=jobs.State.DOUBTFUL, sequence=7, priority=1).mrs_name == job.mrs_name
+    assert samples.request(attempt=2).mrs_name != job.mrs_name
+    assert samples.request(attempt=0).mrs_name == ""
+    assert samples.request(samples.READ, attempt=1).mrs_name == ""
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
+def test_ledger_keys_tell_requests_apart(source: str, one: str, other: str, two: str) -> None:
+    """Two requests never share a key (sources hold no space), and no key looks like one of the ledger's own."""
+    source, other = source.replace(" ", "_").lstrip("\0") or "s", other.replace(" ", "_").lstrip("\0") or "s"
+    keys = jobs.ledger_key(source, one), jobs.ledger_key(other, two)
+    assert (keys[0] == keys[1]) is ((source, one) == (other, two))
+    assert not keys[0].startswith(b"\0")
