@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator
 import structlog
 
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import decide, desk, gate, relay, submitter, tracker, views
-from mrs_relay.kit import clock, logs
+from mrs_relay.engine import decide, desk, gate, probe, relay, submitter, tracker, views
+from mrs_relay.kit import clock, logs, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.operations import jobs as job_calls
 from mrs_relay.mrs.operations import sql as sql_calls
@@ -86,10 +86,12 @@ async def serve(settings: all_settings.Settings) -> int:
     broker = stream_client.KafkaBroker(settings.kafka)
     async with clients.connected(settings.mrs, time) as client, desk_for(settings, client, time) as tools:
         kafka = runtime_for(settings, broker, tools, time)
-        status, counts = functools.partial(health_of, kafka), functools.partial(snapshot, tools)
+        mrs = probe.Probe(client, settings.mrs.base_url)
+        status, counts = functools.partial(health_of, kafka, mrs), functools.partial(snapshot, tools)
         _stop_on_signals(kafka)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, mrs=settings.mrs.base_url)
-        async with server.serving(settings.web, status, counts):
+        async with server.serving(settings.web, status, counts), tasks.Crew(_report) as crew:
+            crew.start(mrs.run(), name="mrs probe")
             await kafka.run()
         _log.info("relay_stopped")
     return 0
@@ -107,10 +109,11 @@ def snapshot(tools: desk.Desk) -> views.Snapshot:
     return views.Snapshot(tools.counts, tools.gate.waiting, tools.gate.in_flight, tools.tracker.watched)
 
 
-def health_of(kafka: runtime.Runtime[desk.Notice]) -> health.Health:
+def health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.Health:
     """Whether requests are being carried out, and what is in the way."""
     now = kafka.status()
-    reasons = [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
+    reasons = [mrs.problem] if mrs.problem else []
+    reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
     reasons += [] if now.joined else ["the consumer group has not given us our share yet"]
     reasons += ["shutting down"] if now.stopping else []
     reasons += [f"partition {one.partition} is {one.state.value}: {one.error}" for one in now.partitions if one.error]
@@ -118,7 +121,7 @@ def health_of(kafka: runtime.Runtime[desk.Notice]) -> health.Health:
         {"partition": one.partition, "state": one.state.value, "lag": one.lag, "waiting": one.waiting}
         for one in now.partitions
     ]
-    return health.Health(now.ready, tuple(reasons), {"partitions": partitions})
+    return health.Health(now.ready and mrs.problem is None, tuple(reasons), {"partitions": partitions})
 
 
 def _stop_on_signals(kafka: runtime.Runtime[desk.Notice]) -> None:
@@ -135,3 +138,7 @@ def _stop_on_signals(kafka: runtime.Runtime[desk.Notice]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
+
+
+def _report(task: str, error: BaseException) -> None:
+    _log.error("task_failed", task=task, exc_info=error)

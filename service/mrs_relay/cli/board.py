@@ -120,7 +120,8 @@ def reason_line(data: events.EventData) -> str | None:
     """The reason as one line, the code in front; None when all is well."""
     if data.reason is None:
         return None
-    support = f" (MRS request id {data.reason.mrs_request_id})" if data.reason.mrs_request_id else ""
+    request_id = data.reason.mrs_request_id
+    support = f" (MRS request id {request_id})" if request_id and request_id not in data.reason.message else ""
     return f"{data.reason.code}: {' '.join(data.reason.message.split())}{support}"
 
 

@@ -51,7 +51,10 @@ def demo(
 
     Exits 0 only if every request ended as planned. Nothing is left behind.
     """
-    ports = demo_stage.Ports(*(port or processes.free_port() for port in (kafka_port, mrs_port, web_port)))
+    given = {"--kafka-port": kafka_port, "--mrs-port": mrs_port, "--web-port": web_port}
+    ports = demo_stage.Ports(
+        *(processes.require_free(port, name) if port else processes.free_port() for name, port in given.items())
+    )
     try:
         code = run.loop(_demo(ports, scale=scale, speed=speed, timeout_s=timeout_s, keep=keep))
     except asyncio.CancelledError:
@@ -82,6 +85,8 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
             code = await _play(stage, timeout_s)
             if keep:
                 await _keep(stage)
+            else:
+                out.print(text.Text("\nTo send messages of your own: mrs-relay demo --keep", "dim"))
             return code
 
 
@@ -115,7 +120,7 @@ async def _play(stage: demo_stage.Stage, timeout_s: float) -> run.Code:
         await _follow(stage, tail, story, timeout_s)
     ended = story.ended()
     out.print()
-    out.print(demo_view.outcomes(ended))
+    out.print(demo_view.outcomes(ended, out.width))
     for answer in demo_view.answers(ended, stage.obs):
         out.print()
         out.print(answer)
@@ -191,7 +196,7 @@ async def _follow(stage: demo_stage.Stage, tail: tap.Tail, story: _Story, timeou
                     out.print(demo_view.line(story.by_key[row.key], row, time.monotonic_s() - start_s))
             if screen is not None:
                 shown = demo_view.live(
-                    story.planned, story.seen, now_ms=time.now_ms(), start_ms=start_ms, height=out.height
+                    story.planned, story.seen, now_ms=time.now_ms(), start_ms=start_ms, size=out.size
                 )
                 screen.update(shown, refresh=True)
 

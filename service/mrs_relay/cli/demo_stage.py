@@ -198,6 +198,8 @@ def _environment(stage: Stage) -> dict[str, str]:
         "MRS__PROJECT_ID": mrs.project_id,
         "MRS__ACCESS_KEY": pair.access_key,
         "MRS__SECRET_KEY": pair.secret_key.get_secret_value(),
+        "KAFKA__SESSION_TIMEOUT_MS": "6000",  # the embedded broker holds the first member of a group for half of it
+        "KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
         "ENGINE__POLL_INTERVAL_S": "1",
         "WEB__PORT": str(stage.ports.web),
         "LOG__FORMAT": "json",

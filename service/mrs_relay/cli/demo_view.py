@@ -9,9 +9,9 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rich import console, padding, table, text
+from rich import console, table, text
 
-from mrs_relay.cli import board, demo_requests, view
+from mrs_relay.cli import board, columns, demo_requests, view
 
 _LIVE_FRAME: Final = 6
 _FEWEST: Final = 6
@@ -59,34 +59,33 @@ class Check:
 
 
 def live(
-    planned: Sequence[demo_requests.Planned], seen: board.Board, *, now_ms: int, start_ms: int, height: int
+    planned: Sequence[demo_requests.Planned], seen: board.Board, *, now_ms: int, start_ms: int, size: tuple[int, int]
 ) -> console.Group:
-    """The table while it runs: what changes stands on top, as many rows as fit."""
+    """The table while it runs, for a terminal of `size` (width, height): at work, then ended, then waiting."""
     by_key = {one.key: one for one in planned}
-    ended = sum(row.ended for row in seen.rows())
+    width, height = size
+    rows = [row for row in seen.rows() if row.key in by_key]
+    rows.sort(key=lambda row: (row.state == "accepted", row.ended))
+    shown = rows[: max(height - _LIVE_FRAME, _FEWEST)]
     head = text.Text.assemble(
         (f"{view.age((now_ms - start_ms) / 1000):>6}  ", "dim"),
-        (f"{ended}/{len(planned)} ended   ", "bold"),
+        (f"{sum(row.ended for row in rows)}/{len(planned)} ended   ", "bold"),
         view.counts(seen.counts()),
     )
-    made = view.grid("request", "what", "state")
-    made.add_column("progress", width=12)
-    for name in ("cluster", "MRS id", "time", "reason"):
-        made.add_column(name, overflow="ellipsis", no_wrap=True)
-    rows = [row for row in seen.rows() if row.key in by_key]
-    rows.sort(key=lambda row: (row.ended, row.state == "accepted"))
-    for row in rows[: max(height - _LIVE_FRAME, _FEWEST)]:
-        made.add_row(
-            view.plain(row.key[1]),
-            by_key[row.key].what,
-            view.state(row.state),
-            view.bar(row),
-            row.cluster,
-            view.plain(row.job_id[:13]),
-            view.age(((row.changed_ms if row.ended else now_ms) - row.seen_ms) / 1000),
-            view.plain(row.reason[:70]),
-        )
-    return console.Group(head, made)
+    body = columns.fitted(
+        [
+            columns.Column("request", [view.plain(row.key[1]) for row in shown]),
+            columns.Column("what", [by_key[row.key].what for row in shown]),
+            columns.Column("state", [view.state(row.state) for row in shown]),
+            columns.Column("progress", [view.bar(row) for row in shown], drop=1),
+            columns.Column("cluster", [view.short(row.cluster) for row in shown], drop=2),
+            columns.Column("MRS id", [view.short(row.job_id) for row in shown], drop=3),
+            columns.Column("time", [view.age(view.lasted_s(row, now_ms)) for row in shown]),
+        ],
+        columns.Column("reason", [view.plain(row.reason) for row in shown]),
+        width,
+    )
+    return view.titled(head, body)
 
 
 def line(one: demo_requests.Planned, row: board.Row, at_s: float) -> text.Text:
@@ -96,45 +95,45 @@ def line(one: demo_requests.Planned, row: board.Row, at_s: float) -> text.Text:
     )
 
 
-def outcomes(ended: Sequence[Ended]) -> console.Group:
+def outcomes(ended: Sequence[Ended], width: int) -> console.Group:
     """All requests and how they ended; what is not as planned stands out."""
-    made = view.grid("", "request", "what", "cluster", "state")
-    made.add_column("time", justify="right")
-    made.add_column("remark", overflow="fold")
-    for one in ended:
-        planned = one.planned
-        remark = one.row.reason if one.row is not None else ""
-        if not one.as_expected:
-            remark = f"expected: {planned.expected}. {remark}"
-        elif planned.expected != "succeeded":
-            remark = f"as it should: {remark}"
-        made.add_row(
-            text.Text("✓", "green") if one.as_expected else text.Text("✗", "bold red"),
-            view.plain(planned.message.id),
-            planned.what,
-            planned.cluster,
-            view.state(one.outcome),
-            view.age(one.took_s),
-            view.plain(_cut(remark, 90), "" if one.as_expected else "red"),
-        )
-    return view.titled("How the requests ended", made)
+    marks = [text.Text("✓", "green") if one.as_expected else text.Text("✗", "bold red") for one in ended]
+    body = columns.fitted(
+        [
+            columns.Column("", marks),
+            columns.Column("request", [view.plain(one.planned.message.id) for one in ended]),
+            columns.Column("what", [one.planned.what for one in ended]),
+            columns.Column("cluster", [one.planned.cluster for one in ended], drop=1),
+            columns.Column("state", [view.state(one.outcome) for one in ended]),
+            columns.Column("time", [view.age(one.took_s) for one in ended]),
+        ],
+        columns.Column("remark", [_remark(one) for one in ended]),
+        width,
+    )
+    return view.titled("How the requests ended", body)
 
 
-def _cut(words: str, most: int) -> str:
-    return words if len(words) <= most else words[: most - 1] + "…"
+def _remark(one: Ended) -> text.Text:
+    reason = one.row.reason if one.row is not None else ""
+    if not one.as_expected:
+        return view.plain(f"expected: {one.planned.expected}. {reason}", "red")
+    return view.plain("" if one.planned.expected == "succeeded" else f"as it should: {reason}")
 
 
 def answers(ended: Sequence[Ended], obs: pathlib.Path) -> Iterable[console.RenderableType]:
     """The rows of two TPC-H queries: one that came inside its event, one that lies where the event says."""
     rows = {one.planned.message.id: one.row for one in ended if one.row is not None}
-    inline, located = rows.get("tpch-q05"), rows.get("tpch-q01")
+    inline, located = rows.get("tpch-q05"), rows.get("tpch-q04")
     if inline is not None and inline.result is not None and inline.result.statements:
         yield view.rows_table(
             inline.result.statements[0].rows, title="TPC-H Q5 by Spark SQL: the rows are in the event", most=_ROWS
         )
     if located is not None and located.result is not None and located.result.location:
         place = located.result.location
-        yield view.rows_table(_stored(place, obs), title=f"TPC-H Q1 by Presto SQL: the event names {place}", most=_ROWS)
+        yield view.rows_table(
+            _stored(place, obs), title="TPC-H Q4 by Presto SQL: the rows lie where the event says", most=_ROWS
+        )
+        yield view.plain(place, "dim")
 
 
 def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
@@ -143,23 +142,15 @@ def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _rounded(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
-
-
-def _rounded(cell: str) -> str:
-    """Numbers with two decimals at most, so that a wide table fits."""
-    try:
-        return f"{float(cell):.2f}" if "." in cell else cell
-    except ValueError:
-        return cell
+        return list(csv.DictReader(file))
 
 
 def checks(found: Sequence[Check]) -> console.Group:
     """What must hold at the end, and whether it does."""
     lines = [
-        view.plain(f"{'✓' if one.holds else '✗'} {one.text}", "green" if one.holds else "bold red") for one in found
+        view.plain(f"  {'✓' if one.holds else '✗'} {one.text}", "green" if one.holds else "bold red") for one in found
     ]
-    return console.Group(text.Text("What was checked", "bold"), *(padding.Padding(one, (0, 0, 0, 2)) for one in lines))
+    return console.Group(text.Text("What was checked", "bold"), *lines)
 
 
 def parts(started: Mapping[str, str]) -> table.Table:

@@ -17,7 +17,7 @@ from rich import console, text
 
 from mrs_relay import errors
 from mrs_relay.cli import run, view
-from mrs_relay.emulator import failures, server, tables
+from mrs_relay.emulator import failures, tables
 from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.kit import logs
 
@@ -147,6 +147,8 @@ def _file(path: pathlib.Path | None) -> dict[str, Any]:
 
 
 async def _serve(chosen: emulator_settings.EmulatorSettings, *, own_secret: bool) -> None:
+    from mrs_relay.emulator import server  # noqa: PLC0415 - aiohttp and SQL; the other commands start sooner without
+
     stop = run.stop_on_signals()
     async with server.running(chosen) as running:
         names = [table.name for table in tables.find(chosen.data)] if chosen.data else []

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich import console
 
-from mrs_relay.cli import connect, options, run, view
+from mrs_relay.cli import columns, connect, options, run, view
 from mrs_relay.engine import jobs as engine_jobs
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
@@ -55,8 +55,9 @@ def jobs(
         for job in shown:
             typer.echo(codec.encode(as_row(job)))
         return
-    view.out().print(jobs_table(shown, total=len(wanted), now_ms=clock.SystemClock().now_ms()))
-    view.out().print(view.counts(collections.Counter(job.state.value for job in wanted)))
+    out = view.out()
+    out.print(jobs_table(shown, total=len(wanted), now_ms=clock.SystemClock().now_ms(), width=out.width))
+    out.print(view.counts(collections.Counter(job.state.value for job in wanted)))
 
 
 async def _read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
@@ -109,22 +110,25 @@ def _reason(reason: engine_jobs.Reason | None) -> Mapping[str, Any] | None:
     }
 
 
-def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int) -> console.Group:
-    """The jobs as a table, in the given order."""
-    made = view.grid("request", "source", "type", "state", "cluster", "MRS id", "attempt", "arrived", "reason")
-    for job in shown:
-        reason = f"{job.reason.code}: {job.reason.message}" if job.reason else ""
-        made.add_row(
-            view.plain(job.id),
-            view.plain(job.source),
-            job.subject,
-            view.state(job.state.value),
-            view.plain(job.cluster),
-            view.plain(job.seen.job_id if job.seen else ""),
-            str(job.attempt),
-            f"{view.age((now_ms - job.arrived_ms) / 1000)} ago",
-            view.plain(" ".join(reason.split())),
-        )
-    return view.titled(
-        "", made, f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
+def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, width: int) -> console.Group:
+    """The jobs as a table of at most `width` characters, in the given order."""
+    body = columns.fitted(
+        [
+            columns.Column("request", [view.plain(job.id) for job in shown]),
+            columns.Column("type", [job.subject for job in shown], drop=3),
+            columns.Column("state", [view.state(job.state.value) for job in shown]),
+            columns.Column("cluster", [view.short(job.cluster) for job in shown], drop=2),
+            columns.Column("MRS id", [view.plain(job.seen.job_id if job.seen else "") for job in shown], drop=1),
+            columns.Column("arrived", [f"{view.age((now_ms - job.arrived_ms) / 1000)} ago" for job in shown]),
+            columns.Column("attempt", [str(job.attempt) for job in shown], drop=4),
+            columns.Column("source", [view.plain(job.source) for job in shown], drop=5),
+        ],
+        columns.Column("reason", [view.plain(_reason_line(job.reason)) for job in shown]),
+        width,
     )
+    footer = f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
+    return view.titled("", body, footer)
+
+
+def _reason_line(reason: engine_jobs.Reason | None) -> str:
+    return "" if reason is None else " ".join(f"{reason.code}: {reason.message}".split())

@@ -184,6 +184,22 @@ def free_port() -> int:
     raise OSError("no free port on the loopback address")
 
 
+def require_free(port: int, option: str) -> int:
+    """
+    The same port, if nobody listens on it.
+
+    Raises:
+        SettingsError: somebody does; names the option.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise errors.SettingsError(f"{option} {port} cannot be used: {error.strerror}") from error
+    return port
+
+
 async def accepts(port: int) -> bool:
     """Whether somebody accepts connections on `port` of the loopback address."""
     try:

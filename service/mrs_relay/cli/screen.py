@@ -33,7 +33,7 @@ class Lines:
 
     def hint(self, words: str) -> None:
         """Tell the person something that is no event."""
-        view.err().print(view.plain(words, "yellow"))
+        view.err().print(view.plain(words, "yellow"), soft_wrap=True)
 
 
 class Json(Lines):
@@ -59,9 +59,11 @@ class Table(Lines):
 
     def draw(self, seen: board.Board, now_ms: int) -> None:
         """Draw as many rows as the terminal has room for."""
+        width, height = self._display.console.size
         title = text.Text(f"{self._title}  ").append(view.counts(seen.counts()))
-        most = max(self._display.console.height - _FRAME_LINES, _FEWEST_ROWS)
-        self._display.update(view.watch_table(seen.rows(), now_ms=now_ms, most=most, title=title), refresh=True)
+        most = max(height - _FRAME_LINES, _FEWEST_ROWS)
+        table = view.watch_table(seen.rows(), now_ms=now_ms, title=title, width=width, most=most)
+        self._display.update(table, refresh=True)
 
     def hint(self, words: str) -> None:
         """Print above the table."""

@@ -8,6 +8,7 @@ The events are read from before the first request is sent, so none is missed. Ne
 from __future__ import annotations
 
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mrs_relay import errors
-from mrs_relay.cli import compose, connect, options, run, wait
+from mrs_relay.cli import compose, connect, options, run, view, wait
 from mrs_relay.kit import clock
 
 app = typer.Typer(
@@ -202,7 +203,13 @@ def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: 
     messages = [_numbered(number, document, defaults, len(documents)) for number, document in enumerate(documents, 1)]
     if not messages:
         raise errors.BadMessage("missing_field", "there is no message in it")
-    code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap), how))
+    try:
+        code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap), how))
+    except KeyboardInterrupt:
+        names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
+        hint = f"What was sent goes on; to follow it: mrs-relay watch --from 1h {names}"
+        view.err().print(view.plain(hint, "yellow"), soft_wrap=True)
+        raise
     if code:
         raise typer.Exit(code)
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rich import box, console, progress_bar, table, text
+from rich import box, console, table, text
 
-from mrs_relay.cli import board
+from mrs_relay.cli import board, columns
 from mrs_relay.messages import events
 
 STYLES: Final[Mapping[str, str]] = {
@@ -35,6 +35,8 @@ STYLES: Final[Mapping[str, str]] = {
 
 _PIPE_WIDTH: Final = 160
 _CELL_CHARACTERS: Final = 60
+_ID_CHARACTERS: Final = 16
+_BAR_CHARACTERS: Final = 10
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
@@ -86,11 +88,11 @@ def counts(numbers: Mapping[str, int]) -> text.Text:
     return text.Text("  ").join(parts) if parts else text.Text("nothing yet", style="dim")
 
 
-def grid(*columns: str) -> table.Table:
-    """A table in the look that all commands share."""
+def grid(*heads: str) -> table.Table:
+    """A small table in the look that all commands share; for one that must fit a terminal see `columns`."""
     made = table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
-        made.add_column(name, overflow="ellipsis", no_wrap=True)
+    for head in heads:
+        made.add_column(head, no_wrap=True, overflow="ellipsis")
     return made
 
 
@@ -100,31 +102,42 @@ def titled(title: str | text.Text, body: table.Table, footer: str = "") -> conso
     return console.Group(*((head,) if head else ()), body, *((plain(footer, "dim"),) if footer else ()))
 
 
-def watch_table(rows: Sequence[board.Row], *, now_ms: int, most: int, title: text.Text) -> console.Group:
-    """The live table: the newest change on top, at most `most` rows."""
-    made = grid("request", "type", "state")
-    made.add_column("progress", width=12)
-    for name in ("cluster", "MRS id", "age", "reason"):
-        made.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "reason" else None)
-    for row in rows[:most]:
-        made.add_row(
-            plain(row.key[1]),
-            row.subject,
-            state(row.state),
-            bar(row),
-            plain(row.cluster[:13]),
-            plain(row.job_id[:13]),
-            age((row.changed_ms if row.ended else now_ms) / 1000 - row.seen_ms / 1000),
-            plain(row.reason),
-        )
+def watch_table(rows: Sequence[board.Row], *, now_ms: int, title: text.Text, width: int, most: int) -> console.Group:
+    """The live table: the newest change on top, at most `most` rows, at most `width` characters."""
+    shown = rows[:most]
+    made = columns.fitted(
+        [
+            columns.Column("request", [plain(row.key[1]) for row in shown]),
+            columns.Column("type", [row.subject for row in shown], drop=2),
+            columns.Column("state", [state(row.state) for row in shown]),
+            columns.Column("progress", [bar(row) for row in shown], drop=1),
+            columns.Column("cluster", [short(row.cluster) for row in shown], drop=4),
+            columns.Column("MRS id", [short(row.job_id) for row in shown], drop=3),
+            columns.Column("age", [age(lasted_s(row, now_ms)) for row in shown]),
+        ],
+        columns.Column("reason", [plain(row.reason) for row in shown]),
+        width,
+    )
     return titled(title, made, f"… and {len(rows) - most} more" if len(rows) > most else "")
 
 
-def bar(row: board.Row) -> progress_bar.ProgressBar | text.Text:
-    """Progress as a bar, where there is any."""
-    if row.progress is None or row.state in {"rejected", "accepted"}:
+def lasted_s(row: board.Row, now_ms: int) -> float:
+    """Seconds from a request's first event to its last, or to now while it goes on."""
+    return ((row.changed_ms if row.ended else now_ms) - row.seen_ms) / 1000
+
+
+def short(name: str) -> text.Text:
+    """The beginning of an id, enough to tell it from its neighbours."""
+    return plain(name if len(name) <= _ID_CHARACTERS else name[: _ID_CHARACTERS - 1] + "…")
+
+
+def bar(row: board.Row) -> text.Text:
+    """Progress as a bar: of what runs as far as MRS tells, of what succeeded a full one."""
+    share = 100.0 if row.state == "succeeded" else (row.progress or 0.0) if row.state == "running" else 0.0
+    if not share:
         return text.Text("")
-    return progress_bar.ProgressBar(total=100, completed=row.progress, width=12)
+    done = round(share / 100 * _BAR_CHARACTERS)
+    return text.Text.assemble(("█" * done, STYLES.get(row.state, "")), ("░" * (_BAR_CHARACTERS - done), "dim"))
 
 
 def event_line(row: board.Row) -> text.Text:

@@ -106,12 +106,12 @@ def _conclude(seen: board.Board, messages: Sequence[compose.Message], how: How) 
         if row is None or not row.ended:
             state = f"still {row.state}" if row else "no event at all"
             limit = f" within {how.timeout_s:g} s" if how.timeout_s is not None else ""
-            view.err().print(view.plain(f"{message.id}: not ended{limit} ({state})", "red"))
+            view.err().print(view.plain(f"{message.id}: not ended{limit} ({state})", "red"), soft_wrap=True)
         elif row.state == "succeeded":
             if row.result is not None and not how.as_json:
                 view.out().print(*view.result(row.result, name=message.id), sep="\n")
             continue
         else:
-            view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"))
+            view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
         code = run.Code.FAILED
     return code

@@ -287,6 +287,11 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
         case verdict.Verdict.FAILED:
             reason = jobs.Reason("job_failed", "statement_failed", fact.message or "the SQL engine gives no reason")
             last = _end(_replace(job, seen=seen), State.FAILED, now_ms, rules, reason=reason)
+        case _ if not seen.job_id:
+            reason = jobs.Reason(
+                "unresolved", "statement_without_id", f"MRS left the statement at {seen.job_state} and gave it no id"
+            )
+            last = _end(job, State.UNKNOWN, now_ms, rules, reason=reason)
         case verdict.Verdict.RUNNING if job.state is State.SUBMITTED:
             running, event = _tell(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
             return Decision(running, (*told, event), command)
@@ -322,6 +327,8 @@ def _end(
     """Publish the last event and shrink the job to what its idempotency key still needs."""
     if reason is not None:
         reason = _replace(reason, code=reason.code[:_CODE_LENGTH], message=reason.message[:_MESSAGE_LENGTH])
+    if reason is not None:
+        reason = _replace(reason, message=reason.message[: reasons.MAX_MESSAGE])
     ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
     told_job, told = _tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, gate, jobs, results, sightings
+from mrs_relay.engine import codes, facts, gate, jobs, results, sightings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
@@ -29,9 +29,6 @@ _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 600_000
 """How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent."""
-
-_EMPTY_RESULT: Final = "0181"
-"""The result set of a SQL job is empty. Source: error table of the V2 job operations."""
 
 
 class Submitter:
@@ -141,8 +138,12 @@ class Submitter:
                 await asyncio.sleep(max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0)))
                 continue
             except errors.MrsRefused as error:
-                # NB: no cluster, no rights: nothing can be there, and the next submission will tell the sender so.
-                _log.warning("look_up_refused", request=job.id, error=str(error))
+                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
+                if error.code != codes.NO_SUCH_CLUSTER:
+                    failures += 1
+                    _log.warning("look_up_refused", request=job.id, error=str(error))
+                    await asyncio.sleep(self._pause.delay_s(failures))
+                    continue
                 found = []
             if found:
                 if len(found) > 1:
@@ -183,7 +184,7 @@ class Submitter:
             try:
                 reply = await self._client.call(job_calls.SHOW_SQL_RESULT_WITH_JOB, path=path)
             except errors.MrsRefused as error:
-                if error.code == _EMPTY_RESULT:
+                if error.code == codes.EMPTY_RESULT:
                     return facts.Collected(events.Result())
                 return facts.Collected(events.Result(unavailable=str(error)))
             except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, sightings
+from mrs_relay.engine import codes, facts, jobs, sightings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
@@ -26,8 +26,6 @@ from mrs_relay.mrs.operations import sql as sql_calls
 _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 600_000
-_NO_SUCH_JOB: Final = frozenset({"0176", "0201"})
-_NO_SUCH_CLUSTER: Final = "12000003"
 _AT_ONCE: Final = 8
 
 Tell = Callable[[facts.Fact], None]
@@ -139,7 +137,7 @@ class Tracker:
         except errors.MrsRefused as error:
             cluster.failures += 1
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
-            if error.code == _NO_SUCH_CLUSTER:
+            if error.code == codes.NO_SUCH_CLUSTER:
                 for watch in list(cluster.watches.values()):
                     self._missing(watch, str(error))
         except errors.MrsError as error:
@@ -204,7 +202,7 @@ class Tracker:
         try:
             reply = await self._client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)
         except errors.MrsRefused as error:
-            if error.code not in _NO_SUCH_JOB:
+            if error.code not in codes.NO_SUCH_JOB:
                 raise
             self._missing(watch, str(error))
         else:
@@ -215,7 +213,7 @@ class Tracker:
         try:
             reply = await self._client.call(sql_calls.SHOW_SQL_RESULT, path=path)
         except errors.MrsRefused as error:
-            if error.code == _NO_SUCH_CLUSTER:
+            if error.code == codes.NO_SUCH_CLUSTER:
                 raise
             self._missing(watch, str(error))  # the error for an unknown statement is not documented
             return

@@ -36,7 +36,11 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
         style: "json", "console", or "auto" (console when standard error is a terminal).
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else structlog.processors.JSONRenderer()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
+    )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(
         stream=sys.stderr,

@@ -41,19 +41,13 @@ class Crew:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_error(task.get_name(), error)
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait until all tasks have ended by themselves; False when `timeout_s` seconds were not enough."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=timeout_s)
-        return len(self) == 0
-
     async def close(self) -> None:
-        """Cancel what still runs and wait until it has ended."""
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        """Cancel what still runs, also what is started meanwhile, and wait until it has ended."""
+        while self._tasks:
+            ending = set(self._tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
 
     async def __aenter__(self) -> Self:
         return self

@@ -40,9 +40,13 @@ CODES: Final[dict[str, str]] = {
     "job_result": "MRS reports a job_result other than SUCCEEDED",
     "statement_failed": "the SQL engine reports the statement as failed",
     "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
+    "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
     "job_vanished": "MRS no longer shows the job",
     "result_unavailable": "the job succeeded and its result could not be read",
 }
+
+MAX_MESSAGE: Final = 2_000
+"""Characters of a message that comes from outside; more are cut off."""
 
 
 class Reason(pydantic.BaseModel):

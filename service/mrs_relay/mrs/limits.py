@@ -26,6 +26,10 @@ UNDOCUMENTED_PER_MINUTE: Final = 200
 """Calls a minute where no limit is documented: the smallest documented limit of a read (ListNodes)."""
 
 
+_EARLY_S: Final = 0.001
+"""By so much a turn may come early: shorter sleeps than this are not worth a timer and may not move a clock at all."""
+
+
 class Limits:
     """
     The budgets of one connection.
@@ -66,12 +70,12 @@ class Limits:
     def try_acquire(self, wanted: AnyOperation) -> float:
         """Take one call from the budget: 0.0 when it may go now, else the seconds until one can be taken."""
         now_s = self._clock.monotonic_s()
-        if now_s < self._held_until_s:
+        if self._held_until_s - now_s > _EARLY_S:
             return self._held_until_s - now_s
         if not self._enabled:
             return 0.0
         start_s, next_due_s = self._slot(wanted, now_s)
-        if start_s > now_s:
+        if start_s - now_s > _EARLY_S:
             return start_s - now_s
         self._due_s[wanted.name] = next_due_s
         return 0.0
@@ -90,9 +94,9 @@ class Limits:
             self._refuse_later_than(deadline_s, start_s, wanted)
             self._due_s[wanted.name] = next_due_s
             await asyncio.sleep(max(0.0, start_s - now_s))
-        while (now_s := self._clock.monotonic_s()) < self._held_until_s:  # may have been set or extended meanwhile
+        while (held_s := self.held_s) > _EARLY_S:  # a hold may have been set or extended meanwhile
             self._refuse_later_than(deadline_s, self._held_until_s, wanted)
-            await asyncio.sleep(self._held_until_s - now_s)
+            await asyncio.sleep(held_s)
 
     def _slot(self, wanted: AnyOperation, now_s: float) -> tuple[float, float]:
         """The moment at which the next call may go, not before `now_s`, and when the one after it is due."""

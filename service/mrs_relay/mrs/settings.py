@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ set `endpoint`.
 """
 
 
+_WORD: Final = re.compile(r"[!-~]+")  # what can stand in a header unchanged
+
+
 class MrsSettings(pydantic.BaseModel):
     """One connection. Errors name the field and never show a value."""
 
@@ -58,7 +62,7 @@ class MrsSettings(pydantic.BaseModel):
     project_id: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
     """Id of the project that owns the clusters: 1 to 64 letters and digits, usually 32. MRS refuses a wrong one."""
 
-    access_key: Annotated[str, pydantic.Field(repr=False, min_length=1)]
+    access_key: Annotated[str, pydantic.Field(repr=False, pattern=r"^[!-~]{1,128}$")]
     """Access key id (AK) of the caller. MRS locks a pair that fails more than five times in a row."""
 
     secret_key: pydantic.SecretStr
@@ -145,8 +149,8 @@ class MrsSettings(pydantic.BaseModel):
     @pydantic.field_validator("secret_key", "security_token")
     @classmethod
     def _header_safe(cls, secret: pydantic.SecretStr | None) -> pydantic.SecretStr | None:
-        if secret is not None and not (secret.get_secret_value().isprintable() and secret.get_secret_value().strip()):
-            raise ValueError("must not be empty and must not hold line breaks")
+        if secret is not None and not _WORD.fullmatch(secret.get_secret_value()):
+            raise ValueError("must be printable ASCII without spaces or line breaks, and not empty")
         return secret
 
     @pydantic.model_validator(mode="after")

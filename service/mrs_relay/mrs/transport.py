@@ -141,6 +141,8 @@ class AiohttpTransport:
         connector = self._connector
         if connector is None:
             raise NotSent("the transport is closed")
+        if timeout_s <= 0:
+            raise NotSent("no time was left to send it")
         connection: aiohttp.connector.Connection | None = None
         left = False
         try:

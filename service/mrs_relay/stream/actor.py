@@ -237,6 +237,7 @@ class Actor(Generic[T]):
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
+        await self._confirm_membership()
         ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
         try:
             lease = await self._begin(ledger)
@@ -250,6 +251,16 @@ class Actor(Generic[T]):
         finally:
             self._let_go()
             await ledger.kill()
+
+    async def _confirm_membership(self) -> None:
+        """
+        After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
+
+        Committing an offset is what the group answers to members of the present generation only. A member that was
+        put out without knowing it learns it by this, instead of fighting with its successor.
+        """
+        if self.failures and self._committed_offset is not None:
+            await self._common.consumer.commit({self.position: self._committed_offset})
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
         restored = await ledger.open(self._last_claim)

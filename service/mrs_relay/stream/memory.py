@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -199,7 +199,11 @@ class MemoryBroker:
                 partition = self._partitioner.choose(record.key, self.partitions(record.topic))
             groups.setdefault(records.Position(record.topic, partition), []).append(record)
         now_ms = self._now_ms()
-        return [self.log(position).append(group, now_ms, transaction) for position, group in groups.items()]
+        return [
+            self.log(position).append(batch, now_ms, transaction)
+            for position, group in groups.items()
+            for batch in _batches(group, self._kafka.batch_bytes)
+        ]
 
     def fault(self, outgoing: Sequence[records.Outgoing]) -> bool | None:
         """Take the next fault that concerns these records: is it applied? None means that nothing goes wrong."""
@@ -243,6 +247,21 @@ class MemoryBroker:
     def topics(self) -> Mapping[str, brokers.TopicSpec]:
         """All topics as they were made."""
         return self._topics
+
+
+def _batches(group: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
+    """Cut the records of a partition into what goes over the wire at once."""
+    batch: list[records.Outgoing] = []
+    size_bytes = 0
+    for record in group:
+        record_bytes = records.size_bytes(record.key, record.value, record.headers)
+        if batch and size_bytes + record_bytes > most_bytes:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(record)
+        size_bytes += record_bytes
+    if batch:
+        yield batch
 
 
 class _Producer:

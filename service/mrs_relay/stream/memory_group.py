@@ -188,6 +188,8 @@ class MemoryGroupConsumer:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
+            if self not in self._group.members:
+                self._noticed()  # whoever asks is told
             raise errors.StreamDown("the group has moved on")
         self._group.offsets.update({where: offset for where, offset in offsets.items() if where in self._assigned})
 
@@ -245,7 +247,7 @@ class MemoryGroupConsumer:
         found: dict[records.Position, Sequence[records.Record]] = {}
         for position in sorted(wanted & self._positions.keys()) if self._cluster.up else ():
             partition = self._cluster.log(position)
-            if self._positions[position] < partition.first:
+            if not partition.first <= self._positions[position] <= partition.end:
                 self.park(position)
                 raise brokers.OffsetGone(frozenset({position}))
             self._answers[position] = self._answers.get(position, 0) + 1

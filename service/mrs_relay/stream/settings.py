@@ -124,10 +124,11 @@ class KafkaSettings(_Group):
     request_timeout_ms: int = Field(default=8_000, ge=500)
     """Wait for one reply to a producer. Shorter than `commit_timeout_s`, so that one lost reply is survived."""
 
-    session_timeout_ms: int = Field(default=45_000, ge=6_000)
+    session_timeout_ms: int = Field(default=45_000, ge=1_000)
     """
     Without a heartbeat for so long a replica is given up and its partitions move. Also the longest silence of Kafka
-    after which we still act outside. Smaller moves sooner after a crash and more often without reason.
+    after which we still act outside. Smaller moves sooner after a crash and more often without reason; Kafka takes
+    6,000 at least (group.min.session.timeout.ms). The embedded broker holds every rebalance for half of it.
     """
 
     heartbeat_interval_ms: int = Field(default=3_000, ge=100)

@@ -41,7 +41,7 @@ def test_only_the_invalid_request_is_invalid(one: demo_requests.Planned) -> None
         with pytest.raises(errors.BadMessage):
             requests.parse(read)
     else:
-        assert requests.parse(read)
+        assert isinstance(requests.parse(read), requests.JobSubmit | requests.SqlSubmit)
 
 
 def test_the_unreadable_message_has_no_readable_id() -> None:

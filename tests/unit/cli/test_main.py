@@ -207,6 +207,21 @@ def test_interrupting_a_command_ends_it_with_130(cli: testing.CliRunner, monkeyp
     assert cli.invoke(main.app, ["watch"]).exit_code == run.Code.OK
 
 
+def test_interrupting_a_submission_says_how_to_follow_it(
+    cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent goes on: the reader gets the command that shows it."""
+
+    def interrupted(work: Any) -> None:  # noqa: ANN401 - any coroutine
+        work.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "loop", interrupted)
+    shown = cli.invoke(main.app, ["submit", "job", "--cluster", "c", "--type", "Flink", "--id", "mine 1", "--wait"])
+    assert shown.exit_code == run.Code.INTERRUPTED
+    assert "mrs-relay watch --from 1h --id 'mine 1'" in shown.stderr
+
+
 def test_an_event_loop_runs_to_the_end_of_its_work() -> None:
     """The one helper that starts loops returns what the work returns."""
 

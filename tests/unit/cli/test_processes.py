@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import signal
+import socket
 import sys
 
 import pytest
 
+from mrs_relay import errors
 from mrs_relay.cli import processes
 
 _SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
@@ -100,6 +102,26 @@ async def test_a_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
     async with asyncio.timeout(10):
         while _exists(pid):  # noqa: ASYNC110 - a process that is not our child sends no event
             await asyncio.sleep(0.02)
+
+
+def test_a_port_that_is_taken_is_refused_with_its_option() -> None:
+    """The reader learns which option to change."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(errors.SettingsError, match=f"--kafka-port {port}"):
+            processes.require_free(port, "--kafka-port")
+    assert processes.require_free(port, "--kafka-port") == port
+
+
+async def test_a_command_that_fails_is_told_with_its_log(tmp_path: pathlib.Path) -> None:
+    """A step of the preparation that goes wrong stops it."""
+    async with processes.Family(tmp_path) as family:
+        await family.complete("good", (sys.executable, "-c", "pass"), {})
+        with pytest.raises(processes.ChildFailed, match=r"bad .* code 1[\s\S]*no luck"):
+            await family.complete("bad", (sys.executable, "-c", "raise SystemExit('no luck')"), {})
+        family.check()
 
 
 async def test_fetch_reads_status_and_body() -> None:

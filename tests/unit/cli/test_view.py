@@ -57,7 +57,7 @@ def test_control_characters_in_foreign_text_never_reach_the_terminal() -> None:
 def test_the_watch_table_is_bounded_and_says_what_it_hides() -> None:
     """More rows than fit are counted, not drawn."""
     rows = [_row(key=("/test", f"id-{number}")) for number in range(5)]
-    shown = _shown(view.watch_table(rows, now_ms=3_000, most=2, title=view.counts({"running": 5})))
+    shown = _shown(view.watch_table(rows, now_ms=3_000, width=140, most=2, title=view.counts({"running": 5})))
     assert "id-1" in shown
     assert "id-2" not in shown
     assert "3 more" in shown
@@ -66,9 +66,20 @@ def test_the_watch_table_is_bounded_and_says_what_it_hides() -> None:
 def test_the_age_of_an_ended_request_stands_still() -> None:
     """An ended request shows how long it took."""
     done = _row(state="succeeded")
-    early, late = (_shown(view.watch_table([done], now_ms=at, most=5, title=view.plain(""))) for at in (3_000, 90_000))
+    early, late = (
+        _shown(view.watch_table([done], now_ms=at, width=140, most=5, title=view.plain(""))) for at in (3_000, 90_000)
+    )
     assert "2.0s" in early
     assert early == late
+
+
+@pytest.mark.parametrize(
+    ("state", "progress", "bar"),
+    [("running", 50.0, "█████░░░░░"), ("running", None, ""), ("succeeded", 0.0, "██████████"), ("failed", 100.0, "")],
+)
+def test_a_bar_shows_what_runs_and_what_succeeded(state: str, progress: float | None, bar: str) -> None:
+    """MRS reports 100 per cent for failed jobs too: no bar for those."""
+    assert view.bar(_row(state=state, progress=progress)).plain == bar
 
 
 def test_counts_follow_the_order_of_a_jobs_life() -> None:

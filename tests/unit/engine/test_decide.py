@@ -61,9 +61,27 @@ def test_submitted_event_names_the_job_on_mrs() -> None:
 
 
 def test_statement_has_no_name_on_mrs() -> None:
-    """MRS gives statements no name, so none is told; a statement without id has none either."""
-    fact = facts.StatementObserved(jobs.Seen("", "QUEUED"))
-    assert _only_event(_decide(_job("submitting, a statement that writes"), fact)).mrs == events.MrsView()
+    """MRS gives statements no name, so none is told."""
+    fact = facts.StatementObserved(jobs.Seen("s-1", "QUEUED"))
+    assert _only_event(_decide(_job("submitting, a statement that writes"), fact)).mrs == events.MrsView(job_id="s-1")
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "RUNNING"])
+def test_statement_that_goes_on_without_an_id_becomes_unknown(status: str) -> None:
+    """MRS gives DDL no id, so one that has not ended with its reply can never be followed: say so, do not wait for ever."""
+    decision = _decide(_job("submitting, a statement that writes"), facts.StatementObserved(jobs.Seen("", status)))
+    assert [event.data.state for event in decision.events] == ["submitted", "unknown"]
+    reason = decision.events[-1].data.reason
+    assert reason is not None
+    assert reason.code == "statement_without_id"
+
+
+def test_long_message_from_outside_is_cut() -> None:
+    """What MRS says may be long; an event and the ledger carry the beginning of it."""
+    fact = facts.Refused(jobs.Reason("refused", "0173", "x" * 100_000))
+    reason = _only_event(_decide(_job("submitting"), fact)).reason
+    assert reason is not None
+    assert len(reason.message) == 2_000
 
 
 def test_turn_keeps_what_was_sent_before() -> None:

@@ -22,7 +22,7 @@ AT_STATEMENT = {"cluster_id": CLUSTER, "sql_id": "20261123_073010_00013_ab3de"}
 BODY = {"job_type": "MapReduce", "job_name": "wc-7f3a9c1e", "arguments": ["obs://demo-bucket/a.jar"]}
 
 
-def group(**changes: Any) -> settings.MrsSettings:
+def group(**changes: object) -> settings.MrsSettings:
     """Settings for tests, with changes."""
     fields: dict[str, Any] = {
         "endpoint": "http://mrs.example.com",
@@ -79,7 +79,7 @@ def answer(
     )
 
 
-def client_with(*answers: transport.Response | Exception, **changes: Any) -> tuple[client.Client, FakeTransport]:
+def client_with(*answers: transport.Response | Exception, **changes: object) -> tuple[client.Client, FakeTransport]:
     """A client over a fake transport that gives these answers."""
     door = FakeTransport(*answers)
     return client.Client(group(**changes), door, Clock()), door

@@ -14,7 +14,7 @@ from mrs_relay.mrs import auth
 VECTORS: list[dict[str, Any]] = json.loads(pathlib.Path(__file__).with_name("vectors.json").read_text("utf-8"))
 
 
-def _signer(clock: support.Clock, **changes: Any) -> auth.KeySigner:
+def _signer(clock: support.Clock, **changes: object) -> auth.KeySigner:
     return auth.KeySigner(support.group(**changes), clock)
 
 

@@ -46,7 +46,11 @@ def test_reads_are_gets_and_writes_are_not(each: operation.Operation[None, base.
 @pytest.mark.parametrize(
     ("each", "values", "path"),
     [
-        (jobs.CREATE_EXECUTE_JOB, support.AT_CLUSTER, f"/v2/{support.PROJECT}/clusters/{support.CLUSTER}/job-executions"),
+        (
+            jobs.CREATE_EXECUTE_JOB,
+            support.AT_CLUSTER,
+            f"/v2/{support.PROJECT}/clusters/{support.CLUSTER}/job-executions",
+        ),
         (
             jobs.STOP_JOB,
             support.AT_JOB,

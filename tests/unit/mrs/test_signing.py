@@ -20,9 +20,7 @@ VECTORS: list[dict[str, Any]] = json.loads(pathlib.Path(__file__).with_name("vec
 def _parts(vector: dict[str, Any]) -> tuple[signing.SignedHeaders, str, str]:
     headers = signing.SignedHeaders.of(vector["headers"])
     query = signing.canonical_query(vector["query"])
-    canonical = signing.canonical_request(
-        vector["verb"], vector["path"], query, headers, vector["body"].encode()
-    )
+    canonical = signing.canonical_request(vector["verb"], vector["path"], query, headers, vector["body"].encode())
     return headers, query, canonical
 
 

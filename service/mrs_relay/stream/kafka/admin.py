@@ -78,7 +78,7 @@ class KafkaAdmin:
                 plain = await _knows_producers(client, None)
                 return broker.Abilities(plain and await _knows_producers(client, transactional_id), plain)
         finally:
-            await client.close()
+            await connections.stopped(client.close(), _STOP_S)
 
 
 @asynccontextmanager
@@ -90,10 +90,7 @@ async def administering(connection: connections.Connection) -> AsyncIterator[bro
             await client.start()
         yield KafkaAdmin(connection, client)
     finally:
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await client.close()
-        except Exception as error:  # noqa: BLE001 - its work is done
+        if (error := await connections.stopped(client.close(), _STOP_S)) is not None:
             log.debug("admin_close_failed", error=repr(error))
 
 

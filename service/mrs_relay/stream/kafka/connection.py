@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,3 +99,34 @@ def connect(kafka: settings.KafkaSettings) -> Connection:
             f"kafka.security.ca_file, cert_file, key_file or key_password cannot be used: {error}"
         ) from error
     return Connection(kafka, context)
+
+
+async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:
+    """
+    Await a client's own way to stop, at most `timeout_s` seconds; returns what went wrong instead of raising it.
+
+    NB: closing a consumer during the pause after a failed fetch raises CancelledError although nobody cancelled us.
+    Source: aiokafka 0.14, consumer/fetcher.py, `close` and `_proc_fetch_request`.
+    """
+    task = asyncio.current_task()
+    asked_to_leave = 0 if task is None else task.cancelling()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await stop
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > asked_to_leave:
+            raise
+        return error
+    except Exception as error:  # noqa: BLE001 - the client is being thrown away; the caller decides whether to tell
+        return error
+    return None
+
+
+async def silence(*_args: object, **_options: object) -> None:
+    """
+    Stand in for a client's sending once it is given up.
+
+    It cancels the library's own task that asks, which ends that task without a sound; an error would be logged with a
+    stack, or repeated.
+    """
+    raise asyncio.CancelledError

@@ -11,7 +11,6 @@ Source: aiokafka 0.14, consumer/group_coordinator.py, fetcher.py, subscription_s
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -25,6 +24,7 @@ from mrs_relay.stream.kafka import connection as connections
 from mrs_relay.stream.kafka import reader
 
 _STOP_S = 5.0
+_CUT_S = 1.0
 _ASK_S = 10.0
 _NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
 
@@ -153,11 +153,9 @@ class KafkaGroupConsumer:
         client, self._client = self._client, None
         if client is None:
             return
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await client.stop()
-        except Exception as error:  # noqa: BLE001 - nothing more can be done, and the caller is shutting down
+        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.warning("consumer_stop_failed", error=repr(error))
+            await _cut(client)
 
     @property
     def _started(self) -> AIOKafkaConsumer:
@@ -192,3 +190,12 @@ class KafkaGroupConsumer:
             return {}
         self.park_all(gone)
         raise broker.OffsetGone(frozenset(records.Position(*tp) for tp in gone)) from error
+
+
+async def _cut(client: AIOKafkaConsumer) -> None:
+    """Silence a consumer that does not stop: the group must notice that it is gone."""
+    client._client.send = connections.silence  # noqa: SLF001 - the library offers no way to stop without waiting
+    for task in (client._fetcher._fetch_task, client._coordinator._heartbeat_task):  # noqa: SLF001 - the same
+        if task is not None:
+            task.cancel()
+    await connections.stopped(client._client.close(), _CUT_S)  # noqa: SLF001 - the same

@@ -89,16 +89,13 @@ class KafkaProducer:
         client, self._killed = self._client, True
         if client is None:
             return
-        client.client.send = _silence
+        client.client.send = connections.silence
         client._closed = True  # noqa: SLF001 - stops the library's warning about a producer that was not stopped
         sender = client._sender.sender_task  # noqa: SLF001 - the library offers no way to stop without flushing
         if sender is not None and not sender.done():
             client._message_accumulator.fail_all(_ProducerLost("killed"))  # noqa: SLF001 - the same
             sender.cancel()
-        try:
-            async with asyncio.timeout(_KILL_STEP_S):
-                await client.client.close()
-        except Exception as error:  # noqa: BLE001 - it is being thrown away; the reason does not matter
+        if (error := await connections.stopped(client.client.close(), _KILL_STEP_S)) is not None:
             log.debug("producer_close_failed", error=repr(error))
         if sender is not None and not sender.done():
             await asyncio.wait([sender], timeout=_KILL_STEP_S)
@@ -175,11 +172,6 @@ class KafkaProducer:
                 return errors.Fenced(f"another producer has taken over, or a transaction ran out of time: {cause!r}")
             cause = cause.__cause__
         return self._connection.down("write, and the outcome is unknown", error)
-
-
-async def _silence(*_args: object, **_options: object) -> None:
-    """Stand in for sending after a kill; cancels the library's own task that asks, which ends it without a sound."""
-    raise asyncio.CancelledError
 
 
 def _append(batch: Any, record: records.Outgoing) -> bool:  # noqa: ANN401 - the library ships no types

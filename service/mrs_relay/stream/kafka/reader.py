@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,15 +59,8 @@ async def reading(
                 client.seek(tp, (await client.beginning_offsets([tp]))[tp])
         yield KafkaLogReader(connection, client, position)
     finally:
-        await _stop(client)
-
-
-async def _stop(client: AIOKafkaConsumer) -> None:
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await client.stop()
-    except Exception as error:  # noqa: BLE001 - it has been read to the end; what follows does not need it
-        log.debug("reader_stop_failed", error=repr(error))
+        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
+            log.debug("reader_stop_failed", error=repr(error))
 
 
 def record(fact: Any) -> records.Record:  # noqa: ANN401 - the library ships no types

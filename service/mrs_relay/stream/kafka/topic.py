@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -95,8 +94,5 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
             client.assign([TopicPartition(topic, number) for number in range(partitions)])
         yield KafkaTopicReader(connection, client, topic, partitions)
     finally:
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await client.stop()
-        except Exception as error:  # noqa: BLE001 - what was read has been read
+        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.debug("topic_reader_stop_failed", error=repr(error))

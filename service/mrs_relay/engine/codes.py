@@ -1,0 +1,18 @@
+"""
+The few MRS error codes that mean something special to the engine; all others are judged by their class of error.
+
+Source: error tables of the job, SQL and cluster operations.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NO_SUCH_JOB: Final = frozenset({"0176", "0201"})
+"""The job does not exist, or not yet: a fresh job may be hidden for a while."""
+
+NO_SUCH_CLUSTER: Final = "12000003"
+"""The cluster does not exist, so neither does any job on it."""
+
+EMPTY_RESULT: Final = "0181"
+"""The result set of a SQL job is empty."""

@@ -1,0 +1,63 @@
+"""
+Whether MRS can be used at all: asked at the start until it answers, so that wrong settings show before the first job.
+
+A job that meets an unreachable MRS waits by itself; this only tells people, in the log and by the readiness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kit import backoff
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import clusters as models
+from mrs_relay.mrs.operations import clusters as calls
+
+_log = structlog.get_logger(__name__)
+
+_UNAUTHORISED = 401
+
+
+class Probe:
+    """
+    Asks MRS for its clusters until it answers.
+
+    Args:
+        client: the MRS client.
+        address: where it is, for the log.
+    """
+
+    def __init__(self, client: clients.Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._pause = backoff.Backoff(first_s=1.0, most_s=30.0)
+        self.problem: str | None = f"MRS at {address} has not been asked yet"
+
+    async def run(self) -> None:
+        """Return once MRS has answered; `problem` says until then what is in the way."""
+        failures = 0
+        while (problem := await self._ask()) is not None:
+            failures += 1
+            self.problem = problem
+            wait_s = self._pause.delay_s(failures)
+            _log.warning("mrs_unusable", problem=problem, retry_in_s=round(wait_s, 1))
+            await asyncio.sleep(wait_s)
+        self.problem = None
+        _log.info("mrs_answers", address=self._address)
+
+    async def _ask(self) -> str | None:
+        try:
+            await self._client.call(calls.LIST_CLUSTERS, query=models.ClusterQuery(page_size=1, current_page=1))
+        except errors.MrsRefused as error:
+            if error.status == _UNAUTHORISED:
+                return (
+                    f"MRS at {self._address} does not accept the credentials: {error}; check mrs.access_key "
+                    "(MRS_RELAY_MRS__ACCESS_KEY) and mrs.secret_key (MRS_RELAY_MRS__SECRET_KEY)"
+                )
+            return None  # it answers; who may not list clusters may still submit jobs
+        except errors.MrsError as error:
+            return f"MRS at {self._address} cannot be reached: {error}; check mrs.endpoint (MRS_RELAY_MRS__ENDPOINT)"
+        return None

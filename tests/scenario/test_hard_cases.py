@@ -1,0 +1,100 @@
+"""The whole service in virtual time: cases where a shortcut would lose or double something."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support import history, service, world
+
+pytestmark = pytest.mark.looptime
+
+BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+
+
+async def test_a_look_up_that_is_refused_for_credentials_never_leads_to_a_second_job() -> None:
+    """Refused reads say nothing about the job: the look-up waits for an answer, far beyond the visibility window."""
+    async with world.world() as here:
+        here.trouble(action="drop_after", operation="CreateExecuteJob")
+        body = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information"}
+        here.trouble(action="status", operation="ShowJobExeListNew", status=401, body=body, count=30)
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert asyncio.get_running_loop().time() > 45 + 60 + 100
+        assert len(here.created()) == 1
+        assert history.faults(["r-1"], here.events(), here.created()) == []
+
+
+@BOTH
+async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_go_on(guarantee: str) -> None:
+    """900,000 bytes that are no request: a dead letter with every byte, in both guarantees."""
+    async with world.world(world.settings(kafka={"guarantee": guarantee})) as here:
+        here.put(service.job("before"))
+        here.put(b"{" * 900_000)
+        here.put(service.job("after"))
+        await here.until_ended(["before", "after"], 300)
+        letters = here.broker.committed(here.chosen.kafka.topics.dead_letters)
+        assert [letter.value for letter in letters] == [b"{" * 900_000]
+        assert history.faults(["before", "after"], here.events(), here.created()) == []
+
+
+@BOTH
+async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: str) -> None:
+    """Kafka is gone for two minutes in the middle: jobs are carried out once, and their events are told afterwards."""
+    chosen = world.settings(kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
+    async with world.world(chosen, partitions=2, emulated=emulated) as here:
+        ids = [f"r-{number}" for number in range(20)]
+        for number, one in enumerate(ids):
+            here.put(service.job(one), partition=number % 2)
+        await asyncio.sleep(0.6)
+        here.broker.go_down()
+        await asyncio.sleep(120)
+        here.broker.come_up()
+        await here.until_ended(ids, 1200)
+        assert len(here.created()) == len(set(here.created())) == len(ids)
+        if guarantee == "exactly-once":
+            assert history.faults(ids, here.events(), here.created()) == []
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_commit_whose_reply_is_lost_is_settled_by_the_restore(applied: bool) -> None:
+    """The outcome of a commit is unknown: the ledger tells whether it took place, and nothing is told or sent twice."""
+    async with world.world() as here:
+        ids = [f"r-{number}" for number in range(5)]
+        for one in ids[:3]:
+            here.put(service.job(one))
+        await asyncio.sleep(0.5)
+        here.broker.fail_writes(applied=applied)
+        for one in ids[3:]:
+            here.put(service.job(one))
+        await here.until_ended(ids, 900)
+        assert history.faults(ids, here.events(), here.created()) == []
+
+
+async def test_a_rebalance_in_the_middle_keeps_every_job_and_sends_none_twice() -> None:
+    """A second replica joins while jobs are queued, being submitted and running: partitions move, jobs go on."""
+    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
+    async with world.world(chosen, partitions=4, emulated=emulated) as here:
+        ids = [f"r-{number}" for number in range(40)]
+        for number, one in enumerate(ids):
+            here.put(service.job(one), partition=number % 4)
+            if number == 15:
+                await asyncio.sleep(0.45)
+                await here.start_replica()
+            await asyncio.sleep(0.05)
+        await here.until_ended(ids, 900)
+        assert history.faults(ids, here.events(), here.created()) == []
+
+
+async def test_presto_reads_are_sent_again_and_writes_become_unknown_when_a_reply_is_lost() -> None:
+    """No list shows statements: a SELECT may run twice without harm, an INSERT must never, so it ends as unknown."""
+    async with world.world() as here:
+        here.trouble(action="drop_before", operation="ExecuteSql", name="insert*")
+        here.put(service.sql("write", "presto", "insert into t values (1)"))
+        await here.until_ended(["write"], 300)
+        last = here.events()[-1]
+        assert last.state == "unknown"
+        assert last.data["reason"]["class"] == "unresolved"
+        assert here.states("write") == ["accepted", "unknown"]

@@ -1,0 +1,377 @@
+"""A batch's decisions on top of each other, and what they become when the commit has succeeded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import msgspec
+import pytest
+from tests.unit.engine import samples
+
+from mrs_relay import errors
+from mrs_relay.engine import commands, facts, gate, jobs, plan, submitter, tracker, views
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.messages import events
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import records
+
+_KEY = jobs.ledger_key("/billing", "order-1")
+_TOPICS = desks.Topics("mrs.events", "mrs.dead-letters", "/mrs-relay")
+_C = commands.Command
+
+
+class _Writer:
+    """A ledger that only knows how large its records may be."""
+
+    def __init__(self, limits: dict[str | None, int]) -> None:
+        self.limits = limits
+
+    async def commit(
+        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        raise NotImplementedError
+
+    def limit_bytes(self, topic: str | None) -> int:
+        return self.limits.get(topic, 1_000_000)
+
+
+class _Time:
+    def now_ms(self) -> int:
+        return samples.NOW_MS
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+    def boottime_s(self) -> float:
+        return 0.0
+
+
+def _lease(
+    limits: dict[str | None, int] | None = None, restored: dict[bytes, bytes] | None = None
+) -> leases.Lease[desks.Notice]:
+    feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=0)
+    start = leases.Start(restored or {}, 0, 0.0)
+    position = records.Position("mrs.requests", 0)
+    return leases.Lease(position, start, feed, _Writer(limits or {}), clock=_Time(), stale_after_s=10)
+
+
+def _desk(**settings: Any) -> desks.Desk:  # noqa: ANN401 - any of the settings
+    nobody: Any = None  # a plan asks neither the gate nor MRS
+    return desks.Desk(
+        settings=engine_settings.EngineSettings(**settings),
+        commit_interval_s=0.05,
+        rules=samples.RULES,
+        topics=_TOPICS,
+        time=_Time(),
+        gate=cast("gate.Gate", nobody),
+        tracker=cast("tracker.Tracker", nobody),
+        submitter=cast("submitter.Submitter", nobody),
+        sending=asyncio.Semaphore(1),
+        counts=views.Counts(),
+    )
+
+
+def _nobody(_job: jobs.Job) -> bool:
+    return False
+
+
+class _Bench:
+    """A partition's jobs and one plan on top of them."""
+
+    def __init__(
+        self,
+        *committed: jobs.Job,
+        admit: Callable[[jobs.Job], bool] = _nobody,
+        limits: dict[str | None, int] | None = None,
+        **settings: Any,  # noqa: ANN401 - any of the settings
+    ) -> None:
+        self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
+        self.before = dict(self.jobs)
+        self.desk = _desk(**settings)
+        self.plan = plan.Plan(self.jobs, self.desk, _lease(limits), admit)
+
+    def happen(self, *happened: facts.Fact | str, key: jobs.LedgerKey = _KEY) -> None:
+        for fact in happened:
+            self.plan.decide(key, samples.FACTS[fact] if isinstance(fact, str) else fact)
+
+    def read(self, *taken: records.Record, notices: Sequence[desks.Notice] = ()) -> None:
+        for key, fact in self.plan.read(feeds.Batch(taken, notices)):
+            self.plan.decide(key, fact)
+
+    def written(self) -> dict[bytes, jobs.Job | None]:
+        return {change.key: jobs.decode(change.value) if change.value else None for change in self.plan.changes()}
+
+    def states(self, topic: str = _TOPICS.events) -> list[str]:
+        return [json.loads(sent.value or b"")["state"] for sent in self.plan.outgoing() if sent.topic == topic]
+
+
+def _job(name: str, **changes: Any) -> jobs.Job:  # noqa: ANN401 - any of its fields
+    job = samples.JOBS[name]
+    assert job is not None
+    return msgspec.structs.replace(job, **changes)
+
+
+def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
+    """After loading, every job is there once and the ledger's bytes are free."""
+    committed = [_job("running", id=f"order-{number}") for number in range(5)]
+    lease = _lease(restored={job.ledger_key: jobs.encode(job) for job in committed})
+    assert plan.load(lease) == {job.ledger_key: job for job in committed}
+    assert lease.restored == {}
+
+
+def test_unreadable_ledger_stops_the_load() -> None:
+    """One record that is no job, and a person must decide."""
+    with pytest.raises(errors.StateUnreadable):
+        plan.load(_lease(restored={b"/a b": b"{"}))
+
+
+def test_plan_without_facts_is_empty() -> None:
+    """Nothing happened, nothing to commit; facts that change nothing change that not."""
+    bench = _Bench(_job("succeeded"))
+    bench.happen("turn", "taken", "vanished")
+    assert bench.plan.is_empty
+    assert (bench.plan.changes(), bench.plan.outgoing(), list(bench.plan.settle())) == ([], [], [])
+    assert bench.jobs == bench.before
+
+
+def test_second_fact_builds_on_the_first() -> None:
+    """Facts of one job in one batch are decided on top of each other and written once, with all events in order."""
+    bench = _Bench(_job("submitting"))
+    bench.happen("taken", "running", "progressed")
+    assert bench.states() == ["submitted", "running", "progress"]
+    (written,) = bench.written().values()
+    assert written is not None
+    assert (written.state, written.sequence) == (jobs.State.RUNNING, 6)
+    assert bench.jobs == bench.before
+    assert list(bench.plan.settle()) == [(written, _C.TRACK)]
+
+
+def test_last_command_of_a_job_counts() -> None:
+    """A job that began and ended within one batch is released; nobody begins to follow it."""
+    bench = _Bench(_job("submitting"))
+    bench.happen("taken", "succeeded")
+    assert [command for _, command in bench.plan.settle()] == [_C.RELEASE]
+
+
+def test_nothing_changes_before_the_commit() -> None:
+    """Until `settle` the partition's jobs are as they were committed, and nothing is counted."""
+    bench = _Bench(_job("queued"), _job("succeeded", id="order-2"))
+    bench.happen("turn")
+    bench.happen("expired", key=jobs.ledger_key("/billing", "order-2"))
+    bench.plan.changes()
+    bench.plan.outgoing()
+    assert bench.jobs == bench.before
+    assert bench.desk.counts == views.Counts()
+    assert [command for _, command in bench.plan.settle()] == [_C.SUBMIT]
+    assert {job.state for job in bench.jobs.values()} == {jobs.State.SUBMITTING}
+
+
+def test_forgotten_job_becomes_a_tombstone() -> None:
+    """A job that has expired is deleted from the ledger and from memory, and needs no command."""
+    bench = _Bench(_job("succeeded"))
+    bench.happen("expired")
+    assert bench.written() == {_KEY: None}
+    assert list(bench.plan.settle()) == []
+    assert bench.jobs == {}
+
+
+def test_forgotten_and_sent_again_within_one_batch() -> None:
+    """What comes after the end of the memory is a new request."""
+    bench = _Bench(_job("succeeded"))
+    bench.happen("expired", "request")
+    assert bench.states() == ["accepted"]
+    ((job, command),) = bench.plan.settle()
+    assert (job.state, job.sequence, command) == (jobs.State.QUEUED, 1, _C.ENQUEUE)
+
+
+def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> None:
+    """Where there is room, acceptance and intent are one ledger write; the gate is asked once for each job."""
+    asked: list[jobs.Job] = []
+
+    def admit(job: jobs.Job) -> bool:
+        asked.append(job)
+        return True
+
+    bench = _Bench(admit=admit)
+    bench.read(samples.record())
+    assert [job.state for job in asked] == [jobs.State.QUEUED]
+    assert bench.states() == ["accepted"]
+    ((job, command),) = bench.plan.settle()
+    assert (job.state, job.attempt, job.intent_ms, command) == (jobs.State.SUBMITTING, 1, samples.NOW_MS, _C.SUBMIT)
+
+
+def test_job_that_must_wait_is_queued() -> None:
+    """Where there is none, the job is told to be accepted and stands in line after the commit."""
+    bench = _Bench()
+    bench.read(samples.record())
+    assert bench.states() == ["accepted"]
+    ((job, command),) = bench.plan.settle()
+    assert (job.state, job.attempt, command) == (jobs.State.QUEUED, 0, _C.ENQUEUE)
+
+
+def test_notices_go_before_records() -> None:
+    """Facts from outside are decided first: a request sent again is answered with what just happened."""
+    bench = _Bench(_job("running"))
+    bench.read(samples.record(offset=99), notices=[desks.Happened(_KEY, samples.FACTS["failed"])])
+    assert bench.states()[0] == "failed"
+
+
+def test_request_repeated_within_one_batch_is_answered() -> None:
+    """Two equal messages in one batch: one job, and the second is answered as a repetition."""
+    bench = _Bench()
+    bench.read(samples.record(offset=1), samples.record(offset=2))
+    told = [json.loads(sent.value or b"") for sent in bench.plan.outgoing()]
+    assert [(event["state"], event["sequence"], event.get("repeated", False)) for event in told] == [
+        ("accepted", 1, False),
+        ("accepted", 2, True),
+    ]
+    assert len(bench.plan.changes()) == 1
+
+
+def test_broken_task_stops_the_partition() -> None:
+    """A bug in one of the partition's tasks is raised in its loop, with its cause, before anything is decided."""
+    bug = ValueError("a bug")
+    bench = _Bench()
+    with pytest.raises(RuntimeError, match="submit nightly") as caught:
+        bench.read(samples.record(), notices=[desks.Broke("submit nightly", bug)])
+    assert caught.value.__cause__ is bug
+    assert bench.plan.is_empty
+
+
+def test_bad_record_does_not_touch_its_neighbours() -> None:
+    """One batch with a good, an invalid and an unreadable record: a job, a rejection and a dead letter."""
+    bench = _Bench()
+    bench.read(
+        samples.record(samples.message(id="good")),
+        samples.record(samples.message({}, id="bad"), offset=18),
+        samples.record(b"\xff", offset=19, key=None),
+        samples.record(None, offset=20),
+        samples.record(samples.message(id="good too"), offset=21),
+    )
+    assert bench.states() == ["accepted", "rejected", "accepted"]
+    letters = [sent for sent in bench.plan.outgoing() if sent.topic == _TOPICS.dead_letters]
+    assert [(letter.key, letter.value) for letter in letters] == [(None, b"\xff"), (b"k", b"")]
+    list(bench.plan.settle())
+    assert bench.desk.counts.dead_letters == {"unreadable_json": 1, "no_value": 1}
+    assert bench.desk.counts.events == {("job", "accepted"): 2, ("job", "rejected"): 1}
+    assert bench.desk.counts.commits == 1
+
+
+def test_dead_letter_alone_is_something_to_commit() -> None:
+    """Without any job, a dead letter still has to be written."""
+    bench = _Bench()
+    bench.read(samples.record(b"\xff"))
+    assert not bench.plan.is_empty
+    assert bench.plan.changes() == []
+
+
+@pytest.mark.parametrize(("ledger_bytes", "most_bytes"), [(1_000_000, 2048), (20_000, 20_000 - 16_384)])
+def test_request_that_the_ledger_could_not_hold_is_rejected(ledger_bytes: int, most_bytes: int) -> None:
+    """The smaller of the setting and what fits into a ledger record bounds a request."""
+    bench = _Bench(limits={None: ledger_bytes}, max_request_bytes=2048 if most_bytes == 2048 else 524_288)
+    fits = most_bytes - len(json.dumps(samples.message(id="a", extra="")))
+    bench.read(
+        samples.record(samples.message(id="a", extra="x" * fits)),
+        samples.record(samples.message(id="b", extra="x" * (fits + 1)), offset=18),
+    )
+    assert bench.states() == ["accepted", "rejected"]
+
+
+def test_largest_request_fits_into_its_ledger_record() -> None:
+    """What is accepted can be written: ids, headers and Kafka key at their longest fit into what was set aside."""
+    limit_bytes = 60_000
+    widest = "\U0001f642"  # four bytes a character
+    message = samples.message(
+        id=widest * 256,
+        source=widest * 256,
+        correlationid=widest * 512,
+        traceparent=widest * 512,
+        tracestate=widest * 512,
+    )
+    message["data"]["job"]["arguments"] = [""]
+    spare = limit_bytes - 16_384 - len(json.dumps(message, ensure_ascii=False).encode())
+    message["data"]["job"]["arguments"] = ["x" * spare]
+    raw = json.dumps(message, ensure_ascii=False).encode()
+    bench = _Bench(limits={None: limit_bytes}, admit=lambda _job: True)
+    bench.read(samples.record(raw, key=b"\xff" * 1024))
+    assert bench.states() == ["accepted"]
+    (change,) = bench.plan.changes()
+    assert records.size_bytes(change.key, change.value) <= limit_bytes
+
+
+def test_rows_that_fit_are_sent() -> None:
+    """An event within its topic's limit goes out as it is."""
+    bench = _Bench(_job("collecting"))
+    bench.happen("collected")
+    (sent,) = bench.plan.outgoing()
+    assert events.read(sent.value or b"", sent.headers).data.result == samples.ROWS
+
+
+def test_rows_that_do_not_fit_are_left_out() -> None:
+    """An event over its topic's limit goes out without rows, says so, and keeps their place."""
+    rows = events.StatementResult(rows=["x" * 900], row_count=1)
+    bench = _Bench(_job("collecting"), limits={_TOPICS.events: 1400})
+    bench.happen(facts.Collected(events.Result(statements=[rows], location="obs://b/x")))
+    (sent,) = bench.plan.outgoing()
+    assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
+    told = events.read(sent.value or b"", sent.headers).data
+    assert told.state == "succeeded"
+    assert told.result is not None
+    assert (told.result.statements, told.result.truncated, told.result.location) == ([], True, "obs://b/x")
+    assert told.result.unavailable
+
+
+def _letter_sent(record: records.Record, limit_bytes: int) -> records.Outgoing:
+    bench = _Bench(limits={_TOPICS.dead_letters: limit_bytes})
+    bench.read(record)
+    (sent,) = bench.plan.outgoing()
+    assert sent.topic == _TOPICS.dead_letters
+    assert records.size_bytes(sent.key, sent.value, sent.headers) <= limit_bytes
+    return sent
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 3000])
+def test_dead_letter_within_the_limit_is_whole(length: int) -> None:
+    """What fits is kept to the byte."""
+    sent = _letter_sent(samples.record(b"\xff" * length, headers=(("h", b"1"),)), 10_000)
+    assert (sent.key, sent.value, sent.headers[0]) == (b"k", b"\xff" * length, ("h", b"1"))
+    assert not any(name.startswith("mrs_relay_cut") for name, _ in sent.headers)
+
+
+@pytest.mark.parametrize("length", [600, 601, 700, 2000, 100_000])
+def test_dead_letter_over_the_limit_keeps_its_beginning(length: int) -> None:
+    """A value too long for the topic is cut at its end, as little as possible, and its length is told."""
+    value = (b"\xff" + bytes(range(256)) * 400)[:length]
+    sent = _letter_sent(samples.record(value, headers=(("h", b"1"),)), 1000)
+    assert sent.value is not None
+    assert value.startswith(sent.value)
+    told = dict(sent.headers)
+    assert told["h"] == b"1"
+    if sent.value != value:
+        assert told["mrs_relay_cut_from_bytes"] == str(length).encode()
+        assert records.size_bytes(sent.key, sent.value, sent.headers) > 1000 - 64
+
+
+def test_dead_letter_with_too_long_headers_keeps_the_value() -> None:
+    """Headers that leave no room are left out, and their number is told; key and value stay."""
+    sent = _letter_sent(samples.record(b"\xff", headers=(("h", b"x" * 5000), ("i", b"y"))), 1000)
+    assert (sent.key, sent.value) == (b"k", b"\xff")
+    told = dict(sent.headers)
+    assert told["mrs_relay_cut_headers"] == b"2"
+    assert told["mrs_relay_reason"] == b"unreadable_json"
+    assert not {"h", "i"} & set(told)
+
+
+def test_dead_letter_with_too_long_key_keeps_the_value() -> None:
+    """A key that leaves no room is left out, and its length is told."""
+    sent = _letter_sent(samples.record(b"\xff", key=b"x" * 5000), 1000)
+    assert (sent.key, sent.value) == (None, b"\xff")
+    assert dict(sent.headers)["mrs_relay_cut_key_bytes"] == b"5000"

@@ -1,0 +1,166 @@
+"""The inbox of a partition: order, grouping, room, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import records
+
+pytestmark = pytest.mark.looptime
+
+
+def _records(*offsets: int) -> list[records.Record]:
+    return [records.Record("in", 0, offset, 0, b"k", b"v") for offset in offsets]
+
+
+def _offsets(batch: feeds.Batch[str]) -> list[int]:
+    return [record.offset for record in batch.records]
+
+
+def _feed(capacity: int = 100, next_offset: int = 0) -> feeds.Feed[str]:
+    return feeds.Feed(capacity=capacity, next_offset=next_offset)
+
+
+async def test_idle_taker_gets_the_first_item_at_once(looptime: float) -> None:
+    """When the earliest time of return has passed, anything that arrives is returned in the same instant."""
+    feed = _feed()
+    asyncio.get_running_loop().call_later(5, feed.put, "a")
+    batch = await feed.take(10, not_before_s=1.0)
+    assert batch.notices == ["a"]
+    assert looptime == 5
+
+
+async def test_busy_taker_gets_a_group_at_the_earliest_time(looptime: float) -> None:
+    """Items that arrive before the earliest time of return wait for each other."""
+    feed = _feed()
+    feed.put("a")
+    asyncio.get_running_loop().call_later(0.5, feed.deliver, _records(0, 1))
+    batch = await feed.take(10, not_before_s=2.0)
+    assert (batch.notices, _offsets(batch)) == (["a"], [0, 1])
+    assert looptime == 2
+
+
+async def test_full_batch_does_not_wait(looptime: float) -> None:
+    """As many items as were asked for are returned before the earliest time of return."""
+    feed = _feed()
+    asyncio.get_running_loop().call_later(1, feed.deliver, _records(0, 1, 2))
+    batch = await feed.take(2, not_before_s=60.0)
+    assert _offsets(batch) == [0, 1]
+    assert looptime == 1
+
+
+async def test_notices_go_before_records_and_count_towards_the_limit() -> None:
+    """One batch holds at most the limit, notices first; the rest waits for the next."""
+    feed = _feed()
+    feed.deliver(_records(0, 1, 2))
+    feed.put("a")
+    feed.put("b")
+    first = await feed.take(3)
+    second = await feed.take(3)
+    assert (first.notices, _offsets(first)) == (["a", "b"], [0])
+    assert (second.notices, _offsets(second)) == ([], [1, 2])
+
+
+async def test_records_read_twice_are_ignored() -> None:
+    """Offsets below the next expected one are dropped, whether they still wait or were taken."""
+    feed = _feed(next_offset=5)
+    feed.deliver(_records(3, 4, 5, 6))
+    feed.deliver(_records(5, 6, 7))
+    assert _offsets(await feed.take(10)) == [5, 6, 7]
+    feed.deliver(_records(6, 7, 9))
+    assert _offsets(await feed.take(10)) == [9]
+    assert feed.next_offset == 10
+
+
+async def test_dropped_records_are_accepted_again() -> None:
+    """After a rebalance reading goes on behind what was taken, not behind what was delivered."""
+    feed = _feed()
+    feed.deliver(_records(0, 1, 2, 3))
+    await feed.take(2)
+    feed.drop_records()
+    assert (feed.next_offset, feed.waiting) == (2, 0)
+    feed.deliver(_records(2, 3))
+    assert _offsets(await feed.take(10)) == [2, 3]
+
+
+async def test_full_feed_wants_again_at_half() -> None:
+    """A feed stops wanting at its capacity and starts at half of it, and says so once."""
+    rooms: list[int] = []
+    feed: feeds.Feed[str] = feeds.Feed(capacity=4, next_offset=0, on_room=lambda: rooms.append(1))
+    feed.deliver(_records(0, 1, 2))
+    assert feed.wants
+    feed.deliver(_records(3, 4))
+    assert feed.full
+    await feed.take(2)
+    assert (feed.wants, rooms) == (False, [])
+    await feed.take(1)
+    assert (feed.wants, rooms) == (True, [1])
+
+
+async def test_close_drops_records_but_not_notices() -> None:
+    """After the close only notices are left to take, then `Closed` is raised; later notices can still be taken."""
+    feed = _feed()
+    feed.deliver(_records(0, 1))
+    feed.put("a")
+    feed.close()
+    feed.deliver(_records(2))
+    batch = await feed.take(10, not_before_s=60.0)
+    assert (batch.notices, _offsets(batch)) == (["a"], [])
+    with pytest.raises(feeds.Closed):
+        await feed.take(10)
+    feed.put("late")
+    assert (await feed.take(10)).notices == ["late"]
+
+
+async def test_close_wakes_the_taker(looptime: float) -> None:
+    """A taker that waits for items learns of the close at once."""
+    feed = _feed()
+    asyncio.get_running_loop().call_later(3, feed.close)
+    with pytest.raises(feeds.Closed):
+        await feed.take(10)
+    assert looptime == 3
+
+
+async def test_resumption_is_announced_once_and_at_once(looptime: float) -> None:
+    """The first batch after a resumption says so, even without items and before the earliest time."""
+    feed = _feed()
+    asyncio.get_running_loop().call_later(1, feed.announce_resumed)
+    batch = await feed.take(10, not_before_s=60.0)
+    assert batch == feeds.Batch([], [], resumed=True)
+    assert looptime == 1
+    feed.put("a")
+    assert not (await feed.take(10)).resumed
+
+
+async def test_idle_means_that_the_taker_is_back_and_finds_nothing() -> None:
+    """`idle` returns only when everything taken before has been dealt with."""
+    feed = _feed()
+    feed.deliver(_records(0))
+    working = asyncio.Event()
+
+    async def handle() -> None:
+        await feed.take(10)
+        await working.wait()
+        await feed.take(10)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(handle())
+        await asyncio.sleep(1)
+        idle = group.create_task(feed.idle())
+        await asyncio.sleep(1)
+        assert not idle.done()
+        working.set()
+        await idle
+        feed.put("end")
+
+
+async def test_ended_feed_counts_as_idle() -> None:
+    """Nobody waits for a handler that is gone, not even after a late notice."""
+    feed = _feed()
+    feed.end()
+    feed.put("late")
+    async with asyncio.timeout(1):
+        await feed.idle()

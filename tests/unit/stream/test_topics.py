@@ -1,0 +1,138 @@
+"""The check names every problem at once, and what is made passes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from tests.support import streams
+
+from mrs_relay import errors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import memory, topics
+
+pytestmark = pytest.mark.looptime
+
+
+async def _check(broker: memory.MemoryBroker) -> topics.Report:
+    async with broker.admin() as admin:
+        return await topics.check(admin, broker.kafka)
+
+
+async def _create(broker: memory.MemoryBroker) -> tuple[str, ...]:
+    async with broker.admin() as admin:
+        return await topics.create(admin, broker.kafka)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+async def test_what_is_made_passes_the_check(guarantee: str) -> None:
+    """Creation and check agree; a second creation makes nothing."""
+    broker = memory.MemoryBroker(streams.kafka_settings(guarantee=guarantee))
+    assert set(await _create(broker)) == {"in", "in.ledger", "ev", "dl"}
+    report = await _check(broker)
+    assert report.problems == ()
+    assert report.partitions == 4
+    assert await _create(broker) == ()
+
+
+async def test_missing_topics_are_named_with_the_command() -> None:
+    """A person sees all missing topics and how to make them."""
+    broker = memory.MemoryBroker(streams.kafka_settings())
+    broker.create_topic("ev", 1)
+    report = await _check(broker)
+    with pytest.raises(errors.SettingsError, match=r"missing topics: in, in\.ledger, dl; `mrs-relay topics create`"):
+        report.require_sound()
+
+
+async def test_ledger_is_made_to_fit_the_existing_input() -> None:
+    """The ledger gets the partitions of the input, not those of the setting."""
+    broker = memory.MemoryBroker(streams.kafka_settings(partitions=4))
+    broker.create_topic("in", 7, {"max.message.bytes": "2000000"})
+    await _create(broker)
+    assert broker.partitions("in.ledger") == 7
+    assert int(broker.topics["dl"].configs["max.message.bytes"]) > 2_000_000
+    assert int(broker.topics["in.ledger"].configs["max.message.bytes"]) > 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("partitions", "policy", "problem"),
+    [
+        (3, "compact", "has 3 partitions, in has 4"),
+        (4, "delete", "must be compact"),
+        (4, "compact,delete", "must not delete"),
+    ],
+)
+async def test_unfit_ledgers_are_refused(partitions: int, policy: str, problem: str) -> None:
+    """A ledger that would lose state keeps the service from starting."""
+    broker = streams.cluster(streams.kafka_settings())
+    broker.create_topic("in.ledger", partitions, {"cleanup.policy": policy})
+    assert any(problem in found for found in (await _check(broker)).problems)
+
+
+async def test_batches_must_fit_every_topic() -> None:
+    """A topic that takes less than a batch would refuse commits for ever."""
+    broker = streams.cluster(streams.kafka_settings())
+    broker.create_topic("ev", 1, {"max.message.bytes": "1000"})
+    assert any("kafka.batch_bytes" in found for found in (await _check(broker)).problems)
+
+
+async def test_exactly_once_needs_transactions() -> None:
+    """A broker without them is refused by the setting's name, never downgraded to."""
+    broker = memory.MemoryBroker(streams.kafka_settings(), transactions=False)
+    broker.create_topics(1)
+    report = await _check(broker)
+    with pytest.raises(errors.SettingsError, match=r"kafka\.guarantee"):
+        report.require_sound()
+
+
+async def test_at_least_once_does_without() -> None:
+    """The same broker serves the weaker guarantee."""
+    broker = memory.MemoryBroker(streams.kafka_settings(guarantee="at-least-once"), transactions=False)
+    broker.create_topics(1)
+    report = await _check(broker)
+    assert (report.problems, report.abilities) == ((), brokers.Abilities(transactions=False, idempotence=False))
+
+
+async def test_what_the_broker_does_not_tell_is_noted() -> None:
+    """Unknown limits and policies are no problem, but they are said."""
+    broker = memory.MemoryBroker(streams.kafka_settings())
+    for name in topics.names(broker.kafka):
+        broker.create_topic(name, 1)
+    notes = (await _check(broker)).notes
+    assert any("max.message.bytes" in note for note in notes)
+    assert any("cleanup.policy" in note for note in notes)
+
+
+class _Refusing(brokers.Admin):
+    """Makes no topic whatever."""
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        return {}
+
+    async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        return {topic: {} for topic in topics}
+
+    async def create(self, specs: Sequence[brokers.TopicSpec]) -> Mapping[str, str]:
+        return {spec.name: "InvalidReplicationFactorError" for spec in specs}
+
+    async def abilities(self, _transactional_id: str) -> brokers.Abilities:
+        return brokers.Abilities(transactions=True, idempotence=True)
+
+
+async def test_topics_that_cannot_be_made_are_named_with_the_reason() -> None:
+    """The library does not raise for single topics; we do."""
+    with pytest.raises(errors.SettingsError, match=r"dl: InvalidReplicationFactorError.*kafka\.replication_factor"):
+        await topics.create(_Refusing(), streams.kafka_settings())
+
+
+def test_production_topics_are_safe() -> None:
+    """With three replicas two must have a record; a ledger is never led by a replica that lacks some."""
+    specs = topics.plan(streams.kafka_settings(replication_factor=3), partitions=4)
+    assert all(spec.configs["min.insync.replicas"] == "2" for spec in specs)
+    assert specs[1].configs["unclean.leader.election.enable"] == "false"
+
+
+def test_ledger_without_transactions_keeps_zombies_in_sight() -> None:
+    """Compaction waits, so that a restore can tell a zombie's records from the owner's."""
+    specs = topics.plan(streams.kafka_settings(guarantee="at-least-once"), partitions=4)
+    assert int(specs[1].configs["min.compaction.lag.ms"]) >= 3_600_000
