@@ -50,10 +50,10 @@ class Ticket:
     admit: Callable[[jobs.LedgerKey], None] = field(compare=False)
 
 
-def ticket(job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None]) -> Ticket:
+def ticket(key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None]) -> Ticket:
     """Draw a ticket for a queued job."""
     rank = (-job.priority, job.arrived_ms, job.order)
-    return Ticket(rank, job.ledger_key, (job.cluster, job.statement), owner, admit)
+    return Ticket(rank, key, (job.cluster, job.statement), owner, admit)
 
 
 @dataclass(slots=True, eq=False)
@@ -120,17 +120,17 @@ class Gate:
         self._let_through(line, wanted)
         return True
 
-    def occupy(self, job: jobs.Job, owner: Owner) -> None:
+    def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
         if not job.statement:
-            self._line((job.cluster, False)).holders.add((id(owner), job.ledger_key))
+            self._line((job.cluster, False)).holders.add((id(owner), key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
         """The outcome of a submission is known: its place in flight is free."""
         self._flying.discard((id(owner), key))
         self._pump()
 
-    def release(self, job: jobs.Job, owner: Owner) -> None:
+    def release(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """
         The job no longer holds a slot.
 
@@ -140,7 +140,7 @@ class Gate:
         line = self._lines.get((job.cluster, job.statement))
         if line is None:
             return
-        holder = (id(owner), job.ledger_key)
+        holder = (id(owner), key)
         if holder in line.holders:
             line.holders.discard(holder)
             if job.state is not jobs.State.QUEUED:

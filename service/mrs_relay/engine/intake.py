@@ -90,7 +90,7 @@ def _job(
 ) -> jobs.Job:
     work, name, skip = _work(request)
     is_batch = isinstance(work, jobs.Batch)
-    return jobs.Job(
+    job = jobs.Job(
         source=message.source,
         id=message.id,
         subject="sql" if isinstance(request, requests.SqlSubmit) else "job",
@@ -111,6 +111,7 @@ def _job(
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
     )
+    return jobs.share(job)
 
 
 def _work(request: requests.Request) -> tuple[jobs.Work, str, int]:

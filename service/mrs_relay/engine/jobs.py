@@ -20,6 +20,8 @@ from mrs_relay.messages import events, reasons
 LedgerKey = NewType("LedgerKey", bytes)
 """`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
 
+_Word = TypeVar("_Word", str, bytes | None)
+
 FORMAT: Final = 1
 """Version of the ledger's records; a ledger of a newer format is refused."""
 
@@ -298,14 +300,11 @@ def share(job: Job) -> Job:
     )
 
 
-Word = TypeVar("Word", str, bytes, bytes | None)
-
-
 @functools.lru_cache(maxsize=4096)
 def _first(word: str | bytes | None) -> str | bytes | None:
     return word
 
 
-def _one(word: Word) -> Word:
+def _one(word: _Word) -> _Word:
     """An equal word that was seen before, so that this one can be let go."""
-    return cast("Word", _first(word))
+    return cast("_Word", _first(word))

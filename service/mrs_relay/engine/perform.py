@@ -55,15 +55,15 @@ class Performer:
 
     def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job]) -> None:
         """Resume every job of the ledger: slots first, so that nothing is submitted over the limit."""
-        for job in restored.values():
+        for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
-                self._desk.gate.occupy(job, self)
-        for job in sorted(restored.values(), key=lambda job: (job.arrived_ms, job.order)):
+                self._desk.gate.occupy(key, job, self)
+        for key, job in sorted(restored.items(), key=lambda item: (item[1].arrived_ms, item[1].order)):
             owed = decide.recover(job)
             if isinstance(owed, commands.Command):
-                self.perform(job, owed, self._lease.act_epoch)
+                self.perform(key, job, owed, self._lease.act_epoch)
             else:
-                self._tell(job.ledger_key, owed)
+                self.tell(key, owed)
         if restored:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
             _log.info("jobs_taken_up", under_way=under_way, remembered=len(restored) - under_way)
@@ -86,51 +86,52 @@ class Performer:
                 self._next_commit_s = self._desk.time.monotonic_s() + self._desk.commit_interval_s
                 return batch
 
-    def admit(self, job: jobs.Job) -> bool:
+    def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
         return (
             job.not_before_ms <= self._desk.time.now_ms()
             and self._lease.may_act()
-            and self._desk.gate.enter_at_once(gate.ticket(job, self, self._turn))
+            and self._desk.gate.enter_at_once(gate.ticket(key, job, self, self._turn))
         )
 
-    def perform(self, job: jobs.Job, command: commands.Command, epoch: int) -> None:
+    def perform(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
         """
         Carry out a command for a committed job.
 
         Args:
+            key: the job's ledger key.
             job: as committed.
             command: what its state calls for.
             epoch: of the commit; a submission is sent only as long as it lasts.
         """
         if not jobs.TRAITS[job.state].holds_slot:
-            self._desk.gate.release(job, self)
+            self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
-                self._submissions.start(self._submit(job, epoch), name=f"submit {job.mrs_name or job.id}")
+                self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.mrs_name or job.id}")
             case commands.Command.ENQUEUE:
-                self._enqueue(job)
+                self._enqueue(key, job)
             case commands.Command.LOOK_UP:
-                self._others.start(self._look_up(job), name=f"look up {job.mrs_name}")
+                self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                self._desk.tracker.watch(job, self, functools.partial(self._tell, job.ledger_key))
+                self._desk.tracker.watch(job, key, self)
             case commands.Command.COLLECT:
                 self._desk.tracker.unwatch(job)
-                self._others.start(self._collect(job), name=f"collect {job.mrs_name}")
+                self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
                 self._desk.tracker.unwatch(job)
-                self._timers.at(job.expires_ms, functools.partial(self._tell, job.ledger_key, facts.Expired()))
+                self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
 
-    def _enqueue(self, job: jobs.Job) -> None:
+    def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.not_before_ms > self._desk.time.now_ms():
-            self._timers.at(job.not_before_ms, functools.partial(self._enqueue, job))
-        elif self._desk.gate.enter(gate.ticket(job, self, self._turn)):
-            self._turn(job.ledger_key)
+            self._timers.at(job.not_before_ms, functools.partial(self._enqueue, key, job))
+        elif self._desk.gate.enter(gate.ticket(key, job, self, self._turn)):
+            self._turn(key)
 
     def _turn(self, key: jobs.LedgerKey) -> None:
-        self._tell(key, facts.Turn())
+        self.tell(key, facts.Turn())
 
-    async def _submit(self, job: jobs.Job, epoch: int) -> None:
+    async def _submit(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
         committed_s = self._desk.time.monotonic_s()
 
         def still_ours() -> bool:
@@ -141,17 +142,18 @@ class Performer:
             async with self._desk.sending:
                 fact = await self._desk.submitter.submit(job, still_ours)
         finally:
-            self._desk.gate.landed(job.ledger_key, self)
+            self._desk.gate.landed(key, self)
             self._landed.set()
-        self._tell(job.ledger_key, fact)
+        self.tell(key, fact)
 
-    async def _look_up(self, job: jobs.Job) -> None:
-        self._tell(job.ledger_key, await self._desk.submitter.look_up(job))
+    async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self.tell(key, await self._desk.submitter.look_up(job))
 
-    async def _collect(self, job: jobs.Job) -> None:
-        self._tell(job.ledger_key, await self._desk.submitter.collect(job))
+    async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self.tell(key, await self._desk.submitter.collect(job))
 
-    def _tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+    def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Put a fact into the partition's inbox."""
         self._lease.feed.put(desks.Happened(key, fact))
 
     def _on_error(self, task: str, error: BaseException) -> None:

@@ -59,7 +59,7 @@ class Plan:
     """
 
     def __init__(
-        self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Callable[[jobs.Job], bool]
+        self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Callable[[jobs.LedgerKey, jobs.Job], bool]
     ) -> None:
         self._base = base
         self._desk = desk
@@ -104,7 +104,7 @@ class Plan:
         self._events.extend(decision.events)
         if decision.command is not None:
             self._commands[key] = decision.command
-            if decision.command is commands.Command.ENQUEUE and decision.job is not None and self._admit(decision.job):
+            if decision.command is commands.Command.ENQUEUE and decision.job is not None and self._admit(key, decision.job):
                 self.decide(key, facts.Turn())
 
     @property
@@ -120,7 +120,7 @@ class Plan:
         """Events and dead letters. What does not fit into its topic is cut, and says so."""
         return [*map(self._event_record, self._events), *map(self._dead_letter_record, self._dead_letters)]
 
-    def settle(self) -> Iterator[tuple[jobs.Job, commands.Command]]:
+    def settle(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Make the plan the truth, after its commit; returns what is to be done now."""
         counts = self._desk.counts
         counts.commits += 1
@@ -134,7 +134,7 @@ class Plan:
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:
-                yield job, command
+                yield key, job, command
 
     def _event_record(self, event: events.Event) -> records.Outgoing:
         topics = self._desk.topics

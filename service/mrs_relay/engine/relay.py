@@ -36,5 +36,5 @@ async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
             epoch = await lease.commit(
                 draft.changes(), draft.outgoing(), lease.feed.next_offset
             )  # 4 commit: all or none
-            for job, command in draft.settle():
-                performer.perform(job, command, epoch)  # 5 act: only what is committed
+            for key, job, command in draft.settle():
+                performer.perform(key, job, command, epoch)  # 5 act: only what is committed

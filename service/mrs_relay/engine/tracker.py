@@ -8,10 +8,11 @@ and only when that says "no such job" for a long time is it given up. Statements
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from mrs_relay import errors
@@ -28,19 +29,31 @@ _log = structlog.get_logger(__name__)
 _CLOCK_SKEW_MS: Final = 600_000
 _AT_ONCE: Final = 8
 
-Tell = Callable[[facts.Fact], None]
+
+
+class Owner(Protocol):
+    """Who follows jobs: a partition."""
+
+    def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Take note of what happened to a job; must not block."""
 
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """One job that is followed; `last` is what was told last, `missing_since_s` when MRS stopped showing it."""
+    """
+    One job that is followed; there may be 100,000 of them.
+
+    Attributes:
+        told: hash of what was told last, so that the same is not told again.
+        missing_since_s: when MRS stopped showing it.
+    """
 
     job_id: str
-    owner: object
-    tell: Tell
+    key: jobs.LedgerKey
+    owner: Owner
     intent_ms: int
     statement: bool
-    last: jobs.Seen | None = None
+    told: int = 0
     missing_since_s: float | None = None
 
 
@@ -73,14 +86,14 @@ class Tracker:
         """Jobs that are followed."""
         return sum(len(cluster.watches) for cluster in self._clusters.values())
 
-    def watch(self, job: jobs.Job, owner: object, tell: Tell) -> None:
+    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: Owner) -> None:
         """
         Follow a job until `unwatch`; doing so twice is the same as once.
 
         Args:
             job: submitted, with its MRS id.
-            owner: its partition, for `leave`.
-            tell: called with what was observed, each time something changed; must not block.
+            key: its ledger key.
+            owner: its partition; told what is observed, each time something has changed.
         """
         if job.seen is None or not job.seen.job_id:
             return
@@ -90,7 +103,7 @@ class Tracker:
             self._pollers.start(self._poll(job.cluster, cluster), name=f"poll {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
-            cluster.watches[job_id] = _Watch(job_id, owner, tell, job.intent_ms, job.statement)
+            cluster.watches[job_id] = _Watch(job_id, key, owner, job.intent_ms, job.statement)
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
@@ -98,7 +111,7 @@ class Tracker:
         if cluster is not None and job.seen is not None:
             cluster.watches.pop(job.seen.job_id, None)
 
-    def leave(self, owner: object) -> None:
+    def leave(self, owner: Owner) -> None:
         """Stop following all jobs of a partition."""
         for cluster in self._clusters.values():
             for job_id in [job_id for job_id, watch in cluster.watches.items() if watch.owner is owner]:
@@ -219,15 +232,17 @@ class Tracker:
             return
         fact = sightings.of_statement(reply, self._settings.inline_result_bytes)
         watch.missing_since_s = None
-        if fact.seen != watch.last:
-            watch.last = fact.seen
-            watch.tell(fact)
+        self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
         watch.missing_since_s = None
-        if seen != watch.last:
-            watch.last = seen
-            watch.tell(facts.Observed(seen))
+        self._tell_news(watch, facts.Observed(seen))
+
+    def _tell_news(self, watch: _Watch, fact: facts.Observed | facts.StatementObserved) -> None:
+        told = hash(msgspec.structs.astuple(fact.seen))
+        if told != watch.told:
+            watch.told = told
+            watch.owner.tell(watch.key, fact)
 
     def _missing(self, watch: _Watch, message: str) -> None:
         now_s = self._time.monotonic_s()
@@ -235,4 +250,4 @@ class Tracker:
             watch.missing_since_s = now_s
         gone_s = now_s - watch.missing_since_s
         if gone_s >= self._settings.vanish_after_s:
-            watch.tell(facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
+            watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))

@@ -56,14 +56,14 @@ class Partition:
 
     def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:  # noqa: ANN401 - of a job
         """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
-        if self.doors.enter(gate.ticket(job(request_id, cluster, **changes), self, self._admit)):
+        if self.doors.enter(gate.ticket(*keyed(job(request_id, cluster, **changes)), self, self._admit)):
             self.admitted.append(request_id)
             return True
         return False
 
     def enter_at_once(self, request_id: str, cluster: str = "a") -> bool:
         """Ask for a turn right now or not at all."""
-        return self.doors.enter_at_once(gate.ticket(job(request_id, cluster), self, self._admit))
+        return self.doors.enter_at_once(gate.ticket(*keyed(job(request_id, cluster)), self, self._admit))
 
     def land(self, request_id: str) -> None:
         """Say that the outcome of a submission is known."""
@@ -73,7 +73,7 @@ class Partition:
         self, request_id: str, cluster: str = "a", *, state: jobs.State = jobs.State.SUCCEEDED, statement: bool = False
     ) -> None:
         """Say that a job holds no slot any more."""
-        self.doors.release(job(request_id, cluster, state=state, statement=statement), self)
+        self.doors.release(*keyed(job(request_id, cluster, state=state, statement=statement)), self)
 
     def _admit(self, key: jobs.LedgerKey) -> None:
         self.admitted.append(key.decode().rpartition(" ")[2])
@@ -83,6 +83,11 @@ def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:  # noq
     """Make a queued job; the digits in its id are its order of arrival."""
     order = int("".join(filter(str.isdigit, request_id)) or 0)
     return samples.request(**{"id": request_id, "cluster": cluster, "order": order, "arrived_ms": order, **changes})
+
+
+def keyed(one: jobs.Job) -> tuple[jobs.LedgerKey, jobs.Job]:
+    """A job after its key, as a partition keeps it."""
+    return one.ledger_key, one
 
 
 def open_gate(*, slots: int = 10, intents: int = 64, quota: Quota | None = None) -> gate.Gate:

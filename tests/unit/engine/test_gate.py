@@ -68,9 +68,9 @@ async def test_statement_takes_no_slot() -> None:
 async def test_restored_job_holds_its_slot() -> None:
     """Jobs under way before a restart count, also beyond the limit; statements do not."""
     partition = gates.Partition(gates.open_gate(slots=1))
-    partition.doors.occupy(gates.job("j1"), partition)
-    partition.doors.occupy(gates.job("j2"), partition)
-    partition.doors.occupy(gates.job("s1", statement=True), partition)
+    partition.doors.occupy(*gates.keyed(gates.job("j1")), partition)
+    partition.doors.occupy(*gates.keyed(gates.job("j2")), partition)
+    partition.doors.occupy(*gates.keyed(gates.job("s1", statement=True)), partition)
     assert not partition.enter("j3")
     partition.release("j1")
     assert partition.admitted == []
@@ -262,7 +262,7 @@ async def test_partition_that_leaves_takes_everything_with_it() -> None:
     doors = gates.open_gate(slots=1, intents=2)
     leaving, staying = gates.Partition(doors), gates.Partition(doors)
     leaving.enter("j1", "a")
-    leaving.doors.occupy(gates.job("j2", "b"), leaving)
+    leaving.doors.occupy(*gates.keyed(gates.job("j2", "b")), leaving)
     leaving.enter("s3", "c", statement=True)
     leaving.enter("j4", "a")
     for request_id, cluster in [("j5", "a"), ("j6", "b")]:
@@ -313,7 +313,7 @@ async def test_ticket_carries_the_order_of_its_job() -> None:
     """A ticket's rank is priority first, then arrival, then offset."""
     partition = gates.Partition(gates.open_gate())
     ranks = [
-        gate.ticket(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order), partition, print)
+        gate.ticket(*gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print)
         for priority, arrived_ms, order in [(9, 9, 9), (5, 1, 7), (5, 1, 8), (5, 2, 1), (0, 0, 0)]
     ]
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks

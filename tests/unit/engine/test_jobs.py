@@ -70,6 +70,19 @@ def test_any_job_survives_the_ledger(job: jobs.Job) -> None:
     assert jobs.decode(jobs.encode(job)) == job
 
 
+def test_words_in_common_are_kept_once() -> None:
+    """Jobs read from the ledger share equal words; what tells them apart is their own."""
+    job = samples.request(seen=jobs.Seen("j-1", "RUNNING", "UNDEFINED"))
+    one, two = (jobs.decode(jobs.encode(job)) for _ in range(2))
+    assert one == two == jobs.share(one)
+    for name in ("source", "key", "cluster", "name"):
+        assert getattr(one, name) is getattr(two, name)
+    assert one.seen is not None
+    assert two.seen is not None
+    assert one.seen.job_state is two.seen.job_state
+    assert one.seen.job_id is not two.seen.job_id
+
+
 def test_every_field_is_part_of_the_round_trip() -> None:
     """The strategy above fills every field there is."""
     assert set(jobs.Job.__struct_fields__) == set(_jobs.wrapped_strategy.kwargs)  # type: ignore[attr-defined]  # hypothesis's lazy strategy

@@ -79,7 +79,7 @@ def _desk(**settings: Any) -> desks.Desk:  # noqa: ANN401 - any of the settings
     )
 
 
-def _nobody(_job: jobs.Job) -> bool:
+def _nobody(_key: jobs.LedgerKey, _job: jobs.Job) -> bool:
     return False
 
 
@@ -89,7 +89,7 @@ class _Bench:
     def __init__(
         self,
         *committed: jobs.Job,
-        admit: Callable[[jobs.Job], bool] = _nobody,
+        admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _nobody,
         limits: dict[str | None, int] | None = None,
         **settings: Any,  # noqa: ANN401 - any of the settings
     ) -> None:
@@ -151,14 +151,14 @@ def test_second_fact_builds_on_the_first() -> None:
     assert written is not None
     assert (written.state, written.sequence) == (jobs.State.RUNNING, 6)
     assert bench.jobs == bench.before
-    assert list(bench.plan.settle()) == [(written, _C.TRACK)]
+    assert list(bench.plan.settle()) == [(written.ledger_key, written, _C.TRACK)]
 
 
 def test_last_command_of_a_job_counts() -> None:
     """A job that began and ended within one batch is released; nobody begins to follow it."""
     bench = _Bench(_job("submitting"))
     bench.happen("taken", "succeeded")
-    assert [command for _, command in bench.plan.settle()] == [_C.RELEASE]
+    assert [command for _, _, command in bench.plan.settle()] == [_C.RELEASE]
 
 
 def test_nothing_changes_before_the_commit() -> None:
@@ -170,7 +170,7 @@ def test_nothing_changes_before_the_commit() -> None:
     bench.plan.outgoing()
     assert bench.jobs == bench.before
     assert bench.desk.counts == views.Counts()
-    assert [command for _, command in bench.plan.settle()] == [_C.SUBMIT]
+    assert [command for _, _, command in bench.plan.settle()] == [_C.SUBMIT]
     assert {job.state for job in bench.jobs.values()} == {jobs.State.SUBMITTING}
 
 
@@ -188,7 +188,7 @@ def test_forgotten_and_sent_again_within_one_batch() -> None:
     bench = _Bench(_job("succeeded"))
     bench.happen("expired", "request")
     assert bench.states() == ["accepted"]
-    ((job, command),) = bench.plan.settle()
+    ((_, job, command),) = bench.plan.settle()
     assert (job.state, job.sequence, command) == (jobs.State.QUEUED, 1, _C.ENQUEUE)
 
 
@@ -196,7 +196,7 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
     """Where there is room, acceptance and intent are one ledger write; the gate is asked once for each job."""
     asked: list[jobs.Job] = []
 
-    def admit(job: jobs.Job) -> bool:
+    def admit(_key: jobs.LedgerKey, job: jobs.Job) -> bool:
         asked.append(job)
         return True
 
@@ -204,7 +204,7 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
     bench.read(samples.record())
     assert [job.state for job in asked] == [jobs.State.QUEUED]
     assert bench.states() == ["accepted"]
-    ((job, command),) = bench.plan.settle()
+    ((_, job, command),) = bench.plan.settle()
     assert (job.state, job.attempt, job.intent_ms, command) == (jobs.State.SUBMITTING, 1, samples.NOW_MS, _C.SUBMIT)
 
 
@@ -213,7 +213,7 @@ def test_job_that_must_wait_is_queued() -> None:
     bench = _Bench()
     bench.read(samples.record())
     assert bench.states() == ["accepted"]
-    ((job, command),) = bench.plan.settle()
+    ((_, job, command),) = bench.plan.settle()
     assert (job.state, job.attempt, command) == (jobs.State.QUEUED, 0, _C.ENQUEUE)
 
 
@@ -300,7 +300,7 @@ def test_largest_request_fits_into_its_ledger_record() -> None:
     spare = limit_bytes - 16_384 - len(json.dumps(message, ensure_ascii=False).encode())
     message["data"]["job"]["arguments"] = ["x" * spare]
     raw = json.dumps(message, ensure_ascii=False).encode()
-    bench = _Bench(limits={None: limit_bytes}, admit=lambda _job: True)
+    bench = _Bench(limits={None: limit_bytes}, admit=lambda _key, _job: True)
     bench.read(samples.record(raw, key=b"\xff" * 1024))
     assert bench.states() == ["accepted"]
     (change,) = bench.plan.changes()

@@ -1,0 +1,195 @@
+"""
+Memory per tracked job: what the relay keeps for each job that runs on MRS.
+
+Jobs go through a whole life up to RUNNING, are written as ledger records, read back as after a restart, and put where
+the relay keeps them: the partition's dict, the gate's slots, the tracker's watches with what was seen last.
+
+    python bench/memory.py [--count 20000]     a table
+    python bench/memory.py --json              one line of JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import resource
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from mrs_relay.engine import decide, facts, gate, intake, jobs, sightings, tracker
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import jobs as job_models
+from mrs_relay.stream import records
+
+TARGET_BYTES = 2048
+CLUSTERS = 20
+START_MS = 1_795_420_800_000
+RULES = decide.Rules()
+RESULT_TYPES = engine_settings.EngineSettings().result_job_types
+
+
+@dataclass
+class Kept:
+    """All that stays in memory, by the part that keeps it."""
+
+    jobs: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
+    gate: gate.Gate | None = None
+    tracker: tracker.Tracker | None = None
+
+    def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Stand where a partition stands that is told of news."""
+
+
+def request(number: int) -> records.Record:
+    """A SparkSubmit request of about 700 bytes with everything that a careful sender fills in."""
+    value = {
+        "specversion": "1.0",
+        "id": f"order-2026-11-24-{number:08d}",
+        "source": "/billing/nightly",
+        "type": "mrs.job.submit",
+        "correlationid": f"run-{number:08d}",
+        "data": {
+            "cluster": cluster(number),
+            "job": {
+                "job_type": "SparkSubmit",
+                "job_name": "nightly-aggregation",
+                "arguments": [
+                    *("--class", "com.example.billing.NightlyAggregation", "--master", "yarn-cluster"),
+                    *("--conf", "spark.executor.memory=4g", "obs://example-bucket/jars/aggregation-1.4.2.jar"),
+                    *("--date", "2026-11-24", "--output", f"obs://example-bucket/out/2026-11-24/{number:08d}"),
+                ],
+                "properties": {"fs.obs.endpoint": "obs.example.com"},
+            },
+            "labels": {"team": "billing", "run": f"nightly-{number:08d}"},
+        },
+    }
+    trace = b"00-%032x-%016x-01" % (number + 1, number + 1)
+    raw = json.dumps(value).encode()
+    return records.Record("mrs.requests", 0, number, START_MS, cluster(number).encode(), raw, (("traceparent", trace),))
+
+
+def cluster(number: int) -> str:
+    """The id of one of the clusters."""
+    return f"6b2f1c34-7f0e-4a52-9c11-{number % CLUSTERS:012x}"
+
+
+def detail(number: int) -> job_models.JobDetail:
+    """What MRS's list says of the job."""
+    return job_models.JobDetail(
+        job_id=f"d1d0c7e3-86ba-4ef9-9b0e-{number:012x}",
+        job_state="RUNNING",
+        job_progress=45.0,
+        app_id=f"application_1795420800000_{number:06d}",
+        tracking_url=f"https://node-master1.example.com:8088/proxy/application_1795420800000_{number:06d}/",
+        submitted_time=START_MS + number,
+        started_time=START_MS + number + 7000,
+    )
+
+
+def ledger_record(number: int) -> tuple[bytes, bytes]:
+    """Key and value of the ledger record of a job that runs."""
+    meaning = intake.read(request(number), RESULT_TYPES, 500_000)
+    assert isinstance(meaning, tuple)
+    job: jobs.Job | None = None
+    seen = sightings.of_job(detail(number))
+    for fact in (meaning[1], facts.Turn(), facts.Taken(seen.job_id), facts.Observed(seen)):
+        decision = decide.decide(job, fact, START_MS + number, RULES)
+        assert decision is not None
+        job = decision.job
+    assert job is not None
+    assert job.state is jobs.State.RUNNING
+    return meaning[0], jobs.encode(job)
+
+
+def keep_jobs(kept: Kept, count: int) -> None:
+    """The partition's dict, as after reading its ledger."""
+    for number in range(count):
+        key, value = ledger_record(number)
+        kept.jobs[jobs.LedgerKey(key)] = jobs.decode(value)
+
+
+def keep_slots(kept: Kept, _count: int) -> None:
+    """The gate's slots of restored jobs."""
+    settings = engine_settings.EngineSettings()
+    kept.gate = gate.Gate(settings, clock.SystemClock(), lambda _statement: 0.0)
+    for key, job in kept.jobs.items():
+        kept.gate.occupy(key, job, kept)
+
+
+def keep_watches(kept: Kept, _count: int) -> None:
+    """The tracker's watches, as they are after a first poll."""
+    nobody = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
+    settings = engine_settings.EngineSettings(poll_interval_s=3600.0)
+    kept.tracker = tracker.Tracker(nobody, settings, clock.SystemClock())
+    for key, job in kept.jobs.items():
+        kept.tracker.watch(job, key, kept)
+    for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages
+        page = [detail(int(job_id[-12:], base=16)) for job_id in followed.watches]
+        kept.tracker._tell(dict(followed.watches), page)  # noqa: SLF001
+
+
+STEPS: dict[str, Callable[[Kept, int], None]] = {"jobs": keep_jobs, "slots": keep_slots, "watches": keep_watches}
+
+
+async def traced(count: int) -> dict[str, float]:
+    """Bytes for each job by the part that keeps them, as Python's allocator counts them."""
+    kept = Kept()
+    figures = {}
+    tracemalloc.start()
+    for name, keep in STEPS.items():
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        keep(kept, count)
+        gc.collect()
+        figures[name] = (tracemalloc.get_traced_memory()[0] - before) / count
+    tracemalloc.stop()
+    assert kept.tracker is not None
+    assert kept.tracker.watched == len(kept.jobs) == count
+    await kept.tracker.close()
+    return figures
+
+
+async def resident(count: int) -> float:
+    """Bytes for each job by which the process grew at most, garbage of the way there included."""
+    kept = Kept()
+    keep_jobs(Kept(), min(count, 1000))  # what is loaded and built once
+    before = _peak_bytes()
+    for keep in STEPS.values():
+        keep(kept, count)
+    grown = _peak_bytes() - before
+    assert kept.tracker is not None
+    await kept.tracker.close()
+    return grown / count
+
+
+def _peak_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=20_000, help="jobs under way")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    given = parser.parse_args()
+    rss = asyncio.run(resident(given.count))
+    parts = asyncio.run(traced(given.count))
+    total = sum(parts.values())
+    if given.json:
+        figures = {name: round(size) for name, size in {**parts, "total": total, "rss": rss}.items()}
+        print(json.dumps({"bench": "memory", "count": given.count, "target": TARGET_BYTES, **figures}))
+        return
+    shown = ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
+    print(f"{given.count} jobs: {total:.0f} bytes each ({shown}; process {rss:.0f}); target {TARGET_BYTES}")
+
+
+if __name__ == "__main__":
+    main()
