@@ -19,7 +19,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from mrs_relay.engine import decide, facts, gate, intake, jobs, sightings, tracker
 from mrs_relay.engine import settings as engine_settings
@@ -39,7 +39,7 @@ RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 class Kept:
     """All that stays in memory, by the part that keeps it."""
 
-    jobs: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
+    by_key: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
     gate: gate.Gate | None = None
     tracker: tracker.Tracker | None = None
 
@@ -112,14 +112,14 @@ def keep_jobs(kept: Kept, count: int) -> None:
     """The partition's dict, as after reading its ledger."""
     for number in range(count):
         key, value = ledger_record(number)
-        kept.jobs[jobs.LedgerKey(key)] = jobs.decode(value)
+        kept.by_key[jobs.LedgerKey(key)] = jobs.decode(value)
 
 
 def keep_slots(kept: Kept, _count: int) -> None:
     """The gate's slots of restored jobs."""
     settings = engine_settings.EngineSettings()
     kept.gate = gate.Gate(settings, clock.SystemClock(), lambda _statement: 0.0)
-    for key, job in kept.jobs.items():
+    for key, job in kept.by_key.items():
         kept.gate.occupy(key, job, kept)
 
 
@@ -128,7 +128,7 @@ def keep_watches(kept: Kept, _count: int) -> None:
     nobody = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
     settings = engine_settings.EngineSettings(poll_interval_s=3600.0)
     kept.tracker = tracker.Tracker(nobody, settings, clock.SystemClock())
-    for key, job in kept.jobs.items():
+    for key, job in kept.by_key.items():
         kept.tracker.watch(job, key, kept)
     for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages
         page = [detail(int(job_id[-12:], base=16)) for job_id in followed.watches]
@@ -151,7 +151,7 @@ async def traced(count: int) -> dict[str, float]:
         figures[name] = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
     assert kept.tracker is not None
-    assert kept.tracker.watched == len(kept.jobs) == count
+    assert kept.tracker.watched == len(kept.by_key) == count
     await kept.tracker.close()
     return figures
 
@@ -184,7 +184,7 @@ def main() -> None:
     parts = asyncio.run(traced(given.count))
     total = sum(parts.values())
     if given.json:
-        figures = {name: round(size) for name, size in {**parts, "total": total, "rss": rss}.items()}
+        figures = {name: round(size) for name, size in {**parts, "bytes_per_job": total, "rss_per_job": rss}.items()}
         print(json.dumps({"bench": "memory", "count": given.count, "target": TARGET_BYTES, **figures}))
         return
     shown = ", ".join(f"{name} {size:.0f}" for name, size in parts.items())

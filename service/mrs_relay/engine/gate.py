@@ -56,12 +56,18 @@ def ticket(key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jo
     return Ticket(rank, key, (job.cluster, job.statement), owner, admit)
 
 
+_CAREFUL_S: Final = 60.0
+"""Seconds after a hold in which a line sends one submission after the other: most of a burst would be refused."""
+
+
 @dataclass(slots=True, eq=False)
 class _Line:
     place: Place
     waiting: list[Ticket] = field(default_factory=list)
     holders: set[tuple[int, jobs.LedgerKey]] = field(default_factory=set)
+    flying: int = 0
     held_until_s: float = 0.0
+    careful_until_s: float = 0.0
 
 
 class Gate:
@@ -81,7 +87,7 @@ class Gate:
         self._spend = spend
         self._lines: dict[Place, _Line] = {}
         self._open: dict[Place, _Line] = {}
-        self._flying: set[tuple[int, jobs.LedgerKey]] = set()
+        self._flying: dict[tuple[int, jobs.LedgerKey], _Line] = {}
         self._held_until_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
@@ -113,7 +119,7 @@ class Gate:
     def enter_at_once(self, wanted: Ticket) -> bool:
         """Take a turn if there is one right now and nobody waits in this line; a ticket that gets none is not kept."""
         line = self._line(wanted.place)
-        if line.waiting or self._is_crowded() or self._is_full(line) or self._is_held(line):
+        if line.waiting or self._is_crowded() or self._is_full(line) or self._must_wait(line):
             return False
         if not self._may_spend(line):
             return False
@@ -127,8 +133,10 @@ class Gate:
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
         """The outcome of a submission is known: its place in flight is free."""
-        self._flying.discard((id(owner), key))
-        self._pump()
+        line = self._flying.pop((id(owner), key), None)
+        if line is not None:
+            line.flying -= 1
+            self._pump()
 
     def release(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """
@@ -151,18 +159,25 @@ class Gate:
         self._forget_if_idle(line)
 
     def hold(self, place: Place | None, wait_s: float) -> None:
-        """Let nobody through for `wait_s` seconds: into one line, or with None into any."""
+        """
+        Let nobody through for `wait_s` seconds: into one line, or with None into any.
+
+        A line that was held goes on carefully: its next submission waits for the outcome of the one before.
+        """
         until_s = self._time.monotonic_s() + wait_s
         if place is None:
             self._held_until_s = max(self._held_until_s, until_s)
         else:
-            self._line(place).held_until_s = until_s
+            line = self._line(place)
+            line.held_until_s = until_s
+            line.careful_until_s = until_s + _CAREFUL_S
         self._wake_in(wait_s)
 
     def leave(self, owner: Owner) -> None:
         """Forget all tickets, slots and places in flight of a partition that is no longer ours."""
         mark = id(owner)
-        self._flying = {flying for flying in self._flying if flying[0] != mark}
+        for flying in [flying for flying in self._flying if flying[0] == mark]:
+            self._flying.pop(flying).flying -= 1
         for line in list(self._lines.values()):
             line.holders = {holder for holder in line.holders if holder[0] != mark}
             line.waiting = [waiting for waiting in line.waiting if waiting.owner is not owner]
@@ -187,7 +202,7 @@ class Gate:
     def _forget_if_idle(self, line: _Line) -> None:
         if not line.waiting:
             self._open.pop(line.place, None)
-            if not line.holders and line.held_until_s <= self._time.monotonic_s():
+            if not line.holders and line.careful_until_s <= self._time.monotonic_s():
                 self._lines.pop(line.place, None)
 
     def _is_crowded(self) -> bool:
@@ -196,12 +211,13 @@ class Gate:
     def _is_full(self, line: _Line) -> bool:
         return not line.place[1] and 0 < self._slots <= len(line.holders)
 
-    def _is_held(self, line: _Line) -> bool:
-        """Whether the line waits for time to pass; sets the alarm for it."""
-        wait_s = max(self._held_until_s, line.held_until_s) - self._time.monotonic_s()
+    def _must_wait(self, line: _Line) -> bool:
+        """Whether the line waits for time to pass, which sets the alarm, or carefully for its submission in flight."""
+        now_s = self._time.monotonic_s()
+        wait_s = max(self._held_until_s, line.held_until_s) - now_s
         if wait_s > 0:
             self._wake_in(wait_s)
-        return wait_s > 0
+        return wait_s > 0 or (line.flying > 0 and line.careful_until_s > now_s)
 
     def _may_spend(self, line: _Line) -> bool:
         wait_s = self._spend(line.place[1])
@@ -211,7 +227,9 @@ class Gate:
 
     def _let_through(self, line: _Line, lucky: Ticket) -> None:
         holder = (id(lucky.owner), lucky.key)
-        self._flying.add(holder)
+        if holder not in self._flying:
+            self._flying[holder] = line
+            line.flying += 1
         if not line.place[1]:
             line.holders.add(holder)
 
@@ -227,7 +245,7 @@ class Gate:
                 if self._is_full(line):
                     del self._open[place]  # whoever gives back a slot opens it again
                     continue
-                if place[1] in dry or self._is_held(line):
+                if place[1] in dry or self._must_wait(line):
                     continue
                 if not self._may_spend(line):
                     dry.add(place[1])

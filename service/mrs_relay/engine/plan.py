@@ -59,7 +59,11 @@ class Plan:
     """
 
     def __init__(
-        self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Callable[[jobs.LedgerKey, jobs.Job], bool]
+        self,
+        base: Jobs,
+        desk: desks.Desk,
+        lease: leases.Lease[desks.Notice],
+        admit: Callable[[jobs.LedgerKey, jobs.Job], bool],
     ) -> None:
         self._base = base
         self._desk = desk
@@ -104,7 +108,11 @@ class Plan:
         self._events.extend(decision.events)
         if decision.command is not None:
             self._commands[key] = decision.command
-            if decision.command is commands.Command.ENQUEUE and decision.job is not None and self._admit(key, decision.job):
+            if (
+                decision.command is commands.Command.ENQUEUE
+                and decision.job is not None
+                and self._admit(key, decision.job)
+            ):
                 self.decide(key, facts.Turn())
 
     @property

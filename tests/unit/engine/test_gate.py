@@ -97,6 +97,7 @@ async def test_newcomer_waits_behind_those_who_wait() -> None:
     assert not partition.enter_at_once("j2")
     await asyncio.sleep(6)
     assert partition.admitted == ["j1"]
+    partition.land("j1")
     assert partition.enter_at_once("j2")
 
 
@@ -225,6 +226,7 @@ async def test_job_that_ends_makes_room_on_a_full_cluster() -> None:
     """MRS said that the cluster is full: one of our jobs there that ends means room, without waiting any longer."""
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
+    partition.land("j1")
     partition.doors.hold(("a", False), 60.0)
     partition.enter("j2")
     partition.release("j1")
@@ -243,6 +245,44 @@ async def test_job_that_was_told_full_does_not_lift_the_hold() -> None:
     assert partition.admitted == ["j1"]
     await asyncio.sleep(2)
     assert partition.admitted == ["j1", "j1"]
+
+
+async def test_line_that_was_held_sends_one_after_the_other() -> None:
+    """
+    After "full" a line tries with one job and waits for its outcome; refused once more, it spends no second token.
+
+    A burst would be refused but for the few that find a slot, each refusal a token of a quota that all clusters share.
+    """
+    quota = gates.Quota()
+    partition = gates.Partition(gates.open_gate(quota=quota))
+    partition.doors.hold(("a", False), 15.0)
+    for number in range(5):
+        partition.enter(f"j{number}")
+    await asyncio.sleep(16)
+    assert (partition.admitted, quota.spent[False]) == (["j0"], 1)
+    partition.doors.hold(("a", False), 15.0)
+    partition.land("j0")
+    partition.release("j0", state=jobs.State.QUEUED)
+    assert quota.spent[False] == 1
+    await asyncio.sleep(16)
+    assert partition.admitted == ["j0", "j1"]
+    partition.land("j1")
+    assert partition.admitted == ["j0", "j1", "j2"]
+
+
+async def test_line_that_was_held_is_trusted_again_after_a_minute() -> None:
+    """When nobody was told "full" for a minute, as many go at once as there are slots; other lines always do."""
+    partition = gates.Partition(gates.open_gate())
+    partition.doors.hold(("a", False), 15.0)
+    partition.enter("j1")
+    await asyncio.sleep(16)
+    assert not partition.enter("j2")
+    assert partition.enter("j3", "b")
+    assert partition.enter("j4", "b")
+    await asyncio.sleep(60)
+    assert not partition.enter("j5")
+    partition.land("j3")
+    assert partition.admitted == ["j1", "j3", "j4", "j2", "j5"]
 
 
 async def test_hold_of_a_line_does_not_end_a_hold_of_all() -> None:
@@ -313,7 +353,9 @@ async def test_ticket_carries_the_order_of_its_job() -> None:
     """A ticket's rank is priority first, then arrival, then offset."""
     partition = gates.Partition(gates.open_gate())
     ranks = [
-        gate.ticket(*gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print)
+        gate.ticket(
+            *gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print
+        )
         for priority, arrived_ms, order in [(9, 9, 9), (5, 1, 7), (5, 1, 8), (5, 2, 1), (0, 0, 0)]
     ]
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks

@@ -38,6 +38,7 @@ class _World:
     entries: list[_Entry] = field(default_factory=list)
     known: set[_Entry] = field(default_factory=set)
     held_until_s: dict[gate.Place | None, float] = field(default_factory=dict)
+    careful_until_s: dict[gate.Place, float] = field(default_factory=dict)
     counted: int = 0
 
     def __post_init__(self) -> None:
@@ -104,6 +105,8 @@ class _World:
 
     def _hold(self, place: gate.Place | None, wait_s: float) -> None:
         until_s = _now_s() + wait_s
+        if place is not None:
+            self.careful_until_s[place] = until_s + gate._CAREFUL_S
         self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
         self.doors.hold(place, wait_s)
 
@@ -134,7 +137,9 @@ class _World:
             full = not place[1] and sum(entry.place == place for entry in self.gone) >= _SLOTS
             held = self._held_until_s(place) > _now_s() - 0.01
             dry = self.quota.wait_s(place[1]) > 0
-            assert crowded or full or held or dry, f"{place} waits for nothing at {_now_s()}"
+            trying = any(entry.flying and entry.place == place for entry in self.gone)
+            careful = trying and self.careful_until_s.get(place, 0.0) > _now_s() - 0.01
+            assert crowded or full or held or dry or careful, f"{place} waits for nothing at {_now_s()}"
 
     def _held_until_s(self, place: gate.Place) -> float:
         return max(self.held_until_s.get(place, 0.0), self.held_until_s.get(None, 0.0))
