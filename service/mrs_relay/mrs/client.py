@@ -22,8 +22,6 @@ from mrs_relay.mrs.models import base
 Q = TypeVar("Q", bound=base.Asked | None)
 R = TypeVar("R", bound=base.Reply)
 
-AnyOperation = operation.Operation[Any, Any]
-
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -103,7 +101,7 @@ class Client:
             raise
 
     async def _send(
-        self, wanted: AnyOperation, path: str, query: str, body: bytes, timeout_s: float
+        self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
     ) -> transport.Response:
         """Sign and send, once."""
         headers = self._signer.headers(wanted.verb, path, query, body)
@@ -124,21 +122,21 @@ async def connected(group: settings.MrsSettings, now: clock.Clock) -> AsyncItera
         yield Client(group, door, now)
 
 
-def _kind_of_loss(wanted: AnyOperation, error: transport.Lost) -> type[errors.MrsError]:
+def _kind_of_loss(wanted: operation.AnyOperation, error: transport.Lost) -> type[errors.MrsError]:
     if wanted.safety is not operation.Safety.READ:
         return errors.MrsAmbiguous
     # The next reply to this read would be as large.
     return errors.MrsRefused if isinstance(error, transport.TooLarge) else errors.MrsUntouched
 
 
-def _query(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
+def _query(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
     """The canonical query, checked; "" for none."""
     if given is None or not (given or wanted.query):
         return ""
     return signing.canonical_query(_checked(wanted, "query", wanted.query, given).model_dump(exclude_none=True))
 
 
-def _body(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
+def _body(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
     """The body's bytes, checked; b"" for none."""
     if wanted.body is None and not given:
         return b""
@@ -150,7 +148,7 @@ def _body(wanted: AnyOperation, given: base.Asked | Mapping[str, Any] | None) ->
 
 
 def _checked(
-    wanted: AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
+    wanted: operation.AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
 ) -> base.Asked:
     """The part as its model, checked."""
     if model is None:
@@ -165,5 +163,5 @@ def _checked(
         raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
 
 
-def _refused(wanted: AnyOperation, why: str) -> errors.MrsRefused:
+def _refused(wanted: operation.AnyOperation, why: str) -> errors.MrsRefused:
     return errors.MrsRefused(f"{wanted.name} was not sent: {why}", method=wanted.verb, path=wanted.path)

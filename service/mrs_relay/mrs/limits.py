@@ -8,13 +8,11 @@ so that calls which bunch up on their way still count into different minutes. So
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
 from mrs_relay.mrs import operation
-
-AnyOperation = operation.Operation[Any, Any]
 
 WINDOW_S: Final = 61.0
 """Seconds over which one minute's calls are spread: one more than MRS counts over."""
@@ -67,7 +65,7 @@ class Limits:
         """Seconds until the hold ends; 0.0 when there is none."""
         return max(0.0, self._held_until_s - self._clock.monotonic_s())
 
-    def try_acquire(self, wanted: AnyOperation) -> float:
+    def try_acquire(self, wanted: operation.AnyOperation) -> float:
         """Take one call from the budget: 0.0 when it may go now, else the seconds until one can be taken."""
         now_s = self._clock.monotonic_s()
         if self._held_until_s - now_s > _EARLY_S:
@@ -80,7 +78,7 @@ class Limits:
         self._due_s[wanted.name] = next_due_s
         return 0.0
 
-    async def acquire(self, wanted: AnyOperation, timeout_s: float) -> None:
+    async def acquire(self, wanted: operation.AnyOperation, timeout_s: float) -> None:
         """
         Wait for a call from the budget; those who wait go in the order in which they came.
 
@@ -98,7 +96,7 @@ class Limits:
             self._refuse_later_than(deadline_s, self._held_until_s, wanted)
             await asyncio.sleep(held_s)
 
-    def _slot(self, wanted: AnyOperation, now_s: float) -> tuple[float, float]:
+    def _slot(self, wanted: operation.AnyOperation, now_s: float) -> tuple[float, float]:
         """The moment at which the next call may go, not before `now_s`, and when the one after it is due."""
         calls = (wanted.per_minute or UNDOCUMENTED_PER_MINUTE) * self._share
         burst = max(1, int(calls / BURST_PART))
@@ -106,7 +104,7 @@ class Limits:
         due_s = max(self._due_s.get(wanted.name, now_s), now_s)
         return max(now_s, due_s - (burst - 1) * every_s), due_s + every_s
 
-    def _refuse_later_than(self, deadline_s: float, moment_s: float, wanted: AnyOperation) -> None:
+    def _refuse_later_than(self, deadline_s: float, moment_s: float, wanted: operation.AnyOperation) -> None:
         if moment_s > deadline_s:
             wait_s = moment_s - self._clock.monotonic_s()
             message = f"{wanted.name} must wait {wait_s:.1f} s for its turn, longer than its timeout; nothing was sent"

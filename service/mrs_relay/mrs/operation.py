@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from mrs_relay import errors
 from mrs_relay.mrs import signing
@@ -93,6 +93,10 @@ class Operation(Generic[Q, R]):
             MrsRefused: a value is missing, unknown or not well formed; nothing was sent.
         """
         return _fill(self.path, project_id, tuple(values.items()))
+
+
+AnyOperation = Operation[Any, Any]
+"""An operation whose models do not matter."""
 
 
 @functools.lru_cache(maxsize=4096)

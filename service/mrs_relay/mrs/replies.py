@@ -22,8 +22,6 @@ from mrs_relay.mrs.models import base
 
 R = TypeVar("R", bound=base.Reply)
 
-AnyOperation = operation.Operation[Any, Any]
-
 MAX_WAIT_S: Final = 900.0
 """Longest wait that a Retry-After can ask for, in seconds."""
 
@@ -91,7 +89,7 @@ class Reader:
         return reply
 
     def _failure(
-        self, wanted: AnyOperation, path: str, response: transport.Response, says: told.Told
+        self, wanted: operation.AnyOperation, path: str, response: transport.Response, says: told.Told
     ) -> errors.MrsError:
         retry = _retry_class(wanted, response, says)
         facts = _facts(wanted, path, response, says)
@@ -100,7 +98,9 @@ class Reader:
             return errors.MrsThrottled(message, retry_after_s=self._wait_s(response), **facts)
         return _KINDS[retry, wanted.safety is operation.Safety.READ](message, **facts)
 
-    def _unclear(self, wanted: AnyOperation, path: str, response: transport.Response, why: str) -> errors.MrsError:
+    def _unclear(
+        self, wanted: operation.AnyOperation, path: str, response: transport.Response, why: str
+    ) -> errors.MrsError:
         kind = _KINDS[codes.Retry.OPEN, wanted.safety is operation.Safety.READ]
         facts = _facts(wanted, path, response, told.Told())
         return kind(f"the reply of {wanted.name} cannot be read: {why}{_looks(response)}", **facts)
@@ -185,7 +185,7 @@ def problems(error: pydantic.ValidationError) -> str:
     )
 
 
-def _is_failed_reply(wanted: AnyOperation, response: transport.Response) -> bool:
+def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Response) -> bool:
     """Whether an error status comes with a normal reply that tells of a failure."""
     return (
         wanted.failed_reply
@@ -195,7 +195,7 @@ def _is_failed_reply(wanted: AnyOperation, response: transport.Response) -> bool
     )
 
 
-def _retry_class(wanted: AnyOperation, response: transport.Response, says: told.Told) -> codes.Retry:
+def _retry_class(wanted: operation.AnyOperation, response: transport.Response, says: told.Told) -> codes.Retry:
     """The class of this failure for this operation."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
         return codes.Retry.WAIT
@@ -229,7 +229,7 @@ def _may_be_handed_over(message: str) -> bool:
     return not message or not message.isascii() or _HANDED_OVER_WORD in message.lower()
 
 
-def _facts(wanted: AnyOperation, path: str, response: transport.Response, says: told.Told) -> _Facts:
+def _facts(wanted: operation.AnyOperation, path: str, response: transport.Response, says: told.Told) -> _Facts:
     return {
         "method": wanted.verb,
         "path": path,

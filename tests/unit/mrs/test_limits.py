@@ -10,7 +10,7 @@ import pytest
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.mrs import limits
+from mrs_relay.mrs import limits, operation
 from mrs_relay.mrs.operations import clusters, jobs
 
 pytestmark = pytest.mark.looptime
@@ -22,7 +22,7 @@ def _limits(*, enabled: bool = True) -> limits.Limits:
     return limits.Limits(clock.SystemClock(), enabled=enabled)
 
 
-async def _spend(budget: limits.Limits, wanted: limits.AnyOperation, seconds: float) -> list[float]:
+async def _spend(budget: limits.Limits, wanted: operation.AnyOperation, seconds: float) -> list[float]:
     """When calls went out, if there was always another one waiting."""
     now_s = asyncio.get_running_loop().time
     end_s = now_s() + seconds
@@ -40,7 +40,7 @@ def _most_in_a_minute(times: list[float]) -> int:
 
 
 @pytest.mark.parametrize(("wanted", "limit"), [(WRITE, 60), (READ, 1000), (UNDOCUMENTED, 200)])
-async def test_a_budget_is_nearly_used_up_and_never_exceeded(wanted: limits.AnyOperation, limit: int) -> None:
+async def test_a_budget_is_nearly_used_up_and_never_exceeded(wanted: operation.AnyOperation, limit: int) -> None:
     """While work waits, 95 % of each minute is used at least; no minute, whenever it starts, sees more than it may."""
     times = await _spend(_limits(), wanted, 240.0)
     assert _most_in_a_minute(times) <= limit

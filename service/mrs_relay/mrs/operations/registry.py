@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.mrs import operation
 from mrs_relay.mrs.operations import clusters, jobs, sql
 
-AnyOperation = operation.Operation[Any, Any]
-
-_ALL: Final[tuple[AnyOperation, ...]] = (
+_ALL: Final[tuple[operation.AnyOperation, ...]] = (
     jobs.CREATE_EXECUTE_JOB,
     jobs.SHOW_SINGLE_JOB_EXE,
     jobs.SHOW_JOB_EXE_LIST_NEW,
@@ -26,11 +24,11 @@ _ALL: Final[tuple[AnyOperation, ...]] = (
     clusters.SHOW_CLUSTER_DETAILS,
 )
 
-OPERATIONS: Final[Mapping[str, AnyOperation]] = MappingProxyType({each.name: each for each in _ALL})
+OPERATIONS: Final[Mapping[str, operation.AnyOperation]] = MappingProxyType({each.name: each for each in _ALL})
 """All operations that the client can perform."""
 
 
-def named(name: str) -> AnyOperation:
+def named(name: str) -> operation.AnyOperation:
     """
     The operation of that name.
 
