@@ -313,7 +313,9 @@ async def test_ticket_carries_the_order_of_its_job() -> None:
     """A ticket's rank is priority first, then arrival, then offset."""
     partition = gates.Partition(gates.open_gate())
     ranks = [
-        gate.ticket(*gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print)
+        gate.ticket(
+            *gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print
+        )
         for priority, arrived_ms, order in [(9, 9, 9), (5, 1, 7), (5, 1, 8), (5, 2, 1), (0, 0, 0)]
     ]
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks
