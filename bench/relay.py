@@ -1,8 +1,8 @@
 """
 Measures the relay against the bare loop: same Kafka, same backend, same requests, in one run, round by round.
 
-For each round both programs get their own topics, filled with the same requests before they start. The rate is taken from
-the timestamps of the events that they wrote: from the tenth per cent on to the last, so that start-up does not count.
+For each round both programs get their own topics, filled with the same requests before they start. The rate is taken
+from the timestamps of the events that they wrote, the first tenth left out, so that start-up does not count.
 
     PYTHONPATH=. python bench/relay.py [--count 20000] [--rounds 3] [--json]
 """

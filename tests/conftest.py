@@ -19,9 +19,8 @@ import structlog
 from tests.support import brokers, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
-structlog.configure(
-    processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-)
+_console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[structlog.processors.add_log_level, _console])
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
 

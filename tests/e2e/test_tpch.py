@@ -14,8 +14,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from mrs_relay.emulator import tpch
 from tests.support import brokers, history, service
+
+from mrs_relay.emulator import tpch
 
 QUERIES = range(1, 23)
 

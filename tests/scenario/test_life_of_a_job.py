@@ -144,7 +144,7 @@ async def test_a_refused_submission_is_told_with_what_mrs_said() -> None:
 
 
 async def test_the_same_request_sent_again_is_answered_with_its_state_and_runs_once() -> None:
-    """Same source, id and payload: a repeated event with the next number; another payload: rejected, the job goes on."""
+    """Same payload: a repeated event with the next number; another payload: rejected, and the job goes on."""
     async with world.world() as here:
         here.put(service.job("r-1"))
         await asyncio.sleep(1)

@@ -1,5 +1,5 @@
 """
-An independent checker of the promise: reads what was sent, what came back and what MRS really created, and finds faults.
+An independent checker of the promise: from what was sent, what came back and what MRS created, it finds the faults.
 
 It shares no code with the service: events are plain headers and JSON, as any subscriber sees them.
 """

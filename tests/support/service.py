@@ -144,7 +144,7 @@ class Deployment:
         finally:
             await consumer.stop()
 
-    async def history(self) -> list[history.Seen]:
+    async def story(self) -> list[history.Seen]:
         """All committed events."""
         return [history.seen(record.headers, record.value) for record in await self.records(self.events)]
 
@@ -152,7 +152,7 @@ class Deployment:
         """Wait until every request has a last event; returns all events, also when time is up."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            events = await self.history()
+            events = await self.story()
             ended = {event.request_id for event in events if event.state in history.LAST}
             if ended.issuperset(request_ids) or time.monotonic() > deadline_s:
                 return events

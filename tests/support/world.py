@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support import history, service
+
 from mrs_relay import app
 from mrs_relay import settings as all_settings
 from mrs_relay.emulator import core, faults, wire
@@ -22,7 +24,6 @@ from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import transport
 from mrs_relay.stream import memory, runtime
-from tests.support import history, service
 
 HOST = "mrs.test"
 LATENCY_S = 0.02

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
+import mrs_relay
 from mrs_relay import errors
 from mrs_relay.cli import connect, demo_requests, processes
 from mrs_relay.emulator import settings as emulator_settings
@@ -204,4 +205,6 @@ def _environment(stage: Stage) -> dict[str, str]:
         "WEB__PORT": str(stage.ports.web),
         "LOG__FORMAT": "json",
     }
-    return {"PATH": os.defpath, "LANG": "C.UTF-8"} | {f"MRS_RELAY_{name}": value for name, value in settings.items()}
+    ours = pathlib.Path(mrs_relay.__file__).parents[1]  # the children run the code of this process, wherever it lies
+    plain = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ours)}
+    return plain | {f"MRS_RELAY_{name}": value for name, value in settings.items()}

@@ -67,10 +67,10 @@ class Admin:
     def _health(self, now_ms: int) -> wire.Reply:
         clusters = [
             {
-                "id": one.settings.cluster_id,
-                "name": one.settings.name,
-                "state": one.settings.state,
-                "slots": one.settings.slots,
+                "id": one.record.cluster_id,
+                "name": one.record.name,
+                "state": one.state(now_ms),
+                "slots": one.record.slots,
                 "jobs": len(one.book),
                 "unfinished": one.book.unfinished(now_ms),
             }
@@ -101,7 +101,8 @@ class Admin:
         }
         if effect.kind == "statement":
             return members | {"statement": effect.statement}
-        job = self._world.clusters[effect.cluster_id].book.get(effect.effect_id)
+        cluster = self._world.clusters.get(effect.cluster_id)
+        job = cluster.book.get(effect.effect_id) if cluster else None
         if job is None:
             return members | {"deleted": True}
         seen = life.stage(job, now_ms)

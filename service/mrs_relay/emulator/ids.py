@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import random
 import string
@@ -31,7 +32,16 @@ class Ids:
         """32 lower-case hex digits, as in X-Request-Id."""
         return f"{self._random.getrandbits(128):032x}"
 
+    def opaque(self, length: int) -> str:
+        """Letters and digits without meaning: keys and tokens that the emulator gives out."""
+        return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))
+
     def statement_id(self, now_ms: int) -> str:
         """A Presto query id such as 20261123_073000_00012_ab3de."""
         moment = dt.datetime.fromtimestamp(now_ms / 1000, tz=dt.UTC)
         return f"{moment:%Y%m%d_%H%M%S}_{next(self._statements):05d}_{self._suffix}"
+
+
+def derived(kind: str, name: str) -> str:
+    """The id of a named thing (an account, a user): 32 lower-case hex digits, the same at every start."""
+    return hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:32]

@@ -8,13 +8,14 @@ Source: API reference, pages mrs_02_0085 to mrs_02_0090 (2022 to 2025); error co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 from mrs_relay.emulator import (
     beans,
     checks,
+    clusterlife,
     failures,
     ids,
     life,
@@ -71,33 +72,54 @@ class Jobs:
         """CreateExecuteJob: enter a job and start it."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = checks.submission(call.body(), self._quirks)
-        _check_cluster(cluster, wanted.job_type)
+        seen = cluster.state(call.now_ms)
+        if seen not in clusterlife.TAKES_JOBS:
+            raise refusals.business("0056", state=seen)
+        check_components(cluster.record.components, wanted.job_type)
         if wanted.runs_sql:
-            _check_sql()
-        book = cluster.book
-        planned = rules.plan(wanted, self._pace, book.arrival_ms(call.now_ms))
-        if planned.refused:
+            check_sql()
+        if rules.refused(wanted):
             return wire.as_json(_ACCEPTED, {"job_submit_result": {"state": "FAILED"}})
-        slots = cluster.settings.slots
-        if slots and book.unfinished(call.now_ms) >= slots:
+        slots = cluster.record.slots
+        if slots and cluster.book.unfinished(call.now_ms) >= slots:
             raise refusals.business("0177", slots=slots)
+        job = self.enter(cluster, wanted, call.user, call.now_ms)
+        return wire.as_json(_ACCEPTED, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
+
+    def enter(self, cluster: state.ClusterState, wanted: checks.Submission, user: str, now_ms: int) -> life.Job:
+        """Enter a job that was checked, and start it; SQL needs the event loop to be running."""
+        records = cluster.book
+        planned = rules.plan(wanted, self._pace, records.arrival_ms(now_ms))
         job = life.Job(
             job_id=self._ids.uuid(),
-            number=book.next_number(),
+            number=records.next_number(),
             name=wanted.name,
             job_type="SparkSubmit" if wanted.job_type == "SparkPython" else wanted.job_type,
-            user=call.user,
+            user=user,
             arguments=beans.java_list(wanted.arguments),
             properties=beans.java_map(wanted.properties),
             timetable=planned.timetable,
             ending=planned.ending,
         )
-        book.add(job)
-        cluster_id = cluster.settings.cluster_id
+        records.add(job)
+        cluster_id = cluster.record.cluster_id
         self._world.note(state.Effect("job", job.job_id, job.name, cluster_id, job.timetable.created_ms))
         if wanted.runs_sql:
-            self._sql.start(book, job, wanted)
-        return wire.as_json(_ACCEPTED, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
+            self._sql.start(records, job, wanted)
+        return job
+
+    def end_all(self, cluster: state.ClusterState, now_ms: int) -> None:
+        """Kill what has not ended: the cluster goes away. Source: none; no page says what becomes of its jobs."""
+        for job in cluster.book.open_jobs(now_ms):
+            self.kill(cluster, job, now_ms)
+
+    def end_cut_off(self, now_ms: int) -> None:
+        """Let the SQL jobs fail that were under way when the emulator stopped."""
+        for cluster in self._world.clusters.values():
+            for job in cluster.book.open_jobs(now_ms):
+                if job.ending is None and job.job_type in checks.SQL_TYPES | checks.SCRIPT_TYPES:
+                    ending = rules.failure(job.job_type, max(now_ms, job.timetable.created_ms))
+                    cluster.book.replace(replace(job, ending=ending, error="the emulator was restarted"))
 
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
@@ -124,10 +146,7 @@ class Jobs:
             return wire.Reply(_ACCEPTED)
         if life.stage(job, call.now_ms).state == "NEW":
             raise refusals.business("0180")
-        killed_ms = call.now_ms + round(self._pace.kill_s * 1000 / self._pace.speed)
-        if job.ending is None or job.ending.at_ms > killed_ms:
-            cluster.book.replace(replace(job, ending=life.Ending(killed_ms, "KILLED", "KILLED")))
-            self._sql.stop(job.job_id)
+        self.kill(cluster, job, call.now_ms)
         return wire.Reply(_ACCEPTED)
 
     async def delete(self, call: routes.Call) -> wire.Reply:
@@ -143,8 +162,7 @@ class Jobs:
             raise refusals.business("0183")
         for job in jobs:
             if job:
-                cluster.book.remove(job.job_id)
-                self._sql.forget(job.job_id)
+                self.forget(cluster, job.job_id)
         return wire.Reply(_ACCEPTED)
 
     async def results(self, call: routes.Call) -> wire.Reply:
@@ -171,6 +189,18 @@ class Jobs:
         job = cluster.book.get(job_id) if cluster else None
         return job.name if job else ""
 
+    def forget(self, cluster: state.ClusterState, job_id: str) -> None:
+        """Remove a job's record and its results; SQL under way goes on, for nobody."""
+        cluster.book.remove(job_id)
+        self._sql.forget(job_id)
+
+    def kill(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> None:
+        """End a job soon, unless it ends by itself before."""
+        killed_ms = now_ms + round(self._pace.kill_s * 1000 / self._pace.speed)
+        if job.ending is None or job.ending.at_ms > killed_ms:
+            cluster.book.replace(replace(job, ending=life.Ending(killed_ms, "KILLED", "KILLED")))
+            self._sql.stop(job.job_id)
+
     def _find(self, call: routes.Call) -> tuple[state.ClusterState, life.Job]:
         cluster = self._world.cluster(call.path["cluster_id"])
         job = cluster.book.get(call.path["job_execution_id"])
@@ -190,19 +220,28 @@ class Jobs:
         return [dict(zip(answer.columns, map(values.plain, row), strict=True)) for row in answer.rows]
 
 
-def _check_cluster(cluster: state.ClusterState, job_type: str) -> None:
-    """Refuse a job that the cluster cannot take in its state or with its components."""
-    if cluster.settings.state not in state.READY_STATES:
-        raise refusals.business("0056", state=cluster.settings.state)
-    if job_type.startswith("Spark") and not cluster.has("Spark2x", "Spark"):
+def check_components(installed: Collection[str], job_type: str) -> None:
+    """
+    Make sure that a cluster with these components can run jobs of a type.
+
+    Raises:
+        Refusal: 0057, 0168 or 0169.
+    """
+    if job_type.startswith("Spark") and not {"Spark2x", "Spark"} & set(installed):
         raise refusals.business("0057")
-    if job_type.startswith("Hive") and not cluster.has("Hive"):
+    if job_type.startswith("Hive") and "Hive" not in installed:
         raise refusals.business("0168")
-    if job_type == "Flink" and not cluster.has("Flink"):
+    if job_type == "Flink" and "Flink" not in installed:
         raise refusals.business("0169")
 
 
-def _check_sql() -> None:
+def check_sql() -> None:
+    """
+    Make sure that SQL jobs can run.
+
+    Raises:
+        Refusal: 0173, DuckDB or sqlglot is not installed.
+    """
     try:
         sql.check_installed()
     except failures.SqlMissing as error:

@@ -118,6 +118,18 @@ def state_of(job: Job, now_ms: int) -> str:
     return "SUBMITTED" if now_ms >= timetable.submitted_ms else "NEW"
 
 
+def next_change_ms(job: Job, now_ms: int) -> int | None:
+    """The first moment after `now_ms` at which the job's state changes, or None when it is not known to change."""
+    ending = job.ending
+    if ending is not None and ending.at_ms <= now_ms:
+        return None
+    timetable = job.timetable
+    for at_ms in (timetable.submitted_ms, timetable.accepted_ms, timetable.running_ms):
+        if at_ms > now_ms:
+            return at_ms if ending is None else min(at_ms, ending.at_ms)
+    return None if ending is None else ending.at_ms
+
+
 def result_of(job: Job, now_ms: int) -> str:
     """job_result at `now_ms`."""
     ending = job.ending

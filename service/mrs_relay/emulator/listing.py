@@ -10,18 +10,17 @@ Source: API reference, ShowJobExeListNew; offset as a page number from productio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 
-from mrs_relay.emulator import checks, life, refusals, settings, state
+from mrs_relay.emulator import book, checks, life, refusals, settings
 
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _USER = re.compile(r"[A-Za-z._-][A-Za-z0-9._-]{0,31}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_UNFINISHED_STATES = frozenset({"NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING"})
-_STATES = frozenset({"FAILED", "KILLED", "FINISHED"}) | _UNFINISHED_STATES
+_STATES = frozenset({"NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED"})
 _RESULTS = frozenset({"FAILED", "KILLED", "UNDEFINED", "SUCCEEDED"})
 _DIRECTIONS = frozenset({"asc", "desc"})
 _DEFAULT_LIMIT = 10
@@ -42,11 +41,6 @@ class Filters:
     end_ms: int | None
 
     @property
-    def none(self) -> bool:
-        """Whether every job matches."""
-        return not (self.by_stage or self.by_record or self.begin_ms is not None or self.end_ms is not None)
-
-    @property
     def by_stage(self) -> bool:
         """Whether the moment counts."""
         return self.job_state is not None or self.job_result is not None
@@ -56,10 +50,9 @@ class Filters:
         """Whether what the client sent counts."""
         return any(one is not None for one in (self.job_name, self.job_id, self.user, self.job_type, self.queue))
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether only unfinished jobs can match."""
-        return self.job_result == life.UNDEFINED or self.job_state in _UNFINISHED_STATES
+    def stage_matches(self, state: str, result: str) -> bool:
+        """Whether a job in this state with this result matches."""
+        return self.job_state in {None, state} and self.job_result in {None, result}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,77 +91,58 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
     return Query(filters, checks.one_of(query, "sort_by", _DIRECTIONS) != "asc", start, limit)
 
 
-def page(book: state.JobBook, query: Query, now_ms: int, quirks: settings.Quirks) -> tuple[int, list[life.Job]]:
+def page(records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks) -> tuple[int, list[life.Job]]:
     """
     How many jobs match, and those on the page asked for.
 
-    A page without filters, or of unfinished jobs only, skips to its place without looking at other jobs.
+    Only filters on what the client sent look at single jobs; times and states are found by index.
     """
-    listed_until_ms = now_ms - round(quirks.late_listing_s * 1000)
     filters = query.filters
-    if filters.none or _only_unfinished(filters):
-        total = len(book) if filters.none else book.unfinished(now_ms)
-        return _page_by_position(book, query, now_ms, listed_until_ms, total)
-    matches = [
-        job
-        for job in _candidates(book, query, now_ms, quirks)
-        if job.timetable.created_ms <= listed_until_ms and _matches(job, filters, now_ms, quirks)
-    ]
+    listed_until_ms = now_ms - round(quirks.late_listing_s * 1000)
+    end_ms = listed_until_ms if filters.end_ms is None else min(listed_until_ms, filters.end_ms)
+    span = records.span(filters.begin_ms, end_ms)
+    if filters.by_record:
+        return _page_by_record(records, query, now_ms, quirks, span)
+    if not filters.by_stage:
+        total = records.count(span)
+        numbers = records.arrived(span, newest_first=query.newest_first, skip=query.start)
+        return total, [records.at(number) for number in islice(numbers, query.count)]
+    found = records.staged(filters.stage_matches, now_ms, span)
+    total = len(found)
+    places = range(query.start, min(query.start + query.count, total))
+    return total, [records.at(found[total - 1 - place if query.newest_first else place]) for place in places]
+
+
+def _page_by_record(
+    records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
+) -> tuple[int, list[life.Job]]:
+    candidates = _candidates(records, query, now_ms, quirks, span)
+    if not query.newest_first:
+        candidates.reverse()
+    matches = [job for job in candidates if span[0] <= job.number < span[1] and _matches(job, query, now_ms, quirks)]
     return len(matches), matches[query.start : query.start + query.count]
 
 
-def _page_by_position(
-    book: state.JobBook, query: Query, now_ms: int, listed_until_ms: int, total: int
-) -> tuple[int, list[life.Job]]:
-    """A page of a sequence in which every job matches; the jobs not listed yet are its newest ones."""
-
-    def sequence(*, newest_first: bool) -> Iterator[str]:
-        if query.filters.none:
-            return book.ids(newest_first=newest_first)
-        return book.open_ids(now_ms, newest_first=newest_first)
-
-    newest = book.jobs(sequence(newest_first=True))
-    hidden = sum(1 for _ in takewhile(lambda job: job.timetable.created_ms > listed_until_ms, newest))
-    listed = total - hidden
-    stop = min(query.start + query.count, listed)
-    start = min(query.start, stop)
-    skipped = hidden if query.newest_first else 0
-    ids = islice(sequence(newest_first=query.newest_first), start + skipped, stop + skipped)
-    return listed, list(book.jobs(ids))
-
-
-def _only_unfinished(filters: Filters) -> bool:
-    """Whether the unfinished jobs match, all of them and no others."""
-    others = filters.job_state is not None or filters.by_record
-    return filters.unfinished and not others and filters.begin_ms is None and filters.end_ms is None
-
-
-def _candidates(book: state.JobBook, query: Query, now_ms: int, quirks: settings.Quirks) -> Iterable[life.Job]:
+def _candidates(
+    records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
+) -> list[life.Job]:
+    """The jobs among which all matches are, newest first."""
     filters = query.filters
-    newest_first = query.newest_first
     if filters.job_id is not None:
-        job = book.get(filters.job_id)
+        job = records.get(filters.job_id)
         return [] if job is None else [job]
     if filters.job_name is not None and not quirks.job_name_contains:
-        return book.jobs(book.named_ids(filters.job_name, newest_first=newest_first))
-    if filters.unfinished:
-        return book.jobs(book.open_ids(now_ms, newest_first=newest_first))
-    if filters.begin_ms is not None:
-        return book.since(filters.begin_ms, newest_first=newest_first)
-    return book.jobs(book.ids(newest_first=newest_first))
+        return records.named(filters.job_name)[::-1]
+    if filters.by_stage:
+        return [records.at(number) for number in reversed(records.staged(filters.stage_matches, now_ms, span))]
+    return [records.at(number) for number in records.arrived(span, newest_first=True)]
 
 
-def _matches(job: life.Job, filters: Filters, now_ms: int, quirks: settings.Quirks) -> bool:
-    created_ms = job.timetable.created_ms
-    if filters.begin_ms is not None and created_ms < filters.begin_ms:
+def _matches(job: life.Job, query: Query, now_ms: int, quirks: settings.Quirks) -> bool:
+    filters = query.filters
+    if not _matches_record(job, filters, quirks):
         return False
-    if filters.end_ms is not None and created_ms > filters.end_ms:
-        return False
-    if filters.by_record and not _matches_record(job, filters, quirks):
-        return False
-    if filters.job_result is not None and filters.job_result != life.result_of(job, now_ms):
-        return False
-    return filters.job_state is None or filters.job_state == life.state_of(job, now_ms)
+    return not filters.by_stage or filters.stage_matches(life.state_of(job, now_ms), life.result_of(job, now_ms))
 
 
 def _matches_record(job: life.Job, filters: Filters, quirks: settings.Quirks) -> bool:

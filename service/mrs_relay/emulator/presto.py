@@ -106,13 +106,13 @@ class Presto:
         """ExecuteSql: run one statement."""
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = _read(call.body(), self._folder)
-        _check_cluster(cluster)
+        _check_cluster(cluster, call.now_ms)
         word = wording.first_word(wanted.statement)
         execution_id = self._ids.statement_id(call.now_ms) if word in _IN_BACKGROUND | _AT_ONCE_WITH_ID else ""
         location = self._location(wanted, execution_id, call.now_ms) if word in _IN_BACKGROUND else None
         execution, ending = self._submit(cluster, wanted, execution_id, location)
         effect_id = execution.execution_id
-        cluster_id = cluster.settings.cluster_id
+        cluster_id = cluster.record.cluster_id
         self._world.note(state.Effect("statement", effect_id, "", cluster_id, call.now_ms, wanted.statement))
         if execution_id:
             self._remember(cluster_id, execution)
@@ -126,7 +126,7 @@ class Presto:
 
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSqlResult: state and result of a statement that has an id."""
-        cluster_id = self._world.cluster(call.path["cluster_id"]).settings.cluster_id
+        cluster_id = self._world.cluster(call.path["cluster_id"]).record.cluster_id
         execution = self._executions.get((cluster_id, call.path["sql_id"]))
         if execution is None:
             raise refusals.sql_impossible(f"The SQL execution does not exist (ID: {call.path['sql_id']}).")
@@ -134,7 +134,7 @@ class Presto:
 
     async def cancel(self, call: routes.Call) -> wire.Reply:
         """CancelSql: stop a statement; one that has ended counts as cancelled, too."""
-        cluster_id = self._world.cluster(call.path["cluster_id"]).settings.cluster_id
+        cluster_id = self._world.cluster(call.path["cluster_id"]).record.cluster_id
         execution = self._executions.get((cluster_id, call.path["sql_id"]))
         if execution is None:
             raise refusals.cancel_failed()
@@ -153,7 +153,7 @@ class Presto:
         try:
             ticket, ending = self._warehouse.submit(work)
         except failures.SqlQueueFull as error:
-            cluster_id = cluster.settings.cluster_id
+            cluster_id = cluster.record.cluster_id
             text = f"Failed to submit the SQL request to Executor (cluster ID: {cluster_id})."
             raise refusals.sql_impossible(text) from error
         except failures.SqlMissing as error:
@@ -227,9 +227,9 @@ def _read(body: dict[str, Any], folder: obs.Obs) -> _Wanted:
     return _Wanted(statement, database, archive_path)
 
 
-def _check_cluster(cluster: state.ClusterState) -> None:
-    where = f"(cluster ID: {cluster.settings.cluster_id})"
-    if cluster.settings.state not in state.READY_STATES:
-        raise refusals.sql_impossible(f"The cluster is in the {cluster.settings.state} state {where}.")
+def _check_cluster(cluster: state.ClusterState, now_ms: int) -> None:
+    where = f"(cluster ID: {cluster.record.cluster_id})"
+    if not cluster.takes_jobs(now_ms):
+        raise refusals.sql_impossible(f"The cluster is in the {cluster.state(now_ms)} state {where}.")
     if not cluster.has("Presto"):
         raise refusals.sql_impossible(f"Presto is not installed in the cluster {where}.")

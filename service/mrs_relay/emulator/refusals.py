@@ -10,6 +10,7 @@ Source: API reference, error code tables and samples (2021 to 2025); gateway mes
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mrs_relay.emulator import wire
 
@@ -53,7 +54,7 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the client
     """
 
     def __init__(
-        self, status: int, payload: Mapping[str, str], *, gateway: bool = False, older_status: int | None = None
+        self, status: int, payload: Mapping[str, Any], *, gateway: bool = False, older_status: int | None = None
     ) -> None:
         super().__init__(payload.get("error_code") or payload.get("errorCode") or "refused")
         self.status = status
@@ -81,6 +82,46 @@ def invalid(what: str) -> Refusal:
 def unknown_cluster() -> Refusal:
     """12000003, in the camelCase keys that clients have seen for it."""
     return Refusal(400, {"errorCode": "12000003", "errorMsg": "The cluster does not exist."})
+
+
+_CLUSTER_TEXTS: Mapping[str, str] = {
+    "12000012": "A task is running in the cluster, or the cluster is not running: {state}.",
+    "12000013": "Scale-in failed: {why}.",
+    "12000017": "The cluster is not running and cannot be scaled: {state}.",
+    "12000018": "The cluster is being scaled.",
+    "12000021": "A cluster in the {state} state cannot be terminated.",
+    "12000024": "A yearly/monthly cluster cannot be terminated.",
+    "12000028": "The number of Core and Task nodes exceeds the maximum of {most}.",
+    "12000043": "Duplicate cluster name: {name}.",
+    "12000048": "The product specification {flavor} is unknown.",
+    "12000053": "The billing type is invalid.",
+    "12000054": "The operation is not supported: {why}.",
+    "12000065": "A yearly/monthly cluster cannot be scaled.",
+    "12000093": "The metadata of version {version} is not found.",
+    "12000123": "The Task node information cannot be updated: the cluster has Task nodes.",
+    "12000209": "The VPC ID or the VPC name is needed.",
+    "12000210": "The subnet ID or the subnet name is needed.",
+}
+
+
+def of_cluster(code: str, **facts: object) -> Refusal:
+    """A code of the cluster operations; 400 for all of them."""
+    return Refusal(400, {"error_code": code, "error_msg": _CLUSTER_TEXTS[code].format(**facts)})
+
+
+def too_many_tags(most: int) -> Refusal:
+    """12005001: a cluster would have more tags than it may."""
+    return Refusal(400, {"error_code": "12005001", "error_msg": f"A cluster can have at most {most} tags."})
+
+
+def illegal_tag(why: str) -> Refusal:
+    """12005002: a tag breaks the rules."""
+    return Refusal(400, {"error_code": "12005002", "error_msg": f"The tag is illegal: {why}."})
+
+
+def no_such_tag() -> Refusal:
+    """12005003: the cluster has no tag with this key; the one 404 of MRS."""
+    return Refusal(404, {"error_code": "12005003", "error_msg": "The tag key does not exist."})
 
 
 def wrong_project() -> Refusal:
@@ -122,6 +163,16 @@ def skewed(signed_at: str, now: str) -> Refusal:
     """APIGW.0303: X-Sdk-Date is more than 15 minutes away from the gateway's clock."""
     detail = f"signature expired, signature time:{signed_at},server time:{now}"
     return gateway(401, "APIGW.0303", f"Incorrect app authentication information: {detail}")
+
+
+def not_allowed() -> Refusal:
+    """APIGW.0302: the caller is known, and may not call MRS."""
+    return gateway(403, "APIGW.0302", "The IAM user is not allowed to access the API")
+
+
+def token_to_renew() -> Refusal:
+    """APIGW.0307: the token is dead; the other answer to that is APIGW.0301."""
+    return gateway(401, "APIGW.0307", "The token must be updated")
 
 
 def foreign_project() -> Refusal:

@@ -63,6 +63,7 @@ class Route:
         template: path with parameters in braces, a whole segment each.
         handler: plays it.
         per_minute: documented calls per minute; 0 where none is documented.
+        gateway: the gateway checks who calls, and for which project; IAM's own calls do that by themselves.
     """
 
     operation: str
@@ -70,6 +71,7 @@ class Route:
     template: str
     handler: Handler
     per_minute: int = 0
+    gateway: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,12 +63,10 @@ class Plan:
     What will become of a submission.
 
     Attributes:
-        refused: the submission itself reports state FAILED and no job comes to be.
         timetable: when the states of the job begin.
         ending: how it ends; None for SQL (it shows) and for stuck jobs (never).
     """
 
-    refused: bool
     timetable: life.Timetable
     ending: life.Ending | None
 
@@ -85,13 +83,25 @@ def plan(wanted: checks.Submission, pace: settings.Pace, now_ms: int) -> Plan:
     submitted = created + _ms(pace.new_s, pace)
     accepted = submitted + _ms(pace.submitted_s, pace)
     running = accepted + _ms(pace.accepted_s, pace)
-    refused = _refused(orders)
+    _check_known(orders)
     if wanted.runs_sql:
-        return Plan(refused, life.Timetable(created, submitted, accepted, running), None)
+        return Plan(life.Timetable(created, submitted, accepted, running), None)
     words = {word.lower() for word in _WORDS.split(wanted.name)}
     end = running + _ms(_duration_s(orders, words, pace), pace)
     timetable = life.Timetable(created, submitted, accepted, running, end)
-    return Plan(refused, timetable, _ending(_outcome(orders, words), wanted.job_type, end))
+    return Plan(timetable, _ending(_outcome(orders, words), wanted.job_type, end))
+
+
+def refused(wanted: checks.Submission) -> bool:
+    """
+    Whether the submission itself shall report state FAILED, and no job comes to be.
+
+    Raises:
+        Refusal: 12000002, an `emulator.` property or argument has a wrong value.
+    """
+    orders = _orders(wanted)
+    _check_known(orders)
+    return "submit" in orders
 
 
 def _ms(seconds: float, pace: settings.Pace) -> int:
@@ -111,13 +121,12 @@ def _orders(wanted: checks.Submission) -> dict[str, str]:
     return orders
 
 
-def _refused(orders: dict[str, str]) -> bool:
+def _check_known(orders: dict[str, str]) -> None:
     unknown = orders.keys() - {"duration_s", "outcome", "submit"}
     if unknown:
         raise refusals.invalid(f"the emulator has no setting {_PREFIX}{min(unknown)}")
     if orders.get("submit", "failed") != "failed":
         raise refusals.invalid("emulator.submit must be failed")
-    return "submit" in orders
 
 
 def _duration_s(orders: dict[str, str], words: set[str], pace: settings.Pace) -> float:

@@ -73,8 +73,122 @@ class Cluster(_Group):
     version: str = "MRS 3.1.2-LTS.3"
     """clusterVersion; the first 3.x line with SQL through Presto."""
 
+    kerberos: bool = False
+    """A security cluster: V1.1 jobs cannot be submitted to it or queried (12000064)."""
+
     slots: int = pydantic.Field(default=10, ge=0)
     """Unfinished jobs the cluster holds before it answers 0177; 10 is the documented number, 0 means no limit."""
+
+
+class IamUser(_Group):
+    """A user of IAM who may fetch tokens by password."""
+
+    name: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z._-][A-Za-z0-9._-]{0,31}$")
+    """User name."""
+
+    password: pydantic.SecretStr = pydantic.SecretStr("emulator-password")
+    """Password. The default is public knowledge, like the default secret key."""
+
+    domain: str = "emulator-account"
+    """Name of the account the user belongs to."""
+
+
+class Agency(_Group):
+    """An account's leave for another account to act on its projects."""
+
+    name: str = "mrs-agency"
+    """agency_name of assume_role."""
+
+    domain: str = "emulator-account"
+    """Name of the delegating account, whose projects the agency opens."""
+
+    trusted_domain: str = "partner-account"
+    """Name of the delegated account, whose users may assume the role."""
+
+
+class Project(_Group):
+    """A project that IAM knows beside the one that MRS plays; MRS refuses its tokens."""
+
+    project_id: str = pydantic.Field(pattern=r"^[A-Za-z0-9]{1,64}$")
+    """Project id."""
+
+    name: str
+    """Its name; the region id, or `{region}_…` for sub-projects."""
+
+    domain: str = "emulator-account"
+    """Name of the account that owns it."""
+
+
+class Iam(_Group):
+    """IAM, played on the same port as MRS: tokens, temporary keys, project look-up."""
+
+    region: str = "cn-north-4"
+    """Region of the emulated MRS; its project has this name, so the vendor's SDK finds the project id by it."""
+
+    domain: str = "emulator-account"
+    """Name of the account that owns the emulated project and the AK/SK pairs."""
+
+    users: tuple[IamUser, ...] = (
+        IamUser(),
+        IamUser(name="partner", password=pydantic.SecretStr("partner-password"), domain="partner-account"),
+    )
+    """Who may fetch tokens by password; the defaults make both kinds of token possible."""
+
+    agencies: tuple[Agency, ...] = (Agency(),)
+    """Which accounts may act for which."""
+
+    projects: tuple[Project, ...] = ()
+    """Further projects."""
+
+    token_lifetime_s: float = pydantic.Field(default=86_400.0, gt=0)
+    """Seconds a token is good for; 24 hours is documented."""
+
+    dead_token_code: Literal["APIGW.0301", "APIGW.0307"] = "APIGW.0301"
+    """How an expired token is refused: `token expires, expires_at: …`, or `The token must be updated`; both are known."""
+
+    lock_key_s: float = pydantic.Field(default=0.0, ge=0)
+    """Seconds for which a key is locked once its signature was wrong more than five times in a row. That there is a
+    lock is documented, its duration is not; 0 turns it off."""
+
+
+class OldApi(_Group):
+    """V1.1 jobs and data, on which the documents say little and disagree much; each reading can be chosen."""
+
+    needs_old_version: bool = False
+    """True refuses V1.1 jobs on clusters of MRS 3.x with 12000085 (pages of 2025); the default lets every version take
+    them (Open Telekom Cloud)."""
+
+    paths: Literal["s3a", "obs", "both"] = "both"
+    """Which object paths jobs and data name: `s3a` as the pages say, `obs` refuses s3a with 12000086 as newer clusters
+    do, `both` takes either."""
+
+    sql_types: bool = False
+    """True runs HiveSQL (4) and Spark SQL (7) jobs with their encoded `hql`; the pages call both not supported, so the
+    default refuses them with 12000054."""
+
+    flat_submit_reply: bool = False
+    """True answers submit-job without the key `job_execution`, the shape that the vendor's SDK can read."""
+
+    starting_shown: bool = True
+    """Single reads show 1 (Starting) until a job runs; False shows 2 (Running) from the start. Lists know no 1."""
+
+    execution_info: bool = False
+    """True fills `info` of job executions with `{"status": …}` as OpenStack Sahara does; MRS's examples show null."""
+
+    unique_names: bool = True
+    """Names of data sources, of binaries and of job objects are unique, as in Sahara; False allows namesakes."""
+
+    in_use_refused: bool = True
+    """What others refer to cannot be deleted, as in Sahara; False deletes it all the same."""
+
+    missing_status: Literal[400, 404] = 404
+    """HTTP status for an unknown data source, binary, job object or job execution; job-exes always answer 400."""
+
+    strict_required: bool = True
+    """False forgives clients that leave out the description of a binary, or the type when they change a data source."""
+
+    jar_path_code: Literal["12000081", "12000113"] = "12000081"
+    """Code for an empty jar_path; the tables disagree."""
 
 
 class Pace(_Group):
@@ -94,6 +208,15 @@ class Pace(_Group):
 
     kill_s: float = pydantic.Field(default=0.3, ge=0)
     """Seconds between an accepted kill and the state KILLED; a job may still end by itself in between."""
+
+    create_s: float = pydantic.Field(default=5.0, ge=0)
+    """Seconds a cluster is `starting`; the real service takes ten minutes or more."""
+
+    resize_s: float = pydantic.Field(default=3.0, ge=0)
+    """Seconds a cluster is `scaling-out` or `scaling-in`."""
+
+    delete_s: float = pydantic.Field(default=2.0, ge=0)
+    """Seconds a cluster is `terminating`."""
 
     speed: float = pydantic.Field(default=1.0, gt=0)
     """Divides all durations above and those of scripted jobs: 60 turns a minute into a second."""
@@ -128,6 +251,60 @@ class Quirks(_Group):
 
     stop_of_ended_refused: bool = False
     """True answers 0175 to a kill of a job that has ended; the default accepts it and changes nothing."""
+
+
+class ClusterRules(_Group):
+    """Clusters and tags: what the documents leave open or disagree about, and what this MRS has on offer."""
+
+    versions: tuple[str, ...] = ()
+    """Cluster versions on offer; others are refused with 12000093. Empty offers all."""
+
+    flavors: tuple[str, ...] = ()
+    """Node flavors on offer; others are refused with 12000048. Empty offers all."""
+
+    nodes_max: int = pydantic.Field(default=500, ge=1)
+    """Core and Task nodes a cluster may have together; more is 12000028."""
+
+    slots: int = pydantic.Field(default=10, ge=0)
+    """`slots` of clusters that clients create."""
+
+    late_state_s: float = pydantic.Field(default=0.0, ge=0)
+    """Seconds after an accepted resize or delete until clusterState shows it; the real delay is not documented."""
+
+    words: Literal["expansion", "scale-out"] = "expansion"
+    """stageDesc: `Preparing for cluster expansion`, `Creating VM` (Huawei Cloud) or `Preparing for scale-out`,
+    `Creating VMs` (Open Telekom Cloud)."""
+
+    stage_tells_cause: bool = False
+    """True puts the cause of a failure into stageDesc, as the text says; the default shows the listed words there, as
+    the example does, and the cause in errorInfo."""
+
+    failed_cleaned_s: float | None = pydantic.Field(default=None, ge=0)
+    """Seconds after which a cluster whose creation failed is terminated by itself, as a user guide says; None never."""
+
+    names_freed: bool = True
+    """The names of failed and terminated clusters can be used again; False keeps them taken (12000043)."""
+
+    terminated_kept_s: float = pydantic.Field(default=180 * 86_400.0, ge=0)
+    """Seconds a terminated cluster can still be read; the console shows half a year, of the API nothing is known."""
+
+    resize_refused_code: Literal["12000012", "12000017"] = "12000012"
+    """Code for a resize of a cluster that is not running: of the general table, or of the page of the operation."""
+
+    delete_status: Literal[200, 204] = 204
+    """200 answers a delete with `{"result": "succeeded"}`, which newer pages name beside 204."""
+
+    delete_after_failed_job: bool = True
+    """A cluster that goes with its jobs goes even when a job failed; False keeps it then. Not documented."""
+
+    tags_max: int = pydantic.Field(default=10, ge=1)
+    """Tags a cluster may have; the newest international page says 20."""
+
+    strict_tags: bool = False
+    """True allows letters, digits, hyphen and underscore only in tags, as Open Telekom Cloud does."""
+
+    first_tag_value_only: bool = True
+    """A query by tags looks at the first value of a key only, as documented; False takes any of the values."""
 
 
 class Limits(_Group):
@@ -205,14 +382,30 @@ class EmulatorSettings(_Group):
     quirks: Quirks = Quirks()
     """Disputed behaviour."""
 
+    cluster_rules: ClusterRules = ClusterRules()
+    """Disputed behaviour of clusters and tags."""
+
     limits: Limits = Limits()
     """Calls per minute."""
+
+    state_file: Path | None = None
+    """File that keeps clusters, jobs, tags and all else over a restart; made when it is missing. Lost all the same:
+    Presto statements, rows of SQL results, and tables that SQL wrote. None keeps nothing."""
 
     sql: Sql = Sql()
     """How SQL runs."""
 
+    v11: OldApi = OldApi()
+    """Disputed behaviour of V1.1 jobs and data."""
+
+    iam: Iam = Iam()
+    """Users, agencies and tokens."""
+
+    faults_file: Path | None = None
+    """TOML or JSON file with faults that are in force from the start."""
+
     admin: bool = True
-    """Serve /emulator/ (health, effects, faults), unsigned; turn off when strangers can reach the port."""
+    """Serve the page at / and /emulator/ (health, effects, faults), unsigned; turn off when strangers can reach the port."""
 
     seed: int | None = None
     """Makes ids repeatable in simulations; None draws them at random."""

@@ -1,7 +1,7 @@
 """
-Checks who signed a request: SDK-HMAC-SHA256, written from the description of the algorithm, not from a signer.
+Checks who calls: by SDK-HMAC-SHA256, written from the description of the algorithm, not from a signer, or by token.
 
-The functions are pure; `Gate` applies them to the emulator's credentials. Only X-Sdk-Date, the headers named in
+The functions are pure; `Gate` applies them to the keys that IAM knows. Only X-Sdk-Date, the headers named in
 SignedHeaders, verb, path, query and body count; headers that an HTTP library adds later do not.
 
 Source: API signing guide and the official signer's behaviour (SDK core 3.1.219).
@@ -17,7 +17,7 @@ import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mrs_relay.emulator import refusals, settings, wire
+from mrs_relay.emulator import accounts, refusals, settings, wire
 
 ALGORITHM = "SDK-HMAC-SHA256"
 SKEW_S = 15 * 60
@@ -25,6 +25,7 @@ SKEW_S = 15 * 60
 BODY_MAX_BYTES = 12 * 1024 * 1024
 """Largest body of a signed request."""
 
+_FAILURES_FORGIVEN = 5
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} +Access=(?P<access>[^,\s]+), *SignedHeaders=(?P<names>[^,\s]+), *"
@@ -90,59 +91,111 @@ def signature(secret_key: str, to_sign: str) -> str:
 
 class Gate:
     """
-    Admits requests signed with one of the project's keys.
+    Admits requests that are signed with a key, or carry a token, which opens the emulated project.
 
     Args:
-        credentials: the keys.
-        project_id: the project that X-Project-Id must name, if it is sent.
-        on: False admits everything as the first credential's user.
+        known: the keys and tokens.
+        chosen: project, account, and how dead and locked keys behave.
     """
 
-    def __init__(self, credentials: Sequence[settings.Credential], project_id: str, *, on: bool) -> None:
-        self._credentials = {one.access_key: one for one in credentials}
-        self._first_user = credentials[0].user
-        self._project_id = project_id
-        self._on = on
+    def __init__(self, known: accounts.Accounts, chosen: settings.EmulatorSettings) -> None:
+        self._known = known
+        self._iam = chosen.iam
+        self._first = accounts.Caller(chosen.credentials[0].user, chosen.iam.domain)
+        self._project_id = chosen.project_id
+        self._on = chosen.auth
+        self._failures: dict[str, int] = {}
+        self._locked_ms: dict[str, int] = {}
 
     def user(self, request: wire.Request, now_ms: int) -> str:
         """
-        Name of the user who signed the request.
+        Name of the user who calls MRS.
+
+        Not documented and chosen here: a token without a project is APIGW.0302, so that clients do not renew it.
 
         Args:
             request: the request as it arrived.
             now_ms: the gateway's time, in milliseconds since the epoch.
 
         Raises:
-            Refusal: as the gateway words it: APIGW.0301, 0303, 0310 or 0201.
+            Refusal: as the gateway words it: APIGW.0301, 0302, 0303, 0307, 0310 or 0201.
         """
         if not self._on:
-            return self._first_user
+            return self._first.user
         if len(request.body) > BODY_MAX_BYTES:
             raise refusals.too_large()
-        credential = self._signer(request, now_ms)
+        caller = self.caller(request, now_ms)
+        if caller.by_token and caller.project_id is None:
+            raise refusals.not_allowed()
+        if caller.domain != self._iam.domain or caller.project_id not in {None, self._project_id}:
+            raise refusals.foreign_project()
         if request.headers.get("x-project-id", self._project_id) != self._project_id:
             raise refusals.foreign_project()
-        return credential.user
+        return caller.user
 
-    def _signer(self, request: wire.Request, now_ms: int) -> settings.Credential:
-        authorization = request.headers.get("authorization")
-        if authorization is None:
-            ending = "decrypt token fail" if "x-auth-token" in request.headers else "x-auth-token not found"
-            raise refusals.not_authentic(ending)
-        claim = read_claim(authorization)
+    def caller(self, request: wire.Request, now_ms: int) -> accounts.Caller:
+        """
+        Who makes a call, whatever it may reach.
+
+        Raises:
+            Refusal: APIGW.0301, 0303 or 0307.
+        """
+        if "authorization" in request.headers:
+            return self._signer(request, now_ms)
+        token = request.headers.get("x-auth-token")
+        if token is not None:
+            return self.bearer(token, now_ms)
+        if not self._on:
+            return self._first
+        raise refusals.not_authentic("x-auth-token not found")
+
+    def bearer(self, text: str, now_ms: int) -> accounts.Caller:
+        """
+        Whose token this is.
+
+        Raises:
+            Refusal: APIGW.0301 for an unknown token; that or APIGW.0307 for a dead one, as the settings say.
+        """
+        token = self._known.token(text)
+        if token is None:
+            raise refusals.not_authentic("decrypt token fail")
+        self._check_alive(token.expires_ms, now_ms)
+        return token.caller
+
+    def _signer(self, request: wire.Request, now_ms: int) -> accounts.Caller:
+        claim = read_claim(request.headers["authorization"])
         sdk_date = request.headers.get("x-sdk-date", "")
         if claim is None or not sdk_date:
             raise refusals.not_authentic("verify aksk signature fail")
         _check_skew(sdk_date, now_ms)
-        credential = self._credentials.get(claim.access_key)
-        if credential is None:
+        key = self._known.key(claim.access_key)
+        if key is None or self._locked_ms.get(claim.access_key, 0) > now_ms:
             raise refusals.not_authentic("verify aksk signature fail")
         to_sign = string_to_sign(sdk_date, canonical_request(request, claim.signed_headers))
-        expected = signature(credential.secret_key.get_secret_value(), to_sign)
-        if not hmac.compare_digest(expected, claim.signature):
+        if not hmac.compare_digest(signature(key.secret, to_sign), claim.signature):
+            self._note_failure(claim.access_key, now_ms)
             raise refusals.not_authentic("verify aksk signature fail")
-        _check_token(credential, request)
-        return credential
+        self._failures.pop(claim.access_key, None)
+        _check_token(key, request)
+        if key.expires_ms is not None:
+            self._check_alive(key.expires_ms, now_ms)
+        return key.caller
+
+    def _note_failure(self, access_key: str, now_ms: int) -> None:
+        """Lock a key after more than five wrong signatures in a row; the answer stays the same."""
+        if not self._iam.lock_key_s:
+            return
+        count = self._failures[access_key] = self._failures.get(access_key, 0) + 1
+        if count > _FAILURES_FORGIVEN:
+            self._locked_ms[access_key] = now_ms + round(self._iam.lock_key_s * 1000)
+            self._failures.pop(access_key)
+
+    def _check_alive(self, expires_ms: int, now_ms: int) -> None:
+        if now_ms < expires_ms:
+            return
+        if self._iam.dead_token_code == "APIGW.0307":
+            raise refusals.token_to_renew()
+        raise refusals.not_authentic(f"token expires, expires_at: {accounts.moment(expires_ms)}")
 
 
 def _check_skew(sdk_date: str, now_ms: int) -> None:
@@ -155,9 +208,9 @@ def _check_skew(sdk_date: str, now_ms: int) -> None:
         raise refusals.skewed(sdk_date, now)
 
 
-def _check_token(credential: settings.Credential, request: wire.Request) -> None:
-    if credential.security_token is None:
+def _check_token(key: accounts.Key, request: wire.Request) -> None:
+    if key.security_token is None:
         return
     sent = request.headers.get("x-security-token", "")
-    if not hmac.compare_digest(credential.security_token.get_secret_value().encode(), sent.encode()):
+    if not hmac.compare_digest(key.security_token.encode(), sent.encode()):
         raise refusals.not_authentic("decrypt token fail")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from mrs_relay.emulator import checks, failures, life, obs, rules, settings, sql, state
+from mrs_relay.emulator import book, checks, failures, life, obs, rules, settings, sql
 from mrs_relay.kit import clock, tasks
 
 _log = structlog.get_logger(__name__)
@@ -55,11 +55,11 @@ class SqlJobs:
         self._runs: dict[str, _Run] = {}
         self._outcomes: dict[str, sql.Outcome] = {}
 
-    def start(self, book: state.JobBook, job: life.Job, wanted: checks.Submission) -> None:
+    def start(self, records: book.JobBook, job: life.Job, wanted: checks.Submission) -> None:
         """Run a job that was just entered into the book; its ending is written there."""
         reader = _reader(wanted, self._folder)
         work = sql.Work(reader, "hive" if wanted.job_type.startswith("Hive") else "spark")
-        task = self._crew.start(self._play(book, job, work), name=f"sql-job-{job.job_id}")
+        task = self._crew.start(self._play(records, job, work), name=f"sql-job-{job.job_id}")
         self._runs[job.job_id] = _Run(task)
         task.add_done_callback(lambda _: self._runs.pop(job.job_id, None))
 
@@ -81,12 +81,12 @@ class SqlJobs:
         """Drop the results of a deleted job."""
         self._outcomes.pop(job_id, None)
 
-    async def _play(self, book: state.JobBook, job: life.Job, work: sql.Work) -> None:
+    async def _play(self, records: book.JobBook, job: life.Job, work: sql.Work) -> None:
         await asyncio.sleep(max(0, job.timetable.running_ms - self._clock.now_ms()) / 1000)
         try:
             ticket, ending = self._warehouse.submit(work)
         except failures.SqlQueueFull as error:
-            self._end(book, job.job_id, sql.Outcome((), str(error)))
+            self._end(records, job.job_id, sql.Outcome((), str(error)))
             return
         self._runs[job.job_id].ticket = ticket
         try:
@@ -94,16 +94,16 @@ class SqlJobs:
         except asyncio.CancelledError:
             ticket.cancel()
             raise
-        self._end(book, job.job_id, outcome)
+        self._end(records, job.job_id, outcome)
 
-    def _end(self, book: state.JobBook, job_id: str, outcome: sql.Outcome) -> None:
-        job = book.get(job_id)
+    def _end(self, records: book.JobBook, job_id: str, outcome: sql.Outcome) -> None:
+        job = records.get(job_id)
         if job is None or job.ending is not None:  # deleted or killed in the meantime
             return
         at_ms = max(self._clock.now_ms(), job.timetable.running_ms)
         failed = outcome.error is not None
         ending = rules.failure(job.job_type, at_ms) if failed else life.Ending(at_ms, "FINISHED", "SUCCEEDED")
-        book.replace(replace(job, ending=ending, error=outcome.error))
+        records.replace(replace(job, ending=ending, error=outcome.error))
         self._outcomes[job_id] = outcome
         while len(self._outcomes) > self._limits.results_kept:
             del self._outcomes[next(iter(self._outcomes))]

@@ -1,139 +1,55 @@
 """
 What MRS remembers: clusters with their job records, and what was ever really created.
 
-A `JobBook` keeps jobs in order of arrival and finds by id, by name and by "not ended yet" without a scan.
+Changes go to the shelves of `keeping.py`, so that they survive a restart where a state file is set.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
-from mrs_relay.emulator import life, refusals, settings
-
-READY_STATES = frozenset({"running", "scaling-out", "scaling-in"})
-"""States in which a cluster takes jobs. Source: user guide, jobs may be submitted during scaling."""
+from mrs_relay.emulator import book, clusterlife, keeping, life, records, refusals, settings
 
 
-class JobBook:
-    """
-    The job records of one cluster.
-
-    Jobs that will end at a known moment wait in a heap, so `settle` finds the ended ones without looking at the others.
-    """
-
-    def __init__(self) -> None:
-        self._jobs: dict[str, life.Job] = {}
-        self._by_name: dict[str, dict[str, None]] = {}
-        self._open: dict[str, None] = {}
-        self._endings: list[tuple[int, str]] = []
-        self._last_ms = 0
-        self._numbers = 0
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def next_number(self) -> int:
-        """A number for the next job; never given twice."""
-        self._numbers += 1
-        return self._numbers - 1
-
-    def arrival_ms(self, now_ms: int) -> int:
-        """Time of arrival for the next job: `now_ms`, or the last arrival if the clock went back."""
-        self._last_ms = max(self._last_ms, now_ms)
-        return self._last_ms
-
-    def add(self, job: life.Job) -> None:
-        """Enter a new job; it must not have arrived before the last one."""
-        self._jobs[job.job_id] = job
-        self._by_name.setdefault(job.name, {})[job.job_id] = None
-        self._open[job.job_id] = None
-        self._watch(job)
-
-    def replace(self, job: life.Job) -> None:
-        """Put a job in the place of its older version; unknown ones are ignored, they were deleted."""
-        if job.job_id in self._jobs:
-            self._jobs[job.job_id] = job
-            self._watch(job)
-
-    def _watch(self, job: life.Job) -> None:
-        if job.ending is not None:
-            heapq.heappush(self._endings, (job.ending.at_ms, job.job_id))
-
-    def remove(self, job_id: str) -> None:
-        """Forget a job."""
-        job = self._jobs.pop(job_id)
-        self._open.pop(job_id, None)
-        namesakes = self._by_name[job.name]
-        del namesakes[job_id]
-        if not namesakes:
-            del self._by_name[job.name]
-
-    def get(self, job_id: str) -> life.Job | None:
-        """The job with this id."""
-        return self._jobs.get(job_id)
-
-    def settle(self, now_ms: int) -> None:
-        """Take note of all jobs that have ended by `now_ms`."""
-        while self._endings and self._endings[0][0] <= now_ms:
-            _, job_id = heapq.heappop(self._endings)
-            job = self._jobs.get(job_id)
-            if job is not None and job.ended(now_ms):
-                self._open.pop(job_id, None)
-
-    def unfinished(self, now_ms: int) -> int:
-        """How many jobs have not ended by `now_ms`."""
-        self.settle(now_ms)
-        return len(self._open)
-
-    def ids(self, *, newest_first: bool) -> Iterator[str]:
-        """Ids of all jobs, in order of arrival."""
-        return iter(reversed(self._jobs) if newest_first else self._jobs)
-
-    def open_ids(self, now_ms: int, *, newest_first: bool) -> Iterator[str]:
-        """Ids of the jobs that have not ended by `now_ms`, in order of arrival."""
-        self.settle(now_ms)
-        return iter(reversed(self._open) if newest_first else self._open)
-
-    def named_ids(self, name: str, *, newest_first: bool) -> Iterator[str]:
-        """Ids of the jobs with exactly this name, in order of arrival."""
-        ids = self._by_name.get(name, {})
-        return iter(reversed(ids) if newest_first else ids)
-
-    def jobs(self, ids: Iterable[str]) -> Iterator[life.Job]:
-        """The jobs with these ids."""
-        return map(self._jobs.__getitem__, ids)
-
-    def since(self, begin_ms: int, *, newest_first: bool) -> Iterable[life.Job]:
-        """Jobs that arrived at `begin_ms` or later; costs as much as there are such jobs."""
-        recent = []
-        for job in reversed(self._jobs.values()):
-            if job.timetable.created_ms < begin_ms:
-                break
-            recent.append(job)
-        return recent if newest_first else reversed(recent)
-
-
-@dataclass(slots=True)
 class ClusterState:
     """
     A cluster and its jobs.
 
-    Attributes:
-        settings: its description.
-        created_ms: when the emulator started it, in milliseconds since the epoch.
-        book: its job records.
+    Args:
+        record: what is known of it.
+        jobs: its job records.
     """
 
-    settings: settings.Cluster
-    created_ms: int
-    book: JobBook
+    __slots__ = ("book", "record")
+
+    def __init__(self, record: records.Cluster, jobs: book.JobBook) -> None:
+        self.record = record
+        self.book = jobs
+
+    @property
+    def created_ms(self) -> int:
+        """When it was ordered, in milliseconds since the epoch."""
+        return self.record.created_ms
+
+    def at(self, now_ms: int) -> clusterlife.Segment:
+        """What queries see of it at a moment."""
+        return self.record.life.at(now_ms)
+
+    def state(self, now_ms: int) -> clusterlife.State:
+        """clusterState at a moment."""
+        return self.record.life.at(now_ms).state
+
+    def takes_jobs(self, now_ms: int) -> bool:
+        """Whether jobs and statements can be submitted at a moment."""
+        return self.state(now_ms) in clusterlife.TAKES_JOBS
 
     def has(self, *names: str) -> bool:
         """Whether any of the named components is installed."""
-        return any(name in self.settings.components for name in names)
+        return any(name in self.record.components for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +79,33 @@ class World:
     Everything MRS remembers.
 
     Args:
-        clusters: the clusters that exist.
+        clusters: the clusters that exist from the start.
         now_ms: the time they were made, in milliseconds since the epoch.
+        keeper: where changes are kept.
+        terminated_kept_s: seconds for which a terminated cluster is remembered.
     """
 
-    def __init__(self, clusters: Iterable[settings.Cluster], now_ms: int) -> None:
-        self._clusters = {one.cluster_id: ClusterState(one, now_ms, JobBook()) for one in clusters}
+    def __init__(
+        self,
+        clusters: Iterable[settings.Cluster],
+        now_ms: int,
+        keeper: keeping.Keeper,
+        terminated_kept_s: float,
+    ) -> None:
+        self._clusters: dict[str, ClusterState] = {}
         self._effects: list[Effect] = []
+        self._expiries: list[tuple[int, str]] = []
+        self._kept_ms = round(terminated_kept_s * 1000)
+        self._keeps_jobs = keeper.on
+        self._cluster_shelf = keeper.shelf("clusters", self._restore_clusters)
+        self._job_shelf = keeper.shelf("jobs", self._restore_jobs)
+        self._effect_shelf = keeper.shelf("effects", self._restore_effects)
+        for one in clusters:
+            self.add(records.configured(one, now_ms))
 
     @property
     def clusters(self) -> Mapping[str, ClusterState]:
-        """Clusters by id."""
+        """Clusters by id, in the order in which they were made."""
         return self._clusters
 
     def cluster(self, cluster_id: str) -> ClusterState:
@@ -188,10 +120,76 @@ class World:
             raise refusals.unknown_cluster()
         return found
 
+    def add(self, record: records.Cluster) -> ClusterState:
+        """Enter a new cluster."""
+        made = self._made(record)
+        self._cluster_shelf.put(record.cluster_id, record)
+        return made
+
+    def change(self, cluster: ClusterState, **changes: Any) -> None:  # noqa: ANN401 - members of the record
+        """Change members of a cluster's record."""
+        cluster.record = replace(cluster.record, **changes)
+        self._cluster_shelf.put(cluster.record.cluster_id, cluster.record)
+        self._expect_expiry(cluster.record)
+
+    def remove(self, cluster: ClusterState) -> None:
+        """Forget a cluster and its jobs, as if it had never been; what was created stays noted."""
+        cluster_id = cluster.record.cluster_id
+        del self._clusters[cluster_id]
+        self._cluster_shelf.drop(cluster_id)
+        for number in cluster.book.arrived(cluster.book.span(None, None), newest_first=False):
+            self._job_shelf.drop(f"{cluster_id}/{cluster.book.at(number).job_id}")
+
+    def expire(self, now_ms: int) -> None:
+        """Forget the clusters that have been terminated for long enough."""
+        while self._expiries and self._expiries[0][0] <= now_ms:
+            expiry_ms, cluster_id = heapq.heappop(self._expiries)
+            found = self._clusters.get(cluster_id)
+            if found is not None and self._expiry_ms(found.record) == expiry_ms:
+                self.remove(found)
+
     def note(self, effect: Effect) -> None:
         """Remember that something was created; deleting a job record does not undo it."""
+        self._effect_shelf.put(str(len(self._effects)), effect)
         self._effects.append(effect)
 
     def effects(self, *, start: int = 0, count: int | None = None) -> list[Effect]:
         """What was created, oldest first, from number `start`."""
         return list(islice(self._effects, start, None if count is None else start + count))
+
+    def _made(self, record: records.Cluster) -> ClusterState:
+        shelf, prefix = self._job_shelf, f"{record.cluster_id}/"
+
+        def keep(job: life.Job) -> None:
+            shelf.put(prefix + job.job_id, job)
+
+        if self._keeps_jobs:
+            jobs = book.JobBook(keep, lambda job_id: shelf.drop(prefix + job_id))
+        else:
+            jobs = book.JobBook()
+        made = ClusterState(record, jobs)
+        self._clusters[record.cluster_id] = made
+        self._expect_expiry(record)
+        return made
+
+    def _expiry_ms(self, record: records.Cluster) -> int | None:
+        end = record.life.end
+        return end.begin_ms + self._kept_ms if end.state == "terminated" else None
+
+    def _expect_expiry(self, record: records.Cluster) -> None:
+        expiry_ms = self._expiry_ms(record)
+        if expiry_ms is not None:
+            heapq.heappush(self._expiries, (expiry_ms, record.cluster_id))
+
+    def _restore_clusters(self, rows: Iterable[keeping.Row]) -> None:
+        for row in rows:
+            self._made(row.read(records.Cluster))
+
+    def _restore_jobs(self, rows: Iterable[keeping.Row]) -> None:
+        for row in rows:
+            found = self._clusters.get(row.key.partition("/")[0])
+            if found is not None:
+                found.book.restore(row.read(life.Job))
+
+    def _restore_effects(self, rows: Iterable[keeping.Row]) -> None:
+        self._effects = [row.read(Effect) for row in rows]

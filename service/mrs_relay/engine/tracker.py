@@ -30,7 +30,6 @@ _CLOCK_SKEW_MS: Final = 600_000
 _AT_ONCE: Final = 8
 
 
-
 class Owner(Protocol):
     """Who follows jobs: a partition."""
 

@@ -87,6 +87,8 @@ async def test_a_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
         "async def main():\n"
         "    family = processes.Family(pathlib.Path(sys.argv[1]))\n"
         f"    child = await family.start('sleeper', {_SLEEPER!r}, {{}})\n"
+        "    while 'up' not in child.log.read_text():\n"
+        "        await asyncio.sleep(0.02)\n"
         "    print(child.process.pid, flush=True)\n"
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"

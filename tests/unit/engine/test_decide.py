@@ -68,7 +68,7 @@ def test_statement_has_no_name_on_mrs() -> None:
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING"])
 def test_statement_that_goes_on_without_an_id_becomes_unknown(status: str) -> None:
-    """MRS gives DDL no id, so one that has not ended with its reply can never be followed: say so, do not wait for ever."""
+    """MRS gives DDL no id, so one that has not ended with its reply can never be followed: say so."""
     decision = _decide(_job("submitting, a statement that writes"), facts.StatementObserved(jobs.Seen("", status)))
     assert [event.data.state for event in decision.events] == ["submitted", "unknown"]
     reason = decision.events[-1].data.reason
