@@ -10,8 +10,8 @@ Every error of the service on one page; a class says what the caller may do.
     │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
     │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
     ├─ StreamError
-    │   ├─ Fenced        another owner exists, or the outcome of a commit is unknown: stop this partition, commit
-    nothing │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
+    │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
+    │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
     │   └─ StateUnreadable   stop and call a human
     └─ SettingsError     refuse to start; say which setting
 

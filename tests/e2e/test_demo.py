@@ -117,5 +117,5 @@ async def test_killed_it_takes_its_children_along(tmp_path: Path) -> None:
     await _printed(log, "emulator at", demo)
     demo.kill()
     async with asyncio.timeout(10):
-        while [one for one in _left_behind(tmp_path) if one.startswith("process")]:  # noqa: ASYNC110 - not our children
+        while [one for one in _left_behind(tmp_path) if one.startswith("process")]:
             await asyncio.sleep(0.05)

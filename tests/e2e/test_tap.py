@@ -30,7 +30,7 @@ async def _topic(kafka: client.KafkaBroker, partitions: int = 3) -> str:
     async with kafka.admin() as admin:
         assert await admin.create([broker.TopicSpec(name, partitions)]) == {}
         async with asyncio.timeout(20):
-            while name not in await admin.partition_counts():  # noqa: ASYNC110 - the broker sends no event
+            while name not in await admin.partition_counts():
                 await asyncio.sleep(0.05)
     return name
 

@@ -59,17 +59,7 @@ class Plan:
         admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
     """
 
-<<<<<<< HEAD
-    def __init__(
-        self,
-        base: Jobs,
-        desk: desks.Desk,
-        lease: leases.Lease[desks.Notice],
-        admit: Callable[[jobs.LedgerKey, jobs.Job], bool],
-    ) -> None:
-=======
     def __init__(self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Admit) -> None:
->>>>>>> c1ea03de4e50f5cfb49195482e132b87db13f1f2
         self._base = base
         self._desk = desk
         self._limit_bytes = lease.limit_bytes
@@ -113,16 +103,8 @@ class Plan:
         self._events.extend(decision.events)
         if decision.command is not None:
             self._commands[key] = decision.command
-<<<<<<< HEAD
-            if (
-                decision.command is commands.Command.ENQUEUE
-                and decision.job is not None
-                and self._admit(key, decision.job)
-            ):
-=======
             queued = decision.command is commands.Command.ENQUEUE
             if queued and decision.job is not None and self._admit(key, decision.job):
->>>>>>> c1ea03de4e50f5cfb49195482e132b87db13f1f2
                 self.decide(key, facts.Turn())
 
     @property

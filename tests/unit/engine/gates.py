@@ -54,7 +54,7 @@ class Partition:
         self.doors = doors
         self.admitted: list[str] = []
 
-    def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:  # noqa: ANN401 - of a job
+    def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:
         """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
         if self.doors.enter(gate.ticket(*keyed(job(request_id, cluster, **changes)), self, self._admit)):
             self.admitted.append(request_id)
@@ -79,7 +79,7 @@ class Partition:
         self.admitted.append(key.decode().rpartition(" ")[2])
 
 
-def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:  # noqa: ANN401 - of a job
+def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:
     """Make a queued job; the digits in its id are its order of arrival."""
     order = int("".join(filter(str.isdigit, request_id)) or 0)
     return samples.request(**{"id": request_id, "cluster": cluster, "order": order, "arrived_ms": order, **changes})

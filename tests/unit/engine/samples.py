@@ -29,7 +29,7 @@ FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is requi
 _replace = msgspec.structs.replace
 
 
-def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:  # noqa: ANN401 - any of the fields
+def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
     """Make the job that a valid request would become."""
     job = jobs.Job(
         source="/billing",
@@ -49,7 +49,7 @@ def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:  # noqa: ANN40
     return _replace(job, **changes)
 
 
-def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:  # noqa: ANN401
+def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:
     trait = jobs.TRAITS[state]
     whole = request(work or BATCH, state=state, order=5, arrived_ms=NOW_MS - 9000, sequence=3, shown=trait.shown)
     if state is not jobs.State.QUEUED:
@@ -92,11 +92,11 @@ def _identity(order: int) -> jobs.Job:
     return _replace(request(), state=_S.REJECTED, order=order, digest="", cluster="", name="", work=None)
 
 
-def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:  # noqa: ANN401
+def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:
     return facts.Observed(jobs.Seen(JOB_ID, state, result, **more))
 
 
-def _statement(status: str, **more: Any) -> facts.StatementObserved:  # noqa: ANN401
+def _statement(status: str, **more: Any) -> facts.StatementObserved:
     return facts.StatementObserved(jobs.Seen(JOB_ID, status), **more)
 
 
@@ -134,7 +134,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
 """A fact of every kind, more than one where the kind alone does not decide."""
 
 
-def record(value: object = ..., *, headers: Any = (), **changes: Any) -> records.Record:  # noqa: ANN401
+def record(value: object = ..., *, headers: Any = (), **changes: Any) -> records.Record:
     """Make a record of the input topic; a value other than bytes or None is written as JSON."""
     if value is ...:
         value = message()
@@ -142,13 +142,13 @@ def record(value: object = ..., *, headers: Any = (), **changes: Any) -> records
     return _replace(records.Record("mrs.requests", 0, 17, NOW_MS, b"k", raw, headers), **changes)
 
 
-def message(data: Any = ..., kind: str = "mrs.job.submit", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def message(data: Any = ..., kind: str = "mrs.job.submit", **changes: Any) -> dict[str, Any]:
     """Make a valid message in plain form."""
     if data is ...:
         data = {"cluster": CLUSTER, "job": {"job_type": "SparkSubmit", "arguments": ["--class", "A"]}}
     return {"id": "order-1", "source": "/billing", "type": kind, "data": data, **changes}
 
 
-def sql(statement: str, engine: str = "presto", **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def sql(statement: str, engine: str = "presto", **more: Any) -> dict[str, Any]:
     """Make a valid message with a SQL statement in plain form."""
     return message({"cluster": CLUSTER, "engine": engine, "statement": statement, **more}, "mrs.sql.submit")

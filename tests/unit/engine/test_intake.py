@@ -24,7 +24,7 @@ def _read(record: records.Record) -> intake.Keyed | events.DeadLetter:
     return intake.read(record, samples.RESULT_TYPES, _MOST_BYTES)
 
 
-def _job(value: object = ..., **changes: Any) -> jobs.Job:  # noqa: ANN401 - any of a record's fields
+def _job(value: object = ..., **changes: Any) -> jobs.Job:
     meaning = _read(samples.record(value, **changes))
     assert isinstance(meaning, tuple)
     key, fact = meaning
@@ -33,7 +33,7 @@ def _job(value: object = ..., **changes: Any) -> jobs.Job:  # noqa: ANN401 - any
     return fact.job
 
 
-def _invalid(value: object = ..., **changes: Any) -> facts.Invalid:  # noqa: ANN401 - any of a record's fields
+def _invalid(value: object = ..., **changes: Any) -> facts.Invalid:
     meaning = _read(samples.record(value, **changes))
     assert isinstance(meaning, tuple)
     key, fact = meaning
@@ -44,7 +44,7 @@ def _invalid(value: object = ..., **changes: Any) -> facts.Invalid:  # noqa: ANN
     return fact
 
 
-def _letter(value: object, **changes: Any) -> events.DeadLetter:  # noqa: ANN401 - any of a record's fields
+def _letter(value: object, **changes: Any) -> events.DeadLetter:
     meaning = _read(samples.record(value, **changes))
     assert isinstance(meaning, events.DeadLetter)
     assert meaning.code in reasons.CODES

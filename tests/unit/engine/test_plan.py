@@ -63,7 +63,7 @@ def _lease(
     return leases.Lease(position, start, feed, _Writer(limits or {}), clock=_Time(), stale_after_s=10)
 
 
-def _desk(**settings: Any) -> desks.Desk:  # noqa: ANN401 - any of the settings
+def _desk(**settings: Any) -> desks.Desk:
     nobody: Any = None  # a plan asks neither the gate nor MRS
     return desks.Desk(
         settings=engine_settings.EngineSettings(**settings),
@@ -91,7 +91,7 @@ class _Bench:
         *committed: jobs.Job,
         admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _nobody,
         limits: dict[str | None, int] | None = None,
-        **settings: Any,  # noqa: ANN401 - any of the settings
+        **settings: Any,
     ) -> None:
         self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
         self.before = dict(self.jobs)
@@ -113,7 +113,7 @@ class _Bench:
         return [json.loads(sent.value or b"")["state"] for sent in self.plan.outgoing() if sent.topic == topic]
 
 
-def _job(name: str, **changes: Any) -> jobs.Job:  # noqa: ANN401 - any of its fields
+def _job(name: str, **changes: Any) -> jobs.Job:
     job = samples.JOBS[name]
     assert job is not None
     return msgspec.structs.replace(job, **changes)

@@ -70,7 +70,7 @@ _events = st.builds(
 )
 
 
-def _event(**changes: Any) -> events.Event:  # noqa: ANN401 - any of the fields
+def _event(**changes: Any) -> events.Event:
     data = events.EventData(
         request=events.RequestRef(id="order-1", source="/billing"), state="accepted", sequence=1, attempt=0
     )

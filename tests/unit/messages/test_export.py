@@ -156,7 +156,7 @@ def test_invalid_envelope_fails_the_schema(change: dict[str, Any]) -> None:
     assert _faults(_JOB, samples.message(**change))
 
 
-def _event(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the fields
+def _event(**changes: Any) -> dict[str, Any]:
     request = events.RequestRef(id="order-1", source="/billing")
     data = events.EventData(**{"request": request, "state": "accepted", "sequence": 1, "attempt": 0, **changes})
     event = events.Event(subject="job", key=b"k", time_ms=1, data=data, event_id="e", correlation_id="c")
