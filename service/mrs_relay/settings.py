@@ -52,7 +52,7 @@ class Settings(pydantic_settings.BaseSettings):
     kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
     """Brokers, topics, guarantee."""
 
-    mrs: mrs_settings.MrsSettings
+    mrs: Annotated[mrs_settings.MrsSettings, pydantic.Field(default_factory=dict, validate_default=True)]
     """The connection to MRS."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)

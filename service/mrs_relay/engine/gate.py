@@ -212,12 +212,12 @@ class Gate:
         return not line.place[1] and 0 < self._slots <= len(line.holders)
 
     def _must_wait(self, line: _Line) -> bool:
-        """Whether the line waits for time to pass, which sets the alarm, or carefully for its submission in flight."""
+        """Whether the line waits for time to pass, or carefully for its submission in flight; sets the alarm."""
         now_s = self._time.monotonic_s()
-        wait_s = max(self._held_until_s, line.held_until_s) - now_s
+        wait_s = max(self._held_until_s, line.held_until_s, line.careful_until_s if line.flying else 0.0) - now_s
         if wait_s > 0:
             self._wake_in(wait_s)
-        return wait_s > 0 or (line.flying > 0 and line.careful_until_s > now_s)
+        return wait_s > 0
 
     def _may_spend(self, line: _Line) -> bool:
         wait_s = self._spend(line.place[1])

@@ -201,4 +201,4 @@ class Submitter:
 def refusal(error: errors.MrsError) -> jobs.Reason:
     """The reason of an event, from what MRS said."""
     code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
-    return jobs.Reason("refused", code[:64], str(error), mrs_request_id=error.request_id)
+    return jobs.Reason("refused", code, error.message, mrs_request_id=error.request_id)

@@ -13,7 +13,7 @@ from mrs_relay.cli import emulate
 from mrs_relay.emulator import settings as emulator_settings
 
 
-def _settings(file: dict[str, Any] | None = None, **more: Any) -> emulator_settings.EmulatorSettings:  # noqa: ANN401
+def _settings(file: dict[str, Any] | None = None, **more: Any) -> emulator_settings.EmulatorSettings:
     wanted: dict[str, Any] = {"clusters": (), "slots": None, "key_pair": (None, None), "flags": {}, **more}
     return emulate.settings(file or {}, **wanted)
 

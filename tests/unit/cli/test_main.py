@@ -46,7 +46,7 @@ OPTIONS = {
 """Commands and their options. People and scripts rely on them: change this on purpose only, and tell the changelog."""
 
 
-def _commands(command: Any, path: tuple[str, ...] = ()) -> dict[str, list[str]]:  # noqa: ANN401 - typer's click is private
+def _commands(command: Any, path: tuple[str, ...] = ()) -> dict[str, list[str]]:
     if hasattr(command, "commands"):
         found: dict[str, list[str]] = {}
         for name, inner in command.commands.items():
@@ -104,7 +104,7 @@ def test_an_error_becomes_its_exit_code_and_one_line(
 ) -> None:
     """Scripts read the code, people the line; nobody sees a stack."""
 
-    def fail(work: Any) -> None:  # noqa: ANN401 - any coroutine
+    def fail(work: Any) -> None:
         work.close()
         raise error
 
@@ -198,7 +198,7 @@ def test_no_setting_shows_a_secret(cli: testing.CliRunner, monkeypatch: pytest.M
 def test_interrupting_a_command_ends_it_with_130(cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is no error of ours and shows no stack."""
 
-    def interrupted(work: Any) -> None:  # noqa: ANN401 - any coroutine
+    def interrupted(work: Any) -> None:
         work.close()
         raise KeyboardInterrupt
 
@@ -212,7 +212,7 @@ def test_interrupting_a_submission_says_how_to_follow_it(
 ) -> None:
     """What was sent goes on: the reader gets the command that shows it."""
 
-    def interrupted(work: Any) -> None:  # noqa: ANN401 - any coroutine
+    def interrupted(work: Any) -> None:
         work.close()
         raise KeyboardInterrupt
 

@@ -23,7 +23,7 @@ _STUBBORN = (
 
 async def _up(child: processes.Child) -> None:
     async with asyncio.timeout(20):
-        while "up" not in child.log.read_text():  # noqa: ASYNC110 - a file sends no event
+        while "up" not in child.log.read_text():
             await asyncio.sleep(0.02)
 
 
@@ -102,7 +102,7 @@ async def test_a_child_dies_with_its_parent(tmp_path: pathlib.Path) -> None:
     parent.kill()
     await parent.wait()
     async with asyncio.timeout(10):
-        while _exists(pid):  # noqa: ASYNC110 - a process that is not our child sends no event
+        while _exists(pid):
             await asyncio.sleep(0.02)
 
 

@@ -1,0 +1,141 @@
+"""A Kafka in memory with what a tap needs, and a relay behind it that answers the moment a request is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from mrs_relay.kit import clock
+from mrs_relay.messages import envelope, events
+from mrs_relay.stream import broker, records, tap
+
+Answer = Callable[[envelope.Envelope], Iterable[events.EventData]]
+
+
+def told(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
+    """The events of one request, `last` being further members of the last one."""
+    made = []
+    for number, state in enumerate(states, start=1):
+        more = last if number == len(states) else {}
+        data = {
+            "request": {"id": request.id, "source": request.source},
+            "state": state,
+            "sequence": number,
+            "attempt": 1,
+            **more,
+        }
+        made.append(events.EventData.model_validate(data))
+    return made
+
+
+class Kafka:
+    """
+    Topics of one partition each.
+
+    Args:
+        answer: the relay: what it has to say to a request.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.logs: dict[str, list[records.Record]] = {"mrs.requests": [], "mrs.events": []}
+
+    def append(self, topic: str, key: bytes | None, value: bytes | None, headers: records.Headers) -> None:
+        """Write one record, and let the relay answer if it is a request."""
+        log = self.logs[topic]
+        log.append(records.Record(topic, 0, len(log), 0, key, value, headers))
+        if topic != "mrs.requests":
+            return
+        request = envelope.read(topic, value, headers)
+        for data in self._answer(request):
+            event = events.Event(
+                subject="sql",
+                key=key or b"",
+                time_ms=clock.SystemClock().now_ms(),
+                data=data,
+                event_id=f"{request.id}-{data.sequence}",
+                correlation_id=request.id,
+            )
+            self.append("mrs.events", *events.write(event, "/test"))
+
+    @asynccontextmanager
+    async def topic(self, name: str, partitions: int) -> AsyncIterator[tap.TopicReader]:
+        """A reader of one topic."""
+        assert partitions == 1
+        yield _Reader(self.logs[name])
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
+        """A producer whose writes are there at once."""
+        assert transactional_id is None
+        assert not idempotent, "brokers without producer ids must do"
+        return _Producer(self)
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[broker.Admin]:
+        """An admin client that knows the topics."""
+        yield _Admin(self)
+
+
+class _Reader:
+    def __init__(self, log: list[records.Record]) -> None:
+        self._log = log
+        self._next = 0
+
+    async def bounds(self) -> Mapping[int, broker.Bounds]:
+        return {0: broker.Bounds(0, len(self._log))}
+
+    async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
+        return {0: 0} if timestamp_ms >= 0 else {}
+
+    def go_to(self, offsets: Mapping[int, int]) -> None:
+        self._next = offsets[0]
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        found = self._log[self._next :]
+        self._next += len(found)
+        if not found:
+            await asyncio.sleep(min(timeout_s, 0.01))
+        return found
+
+    async def position(self, partition: int) -> int:
+        return self._next + partition
+
+    def last_answer(self, partition: int) -> int | None:
+        return self._next + partition
+
+
+class _Producer:
+    tainted = False
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+
+    async def start(self) -> None:
+        return
+
+    async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        for one in outgoing:
+            self._kafka.append(one.topic, one.key, one.value, one.headers)
+        return []
+
+    async def kill(self) -> None:
+        return
+
+
+class _Admin:
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        return dict.fromkeys(self._kafka.logs, 1)
+
+    async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        return {topic: {} for topic in topics}
+
+    async def create(self, specs: Sequence[broker.TopicSpec]) -> Mapping[str, str]:
+        self._kafka.logs.update({spec.name: [] for spec in specs})
+        return {}
+
+    async def abilities(self, transactional_id: str) -> broker.Abilities:
+        return broker.Abilities(bool(transactional_id), idempotence=True)
