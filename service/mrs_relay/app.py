@@ -49,14 +49,17 @@ async def desk_for(
         yield desk.Desk(
             settings=engine,
             commit_interval_s=settings.kafka.commit_interval_s,
-            rules=decide.Rules(round(engine.remember_s * 1000), engine.progress_step),
-            topics=desk.Topics(topics.events, topics.dead_letters, settings.event_source),
+            rules=decide.Rules(
+                round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)
+            ),
+            topics=desk.Topics(topics.requests, topics.events, topics.dead_letters, settings.event_source),
             time=time,
             gate=doors,
             tracker=pollers,
             submitter=submitter.Submitter(client, doors.hold, engine, time),
             sending=asyncio.Semaphore(engine.max_in_flight),
             counts=views.Counts(),
+            share=desk.Share(),
         )
     finally:
         doors.close()

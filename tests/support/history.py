@@ -15,10 +15,12 @@ from typing import Any
 LAST = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 MAY_FOLLOW = {
     None: {"accepted", "rejected"},
-    "accepted": {"submitted", "failed", "unknown"},
-    "submitted": {"running", "succeeded", "failed", "cancelled", "unknown"},
-    "running": {"progress", "succeeded", "failed", "cancelled", "unknown"},
-    "progress": {"progress", "succeeded", "failed", "cancelled", "unknown"},
+    "accepted": {"submitted", "failed", "cancelled", "unknown", "retrying"},
+    "submitted": {"running", "retrying", "succeeded", "failed", "cancelled", "unknown"},
+    "running": {"progress", "retrying", "succeeded", "failed", "cancelled", "unknown"},
+    "progress": {"progress", "retrying", "succeeded", "failed", "cancelled", "unknown"},
+    "retrying": {"submitted", "failed", "cancelled", "unknown", "retrying"},
+    "unknown": {"succeeded", "failed", "cancelled"},
 }
 
 

@@ -215,3 +215,15 @@ def sql(request_id: str, engine: str, statement: str, **more: Any) -> bytes:
     """A request for SQL."""
     data = {"cluster": CLUSTER, "engine": engine, "statement": statement, **more}
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.sql.submit", "data": data}).encode()
+
+
+def cancel(message_id: str, request_id: str, **more: Any) -> bytes:
+    """A message that cancels a request."""
+    data = {"request": {"id": request_id}, **more}
+    return json.dumps({"id": message_id, "source": "/test", "type": "mrs.job.cancel", "data": data}).encode()
+
+
+def resolve(message_id: str, request_id: str, verdict: str, note: str = "looked at MRS") -> bytes:
+    """A message that settles a request by hand."""
+    data = {"request": {"id": request_id}, "verdict": verdict, "note": note}
+    return json.dumps({"id": message_id, "source": "/test", "type": "mrs.job.resolve", "data": data}).encode()

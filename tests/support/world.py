@@ -97,6 +97,7 @@ class World:
         door = Wire(self.mrs)
         client = clients.Client(self.chosen.mrs, door, self.time)
         tools = await self.stack.enter_async_context(app.desk_for(self.chosen, client, self.time))
+        tools.share.total = self.broker.partitions(self.chosen.kafka.topics.requests)
         kafka = app.runtime_for(self.chosen, self.broker, tools, self.time)
         replica = Replica(kafka, tools, door)
         replica.task = asyncio.create_task(kafka.run(), name=f"replica {len(self.replicas) + 1}")

@@ -20,17 +20,21 @@ class Command(enum.Enum):
     SUBMIT = "send the submission, once"
     LOOK_UP = "look for the mark on MRS"
     TRACK = "watch it until it ends"
+    KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
+    AWAIT = "wait for the request that a cancel speaks of"
     RELEASE = "give back its slot and stop watching"
 
 
 FOR_STATE: Final[dict[jobs.State, Command]] = {
+    jobs.State.AWAITED: Command.AWAIT,
     jobs.State.REJECTED: Command.RELEASE,
     jobs.State.QUEUED: Command.ENQUEUE,
     jobs.State.SUBMITTING: Command.SUBMIT,
     jobs.State.DOUBTFUL: Command.LOOK_UP,
     jobs.State.SUBMITTED: Command.TRACK,
     jobs.State.RUNNING: Command.TRACK,
+    jobs.State.CANCELLING: Command.KILL,
     jobs.State.COLLECTING: Command.COLLECT,
     jobs.State.SUCCEEDED: Command.RELEASE,
     jobs.State.FAILED: Command.RELEASE,

@@ -10,10 +10,25 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 
 
+@dataclass(slots=True)
+class Share:
+    """
+    How much of the work is this process's; changed only when the group's assignment changes.
+
+    Attributes:
+        owned: partitions that this process has.
+        total: partitions of the input topic; 0 until it is known.
+    """
+
+    owned: int = 0
+    total: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Where things go: names of the output topics, and the `source` attribute of events."""
+    """Names of the topics, and the `source` attribute of events."""
 
+    requests: str
     events: str
     dead_letters: str
     source: str
@@ -39,6 +54,7 @@ class Desk:
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
     counts: views.Counts
+    share: Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,46 @@ class Invalid(msgspec.Struct, frozen=True):
     reason: jobs.Reason
 
 
+class CancelAsked(msgspec.Struct, frozen=True):
+    """
+    Somebody wants a request not to be carried out.
+
+    Attributes:
+        job: what to remember if the request has not come yet, in state AWAITED.
+        reason: of the cancelling, for the last event.
+        by: id of the message.
+        came_from: the partition that passed the message on, which is told of a match; -1 if it was sent to this one.
+    """
+
+    job: jobs.Job
+    reason: jobs.Reason
+    by: str
+    came_from: int = -1
+
+
+class CancelMatched(msgspec.Struct, frozen=True):
+    """Another partition has the request that a cancel waits for here."""
+
+
+class ResolveAsked(msgspec.Struct, frozen=True):
+    """
+    A person settles a job that is `unknown`.
+
+    Attributes:
+        verdict: SUCCEEDED, FAILED or CANCELLED.
+        reason: who says so and why.
+        by: id of the message.
+    """
+
+    verdict: jobs.State
+    reason: jobs.Reason
+    by: str
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A deadline of the job may have come."""
+
+
 class Turn(msgspec.Struct, frozen=True):
     """The gate lets the job go: there is a slot, and budget for one submission."""
 
@@ -114,6 +154,10 @@ class Expired(msgspec.Struct, frozen=True):
 Fact = (
     Requested
     | Invalid
+    | CancelAsked
+    | CancelMatched
+    | ResolveAsked
+    | Due
     | Turn
     | Taken
     | Refused

@@ -9,12 +9,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs
 from mrs_relay.messages import codec, envelope, events, requests
 from mrs_relay.stream import records
 
-Keyed = tuple[jobs.LedgerKey, facts.Requested | facts.Invalid]
+Keyed = tuple[jobs.LedgerKey, facts.Fact]
+
+PASSED: Final = "mrs_relay_passed"
+"""Header of a cancel that its partition passed to the others: that partition's number. It stops it from circling."""
+
+MATCHED: Final = "mrs_relay_matched"
+"""Header of a cancel that comes back to its partition, because another one has its request."""
+
+_PARTITION_DIGITS: Final = 9
 
 MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
@@ -47,7 +57,32 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
     except errors.BadMessage as error:
         reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
-    return key, facts.Requested(_job(message, request, record, result_job_types))
+    match request:
+        case requests.JobCancel():
+            return _cancel(message, request, record)
+        case requests.JobResolve():
+            reason = jobs.Reason("resolved", "by_hand", request.note)
+            return _target(message, request), facts.ResolveAsked(jobs.State(request.verdict), reason, message.id)
+        case _:
+            return key, facts.Requested(_job(message, request, record, result_job_types))
+
+
+def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:
+    return jobs.ledger_key(request.request.source or message.source, request.request.id)
+
+
+def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: records.Record) -> Keyed:
+    key = _target(message, request)
+    if MATCHED in message.headers:
+        return key, facts.CancelMatched()
+    awaited = _identity(message, record, jobs.State.AWAITED)
+    awaited = msgspec.structs.replace(
+        awaited, source=request.request.source or message.source, id=request.request.id, asked_source=message.source
+    )
+    passed = message.headers.get(PASSED, "")
+    came_from = int(passed) if passed.isdecimal() and len(passed) <= _PARTITION_DIGITS else -1
+    reason = jobs.Reason("cancelled", "requested", request.note or f"cancelled by message {message.id}")
+    return key, facts.CancelAsked(awaited, reason, message.id, came_from)
 
 
 def _check_size(record: records.Record, most_bytes: int) -> None:
@@ -84,7 +119,7 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
 
 def _job(
     message: envelope.Envelope,
-    request: requests.Request,
+    request: requests.JobSubmit | requests.SqlSubmit,
     record: records.Record,
     result_job_types: frozenset[str],
 ) -> jobs.Job:
@@ -107,6 +142,11 @@ def _job(
         labels=request.labels or None,
         collect=isinstance(work, jobs.Batch) and work.job_type in result_job_types,
         skip=skip,
+        queue_deadline_s=request.queue_deadline_s or 0.0,
+        run_deadline_s=request.run_deadline_s or 0.0,
+        retry=jobs.Retry(request.retry.attempts, request.retry.backoff_s, tuple(request.retry.on))
+        if request.retry
+        else None,
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
@@ -114,7 +154,7 @@ def _job(
     return jobs.share(job)
 
 
-def _work(request: requests.Request) -> tuple[jobs.Work, str, int]:
+def _work(request: requests.JobSubmit | requests.SqlSubmit) -> tuple[jobs.Work, str, int]:
     """What to run, its name, and how many leading statements are the relay's own."""
     if isinstance(request, requests.JobSubmit):
         job = request.job

@@ -44,6 +44,8 @@ class State(enum.StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
+    CANCELLING = "cancelling"
+    AWAITED = "awaited"
 
 
 class Trait(msgspec.Struct, frozen=True):
@@ -65,25 +67,35 @@ class Trait(msgspec.Struct, frozen=True):
 
 _ENDED: Final = frozenset({State.FAILED, State.CANCELLED, State.UNKNOWN})
 _UNDER_WAY: Final = frozenset({State.SUBMITTED, State.RUNNING, State.COLLECTING, State.SUCCEEDED}) | _ENDED
+_SETTLED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 TRAITS: Final[dict[State, Trait]] = {
+    State.AWAITED: Trait(frozenset(), "rejected", last=True),
     State.REJECTED: Trait(frozenset({State.QUEUED, State.REJECTED}), "rejected", last=True),
-    State.QUEUED: Trait(frozenset({State.SUBMITTING}), "accepted"),
-    State.SUBMITTING: Trait(
-        frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY,
-        "accepted",
-        holds_slot=True,
+    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.CANCELLED}), "accepted"),
+    State.SUBMITTING: Trait(frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY, "accepted", holds_slot=True),
+    State.DOUBTFUL: Trait(
+        frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN, State.CANCELLED}), "accepted", holds_slot=True
     ),
-    State.DOUBTFUL: Trait(frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN}), "accepted", holds_slot=True),
-    State.SUBMITTED: Trait(_UNDER_WAY - {State.SUBMITTED}, "submitted", holds_slot=True),
-    State.RUNNING: Trait(_UNDER_WAY - {State.SUBMITTED, State.RUNNING}, "running", holds_slot=True),
+    State.SUBMITTED: Trait(
+        (_UNDER_WAY - {State.SUBMITTED}) | {State.CANCELLING, State.QUEUED}, "submitted", holds_slot=True
+    ),
+    State.RUNNING: Trait(
+        (_UNDER_WAY - {State.SUBMITTED, State.RUNNING}) | {State.CANCELLING, State.QUEUED}, "running", holds_slot=True
+    ),
+    State.CANCELLING: Trait(_SETTLED | {State.COLLECTING, State.UNKNOWN}, "running", holds_slot=True),
     State.COLLECTING: Trait(frozenset({State.SUCCEEDED}), "running"),
     State.SUCCEEDED: Trait(frozenset(), "succeeded", last=True),
     State.FAILED: Trait(frozenset(), "failed", last=True),
     State.CANCELLED: Trait(frozenset(), "cancelled", last=True),
-    State.UNKNOWN: Trait(frozenset(), "unknown", last=True),
+    State.UNKNOWN: Trait(_SETTLED, "unknown", last=True),
 }
-"""Every state with the moves out of it. A rejected request may be sent again, corrected: it starts anew."""
+"""
+Every state with the moves out of it.
+
+A rejected request may be sent again, corrected: it starts anew. AWAITED is no job yet: a cancel waits there for its
+request. UNKNOWN can be settled by a person. SUBMITTED and RUNNING go back to QUEUED for the next attempt of a retry.
+"""
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch", omit_defaults=True):
@@ -154,6 +166,21 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = False
 
 
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What the request wants after a bad end.
+
+    Attributes:
+        attempts: submissions in all, the first included.
+        backoff_s: wait before the second attempt, in seconds; doubles for each further one.
+        on: classes of reasons after which to try again.
+    """
+
+    attempts: int
+    backoff_s: float
+    on: tuple[str, ...]
+
+
 class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
     One request's life.
@@ -187,6 +214,15 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         traceparent: the request's.
         tracestate: the request's.
         expires_ms: when a finished job is forgotten, epoch milliseconds.
+        retry: what the request wants after a bad end.
+        queue_deadline_s: seconds that it may wait for its submission; 0 means for ever.
+        queue_deadline_ms: the moment that follows from it, epoch milliseconds.
+        run_deadline_s: seconds from its submission to its end; 0 means for ever.
+        run_deadline_ms: the moment that follows from it, epoch milliseconds.
+        stop: why it is to be stopped, once somebody wants that.
+        asked_by: id of the message that asked for it.
+        asked_source: source of that message; only while AWAITED.
+        came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
     """
 
     source: str
@@ -217,6 +253,15 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     traceparent: str | None = None
     tracestate: str | None = None
     expires_ms: int = 0
+    retry: Retry | None = None
+    queue_deadline_s: float = 0.0
+    queue_deadline_ms: int = 0
+    run_deadline_s: float = 0.0
+    run_deadline_ms: int = 0
+    stop: Reason | None = None
+    asked_by: str | None = None
+    asked_source: str | None = None
+    came_from: int = -1
 
     @property
     def ledger_key(self) -> LedgerKey:

@@ -38,6 +38,7 @@ class Performer:
         self._submissions = tasks.Crew(self._on_error)
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
+        self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -110,17 +111,42 @@ class Performer:
             case commands.Command.SUBMIT:
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.mrs_name or job.id}")
             case commands.Command.ENQUEUE:
+                self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
             case commands.Command.LOOK_UP:
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
                 self._desk.tracker.watch(job, key, self)
+                self._due_at(key, job.run_deadline_ms)
+            case commands.Command.KILL:
+                self._desk.tracker.watch(job, key, self)
+                self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
+            case commands.Command.AWAIT:
+                self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
             case commands.Command.COLLECT:
+                self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
+                self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+
+    def _due_at(self, key: jobs.LedgerKey, when_ms: int) -> None:
+        if when_ms:
+            self._timers.at(when_ms, functools.partial(self.tell, key, facts.Due()))
+
+    def _stop_killing(self, key: jobs.LedgerKey) -> None:
+        killing = self._kills.pop(key, None)
+        if killing is not None:
+            killing.cancel()
+
+    async def _kill(self, job: jobs.Job) -> None:
+        """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
+        while True:
+            if self._lease.may_act():
+                await self._desk.submitter.stop(job)
+            await asyncio.sleep(self._desk.settings.kill_again_s)
 
     def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.not_before_ms > self._desk.time.now_ms():

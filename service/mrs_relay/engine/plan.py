@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from mrs_relay.engine import commands, decide, facts, intake, jobs
+from mrs_relay.engine import commands, decide, facts, intake, jobs, passing
 from mrs_relay.engine import desk as desks
 from mrs_relay.messages import events
 from mrs_relay.stream import feed as feeds
@@ -69,6 +69,8 @@ class Plan:
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
         self._events: list[events.Event] = []
         self._dead_letters: list[events.DeadLetter] = []
+        self._passed: list[records.Outgoing] = []
+        self._record: records.Record | None = None
 
     def read(self, batch: feeds.Batch[desks.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
@@ -77,6 +79,7 @@ class Plan:
         Raises:
             RuntimeError: a task of this partition failed by a bug.
         """
+        self._record = None
         for notice in batch.notices:
             if isinstance(notice, desks.Broke):
                 raise RuntimeError(  # noqa: TRY004 - the notice is right, the task was not
@@ -91,6 +94,7 @@ class Plan:
                 _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
                 self._dead_letters.append(meaning)
             else:
+                self._record = record
                 yield meaning
 
     def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
@@ -101,6 +105,10 @@ class Plan:
             return
         self._changed[key] = decision.job
         self._events.extend(decision.events)
+        if decision.pass_on and self._record is not None:
+            self._passed += passing.to_others(self._record, self._desk.share.total)
+        if decision.pass_back >= 0:
+            self._passed.append(passing.back(self._desk.topics.requests, decision.pass_back, key))
         if decision.command is not None:
             self._commands[key] = decision.command
             queued = decision.command is commands.Command.ENQUEUE
@@ -110,7 +118,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Nothing to commit."""
-        return not (self._changed or self._events or self._dead_letters)
+        return not (self._changed or self._events or self._dead_letters or self._passed)
 
     def changes(self) -> list[records.Change]:
         """The ledger writes."""
@@ -118,7 +126,8 @@ class Plan:
 
     def outgoing(self) -> list[records.Outgoing]:
         """Events and dead letters. What does not fit into its topic is cut, and says so."""
-        return [*map(self._event_record, self._events), *map(self._dead_letter_record, self._dead_letters)]
+        letters = map(self._dead_letter_record, self._dead_letters)
+        return [*map(self._event_record, self._events), *letters, *self._passed]
 
     def settle(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Make the plan the truth, after its commit; returns what is to be done now."""

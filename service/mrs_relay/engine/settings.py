@@ -71,6 +71,12 @@ class EngineSettings(pydantic.BaseModel):
     progress_step: Annotated[float, pydantic.Field(gt=0, le=100)] = 10.0
     """Per cent by which a job's progress must change before an event tells it."""
 
+    kill_again_s: Seconds = 30.0
+    """Seconds after which MRS is asked again to stop a job that goes on."""
+
+    cancel_wait_s: Seconds = 3600.0
+    """Seconds for which a cancel waits for a request that has not come yet; then it is rejected."""
+
     remember_s: Seconds = 7 * 24 * 3600.0
     """Seconds for which a finished request answers for its id; after that the same id starts a new job."""
 

@@ -174,6 +174,23 @@ class Submitter:
                 return sorted(found, key=lambda seen: seen.submitted_ms)
             page += 1
 
+    async def stop(self, job: jobs.Job) -> None:
+        """
+        Ask MRS to stop the job; whether it did is for the tracker to see.
+
+        Source: StopJob (an accepted kill is no end yet, and the job may still end by itself), CancelSql.
+        """
+        if job.seen is None:
+            return
+        path = {"cluster_id": job.cluster}
+        try:
+            if job.statement:
+                await self._client.call(sql_calls.CANCEL_SQL, path={**path, "sql_id": job.seen.job_id})
+            else:
+                await self._client.call(job_calls.STOP_JOB, path={**path, "job_execution_id": job.seen.job_id})
+        except errors.MrsError as error:
+            _log.warning("stop_not_accepted", request=job.id, error=str(error))
+
     async def collect(self, job: jobs.Job) -> facts.Fact:
         """Read the rows of a job that has succeeded; after `collect_within_s` seconds, say why there are none."""
         job_id = job.seen.job_id if job.seen else ""

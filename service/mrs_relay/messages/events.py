@@ -21,7 +21,16 @@ from mrs_relay.messages import codec, reasons
 
 Subject = Literal["job", "sql"]
 State = Literal[
-    "accepted", "rejected", "submitted", "running", "progress", "succeeded", "failed", "cancelled", "unknown"
+    "accepted",
+    "rejected",
+    "submitted",
+    "running",
+    "progress",
+    "retrying",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "unknown",
 ]
 
 STATES: Final[dict[State, str]] = {
@@ -30,9 +39,10 @@ STATES: Final[dict[State, str]] = {
     "submitted": "MRS took the job and gave it an id",
     "running": "the job runs",
     "progress": "the job still runs; progress or application id changed",
+    "retrying": "the attempt ended badly; the request wants another one, which waits for its turn",
     "succeeded": "the job ended well; the result is in the event or named by it. Last event.",
     "failed": "MRS refused the submission, or the job ended badly; see the reason. Last event.",
-    "cancelled": "the job was killed on MRS. Last event.",
+    "cancelled": "the job was stopped on MRS, or before it was submitted. Last event.",
     "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
 }
 
@@ -113,6 +123,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         data: what it says.
         event_id: deterministic id.
         correlation_id: the request's `correlationid`, or its id.
+        causation_id: id of the message that brought it about; None means the request's own.
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
     """
@@ -123,6 +134,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: EventData
     event_id: str
     correlation_id: str
+    causation_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
 
@@ -161,7 +173,7 @@ def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
         ("ce_time", clock.rfc3339(event.time_ms).encode()),
         ("ce_sequence", b"%d" % data.sequence),
         ("ce_correlationid", event.correlation_id.encode()),
-        ("ce_causationid", data.request.id.encode()),
+        ("ce_causationid", (event.causation_id or data.request.id).encode()),
     ]
     if event.traceparent:
         headers.append(("ce_traceparent", event.traceparent.encode()))

@@ -11,7 +11,9 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
-ReasonClass = Literal["invalid", "conflict", "refused", "job_failed", "job_killed", "unresolved"]
+ReasonClass = Literal[
+    "invalid", "conflict", "refused", "job_failed", "job_killed", "cancelled", "deadline", "unresolved", "resolved"
+]
 
 CLASSES: Final[dict[ReasonClass, str]] = {
     "invalid": "the request message is not valid; correct it and send it again",
@@ -19,6 +21,9 @@ CLASSES: Final[dict[ReasonClass, str]] = {
     "refused": "MRS refused the submission; the code is MRS's",
     "job_failed": "the job or statement ran on MRS and failed",
     "job_killed": "the job was killed on MRS by somebody",
+    "cancelled": "a message asked for it",
+    "deadline": "a deadline of the request passed",
+    "resolved": "a person settled it",
     "unresolved": "nobody can tell what became of it; look on MRS before you send it again",
 }
 
@@ -36,6 +41,11 @@ CODES: Final[dict[str, str]] = {
     "bad_source": "the source is empty, too long or has spaces or control characters",
     "bad_specversion": "CloudEvents 1.0 is the only version that is read",
     "too_large": "the message is larger than the service accepts",
+    "unknown_request": "there is no request of this source and id, and none came in time",
+    "requested": "a cancel message named the request",
+    "queue_deadline": "the request waited too long for its submission",
+    "run_deadline": "the job ran too long",
+    "by_hand": "a resolve message settled the request",
     "id_reused": "same source and id, another payload",
     "job_result": "MRS reports a job_result other than SUCCEEDED",
     "statement_failed": "the SQL engine reports the statement as failed",

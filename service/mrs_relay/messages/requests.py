@@ -66,6 +66,19 @@ class _Common(_Model):
     ] = None
 
 
+class RetryPolicy(_Model):
+    """A further attempt after a bad end; each attempt is a new job on MRS with a mark of its own."""
+
+    attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included.")]
+    backoff_s: Annotated[
+        float, pydantic.Field(ge=0, le=86_400, strict=False, description="Wait before the second; doubles each time.")
+    ] = 30.0
+    on: Annotated[
+        list[Literal["job_failed", "job_killed", "refused"]],
+        pydantic.Field(min_length=1, description="Classes of reasons after which to try again."),
+    ] = ["job_failed"]
+
+
 class BatchJob(_Model):
     """What MRS runs: the body of CreateExecuteJob."""
 
@@ -96,7 +109,21 @@ class BatchJob(_Model):
         return properties
 
 
-class JobSubmit(_Common):
+class _Submission(_Common):
+    queue_deadline_s: Annotated[
+        float | None,
+        pydantic.Field(
+            gt=0, le=31_536_000, strict=False, description="Cancel if not submitted within so many seconds."
+        ),
+    ] = None
+    run_deadline_s: Annotated[
+        float | None,
+        pydantic.Field(gt=0, le=31_536_000, strict=False, description="Cancel if not ended so many seconds later."),
+    ] = None
+    retry: RetryPolicy | None = None
+
+
+class JobSubmit(_Submission):
     """
     Run one batch job on a cluster.
 
@@ -106,7 +133,7 @@ class JobSubmit(_Common):
     job: BatchJob
 
 
-class SqlSubmit(_Common):
+class SqlSubmit(_Submission):
     """
     Run SQL on a cluster.
 
@@ -142,11 +169,49 @@ class SqlSubmit(_Common):
         return self
 
 
-Request = JobSubmit | SqlSubmit
+Identifier = Annotated[str, pydantic.Field(min_length=1, max_length=envelope.MAX_ID)]
 
-MODELS: Final[dict[str, type[JobSubmit | SqlSubmit]]] = {
+
+class Target(_Model):
+    """The request that a message speaks of."""
+
+    id: Identifier
+    source: Annotated[Identifier | None, pydantic.Field(description="Its source; that of this message if missing.")] = (
+        None
+    )
+
+
+class JobCancel(_Model):
+    """
+    Stop a request, whatever its state, also before it came.
+
+    Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, or
+    the job's own verdict if that came first; `rejected` under this message's id if no such request comes in time.
+    """
+
+    request: Target
+    note: Annotated[str, pydantic.Field(max_length=500, description="Why; comes back in the reason.")] = ""
+
+
+class JobResolve(_Model):
+    """
+    Settle a request that is `unknown`, by hand.
+
+    Send it with the Kafka key of the request, after a look at MRS. Answered by the request's own last event.
+    """
+
+    request: Target
+    verdict: Literal["succeeded", "failed", "cancelled"]
+    note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
+
+
+Request = JobSubmit | SqlSubmit | JobCancel | JobResolve
+
+MODELS: Final[dict[str, type[Request]]] = {
     "mrs.job.submit": JobSubmit,
     "mrs.sql.submit": SqlSubmit,
+    "mrs.job.cancel": JobCancel,
+    "mrs.job.resolve": JobResolve,
 }
 """Request type → the model of its `data`."""
 

@@ -21,7 +21,7 @@ from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
 
 _KEY = jobs.ledger_key("/billing", "order-1")
-_TOPICS = desks.Topics("mrs.events", "mrs.dead-letters", "/mrs-relay")
+_TOPICS = desks.Topics("mrs.requests", "mrs.events", "mrs.dead-letters", "/mrs-relay")
 _C = commands.Command
 
 
@@ -76,6 +76,7 @@ def _desk(**settings: Any) -> desks.Desk:
         submitter=cast("submitter.Submitter", nobody),
         sending=asyncio.Semaphore(1),
         counts=views.Counts(),
+        share=desks.Share(1, 1),
     )
 
 

@@ -1,0 +1,31 @@
+"""
+Cancels between partitions: passed once to all others, and back when one of them has the request. Pure.
+
+A cancel belongs on the partition of its request. One that came to another partition, because it was sent with another
+key, is copied to every other partition in the same transaction in which it is remembered; a header stops it from
+circling.
+"""
+
+from __future__ import annotations
+
+from mrs_relay.engine import intake, jobs
+from mrs_relay.messages import codec
+from mrs_relay.stream import records
+
+
+def to_others(record: records.Record, partitions: int) -> list[records.Outgoing]:
+    """The message, for every other one of the topic's `partitions`."""
+    headers = (*record.headers, (intake.PASSED, b"%d" % record.partition))
+    return [
+        records.Outgoing(record.topic, record.key, record.value, headers, partition)
+        for partition in range(partitions)
+        if partition != record.partition
+    ]
+
+
+def back(topic: str, partition: int, key: jobs.LedgerKey) -> records.Outgoing:
+    """Word for the partition that waits with a cancel: the request `key` was here."""
+    source, _, request_id = key.decode().partition(" ")
+    target = {"id": request_id, "source": source}
+    message = {"id": request_id, "source": source, "type": "mrs.job.cancel", "data": {"request": target}}
+    return records.Outgoing(topic, key, codec.encode(message), ((intake.MATCHED, b"1"),), partition)

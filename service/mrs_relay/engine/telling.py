@@ -1,0 +1,136 @@
+"""How a decision is told: events with their numbers, and the endings of a job. Pure, the lower half of `decide`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from mrs_relay.engine import commands, jobs
+from mrs_relay.kit import clock
+from mrs_relay.messages import events, reasons
+
+_replace = msgspec.structs.replace
+
+_CODE_LENGTH: Final = 64
+_YEAR_10000_MS: Final = 253_402_300_800_000
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """
+    What decisions depend on besides their arguments.
+
+    Attributes:
+        remember_ms: how long a finished job answers for its idempotency key, milliseconds.
+        progress_step: per cent that progress must have changed by before it is told.
+        cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
+    """
+
+    remember_ms: int = 7 * 24 * 3_600_000
+    progress_step: float = 10.0
+    cancel_wait_ms: int = 3_600_000
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """
+    What follows from a fact.
+
+    Attributes:
+        job: the job's new state; None means that it is to be forgotten.
+        events: what to publish, in order.
+        command: what to do after the commit; None when what goes on goes on.
+        pass_on: the message that brought the fact is to be passed to the topic's other partitions.
+        pass_back: the partition that waits with a cancel for a request that is here; -1 for none.
+    """
+
+    job: jobs.Job | None
+    events: tuple[events.Event, ...] = ()
+    command: commands.Command | None = None
+    pass_on: bool = False
+    pass_back: int = -1
+
+
+def end(
+    job: jobs.Job,
+    state: jobs.State,
+    now_ms: int,
+    rules: Rules,
+    *,
+    reason: jobs.Reason | None = None,
+    result: events.Result | None = None,
+) -> Decision:
+    """Publish the last event and shrink the job to what its idempotency key still needs."""
+    if reason is not None:
+        reason = _replace(reason, code=reason.code[:_CODE_LENGTH], message=reason.message[: reasons.MAX_MESSAGE])
+    ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
+    told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
+    shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
+    return Decision(shrunk, (told,), commands.Command.RELEASE)
+
+
+def tell(
+    job: jobs.Job,
+    state: events.State,
+    now_ms: int,
+    *,
+    reason: jobs.Reason | None = None,
+    result: events.Result | None = None,
+    repeated: bool = False,
+) -> tuple[jobs.Job, events.Event]:
+    """Number an event; returns the job that has published it and the event."""
+    told = _replace(job, sequence=job.sequence + 1, shown=state)
+    if repeated:
+        reason = job.reason
+        result = events.Result(location=job.location) if job.location else None
+    data = events.EventData(
+        request=events.RequestRef(id=job.id, source=job.source),
+        state=state,
+        previous_state=job.shown,
+        sequence=told.sequence,
+        attempt=job.attempt,
+        cluster=job.cluster or None,
+        mrs=_mrs_view(job),
+        result=result,
+        reason=_reason(reason) if reason else None,
+        labels=job.labels,
+        repeated=repeated,
+    )
+    event = events.Event(
+        subject=job.subject,
+        key=job.id.encode() if job.key is None else job.key,
+        time_ms=now_ms,
+        data=data,
+        event_id=f"{events.identity(job.source, job.id)}-{told.sequence}",
+        correlation_id=job.correlation_id or job.id,
+        causation_id=job.asked_by,
+        traceparent=job.traceparent,
+        tracestate=job.tracestate,
+    )
+    return told, event
+
+
+def _mrs_view(job: jobs.Job) -> events.MrsView | None:
+    seen = job.seen
+    if seen is None:
+        return None
+    return events.MrsView(
+        job_id=seen.job_id or None,
+        job_name=job.mrs_name or None,
+        job_state=seen.job_state or None,
+        job_result=seen.job_result or None,
+        progress=seen.progress if seen.job_state else None,
+        app_id=seen.app_id or None,
+        tracking_url=seen.tracking_url or None,
+        submitted_at=_moment(seen.submitted_ms),
+        started_at=_moment(seen.started_ms),
+        finished_at=_moment(seen.finished_ms),
+    )
+
+
+def _moment(epoch_ms: int) -> str | None:
+    return clock.rfc3339(epoch_ms) if 0 < epoch_ms < _YEAR_10000_MS else None
+
+
+def _reason(reason: jobs.Reason) -> reasons.Reason:
+    fields: dict[str, Any] = {name: getattr(reason, name) for name in reason.__struct_fields__}
+    return reasons.Reason(**fields)

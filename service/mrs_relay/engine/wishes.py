@@ -1,0 +1,137 @@
+"""
+What people and deadlines want of a job: cancel, settle, give up in time, try again. Pure, beside `decide`.
+
+A wish never ends a job by itself: `cancelled` is told only when nothing was submitted or MRS confirms it. A cancel that
+loses the race ends in the job's own verdict.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine import commands, facts, jobs, telling
+
+State = jobs.State
+_replace = msgspec.structs.replace
+
+_MOST_BACKOFF_MS: Final = 3_600_000
+
+_WITHOUT_EFFECT: Final = frozenset({State.QUEUED})
+_ON_ITS_WAY: Final = frozenset({State.SUBMITTING, State.DOUBTFUL})
+_ON_MRS: Final = frozenset({State.SUBMITTED, State.RUNNING})
+
+
+def cancel_asked(
+    job: jobs.Job | None, fact: facts.CancelAsked, now_ms: int, rules: telling.Rules
+) -> telling.Decision | None:
+    """
+    Somebody wants the job not to run.
+
+    A request that has not come yet is waited for; the cancel then overtakes it. A job that has ended is told again.
+    """
+    if job is None:
+        awaited = _replace(
+            fact.job,
+            stop=fact.reason,
+            asked_by=fact.by,
+            came_from=fact.came_from,
+            expires_ms=now_ms + rules.cancel_wait_ms,
+        )
+        return telling.Decision(awaited, (), commands.Command.AWAIT, pass_on=fact.came_from < 0)
+    if job.state is State.AWAITED or job.stop is not None:
+        return None
+    if jobs.TRAITS[job.state].last:
+        decision = _told_again(job, fact.by, now_ms)
+    else:
+        decision = stop(to_stop(job, fact.reason, fact.by), now_ms, rules)
+    return _replace(decision, pass_back=fact.came_from)
+
+
+def _told_again(job: jobs.Job, by: str, now_ms: int) -> telling.Decision:
+    """Answer a wish that changes nothing with the job's present state."""
+    again, told = telling.tell(_replace(job, asked_by=by), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
+    return telling.Decision(_replace(again, asked_by=job.asked_by), (told,))
+
+
+def to_stop(job: jobs.Job, reason: jobs.Reason | None, by: str | None) -> jobs.Job:
+    """The job with the wish noted on it."""
+    return _replace(job, stop=reason, asked_by=by)
+
+
+def stop(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """Do what the noted wish calls for in the job's state."""
+    if job.state in _WITHOUT_EFFECT:
+        return telling.end(job, State.CANCELLED, now_ms, rules, reason=job.stop)
+    if job.state in _ON_MRS:
+        return telling.Decision(jobs.moved(job, State.CANCELLING), (), commands.Command.KILL)
+    return telling.Decision(job)  # on its way: the reply or the look-up decides; collecting: the verdict is known
+
+
+def resolve_asked(
+    job: jobs.Job | None, fact: facts.ResolveAsked, now_ms: int, rules: telling.Rules
+) -> telling.Decision | None:
+    """A person settles a job that nobody can tell the end of; any other job is told as it stands."""
+    if job is None or job.state is State.AWAITED:
+        return None
+    if job.state is State.UNKNOWN:
+        return telling.end(_replace(job, asked_by=fact.by), fact.verdict, now_ms, rules, reason=fact.reason)
+    return _told_again(job, fact.by, now_ms)
+
+
+def with_deadlines(job: jobs.Job, now_ms: int) -> jobs.Job:
+    """A job that is being queued, with the moment until which it may wait."""
+    if not job.queue_deadline_s:
+        return job
+    return _replace(job, queue_deadline_ms=now_ms + round(job.queue_deadline_s * 1000))
+
+
+def due(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
+    """A deadline has come, unless the job has moved on meanwhile."""
+    if job.stop is not None:
+        return None
+    if job.state is State.QUEUED and 0 < job.queue_deadline_ms <= now_ms:
+        text = f"not submitted within queue_deadline_s ({job.queue_deadline_s:g} s)"
+        return stop(to_stop(job, jobs.Reason("deadline", "queue_deadline", text, retryable=True), None), now_ms, rules)
+    if job.state in _ON_MRS and 0 < job.run_deadline_ms <= now_ms:
+        text = f"not ended within run_deadline_s ({job.run_deadline_s:g} s) after its submission"
+        return stop(to_stop(job, jobs.Reason("deadline", "run_deadline", text, retryable=True), None), now_ms, rules)
+    return None
+
+
+def expired(job: jobs.Job, now_ms: int) -> telling.Decision | None:
+    """Forget a job whose time has passed; a cancel that waited in vain is told to its sender."""
+    if not jobs.TRAITS[job.state].last or job.expires_ms > now_ms:
+        return None
+    if job.state is State.AWAITED and job.came_from < 0:
+        text = f"no request {job.id} of {job.source} came or was there"
+        sender = _replace(job, source=job.asked_source or job.source, id=job.asked_by or job.id, sequence=0, shown=None)
+        reason = jobs.Reason("invalid", "unknown_request", text)
+        _, told = telling.tell(sender, "rejected", now_ms, reason=reason)
+        return telling.Decision(None, (told,))
+    return telling.Decision(None)
+
+
+def may_retry(job: jobs.Job) -> bool:
+    """Whether a further attempt may follow the present one."""
+    return job.retry is not None and max(1, job.attempt) < job.retry.attempts and job.stop is None
+
+
+def ended_badly(
+    job: jobs.Job, state: jobs.State, reason: jobs.Reason, now_ms: int, rules: telling.Rules
+) -> telling.Decision:
+    """End the job, or queue its next attempt if the request wants one for this class of reason."""
+    retry = job.retry
+    if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
+        return telling.end(job, state, now_ms, rules, reason=reason)
+    wait_ms = min(_MOST_BACKOFF_MS, round(retry.backoff_s * 1000) * 2 ** min(job.attempt - 1, 20))
+    told_job, told = telling.tell(job, "retrying", now_ms, reason=reason)
+    again = _replace(
+        jobs.moved(told_job, State.QUEUED),
+        attempt=job.attempt + 1,
+        not_before_ms=now_ms + wait_ms,
+        seen=None,
+        run_deadline_ms=0,
+    )
+    return telling.Decision(with_deadlines(again, now_ms), (told,), commands.Command.ENQUEUE)
