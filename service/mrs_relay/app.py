@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,9 @@ from mrs_relay.stream import runtime
 from mrs_relay.web import health, server
 
 _log = structlog.get_logger(__name__)
+
+_GC_ALLOCATIONS = 20_000
+"""New container objects between two looks for cycles; Python's own 700 costs a tenth of the throughput here."""
 
 
 @contextlib.asynccontextmanager
@@ -69,6 +73,8 @@ async def desk_for(
 def run(settings: all_settings.Settings) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
     logs.setup(level=settings.log.level, style=settings.log.format)
+    gc.freeze()  # what is loaded now lives as long as the process; 100,000 jobs hold no cycles either
+    gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
     if sys.platform == "win32":
         return asyncio.run(serve(settings))
     import uvloop  # noqa: PLC0415 - not to be had on Windows

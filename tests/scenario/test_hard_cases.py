@@ -98,3 +98,21 @@ async def test_presto_reads_are_sent_again_and_writes_become_unknown_when_a_repl
         assert last.state == "unknown"
         assert last.data["reason"]["class"] == "unresolved"
         assert here.states("write") == ["accepted", "unknown"]
+
+
+async def test_a_shutdown_while_jobs_wait_in_line_ends_at_once() -> None:
+    """Queued jobs stay in the ledger for the next owner; the process does not turn in circles over them."""
+    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 1})
+    async with world.world(chosen, emulated={"limits": {"on": False}, "pace": {"run_s": 600}}) as here:
+        for number in range(20):
+            here.put(service.job(f"r-{number}"))
+        await asyncio.sleep(5)
+        replica = here.replicas[0]
+        replica.kafka.stop()
+        started_s = asyncio.get_running_loop().time()
+        assert replica.task is not None
+        await asyncio.wait([replica.task], timeout=60)
+        assert asyncio.get_running_loop().time() - started_s < 5
+        await here.start_replica()
+        await asyncio.sleep(30)
+        assert len(here.created()) == 1

@@ -144,7 +144,7 @@ async def test_a_job_that_runs_too_long_is_cancelled_by_its_run_deadline() -> No
 
 
 async def test_a_failed_job_is_tried_again_with_a_new_mark_as_often_as_it_wants() -> None:
-    """retry {attempts: 3}: three jobs with three names, `retrying` twice, then failed; backoff doubles."""
+    """Retry {attempts: 3}: three jobs with three names, `retrying` twice, then failed; backoff doubles."""
     async with world.world() as here:
         here.put(service.job("r-1", name="will-fail", retry={"attempts": 3, "backoff_s": 10}))
         await here.until_ended(["r-1"], 600)
@@ -156,7 +156,7 @@ async def test_a_failed_job_is_tried_again_with_a_new_mark_as_often_as_it_wants(
 
 
 async def test_a_reason_that_the_request_does_not_name_is_not_tried_again() -> None:
-    """retry only on `job_killed`: a failed job stays failed."""
+    """Retry only on `job_killed`: a failed job stays failed."""
     async with world.world() as here:
         here.put(service.job("r-1", name="will-fail", retry={"attempts": 3, "backoff_s": 1, "on": ["job_killed"]}))
         await here.until_ended(["r-1"], 120)

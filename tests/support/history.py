@@ -40,7 +40,7 @@ def seen(headers: Iterable[tuple[str, bytes]], value: bytes) -> Seen:
     attributes = {name: raw.decode() for name, raw in headers}
     data = json.loads(value)
     assert attributes["ce_specversion"] == "1.0"
-    assert attributes["ce_sequence"] == str(data["sequence"])
+    assert int(attributes["ce_sequence"]) == data["sequence"]
     return Seen(
         request_id=attributes["ce_subject"],
         state=attributes["ce_type"].rsplit(".", 1)[1],

@@ -119,7 +119,7 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
     if job is not None and job.state is not State.AWAITED and job.order >= fact.job.order:
         return None
     if job is not None and job.state not in {State.REJECTED, State.AWAITED}:
-        return _rebuff(job, fact.reason, now_ms)
+        return _rebuff(job, _replace(fact.reason, kind="conflict"), now_ms)
     rejected = _replace(
         fact.job,
         sequence=0 if job is None else job.sequence,

@@ -30,7 +30,7 @@ Spend = Callable[[bool], float]
 """Spends one submission of the write quota (True: of a statement); returns 0.0, or seconds until there is a token."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Ticket:
     """
     A job that waits for its turn.
@@ -44,10 +44,13 @@ class Ticket:
     """
 
     rank: tuple[int, int, int]
-    key: jobs.LedgerKey = field(compare=False)
-    place: Place = field(compare=False)
-    owner: Owner = field(compare=False)
-    admit: Callable[[jobs.LedgerKey], None] = field(compare=False)
+    key: jobs.LedgerKey
+    place: Place
+    owner: Owner
+    admit: Callable[[jobs.LedgerKey], None]
+
+    def __lt__(self, other: Ticket) -> bool:
+        return self.rank < other.rank
 
 
 def ticket(key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None]) -> Ticket:

@@ -22,9 +22,6 @@ LedgerKey = NewType("LedgerKey", bytes)
 
 _Word = TypeVar("_Word", str, bytes | None)
 
-FORMAT: Final = 1
-"""Version of the ledger's records; a ledger of a newer format is refused."""
-
 MARK_LENGTH: Final = 16
 NAME_LENGTH: Final = 64
 """Characters of a job's name. Source: CreateExecuteJob, job_name."""
@@ -273,7 +270,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """Name of the current attempt on MRS; "" before the first one and for statements."""
         if self.statement or self.attempt == 0:
             return ""
-        return marked(self.name, mark(self.ledger_key, self.attempt))
+        return _name_of(self.name, self.source, self.id, self.attempt)
 
 
 def ledger_key(source: str, request_id: str) -> LedgerKey:
@@ -293,6 +290,12 @@ def mark(key: LedgerKey, attempt: int) -> str:
 def marked(name: str, token: str) -> str:
     """`<name>-<mark>`, the name cut so that the whole fits into MRS's 64 characters."""
     return f"{name[: NAME_LENGTH - MARK_LENGTH - 1]}-{token}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _name_of(name: str, source: str, request_id: str, attempt: int) -> str:
+    """Names are asked for a few times in a row for each submission; hashing once is enough."""
+    return marked(name, mark(ledger_key(source, request_id), attempt))
 
 
 def moved(job: Job, state: State) -> Job:

@@ -22,6 +22,9 @@ from mrs_relay.stream import lease as leases
 
 _log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN_MS = 1000
+"""Wait before a queued job asks again whether the partition may act."""
+
 
 class Performer:
     """
@@ -109,7 +112,7 @@ class Performer:
             self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
-                self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.mrs_name or job.id}")
+                self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
             case commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
@@ -149,8 +152,14 @@ class Performer:
             await asyncio.sleep(self._desk.settings.kill_again_s)
 
     def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.not_before_ms > self._desk.time.now_ms():
+        if self._lease.stopping:
+            return  # it stays in the ledger as queued; the next owner takes it up
+        now_ms = self._desk.time.now_ms()
+        if job.not_before_ms > now_ms:
             self._timers.at(job.not_before_ms, functools.partial(self._enqueue, key, job))
+        elif not self._lease.may_act():
+            # NB: a turn now would end unsent and cost a token of the quota each time round.
+            self._timers.at(now_ms + _LOOK_AGAIN_MS, functools.partial(self._enqueue, key, job))
         elif self._desk.gate.enter(gate.ticket(key, job, self, self._turn)):
             self._turn(key)
 

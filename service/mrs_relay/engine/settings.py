@@ -23,7 +23,7 @@ class EngineSettings(pydantic.BaseModel):
     max_in_flight: Annotated[int, pydantic.Field(ge=1)] = 64
     """Submissions of this process that wait for their reply at the same time. Bounds the load on MRS."""
 
-    max_intents: Annotated[int, pydantic.Field(ge=1)] = 256
+    max_intents: Annotated[int, pydantic.Field(ge=1)] = 512
     """
     Submissions of this process between their turn and their reply: being committed, waiting to be sent, or in flight.
     Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`.

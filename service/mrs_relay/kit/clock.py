@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import time
 from typing import Protocol
 
@@ -66,5 +67,10 @@ class LoopClock:
 
 def rfc3339(epoch_ms: int) -> str:
     """Milliseconds since the epoch as RFC 3339 text in UTC with milliseconds, as CloudEvents wants it."""
-    moment = dt.datetime.fromtimestamp(epoch_ms / 1000, tz=dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{epoch_ms % 1000:03d}Z"
+    second, millisecond = divmod(epoch_ms, 1000)
+    return f"{_second(second)}.{millisecond:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(epoch_s: int) -> str:
+    return dt.datetime.fromtimestamp(epoch_s, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")

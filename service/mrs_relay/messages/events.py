@@ -139,6 +139,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     tracestate: str | None = None
 
 
+@functools.lru_cache(maxsize=4096)
 def identity(source: str, request_id: str) -> str:
     """Name a request in 32 hexadecimal digits: 128 bits of SHA-256 over its idempotency key."""
     return hashlib.sha256(f"{source} {request_id}".encode()).hexdigest()[:32]
@@ -159,6 +160,8 @@ def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
     """
     Write an event as key, value and headers of a Kafka record (CloudEvents binary mode).
 
+    The attribute `sequence` has ten digits, because that extension wants text that sorts.
+
     Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2; extensions `sequence`, `correlationid`,
     `causationid` and distributed tracing of the CloudEvents documented extensions.
     """
@@ -171,7 +174,7 @@ def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
         _type_header(event.subject, data.state),
         ("ce_subject", data.request.id.encode()),
         ("ce_time", clock.rfc3339(event.time_ms).encode()),
-        ("ce_sequence", b"%d" % data.sequence),
+        ("ce_sequence", b"%010d" % data.sequence),
         ("ce_correlationid", event.correlation_id.encode()),
         ("ce_causationid", (event.causation_id or data.request.id).encode()),
     ]

@@ -17,7 +17,7 @@ ReasonClass = Literal[
 
 CLASSES: Final[dict[ReasonClass, str]] = {
     "invalid": "the request message is not valid; correct it and send it again",
-    "conflict": "the id was used before with another payload; use a new id",
+    "conflict": "a second message under a used id is not accepted; the first one goes on untouched",
     "refused": "MRS refused the submission; the code is MRS's",
     "job_failed": "the job or statement ran on MRS and failed",
     "job_killed": "the job was killed on MRS by somebody",

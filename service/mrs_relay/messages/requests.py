@@ -103,7 +103,7 @@ class BatchJob(_Model):
     @pydantic.field_validator("properties")
     @classmethod
     def _properties_fit(cls, properties: dict[str, str]) -> dict[str, str]:
-        length = sum(len(name) + len(value) for name, value in properties.items())
+        length = sum(map(len, properties)) + sum(map(len, properties.values()))
         if length > MAX_PROPERTIES:
             raise ValueError(f"{length} characters in all; MRS takes {MAX_PROPERTIES}")
         return properties

@@ -90,7 +90,7 @@ def test_event_survives_writing_and_reading(event: events.Event) -> None:
     assert told.attributes["id"] == event.event_id
     assert told.attributes["source"] == _SOURCE
     assert told.attributes["subject"] == told.attributes["causationid"] == event.data.request.id
-    assert told.attributes["sequence"] == str(event.data.sequence)
+    assert told.attributes["sequence"] == f"{event.data.sequence:010d}"
     assert told.attributes["correlationid"] == event.correlation_id
     assert told.attributes.get("traceparent") == event.traceparent
     assert told.attributes.get("tracestate") == event.tracestate
@@ -164,7 +164,7 @@ def test_written_event_is_pinned() -> None:
         ("ce_type", b"mrs.job.progress"),
         ("ce_subject", b"order-1"),
         ("ce_time", b"2026-11-23T08:00:00.007Z"),
-        ("ce_sequence", b"4"),
+        ("ce_sequence", b"0000000004"),
         ("ce_correlationid", b"run-7"),
         ("ce_causationid", b"order-1"),
         ("ce_traceparent", _TRACE.encode()),
