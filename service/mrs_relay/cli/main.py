@@ -13,10 +13,37 @@ from typer import core
 
 import mrs_relay
 from mrs_relay import errors
-from mrs_relay.cli import check, demo, emulate, ledger, run, schemas, serve, settings_table, submit, topics, view, watch
+from mrs_relay.cli import (
+    check,
+    demo,
+    emulate,
+    ledger,
+    run,
+    schemas,
+    serve,
+    settings_table,
+    submit,
+    topics,
+    view,
+    watch,
+    wishes,
+)
 from mrs_relay.emulator import rules
 
-_ORDER: Final = ("serve", "demo", "emulate", "submit", "watch", "jobs", "topics", "check", "settings", "schemas")
+_ORDER: Final = (
+    "serve",
+    "demo",
+    "emulate",
+    "submit",
+    "watch",
+    "jobs",
+    "cancel",
+    "resolve",
+    "topics",
+    "check",
+    "settings",
+    "schemas",
+)
 
 
 class _Commands(core.TyperGroup):
@@ -87,6 +114,13 @@ app.command(
     ),
 )(watch.watch)
 app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay jobs --state running --state queued"))(ledger.jobs)
+app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'"))(
+    wishes.cancel
+)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
+)(wishes.resolve)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK_UP)
 app.command(
     rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay check", "mrs-relay check --config relay.toml --json")

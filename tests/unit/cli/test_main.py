@@ -34,6 +34,8 @@ OPTIONS = {
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
+    "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
+    "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config"],
