@@ -115,7 +115,9 @@ def runtime_for(
 
 def snapshot(tools: desk.Desk) -> views.Snapshot:
     """What is under way right now."""
-    return views.Snapshot(tools.counts, tools.gate.waiting, tools.gate.in_flight, tools.tracker.watched)
+    return views.Snapshot(
+        tools.counts, tools.gate.waiting, tools.gate.in_flight, tools.tracker.watched, tools.tracker.lag
+    )
 
 
 def health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.Health:

@@ -116,3 +116,18 @@ async def test_a_shutdown_while_jobs_wait_in_line_ends_at_once() -> None:
         await here.start_replica()
         await asyncio.sleep(30)
         assert len(here.created()) == 1
+
+
+async def test_many_clusters_share_the_read_budget_and_no_poll_is_throttled() -> None:
+    """30 clusters polled as often as wished would take 18,000 reads a minute: the interval grows, and 1000 suffice."""
+    clusters = [{"cluster_id": f"c-{number}", "name": f"c-{number}"} for number in range(30)]
+    chosen = world.settings(engine={"poll_interval_s": 0.1}, mrs={"budgets": True})
+    async with world.world(chosen, emulated={"clusters": clusters, "pace": {"run_s": 60}}) as here:
+        ids = [f"r-{number}" for number in range(30)]
+        for number, one in enumerate(ids):
+            here.put(service.job(one).replace(service.CLUSTER.encode(), b"c-%d" % number))
+        await here.until_ended(ids, 3600)
+        assert history.faults(ids, here.events(), here.created()) == []
+        lag = here.replicas[0].tools.tracker.lag
+        assert sum(lag.counts) == 30
+        assert lag.sum_s / 30 < 5

@@ -91,6 +91,7 @@ class Gate:
         self._lines: dict[Place, _Line] = {}
         self._open: dict[Place, _Line] = {}
         self._flying: dict[tuple[int, jobs.LedgerKey], _Line] = {}
+        self._tickets: dict[tuple[int, jobs.LedgerKey], Ticket] = {}
         self._held_until_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
@@ -98,7 +99,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Tickets that wait."""
-        return sum(len(line.waiting) for line in self._lines.values())
+        return len(self._tickets)
 
     @property
     def in_flight(self) -> int:
@@ -115,6 +116,8 @@ class Gate:
             return True
         line = self._line(wanted.place)
         heapq.heappush(line.waiting, wanted)
+        self._tickets[id(wanted.owner), wanted.key] = wanted
+        self._drop_withdrawn(line)
         self._open[line.place] = line
         self._pump()
         return False
@@ -140,6 +143,19 @@ class Gate:
         if line is not None:
             line.flying -= 1
             self._pump()
+
+    def withdraw(self, key: jobs.LedgerKey, owner: Owner) -> None:
+        """
+        The job wants no turn any more, nor the one that it may just have got.
+
+        Its slot is given back by `release`.
+        """
+        gone = self._tickets.pop((id(owner), key), None)
+        if gone is not None:
+            line = self._line(gone.place)
+            self._drop_withdrawn(line)
+            self._forget_if_idle(line)
+        self.landed(key, owner)
 
     def release(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """
@@ -181,6 +197,7 @@ class Gate:
         mark = id(owner)
         for flying in [flying for flying in self._flying if flying[0] == mark]:
             self._flying.pop(flying).flying -= 1
+        self._tickets = {holder: waiting for holder, waiting in self._tickets.items() if holder[0] != mark}
         for line in list(self._lines.values()):
             line.holders = {holder for holder in line.holders if holder[0] != mark}
             line.waiting = [waiting for waiting in line.waiting if waiting.owner is not owner]
@@ -207,6 +224,14 @@ class Gate:
             self._open.pop(line.place, None)
             if not line.holders and line.careful_until_s <= self._time.monotonic_s():
                 self._lines.pop(line.place, None)
+
+    def _drop_withdrawn(self, line: _Line) -> None:
+        """A withdrawn ticket stays in its line until it is first: taking it out of the middle would cost a search."""
+        while line.waiting:
+            first = line.waiting[0]
+            if self._tickets.get((id(first.owner), first.key)) is first:
+                return
+            heapq.heappop(line.waiting)
 
     def _is_crowded(self) -> bool:
         return len(self._flying) >= self._most
@@ -254,6 +279,8 @@ class Gate:
                     dry.add(place[1])
                     continue
                 lucky = heapq.heappop(line.waiting)
+                del self._tickets[id(lucky.owner), lucky.key]
+                self._drop_withdrawn(line)
                 self._let_through(line, lucky)
                 del self._open[place]
                 if line.waiting:

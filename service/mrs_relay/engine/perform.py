@@ -42,6 +42,8 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
+        self._later: dict[jobs.LedgerKey, jobs.Job] = {}
+        self._dues: set[tuple[jobs.LedgerKey, int]] = set()
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -123,6 +125,7 @@ class Performer:
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
+                self._stop_killing(key)
                 self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
             case commands.Command.AWAIT:
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
@@ -131,13 +134,21 @@ class Performer:
                 self._desk.tracker.unwatch(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
+                self._later.pop(key, None)
+                self._desk.gate.withdraw(key, self)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int) -> None:
-        if when_ms:
-            self._timers.at(when_ms, functools.partial(self.tell, key, facts.Due()))
+        """Set a deadline's timer, once: a job may come back to the queue many times before it."""
+        if when_ms and (key, when_ms) not in self._dues:
+            self._dues.add((key, when_ms))
+            self._timers.at(when_ms, functools.partial(self._due, key, when_ms))
+
+    def _due(self, key: jobs.LedgerKey, when_ms: int) -> None:
+        self._dues.discard((key, when_ms))
+        self.tell(key, facts.Due())
 
     def _stop_killing(self, key: jobs.LedgerKey) -> None:
         killing = self._kills.pop(key, None)
@@ -156,12 +167,22 @@ class Performer:
             return  # it stays in the ledger as queued; the next owner takes it up
         now_ms = self._desk.time.now_ms()
         if job.not_before_ms > now_ms:
-            self._timers.at(job.not_before_ms, functools.partial(self._enqueue, key, job))
+            self._enqueue_at(job.not_before_ms, key, job)
         elif not self._lease.may_act():
             # NB: a turn now would end unsent and cost a token of the quota each time round.
-            self._timers.at(now_ms + _LOOK_AGAIN_MS, functools.partial(self._enqueue, key, job))
+            self._enqueue_at(now_ms + _LOOK_AGAIN_MS, key, job)
         elif self._desk.gate.enter(gate.ticket(key, job, self, self._turn)):
             self._turn(key)
+
+    def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self._later[key] = job
+        self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
+
+    def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """A job that was cancelled while it waited for its time asks for nothing."""
+        if self._later.get(key) is job:
+            del self._later[key]
+            self._enqueue(key, job)
 
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())
@@ -170,6 +191,8 @@ class Performer:
         committed_s = self._desk.time.monotonic_s()
 
         def still_ours() -> bool:
+            if job.stop is not None:
+                return False  # a cancel came in the batch of the intent: nothing has been sent yet
             age_s = self._desk.time.monotonic_s() - committed_s
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
 

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings
+from mrs_relay.engine import codes, facts, jobs, sightings, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
@@ -28,6 +28,9 @@ _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 600_000
 _AT_ONCE: Final = 8
+
+_BUDGET_PART: Final = 0.8
+"""Part of the read budget that the pollers take; look-ups and results need the rest."""
 
 
 class Owner(Protocol):
@@ -69,7 +72,10 @@ class Tracker:
     Args:
         client: the MRS client; its read budget paces the pollers.
         settings: intervals and page size.
-        time: monotonic time.
+        time: both sides of the clock.
+
+    Attributes:
+        lag: seconds between the end of a job on MRS and the moment we saw it.
     """
 
     def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings, time: clock.Clock) -> None:
@@ -79,6 +85,7 @@ class Tracker:
         self._clusters: dict[str, _Cluster] = {}
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
+        self.lag = views.Histogram()
 
     @property
     def watched(self) -> int:
@@ -136,8 +143,16 @@ class Tracker:
                 del self._clusters[cluster_id]
 
     def _wait_s(self, cluster: _Cluster) -> float:
-        wait_s = self._settings.poll_interval_s
+        """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
+        reads = sum(map(self._reads, self._clusters.values()))
+        affordable_s = reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
+        wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
+
+    def _reads(self, cluster: _Cluster) -> int:
+        """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
+        count = len(cluster.watches)
+        return count if count <= self._settings.single_reads else -(-count // self._settings.list_page) + 1
 
     async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
         try:
@@ -241,6 +256,8 @@ class Tracker:
         told = hash(msgspec.structs.astuple(fact.seen))
         if told != watch.told:
             watch.told = told
+            if fact.seen.finished_ms:
+                self.lag.add(max(0.0, (self._time.now_ms() - fact.seen.finished_ms) / 1000))
             watch.owner.tell(watch.key, fact)
 
     def _missing(self, watch: _Watch, message: str) -> None:

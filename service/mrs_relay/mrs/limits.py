@@ -65,6 +65,12 @@ class Limits:
         """Seconds until the hold ends; 0.0 when there is none."""
         return max(0.0, self._held_until_s - self._clock.monotonic_s())
 
+    def every_s(self, wanted: operation.AnyOperation) -> float:
+        """Seconds between two calls of our share of the budget when it is spent evenly; 0.0 when it is not limited."""
+        if not self._enabled:
+            return 0.0
+        return WINDOW_S / ((wanted.per_minute or UNDOCUMENTED_PER_MINUTE) * self._share)
+
     def try_acquire(self, wanted: operation.AnyOperation) -> float:
         """Take one call from the budget: 0.0 when it may go now, else the seconds until one can be taken."""
         now_s = self._clock.monotonic_s()

@@ -32,7 +32,19 @@ class _Snapshots(registry.Collector):
             "mrs_relay_submissions_in_flight", "Submissions whose reply is awaited.", value=now.in_flight
         )
         yield core.GaugeMetricFamily("mrs_relay_jobs_tracked", "Jobs followed on MRS.", value=now.tracked)
+        yield _histogram(
+            "mrs_relay_detection_lag_seconds", "From a job's end on MRS to our seeing it.", now.detection_lag
+        )
         yield core.GaugeMetricFamily("mrs_relay_ready", "1 when ready, else 0.", value=float(self._ready()))
+
+
+def _histogram(name: str, text: str, seen: views.Histogram) -> core.HistogramMetricFamily:
+    total = 0
+    buckets = []
+    for bound, count in zip((*map(str, views.BOUNDS_S), "+Inf"), seen.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return core.HistogramMetricFamily(name, text, buckets=buckets, sum_value=seen.sum_s)
 
 
 def collect_from(
