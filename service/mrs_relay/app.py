@@ -94,7 +94,7 @@ async def serve(settings: all_settings.Settings) -> int:
     time = clock.SystemClock()
     broker = stream_client.KafkaBroker(settings.kafka)
     async with clients.connected(settings.mrs, time) as client, desk_for(settings, client, time) as tools:
-        kafka = runtime_for(settings, broker, tools, time)
+        kafka = runtime_for(settings, broker, client, tools, time)
         mrs = probe.Probe(client, settings.mrs.base_url)
         status, counts = functools.partial(health_of, kafka, mrs), functools.partial(snapshot, tools)
         _stop_on_signals(kafka)
@@ -107,10 +107,25 @@ async def serve(settings: all_settings.Settings) -> int:
 
 
 def runtime_for(
-    settings: all_settings.Settings, broker: brokers.Broker, tools: desk.Desk, time: leases.Clock
+    settings: all_settings.Settings,
+    broker: brokers.Broker,
+    client: clients.Client,
+    tools: desk.Desk,
+    time: leases.Clock,
 ) -> runtime.Runtime[desk.Notice]:
-    """The Kafka runtime with the engine as its handler; the caller runs and stops it."""
-    return runtime.Runtime(settings.kafka, broker, lambda lease: relay.relay(lease, tools), time)
+    """
+    The Kafka runtime with the engine as its handler; the caller runs and stops it.
+
+    Of MRS's budgets, which are counted by tenant, this process spends its share of the partitions: so all replicas
+    together stay below the limit without talking.
+    """
+
+    def note_share(owned: int, total: int) -> None:
+        tools.share.owned, tools.share.total = owned, total
+        if owned and total:
+            client.limits.set_share(min(1.0, owned / total))
+
+    return runtime.Runtime(settings.kafka, broker, lambda lease: relay.relay(lease, tools), time, on_share=note_share)
 
 
 def snapshot(tools: desk.Desk) -> views.Snapshot:

@@ -319,6 +319,30 @@ class TestTransactions:
         assert (first[0], first[-1], second[-1]) == (b"first", b"end", b"end")
         assert (b"half" in first) is (b"half" in second)
 
+    @pytest.mark.kafka
+    async def test_refused_record_takes_the_whole_transaction_with_it(self, request: pytest.FixtureRequest) -> None:
+        """The library would commit the rest; every delivery is awaited first, so nothing of it is ever seen."""
+        place = _place("kafka", request.getfixturevalue("kafka").bootstrap, 6_000)
+        await place.create()
+        small = f"{place.topic}.small"
+        async with place.broker.admin() as admin:
+            assert await admin.create([brokers.TopicSpec(small, 1, configs={"max.message.bytes": "2000"})]) == {}
+        good = records.Outgoing(place.topic, b"k", b"rest", (), 0)
+        async with place.sending("x") as producer:
+            with pytest.raises(errors.StreamError):
+                await producer.write([good, records.Outgoing(small, b"k", b"x" * 5_000, (), 0)])
+        async with place.sending("x") as producer:
+            await producer.write([records.Outgoing(place.topic, b"k", b"end", (), 0)])
+        assert [record.value for record in await place.read(place.topic, 0, 1)] == [b"end"]
+
+    @pytest.mark.kafka
+    async def test_reasons_for_topics_that_cannot_be_made(self, request: pytest.FixtureRequest) -> None:
+        """The broker's reason comes back by topic."""
+        place = _place("kafka", request.getfixturevalue("kafka").bootstrap, 6_000)
+        async with place.broker.admin() as admin:
+            failed = await admin.create([brokers.TopicSpec(f"{place.topic}.many", 1, replication_factor=99)])
+        assert "InvalidReplicationFactor" in failed[f"{place.topic}.many"]
+
 
 class TestGroup:
     """Membership, parking, reading, offsets."""

@@ -274,8 +274,9 @@ async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.Kafk
         assert open_client is not None
         await open_client.begin_transaction()
         await (await open_client.send(stage.kafka.topics.ledger, b"open", key=b"a", partition=0))
+        successor = ledger.Ledger(position, options, stage.broker, transactional_id)
         async with asyncio.timeout(5):
-            restored = await ledger.Ledger(position, options, stage.broker, transactional_id).open()
+            restored = await successor.open()
         assert (restored.state, restored.next_offset) == ({b"a": b"1"}, 5)
-        await writer.kill()
-        await dead.kill()
+        for ended in (successor, writer, dead):
+            await ended.kill()

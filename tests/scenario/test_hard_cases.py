@@ -131,3 +131,18 @@ async def test_many_clusters_share_the_read_budget_and_no_poll_is_throttled() ->
         lag = here.replicas[0].tools.tracker.lag
         assert sum(lag.counts) == 30
         assert lag.sum_s / 30 < 5
+
+
+async def test_replicas_share_the_write_budget_by_their_partitions() -> None:
+    """Two replicas with half of the partitions each send 60 submissions a minute together, and MRS throttles none."""
+    chosen = world.settings(engine={"slots_per_cluster": 0})
+    async with world.world(chosen, partitions=4, replicas=2, emulated={"clusters": [{"slots": 0}]}) as here:
+        await asyncio.sleep(10)
+        ids = [f"r-{number}" for number in range(120)]
+        for number, one in enumerate(ids):
+            here.put(service.job(one), partition=number % 4)
+        started_s = asyncio.get_running_loop().time()
+        await here.until_ended(ids, 600)
+        assert [replica.tools.share.owned for replica in here.replicas] == [2, 2]
+        assert asyncio.get_running_loop().time() - started_s < 120 / 60 * 60 * 1.15
+        assert history.faults(ids, here.events(), here.created()) == []

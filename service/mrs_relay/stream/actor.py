@@ -134,7 +134,8 @@ class Actor(Generic[T]):
     @property
     def wants(self) -> bool:
         """Records may be delivered."""
-        return self.state is State.RUNNING and self.lease is not None and self.lease.feed.wants
+        lease = self.lease
+        return lease is not None and lease.state is leases.State.RUNNING and lease.feed.wants
 
     @property
     def committed_offset(self) -> int | None:
@@ -143,9 +144,15 @@ class Actor(Generic[T]):
 
     def deliver(self, arrived: Sequence[records.Record]) -> None:
         """Hand over records of this partition."""
-        if self.state is State.RUNNING and self.lease is not None:
+        if self.lease is not None and self.lease.state is leases.State.RUNNING:
             self.lease.feed.deliver(arrived)
             self.lease.touch()
+
+    def rewind(self) -> None:
+        """Have records read again that were read but not delivered."""
+        if self.lease is not None and self.lease.state is leases.State.RUNNING:
+            with contextlib.suppress(errors.StreamError):  # it is being revoked; the next assignment says from where
+                self._common.consumer.flow(self.position, self.lease.feed.expected_offset)
 
     def touch(self) -> None:
         """Note that Kafka answered for this partition."""

@@ -71,6 +71,11 @@ class Feed(Generic[T]):
         return self._taken_to
 
     @property
+    def expected_offset(self) -> int:
+        """Offset of the first record that has not been delivered."""
+        return self._accepted_to
+
+    @property
     def full(self) -> bool:
         """So many records wait that no more should be delivered for now."""
         return self._full

@@ -219,7 +219,9 @@ class MemoryGroupConsumer:
         self._group.remove(self, notices=True)
 
     def _noticed(self) -> None:
-        self._notice = None
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
         self._rejoin.set()
 
     async def _coordinate(self, listener: brokers.Listener) -> None:

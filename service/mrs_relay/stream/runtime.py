@@ -47,6 +47,7 @@ class Runtime(Generic[T]):
         handler: gets a lease, restored and ours; returns after `feed.Closed`. An exception restarts its partition
         alone.
         time: tells how long Kafka has been silent, also over a suspension of the machine.
+        on_share: called with each assignment: how many partitions are ours, of how many.
     """
 
     def __init__(
@@ -55,8 +56,12 @@ class Runtime(Generic[T]):
         broker: brokers.Broker,
         handler: actors.Handler[T],
         time: leases.Clock,
+        *,
+        on_share: Callable[[int, int], None] = lambda _owned, _total: None,
     ) -> None:
         self._kafka = kafka
+        self._on_share = on_share
+        self._total = 0
         self._broker = broker
         self._handler = handler
         self._time = time
@@ -121,9 +126,6 @@ class Runtime(Generic[T]):
         self._joined = False
         log.info("partitions_revoked", partitions=sorted(position.partition for position in positions))
         running = [actor for actor in self._actors.values() if actor.state is actors.State.RUNNING]
-        for actor in self._actors.values():
-            if actor.state not in {actors.State.RUNNING, actors.State.PARKED}:
-                actor.dispose()
         limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
@@ -138,6 +140,7 @@ class Runtime(Generic[T]):
         self._epoch += 1
         self._joined = True
         log.info("partitions_assigned", partitions=sorted(position.partition for position in positions))
+        self._on_share(len(positions), self._total)
         for position, actor in list(self._actors.items()):
             if position not in positions or not actor.resume():
                 actor.dispose()
@@ -154,6 +157,7 @@ class Runtime(Generic[T]):
         report = await self._insist(self._check)
         if report is None:
             return False
+        self._total = report.partitions
         limits = ledgers.Options(
             topic=self._kafka.topics.ledger,
             idempotent=report.abilities.idempotence,
@@ -237,7 +241,11 @@ class Runtime(Generic[T]):
     # The loops
 
     async def _poll(self, consumer: brokers.GroupConsumer) -> None:
-        """Move records into the feeds; what was read under an assignment that is no longer ours is dropped."""
+        """
+        Move records into the feeds.
+
+        What a poll brings home across a rebalance cannot be told apart: it is dropped, and read again where it is ours.
+        """
         while not self._stopping.is_set():
             epoch = self._epoch
             self._room.clear()
@@ -254,10 +262,11 @@ class Runtime(Generic[T]):
                 await asyncio.sleep(self._kafka.retry_first_s)
                 continue
             self._watch.polled()
-            if epoch == self._epoch:
-                for position, found in arrived.items():
-                    if position in self._actors:
-                        self._actors[position].deliver(found)
+            for position in arrived.keys() & self._actors.keys():
+                if epoch == self._epoch:
+                    self._actors[position].deliver(arrived[position])
+                else:
+                    self._actors[position].rewind()
             if not wanted:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_S):

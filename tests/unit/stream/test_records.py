@@ -37,7 +37,7 @@ def test_hash_equals_that_of_kafka(key: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "kafka"),
+    ("key", "expected"),
     [
         (b"21", -973932308),
         (b"foobar", -790332482),
@@ -47,9 +47,9 @@ def test_hash_equals_that_of_kafka(key: bytes) -> None:
         (b"abc", 479470107),
     ],
 )
-def test_hash_equals_the_examples_of_kafka(key: bytes, kafka: int) -> None:
+def test_hash_equals_the_examples_of_kafka(key: bytes, expected: int) -> None:
     """The values of Kafka's own UtilsTest, made positive."""
-    assert partitioning.murmur2(key) == kafka & 0x7FFF_FFFF
+    assert partitioning.murmur2(key) == expected & 0x7FFF_FFFF
 
 
 def test_records_without_key_are_spread() -> None:

@@ -124,6 +124,23 @@ async def test_partition_that_comes_back_resumes_warm() -> None:
     assert (_counts(broker), len(_events(broker))) == ([20] * 4, 80)
 
 
+@_BOTH
+async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> None:
+    """Records that a poll brings home across a rebalance are neither lost nor dealt with twice."""
+    broker, handler = _cluster(guarantee, heartbeat_interval_ms=100), streams.Counting()
+    async with streams.running(broker.kafka, broker, handler):
+        for _ in range(50):
+            broker.rebalance()
+            for _ in range(10):
+                _feed_in(broker, 12)
+                await asyncio.sleep(0.03)
+        await asyncio.sleep(_REBALANCED_S)
+    assert _counts(broker) == [1_500] * 4
+    assert len(set(_events(broker))) == 6_000
+    if guarantee == "exactly-once":
+        assert len(_events(broker)) == 6_000
+
+
 async def test_without_transactions_a_rebalance_restores() -> None:
     """Nothing fences there, so a partition that comes back is claimed and read anew."""
     broker, handler = _cluster("at-least-once"), streams.Counting()
@@ -203,14 +220,16 @@ async def test_commit_that_meets_a_takeover_is_never_made() -> None:
 async def test_zombie_is_fenced_and_its_events_are_never_seen() -> None:
     """An evicted member goes on until its next commit; readers of committed records see each event once."""
     broker, zombie, owner = _cluster(), streams.Counting(), streams.Counting()
-    async with streams.running(broker.kafka, broker, zombie):
-        _feed_in(broker, 40)
-        await asyncio.sleep(1)
-        broker.evict()
-        async with streams.running(broker.kafka, broker, owner):
-            for _ in range(100):  # both read everything
-                _feed_in(broker, 4)
-                await asyncio.sleep(0.3)
+    with structlog.testing.capture_logs() as logs:
+        async with streams.running(broker.kafka, broker, zombie):
+            _feed_in(broker, 40)
+            await asyncio.sleep(1)
+            broker.evict()
+            async with streams.running(broker.kafka, broker, owner):
+                for _ in range(100):  # both read everything
+                    _feed_in(broker, 4)
+                    await asyncio.sleep(0.3)
+    assert not [entry for entry in logs if entry["event"] == "claimed_by_others"]  # it asks the group, and gives in
     assert any(offset >= 10 for offset in zombie.taken[0])
     assert (_counts(broker), len(_events(broker)), len(set(_events(broker)))) == ([110] * 4, 440, 440)
 
@@ -397,6 +416,7 @@ async def test_kafka_away_for_minutes_is_survived(guarantee: str) -> None:
         assert not lease.may_act(intent)
         _feed_in(broker, 40)
         await asyncio.sleep(5)
+    assert len(handler.leases[0]) == (1 if guarantee == "exactly-once" else 2)  # where nothing fences: read anew
     assert (_counts(broker), len(set(_events(broker)))) == ([20] * 4, 80)
 
 
@@ -481,11 +501,11 @@ async def test_first_start_begins_where_it_should(
     broker.cut(streams.IN, 0, 10)
     if group_offset is not None:
         broker.group.offsets[records.Position(streams.IN, 0)] = group_offset
-    async with streams.running(broker.kafka, broker, handler):
+    async with _crashing(broker, handler):  # which tells the group nothing
         await asyncio.sleep(1)
     assert handler.taken.get(0, []) == list(expected)
+    _feed_in(broker, 1, partitions=1)
     async with streams.running(broker.kafka, broker, handler):
-        _feed_in(broker, 1, partitions=1)
         await asyncio.sleep(1)
     assert handler.taken[0] == [*expected, 20]
 
@@ -560,6 +580,57 @@ async def test_rightful_owners_in_between_are_no_rivals() -> None:
                 _feed_in(broker, 4)
             await asyncio.sleep(_REBALANCED_S)
     assert _counts(broker) == [10] * 4
+
+
+async def test_owners_while_we_were_put_out_are_no_rivals() -> None:
+    """A member that was put out unawares and came back resumes warm, is fenced, restores; again and again."""
+    broker, handler, other = _cluster(fenced_limit=2, mirror_interval_s=1e6), streams.Counting(), streams.Counting()
+    async with streams.running(broker.kafka, broker, handler):
+        member = broker.group.members[0]
+        async with streams.running(broker.kafka, broker, other):
+            for _ in range(4):
+                await asyncio.sleep(_REBALANCED_S)
+                member.evict()  # the other takes over all, until the session timeout has passed
+                await asyncio.sleep(60)
+                _feed_in(broker, 4)
+                await asyncio.sleep(5)
+    assert [len(handler.leases[partition]) > 2 for partition in range(4)].count(True) == 2
+    assert _counts(broker) == [4] * 4
+
+
+async def test_handler_that_fails_while_parked_waits_for_the_assignment() -> None:
+    """Whose partition it is is not known then, so nobody is fenced; afterwards it begins anew."""
+    broker, slow = _cluster(partitions=2), _Slow()
+    slow.think_s = 30.0
+    leases_seen: list[leases.Lease[str]] = []
+
+    async def fragile(lease: leases.Lease[str]) -> None:
+        leases_seen.append(lease)
+        with contextlib.suppress(feeds.Closed):
+            while not (await lease.feed.take(1)).notices:
+                pass
+            raise ZeroDivisionError
+
+    def claims() -> int:
+        return len([record for record in broker.committed(streams.LEDGER, 0) if record.key == b"\0claim"])
+
+    work = runtime.Runtime(broker.kafka, broker, fragile, clock.LoopClock())
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work.run())
+        await work.ready()
+        async with streams.running(broker.kafka, broker, slow):
+            broker.put(streams.IN, 1, b"slow", b"v")
+            await asyncio.sleep(1)
+            broker.rebalance()
+            await asyncio.sleep(4)
+            before = claims()
+            next(lease for lease in leases_seen if lease.partition == 0).feed.put("fail")
+            await asyncio.sleep(3.9)
+            assert (claims(), work.status().joined) == (before, False)
+            await asyncio.sleep(5)
+            assert (claims(), work.status().partitions[0].state) == (before + 1, actor.State.RUNNING)
+        work.stop()
+        await task
 
 
 async def test_notices_survive_a_rebalance() -> None:

@@ -21,13 +21,14 @@ from aiokafka import errors as kafka_errors
 from mrs_relay import errors
 from mrs_relay.stream import partitioning, records
 from mrs_relay.stream.kafka import connection as connections
+from mrs_relay.stream.kafka import quiet
 
 _KILL_STEP_S = 2.0
 
 log = structlog.get_logger(__name__)
 
 
-class _ProducerLost(Exception):  # noqa: N818 - not an error of Kafka's, on purpose: aiokafka repeats those
+class _ProducerLost(quiet.Expected):  # not an error of Kafka's: aiokafka would repeat the request
     """The library must stop what it is doing: the outcome is unknown."""
 
 
@@ -166,12 +167,12 @@ class KafkaProducer:
 
     def _unknown_outcome(self, error: Exception) -> errors.StreamError:
         """Tell apart only what a person wants to know; both mean the same to the caller."""
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch):
-                return errors.Fenced(f"another producer has taken over, or a transaction ran out of time: {cause!r}")
-            cause = cause.__cause__
-        return self._connection.down("write, and the outcome is unknown", error)
+        root: BaseException = error
+        while not isinstance(root, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch):
+            if root.__cause__ is None or isinstance(root, TimeoutError):
+                return self._connection.down("write, and the outcome is unknown", root)
+            root = root.__cause__
+        return errors.Fenced(f"another producer has taken over, or a transaction ran out of time: {root!r}")
 
 
 def _append(batch: Any, record: records.Outgoing) -> bool:  # noqa: ANN401 - the library ships no types

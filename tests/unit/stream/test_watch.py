@@ -1,0 +1,106 @@
+"""Kafka away and a consumer that hangs are told apart, and neither is seen where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support import streams
+
+from mrs_relay import errors
+from mrs_relay.stream import memory, records, watch
+
+pytestmark = pytest.mark.looptime
+
+_PLACE = records.Position(streams.IN, 0)
+_PATIENCE_S = 75 + 15  # session and rebalance timeouts, and a while until Kafka has been asked
+
+
+class _Watched:
+    """A watch over an in-memory broker, looked after every second as the runtime does."""
+
+    def __init__(self) -> None:
+        self.broker: memory.MemoryBroker = streams.cluster(streams.kafka_settings())
+        self.changes: list[bool] = []
+        self.watch = watch.Watch(self.broker.kafka, self.broker, lambda: self.changes.append(self.watch.connected))
+        self.answer = 0
+
+    async def go_on(self, seconds: int, *, answers: bool = True, polls: bool = True, expected: bool = True) -> None:
+        for _ in range(seconds):
+            await asyncio.sleep(1)
+            self.answer += answers
+            self.watch.answered(_PLACE, self.answer, expected=expected)
+            if polls:
+                self.watch.polled()
+            await self.watch.check()
+
+
+async def test_answers_mean_connected_and_healthy() -> None:
+    """As long as the consumer hears something nothing is wrong, and Kafka is not asked."""
+    watched = _Watched()
+    await watched.go_on(1000)
+    assert (watched.watch.connected, watched.watch.hanging(), watched.changes) == (True, None, [True])
+
+
+async def test_kafka_away_is_said_once_and_is_no_hanging() -> None:
+    """Silence because Kafka is away is no reason for a new process, however long it lasts."""
+    watched = _Watched()
+    await watched.go_on(10)
+    watched.broker.go_down()
+    await watched.go_on(3600, answers=False)
+    assert (watched.watch.connected, watched.watch.hanging(), watched.changes) == (False, None, [True, False])
+    assert "kafka.bootstrap_servers" in (watched.watch.error or "")
+    watched.broker.come_up()
+    await watched.go_on(30)
+    assert (watched.watch.connected, watched.watch.error, watched.watch.hanging()) == (True, None, None)
+
+
+async def test_consumer_that_hears_nothing_although_kafka_answers_hangs() -> None:
+    """The partition is named; a consumer that has nothing to read is not suspected."""
+    watched = _Watched()
+    await watched.go_on(10)
+    await watched.go_on(_PATIENCE_S - 30, answers=False)
+    assert watched.watch.hanging() is None
+    await watched.go_on(60, answers=False)
+    found = watched.watch.hanging()
+    assert isinstance(found, errors.StreamDown)
+    assert "in-0" in str(found)
+
+
+async def test_partition_that_is_not_read_may_be_silent() -> None:
+    """Full feeds and parked partitions get no answers, rightly."""
+    watched = _Watched()
+    await watched.go_on(1000, answers=False, expected=False)
+    assert (watched.watch.connected, watched.watch.hanging()) == (True, None)
+
+
+async def test_poll_that_never_comes_round_hangs() -> None:
+    """A rebalance that never ends is noticed as well."""
+    watched = _Watched()
+    await watched.go_on(10)
+    await watched.go_on(2 * _PATIENCE_S, answers=False, polls=False, expected=False)
+    assert "come round" in str(watched.watch.hanging())
+
+
+async def test_patience_begins_anew_after_kafka_was_away() -> None:
+    """A consumer has its full time to recover after an outage."""
+    watched = _Watched()
+    await watched.go_on(10)
+    watched.broker.go_down()
+    await watched.go_on(600, answers=False)
+    watched.broker.come_up()
+    await watched.go_on(60, answers=False)
+    assert watched.watch.connected
+    assert watched.watch.hanging() is None
+
+
+async def test_lost_partition_is_forgotten() -> None:
+    """What is no longer ours cannot be missed."""
+    watched = _Watched()
+    await watched.go_on(10)
+    watched.watch.forget(_PLACE)
+    for _ in range(200):
+        await asyncio.sleep(1)
+        watched.watch.polled()
+        await watched.watch.check()
+    assert watched.watch.hanging() is None
