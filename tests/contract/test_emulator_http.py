@@ -140,3 +140,16 @@ async def test_sql_over_http_writes_rows_where_the_reply_says(tmp_path: Path) ->
                     found = await reply.json()
     location = tmp_path / "obs" / found["result_location"].removeprefix("obs://")
     assert location.read_text(encoding="utf-8") == "name\napple\n"
+
+
+async def test_half_a_body_is_announced_whole_and_cut() -> None:
+    """The client is promised more than it gets, so it can tell; the next call works."""
+    async with running() as (live, session):
+        live.emulator.add_faults(faults.Fault(action=faults.Action.HALF_BODY, operation="CreateExecuteJob"))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async with session.post(JOBS, json={"job_name": "a", "job_type": "Flink"}) as reply:
+                assert reply.status == 202
+                await reply.read()
+        assert len(live.emulator.effects()) == 1
+        async with session.post(JOBS, json={"job_name": "b", "job_type": "Flink"}) as reply:
+            assert (await reply.json())["job_submit_result"]["state"] == "COMPLETE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -94,3 +95,58 @@ async def running(
         finally:
             work.stop()
             await asyncio.wait([task])
+
+
+def working_cluster(guarantee: str = "exactly-once", partitions: int = 4, **changes: object) -> memory.MemoryBroker:
+    """An in-memory broker with all topics, for the guarantee and the changed settings."""
+    return cluster(kafka_settings(guarantee=guarantee, **changes), partitions)
+
+
+def feed_in(broker: memory.MemoryBroker, count: int, partitions: int = 4) -> None:
+    """Send records, the same number to each partition."""
+    for number in range(count):
+        broker.put(IN, number % partitions, b"k%d" % number, b"v")
+
+
+def counts(broker: memory.MemoryBroker) -> list[int]:
+    """What the ledgers say about how many records were counted, by partition."""
+    found = []
+    for partition in range(broker.partitions(LEDGER)):
+        values = [r.value for r in broker.committed(LEDGER, partition) if r.key == b"n"]
+        found.append(int(values[-1] or b"0") if values else 0)
+    return found
+
+
+def events(broker: memory.MemoryBroker) -> list[tuple[bytes | None, bytes | None]]:
+    """Key and value of all committed events."""
+    return [(record.key, record.value) for record in broker.committed(EV)]
+
+
+@contextlib.asynccontextmanager
+async def crashing(broker: memory.MemoryBroker, handler: Counting) -> AsyncIterator[runtime.Runtime[str]]:
+    """A runtime that is cut off at the end instead of being shut down."""
+    work = runtime.Runtime(broker.kafka, broker, handler, clock.LoopClock())
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work.run())
+        await work.ready()
+        yield work
+        task.cancel()
+
+
+class Slow(Counting):
+    """Thinks for a while between taking and committing, and makes an event of each notice as well."""
+
+    think_s = 0.0
+
+    async def __call__(self, lease: leases.Lease[str]) -> None:
+        """Think and commit until the feed is closed."""
+        self.leases.setdefault(lease.partition, []).append(lease)
+        with contextlib.suppress(feeds.Closed):
+            while True:
+                batch = await lease.feed.take(100)
+                keys = [record.key or b"" for record in batch.records] + [note.encode() for note in batch.notices]
+                if keys:
+                    await asyncio.sleep(self.think_s)
+                    out = [records.Outgoing(EV, key, b"v") for key in keys]
+                    epoch = await lease.commit([records.Change(b"n", b"1")], out, lease.feed.next_offset)
+                    self.acted.append((lease.partition, lease.may_act(epoch)))

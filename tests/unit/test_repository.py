@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,27 @@ def _lines(path: Path) -> int:
 
 def test_every_package_folder_only_explains_itself() -> None:
     """A folder's __init__.py exists and holds a docstring and nothing to run."""
-    may_hold_more = {_PACKAGE / "emulator" / "tpch"}  # data files with their reader
+    may_hold_more = {
+        _PACKAGE / "emulator" / "tpch",  # data files with their reader
+        _PACKAGE / "mrs",  # two names of a library, see the next test
+    }
     folders = {path.parent for path in _PACKAGE.rglob("*.py")} - may_hold_more
     assert len(folders) > 1
     problems = [_shown(folder) for folder in sorted(folders) if not _is_docstring_only(folder)]
     assert not problems
+
+
+def test_the_client_is_the_one_folder_that_gives_names() -> None:
+    """`from mrs_relay.mrs import Client` is for people who use the client alone; nothing else is given, or loaded."""
+    text = (_PACKAGE / "mrs" / "__init__.py").read_text()
+    assert '__all__ = ["Client", "connected"]' in text
+    looked = "import sys, mrs_relay.mrs.settings; assert 'aiohttp' not in sys.modules"
+    used = (
+        "from mrs_relay.mrs import Client, connected; from mrs_relay.mrs import client; assert Client is client.Client"
+    )
+    alone = "import sys; import mrs_relay.mrs.client; assert not {'aiokafka', 'mrs_relay.stream'} & sys.modules.keys()"
+    for program in (looked, used, alone):
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def _is_docstring_only(folder: Path) -> bool:

@@ -47,6 +47,12 @@ def emulate(
             "--obs", metavar="DIR", file_okay=False, help="Folder that plays OBS. Default: obs inside of --data."
         ),
     ] = None,
+    state: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--state", metavar="FILE", dir_okay=False, help="Keep everything over a restart in this file. Default: no."
+        ),
+    ] = None,
     cluster: Annotated[
         list[str] | None, typer.Option("--cluster", metavar="ID", help="A cluster; repeat for more. Default: one.")
     ] = None,
@@ -87,9 +93,10 @@ def emulate(
     """
     Play MRS on a port: signed requests, jobs that live and die, SQL that really runs over --data.
 
-    Ctrl-C ends it. Nothing is kept.
+    Ctrl-C ends it. Nothing is kept without --state; results of SQL and tables it wrote never are.
     """
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "obs_dir": obs, "project_id": project}
+    flags["state_file"] = state
     flags["pace"] = {"speed": speed, "run_s": run_s}
     flags["limits"] = {"on": False} if no_limits else {}
     flags["auth"] = False if no_auth else None

@@ -6,21 +6,34 @@ The emulator's own paths under /emulator/: health, what was really created, and 
     GET    /emulator/faults     faults in force
     POST   /emulator/faults     more faults: a list of orders, or one
     DELETE /emulator/faults     lift all faults
+    GET    /emulator/clock      the emulator's time
+    POST   /emulator/clock      {"advance_s": 3600} puts it forward, {"stopped": true} or {"stopped": false} stops it
+                                or lets it catch up; it never goes back
+    GET    /emulator/overview   what the page at / shows
 """
 
 from __future__ import annotations
 
+import collections
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pydantic
 
-from mrs_relay.emulator import faults, life, refusals, state, wire
+from mrs_relay.emulator import bentclock, faults, life, overview, refusals, state, wire
 
 PREFIX = "/emulator/"
 
-_ORDERS = pydantic.TypeAdapter(list[faults.Fault])
+
+class _Turn(pydantic.BaseModel):
+    """An order for the clock."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    advance_s: float = pydantic.Field(default=0.0, ge=0, le=31_536_000_000)
+    stopped: bool | None = None
 
 
 class Admin:
@@ -30,17 +43,24 @@ class Admin:
     Args:
         world: what was created.
         standing: the faults in force.
-        operations: names that a fault may aim at.
         project_id: the project, told with the health.
+        bent: the emulator's clock.
+        shown: what the page shows.
     """
 
     def __init__(
-        self, world: state.World, standing: faults.Faults, operations: frozenset[str], project_id: str
+        self,
+        world: state.World,
+        standing: faults.Faults,
+        project_id: str,
+        bent: bentclock.BentClock,
+        shown: overview.Overview,
     ) -> None:
         self._world = world
         self._faults = standing
-        self._operations = operations
         self._project_id = project_id
+        self._clock = bent
+        self._overview = shown
 
     def answer(self, request: wire.Request, now_ms: int) -> wire.Reply:
         """
@@ -49,20 +69,25 @@ class Admin:
         Raises:
             Refusal: 404 for an unknown path, 400 for a wrong parameter or order.
         """
-        match request.verb, request.path.removeprefix(PREFIX):
-            case "GET", "health":
-                return self._health(now_ms)
-            case "GET", "effects":
-                return self._effects(dict(request.pairs()), now_ms)
-            case "GET", "faults":
-                return wire.as_json(200, {"faults": self._faults.listed()})
-            case "POST", "faults":
-                return self._order(request.body)
-            case "DELETE", "faults":
-                self._faults.clear()
-                return wire.Reply(204)
-            case _:
-                raise refusals.Refusal(404, {"error": "no such path of the emulator"})
+        query = dict(request.pairs())
+        answers: dict[tuple[str, str], Callable[[], wire.Reply]] = {
+            ("GET", "health"): lambda: self._health(now_ms),
+            ("GET", "effects"): lambda: self._effects(query, now_ms),
+            ("GET", "faults"): lambda: wire.as_json(200, {"faults": self._faults.listed()}),
+            ("POST", "faults"): lambda: self._order(request.body),
+            ("DELETE", "faults"): self._lift,
+            ("GET", "clock"): self._time,
+            ("POST", "clock"): lambda: self._turn(request.body),
+            ("GET", "overview"): lambda: wire.as_json(200, self._overview.members(now_ms)),
+        }
+        answer = answers.get((request.verb, request.path.removeprefix(PREFIX)))
+        if answer is None:
+            raise refusals.Refusal(404, {"error": "no such path of the emulator"})
+        return answer()
+
+    def _lift(self) -> wire.Reply:
+        self._faults.clear()
+        return wire.Reply(204)
 
     def _health(self, now_ms: int) -> wire.Reply:
         clusters = [
@@ -88,7 +113,7 @@ class Admin:
         ]
         page = found[start : None if limit is None else (start or 0) + limit]
         effects = [self._members(one, now_ms) for one in page]
-        counts = {each: sum(1 for one in found if one.kind == each) for each in ("job", "statement")}
+        counts = {"job": 0, "statement": 0, **collections.Counter(one.kind for one in found)}
         return wire.as_json(200, {"count": len(found), "counts": counts, "effects": effects})
 
     def _members(self, effect: state.Effect, now_ms: int) -> dict[str, Any]:
@@ -101,6 +126,8 @@ class Admin:
         }
         if effect.kind == "statement":
             return members | {"statement": effect.statement}
+        if effect.kind != "job":
+            return members
         cluster = self._world.clusters.get(effect.cluster_id)
         job = cluster.book.get(effect.effect_id) if cluster else None
         if job is None:
@@ -111,16 +138,32 @@ class Admin:
 
     def _order(self, body: bytes) -> wire.Reply:
         try:
-            orders = _ORDERS.validate_json(b"[" + body + b"]" if body.lstrip()[:1] == b"{" else body)
+            orders = self._faults.read(msgspec.json.decode(body))
+        except msgspec.DecodeError as error:
+            raise refusals.Refusal(400, {"error": f"Invalid JSON: {error}"}) from error
+        except ValueError as error:
+            raise refusals.Refusal(400, {"error": str(error)}) from error
+        self._faults.add(orders)
+        return wire.as_json(201, {"faults": self._faults.listed()})
+
+    def _turn(self, body: bytes) -> wire.Reply:
+        try:
+            order = _Turn.model_validate_json(body)
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise refusals.Refusal(400, {"error": f"{where}: {first['msg']}"}) from error
-        unknown = {one.operation for one in orders} - self._operations - {"*"}
-        if unknown:
-            raise refusals.Refusal(400, {"error": f"operation: {min(unknown)} is not played"})
-        self._faults.add(orders)
-        return wire.as_json(201, {"faults": self._faults.listed()})
+        self._clock.advance(order.advance_s)
+        if order.stopped is True:
+            self._clock.stop()
+        elif order.stopped is False:
+            self._clock.go()
+        return self._time()
+
+    def _time(self) -> wire.Reply:
+        bent = self._clock
+        members = {"now_ms": bent.now_ms(), "ahead_s": bent.ahead_ms / 1000, "stopped": bent.stopped}
+        return wire.as_json(200, members)
 
 
 def _number(query: Mapping[str, str], name: str, default: int | None) -> int | None:

@@ -14,25 +14,41 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
 import structlog
 
 from mrs_relay.emulator import (
+    accounts,
     admin,
+    aiming,
+    bentclock,
     clusters,
+    creating,
     faults,
+    flows,
+    iam,
     ids,
     jobs,
+    keeping,
     limits,
+    meddling,
     obs,
+    oldapi,
+    overview,
+    page,
     presto,
+    recent,
     refusals,
+    resizing,
     routes,
+    rows,
+    scaling_policies,
     settings,
     signature,
     sql,
     sqljobs,
+    stages,
     state,
+    tags,
     wire,
 )
 from mrs_relay.kit import clock, tasks
@@ -50,41 +66,78 @@ class Emulator:
     Args:
         chosen: the settings.
         timer: the time; None is the machine's.
+
+    Raises:
+        CannotStart: the file of faults cannot be used.
     """
 
     def __init__(self, chosen: settings.EmulatorSettings, timer: clock.Clock | None = None) -> None:
         self._settings = chosen
-        self._clock = timer or clock.SystemClock()
+        self._clock = bentclock.BentClock(timer or clock.SystemClock())
         self._ids = ids.Ids(chosen.seed)
-        self._world = state.World(chosen.clusters, self._clock.now_ms())
-        self._gate = signature.Gate(chosen.credentials, chosen.project_id, on=chosen.auth)
-        self._limiter = limits.Limiter(chosen.limits)
-        self._faults = faults.Faults()
         self._crew = tasks.Crew(_report)
+        self._keeper = keeping.Keeper(chosen.state_file, self._crew)
+        self._world = state.World(
+            chosen.clusters, self._clock.now_ms(), self._keeper, chosen.cluster_rules.terminated_kept_s
+        )
+        known = accounts.Accounts(chosen, self._ids)
+        self._gate = signature.Gate(known, chosen)
+        self._limiter = limits.Limiter(chosen.limits)
+        self._recent = recent.Recent()
         self._warehouse = sql.Warehouse(chosen.sql, chosen.data)
         self._obs = obs.Obs(chosen.obs_dir or (chosen.data / "obs" if chosen.data else None))
         running = sqljobs.SqlJobs(self._warehouse, self._crew, self._obs, self._clock, chosen.sql)
         self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
         statements = presto.Presto(self._world, self._ids, self._warehouse, self._crew, self._obs, chosen.sql)
-        reads = clusters.Clusters(self._world, chosen.project_id)
-        self._table = routes.Table((*self._jobs.operations(), *statements.operations(), *reads.operations()))
-        operations = frozenset(route.operation for route in self._table.routes)
-        self._admin = admin.Admin(self._world, self._faults, operations, chosen.project_id)
+        acts = stages.Stages(chosen.pace, chosen.cluster_rules)
+        self._flows = flows.Flows(self._world, self._jobs, acts, chosen.cluster_rules, self._crew, self._clock)
+        older = oldapi.OldApi(rows.Ground(self._world, self._ids, chosen, self._keeper), self._jobs)
+        self._table = routes.Table(
+            (
+                *self._jobs.operations(),
+                *statements.operations(),
+                *tags.Tags(self._world, chosen.cluster_rules).operations(),
+                *clusters.Clusters(self._world, chosen, acts, self._jobs).operations(),
+                *creating.Creating(self._world, self._ids, chosen, acts, self._flows).operations(),
+                *resizing.Resizing(self._world, chosen.cluster_rules, acts).operations(),
+                *scaling_policies.ScalingPolicies(self._world).operations(),
+                *older.operations(),
+                *iam.Iam(known, self._gate, self._ids, chosen).operations(),
+            )
+        )
+        self._faults = faults.Faults([route.operation for route in self._table.routes])
+        if chosen.faults_file is not None:
+            self._faults.load(chosen.faults_file)
+        self._aiming = aiming.Aiming(self._world, older)
+        self._meddler = meddling.Meddler(self._world, self._jobs, self._clock)
+        shown = overview.Overview(self._world, statements, self._faults, self._recent, self._clock)
+        self._admin = admin.Admin(self._world, self._faults, chosen.project_id, self._clock, shown)
 
     async def __aenter__(self) -> Self:
-        if self._settings.data is not None:
-            try:
+        try:
+            starts = await self._keeper.open()
+            if self._settings.data is not None:
                 await self._warehouse.open()
-            except BaseException:
-                await self._warehouse.close()
-                raise
+        except BaseException:
+            await self._close()
+            raise
+        if starts:
+            now_ms = self._clock.now_ms()
+            self._ids.start_again(starts)
+            self._jobs.end_cut_off(now_ms)
+            self._flows.settle(now_ms)
+            self._flows.watch(now_ms)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         await self._crew.close()
         await self._warehouse.close()
+        await self._keeper.close()
         self._obs.close()
 
     @property
@@ -111,65 +164,74 @@ class Emulator:
         A dropped reply means that the client gets none, whatever happened.
         """
         request_id = self._ids.request_id()
+        own = self._own(request)
+        if own is not None:
+            return own.with_header("X-Request-Id", request_id)
+        entry = recent.Entry(request.verb, self._clock.now_ms())
+        began_s = self._clock.monotonic_s()
         try:
-            reply = await self._answer(request, request_id)
+            reply = await self._answer(request, request_id, entry)
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of a handler is caught
             _log.exception("emulator.request_failed", verb=request.verb, path=request.path, request_id=request_id)
             reply = refusals.internal().reply(request_id, older=False)
+        entry.status = reply.status
+        entry.took_ms = (self._clock.monotonic_s() - began_s) * 1000
+        self._recent.note(entry)
         return reply if reply.dropped else reply.with_header("X-Request-Id", request_id)
+
+    def _own(self, request: wire.Request) -> wire.Reply | None:
+        """The reply on the emulator's own paths: the page and the admin API."""
+        if not self._settings.admin:
+            return None
+        if request.path == "/" and request.verb == "GET":
+            return page.reply()
+        if not request.path.startswith(admin.PREFIX):
+            return None
+        now_ms = self._clock.now_ms()
+        self._flows.settle(now_ms)
+        try:
+            return self._admin.answer(request, now_ms)
+        except refusals.Refusal as refusal:
+            return refusal.reply("", older=False)
 
     def refuse(self, refusal: refusals.Refusal) -> wire.Reply:
         """The reply to a request that never gets as far as `handle`."""
         request_id = self._ids.request_id()
         return refusal.reply(request_id, older=False).with_header("X-Request-Id", request_id)
 
-    async def _answer(self, request: wire.Request, request_id: str) -> wire.Reply:
+    async def _answer(self, request: wire.Request, request_id: str, entry: recent.Entry) -> wire.Reply:
         older = self._settings.quirks.business_errors_as_500
         trouble = faults.NO_TROUBLE
         try:
-            if self._settings.admin and request.path.startswith(admin.PREFIX):
-                return self._admin.answer(request, self._clock.now_ms())
             route, path = self._table.match(request.verb, request.path)
-            if self._faults:
-                trouble = self._faults.meet(self._aim(route, path, request))
-                if trouble.delay_s:
-                    await asyncio.sleep(trouble.delay_s)
+            entry.operation = route.operation
+            if not self._faults:
+                return await self._admitted(route, path, request)
+            aim = self._aiming.at(route, path, request)
+            trouble = self._faults.meet(aim)
+            entry.fault = trouble.names
+            if trouble.delay_s:
+                await asyncio.sleep(trouble.delay_s)
             reply = trouble.before(request_id)
             if reply is not None:
                 return reply
+            self._meddler.before(trouble.deeds, aim)
             reply = await self._admitted(route, path, request)
+            self._meddler.after(trouble.deeds, aim, reply)
         except refusals.Refusal as refusal:
             reply = refusal.reply(request_id, older=older)
         return trouble.after(reply, request_id)
 
     async def _admitted(self, route: routes.Route, path: dict[str, str], request: wire.Request) -> wire.Reply:
         now_ms = self._clock.now_ms()
+        if not route.gateway:
+            return await route.handler(routes.Call(request, path, "", now_ms))
         user = self._gate.user(request, now_ms)
         if path["project_id"] != self._settings.project_id:
             raise refusals.wrong_project()
         self._limiter.admit(route.operation, route.per_minute, self._clock.monotonic_s())
+        self._flows.settle(now_ms)
         return await route.handler(routes.Call(request, path, user, now_ms))
-
-    def _aim(self, route: routes.Route, path: dict[str, str], request: wire.Request) -> faults.Aim:
-        """What a fault can tell a call by; only worked out while faults are in force."""
-        cluster_id = path.get("cluster_id")
-        if "job_execution_id" in path:
-            name = self._jobs.name_of(str(cluster_id), path["job_execution_id"])
-        elif route.verb == "GET":
-            name = dict(request.pairs()).get("job_name", "")
-        else:
-            name = _name_in(request.body)
-        return faults.Aim(route.operation, cluster_id, name)
-
-
-def _name_in(body: bytes) -> str:
-    """The job's name in a submit body, or the statement of ExecuteSql."""
-    try:
-        value = msgspec.json.decode(body or b"null")
-    except msgspec.DecodeError:
-        return ""
-    found = (value.get("job_name") or value.get("sql_content")) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _report(task: str, error: BaseException) -> None:

@@ -18,9 +18,16 @@ class Ids:
     """
 
     def __init__(self, seed: int | None) -> None:
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 - ids, not secrets
         self._statements = itertools.count(1)
         self._suffix = "".join(self._random.choices(string.ascii_lowercase + string.digits, k=5))
+
+    def start_again(self, times: int) -> None:
+        """Draw other ids than the earlier starts on the same state file, which may have had the same seed."""
+        if self._seed is not None and times:
+            self._random.seed(f"{self._seed}/{times}")
+            self._suffix = "".join(self._random.choices(string.ascii_lowercase + string.digits, k=5))
 
     def uuid(self) -> str:
         """A random UUID (version 4) in lower case with hyphens; job ids have this shape."""

@@ -194,6 +194,19 @@ class Jobs:
         cluster.book.remove(job_id)
         self._sql.forget(job_id)
 
+    def stick(self, cluster: state.ClusterState, job: life.Job) -> None:
+        """Let a job that goes on never end by itself; a kill still ends it."""
+        timetable = replace(job.timetable, expected_end_ms=None)
+        cluster.book.replace(replace(job, ending=None, timetable=timetable))
+        self._sql.stick(job.job_id)
+
+    def flip(self, cluster: state.ClusterState, job: life.Job) -> None:
+        """Let a job's result be the opposite of what it was, or would be."""
+        if job.ending is None:
+            self._sql.flip(job.job_id)
+        else:
+            cluster.book.replace(replace(job, ending=life.flipped(job.ending)))
+
     def kill(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> None:
         """End a job soon, unless it ends by itself before."""
         killed_ms = now_ms + round(self._pace.kill_s * 1000 / self._pace.speed)

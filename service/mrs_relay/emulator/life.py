@@ -165,3 +165,9 @@ def _progress(timetable: Timetable, now_ms: int) -> int:
         return 90 * ran_ms // (ran_ms + 10_000)
     whole_ms = timetable.expected_end_ms - timetable.running_ms
     return min(99, 100 * ran_ms // whole_ms) if whole_ms > 0 else 99
+
+
+def flipped(ending: Ending) -> Ending:
+    """The ending with the opposite result; the state stays, and a kill stays a kill."""
+    opposite = {"SUCCEEDED": "FAILED", "FAILED": "SUCCEEDED"}.get(ending.result, ending.result)
+    return Ending(ending.at_ms, ending.state, opposite)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,6 +143,11 @@ class Presto:
             execution.ticket.cancel()
             execution.end = {"status": "FAILED", "message": "Query was canceled"}
         return wire.as_json(_OK, {"status": "SUCCEED"})
+
+    def recent(self, most: int) -> list[dict[str, Any]]:
+        """The newest statements that have an id, newest first, each with its cluster."""
+        newest = itertools.islice(reversed(self._executions.items()), most)
+        return [{"cluster": cluster_id, **one.members()} for (cluster_id, _), one in newest]
 
     def _submit(
         self, cluster: state.ClusterState, wanted: _Wanted, execution_id: str, location: str | None

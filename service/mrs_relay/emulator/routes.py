@@ -1,6 +1,9 @@
 """
 Verb and path to handler; another operation is one more `Route`.
 
+Names of operations are those of the vendor's SDK. Names of V1.1 operations that also exist in V2 end in `V11`
+(CreateClusterV11). A path that serves two operations of the SDK bears the first one's name (BatchCreateClusterTags).
+
 A `Call` is what a handler gets: the request with its path taken apart, its signer and the time at which MRS sees it.
 """
 

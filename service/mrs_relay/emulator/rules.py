@@ -10,9 +10,10 @@ import enum
 import re
 from dataclasses import dataclass
 
-from mrs_relay.emulator import checks, life, refusals, settings
+from mrs_relay.emulator import checks, life, refusals, settings, stages
 
-RULES = """\
+RULES = (
+    """\
 Jobs of the types SparkSql, HiveSql, SparkScript, HiveScript and Presto SQL really run, on DuckDB, over the tables of
 --data: they last as long as their SQL and end as it ends. All other types play a scripted life:
 
@@ -32,7 +33,10 @@ How long it runs and how it ends, the first rule that speaks wins:
 A failing job ends as FINISHED with job_result FAILED (Spark, MapReduce, DistCp) or as FAILED with FAILED (Flink);
 a killed one as KILLED with KILLED. A SQL job whose statement fails ends FINISHED/FAILED (Spark) or FAILED/FAILED
 (Hive). All durations are divided by the setting `speed`.
+
 """
+    + stages.RULES
+)
 
 _SLOW = 10.0
 _WORDS = re.compile(r"[-_]+")

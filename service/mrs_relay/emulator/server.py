@@ -110,7 +110,19 @@ class _Shell:
         if reply.dropped and request.transport is not None:
             request.transport.close()
         headers = {**reply.headers, "Content-Type": reply.content_type}
+        if reply.cut_to is not None:
+            return await _cut(request, reply, headers)
         return web.Response(body=reply.body, status=reply.status or 200, headers=headers)
+
+
+async def _cut(request: web.BaseRequest, reply: wire.Reply, headers: dict[str, str]) -> web.StreamResponse:
+    """Announce the whole body, send a part of it, and close the connection."""
+    response = web.StreamResponse(status=reply.status, headers=headers | {"Content-Length": str(len(reply.body))})
+    await response.prepare(request)
+    await response.write(reply.body[: reply.cut_to])
+    if request.transport is not None:
+        request.transport.close()
+    return response
 
 
 def _request(

@@ -143,8 +143,8 @@ class Iam(_Group):
     token_lifetime_s: float = pydantic.Field(default=86_400.0, gt=0)
     """Seconds a token is good for; 24 hours is documented."""
 
-    dead_token_code: Literal["APIGW.0301", "APIGW.0307"] = "APIGW.0301"
-    """How an expired token is refused: `token expires, expires_at: …`, or `The token must be updated`; both are known."""
+    expired_as: Literal["APIGW.0301", "APIGW.0307"] = "APIGW.0301"
+    """Code for an expired token: `token expires, expires_at: …` or `The token must be updated`; both are known."""
 
     lock_key_s: float = pydantic.Field(default=0.0, ge=0)
     """Seconds for which a key is locked once its signature was wrong more than five times in a row. That there is a
@@ -405,7 +405,8 @@ class EmulatorSettings(_Group):
     """TOML or JSON file with faults that are in force from the start."""
 
     admin: bool = True
-    """Serve the page at / and /emulator/ (health, effects, faults), unsigned; turn off when strangers can reach the port."""
+    """Serve the page at / and /emulator/ (health, effects, faults, clock), unsigned; turn it off when strangers can
+    reach the port."""
 
     seed: int | None = None
     """Makes ids repeatable in simulations; None draws them at random."""

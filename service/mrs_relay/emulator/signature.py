@@ -193,7 +193,7 @@ class Gate:
     def _check_alive(self, expires_ms: int, now_ms: int) -> None:
         if now_ms < expires_ms:
             return
-        if self._iam.dead_token_code == "APIGW.0307":
+        if self._iam.expired_as == "APIGW.0307":
             raise refusals.token_to_renew()
         raise refusals.not_authentic(f"token expires, expires_at: {accounts.moment(expires_ms)}")
 

@@ -54,6 +54,8 @@ class SqlJobs:
         self._limits = limits
         self._runs: dict[str, _Run] = {}
         self._outcomes: dict[str, sql.Outcome] = {}
+        self._stuck: set[str] = set()
+        self._flipped: set[str] = set()
 
     def start(self, records: book.JobBook, job: life.Job, wanted: checks.Submission) -> None:
         """Run a job that was just entered into the book; its ending is written there."""
@@ -73,6 +75,14 @@ class SqlJobs:
         else:
             run.ticket.cancel()
 
+    def stick(self, job_id: str) -> None:
+        """Never write down the ending of a job, whatever its SQL does."""
+        self._stuck.add(job_id)
+
+    def flip(self, job_id: str) -> None:
+        """Write down the opposite result when the job ends."""
+        self._flipped.add(job_id)
+
     def outcome(self, job_id: str) -> sql.Outcome | None:
         """What the statements of an ended job answered; None if it was killed or is no longer remembered."""
         return self._outcomes.get(job_id)
@@ -80,6 +90,8 @@ class SqlJobs:
     def forget(self, job_id: str) -> None:
         """Drop the results of a deleted job."""
         self._outcomes.pop(job_id, None)
+        self._stuck.discard(job_id)
+        self._flipped.discard(job_id)
 
     async def _play(self, records: book.JobBook, job: life.Job, work: sql.Work) -> None:
         await asyncio.sleep(max(0, job.timetable.running_ms - self._clock.now_ms()) / 1000)
@@ -98,11 +110,13 @@ class SqlJobs:
 
     def _end(self, records: book.JobBook, job_id: str, outcome: sql.Outcome) -> None:
         job = records.get(job_id)
-        if job is None or job.ending is not None:  # deleted or killed in the meantime
+        if job is None or job.ending is not None or job_id in self._stuck:  # deleted or killed in the meantime
             return
         at_ms = max(self._clock.now_ms(), job.timetable.running_ms)
         failed = outcome.error is not None
         ending = rules.failure(job.job_type, at_ms) if failed else life.Ending(at_ms, "FINISHED", "SUCCEEDED")
+        if job_id in self._flipped:
+            ending = life.flipped(ending)
         records.replace(replace(job, ending=ending, error=outcome.error))
         self._outcomes[job_id] = outcome
         while len(self._outcomes) > self._limits.results_kept:

@@ -7,7 +7,7 @@ Changes go to the shelves of `keeping.py`, so that they survive a restart where 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -40,8 +40,12 @@ class ClusterState:
         return self.record.life.at(now_ms)
 
     def state(self, now_ms: int) -> clusterlife.State:
-        """clusterState at a moment."""
+        """State at a moment, as clusterState shows it."""
         return self.record.life.at(now_ms).state
+
+    def busy(self, now_ms: int) -> bool:
+        """Whether an operation was accepted that does not show yet, or has not ended."""
+        return self.record.life.end.begin_ms > now_ms
 
     def takes_jobs(self, now_ms: int) -> bool:
         """Whether jobs and statements can be submitted at a moment."""
@@ -95,6 +99,7 @@ class World:
         self._clusters: dict[str, ClusterState] = {}
         self._effects: list[Effect] = []
         self._expiries: list[tuple[int, str]] = []
+        self._flows: dict[str, None] = {}
         self._kept_ms = round(terminated_kept_s * 1000)
         self._keeps_jobs = keeper.on
         self._cluster_shelf = keeper.shelf("clusters", self._restore_clusters)
@@ -107,6 +112,11 @@ class World:
     def clusters(self) -> Mapping[str, ClusterState]:
         """Clusters by id, in the order in which they were made."""
         return self._clusters
+
+    @property
+    def flows(self) -> Collection[str]:
+        """Ids of the clusters with jobs that came with them and are not over."""
+        return self._flows
 
     def cluster(self, cluster_id: str) -> ClusterState:
         """
@@ -130,12 +140,13 @@ class World:
         """Change members of a cluster's record."""
         cluster.record = replace(cluster.record, **changes)
         self._cluster_shelf.put(cluster.record.cluster_id, cluster.record)
-        self._expect_expiry(cluster.record)
+        self._watch(cluster.record)
 
     def remove(self, cluster: ClusterState) -> None:
         """Forget a cluster and its jobs, as if it had never been; what was created stays noted."""
         cluster_id = cluster.record.cluster_id
         del self._clusters[cluster_id]
+        self._flows.pop(cluster_id, None)
         self._cluster_shelf.drop(cluster_id)
         for number in cluster.book.arrived(cluster.book.span(None, None), newest_first=False):
             self._job_shelf.drop(f"{cluster_id}/{cluster.book.at(number).job_id}")
@@ -163,20 +174,25 @@ class World:
         def keep(job: life.Job) -> None:
             shelf.put(prefix + job.job_id, job)
 
-        if self._keeps_jobs:
-            jobs = book.JobBook(keep, lambda job_id: shelf.drop(prefix + job_id))
-        else:
-            jobs = book.JobBook()
+        def drop(job_id: str) -> None:
+            shelf.drop(prefix + job_id)
+
+        jobs = book.JobBook(keep, drop) if self._keeps_jobs else book.JobBook()
         made = ClusterState(record, jobs)
         self._clusters[record.cluster_id] = made
-        self._expect_expiry(record)
+        self._watch(record)
         return made
 
     def _expiry_ms(self, record: records.Cluster) -> int | None:
         end = record.life.end
         return end.begin_ms + self._kept_ms if end.state == "terminated" else None
 
-    def _expect_expiry(self, record: records.Cluster) -> None:
+    def _watch(self, record: records.Cluster) -> None:
+        """Note what will happen to a cluster by itself."""
+        if record.flow is not None:
+            self._flows[record.cluster_id] = None
+        else:
+            self._flows.pop(record.cluster_id, None)
         expiry_ms = self._expiry_ms(record)
         if expiry_ms is not None:
             heapq.heappush(self._expiries, (expiry_ms, record.cluster_id))

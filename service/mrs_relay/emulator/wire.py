@@ -56,6 +56,7 @@ class Reply:
         headers: header fields beside content type and length.
         content_type: media type of the body.
         dropped: the connection ends without any reply; all other fields mean nothing.
+        cut_to: bytes of the body that are sent before the connection ends; None sends all.
     """
 
     status: int
@@ -63,6 +64,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json;charset=UTF-8"
     dropped: bool = False
+    cut_to: int | None = None
 
     def with_header(self, name: str, value: str) -> Reply:
         """The same reply with one more header."""

@@ -54,7 +54,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case _ if job is None:
             return None
         case facts.Turn():
-            return _turn(job, now_ms)
+            return _turn(job, now_ms, rules)
         case facts.Taken() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
         case facts.Found() | facts.NotFound():
@@ -128,7 +128,8 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
         expires_ms=now_ms + rules.remember_ms,
     )
     told_job, told = _tell(rejected, "rejected", now_ms, reason=fact.reason)
-    return Decision(told_job, (told,), commands.Command.RELEASE)
+    waits = job.came_from if job is not None else -1
+    return Decision(told_job, (told,), commands.Command.RELEASE, pass_back=waits)
 
 
 def _rebuff(job: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
@@ -140,9 +141,12 @@ def _rebuff(job: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
 # submission ---------------------------------------------------------------------------------------------------------
 
 
-def _turn(job: jobs.Job, now_ms: int) -> Decision | None:
+def _turn(job: jobs.Job, now_ms: int, rules: Rules) -> Decision | None:
     if job.state is not State.QUEUED:
         return None
+    late = wishes.due(job, now_ms, rules)
+    if late is not None:
+        return late  # its deadline and its turn came together
     intent = _replace(jobs.moved(job, State.SUBMITTING), attempt=max(1, job.attempt), intent_ms=now_ms)
     return Decision(intent, (), commands.Command.SUBMIT)
 
@@ -274,8 +278,11 @@ def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, rules: Rule
 def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules: Rules) -> Decision | None:
     if not job.statement or job.state not in _FOLLOWED | {State.SUBMITTING}:
         return None
+    if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
+        return None
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
+    was_cancelled = job.state is State.CANCELLING
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
         assert taken.job is not None  # noqa: S101 - _under_way always returns the job
@@ -284,7 +291,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
     match verdict.of_statement(seen.job_state):
         case verdict.Verdict.SUCCEEDED:
             last = _end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, rules, result=fact.result)
-        case verdict.Verdict.FAILED if job.state is State.CANCELLING:
+        case verdict.Verdict.FAILED if was_cancelled:
             # NB: there is no status for a cancelled statement; one that fails after its cancel counts as cancelled.
             last = _end(_replace(job, seen=seen), State.CANCELLED, now_ms, rules, reason=job.stop)
         case verdict.Verdict.FAILED:

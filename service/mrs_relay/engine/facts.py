@@ -66,11 +66,13 @@ class ResolveAsked(msgspec.Struct, frozen=True):
         verdict: SUCCEEDED, FAILED or CANCELLED.
         reason: who says so and why.
         by: id of the message.
+        sender: the message's own identity, in state REJECTED: who is told when there is nothing to settle.
     """
 
     verdict: jobs.State
     reason: jobs.Reason
     by: str
+    sender: jobs.Job
 
 
 class Due(msgspec.Struct, frozen=True):

@@ -62,7 +62,9 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
             return _cancel(message, request, record)
         case requests.JobResolve():
             reason = jobs.Reason("resolved", "by_hand", request.note)
-            return _target(message, request), facts.ResolveAsked(jobs.State(request.verdict), reason, message.id)
+            sender = _identity(message, record, jobs.State.REJECTED)
+            settled = jobs.State(request.verdict)
+            return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
         case _:
             return key, facts.Requested(_job(message, request, record, result_job_types))
 

@@ -8,16 +8,31 @@ circling.
 
 from __future__ import annotations
 
-from mrs_relay.engine import intake, jobs
+from mrs_relay.engine import facts, intake, jobs
 from mrs_relay.messages import codec
 from mrs_relay.stream import records
 
 
-def to_others(record: records.Record, partitions: int) -> list[records.Outgoing]:
-    """The message, for every other one of the topic's `partitions`."""
-    headers = (*record.headers, (intake.PASSED, b"%d" % record.partition))
+def to_others(record: records.Record, asked: facts.CancelAsked, partitions: int) -> list[records.Outgoing]:
+    """
+    The cancel that `record` brought, for every other one of the topic's `partitions`.
+
+    It is written anew, with what a cancel says and no more: whatever else the record carried, its headers above all,
+    could make the copies larger than the topic takes.
+    """
+    waits = asked.job
+    words = {"correlationid": waits.correlation_id, "traceparent": waits.traceparent, "tracestate": waits.tracestate}
+    message = {
+        "id": asked.by,
+        "source": waits.asked_source,
+        "type": "mrs.job.cancel",
+        "data": {"request": {"id": waits.id, "source": waits.source}, "note": asked.reason.message},
+        **{name: word for name, word in words.items() if word is not None},
+    }
+    value = codec.encode(message)
+    headers = ((intake.PASSED, b"%d" % record.partition),)
     return [
-        records.Outgoing(record.topic, record.key, record.value, headers, partition)
+        records.Outgoing(record.topic, record.key, value, headers, partition)
         for partition in range(partitions)
         if partition != record.partition
     ]
@@ -28,4 +43,4 @@ def back(topic: str, partition: int, key: jobs.LedgerKey) -> records.Outgoing:
     source, _, request_id = key.decode().partition(" ")
     target = {"id": request_id, "source": source}
     message = {"id": request_id, "source": source, "type": "mrs.job.cancel", "data": {"request": target}}
-    return records.Outgoing(topic, key, codec.encode(message), ((intake.MATCHED, b"1"),), partition)
+    return records.Outgoing(topic, None, codec.encode(message), ((intake.MATCHED, b"1"),), partition)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from mrs_relay.engine import commands, decide, facts, intake, jobs, passing
+from mrs_relay.engine import commands, decide, facts, intake, jobs, passing, telling
 from mrs_relay.engine import desk as desks
 from mrs_relay.messages import events
 from mrs_relay.stream import feed as feeds
@@ -105,15 +105,20 @@ class Plan:
             return
         self._changed[key] = decision.job
         self._events.extend(decision.events)
-        if decision.pass_on and self._record is not None:
-            self._passed += passing.to_others(self._record, self._desk.share.total)
-        if decision.pass_back >= 0:
-            self._passed.append(passing.back(self._desk.topics.requests, decision.pass_back, key))
+        self._pass(key, fact, decision)
         if decision.command is not None:
             self._commands[key] = decision.command
             queued = decision.command is commands.Command.ENQUEUE
             if queued and decision.job is not None and self._admit(key, decision.job):
                 self.decide(key, facts.Turn())
+
+    def _pass(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> None:
+        partitions = self._desk.share.total
+        if decision.pass_on and isinstance(fact, facts.CancelAsked) and self._record is not None:
+            self._passed += passing.to_others(self._record, fact, partitions)
+        # NB: where a cancel came from is what a header says, and anybody can write one.
+        if 0 <= decision.pass_back < partitions:
+            self._passed.append(passing.back(self._desk.topics.requests, decision.pass_back, key))
 
     @property
     def is_empty(self) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings, views
+from mrs_relay.engine import codes, facts, jobs, sightings, verdict, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 600_000
 _AT_ONCE: Final = 8
+_ENDS: Final = frozenset({verdict.Verdict.SUCCEEDED, verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
@@ -48,6 +49,7 @@ class _Watch:
     Attributes:
         told: hash of what was told last, so that the same is not told again.
         missing_since_s: when MRS stopped showing it.
+        ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
     job_id: str
@@ -57,6 +59,7 @@ class _Watch:
     statement: bool
     told: int = 0
     missing_since_s: float | None = None
+    ended: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -155,6 +158,8 @@ class Tracker:
         return count if count <= self._settings.single_reads else -(-count // self._settings.list_page) + 1
 
     async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
+        for watch in [watch for watch in cluster.watches.values() if watch.ended]:
+            del cluster.watches[watch.job_id]
         try:
             await self._look_at_jobs(cluster_id, [watch for watch in cluster.watches.values() if not watch.statement])
             await self._one_by_one(cluster_id, [watch for watch in cluster.watches.values() if watch.statement])
@@ -258,6 +263,7 @@ class Tracker:
             watch.told = told
             if fact.seen.finished_ms:
                 self.lag.add(max(0.0, (self._time.now_ms() - fact.seen.finished_ms) / 1000))
+            watch.ended = _is_end(fact)
             watch.owner.tell(watch.key, fact)
 
     def _missing(self, watch: _Watch, message: str) -> None:
@@ -267,3 +273,10 @@ class Tracker:
         gone_s = now_s - watch.missing_since_s
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
+
+
+def _is_end(fact: facts.Observed | facts.StatementObserved) -> bool:
+    seen = fact.seen
+    if isinstance(fact, facts.Observed):
+        return verdict.of_job(seen.job_state, seen.job_result) in _ENDS
+    return verdict.of_statement(seen.job_state) in _ENDS

@@ -17,6 +17,7 @@ State = jobs.State
 _replace = msgspec.structs.replace
 
 _MOST_BACKOFF_MS: Final = 3_600_000
+"""Doubling ends here; a longer wait that the request names itself is kept."""
 
 _WITHOUT_EFFECT: Final = frozenset({State.QUEUED})
 _ON_ITS_WAY: Final = frozenset({State.SUBMITTING, State.DOUBTFUL})
@@ -29,9 +30,10 @@ def cancel_asked(
     """
     Somebody wants the job not to run.
 
-    A request that has not come yet is waited for; the cancel then overtakes it. A job that has ended is told again.
+    A request that has not come yet is waited for; the cancel then overtakes it. A job that has ended is told again, but
+    not for the same message come twice. Whoever passed the cancel on is told of a match in any case.
     """
-    if job is None:
+    if job is None or (job.state is State.AWAITED and fact.came_from < 0 <= job.came_from):
         awaited = _replace(
             fact.job,
             stop=fact.reason,
@@ -40,9 +42,13 @@ def cancel_asked(
             expires_ms=now_ms + rules.cancel_wait_ms,
         )
         return telling.Decision(awaited, (), commands.Command.AWAIT, pass_on=fact.came_from < 0)
-    if job.state is State.AWAITED or job.stop is not None:
+    if job.state is State.AWAITED:
         return None
-    if jobs.TRAITS[job.state].last:
+    if job.stop is not None and (job.asked_by == fact.by or not jobs.TRAITS[job.state].last):
+        if fact.came_from < 0:
+            return None
+        decision = telling.Decision(job)
+    elif jobs.TRAITS[job.state].last:
         decision = _told_again(job, fact.by, now_ms)
     else:
         decision = stop(to_stop(job, fact.reason, fact.by), now_ms, rules)
@@ -74,17 +80,21 @@ def resolve_asked(
 ) -> telling.Decision | None:
     """A person settles a job that nobody can tell the end of; any other job is told as it stands."""
     if job is None or job.state is State.AWAITED:
-        return None
+        text = "there is no such request here; send the message with the Kafka key of the request"
+        reason = jobs.Reason("invalid", "unknown_request", text)
+        _, told = telling.tell(fact.sender, "rejected", now_ms, reason=reason)
+        return telling.Decision(job, (told,))
     if job.state is State.UNKNOWN:
         return telling.end(_replace(job, asked_by=fact.by), fact.verdict, now_ms, rules, reason=fact.reason)
     return _told_again(job, fact.by, now_ms)
 
 
 def with_deadlines(job: jobs.Job, now_ms: int) -> jobs.Job:
-    """A job that is being queued, with the moment until which it may wait."""
+    """A job that is being queued, with the moment until which it may wait; it counts from when it may be submitted."""
     if not job.queue_deadline_s:
         return job
-    return _replace(job, queue_deadline_ms=now_ms + round(job.queue_deadline_s * 1000))
+    since_ms = max(now_ms, job.not_before_ms)
+    return _replace(job, queue_deadline_ms=since_ms + round(job.queue_deadline_s * 1000))
 
 
 def due(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
@@ -125,7 +135,8 @@ def ended_badly(
     retry = job.retry
     if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
         return telling.end(job, state, now_ms, rules, reason=reason)
-    wait_ms = min(_MOST_BACKOFF_MS, round(retry.backoff_s * 1000) * 2 ** min(job.attempt - 1, 20))
+    first_ms = round(retry.backoff_s * 1000)
+    wait_ms = min(max(_MOST_BACKOFF_MS, first_ms), first_ms * 2 ** min(max(1, job.attempt) - 1, 20))
     told_job, told = telling.tell(job, "retrying", now_ms, reason=reason)
     again = _replace(
         jobs.moved(told_job, State.QUEUED),

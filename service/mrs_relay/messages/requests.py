@@ -71,7 +71,12 @@ class RetryPolicy(_Model):
 
     attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included.")]
     backoff_s: Annotated[
-        float, pydantic.Field(ge=0, le=86_400, strict=False, description="Wait before the second; doubles each time.")
+        float,
+        pydantic.Field(
+            ge=0,
+            le=86_400,
+            description="Seconds to wait before the second; doubles each time, up to an hour or this value if longer.",
+        ),
     ] = 30.0
     on: Annotated[
         list[Literal["job_failed", "job_killed", "refused"]],
@@ -113,14 +118,23 @@ class _Submission(_Common):
     queue_deadline_s: Annotated[
         float | None,
         pydantic.Field(
-            gt=0, le=31_536_000, strict=False, description="Cancel if not submitted within so many seconds."
+            gt=0,
+            le=31_536_000,
+            description="Cancel if not submitted so many seconds after it could be: after it came, after `not_before`, "
+            "or after the wait before a further attempt.",
         ),
     ] = None
     run_deadline_s: Annotated[
         float | None,
-        pydantic.Field(gt=0, le=31_536_000, strict=False, description="Cancel if not ended so many seconds later."),
+        pydantic.Field(
+            gt=0,
+            le=31_536_000,
+            description="Cancel if not ended so many seconds after its submission; each attempt anew.",
+        ),
     ] = None
-    retry: RetryPolicy | None = None
+    retry: Annotated[RetryPolicy | None, pydantic.Field(description="Try again after a bad end; never by default.")] = (
+        None
+    )
 
 
 class JobSubmit(_Submission):
@@ -169,16 +183,23 @@ class SqlSubmit(_Submission):
         return self
 
 
-Identifier = Annotated[str, pydantic.Field(min_length=1, max_length=envelope.MAX_ID)]
-
-
 class Target(_Model):
     """The request that a message speaks of."""
 
-    id: Identifier
-    source: Annotated[Identifier | None, pydantic.Field(description="Its source; that of this message if missing.")] = (
-        None
-    )
+    id: Annotated[str, pydantic.Field(min_length=1, max_length=envelope.MAX_ID, description="Its id.")]
+    source: Annotated[
+        str | None,
+        pydantic.Field(
+            min_length=1, max_length=envelope.MAX_ID, description="Its source; that of this message if missing."
+        ),
+    ] = None
+
+    @pydantic.field_validator("id", "source")
+    @classmethod
+    def _is_printable(cls, name: str | None, field: pydantic.ValidationInfo) -> str | None:
+        if name is not None and (not name.isprintable() or (field.field_name == "source" and " " in name)):
+            raise ValueError("must be printable characters, a source without spaces, as every request's are")
+        return name
 
 
 class JobCancel(_Model):
@@ -189,7 +210,7 @@ class JobCancel(_Model):
     the job's own verdict if that came first; `rejected` under this message's id if no such request comes in time.
     """
 
-    request: Target
+    request: Annotated[Target, pydantic.Field(description="Which request.")]
     note: Annotated[str, pydantic.Field(max_length=500, description="Why; comes back in the reason.")] = ""
 
 
@@ -200,8 +221,10 @@ class JobResolve(_Model):
     Send it with the Kafka key of the request, after a look at MRS. Answered by the request's own last event.
     """
 
-    request: Target
-    verdict: Literal["succeeded", "failed", "cancelled"]
+    request: Annotated[Target, pydantic.Field(description="Which request.")]
+    verdict: Annotated[
+        Literal["succeeded", "failed", "cancelled"], pydantic.Field(description="How the request ended.")
+    ]
     note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
 
 

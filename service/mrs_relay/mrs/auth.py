@@ -1,24 +1,40 @@
 """
-Who we are, behind one protocol: `KeySigner` for an AK/SK pair, lasting or temporary.
+Who we are, behind one protocol: `KeySigner` for an AK/SK pair, lasting or temporary, `TokenSigner` for an IAM token.
 
-A signer for IAM tokens fits the same protocol: it keeps its token fresh in the background, answers `headers` from
-memory and fetches a new token in `renew`.
+Both hold what they were given; `credentials.Keeper` is a signer that gets and renews what these two need.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import pydantic
 
 from mrs_relay.kit import clock
-from mrs_relay.mrs import settings, signing
+from mrs_relay.mrs import signing
 
 CONTENT_TYPE = "application/json"
 """Sent with every call, body or not. Source: v2 reference, required headers."""
 
+_ACCOUNT_WIDE: Final = ""
+
 
 class Signer(Protocol):
-    """Proves to MRS who is calling."""
+    """Proves to MRS who is calling, and for which project."""
+
+    @property
+    def project_id(self) -> str | None:
+        """Id of the project; None when `prepare` must come first."""
+
+    async def prepare(self, timeout_s: float) -> str:
+        """
+        Get what is missing and return the project id; at once when nothing is.
+
+        Raises:
+            MrsError: there are no credentials, or not within `timeout_s` seconds; nothing was sent to MRS.
+        """
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """
@@ -35,24 +51,47 @@ class Signer(Protocol):
         """Get new credentials after MRS refused the present ones; False when there is no way to get others."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """
+    A key pair; its repr shows nothing secret.
+
+    Attributes:
+        access: access key id (AK).
+        secret: secret access key (SK).
+        token: security token of a temporary pair.
+    """
+
+    access: str
+    secret: pydantic.SecretStr
+    token: pydantic.SecretStr | None = None
+
+
 class KeySigner:
     """
     Signs with an AK/SK pair; sends the security token of a temporary one.
 
     Args:
-        group: the connection's settings.
+        keys: the pair.
+        host: value of the Host header.
+        project_id: the project; "" for calls that belong to none.
         now: the clock; MRS refuses a date more than 15 minutes away from its own.
     """
 
-    def __init__(self, group: settings.MrsSettings, now: clock.Clock) -> None:
-        self._key = signing.Key(group.access_key, group.secret_key.get_secret_value())
+    def __init__(self, keys: Keys, host: str, project_id: str, now: clock.Clock) -> None:
+        self.project_id: str | None = project_id
+        self._key = signing.Key(keys.access, keys.secret.get_secret_value())
         self._clock = now
-        self._fixed = {"Content-Type": CONTENT_TYPE, "Host": group.host, "X-Project-Id": group.project_id}
-        if group.security_token is not None:
-            self._fixed["X-Security-Token"] = group.security_token.get_secret_value()
+        self._fixed = _fixed(host, project_id)
+        if keys.token is not None:
+            self._fixed["X-Security-Token"] = keys.token.get_secret_value()
         self._second = -1
         self._headers: dict[str, str] = {}
         self._signed = signing.SignedHeaders("", "", "")
+
+    async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
+        """The project id."""
+        return self.project_id or _ACCOUNT_WIDE
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """The signed headers and their signature."""
@@ -72,3 +111,35 @@ class KeySigner:
         self._headers = {**self._fixed, "X-Sdk-Date": date}
         self._signed = signing.SignedHeaders.of(self._headers)
         self._second = second
+
+
+class TokenSigner:
+    """
+    Sends an IAM token.
+
+    Args:
+        token: the token.
+        host: value of the Host header.
+        project_id: the project that the token is scoped to; "" for calls that belong to none.
+    """
+
+    def __init__(self, token: pydantic.SecretStr, host: str, project_id: str) -> None:
+        self.project_id: str | None = project_id
+        self._headers = {**_fixed(host, project_id), "X-Auth-Token": token.get_secret_value()}
+
+    async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
+        """The project id."""
+        return self.project_id or _ACCOUNT_WIDE
+
+    def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - no signature
+        """The same headers for every call."""
+        return dict(self._headers)
+
+    async def renew(self) -> bool:
+        """A token does not renew itself: False."""
+        return False
+
+
+def _fixed(host: str, project_id: str) -> dict[str, str]:
+    headers = {"Content-Type": CONTENT_TYPE, "Host": host}
+    return {**headers, "X-Project-Id": project_id} if project_id else headers

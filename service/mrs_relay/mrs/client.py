@@ -16,11 +16,12 @@ import pydantic
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.mrs import auth, limits, operation, replies, settings, signing, transport
+from mrs_relay.mrs import auth, credentials, iam, limits, operation, paging, replies, settings, signing, transport
 from mrs_relay.mrs.models import base
 
 Q = TypeVar("Q", bound=base.Asked | None)
 R = TypeVar("R", bound=base.Reply)
+T = TypeVar("T")
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -33,11 +34,14 @@ class Client:
         group: the connection's settings.
         door: the transport; its life is the caller's matter, see `connected`.
         now: the clock.
-        signer: who we are; the key pair of the settings when absent.
+        signer: who we are; when absent, the key pair of the settings, which must name the project too.
 
     Attributes:
         limits: the budgets of this connection. The write budget is the caller's to spend, before it commits an
             intention.
+
+    Raises:
+        SettingsError: without a signer, and the settings need IAM or a file: use `connected`.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class Client:
         self._group = group
         self._door = door
         self._clock = now
-        self._signer = signer or auth.KeySigner(group, now)
+        self._signer = signer or _lasting(group, now)
         self._reader = replies.Reader(now, group.throttled_wait_s)
 
     async def call(
@@ -82,23 +86,46 @@ class Client:
             MrsRefused: final, or the call is not well formed and nothing was sent. MrsBusy: repeat later.
             MrsThrottled: wait. MrsUntouched: try again. MrsAmbiguous: look it up, never repeat blindly.
         """
-        where = wanted.at(self._group.project_id, path)
         text = _query(wanted, query)
         data = _body(wanted, body)
         left_s = self._group.call_timeout_s if timeout_s is None else timeout_s
         started_s = self._clock.monotonic_s()
+        where = wanted.at(self._signer.project_id or await self._signer.prepare(left_s), path)
+        ends_s = started_s + left_s
         if (wanted.safety is operation.Safety.READ) if spend_budget is None else spend_budget:
-            await self.limits.acquire(wanted, left_s)
-            left_s -= self._clock.monotonic_s() - started_s
-        response = await self._send(wanted, where, text, data, left_s)
+            await self.limits.acquire(wanted, ends_s - self._clock.monotonic_s())
+        response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
         if replies.wants_new_credentials(response) and await self._signer.renew():
-            left_s -= self._clock.monotonic_s() - started_s
-            response = await self._send(wanted, where, text, data, left_s)
+            response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
         try:
             return self._reader.read(wanted, where, response)
         except errors.MrsThrottled as error:
             self.limits.hold(error.retry_after_s)
             raise
+
+    def iterate(
+        self,
+        listing: paging.Listing[R, T],
+        *,
+        path: Mapping[str, str] = _NOTHING,
+        query: base.Asked | Mapping[str, Any] | None = None,
+        size: int | None = None,
+    ) -> AsyncIterator[T]:
+        """
+        Read a whole list, a page at a time; right even when it shifts meanwhile, see `paging`.
+
+        Each page is a call of its own, which waits for the budget and may fail like any other.
+
+        Args:
+            listing: one of `operations.lists`.
+            path: its path values, without project_id.
+            query: its filters, as a model or by the API's names, without the fields that choose a page.
+            size: items a page, by default what suits the list.
+
+        Raises:
+            MrsRefused: the query chooses a page; nothing was sent. Others while iterating, as `call`.
+        """
+        return paging.read(listing, self.call, path, query, size)
 
     async def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
@@ -116,10 +143,27 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(group: settings.MrsSettings, now: clock.Clock) -> AsyncIterator[Client]:
-    """A client over sockets, whose connections are closed at the end."""
-    async with transport.AiohttpTransport(group) as door:
-        yield Client(group, door, now)
+async def connected(group: settings.MrsSettings, now: clock.Clock | None = None) -> AsyncIterator[Client]:
+    """
+    A client over sockets, whose connections are closed at the end, with credentials that are kept good.
+
+    Args:
+        group: the connection's settings.
+        now: the clock; the machine's when absent.
+
+    Raises:
+        SettingsError: `credentials_file` cannot be used.
+    """
+    time = now or clock.SystemClock()
+    async with credentials.opened(group, time) as signer, transport.AiohttpTransport(group) as door:
+        yield Client(group, door, time, signer)
+
+
+def _lasting(group: settings.MrsSettings, now: clock.Clock) -> auth.Signer:
+    signer = iam.lasting(group, now)
+    if signer is None:
+        raise errors.SettingsError("these settings need IAM or a file for their credentials: use `client.connected`")
+    return signer
 
 
 def _kind_of_loss(wanted: operation.AnyOperation, error: transport.Lost) -> type[errors.MrsError]:

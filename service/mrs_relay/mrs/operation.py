@@ -17,7 +17,7 @@ from mrs_relay import errors
 from mrs_relay.mrs import signing
 from mrs_relay.mrs.models import base
 
-Verb = Literal["GET", "POST", "PUT", "DELETE"]
+Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Q = TypeVar("Q", bound=base.Asked | None)
 """Model of the request body; None for an operation without one."""

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
+import pathlib
+from typing import Annotated, Literal, Self
 
 import pydantic
 
-_COM, _CN, _EU = "myhuaweicloud.com", "myhuaweicloud.cn", "myhuaweicloud.eu"
-
-REGIONS: Final = {
-    **dict.fromkeys(
-        (
-            *("cn-north-1", "cn-north-2", "cn-north-4", "cn-north-9", "cn-north-11", "cn-north-12"),
-            *("cn-south-1", "cn-south-4", "cn-southwest-2", "cn-southwest-3"),
-            *("cn-east-2", "cn-east-3", "cn-east-4", "cn-east-5"),
-            *("ap-southeast-2", "ap-southeast-3", "ap-southeast-5"),
-            *("af-south-1", "af-north-1", "me-east-1", "ae-ad-1", "tr-west-1"),
-            *("sa-brazil-1", "la-south-2", "la-north-2", "na-mexico-1"),
-            *("eu-west-0", "my-kualalumpur-1", "ru-moscow-1"),
-        ),
-        _COM,
-    ),
-    **dict.fromkeys(("ap-southeast-1", "ap-southeast-4", "ru-northwest-2"), _CN),
-    "eu-west-101": _EU,
-}
-"""
-Region id to the domain of its endpoint, `https://mrs.<region>.<domain>`.
-
-Source: endpoint list of the SDK 3.1.219. The suffixes other than .com were not cross-checked there: where one fails,
-set `endpoint`.
-"""
+from mrs_relay.mrs import login, regions
 
 
-_WORD: Final = re.compile(r"[!-~]+")  # what can stand in a header unchanged
-
-
-class MrsSettings(pydantic.BaseModel):
-    """One connection. Errors name the field and never show a value."""
+class Address(pydantic.BaseModel):
+    """Where MRS and IAM are."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -54,22 +27,57 @@ class MrsSettings(pydantic.BaseModel):
 
     region: str | None = None
     """
-    Region id, such as cn-north-4; stands for its endpoint in the built-in list.
+    Region id, such as cn-north-4; stands for its endpoints in the built-in list, and names the default project.
 
-    Default none. Ignored when `endpoint` is given.
+    Default none. `endpoint` and `iam_endpoint` win over the list.
     """
 
-    project_id: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
-    """Id of the project that owns the clusters: 1 to 64 letters and digits, usually 32. MRS refuses a wrong one."""
+    iam_endpoint: str | None = None
+    """
+    Address of IAM: scheme, host and port alone.
 
-    access_key: Annotated[str, pydantic.Field(repr=False, pattern=r"^[!-~]{1,128}$")]
-    """Access key id (AK) of the caller. MRS locks a pair that fails more than five times in a row."""
+    Default none: the region's. Give this one for an emulator or a partner cloud. Not needed with a lasting key pair and
+    `project_id`.
+    """
 
-    secret_key: pydantic.SecretStr
-    """Secret access key (SK) of the caller. Signs each request and never leaves this process."""
+    project_name: Annotated[str, pydantic.Field(min_length=1, max_length=64)] | None = None
+    """
+    Name of the project, to find its id.
 
-    security_token: pydantic.SecretStr | None = None
-    """Token that comes with a temporary key pair; MRS refuses one without it. Default none, for a lasting pair."""
+    Default none: the region's name, which is that of its default project. Ignored when `project_id` is given.
+    """
+
+    @pydantic.field_validator("endpoint", "iam_endpoint")
+    @classmethod
+    def _bare_address(cls, address: str | None) -> str | None:
+        return None if address is None else regions.bare(address)
+
+
+class MrsSettings(login.Login, Address):
+    """One connection. Errors name the field and never show a value."""
+
+    credentials_file: pathlib.Path | None = None
+    """
+    File with settings of who we are (project_id, access_key, secret_key and so on), as a JSON object or in TOML.
+
+    What it says wins over the settings of the same names. It is read again when it changes, so keys can be rotated
+    without a restart. Default none.
+    """
+
+    credentials_check_s: Annotated[float, pydantic.Field(gt=0)] = 5.0
+    """
+    How often `credentials_file` is looked at for changes, in seconds.
+
+    Default 5. It is also looked at when MRS refuses the credentials. Too big: calls are refused for a while after the
+    old keys have died.
+    """
+
+    temporary_keys_s: Annotated[int, pydantic.Field(ge=900, le=86_400)] = 3600
+    """
+    Lifetime of temporary key pairs, in seconds, 900 to 86,400.
+
+    Default 3600. They are renewed when a quarter is left, but at most 40 minutes before their end.
+    """
 
     language: Literal["en-us", "zh-cn"] = "en-us"
     """
@@ -133,42 +141,41 @@ class MrsSettings(pydantic.BaseModel):
     refused as well. Too big: budget is wasted.
     """
 
-    @pydantic.field_validator("endpoint")
-    @classmethod
-    def _bare_address(cls, endpoint: str | None) -> str | None:
-        if endpoint is None:
-            return None
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
-        if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-            raise ValueError("must hold scheme, host and port alone: no path, query or user")
-        _ = parts.port  # raises ValueError on a port that is none
-        return f"{parts.scheme}://{parts.netloc.lower()}"
-
-    @pydantic.field_validator("secret_key", "security_token")
-    @classmethod
-    def _header_safe(cls, secret: pydantic.SecretStr | None) -> pydantic.SecretStr | None:
-        if secret is not None and not _WORD.fullmatch(secret.get_secret_value()):
-            raise ValueError("must be printable ASCII without spaces or line breaks, and not empty")
-        return secret
-
     @pydantic.model_validator(mode="after")
     def _has_an_address(self) -> Self:
         if self.endpoint is None and self.region is None:
             raise ValueError("one of endpoint and region is needed")
-        if self.endpoint is None and self.region not in REGIONS:
+        if self.endpoint is None and self.region not in regions.REGIONS:
             raise ValueError(f"region {self.region!r} is not in the built-in list: set endpoint")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _has_credentials(self) -> Self:
+        if self.credentials_file is None and (problem := login.problem(self) or self.iam_problem(self)) is not None:
+            raise ValueError(problem)
+        return self
+
+    def iam_problem(self, who: login.Login) -> str | None:
+        """What is missing to ask IAM on behalf of this login; None when nothing is, or IAM is not needed."""
+        if not who.needs_iam:
+            return None
+        if self.iam_endpoint is None and self.region is None:
+            return "one of iam_endpoint and region is needed to ask IAM (or give project_id and a lasting key pair)"
+        if who.project_id is None and self.project_name is None and self.region is None:
+            return "project_id is missing; project_name or region would let IAM find it"
+        return None
+
     @property
     def base_url(self) -> str:
-        """Scheme, host and port, without a slash at the end."""
-        return self.endpoint or f"https://mrs.{self.region}.{REGIONS[self.region or '']}"
+        """Scheme, host and port of MRS, without a slash at the end."""
+        return self.endpoint or regions.mrs(self.region or "")
+
+    @property
+    def iam_url(self) -> str:
+        """Scheme, host and port of IAM, without a slash at the end; "" when neither it nor the region is known."""
+        return self.iam_endpoint or (regions.iam(self.region) if self.region else "")
 
     @property
     def host(self) -> str:
         """The Host header: `hostname` or `hostname:port`, a default port left out."""
-        parts = urlsplit(self.base_url)
-        default = {"http": ":80", "https": ":443"}[parts.scheme]
-        return parts.netloc.removesuffix(default)
+        return regions.host(self.base_url)

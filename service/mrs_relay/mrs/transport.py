@@ -110,10 +110,12 @@ class AiohttpTransport:
 
     Args:
         group: the connection's settings.
+        url: another address than MRS's: scheme, host and port.
     """
 
-    def __init__(self, group: settings.MrsSettings) -> None:
+    def __init__(self, group: settings.MrsSettings, url: str | None = None) -> None:
         self._group = group
+        self._url = url or group.base_url
         self._connector: aiohttp.TCPConnector | None = None
         self._deadlines = deadlines.Deadlines()
         self._fixed = (
@@ -130,7 +132,7 @@ class AiohttpTransport:
         self._connector = aiohttp.TCPConnector(limit=group.max_connections, **keep)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, sock_connect=group.connect_timeout_s)
         # What the connector wants to know of a request is where it goes, which is the same for all of them.
-        self._address = aiohttp.ClientRequest("GET", yarl.URL(group.base_url), loop=asyncio.get_running_loop())
+        self._address = aiohttp.ClientRequest("GET", yarl.URL(self._url), loop=asyncio.get_running_loop())
         return self
 
     async def __aexit__(
@@ -195,7 +197,7 @@ class AiohttpTransport:
         return b"".join(pieces)
 
     def _failure(self, error: Exception, timeout_s: float, *, left: bool) -> SendError:
-        where = self._group.base_url
+        where = self._url
         cause = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300].rstrip(": ")
         if left:
             cause = f"no reply within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else cause

@@ -33,6 +33,8 @@ R = TypeVar("R")
 
 _POLL_S = 0.2
 _POLL_RECORDS = 1_000
+_CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
+_LAST_MIRROR_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -222,11 +224,14 @@ class Runtime(Generic[T]):
             actor.stop()
         running = [task for task in self._tasks.values() if not task.done()]
         if running:
-            _, late = await asyncio.wait(running, timeout=self._kafka.shutdown_s)
+            reserve_s = min(_CLOSING_S, 0.4 * self._kafka.shutdown_s)
+            _, late = await asyncio.wait(running, timeout=self._kafka.shutdown_s - reserve_s)
             if late:
                 log.warning("drain_incomplete", tasks=sorted(task.get_name() for task in late))
         if self._consumer is not None:
-            await self._mirror_once(self._consumer)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_MIRROR_S):
+                    await self._mirror_once(self._consumer)
 
     async def _leave(self) -> None:
         """End what is left at once and leave the group."""

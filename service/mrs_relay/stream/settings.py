@@ -162,7 +162,8 @@ class KafkaSettings(_Group):
     """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
 
     shutdown_s: float = Field(default=20.0, gt=0.0)
-    """Seconds for handlers to finish at shutdown; then they are cancelled. Keep it below the pod's grace period."""
+    """Seconds for the whole shutdown. Handlers that have not finished 8 s before its end (for short times: after 60 %
+    of it) are cancelled; the rest is for closing when Kafka does not answer. Keep it below the pod's grace period."""
 
     mirror_interval_s: float = Field(default=5.0, gt=0.0)
     """Seconds between two commits of the group's offsets, which only lag tools read; ours are in the ledger."""

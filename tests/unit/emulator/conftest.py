@@ -31,7 +31,7 @@ def open_desk(tmp_path: Path) -> Opener:
     """Open an emulator that runs SQL; no job waits, and OBS is a folder of the test."""
 
     @asynccontextmanager
-    async def opened(**changes: Any) -> Any:  # noqa: ANN401 - pytest's fixtures are untyped here
+    async def opened(**changes: Any) -> Any:
         pace = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0, "kill_s": 0}
         chosen = desk.options(**{"pace": pace, "obs_dir": tmp_path / "obs", **changes})
         timer = desk.HandClock()

@@ -31,7 +31,7 @@ class HandClock:
         self._ms += round(seconds * 1000)
 
 
-def options(**changes: Any) -> settings.EmulatorSettings:  # noqa: ANN401 - any setting
+def options(**changes: Any) -> settings.EmulatorSettings:
     """Settings for a test: unsigned, without limits, repeatable ids."""
     return settings.EmulatorSettings(**{"auth": False, "limits": {"on": False}, "seed": 7, **changes})
 
@@ -90,7 +90,7 @@ class Desk:
     async def until(self, job_id: str, *states: str) -> tuple[str, str]:
         """State and result of a SQL job once it is in one of the states, in real time."""
         async with asyncio.timeout(20):
-            while (await self.seen(job_id))[0] not in states:  # noqa: ASYNC110 - a client can only poll
+            while (await self.seen(job_id))[0] not in states:
                 await asyncio.sleep(0.005)
         return await self.seen(job_id)
 
@@ -124,7 +124,7 @@ class Desk:
         return found
 
 
-def desk(**changes: Any) -> Desk:  # noqa: ANN401 - any setting
+def desk(**changes: Any) -> Desk:
     """A desk at a fresh emulator for scripted jobs."""
     clock = HandClock()
     return Desk(core.Emulator(options(**changes), clock), clock)

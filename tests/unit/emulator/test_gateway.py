@@ -14,7 +14,7 @@ async def test_unknown_path_or_verb_is_apigw_0101() -> None:
     for verb, url in (
         ("GET", "/v3/x"),
         ("PUT", f"{at.base}/job-executions"),
-        ("GET", "/"),
+        ("POST", "/"),
         ("GET", f"{at.base}/x/y/z"),
     ):
         reply = await at.ask(verb, url)

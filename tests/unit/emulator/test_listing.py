@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import life, listing, settings, state
+from mrs_relay.emulator import book, life, listing, settings
 
 QUIRKS = settings.Quirks()
 
@@ -126,9 +126,9 @@ async def test_fresh_job_is_listed_late_but_read_at_once() -> None:
 
 
 @st.composite
-def books(draw: st.DrawFn) -> tuple[state.JobBook, list[life.Job], int]:
+def books(draw: st.DrawFn) -> tuple[book.JobBook, list[life.Job], int]:
     """A book with jobs of few names that end early, late or never, some deleted; and a moment to look at it."""
-    book = state.JobBook()
+    records = book.JobBook()
     jobs: list[life.Job] = []
     at_ms = 0
     for number in range(draw(st.integers(0, 25))):
@@ -144,16 +144,16 @@ def books(draw: st.DrawFn) -> tuple[state.JobBook, list[life.Job], int]:
             f"id-{number}", number, draw(st.sampled_from("abc")), draw(st.sampled_from(["Flink", "DistCp"])),
             draw(st.sampled_from(["ann", "bob"])), "[]", "{}", timetable, ending,
         )  # fmt: skip
-        book.add(job)
+        records.add(job)
         jobs.append(job)
         if draw(st.integers(0, 4)) == 0:
             jobs[-1] = replace(job, ending=life.Ending(at_ms + 40, "KILLED", "KILLED"))
-            book.replace(jobs[-1])
+            records.replace(jobs[-1])
     for job in list(jobs):
         if draw(st.integers(0, 5)) == 0:
-            book.remove(job.job_id)
+            records.remove(job.job_id)
             jobs.remove(job)
-    return book, jobs, at_ms + draw(st.integers(0, 2_000))
+    return records, jobs, at_ms + draw(st.integers(0, 2_000))
 
 
 @hypothesis.settings(deadline=None)
@@ -176,13 +176,13 @@ def books(draw: st.DrawFn) -> tuple[state.JobBook, list[life.Job], int]:
     late_s=st.sampled_from([0, 1]),
 )
 def test_every_page_equals_a_plain_scan(
-    data: tuple[state.JobBook, list[life.Job], int], query: dict[str, str], late_s: int
+    data: tuple[book.JobBook, list[life.Job], int], query: dict[str, str], late_s: int
 ) -> None:
     """The indexes are a matter of speed: any list query gives what looking at every job would give."""
-    book, jobs, now_ms = data
+    records, jobs, now_ms = data
     quirks = settings.Quirks(late_listing_s=late_s)
     asked = listing.read(query, quirks)
-    total, page = listing.page(book, asked, now_ms, quirks)
+    total, page = listing.page(records, asked, now_ms, quirks)
 
     def matches(job: life.Job) -> bool:
         seen = life.stage(job, now_ms)
@@ -207,12 +207,12 @@ def test_every_page_equals_a_plain_scan(
 
 def test_deep_pages_of_a_hundred_thousand_jobs_need_no_scan() -> None:
     """Pages of all and of unfinished jobs look at the jobs before them by index only; far below a scan's cost."""
-    book = state.JobBook()
+    records = book.JobBook()
     for number in range(100_000):
         timetable = life.Timetable(number, number, number, number)
         ending = life.Ending(number + 10, "FINISHED", "SUCCEEDED") if number % 2 else None
-        book.add(life.Job(f"id-{number}", number, f"n-{number}", "Flink", "u", "[]", "{}", timetable, ending))
-    book.settle(200_000)
+        records.add(life.Job(f"id-{number}", number, f"n-{number}", "Flink", "u", "[]", "{}", timetable, ending))
+    records.settle(200_000)
     looked_at = 0
 
     class Counting(dict[str, life.Job]):
@@ -221,9 +221,9 @@ def test_deep_pages_of_a_hundred_thousand_jobs_need_no_scan() -> None:
             looked_at += 1
             return super().__getitem__(key)
 
-    book._jobs = Counting(book._jobs)
+    records._jobs = Counting(records._jobs)
     asked = listing.read({"limit": "100", "offset": "400", "job_result": "UNDEFINED"}, QUIRKS)
-    total, page = listing.page(book, asked, 200_000, QUIRKS)
-    everything = listing.page(book, listing.read({"limit": "100", "offset": "1000"}, QUIRKS), 200_000, QUIRKS)
+    total, page = listing.page(records, asked, 200_000, QUIRKS)
+    everything = listing.page(records, listing.read({"limit": "100", "offset": "1000"}, QUIRKS), 200_000, QUIRKS)
     assert (total, len(page), everything[0], len(everything[1])) == (50_000, 100, 100_000, 100)
     assert looked_at <= 400

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import core, refusals, settings, signature, wire
+from mrs_relay.emulator import accounts, core, ids, refusals, settings, signature, wire
 
 AK = "EXAMPLEACCESSKEY0001"
 SK = "example-secret-key-for-test-vectors-0001"
@@ -130,12 +130,18 @@ def at_ms(sdk_date: str) -> int:
     return round(dt.datetime.strptime(sdk_date + "+0000", "%Y%m%dT%H%M%SZ%z").timestamp() * 1000)
 
 
+def opened(key: settings.Credential, project: str = PROJECT) -> signature.Gate:
+    """A gate that knows this key alone."""
+    chosen = settings.EmulatorSettings(credentials=(key,), project_id=project)
+    return signature.Gate(accounts.Accounts(chosen, ids.Ids(7)), chosen)
+
+
 def gate(vector: Vector, token: str | None = None) -> signature.Gate:
     """A gate that knows the vector's key."""
     key = settings.Credential.model_validate(
         {"access_key": vector.access, "secret_key": vector.secret, "security_token": token, "user": "svc"}
     )
-    return signature.Gate((key,), PROJECT, on=True)
+    return opened(key)
 
 
 def refused(vector: Vector, request: wire.Request, now_ms: int | None = None, token: str | None = None) -> str:
@@ -198,7 +204,7 @@ def test_wrong_secret_and_unknown_key_look_the_same() -> None:
     found = []
     for key in (other, wrong):
         with pytest.raises(refusals.Refusal) as caught:
-            signature.Gate((key,), PROJECT, on=True).user(vector.request(), at_ms(vector.sdk_date))
+            opened(key).user(vector.request(), at_ms(vector.sdk_date))
         found.append(caught.value.payload)
     assert found[0] == found[1]
 
@@ -249,7 +255,7 @@ def test_foreign_project_in_the_header_is_0310() -> None:
     vector = BY_NAME["V1 list jobs"]
     key = settings.Credential.model_validate({"access_key": vector.access, "secret_key": vector.secret})
     with pytest.raises(refusals.Refusal, match=r"APIGW\.0310"):
-        signature.Gate((key,), "otherproject", on=True).user(vector.request(), at_ms(vector.sdk_date))
+        opened(key, "otherproject").user(vector.request(), at_ms(vector.sdk_date))
 
 
 def test_signed_body_over_12_mb_is_413() -> None:

@@ -228,7 +228,7 @@ async def test_no_statement_reads_files_outside_of_the_data_folder(open_desk: Op
     secret.write_text("a\n1\n", encoding="utf-8")
     async with open_desk(data=csv_folder(tmp_path)) as at:
         for source in (f"read_csv('{secret}')", f"read_text('{secret}')", f"'{secret}'", "work", "cursor"):
-            job_id = await at.submitted("spy", "SparkSql", arguments=[f"select * from {source}"])  # noqa: S608 - on purpose
+            job_id = await at.submitted("spy", "SparkSql", arguments=[f"select * from {source}"])
             assert await at.ended(job_id) == ("FINISHED", "FAILED")
 
 

@@ -33,7 +33,7 @@ async def test_a_night_of_jobs_passes_in_virtual_time() -> None:
         throttled += reply.status == 429
         assert reply.status == 429 or desk.code(reply) == "0177"
         await asyncio.sleep(20)
-    while (await at.listed(job_result="UNDEFINED", limit=1))[0]:  # noqa: ASYNC110 - a client can only poll
+    while (await at.listed(job_result="UNDEFINED", limit=1))[0]:
         await asyncio.sleep(60)
     assert (await at.listed(job_result="SUCCEEDED", limit=1))[0] == 200
     assert 10 <= asyncio.get_running_loop().time() / 3600 < 10.5

@@ -69,6 +69,10 @@ class Partition:
         """Say that the outcome of a submission is known."""
         self.doors.landed(job(request_id).ledger_key, self)
 
+    def withdraw(self, request_id: str) -> None:
+        """Say that a job wants no turn any more."""
+        self.doors.withdraw(job(request_id).ledger_key, self)
+
     def release(
         self, request_id: str, cluster: str = "a", *, state: jobs.State = jobs.State.SUCCEEDED, statement: bool = False
     ) -> None:

@@ -24,6 +24,8 @@ WRITE: Final = jobs.Presto("insert into t values 1")
 
 ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
 REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
+STOP: Final = jobs.Reason("cancelled", "requested", "no longer needed")
+BY_HAND: Final = jobs.Reason("resolved", "by_hand", "the rows are there")
 FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is required", field="data.cluster")
 
 _replace = msgspec.structs.replace
@@ -49,12 +51,15 @@ def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
     return _replace(job, **changes)
 
 
+_S = jobs.State
+
+
 def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:
     trait = jobs.TRAITS[state]
     whole = request(work or BATCH, state=state, order=5, arrived_ms=NOW_MS - 9000, sequence=3, shown=trait.shown)
     if state is not jobs.State.QUEUED:
         whole = _replace(whole, attempt=1, intent_ms=NOW_MS - 5000)
-    if state in {jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.COLLECTING} or trait.last:
+    if state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING} or trait.last:
         whole = _replace(whole, work=None, seen=jobs.Seen(JOB_ID))
     if state is jobs.State.RUNNING:
         whole = _replace(whole, seen=jobs.Seen(JOB_ID, "RUNNING", "UNDEFINED", 20.0, "app-1"))
@@ -63,26 +68,62 @@ def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> j
     return _replace(whole, **changes)
 
 
-_S = jobs.State
+def _stopped(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:
+    return _job(state, work, stop=STOP, asked_by="c-1", **changes)
+
+
+def awaited(came_from: int = -1) -> jobs.Job:
+    """Make what a cancel leaves behind whose request has not come yet."""
+    return jobs.Job(
+        source="/billing",
+        id="order-1",
+        subject="job",
+        digest="",
+        state=_S.AWAITED,
+        key=b"k",
+        order=5,
+        stop=STOP,
+        asked_by="c-1",
+        asked_source="/ops",
+        came_from=came_from,
+        correlation_id="run-7",
+        expires_ms=NOW_MS,
+    )
+
 
 JOBS: Final[dict[str, jobs.Job | None]] = {
     "none": None,
+    "awaited": awaited(),
+    "awaited, passed on": awaited(came_from=1),
     "rejected": _job(_S.REJECTED, digest="", attempt=0, cluster="", seen=None, intent_ms=0, reason=FAULT),
     "queued": _job(_S.QUEUED),
+    "queued, late": _job(_S.QUEUED, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
     "submitting": _job(_S.SUBMITTING),
+    "submitting, for a retry": _job(_S.SUBMITTING, retry=jobs.Retry(2, 30.0, ("refused",))),
+    "submitting, to be cancelled": _stopped(_S.SUBMITTING),
+    "submitting, a statement to be cancelled": _stopped(_S.SUBMITTING, READ),
     "submitting, a statement that reads": _job(_S.SUBMITTING, READ),
     "submitting, a statement that writes": _job(_S.SUBMITTING, WRITE),
     "doubtful": _job(_S.DOUBTFUL),
+    "doubtful, to be cancelled": _stopped(_S.DOUBTFUL),
     "submitted": _job(_S.SUBMITTED),
     "submitted, with rows": _job(_S.SUBMITTED, SPARK_SQL),
     "submitted, a statement": _job(_S.SUBMITTED, READ),
     "running": _job(_S.RUNNING),
+    "running, late": _job(_S.RUNNING, run_deadline_s=60, run_deadline_ms=NOW_MS),
+    "running, for a retry": _replace(_job(_S.RUNNING, retry=jobs.Retry(2, 30.0, ("job_failed",))), work=BATCH),
+    "running, the last attempt": _job(_S.RUNNING, attempt=2, retry=jobs.Retry(2, 30.0, ("job_failed",))),
     "running, with rows": _job(_S.RUNNING, SPARK_SQL),
     "running, a statement": _job(_S.RUNNING, READ),
     "collecting": _job(_S.COLLECTING, SPARK_SQL),
+    "collecting, to be cancelled": _stopped(_S.COLLECTING, SPARK_SQL),
+    "cancelling": _stopped(_S.CANCELLING),
+    "cancelling, with rows": _stopped(_S.CANCELLING, SPARK_SQL),
+    "cancelling, a statement": _stopped(_S.CANCELLING, READ),
     "succeeded": _job(_S.SUCCEEDED, location="obs://b/x"),
     "failed": _job(_S.FAILED, reason=REFUSAL),
     "cancelled": _job(_S.CANCELLED, reason=jobs.Reason("job_killed", "job_result", "killed")),
+    "cancelled by a message": _stopped(_S.CANCELLED, reason=STOP),
     "unknown": _job(_S.UNKNOWN, reason=jobs.Reason("unresolved", "job_vanished", "gone")),
 }
 """A job in each state, more than one where the state alone does not decide; "none": nothing under this key."""
@@ -100,12 +141,23 @@ def _statement(status: str, **more: Any) -> facts.StatementObserved:
     return facts.StatementObserved(jobs.Seen(JOB_ID, status), **more)
 
 
+def _sender() -> jobs.Job:
+    return jobs.Job(
+        source="/ops", id="s-1", subject="job", digest="", state=_S.REJECTED, key=b"k", correlation_id="run-7"
+    )
+
+
 FACTS: Final[dict[str, facts.Fact]] = {
     "request": facts.Requested(request()),
     "request, same record": facts.Requested(request(order=5)),
     "request, other payload": facts.Requested(request(order=9, digest="e")),
     "invalid": facts.Invalid(_identity(order=9), FAULT),
     "invalid, same record": facts.Invalid(_identity(order=5), FAULT),
+    "cancel": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-1"),
+    "cancel, passed": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-2", 1),
+    "cancel matched": facts.CancelMatched(),
+    "settled": facts.ResolveAsked(_S.SUCCEEDED, BY_HAND, "s-1", _sender()),
+    "due": facts.Due(),
     "turn": facts.Turn(),
     "taken": facts.Taken(JOB_ID),
     "refused": facts.Refused(REFUSAL),

@@ -12,18 +12,30 @@ from mrs_relay.engine import commands, decide, facts, jobs
 from mrs_relay.messages import events
 
 _S = jobs.State
+_SETTLED = (_S.SUCCEEDED, _S.FAILED, _S.CANCELLED)
 
 _WORKS = (samples.BATCH, samples.SPARK_SQL, samples.READ, samples.WRITE)
 
+_RETRIES = (
+    None,
+    jobs.Retry(3, 0.0, ("job_failed", "job_killed", "refused")),
+    jobs.Retry(2, 30.0, ("job_failed",)),
+)
+_DEADLINES_S = (0.0, 0.001, 1.0, 5e6)
+
 _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
-    None: ("request",),
+    None: ("request", "cancel", "cancel, passed"),
+    _S.AWAITED: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
     _S.REJECTED: ("request", "request, other payload", "invalid"),
-    _S.QUEUED: ("turn",),
-    _S.SUBMITTING: ("taken", "not taken", "in doubt", "statement queued", "statement running", "refused"),
-    _S.DOUBTFUL: ("found", "not found"),
-    _S.SUBMITTED: ("running", "succeeded", "killed", "statement running", "statement finished"),
-    _S.RUNNING: ("progressed", "succeeded", "failed", "vanished", "statement failed"),
-    _S.COLLECTING: ("collected",),
+    _S.QUEUED: ("turn", "turn", "cancel", "due"),
+    _S.SUBMITTING: ("cancel", "taken", "not taken", "in doubt", "statement queued", "statement running", "refused"),
+    _S.DOUBTFUL: ("cancel", "found", "not found"),
+    _S.SUBMITTED: ("cancel", "due", "running", "succeeded", "killed", "statement running", "statement finished"),
+    _S.RUNNING: ("cancel", "due", "progressed", "succeeded", "failed", "vanished", "statement failed"),
+    _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
+    _S.COLLECTING: ("cancel", "collected"),
+    _S.UNKNOWN: ("settled", "cancel"),
+    _S.CANCELLED: ("cancel", "cancel, passed"),
 }
 """Facts that move a job on; drawn more often than the others, so that sequences get somewhere."""
 
@@ -31,8 +43,12 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
 class _Life:
     """One key's life: facts go in, everything that must hold is checked after each."""
 
-    def __init__(self, work: jobs.Work) -> None:
+    def __init__(self, work: jobs.Work, retry: jobs.Retry | None = None, deadline_s: float = 0.0) -> None:
         self.work = work
+        self.wants = {"retry": retry, "queue_deadline_s": deadline_s, "run_deadline_s": deadline_s}
+        self.names: set[str] = set()
+        self.attempt = 0
+        self.on_mrs = False
         self.job: jobs.Job | None = None
         self.order = 10
         self.now_ms = samples.NOW_MS
@@ -48,6 +64,10 @@ class _Life:
         if isinstance(fact, facts.Requested | facts.Invalid):
             self.order += data.draw(st.integers(-1, 2))
             return self._renewed(fact)
+        if isinstance(fact, facts.CancelAsked):
+            return msgspec.structs.replace(fact, by=data.draw(st.sampled_from(["c-1", "c-2"])))
+        if isinstance(fact, facts.ResolveAsked):
+            return msgspec.structs.replace(fact, verdict=data.draw(st.sampled_from(sorted(_SETTLED))))
         if isinstance(fact, facts.Observed):
             progress = data.draw(st.floats(0, 100))
             return facts.Observed(msgspec.structs.replace(fact.seen, progress=progress))
@@ -56,7 +76,7 @@ class _Life:
     def _renewed(self, fact: facts.Requested | facts.Invalid) -> facts.Fact:
         if isinstance(fact, facts.Invalid):
             return facts.Invalid(msgspec.structs.replace(fact.job, order=self.order), fact.reason)
-        return facts.Requested(samples.request(self.work, order=self.order, digest=fact.job.digest))
+        return facts.Requested(samples.request(self.work, order=self.order, digest=fact.job.digest, **self.wants))
 
     def happen(self, fact: facts.Fact) -> None:
         """Decide, twice; compare; check; go on with what comes out of the ledger."""
@@ -65,11 +85,52 @@ class _Life:
         assert decision == decide.decide(before, fact, self.now_ms, samples.RULES)
         if decision is None:
             return
-        self._check_events(before, decision.events)
+        ours = tuple(event for event in decision.events if event.data.request.source == "/billing")
+        self._check_messages(before, fact, decision, ours)
+        self._check_events(before, ours)
         self._check_state(before, decision.job, fact)
+        self._check_cancelled(before, fact, ours)
         self._check_submission(fact, decision)
         self.job = jobs.decode(jobs.encode(decision.job)) if decision.job else None
         assert self.job == decision.job
+
+    def _check_messages(
+        self,
+        before: jobs.Job | None,
+        fact: facts.Fact,
+        decision: decide.Decision,
+        ours: tuple[events.Event, ...],
+    ) -> None:
+        """Messages are passed on only by who got them first, passed back only to where a wish came from."""
+        for event in decision.events:
+            if event not in ours:
+                assert (event.data.state, event.data.sequence) == ("rejected", 1)
+                assert isinstance(fact, facts.ResolveAsked | facts.Expired)
+        assert not decision.pass_on or (isinstance(fact, facts.CancelAsked) and fact.came_from < 0)
+        if decision.pass_back >= 0:
+            asked = isinstance(fact, facts.CancelAsked) and fact.came_from == decision.pass_back
+            waited = before is not None and before.state is _S.AWAITED and before.came_from == decision.pass_back
+            assert asked or waited
+            assert decision.job is not None
+            assert decision.job.state is not _S.AWAITED
+
+    def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, told: tuple[events.Event, ...]) -> None:
+        """`cancelled` is the truth: MRS has nothing of the job, or says that it was stopped, or a person says so."""
+        for event in told:
+            if event.data.state != "cancelled" or event.data.repeated:
+                continue
+            confirmed = isinstance(fact, facts.Observed) and fact.seen.job_result == "KILLED"
+            confirmed |= (
+                isinstance(fact, facts.StatementObserved)
+                and fact.seen.job_state == "FAILED"
+                and before is not None
+                and before.state is _S.CANCELLING
+            )
+            assert confirmed or isinstance(fact, facts.ResolveAsked) or not self.on_mrs or self._is_without_effect(fact)
+
+    def _is_without_effect(self, fact: facts.Fact) -> bool:
+        harmless = isinstance(self.work, jobs.Presto) and self.work.repeatable
+        return isinstance(fact, facts.NotTaken | facts.NotFound) or (isinstance(fact, facts.InDoubt) and harmless)
 
     def _check_events(self, before: jobs.Job | None, told: tuple[events.Event, ...]) -> None:
         for event in told:
@@ -79,58 +140,81 @@ class _Life:
             assert events.read(value, headers).data == event.data
             assert key == b"k"
         if before is not None and jobs.TRAITS[before.state].last:
-            anew = before.state is _S.REJECTED
-            assert all(event.data.repeated or event.data.state == "rejected" or anew for event in told)
+            anew = before.state in {_S.REJECTED, _S.AWAITED}
+            settled = before.state is _S.UNKNOWN and len(told) == 1 and told[0].data.state in _SETTLED
+            assert anew or settled or all(event.data.repeated or event.data.state == "rejected" for event in told)
 
     def _check_state(self, before: jobs.Job | None, after: jobs.Job | None, fact: facts.Fact) -> None:
         if after is None:
-            assert isinstance(fact, facts.Expired)
+            if isinstance(fact, facts.ResolveAsked):
+                assert before is None
+                return
+            assert isinstance(fact, facts.Expired | facts.CancelMatched)
             assert before is not None
             assert jobs.TRAITS[before.state].last
+            assert isinstance(fact, facts.Expired) or before.state is _S.AWAITED
             self.sequence = 0
             return
         assert after.sequence == self.sequence
         if before is None:
-            assert isinstance(fact, facts.Requested | facts.Invalid)
+            assert isinstance(fact, facts.Requested | facts.Invalid | facts.CancelAsked)
             return
-        if after.state is not before.state and not (before.state is _S.REJECTED and isinstance(fact, facts.Requested)):
-            assert not jobs.TRAITS[before.state].last
+        if after.state is not before.state and jobs.TRAITS[before.state].last:
+            anew = before.state in {_S.REJECTED, _S.AWAITED} and isinstance(fact, facts.Requested | facts.Invalid)
+            assert anew or (before.state is _S.UNKNOWN and after.state in _SETTLED)
         if jobs.TRAITS[after.state].last:
             assert after.expires_ms > 0
             assert after.work is None
         else:
             assert after.expires_ms == 0
-        assert (after.work is not None) is (after.state in {_S.QUEUED, _S.SUBMITTING, _S.DOUBTFUL})
-        assert (after.seen is not None) >= (after.state in {_S.SUBMITTED, _S.RUNNING, _S.COLLECTING})
+        before_mrs = after.state in {_S.QUEUED, _S.SUBMITTING, _S.DOUBTFUL}
+        on_mrs = after.state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING}
+        assert (after.work is not None) >= before_mrs
+        assert (after.work is None) >= (on_mrs and after.retry is None)
+        assert (after.seen is not None) >= on_mrs
+        if after.stop is not None:
+            assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
     def _check_submission(self, fact: facts.Fact, decision: decide.Decision) -> None:
         """Between two submissions of one request stands the certainty that the first one had no effect."""
-        harmless = isinstance(self.work, jobs.Presto) and self.work.repeatable
-        if isinstance(fact, facts.NotTaken | facts.NotFound) or (isinstance(fact, facts.InDoubt) and harmless):
-            self.may_submit = True
-        if decision.job is None or decision.job.state is _S.REJECTED:
-            self.may_submit = True
+        if self._is_without_effect(fact):
+            self.may_submit, self.on_mrs = True, False
+        self.on_mrs = self.on_mrs and not isinstance(fact, facts.Refused)
+        job = decision.job
+        if job is None or job.state in {_S.REJECTED, _S.AWAITED}:
+            self.may_submit, self.attempt, self.on_mrs = True, 0, False
+            self.names.clear()
+            return
+        if any(event.data.state == "retrying" for event in decision.events):
+            self.may_submit, self.on_mrs = True, False
+            assert job.attempt == self.attempt + 1
+            assert job.attempt <= (job.retry.attempts if job.retry else 1)
+            assert job.statement or job.mrs_name not in self.names
         if decision.command is commands.Command.SUBMIT:
             assert self.may_submit
-            self.may_submit = False
+            assert job.stop is None
+            assert job.attempt - self.attempt in {0, 1}
+            self.may_submit, self.on_mrs, self.attempt = False, True, job.attempt
+            self.names.add(job.mrs_name)
 
 
-@given(st.data(), st.sampled_from(_WORKS), st.integers(1, 40))
-def test_every_sequence_of_facts_keeps_the_promises(data: st.DataObject, work: jobs.Work, length: int) -> None:
+_lives = st.builds(_Life, st.sampled_from(_WORKS), st.sampled_from(_RETRIES), st.sampled_from(_DEADLINES_S))
+
+
+@given(st.data(), _lives, st.integers(1, 40))
+def test_every_sequence_of_facts_keeps_the_promises(data: st.DataObject, life: _Life, length: int) -> None:
     """
     No sequence of facts leaves a last state, submits twice, skips a number or makes a move that is not in the table.
 
     Decisions are the same for the same arguments, each state survives the ledger, and nothing raises.
     """
-    life = _Life(work)
     for _ in range(length):
         life.happen(life.draw(data))
 
 
-@given(st.data(), st.sampled_from(_WORKS), st.integers(1, 25))
-def test_recovery_after_every_sequence_is_sane(data: st.DataObject, work: jobs.Work, length: int) -> None:
+@given(st.data(), _lives, st.integers(1, 25))
+def test_recovery_after_every_sequence_is_sane(data: st.DataObject, life: _Life, length: int) -> None:
     """A restart takes up what the state it finds calls for; what may have been sent before is not sent again."""
-    life = _Life(work)
     for _ in range(length):
         life.happen(life.draw(data))
         if life.job is None:
@@ -144,17 +228,17 @@ def test_recovery_after_every_sequence_is_sane(data: st.DataObject, work: jobs.W
             assert life.job.state is not _S.SUBMITTING
 
 
-@given(st.data(), st.sampled_from(_WORKS))
-def test_job_can_always_end(data: st.DataObject, work: jobs.Work) -> None:
+@given(st.data(), _lives)
+def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
     """From wherever it is, facts exist that bring a job to its last event."""
-    life = _Life(work)
     for _ in range(data.draw(st.integers(0, 15))):
         life.happen(life.draw(data))
-    way = ["request", "turn", "not found", "turn", "taken", "found", "vanished", "collected"]
+    way = ["request", "turn", "not found", "turn", "taken", "found", "vanished", "collected", "settled"]
     for name in way:
         fact = samples.FACTS[name]
         life.order += 1
-        life.happen(facts.Requested(samples.request(work, order=life.order)) if name == "request" else fact)
+        request = facts.Requested(samples.request(life.work, order=life.order))
+        life.happen(request if name == "request" else fact)
     assert life.job is not None
     assert jobs.TRAITS[life.job.state].last
 
@@ -172,6 +256,7 @@ def test_reachable_states_are_all_states() -> None:
                 decision = decide.decide(job, renewed, samples.NOW_MS, samples.RULES)
                 if decision and decision.job and decision.job.state not in known:
                     known.add(decision.job.state)
+                    assert decide.recover(decision.job)
                     frontier.append(decision.job)
         reached |= known
     assert reached == set(jobs.State)

@@ -46,6 +46,28 @@ def _known(state: str, shown: str) -> dict[str, Row | None]:
     } | _nothing(*_SAME)
 
 
+def _wished(state: str, shown: str, cancelled: Row, *, due: Row | None = None) -> dict[str, Row | None]:
+    """What people and deadlines can do to a job that nobody wants stopped yet."""
+    return {
+        "cancel": cancelled,
+        "cancel, passed": cancelled,
+        "cancel matched": None,
+        "settled": (state, (f"{shown}*",), None),
+        "due": due,
+    }
+
+
+def _stopped(state: str, shown: str) -> dict[str, Row | None]:
+    """A further cancel changes nothing; whoever passed one on is told that the job is here."""
+    return {
+        "cancel": None,
+        "cancel, passed": (state, (), None),
+        "cancel matched": None,
+        "settled": (state, (f"{shown}*",), None),
+        "due": None,
+    }
+
+
 _REJECTED: Row = ("rejected", ("rejected",), _C.RELEASE)
 _ACCEPTED: Row = ("queued", ("accepted",), _C.ENQUEUE)
 _SUBMITTED: Row = ("submitted", ("submitted",), _C.TRACK)
@@ -60,6 +82,12 @@ def _end(state: str, *before: str) -> Row:
     return (state, (*before, state), _C.RELEASE)
 
 
+_KILL: Row = ("cancelling", (), _C.KILL)
+_SUBMITTED_KILL: Row = ("cancelling", ("submitted",), _C.KILL)
+_AWAIT: Row = ("awaited", (), _C.AWAIT)
+_FORGOTTEN: Row = (None, (), None)
+_RETRY: Row = ("queued", ("retrying",), _C.ENQUEUE)
+
 _SEEN_ENDS: dict[str, Row | None] = {
     "succeeded": _end("succeeded"),
     "failed": _end("failed"),
@@ -70,20 +98,68 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
         _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
         _all(["invalid", "invalid, same record"], _REJECTED),
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER),
+        _all(["cancel", "cancel, passed"], _AWAIT),
+        {"settled": (None, ("rejected",), None)},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER, "cancel matched", "due"),
+    ],
+    "awaited": [
+        _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
+        _all(["invalid", "invalid, same record"], _REJECTED),
+        {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
+        {"expired": (None, ("rejected",), None)},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel", "cancel, passed", "due"),
+    ],
+    "awaited, passed on": [
+        _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
+        _all(["invalid", "invalid, same record"], _REJECTED),
+        {"cancel": _AWAIT, "cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
+        {"expired": _FORGOTTEN},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel, passed", "due"),
     ],
     "rejected": [
+        _wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         _all(["request", "request, other payload"], _ACCEPTED),
         {"invalid": _REJECTED, "expired": (None, (), None)},
         _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
     ],
     "queued": [
         _known("queued", "accepted"),
+        _wished("queued", "accepted", _end("cancelled")),
         {"turn": ("submitting", (), _C.SUBMIT)},
         _nothing("taken", "refused", "not taken", "in doubt", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
     ],
+    "queued, late": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _end("cancelled"), due=_end("cancelled")),
+        {"turn": _end("cancelled")},
+        _nothing("taken", "refused", "not taken", "in doubt", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitting, for a retry": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        {"taken": _SUBMITTED, "refused": _RETRY, "not taken": _REQUEUED, "in doubt": ("doubtful", (), _C.LOOK_UP)},
+        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitting, to be cancelled": [
+        _known("submitting", "accepted"),
+        _stopped("submitting", "accepted"),
+        {"taken": _SUBMITTED_KILL, "refused": _end("failed"), "not taken": _end("cancelled")},
+        {"in doubt": ("doubtful", (), _C.LOOK_UP)},
+        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "submitting, a statement to be cancelled": [
+        _known("submitting", "accepted"),
+        _stopped("submitting", "accepted"),
+        {"taken": _SUBMITTED_KILL, "refused": _end("failed")},
+        _all(["not taken", "in doubt"], _end("cancelled")),
+        _all(["statement queued", "statement running"], _SUBMITTED_KILL),
+        # It failed by itself, before MRS was asked to stop it.
+        {"statement finished": _end("succeeded", "submitted"), "statement failed": _end("failed", "submitted")},
+        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+    ],
     "submitting": [
         _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
         {
             "taken": _SUBMITTED,
             "refused": _end("failed"),
@@ -94,6 +170,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "submitting, a statement that reads": [
         _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
         {
             "taken": _SUBMITTED,
             "refused": _end("failed"),
@@ -108,6 +185,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "submitting, a statement that writes": [
         _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
         {
             "taken": _SUBMITTED,
             "refused": _end("failed"),
@@ -120,13 +198,21 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         },
         _nothing("turn", "found", "not found", *_SEEN, *_LATER),
     ],
+    "doubtful, to be cancelled": [
+        _known("doubtful", "accepted"),
+        _stopped("doubtful", "accepted"),
+        {"found": _SUBMITTED_KILL, "not found": _end("cancelled")},
+        _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
+    ],
     "doubtful": [
         _known("doubtful", "accepted"),
+        _wished("doubtful", "accepted", ("doubtful", (), None)),
         {"found": _SUBMITTED, "not found": _REQUEUED},
         _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitted": [
         _known("submitted", "submitted"),
+        _wished("submitted", "submitted", _KILL),
         _all(_RUNS, _RUNNING),
         _SEEN_ENDS,
         {"vanished": _UNKNOWN},
@@ -134,6 +220,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "submitted, with rows": [
         _known("submitted", "submitted"),
+        _wished("submitted", "submitted", _KILL),
         _all(_RUNS, _RUNNING),
         _SEEN_ENDS | {"succeeded": _COLLECT},
         {"vanished": _UNKNOWN},
@@ -141,6 +228,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "submitted, a statement": [
         _known("submitted", "submitted"),
+        _wished("submitted", "submitted", _KILL),
         # MRS lists no statements, so no job is ever observed under a statement's id; if one were, it would count.
         _all(_RUNS, _RUNNING),
         _SEEN_ENDS,
@@ -154,6 +242,34 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "running": [
         _known("running", "running"),
+        _wished("running", "running", _KILL),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS,
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing(*_STATEMENT, "collected", "expired"),
+    ],
+    "running, late": [
+        _known("running", "running"),
+        _wished("running", "running", _KILL, due=_KILL),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS,
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing(*_STATEMENT, "collected", "expired"),
+    ],
+    "running, for a retry": [
+        _known("running", "running"),
+        _wished("running", "running", _KILL, due=None),
+        {"progressed": _PROGRESS, "application known": _PROGRESS},
+        _SEEN_ENDS | {"failed": _RETRY},
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
+        _nothing(*_STATEMENT, "collected", "expired"),
+    ],
+    "running, the last attempt": [
+        _known("running", "running"),
+        _wished("running", "running", _KILL, due=None),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
         {"vanished": _UNKNOWN},
@@ -162,6 +278,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "running, with rows": [
         _known("running", "running"),
+        _wished("running", "running", _KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS | {"succeeded": _COLLECT},
         {"vanished": _UNKNOWN},
@@ -170,14 +287,44 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     ],
     "running, a statement": [
         _known("running", "running"),
+        _wished("running", "running", _KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
         {"statement finished": _end("succeeded"), "statement failed": _end("failed"), "vanished": _UNKNOWN},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing("statement queued", "statement running", "collected", "expired"),
     ],
+    "collecting, to be cancelled": [
+        _known("collecting", "running"),
+        _stopped("collecting", "running"),
+        {"collected": _end("succeeded")},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
+    ],
+    "cancelling": [
+        _known("cancelling", "running"),
+        _stopped("cancelling", "running"),
+        _SEEN_ENDS,
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+    ],
+    "cancelling, with rows": [
+        _known("cancelling", "running"),
+        _stopped("cancelling", "running"),
+        _SEEN_ENDS | {"succeeded": _COLLECT},
+        {"vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+    ],
+    "cancelling, a statement": [
+        _known("cancelling", "running"),
+        _stopped("cancelling", "running"),
+        _SEEN_ENDS,
+        {"statement finished": _end("succeeded"), "statement failed": _end("cancelled"), "vanished": _UNKNOWN},
+        _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job"),
+        _nothing("statement queued", "statement running", "collected", "expired"),
+    ],
     "collecting": [
         _known("collecting", "running"),
+        _wished("collecting", "running", ("collecting", (), None)),
         {"collected": _end("succeeded")},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
     ],
@@ -185,12 +332,25 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
 _ENDED: dict[str, list[dict[str, Row | None]]] = {
     state: [
         _known(state, state),
-        {"expired": (None, (), None)},
+        _wished(state, state, (state, (f"{state}*",), None))
+        | ({"settled": _end("succeeded")} if state == "unknown" else {}),
+        {"expired": _FORGOTTEN},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
-TABLE = _UNDER_WAY | _ENDED
+_BY_A_MESSAGE: list[dict[str, Row | None]] = [
+    _known("cancelled", "cancelled"),
+    # The same message once more says nothing new; another one is answered.
+    {
+        "cancel": None,
+        "cancel, passed": ("cancelled", ("cancelled*",), None),
+        "settled": ("cancelled", ("cancelled*",), None),
+    },
+    {"expired": _FORGOTTEN},
+    _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel matched", "due"),
+]
+TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
 
 _CELLS = [(job, fact) for job in samples.JOBS for fact in samples.FACTS]
 
@@ -231,7 +391,7 @@ def test_events_are_numbered_on_and_carry_the_request(name: str) -> None:
     first = (job.sequence if job else 0) + 1
     for fact in samples.FACTS.values():
         decision = decide.decide(job, fact, samples.NOW_MS, samples.RULES)
-        if decision is None:
+        if decision is None or any(event.data.request.source == "/ops" for event in decision.events):
             continue
         assert [event.data.sequence for event in decision.events] == list(range(first, first + len(decision.events)))
         for event in decision.events:
@@ -258,7 +418,26 @@ def test_every_state_has_a_command_and_a_trait() -> None:
     """Both tables know every state; slots are held exactly while MRS may have the job."""
     assert set(commands.FOR_STATE) == set(jobs.TRAITS) == set(jobs.State)
     holding = {state for state, trait in jobs.TRAITS.items() if trait.holds_slot}
-    assert holding == {jobs.State.SUBMITTING, jobs.State.DOUBTFUL, jobs.State.SUBMITTED, jobs.State.RUNNING}
+    states = jobs.State
+    assert holding == {states.SUBMITTING, states.DOUBTFUL, states.SUBMITTED, states.RUNNING, states.CANCELLING}
+    settled = {states.SUCCEEDED, states.FAILED, states.CANCELLED}
+    ways_on = {states.REJECTED: {states.QUEUED, states.REJECTED}, states.UNKNOWN: settled}
     for state, trait in jobs.TRAITS.items():
-        assert trait.last is (commands.FOR_STATE[state] is _C.RELEASE)
-        assert not trait.last or trait.next <= {jobs.State.QUEUED, jobs.State.REJECTED}
+        assert trait.last is (commands.FOR_STATE[state] in {_C.RELEASE, _C.AWAIT})
+        assert not trait.last or trait.next == ways_on.get(state, set())
+
+
+@pytest.mark.parametrize("name", ["none", "awaited", "awaited, passed on"])
+def test_who_wanted_what_never_came_is_told_under_his_own_id(name: str) -> None:
+    """A cancel or a settling without a request is rejected under its own id, as that message's first event."""
+    told = []
+    for fact in (samples.FACTS["settled"], samples.FACTS["expired"]):
+        decision = decide.decide(samples.JOBS[name], fact, samples.NOW_MS, samples.RULES)
+        told += decision.events if decision else []
+    assert {(event.data.request.source, event.data.request.id) for event in told} == (
+        {("/ops", "s-1"), ("/ops", "c-1")} if name == "awaited" else {("/ops", "s-1")}
+    )
+    for event in told:
+        assert (event.data.state, event.data.sequence, event.key) == ("rejected", 1, b"k")
+        assert event.data.reason is not None
+        assert (event.data.reason.kind, event.data.reason.code) == ("invalid", "unknown_request")

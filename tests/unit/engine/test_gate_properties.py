@@ -57,7 +57,9 @@ class _World:
     def act(self, data: st.DataObject) -> float:
         """Do one thing that may happen; returns how long to wait after it."""
         kind = data.draw(
-            st.sampled_from(["enter", "enter", "enter", "land", "land", "end", "end", "hold", "wait", "leave"])
+            st.sampled_from(
+                ["enter", "enter", "enter", "land", "land", "end", "end", "hold", "wait", "leave", "withdraw"]
+            )
         )
         match kind:
             case "enter":
@@ -68,6 +70,8 @@ class _World:
                 self.end(data.draw(st.sampled_from(landed)))
             case "hold":
                 self._hold(data.draw(st.sampled_from([*_PLACES, None])), data.draw(st.sampled_from([0.5, 3.0, 20.0])))
+            case "withdraw" if self.entries:
+                self._withdraw(data.draw(st.sampled_from(self.entries)))
             case "leave":
                 self._leave(data.draw(st.integers(0, 2)))
             case _:
@@ -95,6 +99,16 @@ class _World:
         again = _Entry(f"{entry.request_id}x", place, entry.owner)
         self.entries.append(again)
         again.owner.enter(again.request_id, place[0], statement=place[1])
+
+    def _withdraw(self, entry: _Entry) -> None:
+        """A job is cancelled while it waits, or between its turn and its submission."""
+        if entry.let_through and not entry.flying:
+            return
+        self.entries.remove(entry)
+        if entry.let_through and not entry.place[1]:
+            self.held_until_s.pop(entry.place, None)
+        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1])
+        entry.owner.withdraw(entry.request_id)
 
     def end(self, entry: _Entry) -> None:
         """A job that MRS had has ended."""

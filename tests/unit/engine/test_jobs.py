@@ -61,6 +61,16 @@ _jobs = st.builds(
     traceparent=st.none() | _TEXT,
     tracestate=st.none() | _TEXT,
     expires_ms=_COUNT,
+    retry=st.none()
+    | st.builds(jobs.Retry, st.integers(2, 20), st.floats(0, 86_400), st.lists(_TEXT, max_size=3).map(tuple)),
+    queue_deadline_s=st.floats(0, 1e8),
+    queue_deadline_ms=_COUNT,
+    run_deadline_s=st.floats(0, 1e8),
+    run_deadline_ms=_COUNT,
+    stop=st.none() | _reasons,
+    asked_by=st.none() | _TEXT,
+    asked_source=st.none() | _TEXT,
+    came_from=st.integers(-1, 10**9),
 )
 
 
@@ -96,6 +106,36 @@ def test_ledger_record_is_pinned() -> None:
         b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","work":{"type":"batch","job_type":"SparkSubmit",'
         b'"arguments":["--class","A"],"properties":{"k":"v"}},"name":"nightly","labels":{"team":"x"},'
         b'"seen":{"job_id":"j-1","job_state":"RUNNING"},"correlation_id":"run-7"}'
+    )
+
+
+def test_ledger_record_of_a_wish_is_pinned() -> None:
+    """The same for what a cancel, a retry and deadlines leave in it."""
+    job = samples.request(
+        retry=jobs.Retry(3, 30.0, ("job_failed",)),
+        queue_deadline_s=1.0,
+        queue_deadline_ms=2,
+        run_deadline_s=3.0,
+        run_deadline_ms=4,
+        stop=samples.STOP,
+        asked_by="c-1",
+        state=jobs.State.CANCELLING,
+        subject="job",
+        work=None,  # type: ignore[arg-type]  # MRS has it
+        key=None,
+    )
+    stop = b'{"kind":"cancelled","code":"requested","message":"no longer needed"}'
+    assert jobs.encode(job) == (
+        b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"cancelling","order":9,'
+        b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","name":"nightly","correlation_id":"run-7",'
+        b'"retry":{"attempts":3,"backoff_s":30.0,"on":["job_failed"]},"queue_deadline_s":1.0,"queue_deadline_ms":2,'
+        b'"run_deadline_s":3.0,"run_deadline_ms":4,"stop":' + stop + b',"asked_by":"c-1"}'
+    )
+    assert jobs.encode(samples.awaited(came_from=2)) == (
+        b'{"source":"/billing","id":"order-1","subject":"job","digest":"","state":"awaited","key":"aw==","order":5,'
+        b'"correlation_id":"run-7","expires_ms":1795420800000,"stop":'
+        + stop
+        + b',"asked_by":"c-1","asked_source":"/ops","came_from":2}'
     )
 
 

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import samples
+from tests.unit.engine import benches, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import commands, facts, gate, jobs, plan, submitter, tracker, views
+from mrs_relay.engine import commands, facts, jobs, plan, views
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
 from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
 
 _KEY = jobs.ledger_key("/billing", "order-1")
-_TOPICS = desks.Topics("mrs.requests", "mrs.events", "mrs.dead-letters", "/mrs-relay")
 _C = commands.Command
-
-
-class _Writer:
-    """A ledger that only knows how large its records may be."""
-
-    def __init__(self, limits: dict[str | None, int]) -> None:
-        self.limits = limits
-
-    async def commit(
-        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
-    ) -> None:
-        raise NotImplementedError
-
-    async def settle(self) -> None:
-        raise NotImplementedError
-
-    def limit_bytes(self, topic: str | None) -> int:
-        return self.limits.get(topic, 1_000_000)
-
-
-class _Time:
-    def now_ms(self) -> int:
-        return samples.NOW_MS
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-    def boottime_s(self) -> float:
-        return 0.0
-
-
-def _lease(
-    limits: dict[str | None, int] | None = None, restored: dict[bytes, bytes] | None = None
-) -> leases.Lease[desks.Notice]:
-    feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=0)
-    start = leases.Start(restored or {}, 0, 0.0)
-    position = records.Position("mrs.requests", 0)
-    return leases.Lease(position, start, feed, _Writer(limits or {}), clock=_Time(), stale_after_s=10)
-
-
-def _desk(**settings: Any) -> desks.Desk:
-    nobody: Any = None  # a plan asks neither the gate nor MRS
-    return desks.Desk(
-        settings=engine_settings.EngineSettings(**settings),
-        commit_interval_s=0.05,
-        rules=samples.RULES,
-        topics=_TOPICS,
-        time=_Time(),
-        gate=cast("gate.Gate", nobody),
-        tracker=cast("tracker.Tracker", nobody),
-        submitter=cast("submitter.Submitter", nobody),
-        sending=asyncio.Semaphore(1),
-        counts=views.Counts(),
-        share=desks.Share(1, 1),
-    )
 
 
 def _nobody(_key: jobs.LedgerKey, _job: jobs.Job) -> bool:
@@ -96,8 +37,8 @@ class _Bench:
     ) -> None:
         self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
         self.before = dict(self.jobs)
-        self.desk = _desk(**settings)
-        self.plan = plan.Plan(self.jobs, self.desk, _lease(limits), admit)
+        self.desk = benches.desk(**settings)
+        self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), admit)
 
     def happen(self, *happened: facts.Fact | str, key: jobs.LedgerKey = _KEY) -> None:
         for fact in happened:
@@ -110,7 +51,7 @@ class _Bench:
     def written(self) -> dict[bytes, jobs.Job | None]:
         return {change.key: jobs.decode(change.value) if change.value else None for change in self.plan.changes()}
 
-    def states(self, topic: str = _TOPICS.events) -> list[str]:
+    def states(self, topic: str = benches.TOPICS.events) -> list[str]:
         return [json.loads(sent.value or b"")["state"] for sent in self.plan.outgoing() if sent.topic == topic]
 
 
@@ -123,7 +64,7 @@ def _job(name: str, **changes: Any) -> jobs.Job:
 def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
     """After loading, every job is there once and the ledger's bytes are free."""
     committed = [_job("running", id=f"order-{number}") for number in range(5)]
-    lease = _lease(restored={job.ledger_key: jobs.encode(job) for job in committed})
+    lease = benches.lease(restored={job.ledger_key: jobs.encode(job) for job in committed})
     assert plan.load(lease) == {job.ledger_key: job for job in committed}
     assert lease.restored == {}
 
@@ -131,7 +72,7 @@ def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
 def test_unreadable_ledger_stops_the_load() -> None:
     """One record that is no job, and a person must decide."""
     with pytest.raises(errors.StateUnreadable):
-        plan.load(_lease(restored={b"/a b": b"{"}))
+        plan.load(benches.lease(restored={b"/a b": b"{"}))
 
 
 def test_plan_without_facts_is_empty() -> None:
@@ -258,7 +199,7 @@ def test_bad_record_does_not_touch_its_neighbours() -> None:
         samples.record(samples.message(id="good too"), offset=21),
     )
     assert bench.states() == ["accepted", "rejected", "accepted"]
-    letters = [sent for sent in bench.plan.outgoing() if sent.topic == _TOPICS.dead_letters]
+    letters = [sent for sent in bench.plan.outgoing() if sent.topic == benches.TOPICS.dead_letters]
     assert [(letter.key, letter.value) for letter in letters] == [(None, b"\xff"), (b"k", b"")]
     list(bench.plan.settle())
     assert bench.desk.counts.dead_letters == {"unreadable_json": 1, "no_value": 1}
@@ -319,7 +260,7 @@ def test_rows_that_fit_are_sent() -> None:
 def test_rows_that_do_not_fit_are_left_out() -> None:
     """An event over its topic's limit goes out without rows, says so, and keeps their place."""
     rows = events.StatementResult(rows=["x" * 900], row_count=1)
-    bench = _Bench(_job("collecting"), limits={_TOPICS.events: 1400})
+    bench = _Bench(_job("collecting"), limits={benches.TOPICS.events: 1400})
     bench.happen(facts.Collected(events.Result(statements=[rows], location="obs://b/x")))
     (sent,) = bench.plan.outgoing()
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
@@ -331,10 +272,10 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
 
 
 def _letter_sent(record: records.Record, limit_bytes: int) -> records.Outgoing:
-    bench = _Bench(limits={_TOPICS.dead_letters: limit_bytes})
+    bench = _Bench(limits={benches.TOPICS.dead_letters: limit_bytes})
     bench.read(record)
     (sent,) = bench.plan.outgoing()
-    assert sent.topic == _TOPICS.dead_letters
+    assert sent.topic == benches.TOPICS.dead_letters
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= limit_bytes
     return sent
 

@@ -51,6 +51,15 @@ def test_every_field_is_described_or_named_for_what_it_is(name: str) -> None:
         assert set(bare) <= {"database"}
 
 
+@pytest.mark.parametrize("model", ["RetryPolicy", "Target"])
+def test_every_field_inside_a_field_is_described(model: str) -> None:
+    """The same one level down, for what deadlines, cancels and retries brought."""
+    found = [schema["$defs"][model] for schema in _SCHEMAS.values() if model in schema["$defs"]]
+    assert found
+    for part in found:
+        assert all("description" in node for node in part["properties"].values())
+
+
 def _nodes(value: object) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         yield value

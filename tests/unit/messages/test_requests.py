@@ -129,6 +129,132 @@ def test_wrong_field_of_a_job_is_named(change: dict[str, Any], code: str, field:
     assert text in fault.message.removeprefix(f"`data.{field}`: ")
 
 
+_RETRY = {"attempts": 3}
+_WISH_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    *(
+        (f"{name} {what}", {name: value}, code, name, text)
+        for name in ("queue_deadline_s", "run_deadline_s")
+        for what, value, code, text in (
+            ("zero", 0, "bad_value", "greater than 0"),
+            ("negative", -1, "bad_value", "greater than 0"),
+            ("longer than a year", 31_536_001, "bad_value", "31536000"),
+            ("text", "30", "wrong_type", "number"),
+            ("bool", True, "wrong_type", "number"),
+            ("list", [30], "wrong_type", "number"),
+        )
+    ),
+    ("retry text", {"retry": "twice"}, "wrong_type", "retry", "object"),
+    ("retry number", {"retry": 3}, "wrong_type", "retry", "object"),
+    ("no attempts", {"retry": {}}, "missing_field", "retry.attempts", "required"),
+    ("one attempt", {"retry": {"attempts": 1}}, "bad_value", "retry.attempts", "2"),
+    ("many attempts", {"retry": {"attempts": 21}}, "bad_value", "retry.attempts", "20"),
+    ("attempts text", {"retry": {"attempts": "3"}}, "wrong_type", "retry.attempts", "integer"),
+    ("attempts bool", {"retry": {"attempts": True}}, "wrong_type", "retry.attempts", "integer"),
+    ("backoff negative", {"retry": {**_RETRY, "backoff_s": -1}}, "bad_value", "retry.backoff_s", "0"),
+    ("backoff over a day", {"retry": {**_RETRY, "backoff_s": 86_401}}, "bad_value", "retry.backoff_s", "86400"),
+    ("backoff text", {"retry": {**_RETRY, "backoff_s": "30"}}, "wrong_type", "retry.backoff_s", "number"),
+    ("on nothing", {"retry": {**_RETRY, "on": []}}, "bad_value", "retry.on", "at least 1"),
+    ("on text", {"retry": {**_RETRY, "on": "job_failed"}}, "wrong_type", "retry.on", "list"),
+    ("on unknown", {"retry": {**_RETRY, "on": ["unresolved"]}}, "bad_value", "retry.on.0", "job_failed"),
+    ("retry with more", {"retry": {**_RETRY, "until": 1}}, "unknown_field", "retry.until", "no such field"),
+]
+
+
+@pytest.mark.parametrize("kind", ["mrs.job.submit", "mrs.sql.submit"])
+@pytest.mark.parametrize(
+    ("change", "code", "field", "text"), [f[1:] for f in _WISH_FAULTS], ids=[f[0] for f in _WISH_FAULTS]
+)
+def test_wrong_deadline_or_retry_is_named(kind: str, change: dict[str, Any], code: str, field: str, text: str) -> None:
+    """The same for what both kinds of requests may wish, beside what they run."""
+    data = samples.job_data(**change) if kind == "mrs.job.submit" else samples.sql_data(**change)
+    fault = _fault(data, kind)
+    assert (fault.code, fault.field) == (code, f"data.{field}")
+    assert text in fault.message.removeprefix(f"`data.{field}`: ")
+
+
+def test_deadlines_and_retry_are_read() -> None:
+    """What is within the rules is taken; the rest of a retry has defaults."""
+    data = samples.job_data(queue_deadline_s=0.5, run_deadline_s=31_536_000, retry={"attempts": 2})
+    request = _parse(data)
+    assert isinstance(request, requests.JobSubmit)
+    assert (request.queue_deadline_s, request.run_deadline_s) == (0.5, 31_536_000)
+    assert request.retry == requests.RetryPolicy(attempts=2, backoff_s=30.0, on=["job_failed"])
+    none = _parse(samples.job_data(queue_deadline_s=None, run_deadline_s=None, retry=None))
+    assert none == _parse(samples.job_data())
+
+
+_TARGET = {"id": "order-1"}
+_MESSAGE_FAULTS: list[tuple[str, str, dict[str, Any], str, str, str]] = [
+    *(
+        (f"{kind} {what}", kind, {"verdict": "failed", "note": "n", **change} if kind == "resolve" else change, *rest)
+        for kind in ("cancel", "resolve")
+        for what, change, *rest in (
+            ("without request", {}, "missing_field", "request", "required"),
+            ("request text", {"request": "order-1"}, "wrong_type", "request", "object"),
+            ("request null", {"request": None}, "wrong_type", "request", "object"),
+            ("request without id", {"request": {}}, "missing_field", "request.id", "required"),
+            ("id number", {"request": {"id": 7}}, "wrong_type", "request.id", "string"),
+            ("id empty", {"request": {"id": ""}}, "bad_value", "request.id", "at least 1"),
+            ("id long", {"request": {"id": "x" * 257}}, "bad_value", "request.id", "256"),
+            ("id with control", {"request": {"id": "a\n"}}, "bad_value", "request.id", "printable"),
+            ("source empty", {"request": {**_TARGET, "source": ""}}, "bad_value", "request.source", "at least 1"),
+            ("source long", {"request": {**_TARGET, "source": "x" * 257}}, "bad_value", "request.source", "256"),
+            ("source with space", {"request": {**_TARGET, "source": "/a b"}}, "bad_value", "request.source", "space"),
+            (
+                "source with NUL",
+                {"request": {**_TARGET, "source": "\0claim"}},
+                "bad_value",
+                "request.source",
+                "printable",
+            ),
+            (
+                "request with more",
+                {"request": {**_TARGET, "key": "k"}},
+                "unknown_field",
+                "request.key",
+                "no such field",
+            ),
+            ("note long", {"request": _TARGET, "note": "x" * 501}, "bad_value", "note", "500"),
+            ("note number", {"request": _TARGET, "note": 7}, "wrong_type", "note", "string"),
+            ("field unknown", {"request": _TARGET, "force": True}, "unknown_field", "force", "no such field"),
+        )
+    ),
+    ("no verdict", "resolve", {"request": _TARGET, "note": "n"}, "missing_field", "verdict", "required"),
+    ("no note", "resolve", {"request": _TARGET, "verdict": "failed"}, "missing_field", "note", "required"),
+    ("empty note", "resolve", {"request": _TARGET, "verdict": "failed", "note": ""}, "bad_value", "note", "at least 1"),
+    (
+        "odd verdict",
+        "resolve",
+        {"request": _TARGET, "verdict": "unknown", "note": "n"},
+        "bad_value",
+        "verdict",
+        "failed",
+    ),
+    ("cancel with verdict", "cancel", {"request": _TARGET, "verdict": "failed"}, "unknown_field", "verdict", "no such"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "code", "field", "text"), [f[1:] for f in _MESSAGE_FAULTS], ids=[f[0] for f in _MESSAGE_FAULTS]
+)
+def test_wrong_field_of_a_cancel_or_resolve_is_named(
+    kind: str, data: dict[str, Any], code: str, field: str, text: str
+) -> None:
+    """The same for messages about another request; what no request can be called is refused, the ledger's keys too."""
+    fault = _fault(data, f"mrs.job.{kind}")
+    assert (fault.code, fault.field) == (code, f"data.{field}")
+    assert text in fault.message.removeprefix(f"`data.{field}`: ")
+
+
+def test_cancel_and_resolve_are_read() -> None:
+    """A target's source may be left out; an id may hold spaces; a cancel needs no note."""
+    assert _parse({"request": {"id": "a b"}}, "mrs.job.cancel") == requests.JobCancel(request=requests.Target(id="a b"))
+    data = {"request": {"id": "x" * 256, "source": "/s"}, "verdict": "cancelled", "note": "ü"}
+    told = _parse(data, "mrs.job.resolve")
+    assert isinstance(told, requests.JobResolve)
+    assert told.model_dump() == data
+
+
 _SQL_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("no engine", {"engine": ...}, "missing_field", "data.engine", "required"),
     ("engine unknown", {"engine": "Presto"}, "bad_value", "data.engine", "'presto'"),
@@ -222,12 +348,12 @@ def test_deeply_nested_attribute_is_refused() -> None:
     assert caught.value.code == "bad_specversion"
 
 
-@pytest.mark.parametrize("kind", ["mrs.job.submit ", "MRS.JOB.SUBMIT", "mrs.job.cancel", "", "x" * 100_000])
+@pytest.mark.parametrize("kind", ["mrs.job.submit ", "MRS.JOB.SUBMIT", "mrs.sql.cancel", "", "x" * 100_000])
 def test_unknown_type_is_told_the_known_ones(kind: str) -> None:
     """An unknown type is refused with the list of the known ones; the text stays short."""
     fault = _fault(samples.job_data(), kind)
     assert (fault.code, fault.field) == ("unknown_type", "type")
-    assert "mrs.job.submit, mrs.sql.submit" in fault.message
+    assert "known: mrs.job.cancel, mrs.job.resolve, mrs.job.submit, mrs.sql.submit" in fault.message
     assert len(fault.message) < 200
 
 
@@ -284,6 +410,11 @@ def _spoiled() -> list[tuple[str, dict[str, Any]]]:
     return [
         *(("mrs.job.submit", samples.job_data(job=part)) for part in job),
         *(("mrs.sql.submit", samples.sql_data(**part)) for part in sql),
+        ("mrs.sql.submit", samples.sql_data(statement=hidden, retry={"attempts": hidden})),
+        ("mrs.sql.submit", samples.sql_data(statement=hidden, retry={"attempts": 2, "on": [hidden]})),
+        ("mrs.sql.submit", samples.sql_data(statement=hidden, queue_deadline_s=hidden)),
+        ("mrs.job.cancel", samples.sql_data(statement=hidden)),
+        ("mrs.job.resolve", samples.sql_data(statement=hidden)),
     ]
 
 
@@ -297,7 +428,22 @@ def test_error_never_shows_arguments_sql_or_properties(kind: str, data: dict[str
 
 @given(
     st.dictionaries(
-        st.sampled_from(["cluster", "job", "priority", "labels", "not_before", "engine", "statement", "database"])
+        st.sampled_from(
+            [
+                "request",
+                "verdict",
+                "note",
+                "retry",
+                "cluster",
+                "job",
+                "priority",
+                "labels",
+                "not_before",
+                "engine",
+                "statement",
+                "database",
+            ]
+        )
         | st.text(alphabet=string.ascii_lowercase, max_size=8),
         st.sampled_from(["c", "presto", "select 1", {"job_type": "Flink"}]) | samples.json_values,
     ),
@@ -315,4 +461,4 @@ def test_any_data_is_a_request_or_a_told_fault(data: dict[str, Any], kind: str) 
         assert told.field is not None
         assert len(told.message) < 600
     else:
-        assert told.cluster == data["cluster"]
+        assert isinstance(told, requests.JobCancel | requests.JobResolve) or told.cluster == data["cluster"]

@@ -15,7 +15,12 @@ VECTORS: list[dict[str, Any]] = json.loads(pathlib.Path(__file__).with_name("vec
 
 
 def _signer(clock: support.Clock, **changes: object) -> auth.KeySigner:
-    return auth.KeySigner(support.group(**changes), clock)
+    group = support.group(**changes)
+    assert group.access_key is not None
+    assert group.secret_key is not None
+    assert group.project_id is not None
+    keys = auth.Keys(group.access_key, group.secret_key, group.security_token)
+    return auth.KeySigner(keys, group.host, group.project_id, clock)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

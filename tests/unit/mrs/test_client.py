@@ -209,6 +209,12 @@ class Tokens:
     def __init__(self, renewals: int) -> None:
         self.left = renewals
         self.token = 0
+        self.project_id: str | None = support.PROJECT
+
+    async def prepare(self, timeout_s: float) -> str:
+        """Nothing is missing."""
+        del timeout_s
+        return support.PROJECT
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """Headers with the present token."""

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 from tests.unit.mrs import support
 
-from mrs_relay.mrs import settings
+from mrs_relay.mrs import regions, settings
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_region_stands_for_its_endpoint(region: str, url: str) -> None:
 
 def test_the_list_has_every_region_of_the_sdk() -> None:
     """All 33 documented regions are in it."""
-    assert len(settings.REGIONS) == 33
+    assert len(regions.REGIONS) == 33
 
 
 @pytest.mark.parametrize(

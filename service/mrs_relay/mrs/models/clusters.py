@@ -1,14 +1,14 @@
-"""Bodies of the V1.1 cluster reads. Their keys are camelCase on the wire and snake_case here."""
+"""Bodies of the V1.1 clusters and hosts. Clusters have camelCase keys on the wire and snake_case ones here."""
 
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal, Self
 
 import pydantic
 from pydantic import alias_generators
 
-from mrs_relay.mrs.models import base
+from mrs_relay.mrs.models import base, fields
 
 _CAMEL = pydantic.ConfigDict(alias_generator=alias_generators.to_camel)
 
@@ -135,3 +135,109 @@ class ClusterListReply(base.Reply):
     cluster_total: int | None = None
     """Clusters that match, presumably on all pages."""
     clusters: tuple[Cluster, ...]
+
+
+class TaskNodes(base.Asked):
+    """Flavor and disks of the first task nodes of a cluster."""
+
+    node_size: fields.NotEmpty
+    data_volume_type: fields.DiskType | None = None
+    data_volume_count: fields.DataDisks | None = None
+    data_volume_size: fields.DataDiskSize | None = None
+
+
+class Resizing(base.Asked):
+    """What to change."""
+
+    scale_type: Literal["scale_out", "scale_in"]
+    instances: Annotated[int, pydantic.Field(ge=1, le=fields.MAX_NODES)]
+    """How many nodes to add or remove: a difference, so sending it twice changes twice."""
+    node_group: fields.Name = "core_node_default_group"
+    """core_node_default_group, task_node_default_group, or the group's name in V2."""
+    node_id: Literal["node_orderadd"] = "node_orderadd"
+    """A constant."""
+    order_id: str | None = None
+    skip_bootstrap_scripts: bool | None = None
+    scale_without_start: bool | None = None
+    server_ids: tuple[fields.NotEmpty, ...] | None = None
+    """Task nodes to remove; MRS chooses when it is absent."""
+    task_node_info: TaskNodes | None = None
+    """Only when the cluster has no task nodes yet."""
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.server_ids and len(self.server_ids) != self.instances:
+            raise ValueError(f"server_ids: {len(self.server_ids)} ids for {self.instances} instances")
+        if self.scale_type == "scale_in" and self.task_node_info is not None:
+            raise ValueError("task_node_info belongs to scale_out")
+        return self
+
+
+class ClusterResizing(base.Asked):
+    """The body of UpdateClusterScaling."""
+
+    parameters: Resizing
+    service_id: str | None = None
+    plan_id: str | None = None
+    previous_values: dict[str, str] | None = None
+
+
+_SUCCEEDED: Final = "succeeded"
+
+
+class OutcomeReply(base.Reply):
+    """
+    Reply of UpdateClusterScaling and CreateScalingPolicy: `result`.
+
+    Source: both pages: on failure `result` carries the error code; with which HTTP status is not documented.
+    """
+
+    result: str | None = None
+
+    def failure(self) -> base.Failure | None:
+        """The failure told in the body."""
+        if told := super().failure():
+            return told
+        if self.result is None or self.result == _SUCCEEDED:
+            return None
+        return base.Failure(message=f"the result is {self.result}", code=self.result)
+
+
+class HostQuery(base.Asked):
+    """Page of ListHosts."""
+
+    model_config = _CAMEL
+
+    page_size: fields.PageSize | None = None
+    """Hosts per page; MRS takes 10 when it is absent."""
+    current_page: fields.PageNumber | None = None
+    """Page number from 1."""
+
+
+class Host(base.Part):
+    """One node of a cluster. Numbers come as text."""
+
+    model_config = pydantic.ConfigDict(coerce_numbers_to_str=True)
+
+    id: str
+    name: base.Text = ""
+    ip: str | None = None
+    status: str | None = None
+    """ACTIVE; other values are not documented."""
+    flavor: str | None = None
+    type: str | None = None
+    """Role; sources print Master, MasterNode, Core, CoreNode, Analysis_Task and more."""
+    mem: str | None = None
+    cpu: str | None = None
+    root_volume_size: str | None = None
+    data_volume_type: str | None = None
+    data_volume_size: int | None = None
+    data_volume_count: int | None = None
+
+
+class HostListReply(base.Reply):
+    """Reply of ListHosts: one page."""
+
+    total: int | None = None
+    """Hosts of the cluster, presumably on all pages."""
+    hosts: tuple[Host, ...]

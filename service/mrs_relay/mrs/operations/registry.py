@@ -8,9 +8,17 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.mrs import operation
-from mrs_relay.mrs.operations import clusters, jobs, sql
+from mrs_relay.mrs.operations import binaries, clusters, executions, jobs, oldjobs, policies, sources, sql, tags
 
 _ALL: Final[tuple[operation.AnyOperation, ...]] = (
+    clusters.CREATE_CLUSTER,
+    clusters.RUN_JOB_FLOW,
+    clusters.CREATE_CLUSTER_V11,
+    clusters.UPDATE_CLUSTER_SCALING,
+    clusters.LIST_CLUSTERS,
+    clusters.SHOW_CLUSTER_DETAILS,
+    clusters.DELETE_CLUSTER,
+    clusters.LIST_HOSTS,
     jobs.CREATE_EXECUTE_JOB,
     jobs.SHOW_SINGLE_JOB_EXE,
     jobs.SHOW_JOB_EXE_LIST_NEW,
@@ -20,8 +28,36 @@ _ALL: Final[tuple[operation.AnyOperation, ...]] = (
     sql.EXECUTE_SQL,
     sql.SHOW_SQL_RESULT,
     sql.CANCEL_SQL,
-    clusters.LIST_CLUSTERS,
-    clusters.SHOW_CLUSTER_DETAILS,
+    policies.CREATE_SCALING_POLICY,
+    tags.CREATE_CLUSTER_TAG,
+    tags.DELETE_CLUSTER_TAG,
+    tags.LIST_CLUSTER_TAGS,
+    tags.BATCH_CREATE_CLUSTER_TAGS,
+    tags.LIST_ALL_TAGS,
+    tags.LIST_CLUSTERS_BY_TAGS,
+    sources.CREATE_DATA_SOURCE,
+    sources.UPDATE_DATA_SOURCE,
+    sources.LIST_DATA_SOURCES,
+    sources.SHOW_DATA_SOURCE,
+    sources.DELETE_DATA_SOURCE,
+    binaries.CREATE_JOB_BINARY,
+    binaries.UPDATE_JOB_BINARY,
+    binaries.LIST_JOB_BINARIES,
+    binaries.SHOW_JOB_BINARY,
+    binaries.DELETE_JOB_BINARY,
+    oldjobs.CREATE_AND_EXECUTE_JOB,
+    oldjobs.CREATE_JOB,
+    oldjobs.UPDATE_JOB,
+    oldjobs.EXECUTE_JOB,
+    oldjobs.LIST_JOBS,
+    oldjobs.SHOW_JOB,
+    oldjobs.LIST_EXECUTE_JOB,
+    oldjobs.SHOW_JOB_EXES,
+    oldjobs.DELETE_JOB,
+    executions.LIST_JOB_EXECUTIONS,
+    executions.SHOW_JOB_EXECUTION,
+    executions.CANCEL_JOB_EXECUTION,
+    executions.DELETE_JOB_EXECUTION,
 )
 
 OPERATIONS: Final[Mapping[str, operation.AnyOperation]] = MappingProxyType({each.name: each for each in _ALL})

@@ -23,7 +23,7 @@ from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
 from mrs_relay.stream.kafka import reader
 
-_STOP_S = 5.0
+_STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
 _NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group

@@ -1,0 +1,58 @@
+"""
+The emulator's own clock: another clock that can be put forward and stopped.
+
+It never goes back, because what MRS remembers is in order of time: a stopped clock that goes on catches up.
+"""
+
+from __future__ import annotations
+
+from mrs_relay.kit import clock
+
+
+class BentClock:
+    """
+    A clock over another one.
+
+    Args:
+        straight: the clock that is bent.
+    """
+
+    def __init__(self, straight: clock.Clock) -> None:
+        self._straight = straight
+        self._ahead_ms = 0
+        self._stopped_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """Wall time in milliseconds since the epoch, UTC, as the emulator believes it."""
+        if self._stopped_ms is not None:
+            return self._stopped_ms
+        return self._straight.now_ms() + self._ahead_ms
+
+    def monotonic_s(self) -> float:
+        """Seconds on the other clock, which nothing bends: quotas and waits go on."""
+        return self._straight.monotonic_s()
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far it has been put forward."""
+        return self._ahead_ms
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still."""
+        return self._stopped_ms is not None
+
+    def advance(self, seconds: float) -> None:
+        """Put it forward; `seconds` is not negative. A stopped clock stays stopped, further on."""
+        ahead_ms = round(seconds * 1000)
+        self._ahead_ms += ahead_ms
+        if self._stopped_ms is not None:
+            self._stopped_ms += ahead_ms
+
+    def stop(self) -> None:
+        """Let it stand still from now on."""
+        self._stopped_ms = self.now_ms()
+
+    def go(self) -> None:
+        """Let it go on, at the time it would show had it never stopped."""
+        self._stopped_ms = None

@@ -1,0 +1,274 @@
+"""
+Keeps credentials good: one task renews them before they expire, however many calls wait, and watches their file.
+
+`Keeper` is a signer (see `auth`) that signs with what `iam` got last. After MRS refused the credentials, `renew` makes
+the task get others at once; a refusal by IAM is remembered for a while, since wrong passwords lock the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import pathlib
+import tomllib
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pydantic
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kit import backoff, clock, tasks
+from mrs_relay.mrs import auth, iam, login, replies, settings, transport
+
+LEAD_PART: Final = 0.25
+"""Part of their lifetime that credentials have left when they are renewed."""
+
+MOST_LEAD_S: Final = 2400.0
+"""Longest time before their end at which they are renewed, in seconds. Source: SDK core 3.1.219, 40 minutes."""
+
+FRESH_S: Final = 10.0
+"""Credentials younger than this are not replaced when MRS refuses them: the refused call had older ones."""
+
+REFUSED_S: Final = 60.0
+"""Seconds for which a refusal by IAM is remembered, unless the file changes. IAM locks users who fail repeatedly."""
+
+_MOST_BYTES: Final = 1024 * 1024
+_BACKOFF: Final = backoff.Backoff(first_s=1.0, most_s=30.0)
+_NEVER_S: Final = float("inf")
+
+_log = structlog.get_logger(__name__)
+
+
+class File:
+    """
+    A file with settings of who we are; read again when it changes.
+
+    Args:
+        path: where it is. Replacing it by renaming is safe at any time; so is a mounted secret.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+
+    async def changed(self) -> bool:
+        """Whether it differs, by its times and size, from what was read last; False when it is not there."""
+        return await asyncio.to_thread(self._differs)
+
+    async def read(self) -> login.Login:
+        """
+        What it says.
+
+        Raises:
+            SettingsError: it cannot be read; names the file and the field, never a value.
+        """
+        return await asyncio.to_thread(self._read)
+
+    def _differs(self) -> bool:
+        try:
+            return self._stamp() != self._seen
+        except OSError:
+            return False
+
+    def _stamp(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def _read(self) -> login.Login:
+        try:
+            stamp = self._stamp()
+            if stamp[2] > _MOST_BYTES:
+                raise errors.SettingsError(f"credentials_file {self._path} is larger than {_MOST_BYTES} bytes")
+            text = self._path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise errors.SettingsError(f"credentials_file {self._path} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise errors.SettingsError(f"credentials_file {self._path} is not UTF-8 text") from None
+        self._seen = stamp
+        try:
+            return login.Login.model_validate(_parsed(text))
+        except pydantic.ValidationError as error:
+            problems = replies.problems(error)
+            raise errors.SettingsError(f"credentials_file {self._path}: {problems}") from None  # it holds secrets
+        except ValueError:
+            raise errors.SettingsError(f"credentials_file {self._path} is neither a JSON object nor TOML") from None
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 - pydantic judges it
+    return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+
+
+class Keeper:
+    """
+    A signer whose credentials come from IAM, a file, or both.
+
+    Args:
+        group: the connection's settings.
+        door: the transport to IAM.
+        now: the clock.
+    """
+
+    def __init__(self, group: settings.MrsSettings, door: transport.Transport, now: clock.Clock) -> None:
+        self._group = group
+        self._iam = iam.Iam(group, door, now)
+        self._clock = now
+        self._file = File(group.credentials_file) if group.credentials_file else None
+        self._who: login.Login = group
+        self._signer: auth.Signer | None = None
+        self._got_s = -_NEVER_S
+        self._due_s = -_NEVER_S
+        self._end_s = _NEVER_S
+        self._failures = 0
+        self._not_before_s = -_NEVER_S
+        self._refusal: errors.RelayError | None = None
+        self._asked = asyncio.Event()
+        self._attempt: asyncio.Future[errors.RelayError | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def project_id(self) -> str | None:
+        """Id of the project; None when there are no credentials that are still good."""
+        if self._signer is None or self._clock.monotonic_s() >= self._end_s:
+            return None
+        return self._signer.project_id
+
+    def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
+        """As the present credentials give them."""
+        if self._signer is None:
+            raise errors.MrsUntouched("there are no credentials yet", method=verb, path=path)
+        return self._signer.headers(verb, path, query, body)
+
+    async def prepare(self, timeout_s: float) -> str:
+        """The project id, after the next attempt to get credentials where there are none."""
+        if (project_id := self.project_id) is not None:
+            return project_id
+        error = await self._next_attempt(timeout_s)
+        if error is not None:
+            raise error.with_traceback(None)
+        return self.project_id or ""
+
+    async def renew(self) -> bool:
+        """Get others now; True when there are newer ones than those that were refused."""
+        if self._clock.monotonic_s() - self._got_s < FRESH_S:
+            return True
+        if self._end_s == _NEVER_S and not (self._file is not None and await self._file.changed()):
+            return False  # a lasting pair stays what it is
+        try:
+            return await self._next_attempt(self._group.call_timeout_s) is None
+        except errors.MrsError:
+            return False
+
+    async def load(self) -> None:
+        """
+        Read the file, if there is one, and check that the login is complete.
+
+        Raises:
+            SettingsError: it is not.
+        """
+        if self._file is None:
+            return
+        who = login.of(self._group, await self._file.read())
+        if (problem := login.problem(who) or self._group.iam_problem(who)) is not None:
+            raise errors.SettingsError(f"credentials_file {self._group.credentials_file}: {problem}")
+        self._who = who
+
+    async def run(self) -> None:
+        """Get and renew credentials until cancelled; for the one task that does it."""
+        while True:
+            await self._until_wanted()
+            outcome = await self._try_once()
+            # Who asked meanwhile has waited for this very attempt.
+            self._asked.clear()
+            ended, self._attempt = self._attempt, asyncio.get_running_loop().create_future()
+            ended.set_result(outcome)
+
+    async def _next_attempt(self, timeout_s: float) -> errors.RelayError | None:
+        """How the next attempt of the task ends, or the refusal that is still remembered."""
+        if self._refusal is not None and self._clock.monotonic_s() < self._not_before_s:
+            return self._refusal
+        self._asked.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._attempt)
+        except TimeoutError:
+            raise errors.MrsUntouched(f"no credentials within {timeout_s:.3g} s; nothing was sent") from None
+
+    async def _until_wanted(self) -> None:
+        """Sleep until credentials are due, somebody asks for new ones, or their file changes."""
+        while True:
+            if self._file is not None and await self._reloaded():
+                return
+            now_s = self._clock.monotonic_s()
+            next_s = max(self._not_before_s, now_s if self._asked.is_set() else self._due_s)
+            if next_s <= now_s:
+                return
+            wait_s = min(next_s - now_s, self._group.credentials_check_s if self._file else 3600.0)
+            if self._asked.is_set():
+                await asyncio.sleep(wait_s)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._asked.wait()
+
+    async def _reloaded(self) -> bool:
+        """Whether the file has changed and was read; one that cannot be used leaves everything as it was."""
+        if self._file is None or not await self._file.changed():
+            return False
+        try:
+            await self.load()
+        except errors.SettingsError as error:
+            _log.warning("credentials_file_unusable", error=str(error))
+            return False
+        _log.info("credentials_file_read", path=str(self._group.credentials_file))
+        self._failures, self._refusal, self._not_before_s = 0, None, -_NEVER_S
+        return True
+
+    async def _try_once(self) -> errors.RelayError | None:
+        began_s = self._clock.monotonic_s()
+        try:
+            grant = await self._iam.grant(self._who)
+        except errors.MrsError as error:
+            self._failed(error)
+            return error
+        ends_s = _NEVER_S if grant.lifetime_s is None else began_s + grant.lifetime_s
+        lead_s = 0.0 if grant.lifetime_s is None else min(grant.lifetime_s * LEAD_PART, MOST_LEAD_S)
+        self._signer, self._got_s = grant.signer, self._clock.monotonic_s()
+        self._end_s, self._due_s = ends_s, ends_s - lead_s
+        self._failures, self._refusal, self._not_before_s = 0, None, -_NEVER_S
+        return None
+
+    def _failed(self, error: errors.MrsError) -> None:
+        self._failures += 1
+        refused = isinstance(error, errors.MrsRefused)
+        wait_s = REFUSED_S if refused else _BACKOFF.delay_s(self._failures)
+        if isinstance(error, errors.MrsThrottled):
+            wait_s = max(wait_s, error.retry_after_s)
+        self._refusal = error if refused else None
+        self._not_before_s = self._clock.monotonic_s() + wait_s
+        _log.warning("credentials_not_renewed", error=str(error), next_try_s=round(wait_s, 1))
+
+
+@contextlib.asynccontextmanager
+async def opened(group: settings.MrsSettings, now: clock.Clock) -> AsyncIterator[auth.Signer]:
+    """
+    The signer of a connection, kept good while the block runs.
+
+    Raises:
+        SettingsError: credentials_file cannot be used.
+    """
+    lasting = iam.lasting(group, now)
+    if lasting is not None:
+        yield lasting
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        door = await stack.enter_async_context(transport.AiohttpTransport(group, group.iam_url or None))
+        keeper = Keeper(group, door, now)
+        await keeper.load()
+        crew = await stack.enter_async_context(tasks.Crew(_report))
+        crew.start(keeper.run(), name="credentials")
+        yield keeper
+
+
+def _report(task: str, error: BaseException) -> None:
+    _log.error("task_failed", task=task, exc_info=error)

@@ -1,0 +1,133 @@
+"""The client and the emulator in one process, without sockets, on a clock that the test moves by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mrs_relay.emulator import core, wire
+from mrs_relay.emulator import settings as emulator_settings
+from mrs_relay.kit import clock as clocks
+from mrs_relay.kit import tasks
+from mrs_relay.mrs import client, credentials, settings, transport
+from mrs_relay.mrs.models import base
+from mrs_relay.mrs.operations import registry
+
+HOST = "mrs.test"
+PROJECT = emulator_settings.EmulatorSettings().project_id
+CLUSTER = emulator_settings.Cluster().cluster_id
+KEYS = {"access_key": "EMULATORACCESSKEY001", "secret_key": "emulator-secret-key-for-local-use-only"}
+
+
+class HandClock:
+    """A clock that moves when the test says so."""
+
+    def __init__(self, start_ms: int = 1_795_420_800_000) -> None:
+        self._ms = start_ms
+
+    def now_ms(self) -> int:
+        """Wall time in milliseconds."""
+        return self._ms
+
+    def monotonic_s(self) -> float:
+        """The same in seconds."""
+        return self._ms / 1000
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self._ms += round(seconds * 1000)
+
+
+class Door:
+    """Carries requests to the emulator at once; what it drops is lost."""
+
+    def __init__(self, mrs: core.Emulator) -> None:
+        self._mrs = mrs
+        self.sent: list[transport.Request] = []
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        """One request, one reply."""
+        del timeout_s
+        self.sent.append(request)
+        headers = {**request.headers, "Host": HOST}
+        reply = await self._mrs.handle(wire.Request.of(request.verb, request.target, headers, request.body))
+        if reply.dropped:
+            raise transport.Lost("the connection was closed without a reply")
+        return transport.Response(reply.status, reply.body, {**reply.headers, "Content-Type": reply.content_type})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A client and the emulator that it talks to."""
+
+    client: client.Client
+    mrs: core.Emulator
+    clock: HandClock
+    door: Door
+
+    async def call(self, name: str, path: Mapping[str, str] | None = None, **parts: Any) -> Any:
+        """Perform an operation by its name; `query` and `body` as the client takes them."""
+        reply: base.Reply = await self.client.call(registry.named(name), path=path or {}, **parts)
+        return reply
+
+
+def group(**changes: Any) -> settings.MrsSettings:
+    """Settings that fit the emulator's."""
+    return settings.MrsSettings(
+        **{"endpoint": f"http://{HOST}", "project_id": PROJECT, "budgets": False, **KEYS, **changes}
+    )
+
+
+@contextlib.asynccontextmanager
+async def pair(emulated: Mapping[str, Any] | None = None, **changes: Any) -> AsyncIterator[Pair]:
+    """
+    A client at a fresh emulator that checks signatures.
+
+    Args:
+        emulated: settings of the emulator.
+        changes: settings of the client.
+    """
+    clock = HandClock()
+    chosen = emulator_settings.EmulatorSettings(**{"limits": {"on": False}, "seed": 7, **(emulated or {})})
+    async with core.Emulator(chosen, clock) as mrs:
+        door = Door(mrs)
+        yield Pair(client.Client(group(**changes), door, clock), mrs, clock, door)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A client whose credentials are kept good, at an emulator in virtual time."""
+
+    client: client.Client
+    mrs: core.Emulator
+    keeper: credentials.Keeper
+    door: Door
+
+    def asked_iam(self, path: str) -> int:
+        """How many calls IAM had on this path."""
+        return sum(request.target.partition("?")[0] == path for request in self.door.sent)
+
+
+@contextlib.asynccontextmanager
+async def kept(*, emulated: Mapping[str, Any] | None = None, **changes: Any) -> AsyncIterator[Kept]:
+    """
+    A client that logs in by itself.
+
+    Args:
+        emulated: settings of the emulator.
+        changes: settings of the client; without them it has no credentials at all.
+    """
+    time = clocks.LoopClock()
+    chosen = emulator_settings.EmulatorSettings(**{"limits": {"on": False}, "seed": 7, **(emulated or {})})
+    given = {"endpoint": f"http://{HOST}", "iam_endpoint": f"http://{HOST}", "region": "cn-north-4", "budgets": False}
+    group_ = settings.MrsSettings(**{**given, **changes})
+    failed: list[BaseException] = []
+    async with core.Emulator(chosen, time) as mrs, tasks.Crew(lambda _, error: failed.append(error)) as crew:
+        door = Door(mrs)
+        keeper = credentials.Keeper(group_, door, time)
+        await keeper.load()
+        crew.start(keeper.run(), name="credentials")
+        yield Kept(client.Client(group_, door, time, keeper), mrs, keeper, door)
+    assert not failed

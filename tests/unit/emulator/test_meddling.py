@@ -1,0 +1,231 @@
+"""Faults that garble replies or change what MRS remembers, the file of faults, and the clock that can be bent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.emulator import desk
+from tests.unit.emulator.conftest import Opener
+
+from mrs_relay.emulator import bentclock, core, failures
+
+OLD = f"/v1.1/{desk.PROJECT}"
+
+
+async def order(at: desk.Desk, action: str, operation: str = "*", **more: Any) -> None:
+    reply = await at.ask("POST", "/emulator/faults", {"action": action, "operation": operation, **more})
+    assert reply.status == 201, reply.body
+
+
+async def test_half_body_is_cut_and_the_effect_stays() -> None:
+    """The job is there, though the client cannot know."""
+    at = desk.desk()
+    await order(at, "half_body", "CreateExecuteJob")
+    reply = await at.submit("lonely")
+    assert reply.cut_to == len(reply.body) // 2
+    assert (await at.effects())["count"] == 1
+
+
+async def test_wrong_type_says_html() -> None:
+    """With its own body, or with another one."""
+    at = desk.desk()
+    await order(at, "wrong_type", "CreateExecuteJob")
+    reply = await at.submit("a")
+    assert (reply.status, reply.content_type) == (202, "text/html;charset=UTF-8")
+    assert reply.json()["job_submit_result"]["state"] == "COMPLETE"
+    await order(at, "wrong_type", "CreateExecuteJob", body="<html>", content_type="text/plain")
+    other = await at.submit("b")
+    assert (other.body, other.content_type) == (b"<html>", "text/plain")
+    assert (await at.effects())["count"] == 2
+
+
+async def test_stuck_job_never_ends_but_can_be_killed() -> None:
+    """Ordered for the second submission of that name only."""
+    at = desk.desk()
+    await order(at, "stuck_job", "CreateExecuteJob", name="etl-*", nth=2)
+    first, second = await at.submitted("etl-1"), await at.submitted("etl-2")
+    at.clock.pass_s(1_000_000)
+    assert await at.seen(first) == ("FINISHED", "SUCCEEDED")
+    assert await at.seen(second) == ("RUNNING", "UNDEFINED")
+    assert (await at.kill(second)).status == 202
+    at.clock.pass_s(1)
+    assert await at.seen(second) == ("KILLED", "KILLED")
+
+
+async def test_job_gets_stuck_when_it_is_asked_about() -> None:
+    """Before the answer; a job that has ended stays ended."""
+    at = desk.desk()
+    job_id = await at.submitted("a")
+    await order(at, "stuck_job", "ShowSingleJobExe", cluster=at.cluster, name="a", count=None)
+    assert (await at.seen(job_id))[0] == "NEW"
+    at.clock.pass_s(1000)
+    assert (await at.seen(job_id))[0] == "RUNNING"
+    await at.ask("DELETE", "/emulator/faults")
+    done = await at.submitted("b")
+    at.clock.pass_s(1000)
+    await order(at, "stuck_job", "ShowSingleJobExe")
+    assert await at.seen(done) == ("FINISHED", "SUCCEEDED")
+
+
+async def test_lost_job_is_gone_from_list_and_read() -> None:
+    """On the third read of it; other calls do not count."""
+    at = desk.desk()
+    job_id = await at.submitted("a")
+    await order(at, "lost_job", "ShowSingleJobExe", nth=3)
+    for _ in range(2):
+        await at.listed()
+        assert (await at.job(job_id))["job_name"] == "a"
+    reply = await at.ask("GET", f"{at.base}/job-executions/{job_id}")
+    assert (reply.status, desk.code(reply)) == (400, "0176")
+    assert await at.listed() == (0, [])
+    assert (await at.effects())["effects"][0]["deleted"] is True
+
+
+async def test_job_lost_on_submission_was_created_all_the_same() -> None:
+    """The reply has its id, nothing else knows it."""
+    at = desk.desk()
+    await order(at, "lost_job", "CreateExecuteJob")
+    await at.submitted("a")
+    assert await at.listed() == (0, [])
+    assert (await at.effects())["count"] == 1
+
+
+async def test_wrong_result_is_the_opposite() -> None:
+    """For jobs ordered to fail, too; the state stays."""
+    at = desk.desk()
+    await order(at, "wrong_result", "CreateExecuteJob", count=None)
+    good, bad, killed = await at.submitted("good"), await at.submitted("fail"), await at.submitted("kill")
+    at.clock.pass_s(10)
+    assert await at.seen(good) == ("FINISHED", "FAILED")
+    assert await at.seen(bad) == ("FINISHED", "SUCCEEDED")
+    assert await at.seen(killed) == ("KILLED", "KILLED")
+
+
+async def test_sql_jobs_can_be_stuck_and_wrong(open_desk: Opener) -> None:
+    """Their end is not known when they are submitted."""
+    async with open_desk() as at:
+        await order(at, "wrong_result", "CreateExecuteJob", name="flip")
+        await order(at, "stuck_job", "CreateExecuteJob", name="held")
+        held = await at.submitted("held", "SparkSql", arguments=["SELECT 1"])
+        flip = await at.submitted("flip", "SparkSql", arguments=["SELECT 1"])
+        plain = await at.submitted("plain", "SparkSql", arguments=["SELECT 1"])
+        assert await at.ended(flip) == ("FINISHED", "FAILED")
+        assert await at.ended(plain) == ("FINISHED", "SUCCEEDED")
+        assert await at.seen(held) == ("RUNNING", "UNDEFINED")
+
+
+async def test_runs_of_v11_can_be_hit_too() -> None:
+    """By name and by the id in the path, though the path names no cluster."""
+    at = desk.desk()
+    body = {"job_type": 1, "job_name": "old", "cluster_id": at.cluster, "jar_path": "/x.jar"}
+    await order(at, "stuck_job", "CreateAndExecuteJob", name="old", cluster=at.cluster)
+    run = (await at.ask("POST", f"{OLD}/jobs/submit-job", body)).json()["job_execution"]["id"]
+    at.clock.pass_s(1000)
+    assert (await at.ask("GET", f"{OLD}/job-exes/{run}")).json()["job_execution"]["job_state"] == 2
+    await order(at, "lost_job", "ShowJobExes", name="old", cluster=at.cluster)
+    assert (await at.ask("GET", f"{OLD}/job-exes/{run}")).status == 400
+
+
+async def test_job_object_is_hit_by_its_name() -> None:
+    """Executing does not send a name, so the object's counts."""
+    at = desk.desk()
+    made = (await at.ask("POST", f"{OLD}/jobs", {"name": "load", "type": "DistCp"})).json()["job"]
+    await order(at, "status", "ExecuteJob", name="load", status=502)
+    assert (await at.ask("POST", f"{OLD}/jobs/{made['id']}/execute", {})).status == 502
+
+
+async def test_vanished_cluster_is_unknown_everywhere() -> None:
+    """The call that it is ordered for finds nothing; what was created stays noted."""
+    at = desk.desk()
+    await at.submitted("a")
+    await order(at, "vanish_cluster", "ShowJobExeListNew", cluster=at.cluster)
+    reply = await at.ask("GET", f"{at.base}/job-executions")
+    assert desk.code(reply) == "12000003"
+    assert desk.code(await at.submit("b")) == "12000003"
+    found = (await at.ask("GET", f"{OLD}/cluster_infos")).json()
+    assert found["clusters"] == []
+    assert (await at.effects())["effects"][0]["deleted"] is True
+
+
+async def test_clock_can_be_put_forward_and_stopped() -> None:
+    """Jobs age with it; a clock that goes on catches up and never goes back."""
+    at = desk.desk()
+    job_id = await at.submitted("a")
+    told = (await at.ask("POST", "/emulator/clock", {"advance_s": 2})).json()
+    assert told == {"now_ms": desk.START_MS + 2000, "ahead_s": 2.0, "stopped": False}
+    assert (await at.seen(job_id))[0] == "RUNNING"
+    assert (await at.ask("POST", "/emulator/clock", {"stopped": True})).json()["stopped"] is True
+    at.clock.pass_s(3600)
+    assert (await at.seen(job_id))[0] == "RUNNING"
+    await at.ask("POST", "/emulator/clock", {"stopped": False})
+    assert (await at.seen(job_id))[0] == "FINISHED"
+    assert (await at.ask("GET", "/emulator/clock")).json()["now_ms"] == desk.START_MS + 3_602_000
+    for wrong in ({"advance_s": -1}, {"stop": True}, [], b"{"):
+        assert (await at.ask("POST", "/emulator/clock", wrong)).status == 400
+
+
+async def test_fault_stops_and_jumps_the_clock() -> None:
+    """At a call of one's choice."""
+    at = desk.desk()
+    job_id = await at.submitted("a")
+    await order(at, "jump_clock", "ShowSingleJobExe", seconds=60)
+    assert (await at.seen(job_id))[0] == "FINISHED"
+    await order(at, "stop_clock", "CreateExecuteJob")
+    late = await at.submitted("b")
+    at.clock.pass_s(60)
+    assert (await at.seen(late))[0] == "NEW"
+
+
+def test_stopped_clock_can_be_put_forward() -> None:
+    """It stays stopped, further on."""
+    hand = desk.HandClock()
+    bent = bentclock.BentClock(hand)
+    bent.stop()
+    hand.pass_s(5)
+    bent.advance(60)
+    assert bent.now_ms() == desk.START_MS + 60_000
+    bent.go()
+    assert bent.now_ms() == desk.START_MS + 65_000
+
+
+TOML = '[[faults]]\naction = "busy"\noperation = "CreateExecuteJob"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("f.toml", TOML),
+        ("f.json", json.dumps([{"action": "busy", "operation": "CreateExecuteJob"}])),
+        ("f.json", json.dumps({"faults": [{"action": "busy", "operation": "CreateExecuteJob"}]})),
+        ("f.json", json.dumps({"action": "busy", "operation": "CreateExecuteJob"})),
+    ],
+)
+async def test_faults_from_a_file_are_in_force_from_the_start(tmp_path: Path, name: str, text: str) -> None:
+    """TOML, or JSON in the shapes that the admin API takes."""
+    file = tmp_path / name
+    file.write_text(text)
+    at = desk.desk(faults_file=file)
+    assert desk.code(await at.submit("a")) == "0177"
+    assert (await at.submit("a")).status == 202
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("f.toml", TOML.replace("busy", "explode"), "action"),
+        ("f.toml", TOML.replace("CreateExecuteJob", "Nothing"), "Nothing is not played"),
+        ("f.toml", "[[", "cannot be used"),
+        ("f.json", "{", "cannot be used"),
+        ("missing.toml", None, "cannot be used"),
+    ],
+)
+def test_wrong_file_of_faults_refuses_to_start(tmp_path: Path, name: str, text: str | None, named: str) -> None:
+    """It names the file and what is wrong in it."""
+    file = tmp_path / name
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(failures.CannotStart, match=named):
+        core.Emulator(desk.options(faults_file=file))

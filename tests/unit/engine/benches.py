@@ -1,0 +1,77 @@
+"""What a plan needs around it: a lease, a clock that stands, and tools that nobody uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from tests.unit.engine import samples
+
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import gate, submitter, tracker, views
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import records
+
+TOPICS: Final = desks.Topics("mrs.requests", "mrs.events", "mrs.dead-letters", "/mrs-relay")
+
+
+class Writer:
+    """A ledger that only knows how large its records may be."""
+
+    def __init__(self, limits: dict[str | None, int]) -> None:
+        self.limits = limits
+
+    async def commit(
+        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        raise NotImplementedError
+
+    def limit_bytes(self, topic: str | None) -> int:
+        return self.limits.get(topic, 1_000_000)
+
+
+class Time:
+    """A clock that stands."""
+
+    def now_ms(self) -> int:
+        return samples.NOW_MS
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+    def boottime_s(self) -> float:
+        return 0.0
+
+
+def lease(
+    limits: dict[str | None, int] | None = None, restored: dict[bytes, bytes] | None = None
+) -> leases.Lease[desks.Notice]:
+    """Make the lease of a partition."""
+    feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=0)
+    start = leases.Start(restored or {}, 0, 0.0)
+    position = records.Position("mrs.requests", 0)
+    return leases.Lease(position, start, feed, Writer(limits or {}), clock=Time(), stale_after_s=10)
+
+
+def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
+    """Make the tools of a plan."""
+    nobody: Any = None  # a plan asks neither the gate nor MRS
+    return desks.Desk(
+        settings=engine_settings.EngineSettings(**settings),
+        commit_interval_s=0.05,
+        rules=samples.RULES,
+        topics=TOPICS,
+        time=Time(),
+        gate=cast("gate.Gate", nobody),
+        tracker=cast("tracker.Tracker", nobody),
+        submitter=cast("submitter.Submitter", nobody),
+        sending=asyncio.Semaphore(1),
+        counts=views.Counts(),
+        share=desks.Share(1, partitions),
+    )

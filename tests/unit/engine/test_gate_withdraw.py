@@ -1,0 +1,108 @@
+"""Jobs that want no turn any more, because somebody cancelled them: nothing of theirs stays at the gate."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.engine import gates
+
+
+def test_withdrawn_ticket_gets_no_turn_and_keeps_nobody_waiting() -> None:
+    """Whoever waits behind it goes; no slot, no place in flight and no token is spent on it."""
+
+    async def live() -> None:
+        quota = gates.Quota()
+        doors = gates.open_gate(slots=1, quota=quota)
+        partition = gates.Partition(doors)
+        assert partition.enter("j1")
+        for name in ("j2", "j3", "j4"):
+            assert not partition.enter(name)
+        partition.withdraw("j2")
+        partition.withdraw("j3")
+        assert doors.waiting == 1
+        partition.land("j1")
+        partition.release("j1")
+        assert partition.admitted == ["j1", "j4"]
+        assert (doors.waiting, doors.in_flight, quota.spent[False]) == (0, 1, 2)
+        doors.close()
+
+    gates.run_virtually(live())
+
+
+def test_ticket_withdrawn_from_the_middle_is_passed_over() -> None:
+    """Not only the first of a line can go."""
+
+    async def live() -> None:
+        doors = gates.open_gate(slots=1)
+        partition = gates.Partition(doors)
+        for name in ("j1", "j2", "j3", "j4"):
+            partition.enter(name)
+        partition.withdraw("j3")
+        for name in ("j1", "j2"):
+            partition.land(name)
+            partition.release(name)
+        assert partition.admitted == ["j1", "j2", "j4"]
+        doors.close()
+
+    gates.run_virtually(live())
+
+
+def test_turn_that_is_no_longer_wanted_is_given_back() -> None:
+    """A cancel may come between a turn and its decision: slot and place in flight are free again."""
+
+    async def live() -> None:
+        doors = gates.open_gate(slots=1, intents=1)
+        partition = gates.Partition(doors)
+        assert partition.enter("j1")
+        assert not partition.enter("j2", "b")
+        partition.release("j1")
+        partition.withdraw("j1")
+        assert partition.admitted == ["j1", "j2"]
+        partition.withdraw("j2")
+        assert doors.in_flight == 0
+        doors.close()
+
+    gates.run_virtually(live())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
+    """Every job that ends withdraws, whether it ever waited or not."""
+
+    async def live() -> None:
+        doors = gates.open_gate(slots=1)
+        partition = gates.Partition(doors)
+        if known:
+            partition.enter("j1")
+            partition.land("j1")
+            partition.release("j1")
+        partition.withdraw("j1")
+        partition.withdraw("j1")
+        assert (doors.waiting, doors.in_flight) == (0, 0)
+        assert partition.enter("j2")
+        doors.close()
+
+    gates.run_virtually(live())
+
+
+def test_ticket_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
+    """The old ticket may still lie in the line; only the new one counts."""
+
+    async def live() -> None:
+        doors = gates.open_gate(slots=1)
+        partition = gates.Partition(doors)
+        for name in ("j1", "j2", "j3"):
+            partition.enter(name)
+        partition.withdraw("j3")
+        partition.enter("j3")
+        assert doors.waiting == 2
+        for name in ("j1", "j2", "j3"):
+            partition.land(name)
+            partition.release(name)
+        await asyncio.sleep(1)
+        assert partition.admitted == ["j1", "j2", "j3"]
+        assert (doors.waiting, doors.in_flight) == (0, 0)
+        doors.close()
+
+    gates.run_virtually(live())

@@ -1,0 +1,280 @@
+"""The hands of a partition: kills go on until the end, deadlines ring, nothing is done for jobs that moved on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.engine import benches, gates, samples
+
+from mrs_relay.engine import commands, facts, jobs, perform
+from mrs_relay.engine import desk as desks
+from mrs_relay.stream import lease as leases
+
+_C = commands.Command
+_KILL_AGAIN_S = 30.0
+
+
+class _Clock:
+    """All clocks show the virtual loop's time."""
+
+    def now_ms(self) -> int:
+        return samples.NOW_MS + round(asyncio.get_running_loop().time() * 1000)
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def boottime_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@dataclass
+class _Mrs:
+    """Notes who is to be stopped and when, and what is sent."""
+
+    stopped: list[tuple[str, float]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    watched: set[str] = field(default_factory=set)
+
+    async def stop(self, job: jobs.Job) -> None:
+        self.stopped.append((job.id, asyncio.get_running_loop().time()))
+
+    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+        if not still_ours():
+            return facts.NotTaken()
+        self.sent.append(job.id)
+        return facts.Taken(samples.JOB_ID)
+
+    async def collect(self, _job: jobs.Job) -> facts.Fact:
+        await asyncio.sleep(1)
+        return facts.Collected(samples.ROWS)
+
+    def watch(self, job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
+        self.watched.add(job.id)
+
+    def unwatch(self, job: jobs.Job) -> None:
+        self.watched.discard(job.id)
+
+    def leave(self, _owner: object) -> None:
+        self.watched.clear()
+
+
+class _Bench:
+    """A performer with a real gate and lease, and a pretended MRS."""
+
+    def __init__(self, *, slots: int = 10) -> None:
+        self.mrs = _Mrs()
+        pretended: Any = self.mrs
+        self.doors = gates.open_gate(slots=slots)
+        tools = benches.desk(kill_again_s=_KILL_AGAIN_S)
+        self.desk = dataclasses.replace(
+            tools, time=_Clock(), gate=self.doors, tracker=pretended, submitter=pretended, sending=asyncio.Semaphore(9)
+        )
+        self.lease: leases.Lease[desks.Notice] = benches.lease()
+        self.performer = perform.Performer(self.lease, self.desk)
+
+    def perform(self, command: commands.Command, name: str, **changes: Any) -> None:
+        job = samples.JOBS[name]
+        assert job is not None
+        job = msgspec.structs.replace(job, **changes)
+        self.performer.perform(job.ledger_key, job, command, self.lease.act_epoch)
+
+    async def told(self) -> list[facts.Fact]:
+        if not self.lease.feed.waiting:
+            return []
+        batch = await self.lease.feed.take(100)
+        return [notice.fact for notice in batch.notices if isinstance(notice, desks.Happened)]
+
+    def times(self) -> list[float]:
+        return [round(when_s) for _, when_s in self.mrs.stopped]
+
+
+def _run(live: Callable[[_Bench], Coroutine[Any, Any, None]], **options: Any) -> None:
+    async def with_bench() -> None:
+        bench = _Bench(**options)
+        async with bench.performer:
+            await live(bench)
+        bench.doors.close()
+        assert len(asyncio.all_tasks()) == 1  # nothing goes on after the lease
+
+    gates.run_virtually(with_bench())
+
+
+def test_job_is_watched_and_asked_to_stop_again_and_again() -> None:
+    """MRS may lose or ignore a kill: it is asked at once and then every `kill_again_s` until the job has ended."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.KILL, "cancelling")
+        await asyncio.sleep(95)
+        assert bench.times() == [0, 30, 60, 90]
+        assert bench.mrs.watched == {"order-1"}
+
+    _run(live)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(_C.RELEASE, "cancelled by a message"), (_C.RELEASE, "unknown"), (_C.COLLECT, "collecting")]
+)
+def test_killing_ends_when_the_job_has_ended(command: commands.Command, name: str) -> None:
+    """Once the end is known MRS is left alone, and nobody watches any more."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.KILL, "cancelling")
+        await asyncio.sleep(45)
+        bench.perform(command, name)
+        await asyncio.sleep(300)
+        assert bench.times() == [0, 30]
+        assert bench.mrs.watched == set()
+
+    _run(live)
+
+
+def test_killing_pauses_while_the_partition_may_have_another_owner() -> None:
+    """Nothing is asked of MRS while acting is forbidden; it goes on when the partition comes back."""
+
+    async def live(bench: _Bench) -> None:
+        bench.lease.park()
+        bench.perform(_C.KILL, "cancelling")
+        await asyncio.sleep(70)
+        assert bench.times() == []
+        bench.lease.resume()
+        await asyncio.sleep(25)
+        assert bench.times() == [90]
+
+    _run(live)
+
+
+def test_killing_twice_is_killing_once() -> None:
+    """A second order replaces the first: no second task asks for the same job."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.KILL, "cancelling")
+        await asyncio.sleep(10)
+        bench.perform(_C.KILL, "cancelling")
+        await asyncio.sleep(45)
+        assert bench.times() == [0, 10, 40]
+        bench.perform(_C.RELEASE, "cancelled")
+        await asyncio.sleep(100)
+        assert bench.times() == [0, 10, 40]
+
+    _run(live)
+
+
+def test_kills_of_different_jobs_do_not_touch_each_other() -> None:
+    """The end of one job leaves the killing of the other alone."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.KILL, "cancelling")
+        bench.perform(_C.KILL, "cancelling", id="order-2")
+        bench.perform(_C.RELEASE, "cancelled")
+        await asyncio.sleep(35)
+        assert [name for name, _ in bench.mrs.stopped].count("order-2") == 2
+
+    _run(live)
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "deadline"),
+    [(_C.TRACK, "submitted", "run_deadline_ms"), (_C.TRACK, "running", "run_deadline_ms")],
+)
+def test_run_deadline_rings_once(command: commands.Command, name: str, deadline: str) -> None:
+    """At its moment, not before, and once, however often the job is taken up."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(command, name, **{deadline: samples.NOW_MS + 60_000})
+        bench.perform(command, name, **{deadline: samples.NOW_MS + 60_000})
+        await asyncio.sleep(59.9)
+        assert await bench.told() == []
+        await asyncio.sleep(0.2)
+        assert await bench.told() == [facts.Due()]
+        await asyncio.sleep(4000)
+        assert await bench.told() == []
+
+    _run(live)
+
+
+def test_queue_deadline_rings_once_although_the_job_comes_back_to_the_queue_often() -> None:
+    """A busy cluster sends a job back again and again: one timer for its deadline, not one each time."""
+
+    async def live(bench: _Bench) -> None:
+        waits = {"not_before_ms": samples.NOW_MS + 900_000, "queue_deadline_ms": samples.NOW_MS + 60_000}
+        for _ in range(50):
+            bench.perform(_C.ENQUEUE, "queued", **waits)
+        await asyncio.sleep(61)
+        assert await bench.told() == [facts.Due()]
+
+    _run(live)
+
+
+def test_deadline_in_the_past_rings_at_once_and_none_never() -> None:
+    """A restart finds deadlines that passed meanwhile; 0 is none."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.TRACK, "submitted", run_deadline_ms=samples.NOW_MS - 5)
+        bench.perform(_C.TRACK, "submitted", id="order-2")
+        await asyncio.sleep(0.1)
+        assert await bench.told() == [facts.Due()]
+
+    _run(live)
+
+
+def test_job_cancelled_in_its_line_gets_no_turn_and_no_slot() -> None:
+    """The slot that it waited for goes to the next one."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.ENQUEUE, "queued", id="order-0")
+        bench.perform(_C.ENQUEUE, "queued")
+        bench.perform(_C.ENQUEUE, "queued", id="order-2")
+        bench.perform(_C.RELEASE, "cancelled", seen=None)
+        bench.perform(_C.RELEASE, "succeeded", id="order-0")
+        batch = await bench.lease.feed.take(100)
+        turns = [notice.key for notice in batch.notices if isinstance(notice, desks.Happened)]
+        assert turns == [jobs.ledger_key("/billing", "order-0"), jobs.ledger_key("/billing", "order-2")]
+        assert (bench.doors.waiting, bench.doors.in_flight) == (0, 1)
+
+    _run(live, slots=1)
+
+
+def test_job_cancelled_before_its_time_asks_for_no_turn_when_it_comes() -> None:
+    """`not_before`, or the wait before a further attempt, of a job that was cancelled meanwhile."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.ENQUEUE, "queued", not_before_ms=samples.NOW_MS + 60_000)
+        await asyncio.sleep(10)
+        bench.perform(_C.RELEASE, "cancelled", seen=None, expires_ms=samples.NOW_MS + 10**9)
+        await asyncio.sleep(100)
+        assert await bench.told() == []
+        assert (bench.doors.waiting, bench.doors.in_flight) == (0, 0)
+
+    _run(live, slots=1)
+
+
+def test_job_cancelled_in_the_batch_of_its_intent_is_not_sent() -> None:
+    """The cancel is known before anything was sent: nothing is sent, and the place in flight is free."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.SUBMIT, "submitting, to be cancelled")
+        bench.perform(_C.SUBMIT, "submitting", id="order-2")
+        await asyncio.sleep(1)
+        assert bench.mrs.sent == ["order-2"]
+        assert sorted(type(fact).__name__ for fact in await bench.told()) == ["NotTaken", "Taken"]
+
+    _run(live)
+
+
+def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:
+    """An awaited request that never comes expires at its time."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.AWAIT, "awaited", expires_ms=samples.NOW_MS + 60_000)
+        await asyncio.sleep(59)
+        assert await bench.told() == []
+        await asyncio.sleep(2)
+        assert await bench.told() == [facts.Expired()]
+
+    _run(live)
