@@ -12,6 +12,8 @@ Every error of the service on one page; a class says what the caller may do.
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
+    │   ├─ TooLarge (stream/records.py)    a record exceeds its topic; nothing was written, shrink it
+    │   ├─ OffsetGone (stream/broker.py)   the broker no longer has the records; the partition is parked
     │   └─ StateUnreadable   stop and call a human
     └─ SettingsError     refuse to start; say which setting
 
