@@ -31,7 +31,9 @@ def figures_of(script: str, *flags: str) -> dict[str, Any]:
     return figures
 
 
-def rows(relay: dict[str, Any], client: dict[str, Any], memory: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(
+    relay: dict[str, Any], client: dict[str, Any], memory: dict[str, Any], emulator: dict[str, Any]
+) -> list[tuple[str, str, str]]:
     """What, measured, target."""
     return [
         ("relay, exactly-once: requests/s to `submitted`", f"{relay['relay_per_s']}", ""),
@@ -41,7 +43,15 @@ def rows(relay: dict[str, Any], client: dict[str, Any], memory: dict[str, Any]) 
         ("relay ÷ bare loop on uvloop", f"{relay['ratio_to_uvloop']:.2f}", "≥ 0.8"),
         ("client: signed, validated calls ÷ bare aiohttp", f"{client['ratio']:.2f}", "≥ 0.8"),
         ("memory per tracked job, 20,000 jobs under way", f"{memory['bytes_per_job']:.0f} bytes", "≤ 2048"),
+        ("emulator: submissions/s over HTTP, quotas off", f"{emulator['submissions_per_s']}", "≥ 3000"),
+        ("emulator: slowest list page, 100,000 jobs", f"{slowest_page(emulator):.1f} ms", "≤ 10 ms"),
+        ("emulator: memory, 100,000 jobs", f"{emulator['memory_mb']:.0f} MB", "≤ 300 MB"),
     ]
+
+
+def slowest_page(emulator: dict[str, Any]) -> float:
+    """The slowest page of all kinds, in milliseconds; each kind is given as its median and its slowest."""
+    return max(slowest for when in ("running", "ended") for _, slowest in emulator[f"pages_ms_{when}"].values())
 
 
 def main() -> None:
@@ -53,11 +63,12 @@ def main() -> None:
     relay = figures_of("relay.py", *(("--count", "8000", "--rounds", "1") if given.quick else ()))
     client = figures_of("client.py", *(("--rounds", "3") if given.quick else ()))
     memory = figures_of("memory.py")
+    emulator = figures_of("emulator.py")
     if given.json:
-        print(json.dumps({"relay": relay, "client": client, "memory": memory}))
+        print(json.dumps({"relay": relay, "client": client, "memory": memory, "emulator": emulator}))
         return
     shown = table.Table("what", "measured", "target", title="mrs-relay, measured in one run")
-    for row in rows(relay, client, memory):
+    for row in rows(relay, client, memory, emulator):
         shown.add_row(*row)
     console.Console(width=100).print(shown)
 

@@ -5,6 +5,8 @@ It shares no code with the client in `mrs/`: what the two have in common is the 
 as a failing test against the other. Only `kit/` is shared.
 
 Read `core.py` first (the way of one request), then `jobs.py` and `life.py` (jobs over time), `presto.py` and `sql.py`
-(SQL that really runs), `rules.py` (how scripted jobs behave), `settings.py` (all that can be turned on and off).
+(SQL that really runs), `rules.py` (how scripted jobs behave), `clusterlife.py` and `stages.py` (clusters over time),
+`records.py`, `state.py` and `keeping.py` (what is remembered, and over a restart), `settings.py` (all that can be
+turned on and off).
 `server.py` puts a socket around it; `core.Emulator` needs none.
 """
