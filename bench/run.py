@@ -51,7 +51,7 @@ def rows(
 
 def slowest_page(emulator: dict[str, Any]) -> float:
     """The slowest page of all kinds, in milliseconds; each kind is given as its median and its slowest."""
-    return max(slowest for when in ("running", "ended") for _, slowest in emulator[f"pages_ms_{when}"].values())
+    return max(float(slowest) for when in ("running", "ended") for _, slowest in emulator[f"pages_ms_{when}"].values())
 
 
 def main() -> None:
