@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from mrs_relay.engine import commands, decide, facts, jobs
+from mrs_relay.stream import changelog
 
 FILES = sorted(Path(__file__).parent.glob("ledger-*.jsonl"))
 
@@ -35,6 +36,6 @@ def test_every_recorded_job_is_taken_up(file: Path) -> None:
 
 def test_there_is_a_recorded_ledger_of_the_present_format() -> None:
     """The format of today is among the recorded, in every state that it has."""
-    file = Path(__file__).with_name(f"ledger-{jobs.FORMAT}.jsonl")
+    file = Path(__file__).with_name(f"ledger-{changelog.FORMAT}.jsonl")
     states = {json.loads(line)["reads"]["state"] for line in file.read_text().splitlines()}
     assert states >= {state.value for state in jobs.State}

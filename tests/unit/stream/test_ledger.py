@@ -322,7 +322,7 @@ async def test_replacement_gives_up_if_somebody_was_here() -> None:
 async def test_what_is_written_after_a_renewed_claim_belongs_to_that_claim(
     guarantee: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An owner that replaces its producer claims anew: the next owner must not take its later records for a zombie's."""
+    """An owner that replaces its producer claims anew; its later records are not taken for those of a zombie."""
     broker = _broker(guarantee)
     ledger = await _first(broker)
     with monkeypatch.context() as trouble:
