@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo kafka check format schemas test unit e2e bench run lock clean distclean
+.PHONY: help venv demo kafka check format schemas test unit e2e bench chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,12 @@ e2e: venv kafka ## run the tests on real brokers and processes
 
 bench: venv kafka ## measure throughput, latency and memory, and print the table
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
+
+chaos: venv kafka ## kill relays and brokers N times (50) under load and prove that nothing was lost or doubled
+	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED)
+
+simulate: venv ## play N seeds (10000) of the whole service in virtual time, from SEED (1) on
+	PYTHONPATH=. $(BIN)/python -m tests.support.simulation $(or $(SEED),1) $(or $(N),10000)
 
 run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
 	@$(BIN)/mrs-relay serve $(ARGS)

@@ -96,11 +96,11 @@ def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]
     told: dict[str, str] = {}
     for request_id, story in stories.items():
         for event in story:
-            name = event.data.get("mrs", {}).get("job_name")
-            if name:
-                told[request_id] = name
-    for request_id, name in told.items():
+            name = (event.data.get("mrs") or {}).get("job_name")
+            if name:  # each attempt of a retry has a name of its own
+                told[name] = request_id
+    for name, request_id in told.items():
         if count[name] != 1:
             yield f"{request_id}: {count[name]} jobs named {name} on MRS"
-    strangers = set(created) - set(told.values())
+    strangers = sorted(set(created) - told.keys())
     yield from (f"job {name} on MRS that no event tells of" for name in strangers)

@@ -208,7 +208,7 @@ class Ledger:
         if not replay.done:
             await self.kill()
             raise errors.Fenced(f"somebody else has written to the ledger of {self._input} at {first.offset}")
-        self._end = first.offset + 1
+        self._settle_in(first.offset)  # what we write from now on belongs to this claim
 
     async def _start_producer(self) -> None:
         self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)

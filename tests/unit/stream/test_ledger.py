@@ -316,3 +316,18 @@ async def test_replacement_gives_up_if_somebody_was_here() -> None:
     await ledger.open()
     with pytest.raises(errors.Fenced, match="somebody else"):
         await ledger.commit([], [], 0)
+
+
+@_BOTH
+async def test_what_is_written_after_a_renewed_claim_belongs_to_that_claim(
+    guarantee: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner that replaces its producer claims anew; its later records are not taken for those of a zombie."""
+    broker = _broker(guarantee)
+    ledger = await _first(broker)
+    with monkeypatch.context() as trouble:
+        trouble.setattr(memory._Producer, "tainted", property(lambda _producer: True))
+        await ledger.commit([_change("a", "1")], [], 1)
+    await ledger.commit([_change("a", "2")], [], 2)
+    restored = await _ledger(broker).open()
+    assert (restored.state, restored.next_offset) == ({b"a": b"2"}, 2)

@@ -1,0 +1,27 @@
+"""The kill loop in small: each kind of trouble once, on real Kafka with real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support import chaos, history
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+async def test_eight_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
+    """Relays and the broker are killed and frozen, replies are lost: every request ends in one job and one story."""
+    faults, table = await chaos.play(8, tmp_path, seed=1)
+    assert faults == [], table
+
+
+def test_the_table_counts_what_is_lost_doubled_missing_and_repeated() -> None:
+    """The numbers that must be 0 are not 0 when something is wrong."""
+
+    def event(request_id: str, state: str, sequence: int) -> history.Seen:
+        return history.Seen(request_id, state, sequence, f"{request_id}-{sequence}", {})
+
+    events = [event("a", "accepted", 1), event("a", "succeeded", 3), event("a", "succeeded", 3)]
+    counted = chaos.counts(["a", "b"], events, ["job-1", "job-1"])
+    assert counted == {"lost": 1, "doubled": 1, "gaps": 1, "repeats": 1}

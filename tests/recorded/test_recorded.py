@@ -1,0 +1,41 @@
+"""Ledgers that were written once are read for ever."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mrs_relay.engine import commands, decide, facts, jobs
+from mrs_relay.stream import changelog
+
+FILES = sorted(Path(__file__).parent.glob("ledger-*.jsonl"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_recorded_ledger_is_read_with_every_field_as_it_was_written(file: Path) -> None:
+    """Each record reads as the job it was, under its key; a newer version may know more, never less."""
+    for line in file.read_text().splitlines():
+        record = json.loads(line)
+        job = jobs.decode(base64.b64decode(record["value"]))
+        assert job.ledger_key == base64.b64decode(record["key"])
+        reads = json.loads(msgspec.json.encode(job))
+        assert {name: reads.get(name) for name in record["reads"]} == record["reads"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_recorded_job_is_taken_up(file: Path) -> None:
+    """Whatever state an older version left a job in, a restart knows what it owes it."""
+    for line in file.read_text().splitlines():
+        job = jobs.decode(base64.b64decode(json.loads(line)["value"]))
+        assert isinstance(decide.recover(job), commands.Command | facts.InDoubt)
+
+
+def test_there_is_a_recorded_ledger_of_the_present_format() -> None:
+    """The format of today is among the recorded, in every state that it has."""
+    file = Path(__file__).with_name(f"ledger-{changelog.FORMAT}.jsonl")
+    states = {json.loads(line)["reads"]["state"] for line in file.read_text().splitlines()}
+    assert states >= {state.value for state in jobs.State}
