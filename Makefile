@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo kafka check format schemas test unit e2e bench chaos simulate run lock clean distclean
+.PHONY: help venv demo kafka check format schemas operations test unit e2e bench chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,13 +44,14 @@ demo: venv ## run everything on this machine: broker, emulator, relay, 30 reques
 kafka: venv ## fetch the real Kafka of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
-check: venv ## look without running: lint, format, types, imports between parts, schemas
+check: venv ## look without running: lint, format, types, imports between parts, schemas, operations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench
 	$(BIN)/lint-imports
 	$(BIN)/mrs-relay schemas check schemas
+	$(BIN)/python -m mrs_relay.cli.reference check .
 
 format: venv ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
@@ -58,6 +59,9 @@ format: venv ## format the code and apply the safe fixes of the linter
 
 schemas: venv ## write schemas/ anew from the models
 	$(BIN)/mrs-relay schemas export schemas
+
+operations: venv ## write docs/operations.md anew from the operations
+	$(BIN)/python -m mrs_relay.cli.reference write .
 
 test: venv kafka ## run all tests: unit, contract, scenario and e2e
 	$(BIN)/pytest $(ARGS)

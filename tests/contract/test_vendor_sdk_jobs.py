@@ -53,9 +53,7 @@ class Vendor:
     async def submitted(self, name: str = "etl", job_type: str = "SparkSubmit", **body: object) -> str:
         """Id of a job submitted by V2."""
         job = v2.JobExecution(job_name=name, job_type=job_type, **body)
-        reply = await self.ask(
-            self.v2.create_execute_job, v2.CreateExecuteJobRequest(cluster_id=CLUSTER, body=job)
-        )
+        reply = await self.ask(self.v2.create_execute_job, v2.CreateExecuteJobRequest(cluster_id=CLUSTER, body=job))
         assert (reply.status_code, reply.job_submit_result.state) == (202, "COMPLETE")
         return str(reply.job_submit_result.job_id)
 
@@ -128,8 +126,9 @@ async def test_v2_job_is_stopped() -> None:
 
 
 async def test_v2_refusals_keep_their_codes() -> None:
-    """Unknown cluster in camelCase, invalid field, full cluster; the limit per minute loses its code on the way."""
-    async with vendor(clusters=[{"slots": 1}], limits={"per_minute": {"StopJob": 1}}) as (sdk, _):
+    """Unknown cluster in camelCase, invalid field, full cluster; a limit on a GET loses its code in the SDK."""
+    limits = {"per_minute": {"StopJob": 1, "ShowSingleJobExe": 1}}
+    async with vendor(clusters=[{"slots": 1}], limits=limits) as (sdk, _):
         job = v2.JobExecution(job_name="a", job_type="Flink")
         other = v2.CreateExecuteJobRequest(cluster_id="nothing", body=job)
         assert await sdk.refused(sdk.v2.create_execute_job, other) == (400, "12000003")
@@ -140,7 +139,10 @@ async def test_v2_refusals_keep_their_codes() -> None:
         assert await sdk.refused(sdk.v2.create_execute_job, full) == (400, "0177")
         stop = v2.StopJobRequest(job_execution_id=job_id, cluster_id=CLUSTER)
         await sdk.ask(sdk.v2.stop_job, stop)
-        assert await sdk.refused(sdk.v2.stop_job, stop) == (429, "429")
+        assert await sdk.refused(sdk.v2.stop_job, stop) == (429, "APIGW.0308")
+        await sdk.job(job_id)
+        show = v2.ShowSingleJobExeRequest(job_execution_id=job_id, cluster_id=CLUSTER)
+        assert await sdk.refused(sdk.v2.show_single_job_exe, show) == (429, "429")
 
 
 async def test_spark_sql_rows_are_read() -> None:

@@ -25,7 +25,7 @@ PUBLISHED: dict[int, tuple[object, ...]] = {
     17: (348406.05,),
     19: (3083843.06,),
 }
-"""First rows of the answer set at scale 1, rounded to two digits. Source: TPC-H specification, qualification database."""
+"""First rows of the answers at scale 1, in two digits. Source: TPC-H specification, qualification database."""
 
 
 def rounded(rows: list[sql.Row], digits: int) -> list[sql.Row]:
@@ -61,7 +61,7 @@ async def test_all_queries_at_scale_1(
     spoken: statement.Dialect, files: Path, expected: dict[int, list[sql.Row]]
 ) -> None:
     """Same rows in the same order for all 22, and the published numbers where they are known by heart."""
-    warehouse = sql.Warehouse(settings.Sql(), files)
+    warehouse = sql.Warehouse(settings.Sql(rows_kept=50_000), files)  # Q16 has 18,314 rows
     different = []
     try:
         for number in range(1, tpch.COUNT + 1):
@@ -69,6 +69,7 @@ async def test_all_queries_at_scale_1(
             outcome = await ending
             assert outcome.error is None, (number, outcome.error)
             (answer,) = outcome.answers
+            assert not answer.cut
             rows = list(answer.rows)
             if rounded(rows, 4) != expected[number]:
                 different.append(number)

@@ -53,6 +53,16 @@ def emulate(
             "--state", metavar="FILE", dir_okay=False, help="Keep everything over a restart in this file. Default: no."
         ),
     ] = None,
+    faults: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--faults",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="TOML or JSON file with trouble to make, as POST /emulator/faults takes it.",
+        ),
+    ] = None,
     cluster: Annotated[
         list[str] | None, typer.Option("--cluster", metavar="ID", help="A cluster; repeat for more. Default: one.")
     ] = None,
@@ -97,6 +107,7 @@ def emulate(
     """
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "obs_dir": obs, "project_id": project}
     flags["state_file"] = state
+    flags["faults_file"] = faults
     flags["pace"] = {"speed": speed, "run_s": run_s}
     flags["limits"] = {"on": False} if no_limits else {}
     flags["auth"] = False if no_auth else None
@@ -175,7 +186,8 @@ def greeting(
         facts.add_row("cluster", view.plain(f"{one.cluster_id}  ({one.name}, {one.state}, {limit})"))
     facts.add_row("tables", view.plain(", ".join(table_names) or "none: give a folder with --data"))
     facts.add_row("signature", "checked" if chosen.auth else "not checked (--no-auth)")
-    facts.add_row("admin", view.plain(f"{url}/emulator/health, /effects, /faults" if chosen.admin else "off"))
+    facts.add_row("page", view.plain(f"{url}/" if chosen.admin else "off"))
+    facts.add_row("admin", view.plain(f"{url}/emulator/health, /effects, /faults, /clock" if chosen.admin else "off"))
     pair = chosen.credentials[0]
     secret = "<the secret key you gave>" if own_secret else pair.secret_key.get_secret_value()
     lines = {"ENDPOINT": url, "PROJECT_ID": chosen.project_id, "ACCESS_KEY": pair.access_key, "SECRET_KEY": secret}

@@ -14,6 +14,7 @@ from typer import core
 import mrs_relay
 from mrs_relay import errors
 from mrs_relay.cli import (
+    call,
     check,
     demo,
     emulate,
@@ -39,6 +40,7 @@ _ORDER: Final = (
     "jobs",
     "cancel",
     "resolve",
+    "call",
     "topics",
     "check",
     "settings",
@@ -121,6 +123,11 @@ app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog(*call.EXAMPLES),
+    context_settings={"help_option_names": []},  # its help depends on the operation named
+)(call.call)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK_UP)
 app.command(
     rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay check", "mrs-relay check --config relay.toml --json")

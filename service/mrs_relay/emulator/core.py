@@ -145,6 +145,11 @@ class Emulator:
         """The folder that plays OBS."""
         return self._obs.root
 
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations played, IAM's among them."""
+        return frozenset(route.operation for route in self._table.routes)
+
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()

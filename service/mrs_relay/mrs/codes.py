@@ -223,10 +223,10 @@ _CLUSTERS: Final[_Rows] = (
 _SPECIAL: Final[Mapping[str, Meaning]] = {
     # Bodies and addresses the gateway refuses, or a backend it lost after passing the request on.
     "APIGW.0201": Meaning("malformed or too large, or the backend did not answer", _N, by_status={502: _Q, 504: _Q}),
-    # These three fail while the caller is being identified, so before anything is submitted.
-    "APIGW.0613": Meaning("IAM is not available to the gateway", _R, once=_R),
-    "0191": Meaning("the submitting user could not be looked up on MRS Manager", _R, once=_R),
-    "12000126": Meaning("authentication information could not be obtained", _R, once=_R),
+    # These three fail while the caller is being identified, but no page says that nothing was done: doubtful.
+    "APIGW.0613": Meaning("IAM is not available to the gateway", _R),
+    "0191": Meaning("the submitting user could not be looked up on MRS Manager", _R),
+    "12000126": Meaning("authentication information could not be obtained", _R),
     # Answering a submission, this one may speak of the very job that was just submitted.
     "0180": Meaning("the job is still being submitted", _L, once=_Q),
     "12000068": Meaning("some nodes are not running, or the main file is missing", _L, by_status={500: _N}),

@@ -22,8 +22,8 @@ OPTIONS = {
     "serve": ["--config"],
     "demo": ["--keep", "--scale", "--speed", "--timeout", "--kafka-port", "--mrs-port", "--web-port"],
     "emulate": [
-        *("--host", "--port", "--data", "--obs", "--cluster", "--slots", "--speed", "--run-s", "--no-limits"),
-        *("--no-auth", "--access-key", "--secret-key", "--project", "--config", "--log-level"),
+        *("--host", "--port", "--data", "--obs", "--state", "--faults", "--cluster", "--slots", "--speed", "--run-s"),
+        *("--no-limits", "--no-auth", "--access-key", "--secret-key", "--project", "--config", "--log-level"),
     ],
     "submit job": ["--cluster", "--type", "--name", "--arg", "--property", *_MESSAGE, *_DELIVERY],
     "submit sql": [
@@ -36,6 +36,7 @@ OPTIONS = {
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
     "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
+    "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config"],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config"],

@@ -37,7 +37,9 @@ def by_password(scope: object = None, **user: object) -> dict[str, Any]:
     return {"auth": auth | ({"scope": scope} if scope is not None else {})}
 
 
-async def token(at: desk.Desk, body: dict[str, Any], headers: dict[str, str] | None = None) -> tuple[str, dict[str, Any]]:
+async def token(
+    at: desk.Desk, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> tuple[str, dict[str, Any]]:
     """Fetch a token, expect success: its text and what is told of it."""
     reply = await send(at, "POST", "/v3/auth/tokens", body, headers)
     assert reply.status == 201, reply.body
@@ -107,7 +109,8 @@ async def test_token_that_does_not_fit_mrs() -> None:
         assert told["domain"]["name"] == "emulator-account"
         assert (await listing(at, domain))[1].startswith("APIGW.0302")
     partner, _ = await token(
-        at, by_password(None, name="partner", password="partner-password", domain={"name": "partner-account"})  # noqa: S106 - the public default
+        at,
+        by_password(None, name="partner", password="partner-password", domain={"name": "partner-account"}),  # noqa: S106 - the public default
     )
     assert (await listing(at, partner))[0] == 403
     nothing = await send(at, "GET", JOBS)

@@ -163,6 +163,7 @@ async def test_clock_can_be_put_forward_and_stopped() -> None:
     await at.ask("POST", "/emulator/clock", {"stopped": False})
     assert (await at.seen(job_id))[0] == "FINISHED"
     assert (await at.ask("GET", "/emulator/clock")).json()["now_ms"] == desk.START_MS + 3_602_000
+    wrong: object
     for wrong in ({"advance_s": -1}, {"stop": True}, [], b"{"):
         assert (await at.ask("POST", "/emulator/clock", wrong)).status == 400
 

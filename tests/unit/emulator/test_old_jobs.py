@@ -50,7 +50,9 @@ async def listed(at: desk.Desk, query: str = "") -> tuple[Any, list[str]]:
     return found["totalRecord"], [one["job_name"] for one in found["job_executions"]]
 
 
-async def prepared(at: desk.Desk, *, name: str = "daily", kind: str = "MapReduce", url: str = "/x.jar") -> dict[str, str]:
+async def prepared(
+    at: desk.Desk, *, name: str = "daily", kind: str = "MapReduce", url: str = "/x.jar"
+) -> dict[str, str]:
     """A job object with one binary, and two data sources."""
     found = {}
     for label, path, body in (
@@ -253,7 +255,7 @@ async def test_execution_ends_without_saying_how() -> None:
 
 
 async def test_orders_in_configs_shape_the_life() -> None:
-    """configs and params act as V2's properties do."""
+    """Both configs and params act as V2's properties do."""
     at = desk.desk()
     run = await executed(at, await prepared(at), configs={"emulator.duration_s": "60"})
     at.clock.pass_s(30)

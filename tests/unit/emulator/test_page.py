@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from pathlib import Path
 
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
@@ -59,7 +58,7 @@ async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
     assert found["request_count"] == 4
 
 
-async def test_overview_shows_statements_and_their_errors(open_desk: Opener, tmp_path: Path) -> None:
+async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> None:
     """Cut to a readable length."""
     async with open_desk() as at:
         good = (await at.execute("SELECT 1 AS n")).json()["id"]
@@ -70,7 +69,6 @@ async def test_overview_shows_statements_and_their_errors(open_desk: Opener, tmp
     assert [one["status"] for one in found] == ["FAILED", "FINISHED"]
     assert len(found[0]["text"]) == 240
     assert found[1]["place"].startswith("obs://")
-    assert tmp_path.is_dir()
 
 
 async def test_overview_holds_no_secrets() -> None:

@@ -21,21 +21,31 @@ _RETRIES = (
     jobs.Retry(3, 0.0, ("job_failed", "job_killed", "refused")),
     jobs.Retry(2, 30.0, ("job_failed",)),
 )
-_DEADLINES_S = (0.0, 0.001, 1.0, 5e6)
+_DEADLINES_S = (0.0, 1.0, 5e6)
+_WISHES = frozenset({"cancel", "cancel, passed", "due"})
 
 _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
-    None: ("request", "cancel", "cancel, passed"),
+    None: ("request", "request", "request", "request", "cancel", "cancel, passed"),
     _S.AWAITED: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
     _S.REJECTED: ("request", "request, other payload", "invalid"),
-    _S.QUEUED: ("turn", "turn", "cancel", "due"),
+    _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due"),
     _S.SUBMITTING: ("cancel", "taken", "not taken", "in doubt", "statement queued", "statement running", "refused"),
     _S.DOUBTFUL: ("cancel", "found", "not found"),
-    _S.SUBMITTED: ("cancel", "due", "running", "succeeded", "killed", "statement running", "statement finished"),
+    _S.SUBMITTED: (
+        "cancel",
+        "due",
+        "running",
+        "succeeded",
+        "failed",
+        "killed",
+        "statement running",
+        "statement finished",
+    ),
     _S.RUNNING: ("cancel", "due", "progressed", "succeeded", "failed", "vanished", "statement failed"),
     _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
     _S.COLLECTING: ("cancel", "collected"),
     _S.UNKNOWN: ("settled", "cancel"),
-    _S.CANCELLED: ("cancel", "cancel, passed"),
+    _S.CANCELLED: ("cancel", "cancel, passed", "expired", "request"),
 }
 """Facts that move a job on; drawn more often than the others, so that sequences get somewhere."""
 
@@ -43,8 +53,11 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
 class _Life:
     """One key's life: facts go in, everything that must hold is checked after each."""
 
-    def __init__(self, work: jobs.Work, retry: jobs.Retry | None = None, deadline_s: float = 0.0) -> None:
+    def __init__(
+        self, work: jobs.Work, retry: jobs.Retry | None = None, deadline_s: float = 0.0, *, wished: bool = True
+    ) -> None:
         self.work = work
+        self.wished = wished
         self.wants = {"retry": retry, "queue_deadline_s": deadline_s, "run_deadline_s": deadline_s}
         self.names: set[str] = set()
         self.attempt = 0
@@ -57,9 +70,11 @@ class _Life:
 
     def draw(self, data: st.DataObject) -> facts.Fact:
         """Choose what happens next."""
-        self.now_ms += data.draw(st.sampled_from([0, 1, 1000, samples.RULES.remember_ms]))
+        self.now_ms += data.draw(st.sampled_from([0, 1, 1000, 1000, samples.RULES.remember_ms]))
         fitting = _FITTING.get(self.job.state if self.job else None, ("expired",))
-        names = st.sampled_from(fitting) | st.sampled_from(sorted(samples.FACTS))
+        everything = sorted(set(samples.FACTS) - (set() if self.wished else _WISHES))
+        moving = [name for name in fitting if self.wished or name not in _WISHES]
+        names = st.sampled_from(moving) | st.sampled_from(moving) | st.sampled_from(everything)
         fact = samples.FACTS[data.draw(names)]
         if isinstance(fact, facts.Requested | facts.Invalid):
             self.order += data.draw(st.integers(-1, 2))
@@ -198,7 +213,13 @@ class _Life:
             self.names.add(job.mrs_name)
 
 
-_lives = st.builds(_Life, st.sampled_from(_WORKS), st.sampled_from(_RETRIES), st.sampled_from(_DEADLINES_S))
+_lives = st.builds(
+    _Life,
+    st.sampled_from(_WORKS),
+    st.sampled_from(_RETRIES),
+    st.sampled_from(_DEADLINES_S),
+    wished=st.sampled_from([True, False, False]),
+)
 
 
 @given(st.data(), _lives, st.integers(1, 40))
@@ -256,7 +277,7 @@ def test_reachable_states_are_all_states() -> None:
                 decision = decide.decide(job, renewed, samples.NOW_MS, samples.RULES)
                 if decision and decision.job and decision.job.state not in known:
                     known.add(decision.job.state)
-                    assert decide.recover(decision.job)
+                    assert decide.recover(decision.job) is not commands.Command.SUBMIT
                     frontier.append(decision.job)
         reached |= known
     assert reached == set(jobs.State)

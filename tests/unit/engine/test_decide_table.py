@@ -13,6 +13,7 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.engine import commands, decide, facts, jobs
+from mrs_relay.messages import events
 
 _C = commands.Command
 
@@ -430,7 +431,7 @@ def test_every_state_has_a_command_and_a_trait() -> None:
 @pytest.mark.parametrize("name", ["none", "awaited", "awaited, passed on"])
 def test_who_wanted_what_never_came_is_told_under_his_own_id(name: str) -> None:
     """A cancel or a settling without a request is rejected under its own id, as that message's first event."""
-    told = []
+    told: list[events.Event] = []
     for fact in (samples.FACTS["settled"], samples.FACTS["expired"]):
         decision = decide.decide(samples.JOBS[name], fact, samples.NOW_MS, samples.RULES)
         told += decision.events if decision else []

@@ -314,6 +314,7 @@ def test_what_is_taken_can_be_sent(statement: str, engine: str, database: str, a
     assert isinstance(meaning, tuple)
     if isinstance(meaning[1], facts.Invalid):
         return
+    assert isinstance(meaning[1], facts.Requested)
     work = meaning[1].job.work
     if isinstance(work, jobs.Presto):
         sql_models.SqlExecution(sql_content=work.statement, database=work.database, archive_path=work.archive_path)
@@ -341,6 +342,7 @@ def test_any_record_has_a_meaning(
         written = meaning.write()
         assert written[1] == (value or b"")
     else:
+        assert isinstance(meaning[1], facts.Invalid | facts.Requested)
         assert jobs.decode(jobs.encode(meaning[1].job)) == meaning[1].job
 
 

@@ -184,40 +184,48 @@ def test_deadlines_and_retry_are_read() -> None:
 
 
 _TARGET = {"id": "order-1"}
+_TARGET_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("without request", {}, "missing_field", "request", "required"),
+    ("request text", {"request": "order-1"}, "wrong_type", "request", "object"),
+    ("request null", {"request": None}, "wrong_type", "request", "object"),
+    ("request without id", {"request": {}}, "missing_field", "request.id", "required"),
+    ("id number", {"request": {"id": 7}}, "wrong_type", "request.id", "string"),
+    ("id empty", {"request": {"id": ""}}, "bad_value", "request.id", "at least 1"),
+    ("id long", {"request": {"id": "x" * 257}}, "bad_value", "request.id", "256"),
+    ("id with control", {"request": {"id": "a\n"}}, "bad_value", "request.id", "printable"),
+    ("source empty", {"request": {**_TARGET, "source": ""}}, "bad_value", "request.source", "at least 1"),
+    ("source long", {"request": {**_TARGET, "source": "x" * 257}}, "bad_value", "request.source", "256"),
+    ("source with space", {"request": {**_TARGET, "source": "/a b"}}, "bad_value", "request.source", "space"),
+    (
+        "source with NUL",
+        {"request": {**_TARGET, "source": "\0claim"}},
+        "bad_value",
+        "request.source",
+        "printable",
+    ),
+    (
+        "request with more",
+        {"request": {**_TARGET, "key": "k"}},
+        "unknown_field",
+        "request.key",
+        "no such field",
+    ),
+    ("note long", {"request": _TARGET, "note": "x" * 501}, "bad_value", "note", "500"),
+    ("note number", {"request": _TARGET, "note": 7}, "wrong_type", "note", "string"),
+    ("field unknown", {"request": _TARGET, "force": True}, "unknown_field", "force", "no such field"),
+]
 _MESSAGE_FAULTS: list[tuple[str, str, dict[str, Any], str, str, str]] = [
     *(
-        (f"{kind} {what}", kind, {"verdict": "failed", "note": "n", **change} if kind == "resolve" else change, *rest)
-        for kind in ("cancel", "resolve")
-        for what, change, *rest in (
-            ("without request", {}, "missing_field", "request", "required"),
-            ("request text", {"request": "order-1"}, "wrong_type", "request", "object"),
-            ("request null", {"request": None}, "wrong_type", "request", "object"),
-            ("request without id", {"request": {}}, "missing_field", "request.id", "required"),
-            ("id number", {"request": {"id": 7}}, "wrong_type", "request.id", "string"),
-            ("id empty", {"request": {"id": ""}}, "bad_value", "request.id", "at least 1"),
-            ("id long", {"request": {"id": "x" * 257}}, "bad_value", "request.id", "256"),
-            ("id with control", {"request": {"id": "a\n"}}, "bad_value", "request.id", "printable"),
-            ("source empty", {"request": {**_TARGET, "source": ""}}, "bad_value", "request.source", "at least 1"),
-            ("source long", {"request": {**_TARGET, "source": "x" * 257}}, "bad_value", "request.source", "256"),
-            ("source with space", {"request": {**_TARGET, "source": "/a b"}}, "bad_value", "request.source", "space"),
-            (
-                "source with NUL",
-                {"request": {**_TARGET, "source": "\0claim"}},
-                "bad_value",
-                "request.source",
-                "printable",
-            ),
-            (
-                "request with more",
-                {"request": {**_TARGET, "key": "k"}},
-                "unknown_field",
-                "request.key",
-                "no such field",
-            ),
-            ("note long", {"request": _TARGET, "note": "x" * 501}, "bad_value", "note", "500"),
-            ("note number", {"request": _TARGET, "note": 7}, "wrong_type", "note", "string"),
-            ("field unknown", {"request": _TARGET, "force": True}, "unknown_field", "force", "no such field"),
+        (
+            f"{kind} {what}",
+            kind,
+            {"verdict": "failed", "note": "n", **change} if kind == "resolve" else change,
+            code,
+            field,
+            text,
         )
+        for kind in ("cancel", "resolve")
+        for what, change, code, field, text in _TARGET_FAULTS
     ),
     ("no verdict", "resolve", {"request": _TARGET, "note": "n"}, "missing_field", "verdict", "required"),
     ("no note", "resolve", {"request": _TARGET, "verdict": "failed"}, "missing_field", "note", "required"),

@@ -90,8 +90,8 @@ BY_CODE: list[tuple[AnyOperation, int, str, type[errors.MrsError]]] = [
     (KILL, 400, "0175", UNTOUCHED),
     (jobs.BATCH_DELETE_JOBS, 500, "0161", UNTOUCHED),
     (SUBMIT, 400, "0023", AMBIGUOUS),
-    (SUBMIT, 500, "0191", UNTOUCHED),
-    (SUBMIT, 503, "APIGW.0613", UNTOUCHED),
+    (SUBMIT, 500, "0191", AMBIGUOUS),
+    (SUBMIT, 503, "APIGW.0613", AMBIGUOUS),
     # credentials
     (SUBMIT, 401, "APIGW.0301", REFUSED),
     (LIST, 401, "APIGW.0307", REFUSED),

@@ -1,0 +1,108 @@
+"""
+`python -m mrs_relay.cli.reference`: writes docs/operations.md from the operations, and checks that it is up to date.
+
+Neighbours: `mrs.reference` tells of the client, the emulator's routes of the emulator; which operations a foreign
+client is tested with is read from the names of its methods in the tests.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import Annotated, Final
+
+import typer
+
+from mrs_relay.cli import run, view
+from mrs_relay.emulator import core, settings
+from mrs_relay.mrs import operation, reference
+from mrs_relay.mrs.models import base
+
+_TESTS: Final = "contract"
+_FOREIGN: Final = re.compile(r"^test_(?!client_)\w*(sdk|otc|airflow|terraform)\w*\.py$")
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_HEAD: Final = """\
+# Operations of MRS
+
+Made by `make operations` from the values in `service/mrs_relay/mrs/operations/`; do not edit it.
+
+Safety says what may be repeated when the outcome of a call is not known: a *read* changes nothing, the effect of a
+*repeatable write* happens at most once, a *non-repeatable write* may happen twice. The budget is the documented number
+of calls a minute. Names are those of the vendor's SDK; V1.1 operations whose name V2 has as well end in `V11`. The
+emulator column says whether `mrs-relay emulate` plays it, the last but one which foreign client's test calls it.
+`mrs-relay call NAME --help` shows the fields of each body.
+"""
+_COLUMNS: Final = (
+    *("operation", "sent as", "safety", "budget", "body", "query", "reply", "emulator", "foreign client", "source"),
+)
+
+Folder = Annotated[pathlib.Path, typer.Argument(metavar="DIR", file_okay=False, exists=True, help="The repository.")]
+
+app = typer.Typer(no_args_is_help=True, help="The reference of all operations: write, check.")
+
+
+@app.command()
+def write(folder: Folder) -> None:
+    """Write docs/operations.md below DIR."""
+    place = _place(folder)
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(markdown(folder), encoding="utf-8")
+    typer.echo(place)
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Compare docs/operations.md below DIR with the operations; exit 1 if it is out of date."""
+    place = _place(folder)
+    if not place.is_file() or place.read_text(encoding="utf-8") != markdown(folder):
+        view.err().print(f"{place} is out of date: write it anew with `make operations`.", markup=False)
+        raise typer.Exit(run.Code.FAILED)
+
+
+def markdown(folder: pathlib.Path) -> str:
+    """
+    The page.
+
+    Args:
+        folder: the repository, for the tests of foreign clients.
+    """
+    played = core.Emulator(settings.EmulatorSettings()).operations
+    tests = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "tests" / _TESTS).glob("*.py"))}
+    foreign = {name: text for name, text in tests.items() if _FOREIGN.match(f"{name}.py")}
+    lines = [_HEAD]
+    for group, members in reference.operations():
+        lines += [f"## {group}", "", f"| {' | '.join(_COLUMNS)} |", "|" + " --- |" * len(_COLUMNS)]
+        lines += [f"| {' | '.join(_cells(each, played, foreign))} |" for each in members]
+        lines.append("")
+        lines += [f"- **{each.name}**: {reference.summary(each)}" for each in members]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[str, str]) -> list[str]:
+    method = _CAPITAL.sub("_", each.name.removesuffix("V11")).lower()
+    used = [name for name, text in foreign.items() if re.search(rf"\b{method}\b", text)]
+    return [
+        f"`{each.name}`",
+        f"`{each.verb} {each.path}`",
+        each.safety.value,
+        str(each.per_minute) if each.per_minute else "not documented",
+        _model(each.body),
+        _model(each.query),
+        _model(each.reply),
+        "yes" if each.name in played else "no",
+        ", ".join(f"`{name}`" for name in used) or "-",
+        each.source,
+    ]
+
+
+def _model(model: type[base.Asked | base.Reply] | None) -> str:
+    return f"`{model.__module__.rpartition('.')[2]}.{model.__name__}`" if model else "-"
+
+
+def _place(folder: pathlib.Path) -> pathlib.Path:
+    return folder / "docs" / "operations.md"
+
+
+if __name__ == "__main__":
+    app()

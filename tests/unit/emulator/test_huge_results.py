@@ -1,0 +1,92 @@
+"""A huge result neither blocks the loop nor fills memory, and can be cancelled in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.unit.emulator.conftest import Opener
+
+HUGE = "SELECT a.range AS n, 'some text that makes the row long' AS t FROM range(2000) a, range(500) b"
+ENDLESS = "SELECT a.range AS n FROM range(1000000) a, range(1000000) b"
+
+
+def peak_bytes() -> int:
+    """Most memory this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def watched(most_s: float) -> Iterator[None]:
+    """Fail when the loop stood still for longer than `most_s` while the block ran."""
+    loop = asyncio.get_running_loop()
+    gaps, last = [0.0], [time.perf_counter()]
+    handle: list[asyncio.TimerHandle] = []
+
+    def beat() -> None:
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+        handle[:] = [loop.call_later(0.01, beat)]
+
+    beat()
+    try:
+        yield
+    finally:
+        handle[0].cancel()
+    assert len(gaps) > 5, "the work was over before the loop could be watched"
+    assert max(gaps) < most_s
+
+
+async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Path) -> None:
+    """40 MB of CSV are written; the loop goes on, and memory does not grow by the size of the result."""
+    async with open_desk() as at:
+        await at.statement_ended((await at.execute("SELECT 1 AS warm")).json()["id"])
+        before = peak_bytes()
+        with watched(most_s=0.5):
+            sql_id = (await at.execute(HUGE, archive_path="obs://bucket/out")).json()["id"]
+            found = await at.statement_ended(sql_id)
+        assert found["status"] == "FINISHED"
+        file = tmp_path / "obs" / found["result_location"].removeprefix("obs://")
+        assert file.stat().st_size > 35_000_000
+        assert peak_bytes() - before < 100_000_000
+
+
+async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
+    """A job keeps so many rows and says that there were more."""
+    async with open_desk(sql={"rows_kept": 1000}) as at:
+        before = peak_bytes()
+        job_id = await at.submitted("huge", "SparkSql", arguments=[HUGE])
+        assert await at.ended(job_id) == ("FINISHED", "SUCCEEDED")
+        reply = await at.results(job_id)
+        assert reply.json()["error_code"] == "0182"
+        assert peak_bytes() - before < 100_000_000
+
+
+@pytest.mark.parametrize("engine", ["presto", "spark"])
+async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, tmp_path: Path) -> None:
+    """With one thread only, the next statement runs as soon as the endless one is cancelled."""
+    async with open_desk(sql={"threads": 1}) as at:
+        if engine == "presto":
+            sql_id = (await at.execute(ENDLESS)).json()["id"]
+            await at.statement_until(sql_id, "RUNNING")
+            await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
+        else:
+            job_id = await at.submitted("endless", "SparkSql", arguments=[f"CREATE TABLE t AS {ENDLESS}"])
+            at.clock.pass_s(1)
+            await asyncio.sleep(0.05)
+            await at.kill(job_id)
+        async with asyncio.timeout(10):
+            following = (await at.execute("SELECT 7 AS n")).json()["id"]
+            assert (await at.statement_ended(following))["status"] == "FINISHED"
+        files = list((tmp_path / "obs").rglob("*.csv"))
+        if engine == "presto":
+            sizes = [file.stat().st_size for file in files]
+            await asyncio.sleep(0.1)
+            assert [file.stat().st_size for file in files] == sizes

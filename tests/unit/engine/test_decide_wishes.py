@@ -1,0 +1,157 @@
+"""What decisions on cancels, deadlines, retries and settlings say beyond state, event and command."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.unit.engine import samples
+
+from mrs_relay.engine import decide, facts, jobs, wishes
+
+_replace = msgspec.structs.replace
+
+
+def _decide(job: jobs.Job | None, fact: facts.Fact | str, now_ms: int = samples.NOW_MS) -> decide.Decision:
+    happened = samples.FACTS[fact] if isinstance(fact, str) else fact
+    decision = decide.decide(job, happened, now_ms, samples.RULES)
+    assert decision is not None
+    return decision
+
+
+def _job(name: str, **changes: object) -> jobs.Job:
+    job = samples.JOBS[name]
+    assert job is not None
+    return _replace(job, **changes)
+
+
+def test_cancelled_event_says_why_and_by_which_message() -> None:
+    """Reason of the cancel, and its id as the cause."""
+    (event,) = _decide(_job("queued"), "cancel").events
+    assert event.causation_id == "c-1"
+    assert event.data.reason is not None
+    assert (event.data.reason.kind, event.data.reason.code) == ("cancelled", "requested")
+
+
+@pytest.mark.parametrize("name", ["queued", "running", "collecting", "succeeded", "cancelled by a message", "rejected"])
+def test_whoever_passed_a_cancel_on_hears_of_every_match(name: str) -> None:
+    """Whatever the job does, also nothing: a request that is here was not missing."""
+    assert _decide(_job(name), "cancel, passed").pass_back == 1
+
+
+def test_cancel_that_came_directly_is_passed_on_once() -> None:
+    """Only from the partition that it was sent to, and only while its request is not here."""
+    assert _decide(None, "cancel").pass_on
+    assert not _decide(None, "cancel, passed").pass_on
+    assert not _decide(_job("running"), "cancel").pass_on
+
+
+def test_retry_waits_longer_each_time_but_never_less_than_asked() -> None:
+    """The wait doubles up to an hour; a longer one that the request names is kept."""
+
+    def waits(backoff_s: float) -> list[float]:
+        found = []
+        for attempt in range(1, 13):
+            job = _job("running, for a retry", attempt=attempt, retry=jobs.Retry(20, backoff_s, ("job_failed",)))
+            again = _decide(job, "failed").job
+            assert again is not None
+            assert again.attempt == attempt + 1
+            found.append((again.not_before_ms - samples.NOW_MS) / 1000)
+        return found
+
+    assert waits(30)[:8] == [30, 60, 120, 240, 480, 960, 1920, 3600]
+    assert waits(86_400) == [86_400] * 12
+    assert waits(0) == [0] * 12
+
+
+def test_next_attempt_begins_afresh() -> None:
+    """New mark, nothing seen, no run deadline yet; the queue deadline counts from the end of the wait."""
+    job = _job(
+        "running, for a retry", queue_deadline_s=10.0, queue_deadline_ms=5, run_deadline_s=9.0, run_deadline_ms=7
+    )
+    again = _decide(job, "failed").job
+    assert again is not None
+    assert again.mrs_name != job.mrs_name
+    assert (again.seen, again.run_deadline_ms) == (None, 0)
+    assert again.not_before_ms == samples.NOW_MS + 30_000
+    assert again.queue_deadline_ms == samples.NOW_MS + 40_000
+
+
+def test_queue_deadline_counts_from_when_the_job_may_go() -> None:
+    """With `not_before` in the future a short deadline does not end the job before its time."""
+    wanted = samples.request(queue_deadline_s=60.0, not_before_ms=samples.NOW_MS + 5000)
+    job = _decide(None, facts.Requested(wanted)).job
+    assert job is not None
+    assert job.queue_deadline_ms == samples.NOW_MS + 65_000
+    past = wishes.with_deadlines(_replace(wanted, not_before_ms=1), samples.NOW_MS)
+    assert past.queue_deadline_ms == samples.NOW_MS + 60_000
+
+
+def test_deadline_of_an_earlier_attempt_does_not_end_the_next() -> None:
+    """Its timer still rings; the run deadline counts for each attempt anew."""
+    first = _job("running, for a retry", run_deadline_s=60.0, run_deadline_ms=samples.NOW_MS + 10)
+    waiting = _decide(first, "failed").job
+    assert decide.decide(waiting, facts.Due(), samples.NOW_MS + 10, samples.RULES) is None
+    sent = _decide(waiting, "turn", samples.NOW_MS + 40_000).job
+    second = _decide(sent, facts.Taken("j-2"), samples.NOW_MS + 40_001).job
+    assert second is not None
+    assert second.run_deadline_ms == samples.NOW_MS + 100_001
+    assert decide.decide(second, facts.Due(), samples.NOW_MS + 50_000, samples.RULES) is None
+
+
+@pytest.mark.parametrize("first", ["due", "cancel"])
+@pytest.mark.parametrize("name", ["queued, late", "running, late"])
+def test_of_cancel_and_deadline_the_first_gives_the_reason(name: str, first: str) -> None:
+    """Both at once end the job once; what came second changes nothing."""
+    second = "cancel" if first == "due" else "due"
+    job = _decide(_job(name), first).job
+    assert job is not None
+    assert job.stop is not None
+    assert job.stop.kind == ("deadline" if first == "due" else "cancelled")
+    after = decide.decide(job, samples.FACTS[second], samples.NOW_MS, samples.RULES)
+    assert after is None or all(event.data.repeated for event in after.events)
+
+
+def test_queue_deadline_that_passed_during_a_submission_ends_the_job_when_it_comes_back() -> None:
+    """While the submission is on its way nothing can be said; if it was not taken, the deadline has passed."""
+    job = _job("submitting", queue_deadline_s=60, queue_deadline_ms=samples.NOW_MS)
+    assert decide.decide(job, facts.Due(), samples.NOW_MS, samples.RULES) is None
+    back = _decide(job, "not taken").job
+    assert [event.data.state for event in _decide(back, "turn").events] == ["cancelled"]
+    assert [event.data.state for event in _decide(back, "due").events] == ["cancelled"]
+
+
+def test_cancel_of_a_job_that_waits_for_its_next_attempt_ends_it() -> None:
+    """Nothing of it is on MRS: cancelled at once, no further attempt."""
+    waiting = _decide(_job("running, for a retry"), "failed").job
+    decision = _decide(waiting, "cancel")
+    assert [event.data.state for event in decision.events] == ["cancelled"]
+    assert decide.decide(decision.job, facts.Turn(), samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize("ended", ["failed", "killed"])
+def test_cancelled_job_is_not_tried_again(ended: str) -> None:
+    """Whoever cancels wants no further attempt, however the present one ends."""
+    job = _job("running, for a retry", retry=jobs.Retry(9, 0.0, ("job_failed", "job_killed")))
+    stopped = _decide(_decide(job, "cancel").job, ended).job
+    assert stopped is not None
+    assert jobs.TRAITS[stopped.state].last
+
+
+def test_sighting_of_another_statement_changes_nothing() -> None:
+    """What an earlier attempt's statement does is no news of this one."""
+    for name in ("submitted, a statement", "running, a statement", "cancelling, a statement"):
+        fact = facts.StatementObserved(jobs.Seen("s-other", "FAILED"))
+        assert decide.decide(_job(name), fact, samples.NOW_MS, samples.RULES) is None
+
+
+def test_settling_by_hand_is_the_last_word() -> None:
+    """The note stands in the event and in every answer after it; a second settling is answered, not obeyed."""
+    decision = _decide(_job("unknown"), "settled")
+    (event,) = decision.events
+    assert event.causation_id == "s-1"
+    assert event.data.reason is not None
+    assert (event.data.reason.kind, event.data.reason.message) == ("resolved", "the rows are there")
+    settled = samples.FACTS["settled"]
+    assert isinstance(settled, facts.ResolveAsked)
+    again = _decide(decision.job, msgspec.structs.replace(settled, verdict=jobs.State.FAILED, by="s-2"))
+    assert [(event.data.state, event.data.repeated) for event in again.events] == [("succeeded", True)]

@@ -1,0 +1,64 @@
+"""What the tracker follows, and what it lets go."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.unit.engine import gates, samples
+
+from mrs_relay.engine import facts, jobs, tracker
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+from mrs_relay.mrs.models import jobs as job_models
+
+
+class _Mrs:
+    """Answers every read with one state; counts the reads."""
+
+    def __init__(self, state: str, result: str) -> None:
+        self.words = {"job_state": state, "job_result": result}
+        self.reads = 0
+        self.limits = SimpleNamespace(every_s=lambda _operation: 0.0)
+
+    async def call(self, _operation: object, *, path: dict[str, str]) -> Any:
+        self.reads += 1
+        detail = {"job_id": path["job_execution_id"], "job_name": "n", "user": "u", "job_type": "SparkSubmit"}
+        return SimpleNamespace(job_detail=job_models.JobDetail.model_validate({**detail, **self.words}))
+
+
+class _Owner:
+    def __init__(self) -> None:
+        self.told: list[facts.Fact] = []
+
+    def tell(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        self.told.append(fact)
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "goes_on"),
+    [
+        ("RUNNING", "UNDEFINED", True),
+        ("FINISHED", "UNDEFINED", True),
+        ("FINISHED", "SUCCEEDED", False),
+        ("FAILED", "FAILED", False),
+        ("KILLED", "KILLED", False),
+    ],
+)
+def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool) -> None:
+    """A further attempt of its request is another job; the ended one must neither cost reads nor be missed later."""
+
+    async def live() -> None:
+        mrs, owner = _Mrs(state, result), _Owner()
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        pollers.watch(job, job.ledger_key, owner)
+        await asyncio.sleep(57)
+        assert (mrs.reads > 1, pollers.watched) == (goes_on, int(goes_on))
+        assert [type(fact) for fact in owner.told] == [facts.Observed]
+        await pollers.close()
+
+    gates.run_virtually(live())
