@@ -1,10 +1,10 @@
 """
-The client's speed: signed and validated calls a second, over the same calls with bare aiohttp, in one run.
+The client's speed: signed and validated calls a second, against bare aiohttp and the vendor's SDK on 32 threads.
 
-Rounds of both alternate against the instant backend, which runs as a process of its own, and the medians are compared.
+Rounds of all alternate in one run against the instant backend, which is a process of its own; medians are compared.
 
-    python bench/client.py            a table
-    python bench/client.py --json     one line of JSON
+    PYTHONPATH=. python bench/client.py            a table
+    PYTHONPATH=. python bench/client.py --json     one line of JSON
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import uvloop
+from bench import vendor
 
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client, settings
@@ -107,25 +108,40 @@ async def calls_per_s(call: Call, calls: int, workers: int) -> float:
     return calls / (time.perf_counter() - started_s)
 
 
-async def measure(flags: argparse.Namespace) -> dict[str, float]:
-    """Medians of both sides and their ratio, which is the median of the ratios of neighbouring rounds."""
+async def measure(flags: argparse.Namespace) -> dict[str, float | None]:
+    """Medians of all sides and our ratios to them, which are the medians of the ratios of neighbouring rounds."""
     bare_rates, our_rates, ratios = [], [], []
+    sdk_rates, sdk_ratios = [], []
     with instant_backend() as port:
         async with bare(port) as bare_call, ours(port) as our_call:
             for number in range(flags.rounds + 1):
                 bare_rate = await calls_per_s(bare_call, flags.calls, flags.workers)
                 our_rate = await calls_per_s(our_call, flags.calls, flags.workers)
+                sdk_rate = await sdk_calls_per_s(port, flags.sdk_calls) if number and flags.sdk_calls else None
                 if number:  # the first round warms up
                     bare_rates.append(bare_rate)
                     our_rates.append(our_rate)
                     ratios.append(our_rate / bare_rate)
+                if sdk_rate is not None:
+                    sdk_rates.append(sdk_rate)
+                    sdk_ratios.append(our_rate / sdk_rate)
     return {
         "bare_per_s": round(statistics.median(bare_rates)),
         "client_per_s": round(statistics.median(our_rates)),
         "ratio": round(statistics.median(ratios), 3),
         "ratio_low": round(min(ratios), 3),
         "ratio_high": round(max(ratios), 3),
+        "sdk_per_s": round(statistics.median(sdk_rates)) if sdk_rates else None,
+        "ratio_to_sdk": round(statistics.median(sdk_ratios), 1) if sdk_ratios else None,
     }
+
+
+async def sdk_calls_per_s(port: int, calls: int) -> float | None:
+    """The vendor's SDK against the same backend; None when it is not installed."""
+    if not vendor.installed():
+        return None
+    url = f"http://127.0.0.1:{port}"
+    return await asyncio.to_thread(vendor.calls_per_s, url, PROJECT, CLUSTER, body_of(1), calls)
 
 
 async def profile(flags: argparse.Namespace) -> None:
@@ -145,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Signed, validated calls over bare aiohttp.")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=4000, help="per round and side")
+    parser.add_argument("--sdk-calls", type=int, default=640, help="the same for the vendor's SDK; 0 leaves it out")
     parser.add_argument("--workers", type=int, default=64)
     parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
@@ -162,6 +179,11 @@ def main() -> None:
     print(f"  bare aiohttp   {figures['bare_per_s']:>7.0f} calls/s")
     print(f"  mrs client     {figures['client_per_s']:>7.0f} calls/s, signed and validated")
     print(f"  ratio          {figures['ratio']:>7.2f} ({figures['ratio_low']:.2f} to {figures['ratio_high']:.2f})")
+    if figures["sdk_per_s"] is None:
+        print("  vendor's SDK   not measured: huaweicloudsdkmrs is not installed, or it was left out")
+        return
+    print(f"  vendor's SDK   {figures['sdk_per_s']:>7.0f} calls/s on {vendor.THREADS} threads")
+    print(f"  ratio          {figures['ratio_to_sdk']:>7.1f}")
 
 
 if __name__ == "__main__":

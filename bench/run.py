@@ -42,6 +42,11 @@ def rows(
         ("relay ÷ bare loop", f"{relay['ratio']:.2f}", "≥ 0.8"),
         ("relay ÷ bare loop on uvloop", f"{relay['ratio_to_uvloop']:.2f}", "≥ 0.8"),
         ("client: signed, validated calls ÷ bare aiohttp", f"{client['ratio']:.2f}", "≥ 0.8"),
+        (
+            "client ÷ vendor's SDK on 32 threads",
+            "not installed" if client["ratio_to_sdk"] is None else f"{client['ratio_to_sdk']:.1f}",
+            "≥ 8",
+        ),
         ("memory per tracked job, 20,000 jobs under way", f"{memory['bytes_per_job']:.0f} bytes", "≤ 2048"),
         ("emulator: submissions/s over HTTP, quotas off", f"{emulator['submissions_per_s']}", "≥ 3000"),
         ("emulator: slowest list page, 100,000 jobs", f"{slowest_page(emulator):.1f} ms", "≤ 10 ms"),

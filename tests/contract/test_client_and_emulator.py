@@ -62,6 +62,28 @@ async def test_the_operation_succeeds_in_older_regions_too(name: str, quirks: di
         await scenes.SCENES[name](mrs)
 
 
+_OLD_SCENES: Final = [name for name, (_, path) in overview.OVERVIEW.items() if path.startswith("/v1.1")]
+
+
+@pytest.mark.parametrize(
+    "quirk",
+    [
+        {"flat_submit_reply": True},
+        {"execution_info": True},
+        {"starting_shown": False},
+        {"missing_status": 400},
+        {"strict_required": False},
+        {"unique_names": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", _OLD_SCENES)
+async def test_the_old_operations_succeed_however_mrs_reads_its_pages(name: str, quirk: dict[str, Any]) -> None:
+    """Where the V1.1 pages disagree, the client understands each reading."""
+    async with emulated.pair({**scenes.LIVE, "v11": quirk}) as mrs:
+        await scenes.SCENES[name](mrs)
+
+
 _MISSING: Final = {"cluster_id": "00000000-0000-0000-0000-000000000000"}
 _NO_JOB: Final = {**scenes.AT, "job_execution_id": "none"}
 _NO_RUN: Final = {"job_execution_id": "none"}

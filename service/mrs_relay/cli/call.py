@@ -16,7 +16,7 @@ import typer
 
 from mrs_relay import settings
 from mrs_relay.cli import options, run, view
-from mrs_relay.kit import clock
+from mrs_relay.kit import clock, logs
 
 if TYPE_CHECKING:  # aiohttp and all models; the other commands start sooner without them
     from mrs_relay.mrs import operation, reference
@@ -73,6 +73,7 @@ def call(
     if help_:
         _explain(wanted)
         return
+    logs.setup(level="ERROR")  # what goes wrong is told by the error itself
     reply = run.loop(
         _perform(
             settings.load(config),

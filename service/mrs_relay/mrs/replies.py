@@ -124,7 +124,7 @@ class Reader:
         if says.code == codes.CLOCK_OFF:
             advice.append(self._clock_advice(response))
         elif retry is codes.Retry.RENEW:
-            advice.append("check access_key, secret_key and, for a temporary pair, security_token")
+            advice.append("check access_key, secret_key and security_token, or iam_user and iam_password")
         if says.policy:
             advice.append("a policy denies it: an administrator can decode the message in the reply")
         if location := response.headers.get("Location"):

@@ -39,7 +39,7 @@ UPDATE_JOB_BINARY: Final[operation.Operation[binaries.BinaryChange, binaries.Bin
     accepted=frozenset({200, 201, 202}),
     source="mrs_02_0035",
 )
-"""Change one."""
+"""Change a job binary."""
 
 
 LIST_JOB_BINARIES: Final[operation.Operation[None, binaries.BinaryListReply]] = operation.Operation(
@@ -53,7 +53,7 @@ LIST_JOB_BINARIES: Final[operation.Operation[None, binaries.BinaryListReply]] = 
     accepted=frozenset({200}),
     source="mrs_02_0036",
 )
-"""List them by page; the next page starts after the marker."""
+"""List the job binaries by page; the next page starts after the marker."""
 
 
 SHOW_JOB_BINARY: Final[operation.Operation[None, binaries.BinaryReply]] = operation.Operation(
@@ -66,7 +66,7 @@ SHOW_JOB_BINARY: Final[operation.Operation[None, binaries.BinaryReply]] = operat
     accepted=frozenset({200}),
     source="mrs_02_0037",
 )
-"""Read one."""
+"""Read a job binary."""
 
 
 DELETE_JOB_BINARY: Final[operation.Operation[None, base.Empty]] = operation.Operation(
@@ -79,4 +79,4 @@ DELETE_JOB_BINARY: Final[operation.Operation[None, base.Empty]] = operation.Oper
     accepted=frozenset({200, 202, 204}),
     source="mrs_02_0038",
 )
-"""Delete one; the file stays where it is."""
+"""Delete a job binary; the file stays where it is."""

@@ -39,7 +39,7 @@ UPDATE_DATA_SOURCE: Final[operation.Operation[sources.SourceChange, sources.Sour
     accepted=frozenset({200, 201, 202}),
     source="mrs_02_0023",
 )
-"""Change one."""
+"""Change a data source."""
 
 
 LIST_DATA_SOURCES: Final[operation.Operation[None, sources.SourceListReply]] = operation.Operation(
@@ -53,7 +53,7 @@ LIST_DATA_SOURCES: Final[operation.Operation[None, sources.SourceListReply]] = o
     accepted=frozenset({200}),
     source="mrs_02_0024",
 )
-"""List them by page; the next page starts after the marker."""
+"""List the data sources by page; the next page starts after the marker."""
 
 
 SHOW_DATA_SOURCE: Final[operation.Operation[None, sources.SourceReply]] = operation.Operation(
@@ -66,7 +66,7 @@ SHOW_DATA_SOURCE: Final[operation.Operation[None, sources.SourceReply]] = operat
     accepted=frozenset({200}),
     source="mrs_02_0025",
 )
-"""Read one."""
+"""Read a data source."""
 
 
 DELETE_DATA_SOURCE: Final[operation.Operation[None, base.Empty]] = operation.Operation(
@@ -79,4 +79,4 @@ DELETE_DATA_SOURCE: Final[operation.Operation[None, base.Empty]] = operation.Ope
     accepted=frozenset({200, 202, 204}),
     source="mrs_02_0026",
 )
-"""Delete one; the data stay where they are."""
+"""Delete a data source; the data stay where they are."""

@@ -1,0 +1,51 @@
+"""The examples of docs/client.md run as they stand, against the emulator over a socket."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import emulated
+
+from mrs_relay.emulator import server, settings
+from mrs_relay.mrs import client
+from mrs_relay.mrs import reference as operations
+from mrs_relay.mrs import settings as mrs_settings
+
+_PAGE = (Path(__file__).resolve().parents[2] / "docs" / "client.md").read_text()
+
+
+def _blocks() -> list[Any]:
+    head = ""
+    found = []
+    for part in re.split(r"^(## .*|```python\n[\s\S]*?^```)$", _PAGE, flags=re.MULTILINE):
+        if part.startswith("## "):
+            head = part[3:]
+        elif part.startswith("```python"):
+            found.append(pytest.param(part.removeprefix("```python\n").removesuffix("```"), id=head))
+    return found
+
+
+@pytest.mark.parametrize("example", _blocks())
+async def test_the_example_runs(example: str) -> None:
+    """Whoever copies it into a program gets what the page says."""
+    chosen = settings.EmulatorSettings(port=0)
+    async with server.running(chosen) as live:
+        group = mrs_settings.MrsSettings(endpoint=live.url, project_id=emulated.PROJECT, **emulated.KEYS)
+        async with client.connected(group) as mrs:
+            known = {"mrs": mrs, "cluster_id": emulated.CLUSTER, "url": live.url, "project_id": emulated.PROJECT}
+            program = compile(example, "docs/client.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            with contextlib.redirect_stdout(None):
+                await eval(program, {**known, **emulated.KEYS})  # noqa: S307 - our own page
+
+
+def test_there_is_an_example_for_each_group() -> None:
+    """Every module of operations is used in at least one example."""
+    for name, module in operations.GROUPS.items():
+        own = module.__name__.rpartition(".")[2]
+        lists = {"executions": "lists.EXECUTIONS"}
+        assert re.search(rf"\b{own}\.[A-Z]", _PAGE) or lists.get(own, "-") in _PAGE, name
