@@ -59,5 +59,5 @@ class Probe:
                 )
             return None  # it answers; who may not list clusters may still submit jobs
         except errors.MrsError as error:
-            return f"MRS at {self._address} cannot be reached: {error}; check mrs.endpoint (MRS_RELAY_MRS__ENDPOINT)"
+            return f"MRS at {self._address} does not answer: {error.message} (mrs.endpoint, MRS_RELAY_MRS__ENDPOINT)"
         return None
