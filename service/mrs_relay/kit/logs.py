@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -25,6 +25,18 @@ def _hide_secrets(_logger: Any, _method: str, fields: MutableMapping[str, Any]) 
         if lowered == "sk" or any(word in lowered for word in _SECRET_WORDS[:-1]):
             fields[name] = "***"
     return fields
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when logging was set up."""
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        sys.stderr.flush()
 
 
 def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
@@ -58,6 +70,6 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
