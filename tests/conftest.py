@@ -19,8 +19,9 @@ import structlog
 from tests.support import brokers, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
-_console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[structlog.processors.add_log_level, _console])
+_CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+_PROCESSORS = [structlog.processors.add_log_level, _CONSOLE]
+structlog.configure(processors=_PROCESSORS)
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
 
@@ -67,6 +68,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Conf
     with brokers.start_tansu(tmp_path_factory.mktemp("tansu")) as node:
         pytestconfig.stash.setdefault(_LOGS, []).append(node)
         yield node
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_found() -> Iterator[None]:
+    """A test that runs a command sets up logging as the command does; the next test finds it as it was."""
+    yield
+    structlog.reset_defaults()
+    structlog.configure(processors=_PROCESSORS)
 
 
 @pytest.fixture

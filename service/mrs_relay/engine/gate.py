@@ -200,7 +200,10 @@ class Gate:
         self._tickets = {holder: waiting for holder, waiting in self._tickets.items() if holder[0] != mark}
         for line in list(self._lines.values()):
             line.holders = {holder for holder in line.holders if holder[0] != mark}
-            line.waiting = [waiting for waiting in line.waiting if waiting.owner is not owner]
+            # Withdrawn tickets go, too: one of them could come first now, and the first must be a real one.
+            line.waiting = [
+                waiting for waiting in line.waiting if self._tickets.get((id(waiting.owner), waiting.key)) is waiting
+            ]
             heapq.heapify(line.waiting)
             if line.waiting:
                 self._open[line.place] = line

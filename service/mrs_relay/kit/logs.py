@@ -71,5 +71,6 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
-        cache_logger_on_first_use=True,
+        # A cached logger would keep the configuration of its first line for good, whatever is set up later.
+        cache_logger_on_first_use=False,
     )

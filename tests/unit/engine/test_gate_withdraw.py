@@ -48,6 +48,27 @@ def test_ticket_withdrawn_from_the_middle_is_passed_over() -> None:
     gates.run_virtually(live())
 
 
+def test_withdrawn_ticket_stays_harmless_when_another_partition_leaves() -> None:
+    """The tickets of a lost partition go from the middle of a line, which may bring a withdrawn one to its head."""
+
+    async def live() -> None:
+        doors = gates.open_gate(slots=1)
+        leaving, staying = gates.Partition(doors), gates.Partition(doors)
+        staying.enter("j1")
+        leaving.enter("j2")
+        for name in ("j3", "j4"):
+            staying.enter(name)
+        staying.withdraw("j3")
+        doors.leave(leaving)
+        staying.land("j1")
+        staying.release("j1")
+        assert staying.admitted == ["j1", "j4"]
+        assert doors.waiting == 0
+        doors.close()
+
+    gates.run_virtually(live())
+
+
 def test_turn_that_is_no_longer_wanted_is_given_back() -> None:
     """A cancel may come between a turn and its decision: slot and place in flight are free again."""
 
