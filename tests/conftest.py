@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -20,7 +21,7 @@ from tests.support import brokers, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-_PROCESSORS = [structlog.processors.add_log_level, _CONSOLE]
+_PROCESSORS: list[Any] = [structlog.processors.add_log_level, _CONSOLE]
 structlog.configure(processors=_PROCESSORS)
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()

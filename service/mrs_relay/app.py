@@ -19,11 +19,10 @@ from collections.abc import AsyncIterator
 import structlog
 
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import decide, desk, gate, probe, relay, submitter, tracker, views
+from mrs_relay.engine import clusters, decide, desk, gate, probe, relay, submitter, tracker, views
 from mrs_relay.kit import clock, logs, tasks
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.operations import jobs as job_calls
-from mrs_relay.mrs.operations import sql as sql_calls
+from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import client as stream_client
 from mrs_relay.stream import lease as leases
@@ -42,12 +41,13 @@ async def desk_for(
 ) -> AsyncIterator[desk.Desk]:
     """The engine's shared tools for the length of the context, on top of an MRS client."""
 
-    def spend(statement: bool) -> float:  # noqa: FBT001 - the gate's protocol
-        return client.limits.try_acquire(sql_calls.EXECUTE_SQL if statement else job_calls.CREATE_EXECUTE_JOB)
+    def spend(operation: str) -> float:
+        return client.limits.try_acquire(registry.OPERATIONS[operation])
 
     engine = settings.engine
     doors = gate.Gate(engine, time, spend)
     pollers = tracker.Tracker(client, engine, time)
+    watcher = clusters.Watcher(client, engine, time)
     topics = settings.kafka.topics
     try:
         yield desk.Desk(
@@ -60,6 +60,7 @@ async def desk_for(
             time=time,
             gate=doors,
             tracker=pollers,
+            clusters=watcher,
             submitter=submitter.Submitter(client, doors.hold, engine, time),
             sending=asyncio.Semaphore(engine.max_in_flight),
             counts=views.Counts(),
@@ -68,6 +69,7 @@ async def desk_for(
     finally:
         doors.close()
         await pollers.close()
+        await watcher.close()
 
 
 def run(settings: all_settings.Settings) -> int:

@@ -119,7 +119,7 @@ class World:
     async def until_ended(self, request_ids: Sequence[str], timeout_s: float) -> None:
         """Let time pass until every request has its last event."""
         async with asyncio.timeout(timeout_s):
-            while {event.request_id for event in self.events() if event.state in history.LAST} < set(request_ids):
+            while not {event.request_id for event in self.events() if event.state in history.LAST} >= set(request_ids):
                 await asyncio.sleep(0.5)
 
     def created(self) -> list[str]:
@@ -142,10 +142,11 @@ async def world(
     """A deployment with its topics made and its replicas started."""
     chosen = chosen or settings()
     time = clock.LoopClock()
-    mrs = core.Emulator(emulator_settings.EmulatorSettings(seed=1, **(emulated or {})), time)
     broker = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
     broker.create_topics(partitions)
     async with contextlib.AsyncExitStack() as stack:
+        given = emulator_settings.EmulatorSettings(**{"seed": 1, **(emulated or {})})
+        mrs = await stack.enter_async_context(core.Emulator(given, time))
         made = World(chosen, broker, mrs, time, stack)
         try:
             for _ in range(replicas):

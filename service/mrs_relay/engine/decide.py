@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, telling, verdict, wishes
+from mrs_relay.engine import commands, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -55,7 +55,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return None
         case facts.Turn():
             return _turn(job, now_ms, rules)
-        case facts.Taken() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
+        case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
@@ -63,6 +63,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _observed(job, fact.seen, now_ms, rules)
         case facts.StatementObserved():
             return _statement(job, fact, now_ms, rules)
+        case facts.ClusterObserved():
+            return orders.observed(job, fact, now_ms, rules)
         case facts.Vanished():
             return _vanished(job, fact, now_ms, rules)
         case facts.Collected():
@@ -153,7 +155,7 @@ def _turn(job: jobs.Job, now_ms: int, rules: Rules) -> Decision | None:
 
 def _reply(
     job: jobs.Job,
-    fact: facts.Taken | facts.Refused | facts.NotTaken | facts.InDoubt,
+    fact: facts.Taken | facts.Replied | facts.Refused | facts.NotTaken | facts.InDoubt,
     now_ms: int,
     rules: Rules,
 ) -> Decision | None:
@@ -161,7 +163,10 @@ def _reply(
         return None
     match fact:
         case facts.Taken():
-            return _under_way(job, jobs.Seen(fact.job_id), now_ms)
+            return _under_way(job, jobs.Seen(fact.job_id), now_ms, fact.goal)
+        case facts.Replied():
+            is_call = isinstance(job.work, jobs.Call)
+            return _end(job, State.SUCCEEDED, now_ms, rules, result=fact.result) if is_call else None
         case facts.Refused():
             return wishes.ended_badly(job, State.FAILED, fact.reason, now_ms, rules)
         case facts.NotTaken():
@@ -173,14 +178,15 @@ def _reply(
 
 
 def _doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: Rules) -> Decision:
-    if isinstance(job.work, jobs.Batch):
+    if isinstance(job.work, jobs.Batch) or orders.can_be_found(job.work):
         return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
-    if isinstance(job.work, jobs.Presto) and job.work.repeatable:
+    if isinstance(job.work, jobs.Presto | jobs.Call) and job.work.repeatable:
         return _back_in_line(job, now_ms, rules)
+    what = "the statement may have run" if job.statement else "MRS may have carried out the call"
     reason = jobs.Reason(
         "unresolved",
         "reply_lost",
-        f"the statement may have run or not, and MRS offers no way to find out: {fact.message}",
+        f"{what} or not, and offers no way to find out: {fact.message}",
         mrs_request_id=fact.mrs_request_id,
     )
     return _end(job, State.UNKNOWN, now_ms, rules, reason=reason)
@@ -201,12 +207,15 @@ def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, r
     return _back_in_line(job, now_ms, rules)
 
 
-def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int) -> Decision:
-    kept = job.work if wishes.may_retry(job) else None
+def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | None = None) -> Decision:
+    goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
+    kept = job.work if wishes.may_retry(job) else goal
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
+    if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
+        submitted = _replace(submitted, cluster=seen.job_id, stop=None)
     told_job, told = _tell(submitted, "submitted", now_ms)
-    if job.stop is not None:
+    if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from mrs_relay.engine import decide, facts, gate, jobs, submitter, tracker, views
+from mrs_relay.engine import clusters, decide, facts, gate, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 
@@ -51,6 +51,7 @@ class Desk:
     time: clock.Clock
     gate: gate.Gate
     tracker: tracker.Tracker
+    clusters: clusters.Watcher
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
     counts: views.Counts

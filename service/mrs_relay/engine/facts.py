@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine import jobs, verdict
 from mrs_relay.messages import events
 
 
@@ -84,9 +84,27 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """MRS took the job and gave it an id."""
+    """
+    MRS took the job and gave it an id.
+
+    Attributes:
+        job_id: of the job, statement or cluster.
+        goal: what a cluster is to be followed to, as far as its order tells.
+    """
 
     job_id: str
+    goal: jobs.Goal | None = None
+
+
+class Replied(msgspec.Struct, frozen=True):
+    """
+    MRS carried out a call.
+
+    Attributes:
+        result: its reply.
+    """
+
+    result: events.Result
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -137,6 +155,21 @@ class StatementObserved(msgspec.Struct, frozen=True):
     result: events.Result | None = None
 
 
+class ClusterObserved(msgspec.Struct, frozen=True):
+    """
+    MRS shows a cluster that a job of ours changes.
+
+    Attributes:
+        seen: its id and state (in `job_state`).
+        outcome: how far it is from the goal.
+        message: what MRS says of it, for people.
+    """
+
+    seen: jobs.Seen
+    outcome: verdict.Verdict
+    message: str = ""
+
+
 class Vanished(msgspec.Struct, frozen=True):
     """MRS has not shown the job for longer than a fresh job may stay hidden."""
 
@@ -162,6 +195,7 @@ Fact = (
     | Due
     | Turn
     | Taken
+    | Replied
     | Refused
     | NotTaken
     | InDoubt
@@ -169,6 +203,7 @@ Fact = (
     | NotFound
     | Observed
     | StatementObserved
+    | ClusterObserved
     | Vanished
     | Collected
     | Expired

@@ -23,11 +23,11 @@ from mrs_relay.kit import clock
 Owner = object
 """Whoever holds tickets and slots and may lose them all at once: a partition."""
 
-Place = tuple[str, bool]
-"""A line: the cluster, and whether it is the line of statements (which take no slots)."""
+Place = tuple[str, str]
+"""A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots."""
 
-Spend = Callable[[bool], float]
-"""Spends one submission of the write quota (True: of a statement); returns 0.0, or seconds until there is a token."""
+Spend = Callable[[str], float]
+"""Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,7 +56,7 @@ class Ticket:
 def ticket(key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None]) -> Ticket:
     """Draw a ticket for a queued job."""
     rank = (-job.priority, job.arrived_ms, job.order)
-    return Ticket(rank, key, (job.cluster, job.statement), owner, admit)
+    return Ticket(rank, key, (job.cluster, job.operation), owner, admit)
 
 
 _CAREFUL_S: Final = 60.0
@@ -134,8 +134,8 @@ class Gate:
 
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
-        if not job.statement:
-            self._line((job.cluster, False)).holders.add((id(owner), key))
+        if job.operation == jobs.SUBMISSION:
+            self._line((job.cluster, job.operation)).holders.add((id(owner), key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
         """The outcome of a submission is known: its place in flight is free."""
@@ -164,7 +164,7 @@ class Gate:
         When it has ended, a cluster that said it was full has room again. A job that goes back to the queue leaves the
         hold alone: it may be the one that was told so.
         """
-        line = self._lines.get((job.cluster, job.statement))
+        line = self._lines.get((job.cluster, job.operation))
         if line is None:
             return
         holder = (id(owner), key)
@@ -240,7 +240,7 @@ class Gate:
         return len(self._flying) >= self._most
 
     def _is_full(self, line: _Line) -> bool:
-        return not line.place[1] and 0 < self._slots <= len(line.holders)
+        return line.place[1] == jobs.SUBMISSION and 0 < self._slots <= len(line.holders)
 
     def _must_wait(self, line: _Line) -> bool:
         """Whether the line waits for time to pass, or carefully for its submission in flight; sets the alarm."""
@@ -261,12 +261,12 @@ class Gate:
         if holder not in self._flying:
             self._flying[holder] = line
             line.flying += 1
-        if not line.place[1]:
+        if line.place[1] == jobs.SUBMISSION:
             line.holders.add(holder)
 
     def _pump(self) -> None:
         """Let through whoever may go; a line that had its turn goes to the end, all others keep their place."""
-        dry: set[bool] = set()
+        dry: set[str] = set()
         moved = True
         while moved:
             moved = False

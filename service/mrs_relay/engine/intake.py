@@ -6,14 +6,13 @@ Nothing that comes in is dropped: what names a request becomes a fact and so an 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs
-from mrs_relay.messages import codec, envelope, events, requests
+from mrs_relay.engine import facts, jobs, works
+from mrs_relay.messages import envelope, events, requests
 from mrs_relay.stream import records
 
 Keyed = tuple[jobs.LedgerKey, facts.Fact]
@@ -28,13 +27,6 @@ _PARTITION_DIGITS: Final = 9
 
 MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
-
-_NOISE: Final = re.compile(r"(?:\s|\(|--[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
-_READS: Final = re.compile(
-    r"(?:select|show|desc|describe|values|with|explain(?!.*\banalyze\b))\b", re.IGNORECASE | re.DOTALL
-)
-"""NB: EXPLAIN ANALYZE runs what it explains; a comment may stand between the two words."""
-_SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql"}
 
 
 def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | events.DeadLetter:
@@ -54,6 +46,8 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
     try:
         _check_size(record, most_bytes)
         request = requests.parse(message)
+        if not isinstance(request, requests.JobCancel | requests.JobResolve):
+            return key, facts.Requested(works.job_of(message, request, record, result_job_types))
     except errors.BadMessage as error:
         reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
@@ -65,8 +59,6 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
             sender = _identity(message, record, jobs.State.REJECTED)
             settled = jobs.State(request.verdict)
             return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
-        case _:
-            return key, facts.Requested(_job(message, request, record, result_job_types))
 
 
 def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:
@@ -98,17 +90,11 @@ def _check_size(record: records.Record, most_bytes: int) -> None:
         )
 
 
-def is_repeatable(statement: str) -> bool:
-    """Whether a Presto statement only reads, so that running it twice does no harm."""
-    start = _NOISE.match(statement)
-    return _READS.match(statement, start.end() if start else 0) is not None
-
-
 def _identity(message: envelope.Envelope, record: records.Record, state: jobs.State) -> jobs.Job:
     return jobs.Job(
         source=message.source,
         id=message.id,
-        subject="sql" if message.type.startswith("mrs.sql.") else "job",
+        subject=works.subject_of(message.type),
         digest="",
         state=state,
         key=record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None,
@@ -117,58 +103,6 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
     )
-
-
-def _job(
-    message: envelope.Envelope,
-    request: requests.JobSubmit | requests.SqlSubmit,
-    record: records.Record,
-    result_job_types: frozenset[str],
-) -> jobs.Job:
-    work, name, skip = _work(request)
-    is_batch = isinstance(work, jobs.Batch)
-    job = jobs.Job(
-        source=message.source,
-        id=message.id,
-        subject="sql" if isinstance(request, requests.SqlSubmit) else "job",
-        digest=codec.digest(message.type, message.data),
-        state=jobs.State.QUEUED,
-        key=record.key,
-        order=record.offset,
-        cluster=request.cluster,
-        work=work,
-        statement=not is_batch,
-        name=name,
-        priority=request.priority,
-        not_before_ms=int(request.not_before.timestamp() * 1000) if request.not_before else 0,
-        labels=request.labels or None,
-        collect=isinstance(work, jobs.Batch) and work.job_type in result_job_types,
-        skip=skip,
-        queue_deadline_s=request.queue_deadline_s or 0.0,
-        run_deadline_s=request.run_deadline_s or 0.0,
-        retry=jobs.Retry(request.retry.attempts, request.retry.backoff_s, tuple(request.retry.on))
-        if request.retry
-        else None,
-        correlation_id=message.text("correlationid"),
-        traceparent=message.text("traceparent"),
-        tracestate=message.text("tracestate"),
-    )
-    return jobs.share(job)
-
-
-def _work(request: requests.JobSubmit | requests.SqlSubmit) -> tuple[jobs.Work, str, int]:
-    """What to run, its name, and how many leading statements are the relay's own."""
-    if isinstance(request, requests.JobSubmit):
-        job = request.job
-        return jobs.Batch(job.job_type, tuple(job.arguments), job.properties), job.job_name, 0
-    if request.engine == "presto":
-        statement = request.statement.rstrip(" \t\r\n;")
-        presto = jobs.Presto(statement, request.database, request.archive_path, is_repeatable(statement))
-        return presto, "", 0
-    # NB: SparkSql and HiveSql jobs have no database field; a leading USE chooses it and adds one result.
-    chosen = request.database != "default"
-    text = f"use {request.database};{request.statement}" if chosen else request.statement
-    return jobs.Batch(_SQL_JOBS[request.engine], (text,)), request.job_name, int(chosen)
 
 
 def _dead_letter(record: records.Record, error: errors.BadMessage) -> events.DeadLetter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
-from typing import Final, NewType, TypeVar, cast
+from typing import Any, Final, Literal, NewType, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +21,9 @@ LedgerKey = NewType("LedgerKey", bytes)
 """`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
 
 _Word = TypeVar("_Word", str, bytes | None)
+
+SUBMISSION: Final = "CreateExecuteJob"
+STATEMENT: Final = "ExecuteSql"
 
 MARK_LENGTH: Final = 16
 NAME_LENGTH: Final = 64
@@ -127,7 +130,43 @@ class Presto(msgspec.Struct, frozen=True, tag="presto", omit_defaults=True):
     repeatable: bool = False
 
 
-Work = Batch | Presto
+class Goal(msgspec.Struct, frozen=True, tag="goal", omit_defaults=True):
+    """
+    What a cluster operation wants of its cluster, for as long as the cluster is followed.
+
+    Attributes:
+        kind: created, flowed (created, and its jobs have ended), resized or deleted.
+        jobs: how many jobs come with the cluster.
+        nodes: how many nodes there are to be; 0 while that is not known.
+    """
+
+    kind: Literal["created", "flowed", "resized", "deleted"]
+    jobs: int = 0
+    nodes: int = 0
+
+
+class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
+    """
+    One call of any MRS operation.
+
+    Attributes:
+        operation: the API's own name for it.
+        path: its path values, without project_id.
+        query: its query, by the API's names.
+        body: its body, the same.
+        repeatable: sent twice, it does no harm.
+        goal: what the cluster is followed to; None: the reply is the end.
+    """
+
+    operation: str
+    path: dict[str, str] = {}
+    query: dict[str, Any] = {}
+    body: dict[str, Any] | None = None
+    repeatable: bool = False
+    goal: Goal | None = None
+
+
+Work = Batch | Presto | Call | Goal
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,7 +224,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes:
         source: with `id` the idempotency key.
         id: the request id.
-        subject: "job" or "sql"; names the event types.
+        subject: what kind of request it is; names the event types.
         digest: names the payload.
         state: where it stands.
         sequence: of the last published event.
@@ -196,7 +235,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         cluster: MRS cluster id.
         work: what to run; dropped once MRS has it, for nobody needs it then.
         statement: a Presto statement: no place in MRS's job list, no name, no slot.
-        name: the wished name on MRS, without mark.
+        name: the wished name on MRS, without mark; "" for statements and calls.
         priority: 9 goes first.
         not_before_ms: epoch milliseconds; 0 means at once.
         labels: the sender's words.
@@ -266,9 +305,18 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return ledger_key(self.source, self.id)
 
     @property
+    def operation(self) -> str:
+        """The MRS operation that it starts with, which names its line and its budget; "" for a call that is over."""
+        if isinstance(self.work, Call):
+            return self.work.operation
+        if self.subject in {"call", "cluster"}:
+            return ""
+        return STATEMENT if self.statement else SUBMISSION
+
+    @property
     def mrs_name(self) -> str:
-        """Name of the current attempt on MRS; "" before the first one and for statements."""
-        if self.statement or self.attempt == 0:
+        """Name of the current attempt on MRS; "" before the first one and for what has no name there."""
+        if self.attempt == 0 or not self.name:
             return ""
         return _name_of(self.name, self.source, self.id, self.attempt)
 

@@ -56,6 +56,7 @@ class Performer:
         self._timers.close()
         self._desk.gate.leave(self)
         self._desk.tracker.leave(self)
+        self._desk.clusters.leave(self)
         await self._others.close()
         await self._submissions.close()
 
@@ -121,7 +122,7 @@ class Performer:
             case commands.Command.LOOK_UP:
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                self._desk.tracker.watch(job, key, self)
+                (self._desk.clusters if job.subject == "cluster" else self._desk.tracker).watch(job, key, self)
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
@@ -138,6 +139,7 @@ class Performer:
                 self._desk.gate.withdraw(key, self)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
+                self._desk.clusters.unwatch(job)
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int) -> None:

@@ -1,11 +1,15 @@
-"""Rows for events: how much of a result goes into an event, and in which form. Pure."""
+"""Rows and replies for events: how much of a result goes into an event, and in which form. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from mrs_relay.messages import codec, events
+from mrs_relay.mrs.models import base
+
+_NEVER_TOLD: Final = frozenset({"arguments", "properties", "hql", "sql", "sql_content", "statement", "job_parameters"})
+_SECRET_WORDS: Final = ("password", "secret", "token", "private_key", "access_key", "accesskey")
 
 
 def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Result:
@@ -29,3 +33,27 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
             kept.append(row)
         told.append(events.StatementResult(rows=kept, row_count=len(rows)))
     return events.Result(statements=told, truncated=cut)
+
+
+def reply(told: base.Reply, most_bytes: int) -> events.Result:
+    """
+    Put MRS's reply to a call into a result, in the API's own names, as long as it fits into `most_bytes` of JSON.
+
+    What never appears in events (arguments, properties, SQL text, secrets) is left out.
+    """
+    body = _without_secrets(told.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    size = len(codec.encode(body))
+    if size > most_bytes:
+        return events.Result(truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} are told")
+    return events.Result(reply=body)
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _without_secrets(inner) for name, inner in value.items() if not _is_hidden(name)}
+    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_hidden(name: str) -> bool:
+    lowered = name.lower()
+    return lowered in _NEVER_TOLD or any(word in lowered for word in _SECRET_WORDS)

@@ -59,6 +59,12 @@ class EngineSettings(pydantic.BaseModel):
     vanish_after_s: Seconds = 300.0
     """Seconds after which a job that MRS no longer shows becomes `unknown`."""
 
+    cluster_poll_s: Seconds = 15.0
+    """Seconds between two looks at a cluster that is being created, resized or deleted."""
+
+    cluster_settle_s: Seconds = 900.0
+    """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`."""
+
     collect_within_s: Seconds = 600.0
     """Seconds to keep trying to read the rows of a job that succeeded; then it is told without them."""
 

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, gate, jobs, results, sightings
+from mrs_relay.engine import calls, codes, facts, gate, jobs, results, sightings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
@@ -50,6 +50,7 @@ class Submitter:
         time: clock.Clock,
     ) -> None:
         self._client = client
+        self._caller = calls.Caller(client, settings.inline_result_bytes)
         self._hold = hold
         self._settings = settings
         self._time = time
@@ -75,7 +76,7 @@ class Submitter:
             fact = await self._send(job)
         except errors.MrsBusy as error:
             _log.info("cluster_busy", cluster=job.cluster, code=error.code, wait_s=self._settings.busy_wait_s)
-            return self._not_taken((job.cluster, job.statement), self._settings.busy_wait_s)
+            return self._not_taken((job.cluster, job.operation), self._settings.busy_wait_s)
         except errors.MrsThrottled as error:
             _log.warning("mrs_throttled", wait_s=error.retry_after_s)
             return self._not_taken(None, error.retry_after_s)
@@ -115,7 +116,9 @@ class Submitter:
                 )
                 result = await self._client.call(sql_calls.EXECUTE_SQL, path=path, body=statement)
                 return sightings.of_statement(result, self._settings.inline_result_bytes)
-            case None:
+            case jobs.Call() as work:
+                return await self._caller.call(job, work)
+            case _:
                 raise errors.StateUnreadable(f"request {job.id} is to be submitted but its ledger record has no work")
 
     async def look_up(self, job: jobs.Job) -> facts.Fact:
@@ -154,7 +157,9 @@ class Submitter:
             await asyncio.sleep(self._settings.look_up_interval_s)
 
     async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
-        """Jobs on MRS with this attempt's name, the oldest first."""
+        """Jobs or clusters on MRS with this attempt's name, the oldest first."""
+        if isinstance(job.work, jobs.Call):
+            return await self._caller.sought(job, job.work)
         found: list[jobs.Seen] = []
         page = 1
         while True:

@@ -91,6 +91,7 @@ def tell(
             "sequence": told.sequence,
             "attempt": job.attempt,
             "cluster": job.cluster or None,
+            "operation": job.work.operation if isinstance(job.work, jobs.Call) else None,
             "mrs": _mrs_view(job),
             "result": result,
             "reason": _reason(reason) if reason else None,

@@ -50,6 +50,8 @@ def cancel_asked(
         decision = telling.Decision(job)
     elif jobs.TRAITS[job.state].last:
         decision = _told_again(job, fact.by, now_ms)
+    elif job.subject == "cluster" and job.state in _ON_MRS:
+        decision = _told_again(job, fact.by, now_ms)  # MRS knows no way to call an order back
     else:
         decision = stop(to_stop(job, fact.reason, fact.by), now_ms, rules)
     return _replace(decision, pass_back=fact.came_from)

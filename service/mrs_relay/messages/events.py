@@ -1,9 +1,9 @@
 """
 What goes out: one event per status change, and the record form of events and dead letters.
 
-Event types are `mrs.<job|sql>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made from the
-request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties never
-appear.
+Event types are `mrs.<job|sql|cluster|call>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made
+from the request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties
+never appear.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pydantic
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec, reasons
 
-Subject = Literal["job", "sql"]
+Subject = Literal["job", "sql", "cluster", "call"]
 State = Literal[
     "accepted",
     "rejected",
@@ -45,6 +45,16 @@ STATES: Final[dict[State, str]] = {
     "cancelled": "the job was stopped on MRS, or before it was submitted. Last event.",
     "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
 }
+
+_SUBMITTED_ONCE: Final[frozenset[State]] = frozenset({"submitted", "running", "progress", "retrying"})
+
+SUBJECTS: Final[dict[Subject, tuple[State, ...]]] = {
+    "job": tuple(STATES),
+    "sql": tuple(STATES),
+    "cluster": tuple(state for state in STATES if state != "retrying"),
+    "call": tuple(state for state in STATES if state not in _SUBMITTED_ONCE),
+}
+"""Which states the events of each kind of request can tell."""
 
 LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 """States after which no event of the same request follows (except the answer to a repeated request)."""
@@ -92,6 +102,12 @@ class Result(_Model):
     unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
         None
     )
+    reply: Annotated[
+        dict[str, Any] | None,
+        pydantic.Field(
+            description="MRS's reply to a call, in the API's own names; arguments, SQL text and secrets are left out."
+        ),
+    ] = None
 
 
 class EventData(_Model):
@@ -103,6 +119,7 @@ class EventData(_Model):
     sequence: Annotated[int, pydantic.Field(ge=1)]
     attempt: Annotated[int, pydantic.Field(ge=0, description="Submissions of this request so far; 0 before the first.")]
     cluster: str | None = None
+    operation: Annotated[str | None, pydantic.Field(description="The MRS operation, while a call is under way.")] = None
     mrs: MrsView | None = None
     result: Result | None = None
     reason: reasons.Reason | None = None
@@ -117,7 +134,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     An event before it is written as a record.
 
     Attributes:
-        subject: "job" or "sql".
+        subject: what kind of request it is about.
         key: the Kafka key of the request; events of one key stay in order.
         time_ms: when it was decided, epoch milliseconds.
         data: what it says.

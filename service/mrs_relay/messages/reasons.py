@@ -49,6 +49,8 @@ CODES: Final[dict[str, str]] = {
     "id_reused": "same source and id, another payload",
     "job_result": "MRS reports a job_result other than SUCCEEDED",
     "statement_failed": "the SQL engine reports the statement as failed",
+    "cluster_failed": "the cluster did not become what was ordered",
+    "cluster_unsettled": "MRS does not show whether the order was carried out",
     "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
     "job_vanished": "MRS no longer shows the job",

@@ -12,6 +12,6 @@ REQUESTS: Final[dict[str, type[pydantic.BaseModel]]] = dict(requests.MODELS)
 """Request type → model of its `data`."""
 
 EVENTS: Final[dict[str, type[pydantic.BaseModel]]] = {
-    f"mrs.{subject}.{state}": events.EventData for subject in ("job", "sql") for state in events.STATES
+    f"mrs.{subject}.{state}": events.EventData for subject, states in events.SUBJECTS.items() for state in states
 }
 """Event type → model of its `data`."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.messages import envelope
+from mrs_relay.messages import envelope, operations
 
 JobType = Literal[
     "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
@@ -50,8 +50,7 @@ def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds
     return moment
 
 
-class _Common(_Model):
-    cluster: ClusterId
+class _Queued(_Model):
     priority: Annotated[
         int, pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster.")
     ] = 5
@@ -63,6 +62,15 @@ class _Common(_Model):
         pydantic.AwareDatetime | None,
         pydantic.Field(strict=False, description="Do not submit before this moment (RFC 3339 with offset)."),
         pydantic.BeforeValidator(_only_text),
+    ] = None
+    queue_deadline_s: Annotated[
+        float | None,
+        pydantic.Field(
+            gt=0,
+            le=31_536_000,
+            description="Cancel if not submitted so many seconds after it could be: after it came, after `not_before`, "
+            "or after the wait before a further attempt.",
+        ),
     ] = None
 
 
@@ -114,16 +122,8 @@ class BatchJob(_Model):
         return properties
 
 
-class _Submission(_Common):
-    queue_deadline_s: Annotated[
-        float | None,
-        pydantic.Field(
-            gt=0,
-            le=31_536_000,
-            description="Cancel if not submitted so many seconds after it could be: after it came, after `not_before`, "
-            "or after the wait before a further attempt.",
-        ),
-    ] = None
+class _Submission(_Queued):
+    cluster: ClusterId
     run_deadline_s: Annotated[
         float | None,
         pydantic.Field(
@@ -183,6 +183,90 @@ class SqlSubmit(_Submission):
         return self
 
 
+class Call(_Queued):
+    """
+    Call any one operation of the MRS API.
+
+    Answered by `mrs.call.succeeded` with MRS's reply, or `mrs.call.failed` with MRS's reason. A lost reply is no
+    matter for an operation that may be repeated; for any other it ends in `unknown`. Nothing is tracked: for work that
+    goes on after the reply use the type made for it. Passwords in a body stand in the requests topic, as you sent them.
+    """
+
+    operation: Annotated[
+        operations.Name, pydantic.Field(description="The API's name for it; docs/operations.md has them all.")
+    ]
+    path: Annotated[
+        dict[str, str], pydantic.Field(max_length=8, description="Its path values, without project_id.")
+    ] = pydantic.Field(default_factory=dict)
+    query: Annotated[
+        dict[str, str | int | float | bool | list[str]],
+        pydantic.Field(max_length=64, description="Its query, by the API's names."),
+    ] = pydantic.Field(default_factory=dict)
+    body: Annotated[dict[str, Any] | None, pydantic.Field(description="Its body, by the API's names.")] = None
+
+
+class JobDelete(_Queued):
+    """
+    Delete the records of jobs from a cluster's job list on MRS.
+
+    Answered by `mrs.job.*` events; deleting what is gone does no harm.
+    """
+
+    cluster: ClusterId
+    job_ids: Annotated[
+        list[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]],
+        pydantic.Field(min_length=1, max_length=100, description="MRS's ids of the jobs."),
+    ]
+
+
+class _ClusterOrder(_Queued):
+    body: Annotated[
+        dict[str, Any],
+        pydantic.Field(
+            description="The body of the MRS operation, by the API's names. A mark of 17 characters is added to "
+            "cluster_name, which is cut to 47 before that. Passwords in it stand in the requests topic as sent."
+        ),
+    ]
+
+
+class ClusterCreate(_ClusterOrder):
+    """
+    Order a cluster (CreateCluster of V2) and follow it until it runs.
+
+    Answered by `mrs.cluster.*` events: `succeeded` when it runs, `failed` when its creation failed.
+    """
+
+
+class ClusterFlow(_ClusterOrder):
+    """
+    Order a cluster together with jobs (RunJobFlow of V2) and follow it until the jobs have ended.
+
+    Answered by `mrs.cluster.*` events: `succeeded` when all jobs did, `failed` when one failed or the cluster did.
+    """
+
+
+class ClusterResize(_Queued):
+    """
+    Add nodes to a cluster or remove some (UpdateClusterScaling), and follow it until that is done.
+
+    `parameters` are those of the operation. Answered by `mrs.cluster.*` events: `succeeded` when the cluster runs with
+    the number of nodes that follows from it.
+    """
+
+    cluster: ClusterId
+    parameters: Annotated[dict[str, Any], pydantic.Field(description="`parameters` of UpdateClusterScaling.")]
+
+
+class ClusterDelete(_Queued):
+    """
+    Delete a cluster and follow it until it is gone.
+
+    Answered by `mrs.cluster.*` events.
+    """
+
+    cluster: ClusterId
+
+
 class Target(_Model):
     """The request that a message speaks of."""
 
@@ -228,13 +312,23 @@ class JobResolve(_Model):
     note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
 
 
-Request = JobSubmit | SqlSubmit | JobCancel | JobResolve
+ClusterRequest = ClusterCreate | ClusterFlow | ClusterResize | ClusterDelete
+Work = JobSubmit | SqlSubmit | JobDelete | Call | ClusterRequest
+"""Requests that become a job."""
+
+Request = Work | JobCancel | JobResolve
 
 MODELS: Final[dict[str, type[Request]]] = {
     "mrs.job.submit": JobSubmit,
     "mrs.sql.submit": SqlSubmit,
+    "mrs.job.delete": JobDelete,
     "mrs.job.cancel": JobCancel,
     "mrs.job.resolve": JobResolve,
+    "mrs.cluster.create": ClusterCreate,
+    "mrs.cluster.flow": ClusterFlow,
+    "mrs.cluster.resize": ClusterResize,
+    "mrs.cluster.delete": ClusterDelete,
+    "mrs.call": Call,
 }
 """Request type → the model of its `data`."""
 

@@ -12,11 +12,20 @@ from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-import pydantic
-
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.mrs import auth, credentials, iam, limits, operation, paging, replies, settings, signing, transport
+from mrs_relay.mrs import (
+    auth,
+    checks,
+    credentials,
+    iam,
+    limits,
+    operation,
+    paging,
+    replies,
+    settings,
+    transport,
+)
 from mrs_relay.mrs.models import base
 
 Q = TypeVar("Q", bound=base.Asked | None)
@@ -86,8 +95,8 @@ class Client:
             MrsRefused: final, or the call is not well formed and nothing was sent. MrsBusy: repeat later.
             MrsThrottled: wait. MrsUntouched: try again. MrsAmbiguous: look it up, never repeat blindly.
         """
-        text = _query(wanted, query)
-        data = _body(wanted, body)
+        text = checks.query_text(wanted, query)
+        data = checks.body_bytes(wanted, body)
         left_s = self._group.call_timeout_s if timeout_s is None else timeout_s
         started_s = self._clock.monotonic_s()
         where = wanted.at(self._signer.project_id or await self._signer.prepare(left_s), path)
@@ -171,41 +180,3 @@ def _kind_of_loss(wanted: operation.AnyOperation, error: transport.Lost) -> type
         return errors.MrsAmbiguous
     # The next reply to this read would be as large.
     return errors.MrsRefused if isinstance(error, transport.TooLarge) else errors.MrsUntouched
-
-
-def _query(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
-    """The canonical query, checked; "" for none."""
-    if given is None or not (given or wanted.query):
-        return ""
-    return signing.canonical_query(_checked(wanted, "query", wanted.query, given).model_dump(exclude_none=True))
-
-
-def _body(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
-    """The body's bytes, checked; b"" for none."""
-    if wanted.body is None and not given:
-        return b""
-    content = _checked(wanted, "body", wanted.body, given or {})
-    data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
-    if len(data) > signing.MAX_BODY_BYTES:
-        raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
-    return data
-
-
-def _checked(
-    wanted: operation.AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
-) -> base.Asked:
-    """The part as its model, checked."""
-    if model is None:
-        raise _refused(wanted, f"{part}: this operation takes none")
-    if isinstance(given, model):
-        return given
-    if isinstance(given, base.Asked):
-        raise _refused(wanted, f"{part}: must be a {model.__name__}, not a {type(given).__name__}")
-    try:
-        return model.model_validate(given)
-    except pydantic.ValidationError as error:
-        raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
-
-
-def _refused(wanted: operation.AnyOperation, why: str) -> errors.MrsRefused:
-    return errors.MrsRefused(f"{wanted.name} was not sent: {why}", method=wanted.verb, path=wanted.path)

@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 
 from tests.unit.engine import samples
 
+from mrs_relay.engine import clusters, gate, submitter, tracker, views
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import gate, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -70,6 +70,7 @@ def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
         time=Time(),
         gate=cast("gate.Gate", nobody),
         tracker=cast("tracker.Tracker", nobody),
+        clusters=cast("clusters.Watcher", nobody),
         submitter=cast("submitter.Submitter", nobody),
         sending=asyncio.Semaphore(1),
         counts=views.Counts(),

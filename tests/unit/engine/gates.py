@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,7 +17,7 @@ from mrs_relay.kit import clock
 
 class Quota:
     """
-    A bucket of tokens, one for jobs and one for statements; counts what is spent.
+    A bucket of tokens for each operation; counts what is spent.
 
     Args:
         rate: tokens a second; 0 means no limit.
@@ -26,23 +27,23 @@ class Quota:
     def __init__(self, rate: float = 0.0, burst: int = 1) -> None:
         self._rate = rate
         self._burst = burst
-        self._full_s = {False: 0.0, True: 0.0}
-        self.spent = {False: 0, True: 0}
+        self._full_s: defaultdict[str, float] = defaultdict(float)
+        self.spent: Counter[str] = Counter()
 
-    def wait_s(self, statement: bool) -> float:
+    def wait_s(self, operation: str) -> float:
         """Tell how long until there is a token."""
         if not self._rate:
             return 0.0
-        missing = (self._full_s[statement] - _now_s()) * self._rate
+        missing = (self._full_s[operation] - _now_s()) * self._rate
         return max(0.0, missing - self._burst + 1) / self._rate
 
-    def spend(self, statement: bool) -> float:
+    def spend(self, operation: str) -> float:
         """Take a token, or tell how long until there is one."""
-        wait_s = self.wait_s(statement)
+        wait_s = self.wait_s(operation)
         if wait_s <= 1e-9:
-            self.spent[statement] += 1
+            self.spent[operation] += 1
             if self._rate:
-                self._full_s[statement] = max(self._full_s[statement], _now_s()) + 1 / self._rate
+                self._full_s[operation] = max(self._full_s[operation], _now_s()) + 1 / self._rate
             return 0.0
         return wait_s
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mrs_relay.engine import decide, facts, jobs
+from mrs_relay.engine import decide, facts, jobs, verdict
 from mrs_relay.messages import events
 from mrs_relay.stream import records
 
@@ -22,6 +22,11 @@ SPARK_SQL: Final = jobs.Batch("SparkSql", ("select 1",))
 READ: Final = jobs.Presto("select 1", repeatable=True)
 WRITE: Final = jobs.Presto("insert into t values 1")
 
+CALL: Final = jobs.Call("ShowClusterDetails", {"cluster_id": CLUSTER}, repeatable=True)
+WRITING_CALL: Final = jobs.Call("CreateDataSource", body={"data_source": {"name": "d"}})
+CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, goal=jobs.Goal("created"))
+RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=jobs.Goal("resized"))
+
 ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
 REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
 STOP: Final = jobs.Reason("cancelled", "requested", "no longer needed")
@@ -31,12 +36,18 @@ FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is requi
 _replace = msgspec.structs.replace
 
 
+def _subject(work: jobs.Work) -> events.Subject:
+    if isinstance(work, jobs.Call):
+        return "cluster" if work.goal else "call"
+    return "job" if isinstance(work, jobs.Batch) else "sql"
+
+
 def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
     """Make the job that a valid request would become."""
     job = jobs.Job(
         source="/billing",
         id="order-1",
-        subject="job" if isinstance(work, jobs.Batch) else "sql",
+        subject=_subject(work),
         digest="d",
         state=jobs.State.QUEUED,
         key=b"k",
@@ -44,7 +55,7 @@ def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
         cluster=CLUSTER,
         work=work,
         statement=isinstance(work, jobs.Presto),
-        name="nightly",
+        name="" if isinstance(work, jobs.Presto | jobs.Call) else "nightly",
         collect=work is SPARK_SQL,
         correlation_id="run-7",
     )
@@ -104,6 +115,13 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "submitting, a statement to be cancelled": _stopped(_S.SUBMITTING, READ),
     "submitting, a statement that reads": _job(_S.SUBMITTING, READ),
     "submitting, a statement that writes": _job(_S.SUBMITTING, WRITE),
+    "submitting, a call that reads": _job(_S.SUBMITTING, CALL),
+    "submitting, a call that writes": _job(_S.SUBMITTING, WRITING_CALL),
+    "submitting, a cluster to create": _job(_S.SUBMITTING, CREATION, name="nightly"),
+    "submitting, a cluster to resize": _stopped(_S.SUBMITTING, RESIZE),
+    "doubtful, a cluster to create": _job(_S.DOUBTFUL, CREATION, name="nightly"),
+    "submitted, a cluster": _replace(_job(_S.SUBMITTED, CREATION), work=CREATION.goal),
+    "running, a cluster": _replace(_job(_S.RUNNING, CREATION), work=CREATION.goal, seen=jobs.Seen(JOB_ID, "STARTING")),
     "doubtful": _job(_S.DOUBTFUL),
     "doubtful, to be cancelled": _stopped(_S.DOUBTFUL),
     "submitted": _job(_S.SUBMITTED),
@@ -139,6 +157,10 @@ def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:
 
 def _statement(status: str, **more: Any) -> facts.StatementObserved:
     return facts.StatementObserved(jobs.Seen(JOB_ID, status), **more)
+
+
+def _cluster(state: str, outcome: verdict.Verdict) -> facts.ClusterObserved:
+    return facts.ClusterObserved(jobs.Seen(JOB_ID, state), outcome, f"cluster state {state.lower()}")
 
 
 def _sender() -> jobs.Job:
@@ -179,6 +201,14 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "statement running": _statement("RUNNING"),
     "statement finished": _statement("FINISHED", result=ROWS),
     "statement failed": _statement("FAILED", message="line 1: no such table"),
+    "replied": facts.Replied(events.Result(reply={"cluster": {}})),
+    "cluster not begun": _cluster("RUNNING", verdict.Verdict.WAITING),
+    "cluster starts": _cluster("STARTING", verdict.Verdict.RUNNING),
+    "cluster is scaled": _cluster("SCALING-OUT", verdict.Verdict.RUNNING),
+    "cluster is there": _cluster("RUNNING", verdict.Verdict.SUCCEEDED),
+    "cluster failed": _cluster("FAILED", verdict.Verdict.FAILED),
+    "cluster unclear": _cluster("RUNNING", verdict.Verdict.UNSETTLED),
+    "another cluster": facts.ClusterObserved(jobs.Seen("c-2", "RUNNING"), verdict.Verdict.SUCCEEDED),
     "vanished": facts.Vanished("not shown for 300 s"),
     "collected": facts.Collected(ROWS),
     "expired": facts.Expired(),

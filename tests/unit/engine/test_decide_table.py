@@ -351,7 +351,72 @@ _BY_A_MESSAGE: list[dict[str, Row | None]] = [
     {"expired": _FORGOTTEN},
     _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel matched", "due"),
 ]
+_CHANGES = ("cluster not begun", "cluster starts", "cluster is scaled")
+_CLUSTER = (*_CHANGES, "cluster is there", "cluster failed", "cluster unclear", "another cluster")
+_CLUSTER_ENDS: dict[str, Row | None] = {
+    "cluster is there": _end("succeeded"),
+    "cluster failed": _end("failed"),
+    "cluster unclear": _UNKNOWN,
+}
+_SENT: dict[str, Row | None] = {"taken": _SUBMITTED, "refused": _end("failed"), "not taken": _REQUEUED}
+_OTHERS = ("found", "not found", *_SEEN, *_STATEMENT, *_LATER)
+
+_CALLS: dict[str, list[dict[str, Row | None]]] = {
+    "submitting, a call that reads": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        _SENT | {"in doubt": _REQUEUED, "replied": _end("succeeded")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    "submitting, a call that writes": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        _SENT | {"in doubt": _UNKNOWN, "replied": _end("succeeded")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    "submitting, a cluster to create": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        _SENT | {"in doubt": ("doubtful", (), _C.LOOK_UP), "replied": _end("succeeded")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    # A resize is a difference: its effect does not show for sure, and it cannot be called back.
+    "submitting, a cluster to resize": [
+        _known("submitting", "accepted"),
+        _stopped("submitting", "accepted"),
+        _SENT | {"in doubt": _UNKNOWN, "replied": _end("succeeded"), "not taken": _end("cancelled")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    "doubtful, a cluster to create": [
+        _known("doubtful", "accepted"),
+        _wished("doubtful", "accepted", ("doubtful", (), None)),
+        {"found": _SUBMITTED, "not found": _REQUEUED},
+        _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing("replied", *_CLUSTER),
+    ],
+    "submitted, a cluster": [
+        _known("submitted", "submitted"),
+        _wished("submitted", "submitted", ("submitted", ("submitted*",), None)),
+        _all(["cluster starts", "cluster is scaled"], _RUNNING),
+        _CLUSTER_ENDS,
+        {"vanished": _UNKNOWN} | _all(_RUNS, _RUNNING) | _SEEN_ENDS,
+        _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+        _nothing("replied", "cluster not begun", "another cluster"),
+    ],
+    "running, a cluster": [
+        _known("running", "running"),
+        _wished("running", "running", ("running", ("running*",), None)),
+        _all(["cluster not begun", "cluster is scaled"], _PROGRESS),
+        _CLUSTER_ENDS,
+        {"vanished": _UNKNOWN} | _all(_RUNS, _PROGRESS) | _SEEN_ENDS,
+        _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
+        _nothing("replied", "cluster starts", "another cluster"),
+    ],
+}
 TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
+for _parts in TABLE.values():
+    _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none
+TABLE |= _CALLS
 
 _CELLS = [(job, fact) for job in samples.JOBS for fact in samples.FACTS]
 

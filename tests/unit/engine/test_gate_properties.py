@@ -13,7 +13,7 @@ from mrs_relay.engine import gate, jobs
 
 _SLOTS = 2
 _MOST = 3
-_PLACES = [("a", False), ("b", False), ("c", False), ("a", True)]
+_PLACES = [("a", jobs.SUBMISSION), ("b", jobs.SUBMISSION), ("c", jobs.SUBMISSION), ("a", jobs.STATEMENT)]
 
 
 @dataclass(eq=False)
@@ -83,7 +83,9 @@ class _World:
         self.counted += 1
         entry = _Entry(f"j{self.counted}", place, owner)
         self.entries.append(entry)
-        owner.enter(entry.request_id, place[0], statement=place[1], priority=data.draw(st.integers(0, 9)))
+        owner.enter(
+            entry.request_id, place[0], statement=place[1] == jobs.STATEMENT, priority=data.draw(st.integers(0, 9))
+        )
 
     def land(self, entry: _Entry, *, full: bool) -> None:
         """The outcome is known; on a full cluster the job goes back into the line and a hold begins."""
@@ -94,28 +96,28 @@ class _World:
         if not full:
             return
         place = entry.place
-        entry.owner.release(entry.request_id, place[0], statement=place[1], state=jobs.State.QUEUED)
+        entry.owner.release(entry.request_id, place[0], statement=place[1] == jobs.STATEMENT, state=jobs.State.QUEUED)
         self.entries.remove(entry)
         again = _Entry(f"{entry.request_id}x", place, entry.owner)
         self.entries.append(again)
-        again.owner.enter(again.request_id, place[0], statement=place[1])
+        again.owner.enter(again.request_id, place[0], statement=place[1] == jobs.STATEMENT)
 
     def _withdraw(self, entry: _Entry) -> None:
         """A job is cancelled while it waits, or between its turn and its submission."""
         if entry.let_through and not entry.flying:
             return
         self.entries.remove(entry)
-        if entry.let_through and not entry.place[1]:
+        if entry.let_through and entry.place[1] == jobs.SUBMISSION:
             self.held_until_s.pop(entry.place, None)
-        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1])
+        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
         entry.owner.withdraw(entry.request_id)
 
     def end(self, entry: _Entry) -> None:
         """A job that MRS had has ended."""
         self.entries.remove(entry)
-        if not entry.place[1]:
+        if entry.place[1] == jobs.SUBMISSION:
             self.held_until_s.pop(entry.place, None)
-        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1])
+        entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
 
     def _hold(self, place: gate.Place | None, wait_s: float) -> None:
         until_s = _now_s() + wait_s
@@ -137,7 +139,7 @@ class _World:
         assert self.doors.waiting == len(self.waiting)
         for place in _PLACES:
             holding = [entry for entry in self.gone if entry.place == place]
-            assert place[1] or len(holding) <= _SLOTS
+            assert place[1] == jobs.STATEMENT or len(holding) <= _SLOTS
         for partition in self.partitions:
             assert len(set(partition.admitted)) == len(partition.admitted)
         for entry in set(self.gone) - self.known:
@@ -148,7 +150,7 @@ class _World:
         """Nobody waits who could go: for each line that waits there is something that it waits for."""
         crowded = sum(entry.flying for entry in self.gone) >= _MOST
         for place in {entry.place for entry in self.waiting}:
-            full = not place[1] and sum(entry.place == place for entry in self.gone) >= _SLOTS
+            full = place[1] == jobs.SUBMISSION and sum(entry.place == place for entry in self.gone) >= _SLOTS
             held = self._held_until_s(place) > _now_s() - 0.01
             dry = self.quota.wait_s(place[1]) > 0
             trying = any(entry.flying and entry.place == place for entry in self.gone)

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from tests.unit.engine import gates
 
+from mrs_relay.engine import jobs
+
 
 def test_withdrawn_ticket_gets_no_turn_and_keeps_nobody_waiting() -> None:
     """Whoever waits behind it goes; no slot, no place in flight and no token is spent on it."""
@@ -24,7 +26,7 @@ def test_withdrawn_ticket_gets_no_turn_and_keeps_nobody_waiting() -> None:
         partition.land("j1")
         partition.release("j1")
         assert partition.admitted == ["j1", "j4"]
-        assert (doors.waiting, doors.in_flight, quota.spent[False]) == (0, 1, 2)
+        assert (doors.waiting, doors.in_flight, quota.spent[jobs.SUBMISSION]) == (0, 1, 2)
         doors.close()
 
     gates.run_virtually(live())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, intake, jobs
+from mrs_relay.engine import facts, intake, jobs, works
 from mrs_relay.messages import codec, events, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
@@ -171,7 +171,7 @@ def test_statement_for_presto_goes_to_the_sql_endpoint() -> None:
 )
 def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
     """SELECT, SHOW, DESC, VALUES, WITH and EXPLAIN only read, behind comments and parentheses, in any case."""
-    assert intake.is_repeatable(statement)
+    assert works.is_repeatable(statement)
 
 
 @pytest.mark.parametrize(
@@ -216,15 +216,15 @@ def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
 )
 def test_statement_that_may_write_is_not_repeatable(statement: str) -> None:
     """Anything else may do harm when it runs twice; EXPLAIN ANALYZE runs what it explains."""
-    assert not intake.is_repeatable(statement)
+    assert not works.is_repeatable(statement)
 
 
 @pytest.mark.parametrize("piece", ["/*", "/**/", "--", "(", "-- x\n", "explain ", "/*/", "\n", "select "])
 def test_long_noise_is_judged_quickly(piece: str) -> None:
     """No statement of legal length makes the judgement slow."""
     statement = (piece * 150_000)[:149_800]
-    assert intake.is_repeatable(statement) in {True, False}
-    assert intake.is_repeatable("explain " + statement) in {True, False}
+    assert works.is_repeatable(statement) in {True, False}
+    assert works.is_repeatable("explain " + statement) in {True, False}
 
 
 def test_dead_letter_keeps_the_record() -> None:
@@ -318,8 +318,7 @@ def test_what_is_taken_can_be_sent(statement: str, engine: str, database: str, a
     work = meaning[1].job.work
     if isinstance(work, jobs.Presto):
         sql_models.SqlExecution(sql_content=work.statement, database=work.database, archive_path=work.archive_path)
-    else:
-        assert work is not None
+    elif isinstance(work, jobs.Batch):
         job_models.JobExecution(
             job_type=work.job_type,
             job_name=jobs.marked(meaning[1].job.name, "mr" + "a" * 14),

@@ -73,7 +73,13 @@ class _Bench:
         self.doors = gates.open_gate(slots=slots)
         tools = benches.desk(kill_again_s=_KILL_AGAIN_S)
         self.desk = dataclasses.replace(
-            tools, time=_Clock(), gate=self.doors, tracker=pretended, submitter=pretended, sending=asyncio.Semaphore(9)
+            tools,
+            time=_Clock(),
+            gate=self.doors,
+            tracker=pretended,
+            clusters=pretended,
+            submitter=pretended,
+            sending=asyncio.Semaphore(9),
         )
         self.lease: leases.Lease[desks.Notice] = benches.lease()
         self.performer = perform.Performer(self.lease, self.desk)

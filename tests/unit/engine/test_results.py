@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrs_relay.engine import results
+from mrs_relay.mrs.models import base
 
 _ROWS = st.lists(st.lists(st.lists(st.text(max_size=5), max_size=3), max_size=5), max_size=4)
 
@@ -65,3 +66,22 @@ def test_huge_numbers_are_rows_too() -> None:
     """A DECIMAL of 38 digits goes through."""
     told = results.inline([[{"n": 10**37}]], 1000)
     assert told.statements[0].rows == [{"n": 10**37}]
+
+
+def test_reply_is_told_without_what_must_not_be_seen() -> None:
+    """Arguments, properties, SQL text and secrets are left out, however deep they stand and however they are spelt."""
+    body = {
+        "job": {"job_id": "j-1", "arguments": ["hidden"], "properties": {"a": "hidden"}},
+        "rows": [{"sql": "hidden", "id": 1}, {"hql": "hidden"}, {"nodeRootPassword": "hidden"}],
+        "security_token": "hidden",
+        "accessKey": "hidden",
+    }
+    told = results.reply(base.Reply.model_validate(body), 1000)
+    assert told.reply == {"job": {"job_id": "j-1"}, "rows": [{"id": 1}, {}, {}]}
+
+
+def test_reply_that_is_too_large_is_left_out_and_said_so() -> None:
+    """An event stays small; the outcome is told all the same."""
+    told = results.reply(base.Reply.model_validate({"text": "a" * 100}), 100)
+    assert (told.reply, told.truncated) == (None, True)
+    assert told.unavailable == "the reply has 111 bytes; at most 100 are told"

@@ -1,0 +1,95 @@
+"""
+Makes the calls that are no job submissions: any operation of MRS, and the orders that change clusters.
+
+Like the submitter it sends each call once and says what is certain. An order whose reply was lost is looked for before
+anybody repeats it: a new cluster by the mark in its name, a deletion by the state of its cluster.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mrs_relay import errors
+from mrs_relay.engine import codes, facts, jobs, results
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import clusters as models
+from mrs_relay.mrs.operations import clusters as operations
+from mrs_relay.mrs.operations import lists, registry
+
+_BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
+
+
+class Caller:
+    """
+    Calls MRS for jobs whose work is a call.
+
+    Args:
+        client: the MRS client.
+        most_reply_bytes: of a reply that an event carries.
+    """
+
+    def __init__(self, client: clients.Client, most_reply_bytes: int) -> None:
+        self._client = client
+        self._most_reply_bytes = most_reply_bytes
+
+    async def call(self, job: jobs.Job, work: jobs.Call) -> facts.Fact:
+        """
+        Make the call, once.
+
+        Raises:
+            MrsError: as the client; its class says whether the call may have had an effect.
+        """
+        wanted = registry.named(work.operation)
+        goal, body = work.goal, work.body
+        if goal is not None and goal.kind in {"created", "flowed"} and body is not None:
+            body = {**body, "cluster_name": job.mrs_name}
+        if goal is not None and goal.kind == "resized" and body is not None:
+            goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
+        query = work.query or None
+        try:
+            reply = await self._client.call(wanted, path=work.path, query=query, body=body, spend_budget=False)
+        except errors.MrsBusy:
+            if goal is not None and goal.kind == "deleted" and await self.sought(job, work):
+                return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
+            raise
+        if goal is None:
+            return facts.Replied(results.reply(reply, self._most_reply_bytes))
+        return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
+
+    async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
+        """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
+        try:
+            shown = await self._shown(cluster_id)
+        except errors.MrsThrottled:
+            raise
+        except errors.MrsUntouched as error:
+            raise errors.MrsUntouched(f"the cluster could not be read before its resize: {error.message}") from error
+        if shown is None or shown.total_node_num is None:
+            return goal
+        more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
+        return jobs.Goal(goal.kind, nodes=shown.total_node_num + more)
+
+    async def sought(self, job: jobs.Job, work: jobs.Call) -> list[jobs.Seen]:
+        """
+        Look for the effect of an order in doubt; empty when there is none to be seen.
+
+        Raises:
+            MrsError: as the client.
+        """
+        if work.goal is not None and work.goal.kind == "deleted":
+            shown = await self._shown(job.cluster)
+            gone = shown is None or shown.cluster_state in _BEING_DELETED
+            return [jobs.Seen(job.cluster)] if gone else []
+        name = job.mrs_name
+        listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
+        found = [cluster async for cluster in listed if cluster.cluster_name == name]
+        return [jobs.Seen(cluster.cluster_id) for cluster in sorted(found, key=lambda one: one.created_s or 0)]
+
+    async def _shown(self, cluster_id: str) -> models.Cluster | None:
+        try:
+            reply = await self._client.call(operations.SHOW_CLUSTER_DETAILS, path={"cluster_id": cluster_id})
+        except errors.MrsRefused as error:
+            if error.code == codes.NO_SUCH_CLUSTER:
+                return None
+            raise
+        return reply.cluster

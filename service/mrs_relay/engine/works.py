@@ -1,0 +1,153 @@
+"""
+From a checked request to the job that it becomes. Pure.
+
+What the request asks of MRS is checked against the operation's own model here, so that a request that MRS could never
+take is rejected at once, with the field that is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from mrs_relay import errors
+from mrs_relay.engine import jobs
+from mrs_relay.messages import codec, envelope, events, requests
+from mrs_relay.mrs import checks, operation
+from mrs_relay.mrs.operations import clusters as cluster_calls
+from mrs_relay.mrs.operations import jobs as job_calls
+from mrs_relay.mrs.operations import registry
+from mrs_relay.stream import records
+
+_NOISE: Final = re.compile(r"(?:\s|\(|--[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
+_READS: Final = re.compile(
+    r"(?:select|show|desc|describe|values|with|explain(?!.*\banalyze\b))\b", re.IGNORECASE | re.DOTALL
+)
+"""NB: EXPLAIN ANALYZE runs what it explains; a comment may stand between the two words."""
+
+_SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql"}
+_SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster", "call": "call"}
+
+
+def subject_of(message_type: str) -> events.Subject:
+    """What kind of request a type is about; "job" for a type that is not known."""
+    words = message_type.split(".")
+    return _SUBJECTS.get(words[1], "job") if words[0] == "mrs" and len(words) > 1 else "job"
+
+
+def is_repeatable(statement: str) -> bool:
+    """Whether a Presto statement only reads, so that running it twice does no harm."""
+    start = _NOISE.match(statement)
+    return _READS.match(statement, start.end() if start else 0) is not None
+
+
+def job_of(
+    message: envelope.Envelope, request: requests.Work, record: records.Record, result_job_types: frozenset[str]
+) -> jobs.Job:
+    """
+    Make the job, in state QUEUED with sequence 0.
+
+    Args:
+        message: the envelope.
+        request: its data.
+        record: where it stood.
+        result_job_types: job types whose rows are to be read after success.
+
+    Raises:
+        BadMessage: MRS's operation does not take what the request wants of it.
+    """
+    work, name, skip = _work(request)
+    submission = request if isinstance(request, requests.JobSubmit | requests.SqlSubmit) else None
+    retry = submission.retry if submission else None
+    job = jobs.Job(
+        source=message.source,
+        id=message.id,
+        subject=subject_of(message.type),
+        digest=codec.digest(message.type, message.data),
+        state=jobs.State.QUEUED,
+        key=record.key,
+        order=record.offset,
+        cluster=_cluster(request),
+        work=work,
+        statement=isinstance(work, jobs.Presto),
+        name=name,
+        priority=request.priority,
+        not_before_ms=int(request.not_before.timestamp() * 1000) if request.not_before else 0,
+        labels=request.labels or None,
+        collect=isinstance(work, jobs.Batch) and work.job_type in result_job_types,
+        skip=skip,
+        queue_deadline_s=request.queue_deadline_s or 0.0,
+        run_deadline_s=(submission.run_deadline_s or 0.0) if submission else 0.0,
+        retry=jobs.Retry(retry.attempts, retry.backoff_s, tuple(retry.on)) if retry else None,
+        correlation_id=message.text("correlationid"),
+        traceparent=message.text("traceparent"),
+        tracestate=message.text("tracestate"),
+    )
+    return jobs.share(job)
+
+
+def _cluster(request: requests.Work) -> str:
+    if isinstance(request, requests.Call):
+        return request.path.get("cluster_id", "")
+    return getattr(request, "cluster", "")
+
+
+def _work(request: requests.Work) -> tuple[jobs.Work, str, int]:
+    """What to run, its name, and how many leading statements are the relay's own."""
+    match request:
+        case requests.JobSubmit(job=job):
+            return jobs.Batch(job.job_type, tuple(job.arguments), job.properties), job.job_name, 0
+        case requests.SqlSubmit():
+            return _sql(request)
+        case requests.JobDelete():
+            body = {"job_id_list": request.job_ids}
+            return _call(job_calls.BATCH_DELETE_JOBS, {"cluster_id": request.cluster}, body=body), "", 0
+        case requests.Call():
+            wanted = registry.named(request.operation)
+            return _call(wanted, request.path, request.query, request.body), "", 0
+        case _:
+            return _of_cluster(request)
+
+
+def _sql(request: requests.SqlSubmit) -> tuple[jobs.Work, str, int]:
+    if request.engine == "presto":
+        statement = request.statement.rstrip(" \t\r\n;")
+        presto = jobs.Presto(statement, request.database, request.archive_path, is_repeatable(statement))
+        return presto, "", 0
+    # NB: SparkSql and HiveSql jobs have no database field; a leading USE chooses it and adds one result.
+    chosen = request.database != "default"
+    text = f"use {request.database};{request.statement}" if chosen else request.statement
+    return jobs.Batch(_SQL_JOBS[request.engine], (text,)), request.job_name, int(chosen)
+
+
+def _of_cluster(request: requests.ClusterRequest) -> tuple[jobs.Work, str, int]:
+    match request:
+        case requests.ClusterCreate(body=body):
+            create = _call(cluster_calls.CREATE_CLUSTER, body=body, goal=jobs.Goal("created"))
+            return create, str(body["cluster_name"]), 0
+        case requests.ClusterFlow(body=body):
+            steps = body.get("steps")
+            goal = jobs.Goal("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
+            flow = _call(cluster_calls.RUN_JOB_FLOW, body=body, goal=goal)
+            return flow, str(body["cluster_name"]), 0
+        case requests.ClusterResize(cluster=cluster):
+            wanted = cluster_calls.UPDATE_CLUSTER_SCALING
+            body = {"parameters": request.parameters}
+            return _call(wanted, {"cluster_id": cluster}, body=body, goal=jobs.Goal("resized")), "", 0
+        case requests.ClusterDelete(cluster=cluster):
+            return _call(cluster_calls.DELETE_CLUSTER, {"cluster_id": cluster}, goal=jobs.Goal("deleted")), "", 0
+
+
+def _call(
+    wanted: operation.AnyOperation,
+    path: dict[str, str] | None = None,
+    query: dict[str, Any] | None = None,
+    body: dict[str, Any] | None = None,
+    goal: jobs.Goal | None = None,
+) -> jobs.Call:
+    try:
+        checks.check(wanted, path=path or {}, query=query, body=body)
+    except errors.MrsRefused as error:
+        raise errors.BadMessage("bad_value", error.message, field="data") from error
+    repeatable = wanted.safety is not operation.Safety.NON_REPEATABLE_WRITE
+    return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, goal)

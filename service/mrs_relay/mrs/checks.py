@@ -1,0 +1,70 @@
+"""What is checked of a call before it is sent: its path values, query and body, against the operation's models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pydantic
+
+from mrs_relay import errors
+from mrs_relay.mrs import operation, replies, signing
+from mrs_relay.mrs.models import base
+
+_ANY_PROJECT: Final = "0"
+
+
+def check(
+    wanted: operation.AnyOperation,
+    *,
+    path: Mapping[str, str],
+    query: base.Asked | Mapping[str, Any] | None = None,
+    body: base.Asked | Mapping[str, Any] | None = None,
+) -> None:
+    """
+    Check a call as a whole, without sending it.
+
+    Raises:
+        MrsRefused: a part is not well formed; the text names the field and its limit.
+    """
+    wanted.at(_ANY_PROJECT, path)
+    query_text(wanted, query)
+    body_bytes(wanted, body)
+
+
+def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
+    """The canonical query, checked; "" for none."""
+    if given is None or not (given or wanted.query):
+        return ""
+    return signing.canonical_query(_checked(wanted, "query", wanted.query, given).model_dump(exclude_none=True))
+
+
+def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
+    """The body's bytes, checked; b"" for none."""
+    if wanted.body is None and not given:
+        return b""
+    content = _checked(wanted, "body", wanted.body, given or {})
+    data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
+    if len(data) > signing.MAX_BODY_BYTES:
+        raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
+    return data
+
+
+def _checked(
+    wanted: operation.AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
+) -> base.Asked:
+    """The part as its model, checked."""
+    if model is None:
+        raise _refused(wanted, f"{part}: this operation takes none")
+    if isinstance(given, model):
+        return given
+    if isinstance(given, base.Asked):
+        raise _refused(wanted, f"{part}: must be a {model.__name__}, not a {type(given).__name__}")
+    try:
+        return model.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
+
+
+def _refused(wanted: operation.AnyOperation, why: str) -> errors.MrsRefused:
+    return errors.MrsRefused(f"{wanted.name} was not sent: {why}", method=wanted.verb, path=wanted.path)

@@ -1,0 +1,103 @@
+"""How far a cluster is from what was ordered: the states of MRS's clusters, judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from mrs_relay.engine import clusters, jobs, verdict
+from mrs_relay.mrs.models import clusters as models
+
+_V = verdict.Verdict
+
+
+def _shown(state: str, nodes: int | None = 6, scale: str | None = None) -> models.Cluster | None:
+    if state == "gone":
+        return None
+    return models.Cluster(cluster_id="c-1", cluster_state=state, total_node_num=nodes, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("state", "known"),
+    [
+        ("starting", _V.RUNNING),
+        ("running", _V.SUCCEEDED),
+        ("abnormal", _V.FAILED),
+        ("failed", _V.FAILED),
+        ("terminating", _V.FAILED),
+        ("terminated", _V.FAILED),
+        ("gone", _V.FAILED),
+        ("frozen", _V.RUNNING),
+        ("a state of the future", _V.RUNNING),
+    ],
+)
+def test_a_created_cluster_must_run(state: str, known: _V) -> None:
+    """Only `running` is success; a state that is not documented is waited out."""
+    goal = jobs.Goal("created")
+    assert clusters.judge(goal, _shown(state), changing=False, overdue=True) is known
+
+
+@pytest.mark.parametrize(
+    ("state", "overdue", "known"),
+    [
+        ("running", False, _V.WAITING),
+        ("running", True, _V.UNSETTLED),
+        ("terminating", True, _V.RUNNING),
+        ("terminated", False, _V.SUCCEEDED),
+        ("gone", False, _V.SUCCEEDED),
+    ],
+)
+def test_a_deleted_cluster_must_be_gone(state: str, overdue: bool, known: _V) -> None:
+    """Terminated or unknown to MRS is success; one that stays is given up as unclear after a while."""
+    goal = jobs.Goal("deleted")
+    assert clusters.judge(goal, _shown(state), changing=False, overdue=overdue) is known
+
+
+@pytest.mark.parametrize(
+    ("state", "nodes", "scale", "changing", "overdue", "known"),
+    [
+        ("running", 6, None, False, False, _V.WAITING),
+        ("scaling-out", 6, "scaling-out", True, False, _V.RUNNING),
+        ("running", 8, None, True, False, _V.SUCCEEDED),
+        ("running", 8, None, False, False, _V.SUCCEEDED),
+        ("running", 6, None, True, False, _V.WAITING),
+        ("running", 6, None, True, True, _V.UNSETTLED),
+        ("running", 6, "scaling-error", True, False, _V.FAILED),
+        ("running", 6, "scaling-error", False, False, _V.WAITING),
+        ("running", 6, "scaling-error", False, True, _V.FAILED),
+        ("failed", 6, None, False, False, _V.FAILED),
+        ("gone", None, None, False, False, _V.FAILED),
+    ],
+)
+def test_a_resized_cluster_must_have_its_nodes(
+    state: str, nodes: int | None, scale: str | None, changing: bool, overdue: bool, known: _V
+) -> None:
+    """`running` tells nothing: the number of nodes does, and `scale` once the change was seen or should have been."""
+    goal = jobs.Goal("resized", nodes=8)
+    assert clusters.judge(goal, _shown(state, nodes, scale), changing=changing, overdue=overdue) is known
+
+
+def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
+    """MRS did not say how many nodes there were: the end of the change without an error counts."""
+    goal = jobs.Goal("resized")
+    assert clusters.judge(goal, _shown("running", None), changing=False, overdue=False) is _V.WAITING
+    assert clusters.judge(goal, _shown("running", None), changing=True, overdue=False) is _V.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("state", "ends", "known"),
+    [
+        ("starting", [], _V.RUNNING),
+        ("running", [_V.SUCCEEDED], _V.RUNNING),
+        ("running", [_V.SUCCEEDED, _V.RUNNING], _V.RUNNING),
+        ("running", [_V.SUCCEEDED, _V.SUCCEEDED], _V.SUCCEEDED),
+        ("terminating", [_V.SUCCEEDED, _V.FAILED], _V.FAILED),
+        ("terminated", [_V.SUCCEEDED, _V.SUCCEEDED], _V.SUCCEEDED),
+        ("terminated", [_V.SUCCEEDED], _V.UNSETTLED),
+        ("failed", [], _V.FAILED),
+        ("gone", [], _V.UNSETTLED),
+    ],
+)
+def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], known: _V) -> None:
+    """All must have ended, and all well; when the cluster went before that was seen, nobody can tell."""
+    goal = jobs.Goal("flowed", jobs=2)
+    assert clusters.judge(goal, _shown(state), changing=False, overdue=False, ends=ends) is known
