@@ -145,14 +145,15 @@ class KillLoop:
         began_s = time.monotonic()
         while True:
             await asyncio.sleep(_TELL_EVERY_S)
-            await self.reader.read_on()
+            has_read = await self.reader.read_on()
             now_s, done = time.monotonic(), self.done.total()
             waiting = [at_s for request_id, at_s in self.sender.sent.items() if request_id not in self.reader.ended]
             oldest_s = now_s - min(waiting, default=now_s)
             left_min = (now_s - began_s) * (self.total - done) / max(1, done) / 60
             print(
                 f"{(now_s - began_s) / 60:5.1f} min: {done} of {self.total} troubles, "
-                f"{len(self.sender.sent)} requests, {len(waiting)} under way, the oldest for {oldest_s:.0f} s; about {left_min:.0f} min to go",
+                f"{len(self.sender.sent)} requests, {len(waiting)} under way, the oldest for {oldest_s:.0f} s"
+                f"{'' if has_read else ' (Kafka does not answer)'}; about {left_min:.0f} min to go",
                 flush=True,
             )
 
@@ -214,7 +215,7 @@ async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
     results = {effect["name"]: effect.get("result", "") for effect in effects}
     kept = [job for job in kept if not job.request_id.startswith("c-")]
     found += history.faults(sent, events, created, kept=kept, results=results)
-    folder = reader.history.parent
+    folder = reader.file.parent
     folder.joinpath("ledger.txt").write_text("\n".join(map(str, kept)))
     folder.joinpath("jobs.jsonl").write_text("\n".join(map(json.dumps, effects)))
     loop.count.update({"requests": len(sent), "jobs on MRS": len(created), **counts(sent, events, created)})

@@ -46,6 +46,7 @@ class Sender:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     sent: dict[str, float] = field(default_factory=dict)
     _producer: aiokafka.AIOKafkaProducer | None = None
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Send; then wait for what was still to follow."""
@@ -91,7 +92,9 @@ class Sender:
                 return
 
     async def _connected(self) -> aiokafka.AIOKafkaProducer:
-        if self._producer is None:
+        async with self._connecting:
+            if self._producer is not None:
+                return self._producer
             producer = aiokafka.AIOKafkaProducer(
                 bootstrap_servers=self.here.bootstrap, enable_idempotence=True, request_timeout_ms=5_000
             )
@@ -100,11 +103,8 @@ class Sender:
             except BaseException:
                 await producer.stop()
                 raise
-            if self._producer is not None:  # another request was quicker
-                await producer.stop()
-            else:
-                self._producer = producer
-        return self._producer
+            self._producer = producer
+            return producer
 
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
@@ -120,7 +120,7 @@ class Reader:
     Reads a deployment's topics with read_committed.
 
     Args:
-        history: file that receives all events, whole; in memory only what the checker looks at is kept.
+        file: receives all events, whole; in memory only what the checker looks at is kept.
 
     Attributes:
         events: all events so far, in the order of each partition.
@@ -128,18 +128,20 @@ class Reader:
     """
 
     here: service.Deployment
-    history: Path
+    file: Path
     events: list[history.Seen] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     _next: dict[aiokafka.TopicPartition, int] = field(default_factory=dict)
 
-    async def read_on(self) -> None:
-        """Read the events that have come since the last time; nothing when the broker is away."""
+    async def read_on(self) -> bool:
+        """Read the events that have come since the last time; False when the broker is away."""
         with contextlib.suppress(kafka_errors.KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(20), self._consumer(self.here.events) as consumer:
-                with self.history.open("a") as lines:
+                with self.file.open("a") as lines:
                     async for record in _records(consumer, self._next):
                         self._take(record, lines)
+            return True
+        return False
 
     def _take(self, record: Any, lines: IO[str]) -> None:
         seen = history.seen(record.headers, record.value)

@@ -5,7 +5,8 @@ The troubles of the kill loop, in three lanes that run side by side, so that one
     MRS       replies lost or garbled, refusals, 429 storms, slowness
     broker    killed, restarted in order, frozen
 
-A trouble counts only if it has bitten: the process died at the point, the calls were hit. One that did not is done again.
+A trouble counts only if it has bitten: the process died at the point, the calls were hit. One that has not is done
+again.
 """
 
 from __future__ import annotations

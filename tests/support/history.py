@@ -116,11 +116,10 @@ def once(events: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
     Returns the events and the faults: ids that stand for two different events.
     """
     first: dict[str, Seen] = {}
-    found: list[str] = []
     for event in events:
-        if first.setdefault(event.event_id, event) != event:
-            found.append(f"event id {event.event_id} stands for two different events")
-    return list(first.values()), found
+        first.setdefault(event.event_id, event)
+    other = {event.event_id for event in events if first[event.event_id] != event}
+    return list(first.values()), [f"event id {event_id} stands for two different events" for event_id in sorted(other)]
 
 
 def faults(
