@@ -125,11 +125,12 @@ class Submitter:
         """
         Find out whether a submission in doubt took effect, by the mark in the job's name.
 
-        Waits until a request that was on its way has arrived, then looks until the mark shows up or the whole
-        visibility window has passed. Failed reads do not count as looks.
+        Looks at once, for a job that is there needs no waiting. If it is not, waits until a request that was on its way
+        has arrived, then looks until the mark shows up or the whole visibility window has passed. Failed reads do not
+        count as looks.
         """
-        await asyncio.sleep(self._settings.settle_s)
-        give_up_s = self._time.monotonic_s() + self._settings.visibility_s
+        settled_s = self._time.monotonic_s() + self._settings.settle_s
+        give_up_s = settled_s + self._settings.visibility_s
         failures = 0
         while True:
             started_s = self._time.monotonic_s()
@@ -154,7 +155,8 @@ class Submitter:
                 return facts.Found(found[0])
             if started_s >= give_up_s:
                 return facts.NotFound()
-            await asyncio.sleep(self._settings.look_up_interval_s)
+            is_settled = started_s >= settled_s
+            await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
 
     async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
         """Jobs or clusters on MRS with this attempt's name, the oldest first."""
