@@ -4,7 +4,7 @@ Memory per tracked job: what the relay keeps for each job that runs on MRS.
 Jobs go through a whole life up to RUNNING, are written as ledger records, read back as after a restart, and put where
 the relay keeps them: the partition's dict, the gate's slots, the tracker's watches with what was seen last.
 
-    python bench/memory.py [--count 20000]     a table
+    python bench/memory.py [--count 100000]    a table
     python bench/memory.py --json              one line of JSON
 """
 
@@ -35,7 +35,7 @@ RULES = decide.Rules()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 
 
-@dataclass
+@dataclass(eq=False)
 class Kept:
     """All that stays in memory, by the part that keeps it."""
 
@@ -177,7 +177,7 @@ def _peak_bytes() -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20_000, help="jobs under way")
+    parser.add_argument("--count", type=int, default=100_000, help="jobs under way")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     rss = asyncio.run(resident(given.count))
