@@ -93,19 +93,30 @@ def detail(number: int) -> job_models.JobDetail:
     )
 
 
-def ledger_record(number: int) -> tuple[bytes, bytes]:
-    """Key and value of the ledger record of a job that runs."""
+def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
+    """Key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
     meaning = intake.read(request(number), RESULT_TYPES, 500_000)
     assert isinstance(meaning, tuple)
     job: jobs.Job | None = None
     seen = sightings.of_job(detail(number))
-    for fact in (meaning[1], facts.Turn(), facts.Taken(seen.job_id), facts.Observed(seen)):
-        decision = decide.decide(job, fact, START_MS + number, RULES)
-        assert decision is not None
-        job = decision.job
+    committed = ((meaning[1], facts.Turn()), (facts.Taken(seen.job_id),), (facts.Observed(seen),))
+    values = []
+    for batch in committed:
+        for fact in batch:
+            decision = decide.decide(job, fact, START_MS + number, RULES)
+            assert decision is not None
+            job = decision.job
+        assert job is not None
+        values.append(jobs.encode(job))
     assert job is not None
     assert job.state is jobs.State.RUNNING
-    return meaning[0], jobs.encode(job)
+    return meaning[0], values
+
+
+def ledger_record(number: int) -> tuple[bytes, bytes]:
+    """Key and value of the newest ledger record of a job that runs."""
+    key, values = ledger_records(number)
+    return key, values[-1]
 
 
 def keep_jobs(kept: Kept, count: int) -> None:

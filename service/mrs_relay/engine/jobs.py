@@ -405,4 +405,3 @@ def share(job: Job) -> Job:
 def _first(word: str | bytes | None) -> str | bytes | None:
     """An equal word that was seen before, so that this one can be let go."""
     return word
-
