@@ -15,7 +15,7 @@ import structlog
 
 from mrs_relay.engine import commands, decide, facts, intake, jobs, passing, telling
 from mrs_relay.engine import desk as desks
-from mrs_relay.messages import events
+from mrs_relay.messages import dead_letters, events
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
@@ -68,7 +68,7 @@ class Plan:
         self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
         self._events: list[events.Event] = []
-        self._dead_letters: list[events.DeadLetter] = []
+        self._dead_letters: list[dead_letters.DeadLetter] = []
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
 
@@ -90,7 +90,7 @@ class Plan:
         most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
         for record in batch.records:
             meaning = intake.read(record, settings.result_job_types, most_bytes)
-            if isinstance(meaning, events.DeadLetter):
+            if isinstance(meaning, dead_letters.DeadLetter):
                 _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
                 self._dead_letters.append(meaning)
             else:
@@ -159,11 +159,11 @@ class Plan:
             key, value, headers = events.write(msgspec.structs.replace(event, data=smaller), topics.source)
         return records.Outgoing(topics.events, key, value, headers)
 
-    def _dead_letter_record(self, letter: events.DeadLetter) -> records.Outgoing:
+    def _dead_letter_record(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
         topic = self._desk.topics.dead_letters
         bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
         keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
-        for smaller in ({}, {"headers": bare}, {"headers": keyless, "key": None}):
+        for smaller in ({}, {"headers": (), "cut": bare}, {"headers": (), "cut": keyless, "key": None}):
             key, value, headers = msgspec.structs.replace(letter, **smaller).write()
             note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
             over_bytes = records.size_bytes(key, value, headers) - self._limit_bytes(topic)
