@@ -156,6 +156,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     tracestate: str | None = None
 
+    @property
+    def changes_state(self) -> bool:
+        """
+        Whether it tells a new state of a request.
+
+        An answer to a message that changed nothing does not, nor one that speaks of a request that never was.
+        """
+        reason = self.data.reason
+        idle = reason is not None and (reason.kind == "conflict" or reason.code == "unknown_request")
+        return not (self.data.repeated or idle)
+
 
 @functools.lru_cache(maxsize=4096)
 def identity(source: str, request_id: str) -> str:
