@@ -109,19 +109,19 @@ def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: 
     if job.order == candidate.order:
         return None  # the same record once more: it was decided before
     if job.digest == candidate.digest:
-        again, told = _tell(job, jobs.TRAITS[job.state].shown, now_ms, repeated=True)
-        return Decision(again, (told,))
+        again, told = _tell(wishes.traced(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
+        return Decision(wishes.traced(again, job), (told,))
     reason = jobs.Reason(
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
     )
-    return _rebuff(job, reason, now_ms)
+    return _rebuff(job, candidate, reason, now_ms)
 
 
 def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rules) -> Decision | None:
     if job is not None and job.state is not State.AWAITED and job.order >= fact.job.order:
         return None
     if job is not None and job.state not in {State.REJECTED, State.AWAITED}:
-        return _rebuff(job, _replace(fact.reason, kind="conflict"), now_ms)
+        return _rebuff(job, fact.job, _replace(fact.reason, kind="conflict"), now_ms)
     rejected = _replace(
         fact.job,
         sequence=0 if job is None else job.sequence,
@@ -134,10 +134,10 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
     return Decision(told_job, (told,), commands.Command.RELEASE, pass_back=waits)
 
 
-def _rebuff(job: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
+def _rebuff(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
     """Tell the sender of a second message that it is not accepted; the first one's job goes on untouched."""
-    told_job, told = _tell(job, "rejected", now_ms, reason=reason)
-    return Decision(_replace(told_job, shown=job.shown), (told,))
+    told_job, told = _tell(wishes.traced(job, second), "rejected", now_ms, reason=reason)
+    return Decision(_replace(wishes.traced(told_job, job), shown=job.shown), (told,))
 
 
 # submission ---------------------------------------------------------------------------------------------------------

@@ -362,11 +362,7 @@ def parse(message: envelope.Envelope) -> Request:
         raise errors.BadMessage(
             "unknown_type", f"type {_shown(message.type)} is not known; known: {known}", field="type"
         )
-    content_type = message.attributes.get("datacontenttype", "application/json")
-    if not isinstance(content_type, str) or "json" not in content_type.lower():
-        raise errors.BadMessage(
-            "unreadable_encoding", f"datacontenttype {_shown(content_type)} is not JSON", field="datacontenttype"
-        )
+    envelope.check_json(message.attributes.get("datacontenttype", "application/json"))
     if isinstance(message.data, errors.BadMessage):
         raise message.data
     if not isinstance(message.data, dict):

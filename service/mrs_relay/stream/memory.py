@@ -83,8 +83,10 @@ class MemoryBroker:
     def create_topics(self, partitions: int) -> None:
         """Make all topics that the settings name."""
         topics = self._kafka.topics
-        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters):
-            self.create_topic(name, partitions, {"cleanup.policy": "compact"} if name == topics.ledger else {})
+        compacted = {topics.ledger, topics.latest}
+        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest):
+            if name is not None:
+                self.create_topic(name, partitions, {"cleanup.policy": "compact"} if name in compacted else {})
 
     def put(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: records.Headers = ()
