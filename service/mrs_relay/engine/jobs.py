@@ -260,6 +260,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         asked_by: id of the message that asked for it.
         asked_source: source of that message; only while AWAITED.
         came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
+        twins: MRS ids of further jobs with the same mark, which are to be stopped.
     """
 
     source: str
@@ -299,6 +300,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     asked_by: str | None = None
     asked_source: str | None = None
     came_from: int = -1
+    twins: tuple[str, ...] = ()
 
     @property
     def ledger_key(self) -> LedgerKey:

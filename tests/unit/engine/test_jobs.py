@@ -71,6 +71,7 @@ _jobs = st.builds(
     asked_by=st.none() | _TEXT,
     asked_source=st.none() | _TEXT,
     came_from=st.integers(-1, 10**9),
+    twins=st.lists(_TEXT, max_size=2).map(tuple),
 )
 
 
