@@ -19,6 +19,7 @@ from mrs_relay.cli import (
     demo,
     emulate,
     ledger,
+    orphans,
     run,
     schemas,
     serve,
@@ -40,6 +41,7 @@ _ORDER: Final = (
     "jobs",
     "cancel",
     "resolve",
+    "orphans",
     "call",
     "topics",
     "check",
@@ -123,6 +125,10 @@ app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+)(orphans.orphans)
 app.command(
     rich_help_panel=_USE,
     epilog=run.epilog(*call.EXAMPLES),
