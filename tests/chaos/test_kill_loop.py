@@ -9,7 +9,7 @@ from tests.support import chaos, history
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_fifty_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
     """Relays and the broker are killed and frozen, replies are lost: every request ends in one job and one story."""
     found = await chaos.play(50, tmp_path, seed=1)

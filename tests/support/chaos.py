@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,16 @@ _SHARE_OF_BROKER = 0.06
 _TRIES = 20
 _DRAIN_S = 240.0
 _TELL_EVERY_S = 30.0
+_LIVED = {
+    "partition_owned": "partitions restored",
+    "partition_failed": "leases lost in the middle",
+    "producer_replaced": "producers replaced",
+    "submission_in_doubt": "replies lost",
+    "several_jobs_with_one_mark": "several jobs with one mark",
+    "partition_unreadable": "partitions unreadable",
+    "handler_failed": "handlers failed",
+}
+"""What relays log -> what it means, for the table. The last three have to be 0."""
 _SETTINGS = {
     "ENGINE__SLOTS_PER_CLUSTER": "0",
     "ENGINE__SEND_WITHIN_S": "1",
@@ -169,6 +180,7 @@ class KillLoop:
 
 async def play(count: int, workdir: Path, seed: int, guarantee: str = "exactly-once", *, rate: float = _RATE) -> Found:
     """Do `count` troubles in `workdir`, where everything that was seen is written."""
+    print(f"{count} troubles with seed {seed}, {guarantee}, in {workdir}", flush=True)
     began_s = time.monotonic()
     chance, counter = random.Random(seed), Counter[str]()
     clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
@@ -185,11 +197,14 @@ async def play(count: int, workdir: Path, seed: int, guarantee: str = "exactly-o
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
             faults += [str(error) for error in several.exceptions]
         faults += await _judge(loop, mrs)
+    lived = _lived(workdir)
+    faults += [f"{lived[name]} {name}; see the logs" for name in list(_LIVED.values())[-3:] if lived[name]]
     (workdir / "faults.txt").write_text("\n".join(faults))
     numbers = {
         **dict(sorted(loop.done.items())),
         "troubles in all": loop.done.total(),
         **dict(sorted(counter.items())),
+        **{name: lived[name] for name in _LIVED.values()},
         "longest wait for Kafka's return in s": round(troubles.slowest_recovery_s),
         "minutes": round((time.monotonic() - began_s) / 60, 1),
         "faults": len(faults),
@@ -222,6 +237,17 @@ async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
     return found
 
 
+def _lived(folder: Path) -> Counter[str]:
+    """What the relays lived through, by their own logs."""
+    lived: Counter[str] = Counter()
+    for log in folder.glob("relay-*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            found = re.search(r'"event": "(\w+)"', line)
+            if found and found.group(1) in _LIVED:
+                lived[_LIVED[found.group(1)]] += 1
+    return lived
+
+
 def counts(sent: Sequence[str], events: Sequence[history.Seen], created: Sequence[str]) -> dict[str, int]:
     """The numbers of the table that must be 0."""
     numbers: dict[str, list[int]] = {request_id: [] for request_id in sent}
@@ -243,7 +269,6 @@ def _main(words: list[str]) -> int:
     seed = int(plain[1]) if len(plain) > 1 else random.randrange(1 << 32)
     guarantee = next((word for word in words if not word.isdecimal()), "exactly-once")
     workdir = Path(tempfile.mkdtemp(prefix="mrs-relay-chaos-"))
-    print(f"{count} troubles with seed {seed}, {guarantee}, in {workdir}", flush=True)
     found = asyncio.run(play(count, workdir, seed, guarantee))
     print(found.table)
     print(found.summary)
