@@ -22,7 +22,7 @@ async def test_ends_are_seen_in_the_same_reads(jobs: int, when: str) -> None:
 
 
 async def test_a_list_full_of_ended_jobs_is_not_read_through_for_a_few_that_run() -> None:
-    """600 jobs ended since the oldest of four that run began: that is found out once, and then one read shows the four."""
+    """600 jobs ended since the oldest of four that run began: that is found out once, then one read shows the four."""
     durations = [100_000.0, *([1.0] * 600), *([100_000.0] * 3)]
     assert set(await reads.reads_of_looks(durations, 60)) == {1}
 
