@@ -50,9 +50,9 @@ def looks(answered: Sequence[world.Answered]) -> list[int]:
     return counts
 
 
-async def most_reads(durations_s: Sequence[float], watch_s: float) -> int:
+async def reads_of_looks(durations_s: Sequence[float], watch_s: float) -> list[int]:
     """
-    Follow a job of each duration; the most reads that one look took.
+    Follow a job of each duration; the reads that each look took.
 
     Args:
         durations_s: seconds for which each job runs.
@@ -69,7 +69,7 @@ async def most_reads(durations_s: Sequence[float], watch_s: float) -> int:
         await asyncio.sleep(watch_s)
         counts = looks(door.answered)
         assert counts
-        return max(counts)
+        return counts
 
 
 def durations_s(jobs: int, when: str) -> list[float]:
@@ -88,7 +88,8 @@ def measure() -> dict[str, object]:
     cases += [(jobs, when) for jobs in CHANGING for when in ("all ending at once", "ending one by one")]
     found = []
     for jobs, when in cases:
-        most = virtual.run(most_reads(durations_s(jobs, when), 40.0 if when == "all running" else 300.0))
+        watch_s = 40.0 if when == "all running" else 300.0
+        most = max(virtual.run(reads_of_looks(durations_s(jobs, when), watch_s)))
         judged = when != "ending one by one" or jobs <= PAGE
         found.append({"jobs": jobs, "when": when, "most_reads": most, "allowed": allowed(jobs) if judged else None})
         print(f"  {jobs} jobs, {when}: {most} reads", file=sys.stderr, flush=True)
