@@ -16,6 +16,7 @@ from mrs_relay import errors
 from mrs_relay.cli import (
     call,
     check,
+    dead_letters,
     demo,
     emulate,
     ledger,
@@ -40,6 +41,7 @@ _ORDER: Final = (
     "jobs",
     "cancel",
     "resolve",
+    "dead-letters",
     "call",
     "topics",
     "check",
@@ -123,6 +125,7 @@ app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
 app.command(
     rich_help_panel=_USE,
     epilog=run.epilog(*call.EXAMPLES),

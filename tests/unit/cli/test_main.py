@@ -37,6 +37,12 @@ OPTIONS = {
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
     "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config"],
+    "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
+    "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
+    "dead-letters replay": [
+        *("position", "--reason", "--since", "--until", "--all", "--dry-run", "--json"),
+        *_CONNECTION,
+    ],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config"],
