@@ -12,6 +12,8 @@ class Name(str):
     Only the part of aiokafka that is written in Python (AIOKAFKA_NO_EXTENSIONS) asks it for its bytes.
     """
 
+    __slots__ = ("raw",)
+
     raw: bytes
 
     def __new__(cls, raw: bytes) -> Self:

@@ -16,6 +16,7 @@ from mrs_relay import errors
 from mrs_relay.cli import (
     call,
     check,
+    dead_letters,
     demo,
     emulate,
     ledger,
@@ -42,6 +43,7 @@ _ORDER: Final = (
     "cancel",
     "resolve",
     "orphans",
+    "dead-letters",
     "call",
     "topics",
     "check",
@@ -125,6 +127,7 @@ app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
 app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),

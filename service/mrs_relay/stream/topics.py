@@ -129,19 +129,19 @@ async def check(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
     counts = await admin.partition_counts()
     present = [name for name in names(kafka) if name in counts]
     configs = await admin.configs(present) if present else {}
-    limits = {name: limit for name in present if (limit := _limit(configs.get(name, {}))) is not None}
+    limits_bytes = limits(configs)
     abilities = await admin.abilities(probe_id(kafka))
     problems = [
         *_missing(kafka, counts),
         *_ledger_problems(kafka, counts, configs),
         *_latest_problems(kafka, configs),
-        *_size_problems(kafka, limits),
+        *_size_problems(kafka, limits_bytes),
         *_ability_problems(kafka, abilities),
     ]
     return Report(
         tuple(problems),
-        tuple(_notes(kafka, present, configs, limits)),
-        limits,
+        tuple(_notes(kafka, present, configs, limits_bytes)),
+        limits_bytes,
         counts.get(kafka.topics.requests, 0),
         abilities,
     )
@@ -215,6 +215,11 @@ def _notes(
             f"topic {dead_letters} takes no larger messages than {requests}: the largest ones cannot be kept whole"
         )
     return notes
+
+
+def limits(configs: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """Largest record in bytes of each topic of which the broker tells."""
+    return {name: limit for name, told in configs.items() if (limit := _limit(told)) is not None}
 
 
 def _limit(configs: Mapping[str, str]) -> int | None:

@@ -197,9 +197,8 @@ def test_json_of_any_kind_is_data(content_type: bytes) -> None:
 )
 def test_content_types_that_disagree_are_told(content_type: bytes | None, declared: bytes, agree: bool) -> None:
     """`content-type` is the data's type in binary mode; a `ce_datacontenttype` that says otherwise is rejected."""
-    headers = (*_BINARY[:-1], ("ce_datacontenttype", declared))
-    if content_type is not None:
-        headers = (("Content-Type", content_type), *headers)
+    first = () if content_type is None else (("Content-Type", content_type),)
+    headers = (*first, *_BINARY[:-1], ("ce_datacontenttype", declared))
     read = _read(samples.job_data(), headers)
     if agree:
         assert isinstance(requests.parse(read), requests.JobSubmit)
