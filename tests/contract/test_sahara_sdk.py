@@ -109,16 +109,9 @@ async def test_stored_job_is_created_changed_listed_read_and_deleted() -> None:
         assert await _ask(sdk.jobs.list) == []
 
 
-async def test_stored_job_is_executed_followed_cancelled_and_its_run_deleted() -> None:
-    """Cancelling it has no method for: its login, transport and errors carry the call all the same."""
-    async with _client(
-        "ExecuteJob",
-        "ListJobExecutions",
-        "ShowJobExecution",
-        "CancelJobExecution",
-        "DeleteJobExecution",
-        pace={**_PACE, "run_s": 60, "new_s": 0},
-    ) as sdk:
+async def test_stored_job_is_executed_followed_to_its_end_and_its_run_deleted() -> None:
+    """Its polling for the end of a run works; cancelling one it has no method for."""
+    async with _client("ExecuteJob", "ListJobExecutions", "ShowJobExecution", "DeleteJobExecution") as sdk:
         library = await _library(sdk)
         job = await _ask(sdk.jobs.create, "nightly", "MapReduce", libs=[library.id], mains=[], description="")
         ends = [await _ask(sdk.data_sources.create, name, "", "hdfs", f"/data/{name}") for name in ("in", "out")]
@@ -134,8 +127,6 @@ async def test_stored_job_is_executed_followed_cancelled_and_its_run_deleted() -
         assert (run.job_id, run.cluster_id) == (job.id, _CLUSTER)
         assert run.id in [one.id for one in await _ask(sdk.job_executions.list)]
         assert (await _ask(sdk.job_executions.get, run.id)).job_id == job.id
-        reply = await _ask(sdk.job_executions.api.get, f"/job-executions/{run.id}/cancel")
-        assert reply.status_code in {200, 202}
         async with asyncio.timeout(10):
             while not (found := await _ask(sdk.job_executions.get, run.id)).end_time:
                 await asyncio.sleep(0.05)
