@@ -6,11 +6,12 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FOREIGN := $(VENV)/.foreign
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo kafka check format schemas operations test unit e2e bench chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka check format schemas operations test unit e2e bench chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,13 +39,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
+foreign: $(FOREIGN) ## add the foreign clients that the contract tests need
+
+$(FOREIGN): $(INSTALLED)
+	@$(PIP) install -q -c constraints.txt -e '.[foreign]'
+	@touch $@
+
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)
 
 kafka: venv ## fetch the real Kafka of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
-check: venv ## look without running: lint, format, types, imports between parts, schemas, operations
+check: foreign ## look without running: lint, format, types, imports between parts, schemas, operations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -63,7 +70,7 @@ schemas: venv ## write schemas/ anew from the models
 operations: venv ## write docs/operations.md anew from the operations
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
-test: venv kafka ## run all tests: unit, contract, scenario and e2e
+test: foreign kafka ## run all tests: unit, contract, scenario and e2e
 	$(BIN)/pytest $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker
@@ -75,8 +82,8 @@ e2e: venv kafka ## run the tests on real brokers and processes
 bench: venv kafka ## measure throughput, latency and memory, and print the table
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
 
-chaos: venv kafka ## kill relays and brokers N times (50) under load and prove that nothing was lost or doubled
-	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED)
+chaos: venv kafka ## kill relays and brokers N times (50), or MODE=at-least-once, and prove that nothing was lost or doubled
+	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED) $(MODE)
 
 simulate: venv ## play N seeds (10000) of the whole service in virtual time, from SEED (1) on
 	PYTHONPATH=. $(BIN)/python -m tests.support.simulation $(or $(SEED),1) $(or $(N),10000)
@@ -87,7 +94,7 @@ run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
 lock: venv ## resolve constraints.txt anew, newest versions that pyproject.toml allows
 	@rm -rf .cache/lock
 	$(BIN)/python -m venv .cache/lock
-	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev]'
+	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,foreign]'
 	.cache/lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable > .cache/lock/constraints.txt
 	@mv .cache/lock/constraints.txt constraints.txt
 	@rm -rf .cache/lock

@@ -26,6 +26,13 @@ _KEY_PAIR: dict[str, Any] = dict(emulated.KEYS)
 _USER: dict[str, Any] = {"iam_user": "emulator", "iam_password": "emulator-password", "iam_domain": "emulator-account"}
 _PARTNER: dict[str, Any] = {"iam_user": "partner", "iam_password": "partner-password", "iam_domain": "partner-account"}
 _AGENCY: dict[str, Any] = {"agency_name": "mrs-agency", "agency_domain": "emulator-account"}
+_PARTNER_KEYS: dict[str, Any] = {"access_key": "PARTNERACCESSKEY0001", "secret_key": "partner-secret-key"}
+_KNOWN: dict[str, Any] = {
+    "credentials": (
+        {},
+        {**_PARTNER_KEYS, "user": "partner", "domain": "partner-account"},
+    )
+}
 _AT = {"cluster_id": emulated.CLUSTER}
 _BODY = {"job_type": "Flink", "job_name": "one"}
 
@@ -40,16 +47,34 @@ _BODY = {"job_type": "Flink", "job_name": "one"}
         ({**_USER, "temporary_keys": True}, {_PROJECTS: 0, _TOKENS: 1, _KEYS: 1}),
         ({**_PARTNER, **_AGENCY}, {_PROJECTS: 0, _TOKENS: 2, _KEYS: 0}),
         ({**_PARTNER, **_AGENCY, "temporary_keys": True}, {_PROJECTS: 1, _TOKENS: 1, _KEYS: 1}),
+        ({**_PARTNER_KEYS, **_AGENCY}, {_PROJECTS: 1, _TOKENS: 0, _KEYS: 1}),
     ],
-    ids=["keys", "temporary keys", "password", "password and id", "password to keys", "agency", "agency to keys"],
+    ids=[
+        "keys",
+        "temporary keys",
+        "password",
+        "password and id",
+        "password to keys",
+        "agency",
+        "agency to keys",
+        "keys to agency",
+    ],
 )
 async def test_each_way_in_opens_mrs(login: dict[str, Any], asked: dict[str, int]) -> None:
     """Reads and writes work, with as few calls to IAM as the way needs."""
-    async with emulated.kept(**login) as mrs:
+    async with emulated.kept(emulated=_KNOWN, **login) as mrs:
         page = await mrs.client.call(clusters.LIST_CLUSTERS)
         assert [one.cluster_id for one in page.clusters] == [emulated.CLUSTER]
         await mrs.client.call(jobs.CREATE_EXECUTE_JOB, path=_AT, body=_BODY)
         assert {path: mrs.asked_iam(path) for path in asked} == asked
+
+
+async def test_a_key_pair_of_a_stranger_cannot_assume_the_agency() -> None:
+    """IAM refuses whom the agency does not trust, and the call says so."""
+    stranger = {**_KNOWN["credentials"][1], "domain": "stranger-account"}
+    async with emulated.kept(emulated={"credentials": (stranger,)}, **_PARTNER_KEYS, **_AGENCY) as mrs:
+        with pytest.raises(errors.MrsRefused, match="not authorized"):
+            await mrs.client.call(clusters.LIST_CLUSTERS)
 
 
 async def test_a_hundred_calls_wait_for_one_token() -> None:

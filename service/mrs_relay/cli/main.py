@@ -20,6 +20,7 @@ from mrs_relay.cli import (
     demo,
     emulate,
     ledger,
+    orphans,
     run,
     schemas,
     serve,
@@ -41,6 +42,7 @@ _ORDER: Final = (
     "jobs",
     "cancel",
     "resolve",
+    "orphans",
     "dead-letters",
     "call",
     "topics",
@@ -126,6 +128,10 @@ app.command(
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+)(orphans.orphans)
 app.command(
     rich_help_panel=_USE,
     epilog=run.epilog(*call.EXAMPLES),

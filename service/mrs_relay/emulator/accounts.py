@@ -148,7 +148,7 @@ class Accounts:
 
 def _permanent(one: settings.Credential, domain: str) -> Key:
     token = one.security_token.get_secret_value() if one.security_token else None
-    return Key(one.access_key, one.secret_key.get_secret_value(), token, Caller(one.user, domain))
+    return Key(one.access_key, one.secret_key.get_secret_value(), token, Caller(one.user, one.domain or domain))
 
 
 def moment(epoch_ms: int) -> str:

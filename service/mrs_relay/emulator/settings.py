@@ -44,6 +44,9 @@ class Credential(_Group):
     user: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z._-][A-Za-z0-9._-]{0,31}$")
     """Name of the user the pair belongs to, as shown in `user` of a job."""
 
+    domain: str | None = None
+    """Name of the account the user belongs to; None means `iam.domain`."""
+
 
 class Cluster(_Group):
     """One cluster of the project."""

@@ -57,6 +57,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _turn(job, now_ms, rules)
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
+        case facts.TwinsStopped():
+            return Decision(_replace(job, twins=())) if job.twins else None
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
@@ -203,7 +205,7 @@ def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, r
     if job.state is not State.DOUBTFUL:
         return None
     if isinstance(fact, facts.Found):
-        return _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
+        return _under_way(_replace(job, twins=fact.twins), jobs.Seen(fact.seen.job_id), now_ms)
     return _back_in_line(job, now_ms, rules)
 
 
@@ -214,10 +216,18 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | No
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
-    told_job, told = _tell(submitted, "submitted", now_ms)
+    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted))
     if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)
+
+
+def _twins(job: jobs.Job) -> jobs.Reason | None:
+    """What is told when MRS holds more than one job of a submission."""
+    if not job.twins:
+        return None
+    text = f"MRS has this submission more than once; job {', '.join(job.twins)} is being stopped, this one is kept"
+    return jobs.Reason("duplicate", "stopped_twin", text)
 
 
 # life on MRS --------------------------------------------------------------------------------------------------------

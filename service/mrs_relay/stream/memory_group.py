@@ -71,6 +71,7 @@ class Group:
         """Wait for the others and return one's share."""
         if member not in self.members:
             self.members.append(member)
+        member.heed()
         share: asyncio.Future[frozenset[records.Position]] = asyncio.get_running_loop().create_future()
         self._joined[member] = share
         self.rebalance(but=member)
@@ -82,7 +83,8 @@ class Group:
         if member not in self.members:
             return
         self.members.remove(member)
-        self._joined.pop(member, None)
+        if (share := self._joined.pop(member, None)) is not None and not share.done():
+            share.set_exception(errors.StreamDown("the session has ended while the group was waiting for others"))
         if notices:
             member.notice(self.kafka.session_timeout_ms / 1000)
         if self.members:
@@ -155,6 +157,13 @@ class MemoryGroupConsumer:
         if self._notice is None and not self._rejoin.is_set():
             self._notice = asyncio.get_running_loop().call_later(delay_s, self._noticed)
 
+    def heed(self) -> None:
+        """Forget what there was to notice: joining is the answer to it."""
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
+        self._rejoin.clear()
+
     async def poll(
         self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
     ) -> Mapping[records.Position, Sequence[records.Record]]:
@@ -219,9 +228,7 @@ class MemoryGroupConsumer:
         self._group.remove(self, notices=True)
 
     def _noticed(self) -> None:
-        if self._notice is not None:
-            self._notice.cancel()
-            self._notice = None
+        self.heed()
         self._rejoin.set()
 
     async def _coordinate(self, listener: brokers.Listener) -> None:
