@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import commands, discreet, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -301,6 +301,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
         return None
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
+    says = discreet.told(fact.message, job.work) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
@@ -314,7 +315,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
             # NB: there is no status for a cancelled statement; one that fails after its cancel counts as cancelled.
             last = _end(_replace(job, seen=seen), State.CANCELLED, now_ms, rules, reason=job.stop)
         case verdict.Verdict.FAILED:
-            reason = jobs.Reason("job_failed", "statement_failed", fact.message or "the SQL engine gives no reason")
+            reason = jobs.Reason("job_failed", "statement_failed", says)
             last = wishes.ended_badly(_replace(job, seen=seen), State.FAILED, reason, now_ms, rules)
         case _ if not seen.job_id:
             reason = jobs.Reason(

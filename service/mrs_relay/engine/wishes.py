@@ -142,6 +142,7 @@ def ended_badly(
 ) -> telling.Decision:
     """End the job, or queue its next attempt if the request wants one for this class of reason."""
     retry = job.retry
+    reason = telling.from_mrs(job, reason)
     if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
         return telling.end(job, state, now_ms, rules, reason=reason)
     first_ms = round(retry.backoff_s * 1000)
