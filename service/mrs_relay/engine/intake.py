@@ -12,7 +12,8 @@ import msgspec
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, works
-from mrs_relay.messages import envelope, events, requests
+from mrs_relay.kit import words
+from mrs_relay.messages import dead_letters, envelope, requests
 from mrs_relay.stream import records
 
 Keyed = tuple[jobs.LedgerKey, facts.Fact]
@@ -29,7 +30,7 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
-def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | events.DeadLetter:
+def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | dead_letters.DeadLetter:
     """
     Say what a record means. Never raises: bad input is a value here.
 
@@ -49,7 +50,7 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             return key, facts.Requested(works.job_of(message, request, record, result_job_types))
     except errors.BadMessage as error:
-        reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
+        reason = jobs.Reason("invalid", error.code, words.line(error.message), field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
     match request:
         case requests.JobCancel():
@@ -105,13 +106,13 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
     )
 
 
-def _dead_letter(record: records.Record, error: errors.BadMessage) -> events.DeadLetter:
-    return events.DeadLetter(
+def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_letters.DeadLetter:
+    return dead_letters.DeadLetter(
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),
         code=error.code,
-        message=error.message,
+        message=words.line(error.message),
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,

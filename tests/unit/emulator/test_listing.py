@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,7 +155,6 @@ def books(draw: st.DrawFn) -> tuple[book.JobBook, list[life.Job], int]:
     return records, jobs, at_ms + draw(st.integers(0, 2_000))
 
 
-@hypothesis.settings(deadline=None)
 @given(
     data=books(),
     query=st.fixed_dictionaries(
