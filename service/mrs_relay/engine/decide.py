@@ -334,7 +334,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
 def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) -> Decision | None:
     if job.state not in _FOLLOWED:
         return None
-    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", "job_vanished", fact.message))
+    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
 
 
 def _collected(job: jobs.Job, fact: facts.Collected, now_ms: int, rules: Rules) -> Decision | None:

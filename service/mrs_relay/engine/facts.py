@@ -182,9 +182,16 @@ class ClusterObserved(msgspec.Struct, frozen=True):
 
 
 class Vanished(msgspec.Struct, frozen=True):
-    """MRS has not shown the job for longer than a fresh job may stay hidden."""
+    """
+    MRS has not shown the job, or how it ended, for too long.
+
+    Attributes:
+        message: what it shows, for how long.
+        code: of the reason.
+    """
 
     message: str
+    code: str = "job_vanished"
 
 
 class Collected(msgspec.Struct, frozen=True):

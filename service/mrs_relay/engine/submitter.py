@@ -194,9 +194,11 @@ class Submitter:
         path = {"cluster_id": job.cluster}
         try:
             if job.statement:
-                await self._client.call(sql_calls.CANCEL_SQL, path={**path, "sql_id": job.seen.job_id})
+                path["sql_id"] = job.seen.job_id
+                await self._client.call(sql_calls.CANCEL_SQL, path=path, spend_budget=True)
             else:
-                await self._client.call(job_calls.STOP_JOB, path={**path, "job_execution_id": job.seen.job_id})
+                path["job_execution_id"] = job.seen.job_id
+                await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
         except errors.MrsError as error:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
 
@@ -204,7 +206,7 @@ class Submitter:
         """Ask MRS to stop a further job of the same submission; whether there is nothing more to ask."""
         path = {"cluster_id": job.cluster, "job_execution_id": job_id}
         try:
-            await self._client.call(job_calls.STOP_JOB, path=path)
+            await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
         except errors.MrsRefused as error:
             _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))  # it has ended
         except errors.MrsError as error:

@@ -54,7 +54,7 @@ class _Watch:
     Attributes:
         since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
         told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it.
+        missing_since_s: when MRS stopped showing it, or showed that it has ended and not how.
         ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
@@ -292,7 +292,10 @@ class Tracker:
         self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
-        watch.missing_since_s = None
+        if verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED:
+            self._unsettled(watch, seen)
+        else:
+            watch.missing_since_s = None
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, facts.Observed(seen))
@@ -306,11 +309,21 @@ class Tracker:
             watch.ended = _is_end(fact)
             watch.owner.tell(watch.key, fact)
 
-    def _missing(self, watch: _Watch, message: str) -> None:
+    def _unsettled(self, watch: _Watch, seen: jobs.Seen) -> None:
+        waited_s = self._without_word(watch)
+        if waited_s >= self._settings.outcome_within_s:
+            text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
+            watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
+
+    def _without_word(self, watch: _Watch) -> float:
+        """Seconds since MRS last said something of use."""
         now_s = self._time.monotonic_s()
         if watch.missing_since_s is None:
             watch.missing_since_s = now_s
-        gone_s = now_s - watch.missing_since_s
+        return now_s - watch.missing_since_s
+
+    def _missing(self, watch: _Watch, message: str) -> None:
+        gone_s = self._without_word(watch)
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
 

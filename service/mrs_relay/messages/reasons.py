@@ -65,6 +65,7 @@ CODES: Final[dict[str, str]] = {
     "stopped_twin": "a further job of the same submission was found and is being stopped",
     "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
+    "no_outcome": "MRS shows that the job has ended and does not say how",
     "job_vanished": "MRS no longer shows the job",
     "result_unavailable": "the job succeeded and its result could not be read",
 }

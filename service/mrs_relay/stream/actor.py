@@ -302,8 +302,8 @@ class Actor(Generic[T]):
         if await consumer.is_mirror(self.position):
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} is empty, but this service has worked on that partition: "
-                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs under way, "
-                "delete the consumer group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
+                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
+                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
             )
         bounds = await consumer.bounds(self.position)
         committed = await consumer.committed(self.position)

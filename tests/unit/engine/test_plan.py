@@ -421,3 +421,19 @@ def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> 
     (kept,) = again.written().values()
     assert kept is not None
     assert kept.traceparent == shown.traceparent
+
+
+@pytest.mark.parametrize("kind", ["mrs.job.cancel", "mrs.job.resolve"])
+@pytest.mark.parametrize("state", ["succeeded", "unknown"])
+def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
+    """Whoever cancels or settles a request that has ended finds the answer in the trace of that message."""
+    data: dict[str, Any] = {"request": {"id": "order-1"}, "note": "why"}
+    if kind == "mrs.job.resolve":
+        data["verdict"] = "failed"
+    bench = _Bench(_job(state))
+    bench.read(samples.record(samples.message(data, kind, id="w-1", **_TRACE), offset=99))
+    (sent,) = bench.plan.outgoing()
+    assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
+    (kept,) = bench.written().values()
+    assert kept is not None
+    assert kept.traceparent is None

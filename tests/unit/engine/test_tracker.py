@@ -37,6 +37,27 @@ class _Owner:
         self.told.append(fact)
 
 
+def test_job_whose_outcome_mrs_never_tells_is_given_up() -> None:
+    """FINISHED and UNDEFINED for an hour: nobody can tell; it is not polled for ever."""
+
+    async def live() -> None:
+        mrs, owner = _Mrs("FINISHED", "UNDEFINED"), _Owner()
+        settings = engine_settings.EngineSettings(outcome_within_s=600)
+        pollers = tracker.Tracker(cast("Any", mrs), settings, clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        pollers.watch(job, job.ledger_key, owner)
+        await asyncio.sleep(590)
+        assert not [fact for fact in owner.told if isinstance(fact, facts.Vanished)]
+        await asyncio.sleep(60)
+        given_up = next(fact for fact in owner.told if isinstance(fact, facts.Vanished))
+        assert given_up.code == "no_outcome"
+        assert "FINISHED without an outcome (UNDEFINED)" in given_up.message
+        await pollers.close()
+
+    gates.run_virtually(live())
+
+
 @pytest.mark.parametrize(
     ("state", "result", "goes_on"),
     [
