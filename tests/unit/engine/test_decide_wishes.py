@@ -201,7 +201,7 @@ def test_cause_of_an_event_is_what_brought_it_about() -> None:
 
 
 def test_attempt_counts_submissions_and_not_what_waits_for_its_turn() -> None:
-    """While the second attempt waits one submission was made; it counts from its turn on, and not if it had no effect."""
+    """An attempt counts from its turn on, and not if the submission surely had no effect."""
     waiting = _decide(_job("running, for a retry"), "failed")
     assert [event.data.attempt for event in waiting.events] == [1]
     assert _decide(waiting.job, "request").events[0].data.attempt == 1
