@@ -82,8 +82,8 @@ e2e: venv kafka ## run the tests on real brokers and processes
 bench: venv kafka ## measure throughput, latency and memory, and print the table
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
 
-chaos: venv kafka ## kill relays and brokers N times (50) under load and prove that nothing was lost or doubled
-	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED)
+chaos: venv kafka ## kill relays and brokers N times (50), or MODE=at-least-once, and prove that nothing was lost or doubled
+	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED) $(MODE)
 
 simulate: venv ## play N seeds (10000) of the whole service in virtual time, from SEED (1) on
 	PYTHONPATH=. $(BIN)/python -m tests.support.simulation $(or $(SEED),1) $(or $(N),10000)

@@ -4,7 +4,7 @@ Memory per tracked job: what the relay keeps for each job that runs on MRS.
 Jobs go through a whole life up to RUNNING, are written as ledger records, read back as after a restart, and put where
 the relay keeps them: the partition's dict, the gate's slots, the tracker's watches with what was seen last.
 
-    python bench/memory.py [--count 20000]     a table
+    python bench/memory.py [--count 100000]    a table
     python bench/memory.py --json              one line of JSON
 """
 
@@ -35,7 +35,7 @@ RULES = decide.Rules()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 
 
-@dataclass
+@dataclass(eq=False)
 class Kept:
     """All that stays in memory, by the part that keeps it."""
 
@@ -93,19 +93,30 @@ def detail(number: int) -> job_models.JobDetail:
     )
 
 
-def ledger_record(number: int) -> tuple[bytes, bytes]:
-    """Key and value of the ledger record of a job that runs."""
+def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
+    """Key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
     meaning = intake.read(request(number), RESULT_TYPES, 500_000)
     assert isinstance(meaning, tuple)
     job: jobs.Job | None = None
     seen = sightings.of_job(detail(number))
-    for fact in (meaning[1], facts.Turn(), facts.Taken(seen.job_id), facts.Observed(seen)):
-        decision = decide.decide(job, fact, START_MS + number, RULES)
-        assert decision is not None
-        job = decision.job
+    committed = ((meaning[1], facts.Turn()), (facts.Taken(seen.job_id),), (facts.Observed(seen),))
+    values = []
+    for batch in committed:
+        for fact in batch:
+            decision = decide.decide(job, fact, START_MS + number, RULES)
+            assert decision is not None
+            job = decision.job
+        assert job is not None
+        values.append(jobs.encode(job))
     assert job is not None
     assert job.state is jobs.State.RUNNING
-    return meaning[0], jobs.encode(job)
+    return meaning[0], values
+
+
+def ledger_record(number: int) -> tuple[bytes, bytes]:
+    """Key and value of the newest ledger record of a job that runs."""
+    key, values = ledger_records(number)
+    return key, values[-1]
 
 
 def keep_jobs(kept: Kept, count: int) -> None:
@@ -177,7 +188,7 @@ def _peak_bytes() -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20_000, help="jobs under way")
+    parser.add_argument("--count", type=int, default=100_000, help="jobs under way")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     rss = asyncio.run(resident(given.count))

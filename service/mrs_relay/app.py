@@ -56,7 +56,14 @@ async def desk_for(
             rules=decide.Rules(
                 round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)
             ),
-            topics=desk.Topics(topics.requests, topics.events, topics.dead_letters, settings.event_source),
+            topics=desk.Topics(
+                topics.requests,
+                topics.events,
+                topics.dead_letters,
+                settings.event_source,
+                settings.event_mode,
+                topics.latest,
+            ),
             time=time,
             gate=doors,
             tracker=pollers,

@@ -19,6 +19,7 @@ import pydantic_settings
 
 from mrs_relay import errors
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.stream import settings as stream_settings
 from mrs_relay.web import settings as web_settings
@@ -66,6 +67,9 @@ class Settings(pydantic_settings.BaseSettings):
 
     event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay"
     """CloudEvents `source` of all events; name the deployment here when subscribers read several."""
+
+    event_mode: events.Mode = "binary"
+    """CloudEvents mode of all events: "binary" (attributes in headers) or "structured" (all of it in the value)."""
 
     @pydantic.model_validator(mode="after")
     def _waits_fit(self) -> Settings:

@@ -7,6 +7,11 @@ import asyncio
 import pytest
 from tests.support import history, service, world
 
+from mrs_relay.emulator import core
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import transport
+from mrs_relay.mrs.operations import jobs as job_calls
+
 pytestmark = pytest.mark.looptime
 
 BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
@@ -146,3 +151,86 @@ async def test_replicas_share_the_write_budget_by_their_partitions() -> None:
         assert [replica.tools.share.owned for replica in here.replicas] == [2, 2]
         assert asyncio.get_running_loop().time() - started_s < 120 / 60 * 60 * 1.15
         assert history.faults(ids, here.events(), here.created()) == []
+
+
+async def _submit_by_hand(here: world.World, name: str) -> str:
+    """What a request does that was on its way for ever: one more job under a name that exists."""
+    client = clients.Client(here.chosen.mrs, world.Wire(here.mrs), here.time)
+    body = {"job_type": "SparkSubmit", "job_name": name}
+    reply = await client.call(job_calls.CREATE_EXECUTE_JOB, path={"cluster_id": service.CLUSTER}, body=body)
+    return reply.job_id
+
+
+async def _job_result(here: world.World, job_id: str) -> str:
+    client = clients.Client(here.chosen.mrs, world.Wire(here.mrs), here.time)
+    path = {"cluster_id": service.CLUSTER, "job_execution_id": job_id}
+    return str((await client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)).job_detail.job_result)
+
+
+async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_told() -> None:
+    """A lost reply, and then the mark is there twice: one goes on, the event says which other one is being stopped."""
+    async with world.world(emulated={"pace": {"run_s": 300}}) as here:
+        here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
+        here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
+        here.put(service.job("r-1", name="nightly"))
+        await asyncio.sleep(5)
+        twin = await _submit_by_hand(here, here.created()[0])
+        await here.until_ended(["r-1"], 3600)
+        events = here.events()
+        submitted = next(event for event in events if event.state == "submitted")
+        assert submitted.data["reason"]["class"] == "duplicate"
+        assert twin in submitted.data["reason"]["message"]
+        assert submitted.data["mrs"]["job_id"] != twin
+        assert events[-1].state == "succeeded"
+        assert await _job_result(here, twin) == "KILLED"
+
+
+async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies() -> None:
+    """The wish to stop it stands in the ledger until MRS has agreed."""
+    async with world.world(emulated={"pace": {"run_s": 900}}) as here:
+        here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
+        here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
+        here.trouble(operation="StopJob", action="status", status=503, count=2)
+        here.put(service.job("r-1", name="nightly"))
+        await asyncio.sleep(5)
+        twin = await _submit_by_hand(here, here.created()[0])
+        while "submitted" not in here.states("r-1"):
+            await asyncio.sleep(0.5)
+        await here.replicas[0].kill()
+        assert await _job_result(here, twin) == "UNDEFINED"
+        await here.start_replica()
+        await here.until_ended(["r-1"], 3600)
+        assert await _job_result(here, twin) == "KILLED"
+
+
+class _SlowWire(world.Wire):
+    """Gives up on the first submission, which arrives all the same, much later."""
+
+    def __init__(self, mrs: core.Emulator, late_s: float) -> None:
+        super().__init__(mrs)
+        self._late_s = late_s
+        self._late: list[asyncio.Task[transport.Response]] = []
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        if request.verb == "POST" and not self._late:
+            self._late.append(asyncio.create_task(self._arrive(request)))
+            await asyncio.sleep(timeout_s)
+            raise transport.Lost("no reply in time")
+        return await super().send(request, timeout_s)
+
+    async def _arrive(self, request: transport.Request) -> transport.Response:
+        await asyncio.sleep(self._late_s)
+        return await super().send(request, 60)
+
+
+async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_found() -> None:
+    """The wait for requests on their way comes before the visibility window, not within it: one job, adopted."""
+    chosen = world.settings()
+    on_its_way_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s - 1
+    emulated = {"quirks": {"late_listing_s": chosen.engine.visibility_s - 1}}
+    async with world.world(chosen, replicas=0, emulated=emulated) as here:
+        await here.start_replica(_SlowWire(here.mrs, on_its_way_s))
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert len(here.created()) == 1
+        assert here.states("r-1")[:2] == ["accepted", "submitted"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 40
+SEEDS = 200
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
@@ -19,9 +19,10 @@ def simulate(*words: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "tests.support.simulation", *words]
     environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=880)
 
 
+@pytest.mark.timeout(900)
 def test_whatever_goes_wrong_every_request_ends_in_one_job_and_a_story_without_gaps() -> None:
     """Replicas die and freeze, Kafka and MRS fail: nothing is lost, doubled, left out or told twice, in any seed."""
     done = simulate("1", str(SEEDS))
@@ -44,8 +45,13 @@ def test_another_seed_runs_another_way() -> None:
     assert len(traces) == 2
 
 
-@pytest.mark.parametrize("seed", ["111", "113", "143"])
+@pytest.mark.parametrize("seed", ["111", "113", "143", "7270"])
 def test_a_seed_that_once_failed_is_kept(seed: str) -> None:
-    """113: a poll across a rebalance lost a request. 111, 143: records after a renewed claim bore the old token."""
+    """
+    Whatever the simulation found stays found.
+
+    113: a poll across a rebalance lost a request. 111, 143: records after a renewed claim bore the old token. 7270: the
+    in-memory group went round for ever.
+    """
     done = simulate(seed)
     assert done.returncode == 0, done.stdout + done.stderr

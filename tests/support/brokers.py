@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import signal
 import socket
 import string
 import struct
@@ -100,6 +101,11 @@ class Node(ABC):
         """End it by SIGKILL, as a crash would; returns when the process is gone."""
         if self._child is not None:
             self._child.kill()
+
+    def send(self, signal_number: signal.Signals) -> None:
+        """Send it a signal; nothing happens when it does not run."""
+        if self._child is not None:
+            self._child.send(signal_number)
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """

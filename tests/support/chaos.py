@@ -2,208 +2,253 @@
 The kill loop: a real Kafka, real relays and an emulator, killed over and over while requests keep flowing.
 
 `python -m tests.support.chaos 50` does 50 troubles, waits until everything has come to its end, lets `history` judge
-and prints a table; exit code 1 if the promise was broken, and the folder with all logs and events is kept then. Add a
-seed as a second number to repeat the order of the troubles (not their timing, which is the machines').
+and prints a table; exit code 1 if the promise was broken, and the folder with all logs and the history is kept then. A
+second number is the seed: it repeats the order of the troubles, not their timing, which is the machines'. A third word
+is the guarantee, `exactly-once` (the default) or `at-least-once`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
 import random
+import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiokafka
-from aiokafka import errors as kafka_errors
-from tests.support import brokers, chaos_relay, child, history, service
+from tests.support import brokers, chaos_fleet, chaos_traffic, chaos_troubles, child, history, service
 
-PARTITIONS = 4
-RELAYS = 2
-_ROOT = Path(__file__).resolve().parents[2]
-_DRAIN_S = 300.0
+PARTITIONS = 6
+RELAYS = 3
+_RATE = 5.0
+_RELAY_LANES = 2
+_SHARE_OF_MRS = 0.34
+_SHARE_OF_BROKER = 0.06
+_TRIES = 20
+_DRAIN_S = 240.0
+_TELL_EVERY_S = 30.0
+_LIVED = {
+    "partition_owned": "partitions restored",
+    "partition_failed": "leases lost in the middle",
+    "producer_replaced": "producers replaced",
+    "submission_in_doubt": "replies lost",
+    "several_jobs_with_one_mark": "several jobs with one mark",
+    "partition_unreadable": "partitions unreadable",
+    "handler_failed": "handlers failed",
+}
+"""What relays log -> what it means, for the table. The last three have to be 0."""
+_SETTINGS = {
+    "ENGINE__SLOTS_PER_CLUSTER": "0",
+    "ENGINE__SEND_WITHIN_S": "1",
+    "ENGINE__SETTLE_S": str(chaos_troubles.SETTLE_S),
+    "ENGINE__VISIBILITY_S": "1.5",
+    "ENGINE__KILL_AGAIN_S": "2",
+    "ENGINE__CANCEL_WAIT_S": "20",
+    "MRS__CALL_TIMEOUT_S": "1.5",
+    "KAFKA__SESSION_TIMEOUT_MS": str(round(chaos_troubles.SESSION_S * 1000)),
+    "KAFKA__HEARTBEAT_INTERVAL_MS": "300",
+    "KAFKA__REBALANCE_TIMEOUT_MS": "6000",
+    "KAFKA__REQUEST_TIMEOUT_MS": "3000",
+    "KAFKA__COMMIT_TIMEOUT_S": "6",
+    "KAFKA__TRANSACTION_TIMEOUT_MS": "8000",
+    "KAFKA__RETRY_FIRST_S": "0.2",
+    "KAFKA__RETRY_MOST_S": "2",
+    "KAFKA__PARTITIONS": str(PARTITIONS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run has shown: the faults, and the table of numbers."""
+
+    faults: Sequence[str]
+    numbers: Mapping[str, float]
+
+    @property
+    def table(self) -> str:
+        """All numbers, a line each."""
+        return "\n".join(f"{name:<40} {value:>8}" for name, value in self.numbers.items())
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        of = self.numbers
+        return (
+            f"{of['troubles in all']} troubles in {of['minutes']} min under {of['requests']} requests: "
+            f"{of['lost']} lost, {of['doubled']} jobs doubled, {of['gaps']} gaps, {of['repeats']} repeated sequence "
+            f"numbers, {of['faults']} faults in all"
+        )
 
 
 @dataclass(eq=False)
 class KillLoop:
     """One run."""
 
-    kafka: brokers.KafkaNode
-    mrs: service.Emulator
     here: service.Deployment
-    chance: random.Random
-    relays: list[child.Child] = field(default_factory=list)
+    troubles: chaos_troubles.Troubles
+    sender: chaos_traffic.Sender
+    reader: chaos_traffic.Reader
+    count: Counter[str]
     done: Counter[str] = field(default_factory=Counter)
-    sent: list[str] = field(default_factory=list)
-    started: int = 0
+    total: int = 0
 
-    async def run(self, count: int) -> tuple[list[str], list[history.Seen], list[str]]:
-        """Do `count` troubles; returns the faults found, all events and the names of all jobs."""
+    async def run(self, total: int) -> None:
+        """Do so many troubles, then wait until all requests have ended."""
+        self.total = total
+        fleet = self.troubles.fleet
         await asyncio.to_thread(self.here.create_topics, PARTITIONS)
-        for _ in range(RELAYS):
-            await self._start()
-        stop = asyncio.Event()
-        sending = asyncio.create_task(self._send(stop))
-        try:
-            for number in range(count):
-                await self._trouble(number)
-                await self._restore_number()
-        finally:
-            stop.set()
-            await sending
-            for relay in self.relays:
-                if relay.alive:
-                    relay.send(signal.SIGCONT)
-        self.mrs._call("DELETE", "/emulator/faults")
-        await self._restore_number()
-        events = await self.here.until_ended(self.sent, _DRAIN_S)
-        codes = [await asyncio.to_thread(relay.stop) for relay in self.relays if relay.alive]
-        created = [effect["name"] for effect in self.mrs.effects()]
-        faults = history.faults(self.sent, events, created)
-        faults += [f"a relay ended with {code}" for code in codes if code]
-        return faults, events, created
+        await fleet.replace_dead()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.sender.run())
+            telling = group.create_task(self._tell())
+            try:
+                await self._all_lanes(total)
+            finally:
+                self.sender.stop.set()
+                telling.cancel()
+        await asyncio.to_thread(self.troubles.mrs.lift)
+        await fleet.replace_dead()
+        await self._drain()
+        await fleet.stop()
 
-    async def _start(self, **more: str) -> None:
-        self.started += 1
-        environment = {**self.here.environment(), **more}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "tests.support.chaos_relay", "serve"]
-        log = self.here.workdir / f"relay-{self.started}.log"
-        self.relays.append(await asyncio.to_thread(child.Child, command, log=log, env=environment))
+    async def _all_lanes(self, total: int) -> None:
+        troubles, chance = self.troubles, self.troubles.chance
+        of_broker = round(total * _SHARE_OF_BROKER)
+        of_mrs = round(total * _SHARE_OF_MRS)
+        relays = iter(chaos_troubles.plan(troubles.of_relays(), total - of_mrs - of_broker, chance))
+        mrs = iter(chaos_troubles.plan(troubles.of_mrs(), of_mrs, chance))
+        broker = chaos_troubles.plan(troubles.of_broker(), of_broker, chance)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_RELAY_LANES):
+                group.create_task(self._lane(relays, troubles.of_relays()))
+            group.create_task(self._lane(mrs, troubles.of_mrs()))
+            group.create_task(self._broker_lane(broker, total - of_broker))
 
-    async def _restore_number(self) -> None:
-        self.relays = [relay for relay in self.relays if relay.alive]
-        while len(self.relays) < RELAYS:
-            await self._start()
+    async def _lane(self, names: Iterator[str], kinds: Mapping[str, tuple[chaos_troubles.Trouble, int]]) -> None:
+        """One trouble after the other; several lanes may share `names`."""
+        for name in names:
+            await self._until_bitten(name, kinds[name][0])
+            await asyncio.sleep(self.troubles.chance.uniform(0.1, 1.0))
 
-    async def _send(self, stop: asyncio.Event) -> None:
-        """A few requests a second; one whose acknowledgement was lost is sent again, as a careful sender does."""
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self.here.bootstrap, enable_idempotence=True, request_timeout_ms=5_000
-        )
-        await producer.start()
-        try:
-            while not stop.is_set():
-                request_id = f"r-{len(self.sent)}"
-                self.sent.append(request_id)
-                key = b"key-%d" % (len(self.sent) % 32)
-                while not await self._is_sent(producer, key, service.job(request_id)):
-                    await asyncio.sleep(0.2)
-                await asyncio.sleep(self.chance.expovariate(4))
-        finally:
-            await producer.stop()
+    async def _broker_lane(self, names: Sequence[str], others: int) -> None:
+        """Spread over the run: each when its part of all other troubles is done."""
+        for number, name in enumerate(names):
+            while (self.done.total() - number) * len(names) < others * number:
+                await asyncio.sleep(0.2)
+            await self._until_bitten(name, self.troubles.of_broker()[name][0])
 
-    async def _is_sent(self, producer: aiokafka.AIOKafkaProducer, key: bytes, value: bytes) -> bool:
-        try:
-            await producer.send_and_wait(self.here.requests, value, key=key)
-        except kafka_errors.KafkaError:
-            self.done["  request sent again"] += 1
-            return False
-        return True
+    async def _until_bitten(self, name: str, trouble: chaos_troubles.Trouble) -> None:
+        for _ in range(_TRIES):
+            if await trouble():
+                self.done[name] += 1
+                return
+            self.count["troubles that did not bite"] += 1
 
-    async def _trouble(self, number: int) -> None:
-        kinds = {
-            "SIGKILL": (self._kill, 5),
-            "kill point": (self._kill_point, 6),
-            "SIGSTOP": (self._zombie, 2),
-            "broker SIGKILL": (self._broker, 1),
-            "lost replies": (self._lost_replies, 4),
-            "MRS refuses": (self._refusals, 3),
-            "latency": (self._latency, 2),
-            "join and leave": (self._join, 3),
-        }
-        names = list(kinds)
-        first = names[number] if number < len(names) else None  # a short run meets each kind once
-        name = first or self.chance.choices(names, [weight for _, weight in kinds.values()])[0]
-        self.done[name] += 1
-        await kinds[name][0]()
-        await asyncio.sleep(self.chance.uniform(0.5, 2.5))
+    async def _tell(self) -> None:
+        """A line now and then: how far, and what is still under way."""
+        began_s = time.monotonic()
+        while True:
+            await asyncio.sleep(_TELL_EVERY_S)
+            has_read = await self.reader.read_on()
+            now_s, done = time.monotonic(), self.done.total()
+            waiting = [at_s for request_id, at_s in self.sender.sent.items() if request_id not in self.reader.ended]
+            oldest_s = now_s - min(waiting, default=now_s)
+            left_min = (now_s - began_s) * (self.total - done) / max(1, done) / 60
+            print(
+                f"{(now_s - began_s) / 60:5.1f} min: {done} of {self.total} troubles, "
+                f"{len(self.sender.sent)} requests, {len(waiting)} under way, the oldest for {oldest_s:.0f} s"
+                f"{'' if has_read else ' (Kafka does not answer)'}; about {left_min:.0f} min to go",
+                flush=True,
+            )
 
-    async def _kill(self) -> None:
-        await asyncio.to_thread(self.chance.choice(self.relays).kill)
-
-    async def _kill_point(self) -> None:
-        """A relay of its own that dies at a named point; after 15 seconds it dies anyway."""
-        point = self.chance.choice(chaos_relay.POINTS)
-        self.done[f"  {point}"] += 1
-        await asyncio.to_thread(self.chance.choice(self.relays).kill)
-        await self._start(CHAOS_POINT=point, CHAOS_NTH=str(self.chance.randint(1, 6)))
-        doomed = self.relays[-1]
-        if await asyncio.to_thread(doomed.wait, 15.0) is None:
-            self.done["  (not reached)"] += 1
-            await asyncio.to_thread(doomed.kill)
-
-    async def _zombie(self) -> None:
-        relay = self.chance.choice(self.relays)
-        relay.send(signal.SIGSTOP)
-        await asyncio.sleep(self.chance.uniform(7.0, 10.0))  # the session timeout is 6 s
-        relay.send(signal.SIGCONT)
-
-    async def _broker(self) -> None:
-        await asyncio.to_thread(self.kafka.kill)
-        await asyncio.sleep(self.chance.uniform(0.1, 3.0))
-        await asyncio.to_thread(self.kafka.start)
-
-    async def _lost_replies(self) -> None:
-        action = self.chance.choice(("drop_before", "drop_after"))
-        operation = self.chance.choice(("CreateExecuteJob", "CreateExecuteJob", "*"))
-        self.mrs.fault(action=action, operation=operation, count=self.chance.randint(1, 5))
-
-    async def _refusals(self) -> None:
-        count = self.chance.randint(1, 10)
-        kind = self.chance.choice(("429", "0177", "502"))
-        if kind == "0177":
-            self.mrs.fault(action="busy", operation="CreateExecuteJob", count=count)
-        elif kind == "429":
-            self.mrs.fault(action="status", status=429, count=count, headers={"Retry-After": "1"})
-        else:
-            self.mrs.fault(action="status_after", status=502, operation="CreateExecuteJob", count=count)
-
-    async def _latency(self) -> None:
-        self.mrs.fault(action="latency", seconds=self.chance.uniform(0.1, 3.5), count=self.chance.randint(1, 10))
-
-    async def _join(self) -> None:
-        await self._start()
-        await asyncio.sleep(self.chance.uniform(1.0, 4.0))
-        leaving = self.chance.choice(self.relays)
-        with contextlib.suppress(child.ChildFailed):  # a zombie of before may be too late
-            await asyncio.to_thread(leaving.stop)
+    async def _drain(self) -> None:
+        until_s = time.monotonic() + _DRAIN_S
+        while time.monotonic() < until_s:
+            await self.troubles.fleet.replace_dead()
+            await self.reader.read_on()
+            if self.reader.ended >= self.sender.sent.keys() and not (await self.reader.ledger())[1]:
+                return
+            await asyncio.sleep(1.0)
 
 
-async def play(count: int, workdir: Path, seed: int) -> tuple[list[str], str]:
-    """Run the loop in `workdir`; returns the faults and the table. Everything that was seen is written there."""
+async def play(count: int, workdir: Path, seed: int, guarantee: str = "exactly-once", *, rate: float = _RATE) -> Found:
+    """Do `count` troubles in `workdir`, where everything that was seen is written."""
+    print(f"{count} troubles with seed {seed}, {guarantee}, in {workdir}", flush=True)
     began_s = time.monotonic()
-    with brokers.start_kafka(workdir) as kafka, service.emulator(workdir, "--slots", "0", "--run-s", "1") as mrs:
-        more = {"ENGINE__SLOTS_PER_CLUSTER": "0", "KAFKA__REBALANCE_TIMEOUT_MS": "8000", "KAFKA__RETRY_MOST_S": "2"}
-        here = service.Deployment(kafka.bootstrap, "chaos", mrs.url, workdir, more=more)
-        loop = KillLoop(kafka, mrs, here, random.Random(seed))
-        faults, events, created = await loop.run(count)
-    lines = [json.dumps([seen.request_id, seen.sequence, seen.state, seen.event_id, seen.data]) for seen in events]
-    (workdir / "events.jsonl").write_text("\n".join(lines))
-    (workdir / "jobs.txt").write_text("\n".join(created))
+    chance, counter = random.Random(seed), Counter[str]()
+    clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
+    flags = (*clusters, "--slots", "0", "--run-s", "1")
+    with brokers.start_kafka(workdir) as kafka, service.emulator(workdir, *flags) as mrs:
+        here = service.Deployment(kafka.bootstrap, "chaos", mrs.url, workdir, guarantee, more=_SETTINGS)
+        fleet = chaos_fleet.Fleet(here.environment(), workdir, RELAYS, chance, counter)
+        troubles = chaos_troubles.Troubles(fleet, mrs, kafka, chance, counter)
+        reader = chaos_traffic.Reader(here, workdir / "events.jsonl")
+        loop = KillLoop(here, troubles, chaos_traffic.Sender(here, chance, counter, rate), reader, counter)
+        faults: list[str] = []
+        try:
+            await loop.run(count)
+        except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
+            faults += [str(error) for error in several.exceptions]
+        faults += await _judge(loop, mrs)
+    lived = _lived(workdir)
+    faults += [f"{lived[name]} {name}; see the logs" for name in list(_LIVED.values())[-3:] if lived[name]]
     (workdir / "faults.txt").write_text("\n".join(faults))
-    rows = {
-        **loop.done,
-        "seconds": round(time.monotonic() - began_s),
-        "requests": len(loop.sent),
-        "jobs": len(created),
-        "events": len(events),
-        **counts(loop.sent, events, created),
+    numbers = {
+        **dict(sorted(loop.done.items())),
+        "troubles in all": loop.done.total(),
+        **dict(sorted(counter.items())),
+        **{name: lived[name] for name in _LIVED.values()},
+        "longest wait for Kafka's return in s": round(troubles.slowest_recovery_s),
+        "minutes": round((time.monotonic() - began_s) / 60, 1),
         "faults": len(faults),
     }
-    return faults, "\n".join(f"{name:<20} {value:>8}" for name, value in rows.items())
+    return Found(faults, numbers)
 
 
-def counts(sent: list[str], events: list[history.Seen], created: list[str]) -> dict[str, int]:
+async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
+    """Have the history judged: what was sent, all events, the ledger, and the list of MRS's effects."""
+    reader, sent = loop.reader, list(loop.sender.sent)
+    await reader.read_on()
+    kept, behind = await reader.ledger()
+    effects = await asyncio.to_thread(mrs.effects)
+    created = [effect["name"] for effect in effects]
+    events = [event for event in reader.events if not event.request_id.startswith("c-")]
+    found = [*behind, *loop.troubles.faults, *loop.troubles.fleet.faults]
+    loop.count["events"] = len(events)
+    if loop.here.guarantee == "at-least-once":
+        before = len(events)
+        events, doubles = history.once(events)
+        loop.count["events told again"] = before - len(events)
+        found += doubles
+    results = {effect["name"]: effect.get("result", "") for effect in effects}
+    kept = [job for job in kept if not job.request_id.startswith("c-")]
+    found += history.faults(sent, events, created, kept=kept, results=results)
+    folder = reader.file.parent
+    folder.joinpath("ledger.txt").write_text("\n".join(map(str, kept)))
+    folder.joinpath("jobs.jsonl").write_text("\n".join(map(json.dumps, effects)))
+    loop.count.update({"requests": len(sent), "jobs on MRS": len(created), **counts(sent, events, created)})
+    return found
+
+
+def _lived(folder: Path) -> Counter[str]:
+    """What the relays lived through, by their own logs."""
+    lived: Counter[str] = Counter()
+    for log in folder.glob("relay-*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            found = re.search(r'"event": "(\w+)"', line)
+            if found and found.group(1) in _LIVED:
+                lived[_LIVED[found.group(1)]] += 1
+    return lived
+
+
+def counts(sent: Sequence[str], events: Sequence[history.Seen], created: Sequence[str]) -> dict[str, int]:
     """The numbers of the table that must be 0."""
     numbers: dict[str, list[int]] = {request_id: [] for request_id in sent}
     for seen in events:
@@ -219,16 +264,18 @@ def counts(sent: list[str], events: list[history.Seen], created: list[str]) -> d
 
 def _main(words: list[str]) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is away on purpose
-    count = int(words[0]) if words else 50
-    seed = int(words[1]) if len(words) > 1 else random.randrange(1 << 32)
+    plain = [word for word in words if word.isdecimal()]
+    count = int(plain[0]) if plain else 50
+    seed = int(plain[1]) if len(plain) > 1 else random.randrange(1 << 32)
+    guarantee = next((word for word in words if not word.isdecimal()), "exactly-once")
     workdir = Path(tempfile.mkdtemp(prefix="mrs-relay-chaos-"))
-    print(f"{count} troubles with seed {seed} in {workdir}", flush=True)
-    faults, table = asyncio.run(play(count, workdir, seed))
-    print(table)
-    if not faults:
+    found = asyncio.run(play(count, workdir, seed, guarantee))
+    print(found.table)
+    print(found.summary)
+    if not found.faults:
         shutil.rmtree(workdir, ignore_errors=True)
         return 0
-    print("\n".join(faults[:50]))
+    print("\n".join(found.faults[:50]))
     print(f"the promise was broken; logs and history are in {workdir}")
     return 1
 

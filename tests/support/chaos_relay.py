@@ -1,8 +1,9 @@
 """
-The relay, made to die at a named point: `python -m tests.support.chaos_relay serve`.
+The relay, made to die or freeze at a named point: `python -m tests.support.chaos_relay serve`.
 
-CHAOS_POINT is one of POINTS, CHAOS_NTH the passing at which the process ends as by SIGKILL. The product knows nothing
-of this: the functions are wrapped from outside.
+CHAOS_PLACE is the beginning of three paths of its own. `….order` tells what to do, `POINT NTH SIGNAL`, and may come at
+any time; `….reached` says afterwards that it was done; `….commits` grows by a byte with each commit. The product knows
+nothing of this: the functions are wrapped from outside.
 """
 
 from __future__ import annotations
@@ -11,33 +12,58 @@ import functools
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from mrs_relay.cli import main
 from mrs_relay.mrs import transport
 from mrs_relay.stream import ledger
+from mrs_relay.stream.kafka import producer
 
-POINTS = (
-    "before commit",
-    "after commit",
-    "before POST",
-    "after POST",
-    "in restore",
-    "after claim",
+AT_WORK = (
+    "before the commit",
+    "between records and commit",
+    "after the commit",
+    "before the POST",
+    "after the POST",
 )
+"""Points that a relay passes all the time. Without transactions the second is between the ledger and the events."""
+
+AT_START = (
+    "before the claim",
+    "after the claim",
+    "in the restore",
+    "after the restore",
+)
+"""Points that it passes for each partition that it is given."""
 
 
-class _Countdown:
-    def __init__(self, point: str, nth: int) -> None:
-        self._point = point
-        self._left = nth
+class Countdown:
+    """
+    Counts the passings of the ordered point.
+
+    Args:
+        place: beginning of the paths.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._order = Path(f"{place}.order")
+        self._reached = Path(f"{place}.reached")
+        self._left = 0
 
     def pass_(self, point: str) -> None:
-        """Die if this is the one."""
-        if point == self._point:
-            self._left -= 1
-            if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        """Do what was ordered if this is the point and the passing."""
+        try:
+            ordered, nth, number = self._order.read_text().rsplit(" ", 2)
+        except (FileNotFoundError, ValueError):  # no order, or not yet written whole
+            return
+        if point != ordered:
+            return
+        self._left = (self._left or int(nth)) - 1
+        if self._left == 0:
+            self._order.unlink()
+            self._reached.write_text(point)
+            os.kill(os.getpid(), signal.Signals(int(number)))
 
 
 def _around(
@@ -53,25 +79,37 @@ def _around(
     return wrapped
 
 
-def arm(point: str, nth: int) -> None:
-    """Wrap the functions at whose edges the process may die."""
-    countdown = _Countdown(point, nth)
+def arm(place: str) -> None:
+    """Wrap the functions at whose edges something may happen."""
+    countdown = Countdown(place)
+    commits = os.open(f"{place}.commits", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
 
-    def always(name: str) -> Callable[..., None]:
+    def at(name: str) -> Callable[..., None]:
         return lambda *_args: countdown.pass_(name)
 
     def posting(name: str) -> Callable[..., None]:
         return lambda _door, request, *_more: countdown.pass_(name) if request.verb == "POST" else None
 
-    setattr(ledger.Ledger, "commit", _around(ledger.Ledger.commit, always("before commit"), always("after commit")))  # noqa: B010 - a method from outside
-    setattr(ledger.Ledger, "_claim", _around(ledger.Ledger._claim, always("-"), always("after claim")))  # noqa: B010 - the same
-    read = ledger.Ledger._read
-    setattr(ledger.Ledger, "_read", _around(read, always("in restore"), always("-")))  # noqa: B010 - the same
-    send = transport.AiohttpTransport.send
-    setattr(transport.AiohttpTransport, "send", _around(send, posting("before POST"), posting("after POST")))  # noqa: B010 - the same
+    def committed(*_args: object) -> None:
+        os.write(commits, b".")
+        countdown.pass_("after the commit")
+
+    def nothing(*_args: object) -> None:
+        pass
+
+    wrap(ledger.Ledger, "commit", at("before the commit"), committed)
+    wrap(ledger.Ledger, "_claim", at("before the claim"), at("after the claim"))
+    wrap(ledger.Ledger, "_read", at("in the restore"), nothing)
+    wrap(ledger.Ledger, "open", nothing, at("after the restore"))
+    wrap(producer.KafkaProducer, "_deliver", nothing, at("between records and commit"))
+    wrap(transport.AiohttpTransport, "send", posting("before the POST"), posting("after the POST"))
+
+
+def wrap(owner: type, name: str, before: Callable[..., None], after: Callable[..., None]) -> None:
+    """Have `before` and `after` called around a method."""
+    setattr(owner, name, _around(getattr(owner, name), before, after))
 
 
 if __name__ == "__main__":
-    if os.environ.get("CHAOS_POINT"):
-        arm(os.environ["CHAOS_POINT"], int(os.environ.get("CHAOS_NTH", "1")))
+    arm(os.environ["CHAOS_PLACE"])
     main.main()

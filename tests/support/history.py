@@ -1,7 +1,11 @@
 """
-An independent checker of the promise: from what was sent, what came back and what MRS created, it finds the faults.
+An independent checker of the promise: from what was sent, what was told, what is kept and what MRS created.
 
-It shares no code with the service: events are plain headers and JSON, as any subscriber sees them.
+    faults      what breaks the promise, one line each
+    once        the same events with the repeats left out that at-least-once allows
+    Ledger      reads a partition of the ledger, as `ARCHITECTURE.md` describes it
+
+It shares no code with the service: events and ledger are plain headers and JSON, as anybody else would read them.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LAST = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
@@ -22,6 +26,7 @@ MAY_FOLLOW = {
     "retrying": {"submitted", "failed", "cancelled", "unknown", "retrying"},
     "unknown": {"succeeded", "failed", "cancelled"},
 }
+_ENDS = {"SUCCEEDED": {"succeeded"}, "FAILED": {"failed", "retrying"}, "KILLED": {"cancelled"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,20 @@ class Seen:
     sequence: int
     event_id: str
     data: Mapping[str, Any]
+
+    @property
+    def job_name(self) -> str | None:
+        """The job on MRS that it speaks of."""
+        return (self.data.get("mrs") or {}).get("job_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the ledger says of one request."""
+
+    request_id: str
+    state: str
+    sequence: int
 
 
 def seen(headers: Iterable[tuple[str, bytes]], value: bytes) -> Seen:
@@ -50,7 +69,67 @@ def seen(headers: Iterable[tuple[str, bytes]], value: bytes) -> Seen:
     )
 
 
-def faults(sent: Sequence[str], events: Sequence[Seen], created: Sequence[str]) -> list[str]:
+@dataclass(eq=False)
+class Ledger:
+    """
+    One partition of the ledger, read from its beginning; `add` takes its committed records in order.
+
+    Attributes:
+        jobs: ledger key -> what it says, as of the last whole commit.
+        next_offset: of the input, by topic, as of the same commit.
+    """
+
+    jobs: dict[bytes, Kept] = field(default_factory=dict)
+    next_offset: dict[str, int] = field(default_factory=dict)
+    _claim: int = -1
+    _open: dict[bytes, bytes | None] = field(default_factory=dict)
+
+    def add(
+        self, offset: int, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()
+    ) -> None:
+        """Take the next record; one that an owner wrote who was already replaced does not count."""
+        token = dict(headers).get("t")
+        if key is None or (token is not None and int(token) < self._claim):
+            return
+        if key == b"\0claim":
+            self._claim = offset
+            self._open.clear()
+        elif key == b"\0offsets":
+            self._close(json.loads(value or b"{}"))
+        elif key[:1] != b"\0":
+            self._open[key] = value
+
+    def _close(self, next_offset: dict[str, int]) -> None:
+        self.next_offset = next_offset
+        for key, value in self._open.items():
+            self.jobs.pop(key, None)
+            if value is not None:
+                job = json.loads(value)
+                self.jobs[key] = Kept(job["id"], job["state"], job.get("sequence", 0))
+        self._open.clear()
+
+
+def once(events: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
+    """
+    Leave out what at-least-once may tell again: the same event, word for word, under the same id.
+
+    Returns the events and the faults: ids that stand for two different events.
+    """
+    first: dict[str, Seen] = {}
+    for event in events:
+        first.setdefault(event.event_id, event)
+    other = {event.event_id for event in events if first[event.event_id] != event}
+    return list(first.values()), [f"event id {event_id} stands for two different events" for event_id in sorted(other)]
+
+
+def faults(
+    sent: Sequence[str],
+    events: Sequence[Seen],
+    created: Sequence[str],
+    *,
+    kept: Iterable[Kept] | None = None,
+    results: Mapping[str, str] | None = None,
+) -> list[str]:
     """
     Everything that breaks the promise, one line each; an empty list means it was kept.
 
@@ -58,17 +137,26 @@ def faults(sent: Sequence[str], events: Sequence[Seen], created: Sequence[str]) 
         sent: ids of all requests that should have become exactly one job each.
         events: what was read with read_committed, in the order of each partition.
         created: names of all jobs that really exist on MRS.
+        kept: what the ledger says of each request; None: do not look.
+        results: name -> job_result of each job on MRS; None: do not look.
     """
     found: list[str] = []
     stories: dict[str, list[Seen]] = defaultdict(list)
     for event in events:
         stories[event.request_id].append(event)
+    known = set(sent)
     found += [f"{request_id}: no event at all" for request_id in sent if request_id not in stories]
-    found += [f"{request_id}: events of a request that nobody sent" for request_id in stories if request_id not in sent]
+    found += [
+        f"{request_id}: events of a request that nobody sent" for request_id in stories if request_id not in known
+    ]
     for request_id, story in stories.items():
         found += [f"{request_id}: {fault}" for fault in _story_faults(story)]
     found += [f"event id {event_id} came {count} times" for event_id, count in _ids(events).items() if count > 1]
     found += _effect_faults(stories, created)
+    if results is not None:
+        found += _verdict_faults(stories, results)
+    if kept is not None:
+        found += _ledger_faults(stories, kept)
     return found
 
 
@@ -96,11 +184,40 @@ def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]
     told: dict[str, str] = {}
     for request_id, story in stories.items():
         for event in story:
-            name = (event.data.get("mrs") or {}).get("job_name")
-            if name:  # each attempt of a retry has a name of its own
-                told[name] = request_id
+            if event.job_name:  # each attempt of a retry has a name of its own
+                told[event.job_name] = request_id
     for name, request_id in told.items():
         if count[name] != 1:
             yield f"{request_id}: {count[name]} jobs named {name} on MRS"
     strangers = sorted(set(created) - told.keys())
     yield from (f"job {name} on MRS that no event tells of" for name in strangers)
+
+
+def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str, str]) -> Iterable[str]:
+    """What was told last of a job must be what MRS says of it; an end that nobody can tell is `unknown`."""
+    told = {
+        event.job_name: (request_id, event.state)
+        for request_id, story in stories.items()
+        for event in story
+        if event.job_name and not event.data.get("repeated")
+    }
+    for name, (request_id, state) in told.items():
+        if name in results and state != "unknown" and state not in _ENDS.get(results[name], set()):
+            yield f"{request_id}: {state} was told of {name}, MRS says {results[name]}"
+
+
+def _ledger_faults(stories: Mapping[str, Sequence[Seen]], kept: Iterable[Kept]) -> Iterable[str]:
+    places: dict[str, list[Kept]] = defaultdict(list)
+    for job in kept:
+        places[job.request_id].append(job)
+    for request_id, story in stories.items():
+        found = places.pop(request_id, [])
+        if len(found) != 1:
+            yield f"{request_id}: {len(found)} records in the ledger"
+            continue
+        told = [event.state for event in story if not event.data.get("repeated")]
+        if found[0].sequence != story[-1].sequence:
+            yield f"{request_id}: the ledger is at sequence {found[0].sequence}, the events at {story[-1].sequence}"
+        if told and found[0].state != told[-1]:
+            yield f"{request_id}: the ledger says {found[0].state}, the last event {told[-1]}"
+    yield from (f"{request_id}: in the ledger, and no event tells of it" for request_id in places)

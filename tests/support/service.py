@@ -178,6 +178,14 @@ class Emulator:
         """Order trouble."""
         self._call("POST", "/emulator/faults", json.dumps(order).encode())
 
+    def hits(self) -> int:
+        """How many calls the faults in force have matched."""
+        return sum(fault["matched"] for fault in self._call("GET", "/emulator/faults")["faults"])
+
+    def lift(self) -> None:
+        """End all trouble."""
+        self._call("DELETE", "/emulator/faults")
+
     def _call(self, verb: str, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(self.url + path, data=body, method=verb)
         with urllib.request.urlopen(request, timeout=10) as reply:

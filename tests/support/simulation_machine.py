@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.support import simulation_loop, world
@@ -76,13 +76,14 @@ class Nature:
     Attributes:
         chance: draws everything.
         longest_way_s: longest time that a request to MRS is on its way, in seconds.
+        mrs: to be set before anything starts.
     """
 
     chance: random.Random
-    mrs: core.Emulator
     trace: Trace
     weather: Weather
     longest_way_s: float
+    mrs: core.Emulator = field(init=False)
     flying: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self, work: object, name: str) -> asyncio.Task[None]:
@@ -158,10 +159,17 @@ class Member(memory_group.MemoryGroupConsumer):
         super().__init__(line.group)
         self._cluster = line
         self._line = line
+        self.machine = line.machine
+
+    async def poll(
+        self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
+    ) -> Mapping[records.Position, Sequence[records.Record]]:
+        """Wait for records as long as a second: idle polls are most of what a simulation does."""
+        return await super().poll(wanted, limit=limit, timeout_s=max(timeout_s, 1.0))
 
     async def close(self) -> None:
         """Leave the group; the dead do not."""
-        if not self._line.machine.dead:
+        if not self.machine.dead:
             await super().close()
             return
         if self._notice is not None:

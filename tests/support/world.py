@@ -42,12 +42,37 @@ def settings(**groups: Mapping[str, Any]) -> all_settings.Settings:
     return all_settings.Settings(**given)  # type: ignore[arg-type]  # pydantic makes the groups
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """
+    One request that was answered.
+
+    Attributes:
+        at_s: when, on the loop's clock.
+        verb: of the request.
+        target: path and query of the request.
+        status: of the reply.
+    """
+
+    at_s: float
+    verb: str
+    target: str
+    status: int
+
+
 class Wire:
-    """Carries requests to the emulator; what it drops is lost, what it holds up takes its time."""
+    """
+    Carries requests to the emulator; what it drops is lost, what it holds up takes its time.
+
+    Attributes:
+        sent: how many requests were sent.
+        answered: those that were answered, in the order of their answers.
+    """
 
     def __init__(self, mrs: core.Emulator) -> None:
         self._mrs = mrs
         self.sent = 0
+        self.answered: list[Answered] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """One request, one reply, as over a network with a short delay each way."""
@@ -62,6 +87,7 @@ class Wire:
             raise transport.Lost("no reply in time") from error
         if reply.dropped:
             raise transport.Lost("the connection was closed without a reply")
+        self.answered.append(Answered(asyncio.get_running_loop().time(), request.verb, request.target, reply.status))
         return transport.Response(reply.status, reply.body, {**reply.headers, "Content-Type": reply.content_type})
 
 
@@ -92,9 +118,9 @@ class World:
     stack: contextlib.AsyncExitStack
     replicas: list[Replica] = field(default_factory=list)
 
-    async def start_replica(self) -> Replica:
-        """Start one more replica and return at once."""
-        door = Wire(self.mrs)
+    async def start_replica(self, door: Wire | None = None) -> Replica:
+        """Start one more replica, on a wire of its own, and return at once."""
+        door = door or Wire(self.mrs)
         client = clients.Client(self.chosen.mrs, door, self.time)
         tools = await self.stack.enter_async_context(app.desk_for(self.chosen, client, self.time))
         kafka = app.runtime_for(self.chosen, self.broker, client, tools, self.time)

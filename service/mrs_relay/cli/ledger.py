@@ -41,7 +41,7 @@ def jobs(
             f"no state {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}", param_hint="--state"
         )
     kafka = connect.kafka(config, bootstrap)
-    found = run.loop(_read(kafka))
+    found = run.loop(read(kafka))
     wanted = [
         job
         for job in found
@@ -60,7 +60,8 @@ def jobs(
     out.print(view.counts(collections.Counter(job.state.value for job in wanted)))
 
 
-async def _read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
+async def read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
+    """All jobs of all partitions, as last committed."""
     latest: dict[bytes, bytes] = {}
     async for record in tap.read_all(connect.broker(kafka), kafka.topics.ledger):
         if record.key is None or record.key.startswith(b"\0"):

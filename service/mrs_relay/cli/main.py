@@ -16,9 +16,11 @@ from mrs_relay import errors
 from mrs_relay.cli import (
     call,
     check,
+    dead_letters,
     demo,
     emulate,
     ledger,
+    orphans,
     run,
     schemas,
     serve,
@@ -40,6 +42,8 @@ _ORDER: Final = (
     "jobs",
     "cancel",
     "resolve",
+    "orphans",
+    "dead-letters",
     "call",
     "topics",
     "check",
@@ -123,6 +127,11 @@ app.command(
     rich_help_panel=_USE,
     epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
 )(wishes.resolve)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
+app.command(
+    rich_help_panel=_USE,
+    epilog=run.epilog("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+)(orphans.orphans)
 app.command(
     rich_help_panel=_USE,
     epilog=run.epilog(*call.EXAMPLES),

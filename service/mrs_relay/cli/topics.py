@@ -46,7 +46,7 @@ def create(
     """
     Make the topics that are missing; those that exist are left as they are.
 
-    Four topics: requests, events, dead letters, and the compacted ledger of the requests.
+    Requests, events, dead letters, the compacted ledger of the requests, and kafka.topics.latest if it is set.
     """
     kafka = connect.kafka(config, bootstrap)
     changes = {"partitions": partitions, "replication_factor": replication}
@@ -82,9 +82,7 @@ def print_report(report: topics.Report) -> None:
     for note in report.notes:
         out.print(view.plain(f"· {note}", "yellow"), soft_wrap=True)
     if not report.problems:
-        out.print(
-            view.plain(f"✓ all four topics are as they must be; requests has {report.partitions} partitions", "green")
-        )
+        out.print(view.plain(f"✓ all topics are as they must be; requests has {report.partitions} partitions", "green"))
 
 
 async def _create(kafka: stream_settings.KafkaSettings) -> tuple[tuple[str, ...], Mapping[str, int]]:

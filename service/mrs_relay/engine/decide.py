@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import commands, discreet, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -57,6 +57,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _turn(job, now_ms, rules)
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
+        case facts.TwinsStopped():
+            return Decision(_replace(job, twins=())) if job.twins else None
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
@@ -109,19 +111,19 @@ def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: 
     if job.order == candidate.order:
         return None  # the same record once more: it was decided before
     if job.digest == candidate.digest:
-        again, told = _tell(job, jobs.TRAITS[job.state].shown, now_ms, repeated=True)
-        return Decision(again, (told,))
+        again, told = _tell(wishes.traced(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
+        return Decision(wishes.traced(again, job), (told,))
     reason = jobs.Reason(
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
     )
-    return _rebuff(job, reason, now_ms)
+    return _rebuff(job, candidate, reason, now_ms)
 
 
 def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rules) -> Decision | None:
     if job is not None and job.state is not State.AWAITED and job.order >= fact.job.order:
         return None
     if job is not None and job.state not in {State.REJECTED, State.AWAITED}:
-        return _rebuff(job, _replace(fact.reason, kind="conflict"), now_ms)
+        return _rebuff(job, fact.job, _replace(fact.reason, kind="conflict"), now_ms)
     rejected = _replace(
         fact.job,
         sequence=0 if job is None else job.sequence,
@@ -134,10 +136,10 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
     return Decision(told_job, (told,), commands.Command.RELEASE, pass_back=waits)
 
 
-def _rebuff(job: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
+def _rebuff(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
     """Tell the sender of a second message that it is not accepted; the first one's job goes on untouched."""
-    told_job, told = _tell(job, "rejected", now_ms, reason=reason)
-    return Decision(_replace(told_job, shown=job.shown), (told,))
+    told_job, told = _tell(wishes.traced(job, second), "rejected", now_ms, reason=reason)
+    return Decision(_replace(wishes.traced(told_job, job), shown=job.shown), (told,))
 
 
 # submission ---------------------------------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, r
     if job.state is not State.DOUBTFUL:
         return None
     if isinstance(fact, facts.Found):
-        return _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
+        return _under_way(_replace(job, twins=fact.twins), jobs.Seen(fact.seen.job_id), now_ms)
     return _back_in_line(job, now_ms, rules)
 
 
@@ -214,10 +216,18 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | No
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
-    told_job, told = _tell(submitted, "submitted", now_ms)
+    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted))
     if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)
+
+
+def _twins(job: jobs.Job) -> jobs.Reason | None:
+    """What is told when MRS holds more than one job of a submission."""
+    if not job.twins:
+        return None
+    text = f"MRS has this submission more than once; job {', '.join(job.twins)} is being stopped, this one is kept"
+    return jobs.Reason("duplicate", "stopped_twin", text)
 
 
 # life on MRS --------------------------------------------------------------------------------------------------------
@@ -291,6 +301,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
         return None
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
+    says = discreet.told(fact.message, job.work) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
@@ -304,7 +315,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
             # NB: there is no status for a cancelled statement; one that fails after its cancel counts as cancelled.
             last = _end(_replace(job, seen=seen), State.CANCELLED, now_ms, rules, reason=job.stop)
         case verdict.Verdict.FAILED:
-            reason = jobs.Reason("job_failed", "statement_failed", fact.message or "the SQL engine gives no reason")
+            reason = jobs.Reason("job_failed", "statement_failed", says)
             last = wishes.ended_badly(_replace(job, seen=seen), State.FAILED, reason, now_ms, rules)
         case _ if not seen.job_id:
             reason = jobs.Reason(
@@ -322,7 +333,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
 def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) -> Decision | None:
     if job.state not in _FOLLOWED:
         return None
-    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", "job_vanished", fact.message))
+    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
 
 
 def _collected(job: jobs.Job, fact: facts.Collected, now_ms: int, rules: Rules) -> Decision | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from mrs_relay.engine import clusters, decide, facts, gate, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
+from mrs_relay.messages import events
+
+Mode = events.Mode
 
 
 @dataclass(slots=True)
@@ -26,12 +29,21 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of the topics, and the `source` attribute of events."""
+    """
+    Names of the topics, and how events are written.
+
+    Attributes:
+        source: the `source` attribute of events.
+        mode: their CloudEvents mode.
+        latest: compacted topic of the latest states; None: none is written.
+    """
 
     requests: str
     events: str
     dead_letters: str
     source: str
+    mode: Mode = "binary"
+    latest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

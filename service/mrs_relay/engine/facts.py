@@ -125,9 +125,20 @@ class InDoubt(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The look-up found the mark on MRS: the submission had taken effect."""
+    """
+    The look-up found the mark on MRS: the submission had taken effect.
+
+    Attributes:
+        seen: the job that is kept.
+        twins: ids of further jobs with this mark, which nobody wants.
+    """
 
     seen: jobs.Seen
+    twins: tuple[str, ...] = ()
+
+
+class TwinsStopped(msgspec.Struct, frozen=True):
+    """The further jobs with the mark are stopped, or had ended."""
 
 
 class NotFound(msgspec.Struct, frozen=True):
@@ -171,9 +182,16 @@ class ClusterObserved(msgspec.Struct, frozen=True):
 
 
 class Vanished(msgspec.Struct, frozen=True):
-    """MRS has not shown the job for longer than a fresh job may stay hidden."""
+    """
+    MRS has not shown the job, or how it ended, for too long.
+
+    Attributes:
+        message: what it shows, for how long.
+        code: of the reason.
+    """
 
     message: str
+    code: str = "job_vanished"
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -201,6 +219,7 @@ Fact = (
     | InDoubt
     | Found
     | NotFound
+    | TwinsStopped
     | Observed
     | StatementObserved
     | ClusterObserved

@@ -21,7 +21,9 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 
 Owner = object
-"""Whoever holds tickets and slots and may lose them all at once: a partition."""
+"""Whoever holds tickets and slots and may lose them all at once: a partition. Hashable, equal only to itself."""
+
+_Holder = tuple[Owner, jobs.LedgerKey]
 
 Place = tuple[str, str]
 """A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots."""
@@ -67,7 +69,7 @@ _CAREFUL_S: Final = 60.0
 class _Line:
     place: Place
     waiting: list[Ticket] = field(default_factory=list)
-    holders: set[tuple[int, jobs.LedgerKey]] = field(default_factory=set)
+    holders: set[_Holder] = field(default_factory=set)
     flying: int = 0
     held_until_s: float = 0.0
     careful_until_s: float = 0.0
@@ -90,8 +92,8 @@ class Gate:
         self._spend = spend
         self._lines: dict[Place, _Line] = {}
         self._open: dict[Place, _Line] = {}
-        self._flying: dict[tuple[int, jobs.LedgerKey], _Line] = {}
-        self._tickets: dict[tuple[int, jobs.LedgerKey], Ticket] = {}
+        self._flying: dict[_Holder, _Line] = {}
+        self._tickets: dict[_Holder, Ticket] = {}
         self._held_until_s = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
@@ -116,7 +118,7 @@ class Gate:
             return True
         line = self._line(wanted.place)
         heapq.heappush(line.waiting, wanted)
-        self._tickets[id(wanted.owner), wanted.key] = wanted
+        self._tickets[wanted.owner, wanted.key] = wanted
         self._drop_withdrawn(line)
         self._open[line.place] = line
         self._pump()
@@ -135,11 +137,11 @@ class Gate:
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
         if job.operation == jobs.SUBMISSION:
-            self._line((job.cluster, job.operation)).holders.add((id(owner), key))
+            self._line((job.cluster, job.operation)).holders.add((owner, key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
         """The outcome of a submission is known: its place in flight is free."""
-        line = self._flying.pop((id(owner), key), None)
+        line = self._flying.pop((owner, key), None)
         if line is not None:
             line.flying -= 1
             self._pump()
@@ -150,7 +152,7 @@ class Gate:
 
         Its slot is given back by `release`.
         """
-        gone = self._tickets.pop((id(owner), key), None)
+        gone = self._tickets.pop((owner, key), None)
         if gone is not None:
             line = self._line(gone.place)
             self._drop_withdrawn(line)
@@ -167,7 +169,7 @@ class Gate:
         line = self._lines.get((job.cluster, job.operation))
         if line is None:
             return
-        holder = (id(owner), key)
+        holder = (owner, key)
         if holder in line.holders:
             line.holders.discard(holder)
             if job.state is not jobs.State.QUEUED:
@@ -194,15 +196,14 @@ class Gate:
 
     def leave(self, owner: Owner) -> None:
         """Forget all tickets, slots and places in flight of a partition that is no longer ours."""
-        mark = id(owner)
-        for flying in [flying for flying in self._flying if flying[0] == mark]:
+        for flying in [flying for flying in self._flying if flying[0] is owner]:
             self._flying.pop(flying).flying -= 1
-        self._tickets = {holder: waiting for holder, waiting in self._tickets.items() if holder[0] != mark}
+        self._tickets = {holder: waiting for holder, waiting in self._tickets.items() if holder[0] is not owner}
         for line in list(self._lines.values()):
-            line.holders = {holder for holder in line.holders if holder[0] != mark}
+            line.holders = {holder for holder in line.holders if holder[0] is not owner}
             # Withdrawn tickets go, too: one of them could come first now, and the first must be a real one.
             line.waiting = [
-                waiting for waiting in line.waiting if self._tickets.get((id(waiting.owner), waiting.key)) is waiting
+                waiting for waiting in line.waiting if self._tickets.get((waiting.owner, waiting.key)) is waiting
             ]
             heapq.heapify(line.waiting)
             if line.waiting:
@@ -232,7 +233,7 @@ class Gate:
         """A withdrawn ticket stays in its line until it is first: taking it out of the middle would cost a search."""
         while line.waiting:
             first = line.waiting[0]
-            if self._tickets.get((id(first.owner), first.key)) is first:
+            if self._tickets.get((first.owner, first.key)) is first:
                 return
             heapq.heappop(line.waiting)
 
@@ -257,7 +258,7 @@ class Gate:
         return wait_s <= 0
 
     def _let_through(self, line: _Line, lucky: Ticket) -> None:
-        holder = (id(lucky.owner), lucky.key)
+        holder = (lucky.owner, lucky.key)
         if holder not in self._flying:
             self._flying[holder] = line
             line.flying += 1
@@ -282,7 +283,7 @@ class Gate:
                     dry.add(place[1])
                     continue
                 lucky = heapq.heappop(line.waiting)
-                del self._tickets[id(lucky.owner), lucky.key]
+                del self._tickets[lucky.owner, lucky.key]
                 self._drop_withdrawn(line)
                 self._let_through(line, lucky)
                 del self._open[place]

@@ -12,7 +12,7 @@ import msgspec
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, works
-from mrs_relay.messages import envelope, events, requests
+from mrs_relay.messages import dead_letters, envelope, requests
 from mrs_relay.stream import records
 
 Keyed = tuple[jobs.LedgerKey, facts.Fact]
@@ -29,7 +29,7 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
-def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | events.DeadLetter:
+def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | dead_letters.DeadLetter:
     """
     Say what a record means. Never raises: bad input is a value here.
 
@@ -105,8 +105,8 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
     )
 
 
-def _dead_letter(record: records.Record, error: errors.BadMessage) -> events.DeadLetter:
-    return events.DeadLetter(
+def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_letters.DeadLetter:
+    return dead_letters.DeadLetter(
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),

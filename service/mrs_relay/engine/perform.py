@@ -42,6 +42,7 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
+        self._twins: set[jobs.LedgerKey] = set()
         self._later: dict[jobs.LedgerKey, jobs.Job] = {}
         self._dues: set[tuple[jobs.LedgerKey, int]] = set()
         self._next_commit_s = 0.0
@@ -113,6 +114,7 @@ class Performer:
         """
         if not jobs.TRAITS[job.state].holds_slot:
             self._desk.gate.release(key, job, self)
+        self._mind_twins(key, job)
         match command:
             case commands.Command.SUBMIT:
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
@@ -156,6 +158,22 @@ class Performer:
         killing = self._kills.pop(key, None)
         if killing is not None:
             killing.cancel()
+
+    def _mind_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if job.twins and key not in self._twins:
+            self._twins.add(key)
+            self._others.start(self._stop_twins(key, job), name=f"stop twins of {job.mrs_name}")
+
+    async def _stop_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Stop jobs that MRS holds twice, one after the other, again and again until it lets us."""
+        left = list(job.twins)
+        while left:
+            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, left[0]):
+                del left[0]
+            else:
+                await asyncio.sleep(self._desk.settings.kill_again_s)
+        self._twins.discard(key)
+        self.tell(key, facts.TwinsStopped())
 
     async def _kill(self, job: jobs.Job) -> None:
         """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""

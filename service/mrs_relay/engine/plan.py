@@ -15,7 +15,7 @@ import structlog
 
 from mrs_relay.engine import commands, decide, facts, intake, jobs, passing, telling
 from mrs_relay.engine import desk as desks
-from mrs_relay.messages import events
+from mrs_relay.messages import dead_letters, events
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
@@ -68,7 +68,7 @@ class Plan:
         self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
         self._events: list[events.Event] = []
-        self._dead_letters: list[events.DeadLetter] = []
+        self._dead_letters: list[dead_letters.DeadLetter] = []
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
 
@@ -90,7 +90,7 @@ class Plan:
         most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
         for record in batch.records:
             meaning = intake.read(record, settings.result_job_types, most_bytes)
-            if isinstance(meaning, events.DeadLetter):
+            if isinstance(meaning, dead_letters.DeadLetter):
                 _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
                 self._dead_letters.append(meaning)
             else:
@@ -130,9 +130,12 @@ class Plan:
         return [records.Change(key, None if job is None else jobs.encode(job)) for key, job in self._changed.items()]
 
     def outgoing(self) -> list[records.Outgoing]:
-        """Events and dead letters. What does not fit into its topic is cut, and says so."""
+        """Events, dead letters and latest states. What does not fit into its topic is cut, and says so."""
+        topics = self._desk.topics
+        told = [self._event_record(event, topics.events) for event in self._events]
         letters = map(self._dead_letter_record, self._dead_letters)
-        return [*map(self._event_record, self._events), *letters, *self._passed]
+        latest = [] if topics.latest is None else self._latest(topics.latest)
+        return [*told, *letters, *self._passed, *latest]
 
     def settle(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Make the plan the truth, after its commit; returns what is to be done now."""
@@ -150,20 +153,40 @@ class Plan:
             if job is not None:
                 yield key, job, command
 
-    def _event_record(self, event: events.Event) -> records.Outgoing:
-        topics = self._desk.topics
-        key, value, headers = events.write(event, topics.source)
-        if event.data.result is not None and records.size_bytes(key, value, headers) > self._limit_bytes(topics.events):
+    def _latest(self, topic: str) -> list[records.Outgoing]:
+        """
+        The last event of each request that changed its state, and a tombstone for each request that is forgotten.
+
+        NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
+        """
+        states: dict[bytes, events.Event | None] = {}
+        for key, job in self._changed.items():
+            before = self._base.get(key)
+            if job is None and before is not None and before.state is not jobs.State.AWAITED:
+                states[key] = None
+        for event in self._events:
+            if event.changes_state:
+                key = jobs.ledger_key(event.data.request.source, event.data.request.id)
+                states[key] = msgspec.structs.replace(event, key=key)
+        return [
+            records.Outgoing(topic, key, None) if event is None else self._event_record(event, topic)
+            for key, event in states.items()
+        ]
+
+    def _event_record(self, event: events.Event, topic: str) -> records.Outgoing:
+        source, mode = self._desk.topics.source, self._desk.topics.mode
+        key, value, headers = events.write(event, source, mode)
+        if event.data.result is not None and records.size_bytes(key, value, headers) > self._limit_bytes(topic):
             result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
             smaller = event.data.model_copy(update={"result": result})
-            key, value, headers = events.write(msgspec.structs.replace(event, data=smaller), topics.source)
-        return records.Outgoing(topics.events, key, value, headers)
+            key, value, headers = events.write(msgspec.structs.replace(event, data=smaller), source, mode)
+        return records.Outgoing(topic, key, value, headers)
 
-    def _dead_letter_record(self, letter: events.DeadLetter) -> records.Outgoing:
+    def _dead_letter_record(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
         topic = self._desk.topics.dead_letters
         bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
         keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
-        for smaller in ({}, {"headers": bare}, {"headers": keyless, "key": None}):
+        for smaller in ({}, {"headers": (), "cut": bare}, {"headers": (), "cut": keyless, "key": None}):
             key, value, headers = msgspec.structs.replace(letter, **smaller).write()
             note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
             over_bytes = records.size_bytes(key, value, headers) - self._limit_bytes(topic)

@@ -53,11 +53,14 @@ class EngineSettings(pydantic.BaseModel):
     list_page: Annotated[int, pydantic.Field(ge=10, le=1000)] = 100
     """Jobs per page of a list call. 100 is what production clients of MRS use; more is not documented."""
 
-    single_reads: Annotated[int, pydantic.Field(ge=0)] = 3
-    """Up to so many jobs of a cluster are read one by one instead of by list."""
+    single_reads: Annotated[int, pydantic.Field(ge=0)] = 2
+    """Up to so many jobs of a cluster are read one by one instead of by list. More cost more reads than a list does."""
 
     vanish_after_s: Seconds = 300.0
     """Seconds after which a job that MRS no longer shows becomes `unknown`."""
+
+    outcome_within_s: Seconds = 3600.0
+    """Seconds after which a job that has ended on MRS, which does not say how, becomes `unknown`."""
 
     cluster_poll_s: Seconds = 15.0
     """Seconds between two looks at a cluster that is being created, resized or deleted."""

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, facts, gate, jobs, results, sightings
+from mrs_relay.engine import calls, codes, facts, gate, jobs, results, sightings, verdict
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
@@ -125,11 +125,12 @@ class Submitter:
         """
         Find out whether a submission in doubt took effect, by the mark in the job's name.
 
-        Waits until a request that was on its way has arrived, then looks until the mark shows up or the whole
-        visibility window has passed. Failed reads do not count as looks.
+        Looks at once, for a job that is there needs no waiting. If it is not, waits until a request that was on its way
+        has arrived, then looks until the mark shows up or the whole visibility window has passed. Failed reads do not
+        count as looks.
         """
-        await asyncio.sleep(self._settings.settle_s)
-        give_up_s = self._time.monotonic_s() + self._settings.visibility_s
+        settled_s = self._time.monotonic_s() + self._settings.settle_s
+        give_up_s = settled_s + self._settings.visibility_s
         failures = 0
         while True:
             started_s = self._time.monotonic_s()
@@ -149,12 +150,11 @@ class Submitter:
                     continue
                 found = []
             if found:
-                if len(found) > 1:
-                    _log.error("several_jobs_with_one_mark", request=job.id, job_ids=[seen.job_id for seen in found])
-                return facts.Found(found[0])
+                return _found(job, found)
             if started_s >= give_up_s:
                 return facts.NotFound()
-            await asyncio.sleep(self._settings.look_up_interval_s)
+            is_settled = started_s >= settled_s
+            await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
 
     async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
         """Jobs or clusters on MRS with this attempt's name, the oldest first."""
@@ -190,11 +190,27 @@ class Submitter:
         path = {"cluster_id": job.cluster}
         try:
             if job.statement:
-                await self._client.call(sql_calls.CANCEL_SQL, path={**path, "sql_id": job.seen.job_id})
+                path["sql_id"] = job.seen.job_id
+                await self._client.call(sql_calls.CANCEL_SQL, path=path, spend_budget=True)
             else:
-                await self._client.call(job_calls.STOP_JOB, path={**path, "job_execution_id": job.seen.job_id})
+                path["job_execution_id"] = job.seen.job_id
+                await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
         except errors.MrsError as error:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
+
+    async def stop_twin(self, job: jobs.Job, job_id: str) -> bool:
+        """Ask MRS to stop a further job of the same submission; whether there is nothing more to ask."""
+        path = {"cluster_id": job.cluster, "job_execution_id": job_id}
+        try:
+            await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
+        except errors.MrsRefused as error:
+            _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))  # it has ended
+        except errors.MrsError as error:
+            _log.warning("twin_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
+            return False
+        else:
+            _log.warning("twin_stopped", request=job.id, job_id=job_id)
+        return True
 
     async def collect(self, job: jobs.Job) -> facts.Fact:
         """Read the rows of a job that has succeeded; after `collect_within_s` seconds, say why there are none."""
@@ -218,6 +234,23 @@ class Submitter:
             else:
                 rows = reply.statements[job.skip :]
                 return facts.Collected(results.inline(rows, self._settings.inline_result_bytes))
+
+
+_FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
+
+
+def _found(job: jobs.Job, found: list[jobs.Seen]) -> facts.Found:
+    """Which of the jobs with the mark is kept: the one that got furthest, of equals the oldest."""
+
+    def rank(seen: jobs.Seen) -> int:
+        known = verdict.of_job(seen.job_state, seen.job_result)
+        return _FURTHEST.index(known) if known in _FURTHEST else len(_FURTHEST)
+
+    kept = min(found, key=rank)
+    twins = tuple(seen.job_id for seen in found if seen is not kept)
+    if twins:
+        _log.error("several_jobs_with_one_mark", request=job.id, kept=kept.job_id, twins=twins)
+    return facts.Found(kept, () if isinstance(job.work, jobs.Call) else twins)
 
 
 def refusal(error: errors.MrsError) -> jobs.Reason:

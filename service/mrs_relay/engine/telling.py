@@ -6,13 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
-from mrs_relay.engine import commands, jobs
+from mrs_relay.engine import commands, discreet, jobs
 from mrs_relay.kit import clock
 from mrs_relay.messages import events, reasons
 
 _replace = msgspec.structs.replace
 
 _CODE_LENGTH: Final = 64
+_MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
+"""Classes of reasons whose texts may hold words of MRS."""
+
 _YEAR_10000_MS: Final = 253_402_300_800_000
 
 
@@ -61,11 +64,17 @@ def end(
 ) -> Decision:
     """Publish the last event and shrink the job to what its idempotency key still needs."""
     if reason is not None:
-        reason = _replace(reason, code=reason.code[:_CODE_LENGTH], message=reason.message[: reasons.MAX_MESSAGE])
+        reason = from_mrs(job, reason)
     ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
+
+
+def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
+    """A reason that may be MRS's, as it may be told: within its limits, and without what the job asked for."""
+    message = discreet.told(reason.message, job.work) if reason.kind in _MRS_SAYS else reason.message
+    return _replace(reason, code=reason.code[:_CODE_LENGTH], message=message[: reasons.MAX_MESSAGE])
 
 
 def tell(

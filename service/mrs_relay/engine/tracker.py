@@ -1,14 +1,16 @@
 """
 Follows jobs on MRS: one poller per cluster, which lists its jobs page by page and turns differences into facts.
 
-Cost grows with pages, not with jobs. A failed poll never changes a job; a job that MRS stops showing is read by itself,
-and only when that says "no such job" for a long time is it given up. Statements have no list and are read one by one.
+Cost grows with pages, not with jobs: a look at n jobs takes ceil(n / page) reads and at most one more, unless the list
+holds many jobs that are not followed. A failed poll never changes a job; a job that MRS stops showing is read by
+itself, and only when that says "no such job" for a long time is it given up. Statements have no list and are read one
+by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -27,8 +29,14 @@ from mrs_relay.mrs.operations import sql as sql_calls
 _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 600_000
+"""By so much MRS's clock may be behind ours; its own time of a submission is rounded to a second at worst."""
+
+_ROUNDING_MS: Final = 1000
 _AT_ONCE: Final = 8
 _ENDS: Final = frozenset({verdict.Verdict.SUCCEEDED, verdict.Verdict.FAILED, verdict.Verdict.KILLED})
+
+_COUNT_AGAIN_S: Final = 1.0
+"""Seconds for which the number of reads of all pollers is taken as known: counting costs a step for each cluster."""
 
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
@@ -47,15 +55,16 @@ class _Watch:
     One job that is followed; there may be 100,000 of them.
 
     Attributes:
+        since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
         told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it.
+        missing_since_s: when MRS stopped showing it, or showed that it has ended and not how.
         ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
     job_id: str
     key: jobs.LedgerKey
     owner: Owner
-    intent_ms: int
+    since_ms: int
     statement: bool
     told: int = 0
     missing_since_s: float | None = None
@@ -64,8 +73,16 @@ class _Watch:
 
 @dataclass(slots=True, eq=False)
 class _Cluster:
+    """
+    What is followed on one cluster.
+
+    Attributes:
+        crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
+    """
+
     watches: dict[str, _Watch] = field(default_factory=dict)
     failures: int = 0
+    crowded_since_ms: int | None = None
 
 
 class Tracker:
@@ -86,6 +103,8 @@ class Tracker:
         self._settings = settings
         self._time = time
         self._clusters: dict[str, _Cluster] = {}
+        self._all_reads = 0
+        self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
         self.lag = views.Histogram()
@@ -112,7 +131,8 @@ class Tracker:
             self._pollers.start(self._poll(job.cluster, cluster), name=f"poll {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
-            cluster.watches[job_id] = _Watch(job_id, key, owner, job.intent_ms, job.statement)
+            since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
+            cluster.watches[job_id] = _Watch(job_id, key, owner, since_ms, job.statement)
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
@@ -147,21 +167,26 @@ class Tracker:
 
     def _wait_s(self, cluster: _Cluster) -> float:
         """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
-        reads = sum(map(self._reads, self._clusters.values()))
-        affordable_s = reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
+        now_s = self._time.monotonic_s()
+        if now_s >= self._counted_s + _COUNT_AGAIN_S:
+            self._counted_s, self._all_reads = now_s, sum(map(self._reads, self._clusters.values()))
+        affordable_s = self._all_reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
     def _reads(self, cluster: _Cluster) -> int:
         """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
         count = len(cluster.watches)
-        return count if count <= self._settings.single_reads else -(-count // self._settings.list_page) + 1
+        return count if count <= self._settings.single_reads else self._pages(count) + 1
+
+    def _pages(self, count: int) -> int:
+        return -(-count // self._settings.list_page)
 
     async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
             del cluster.watches[watch.job_id]
         try:
-            await self._look_at_jobs(cluster_id, [watch for watch in cluster.watches.values() if not watch.statement])
+            await self._look_at_jobs(cluster_id, cluster)
             await self._one_by_one(cluster_id, [watch for watch in cluster.watches.values() if watch.statement])
         except errors.MrsThrottled as error:
             _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
@@ -181,23 +206,41 @@ class Tracker:
         else:
             cluster.failures = 0
 
-    async def _look_at_jobs(self, cluster_id: str, watches: list[_Watch]) -> None:
-        if len(watches) <= self._settings.single_reads:
-            await self._one_by_one(cluster_id, watches)
-            return
-        hidden = await self._list(cluster_id, watches, unfinished=True)
-        if len(hidden) > self._settings.single_reads:
-            hidden = await self._list(cluster_id, hidden, unfinished=False)
-        await self._one_by_one(cluster_id, hidden)
+    async def _look_at_jobs(self, cluster_id: str, cluster: _Cluster) -> None:
+        """
+        Look at batch jobs.
 
-    async def _list(self, cluster_id: str, watches: list[_Watch], *, unfinished: bool) -> list[_Watch]:
-        """Read the cluster's list from the oldest of `watches` on; returns those that it does not show."""
-        wanted = {watch.job_id: watch for watch in watches}
-        since_ms = max(0, min(watch.intent_ms for watch in watches) - _CLOCK_SKEW_MS)
+        The list from the oldest job on tells all, but shows jobs that are not followed, too. Where those are many, the
+        list of unfinished jobs is read instead, and then those that it does not show, for they have ended.
+        """
+        wanted = {watch.job_id: watch for watch in cluster.watches.values() if not watch.statement}
+        if len(wanted) > self._settings.single_reads:
+            since_ms = _oldest_ms(wanted)
+            if since_ms == cluster.crowded_since_ms or not await self._list(
+                cluster_id, wanted, self._pages(len(wanted)) + 1
+            ):
+                cluster.crowded_since_ms = since_ms
+                await self._list(cluster_id, wanted, None)
+                if len(wanted) > self._settings.single_reads:
+                    await self._list(cluster_id, wanted, len(wanted))
+        await self._one_by_one(cluster_id, list(wanted.values()))
+
+    async def _list(self, cluster_id: str, wanted: dict[str, _Watch], most_pages: int | None) -> bool:
+        """
+        Read the cluster's list from the oldest of `wanted` on; takes out of `wanted` what it shows.
+
+        Args:
+            cluster_id: the cluster.
+            wanted: by job id; not empty to begin with.
+            most_pages: leave a list that is longer after its first page; None: unfinished jobs only, all pages.
+
+        Returns whether the list was read as far as it was needed.
+        """
+        since_ms = _oldest_ms(wanted)
         page = 1
         while wanted:
             query = job_models.JobQuery(
-                job_result=job_models.JobResult.UNDEFINED if unfinished else None,
+                job_result=job_models.JobResult.UNDEFINED if most_pages is None else None,
                 limit=self._settings.list_page,
                 offset=page,
                 sort_by="asc",
@@ -210,8 +253,10 @@ class Tracker:
             self._tell(wanted, listed)
             if len(listed) < self._settings.list_page:
                 break
+            if most_pages is not None and max(page + 1, self._pages(reply.total_record or 0)) > most_pages:
+                return not wanted
             page += 1
-        return list(wanted.values())
+        return True
 
     def _tell(self, wanted: dict[str, _Watch], listed: Iterable[job_models.JobDetail]) -> None:
         for detail in listed:
@@ -254,7 +299,12 @@ class Tracker:
         self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
-        watch.missing_since_s = None
+        if verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED:
+            self._unsettled(watch, seen)
+        else:
+            watch.missing_since_s = None
+        if seen.submitted_ms:
+            watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, facts.Observed(seen))
 
     def _tell_news(self, watch: _Watch, fact: facts.Observed | facts.StatementObserved) -> None:
@@ -266,13 +316,27 @@ class Tracker:
             watch.ended = _is_end(fact)
             watch.owner.tell(watch.key, fact)
 
-    def _missing(self, watch: _Watch, message: str) -> None:
+    def _unsettled(self, watch: _Watch, seen: jobs.Seen) -> None:
+        waited_s = self._without_word(watch)
+        if waited_s >= self._settings.outcome_within_s:
+            text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
+            watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
+
+    def _without_word(self, watch: _Watch) -> float:
+        """Seconds since MRS last said something of use."""
         now_s = self._time.monotonic_s()
         if watch.missing_since_s is None:
             watch.missing_since_s = now_s
-        gone_s = now_s - watch.missing_since_s
+        return now_s - watch.missing_since_s
+
+    def _missing(self, watch: _Watch, message: str) -> None:
+        gone_s = self._without_word(watch)
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
+
+
+def _oldest_ms(watches: Mapping[str, _Watch]) -> int:
+    return min(watch.since_ms for watch in watches.values())
 
 
 def _is_end(fact: facts.Observed | facts.StatementObserved) -> bool:

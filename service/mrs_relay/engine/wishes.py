@@ -49,18 +49,24 @@ def cancel_asked(
             return None
         decision = telling.Decision(job)
     elif jobs.TRAITS[job.state].last:
-        decision = _told_again(job, fact.by, now_ms)
+        decision = _told_again(job, fact.by, fact.job, now_ms)
     elif job.subject == "cluster" and job.state in _ON_MRS:
-        decision = _told_again(job, fact.by, now_ms)  # MRS knows no way to call an order back
+        decision = _told_again(job, fact.by, fact.job, now_ms)  # MRS knows no way to call an order back
     else:
         decision = stop(to_stop(job, fact.reason, fact.by), now_ms, rules)
     return _replace(decision, pass_back=fact.came_from)
 
 
-def _told_again(job: jobs.Job, by: str, now_ms: int) -> telling.Decision:
+def _told_again(job: jobs.Job, by: str, sender: jobs.Job, now_ms: int) -> telling.Decision:
     """Answer a wish that changes nothing with the job's present state."""
-    again, told = telling.tell(_replace(job, asked_by=by), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
-    return telling.Decision(_replace(again, asked_by=job.asked_by), (told,))
+    asked = traced(_replace(job, asked_by=by), sender)
+    again, told = telling.tell(asked, jobs.TRAITS[job.state].shown, now_ms, repeated=True)
+    return telling.Decision(traced(_replace(again, asked_by=job.asked_by), job), (told,))
+
+
+def traced(job: jobs.Job, by: jobs.Job) -> jobs.Job:
+    """The job with the trace context of the message that `by` came from: an answer belongs to who asked."""
+    return _replace(job, traceparent=by.traceparent, tracestate=by.tracestate)
 
 
 def to_stop(job: jobs.Job, reason: jobs.Reason | None, by: str | None) -> jobs.Job:
@@ -87,8 +93,9 @@ def resolve_asked(
         _, told = telling.tell(fact.sender, "rejected", now_ms, reason=reason)
         return telling.Decision(job, (told,))
     if job.state is State.UNKNOWN:
-        return telling.end(_replace(job, asked_by=fact.by), fact.verdict, now_ms, rules, reason=fact.reason)
-    return _told_again(job, fact.by, now_ms)
+        settled = traced(_replace(job, asked_by=fact.by), fact.sender)
+        return telling.end(settled, fact.verdict, now_ms, rules, reason=fact.reason)
+    return _told_again(job, fact.by, fact.sender, now_ms)
 
 
 def with_deadlines(job: jobs.Job, now_ms: int) -> jobs.Job:
@@ -135,6 +142,7 @@ def ended_badly(
 ) -> telling.Decision:
     """End the job, or queue its next attempt if the request wants one for this class of reason."""
     retry = job.retry
+    reason = telling.from_mrs(job, reason)
     if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
         return telling.end(job, state, now_ms, rules, reason=reason)
     first_ms = round(retry.backoff_s * 1000)

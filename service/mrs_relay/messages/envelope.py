@@ -2,13 +2,15 @@
 CloudEvents 1.0 and their Kafka binding.
 
 Read: structured mode (`content-type: application/cloudevents+json`), binary mode (`ce_` headers) and a plain JSON
-object with the same members, in which `specversion` and `source` may be missing. Written: binary mode.
+object with the same members, in which `specversion` and `source` may be missing. `events` writes binary or structured.
 
 Reading goes in two steps so that nothing is lost: `read` finds out whose message it is, or raises `BadMessage`, and
 then only a dead letter can help; everything else that is wrong with an envelope is found by `requests.parse` and
 becomes a rejection event that the sender can see.
 
-Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3.2 and 3.3.
+Names of headers count in any case and order, and of two headers of one name the last one counts.
+
+Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3, 3.2 and 3.3.
 """
 
 from __future__ import annotations
@@ -26,8 +28,14 @@ MAX_ID: Final = 256
 """Characters of an id or a source; longer ones are refused."""
 
 STRUCTURED: Final = "application/cloudevents+json"
+"""Media type of the structured mode that is read and written."""
+
+_CLOUDEVENTS: Final = "application/cloudevents"
+_JSON: Final = "application/json"
 _CONTENT_TYPE: Final = "content-type"
 _PREFIX: Final = "ce_"
+_BINARY_SIGNS: Final = ("ce_specversion", "ce_id", "ce_type")
+_UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -71,19 +79,19 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
     Raises:
         BadMessage: no request id can be read; only a dead letter can keep this message.
     """
+    names = {name.lower(): _header_text(raw) for name, raw in headers} if headers else {}
+    media, charset = _media_type(names.get(_CONTENT_TYPE, ""))
+    structured = media.startswith(_CLOUDEVENTS)
+    if not structured and any(sign in names for sign in _BINARY_SIGNS):
+        return _binary(topic, value, names)
     if value is None:
         raise errors.BadMessage(
             "no_value", "the record has no value (a tombstone); requests are never deleted that way"
         )
-    names = {name.lower(): _header_text(raw) for name, raw in headers} if headers else {}
-    content_type = names.get(_CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if content_type.startswith("application/cloudevents"):
-        if content_type != STRUCTURED:
-            raise errors.BadMessage(
-                "unreadable_encoding", f"content type {content_type[:80]!r} is not read; use {STRUCTURED}"
-            )
-    elif _PREFIX + "specversion" in names:
-        return _binary(topic, value, names)
+    if structured and media != STRUCTURED:
+        raise errors.BadMessage("unreadable_encoding", f"content type {media[:80]!r} is not read; use {STRUCTURED}")
+    if charset not in _UTF8:
+        raise errors.BadMessage("unreadable_encoding", f"charset {charset[:80]!r} is not read; use UTF-8")
     names.pop(_CONTENT_TYPE, None)
     members = codec.decode(value)
     if not isinstance(members, dict):
@@ -91,7 +99,25 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
     return _envelope(topic, members, _payload(members), names)
 
 
-def _binary(topic: str, value: bytes, names: dict[str, str]) -> Envelope:
+def check_json(content_type: Any) -> None:  # noqa: ANN401 - JSON
+    """
+    Refuse data that is not declared as JSON in UTF-8.
+
+    Raises:
+        BadMessage: code `unreadable_encoding`; says what to declare instead.
+    """
+    if content_type == _JSON:
+        return
+    media, charset = _media_type(content_type) if isinstance(content_type, str) else ("", "")
+    if not (media.startswith(("application/", "text/")) and media.endswith(("/json", "+json"))) or charset not in _UTF8:
+        shown = repr(content_type[:80]) if isinstance(content_type, str) else "that is no text"
+        raise errors.BadMessage(
+            "unreadable_encoding", f"datacontenttype {shown} is not JSON in UTF-8; use {_JSON}", field="datacontenttype"
+        )
+
+
+def _binary(topic: str, value: bytes | None, names: dict[str, str]) -> Envelope:
+    """NB: no value means an event without data here, not a tombstone (section 3.2.2): its sender can be told."""
     attributes: dict[str, Any] = {}
     rest: dict[str, str] = {}
     for name, text in names.items():
@@ -99,13 +125,28 @@ def _binary(topic: str, value: bytes, names: dict[str, str]) -> Envelope:
             attributes[name.removeprefix(_PREFIX)] = text
         else:
             rest[name] = text
-    attributes["datacontenttype"] = rest.pop(_CONTENT_TYPE, "application/json")
+    attributes.setdefault("specversion", "")
+    declared = attributes.get("datacontenttype")
+    content_type = rest.pop(_CONTENT_TYPE, declared if declared is not None else _JSON)
+    attributes["datacontenttype"] = content_type
     identity = _envelope(topic, attributes, None, rest)
+    data: Any
     try:
+        _check_agreement(content_type, declared)
         data = codec.decode(value) if value else None
     except errors.BadMessage as error:
         data = error
     return Envelope(identity.id, identity.source, identity.type, data, identity.attributes, identity.headers)
+
+
+def _check_agreement(content_type: str, declared: str | None) -> None:
+    if declared is not None and _media_type(declared) != _media_type(content_type):
+        raise errors.BadMessage(
+            "unreadable_encoding",
+            f"content-type {content_type[:80]!r} and ce_datacontenttype {declared[:80]!r} disagree; "
+            "content-type alone is enough",
+            field="datacontenttype",
+        )
 
 
 def _envelope(topic: str, members: dict[str, Any], data: Any, headers: dict[str, str]) -> Envelope:  # noqa: ANN401 - JSON
@@ -140,6 +181,17 @@ def _payload(members: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
 def _header_text(raw: bytes | None) -> str:
     """Bytes that are not UTF-8 become surrogates: not printable, so that no two different ids ever read the same."""
     return "" if raw is None else raw.decode("utf-8", "surrogateescape")
+
+
+def _media_type(content_type: str) -> tuple[str, str]:
+    """Media type and charset in small letters; other parameters mean nothing here."""
+    media, _, parameters = content_type.lower().partition(";")
+    charset = ""
+    for parameter in parameters.split(";"):
+        name, _, text = parameter.partition("=")
+        if name.strip() == "charset":
+            charset = text.strip().strip("\"'")
+    return media.strip(), charset
 
 
 def _json_type(value: Any) -> str:  # noqa: ANN401 - JSON

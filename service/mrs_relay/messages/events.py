@@ -1,5 +1,5 @@
 """
-What goes out: one event per status change, and the record form of events and dead letters.
+What goes out: one event per status change, and its form as a record.
 
 Event types are `mrs.<job|sql|cluster|call>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made
 from the request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties
@@ -16,8 +16,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import pydantic
 
+from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.messages import codec, reasons
+from mrs_relay.messages import codec, envelope, reasons
 
 Subject = Literal["job", "sql", "cluster", "call"]
 State = Literal[
@@ -155,6 +156,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     tracestate: str | None = None
 
+    @property
+    def changes_state(self) -> bool:
+        """
+        Whether it tells a new state of a request.
+
+        An answer to a message that changed nothing does not, nor one that speaks of a request that never was.
+        """
+        reason = self.data.reason
+        idle = reason is not None and (reason.kind == "conflict" or reason.code == "unknown_request")
+        return not (self.data.repeated or idle)
+
 
 @functools.lru_cache(maxsize=4096)
 def identity(source: str, request_id: str) -> str:
@@ -164,7 +176,11 @@ def identity(source: str, request_id: str) -> str:
 
 Headers = tuple[tuple[str, bytes], ...]
 
+Mode = Literal["binary", "structured"]
+"""How an event is laid out in a record: attributes in headers, or all of it in the value."""
+
 _CONTENT: Final = ("content-type", b"application/json")
+_STRUCTURED: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
 _VERSION: Final = ("ce_specversion", b"1.0")
 
 
@@ -173,15 +189,25 @@ def _type_header(subject: Subject, state: State) -> tuple[str, bytes]:
     return ("ce_type", f"mrs.{subject}.{state}".encode())
 
 
-def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
+def write(event: Event, event_source: str, mode: Mode = "binary") -> tuple[bytes, bytes, Headers]:
     """
-    Write an event as key, value and headers of a Kafka record (CloudEvents binary mode).
+    Write an event as key, value and headers of a Kafka record.
 
-    The attribute `sequence` has ten digits, because that extension wants text that sorts.
+    The attribute `sequence` has ten digits, because that extension wants text that sorts. The trace context also stands
+    in plain Kafka headers, where tracing libraries look for it.
 
-    Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2; extensions `sequence`, `correlationid`,
+    Source: CloudEvents Kafka protocol binding 1.0.2, sections 3.2 and 3.3; extensions `sequence`, `correlationid`,
     `causationid` and distributed tracing of the CloudEvents documented extensions.
     """
+    value = event.data.__pydantic_serializer__.to_json(event.data, exclude_defaults=True, by_alias=True)
+    trace = _trace(event)
+    if mode == "structured":
+        members = _attributes(event, event_source)
+        return event.key, _structured(members, value), (*_STRUCTURED, *trace)
+    return event.key, value, (*_binary(event, event_source), *trace)
+
+
+def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
     data = event.data
     headers = [
         _CONTENT,
@@ -197,12 +223,26 @@ def write(event: Event, event_source: str) -> tuple[bytes, bytes, Headers]:
     ]
     if event.traceparent:
         headers.append(("ce_traceparent", event.traceparent.encode()))
-        headers.append(("traceparent", event.traceparent.encode()))
     if event.tracestate:
         headers.append(("ce_tracestate", event.tracestate.encode()))
-        headers.append(("tracestate", event.tracestate.encode()))
-    value = data.__pydantic_serializer__.to_json(data, exclude_defaults=True, by_alias=True)
-    return event.key, value, tuple(headers)
+    return headers
+
+
+def _attributes(event: Event, event_source: str) -> dict[str, str]:
+    attributes = {name.removeprefix("ce_"): raw.decode() for name, raw in _binary(event, event_source)}
+    attributes["datacontenttype"] = attributes.pop("content-type")
+    return attributes
+
+
+def _structured(attributes: dict[str, str], data: bytes) -> bytes:
+    return codec.encode({**attributes, "data": msgspec.Raw(data)})
+
+
+def _trace(event: Event) -> Headers:
+    if event.traceparent is None and event.tracestate is None:
+        return ()
+    told = (("traceparent", event.traceparent), ("tracestate", event.tracestate))
+    return tuple((name, text.encode()) for name, text in told if text)
 
 
 class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,51 +264,29 @@ class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(value: bytes, headers: Iterable[tuple[str, bytes]]) -> ReadEvent:
     """
-    Read an event record that this service wrote.
+    Read an event record that this service wrote, in either mode.
 
     Raises:
         ValueError: the record is not such an event (pydantic's ValidationError is one).
     """
-    attributes = {name.removeprefix("ce_"): raw.decode() for name, raw in headers if name.startswith("ce_")}
+    named = {name.lower(): raw.decode() for name, raw in headers if name.lower().startswith(("ce_", "content-type"))}
+    data: EventData | None = None
+    if named.get("content-type", "").lower().startswith(envelope.STRUCTURED):
+        attributes, data = _read_structured(value)
+    else:
+        attributes = {name.removeprefix("ce_"): text for name, text in named.items() if name.startswith("ce_")}
     if not attributes.get("type", "").startswith("mrs."):
-        raise ValueError("not an event of mrs-relay: no ce_type header that starts with mrs.")
-    return ReadEvent(attributes=attributes, data=EventData.model_validate_json(value))
+        raise ValueError("not an event of mrs-relay: its CloudEvents type does not start with mrs.")
+    return ReadEvent(attributes=attributes, data=data or EventData.model_validate_json(value))
 
 
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    A message that no event can answer, as it came in, with the reason and where it stood.
-
-    Attributes:
-        key: the original key.
-        value: the original bytes, or None for a tombstone.
-        headers: the original headers.
-        code: one of `reasons.CODES`.
-        message: the reason for people.
-        topic: where it was read.
-        partition: the same.
-        offset: the same.
-        timestamp_ms: the original record's timestamp.
-    """
-
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    code: str
-    message: str
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-    def write(self) -> tuple[bytes | None, bytes, tuple[tuple[str, bytes], ...]]:
-        """Key, value and headers of the record; the reason goes into `mrs_relay_` headers beside the original ones."""
-        told = (
-            ("mrs_relay_reason", self.code.encode()),
-            ("mrs_relay_message", self.message.encode()),
-            ("mrs_relay_position", f"{self.topic}-{self.partition}-{self.offset}".encode()),
-            ("mrs_relay_timestamp_ms", str(self.timestamp_ms).encode()),
-            *((("mrs_relay_no_value", b"1"),) if self.value is None else ()),
-        )
-        original = tuple((name, raw or b"") for name, raw in self.headers)
-        return self.key, self.value or b"", original + told
+def _read_structured(value: bytes) -> tuple[dict[str, str], EventData]:
+    try:
+        members = codec.decode(value)
+    except errors.BadMessage as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(members, dict):
+        raise ValueError("not an event of mrs-relay: the value is no JSON object")  # noqa: TRY004 - as promised
+    data = EventData.model_validate(members.pop("data", None))
+    members.pop("datacontenttype", None)
+    return {name: text for name, text in members.items() if isinstance(text, str)}, data

@@ -12,7 +12,16 @@ from typing import Annotated, Final, Literal
 import pydantic
 
 ReasonClass = Literal[
-    "invalid", "conflict", "refused", "job_failed", "job_killed", "cancelled", "deadline", "unresolved", "resolved"
+    "invalid",
+    "conflict",
+    "refused",
+    "job_failed",
+    "job_killed",
+    "cancelled",
+    "deadline",
+    "unresolved",
+    "resolved",
+    "duplicate",
 ]
 
 CLASSES: Final[dict[ReasonClass, str]] = {
@@ -24,6 +33,7 @@ CLASSES: Final[dict[ReasonClass, str]] = {
     "cancelled": "a message asked for it",
     "deadline": "a deadline of the request passed",
     "resolved": "a person settled it",
+    "duplicate": "MRS holds the same submission more than once; one job goes on, the others are being stopped",
     "unresolved": "nobody can tell what became of it; look on MRS before you send it again",
 }
 
@@ -51,8 +61,10 @@ CODES: Final[dict[str, str]] = {
     "statement_failed": "the SQL engine reports the statement as failed",
     "cluster_failed": "the cluster did not become what was ordered",
     "cluster_unsettled": "MRS does not show whether the order was carried out",
+    "stopped_twin": "a further job of the same submission was found and is being stopped",
     "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
+    "no_outcome": "MRS shows that the job has ended and does not say how",
     "job_vanished": "MRS no longer shows the job",
     "result_unavailable": "the job succeeded and its result could not be read",
 }

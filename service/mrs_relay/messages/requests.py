@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from mrs_relay import errors
+from mrs_relay.kit import words
 from mrs_relay.messages import envelope, operations
 
 JobType = Literal[
@@ -340,8 +341,8 @@ _PYDANTIC_TEXTS: Final = {
     "missing": "is required",
 }
 """Where pydantic's own text speaks of Python."""
-_PROPERTIES: Final = ("job", "properties")
-"""Where names are the sender's and stay out of events, like all that stands in properties."""
+_MAPS: Final = (("job", "properties"), ("path",), ("query",))
+"""Where names are the sender's and stay out of events, like all that stands there."""
 
 
 def parse(message: envelope.Envelope) -> Request:
@@ -362,11 +363,7 @@ def parse(message: envelope.Envelope) -> Request:
         raise errors.BadMessage(
             "unknown_type", f"type {_shown(message.type)} is not known; known: {known}", field="type"
         )
-    content_type = message.attributes.get("datacontenttype", "application/json")
-    if not isinstance(content_type, str) or "json" not in content_type.lower():
-        raise errors.BadMessage(
-            "unreadable_encoding", f"datacontenttype {_shown(content_type)} is not JSON", field="datacontenttype"
-        )
+    envelope.check_json(message.attributes.get("datacontenttype", "application/json"))
     if isinstance(message.data, errors.BadMessage):
         raise message.data
     if not isinstance(message.data, dict):
@@ -386,8 +383,8 @@ def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
     fault: Any = faults[0]
     kind = str(fault["type"])
     code = _PYDANTIC_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "bad_value")
-    place = fault["loc"][:2] if fault["loc"][:2] == _PROPERTIES else fault["loc"]
-    field = ".".join(["data", *(str(part)[:64] for part in place)])
+    place = next((given for given in _MAPS if fault["loc"][: len(given)] == given), fault["loc"])
+    field = ".".join(["data", *map(words.name, place)])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     text = _PYDANTIC_TEXTS.get(kind, str(fault["msg"]).removeprefix("Value error, "))
     return errors.BadMessage(code, f"`{field}`: {text}{more}", field=field)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.kit import clock, words
 from mrs_relay.mrs import codes, operation, told, transport
 from mrs_relay.mrs.models import base
 
@@ -27,6 +27,7 @@ MAX_WAIT_S: Final = 900.0
 
 _MIN_WAIT_S: Final = 1.0
 _MAX_TEXT: Final = 500
+_PROPERTIES: Final = "properties"
 _HANDED_OVER_WORD: Final = "executor"
 _SEE_OTHER: Final = frozenset({HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})  # what servers answer after having done it
 
@@ -178,11 +179,15 @@ def wants_new_credentials(response: transport.Response) -> bool:
 def problems(error: pydantic.ValidationError) -> str:
     """Fields and limits that a model found violated; never the values."""
     return "; ".join(
-        ": ".join(
-            [*([".".join(map(str, each["loc"]))] if each["loc"] else []), each["msg"].removeprefix("Value error, ")]
-        )
+        ": ".join([*([_place(each["loc"])] if each["loc"] else []), each["msg"].removeprefix("Value error, ")])
         for each in error.errors(include_url=False, include_input=False, include_context=False)[:5]
     )
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Dotted path of a field; names within `properties` are the caller's and not shown."""
+    end = loc.index(_PROPERTIES) + 1 if _PROPERTIES in loc else len(loc)
+    return ".".join(map(words.name, loc[:end]))
 
 
 def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Response) -> bool:

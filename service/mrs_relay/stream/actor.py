@@ -271,6 +271,7 @@ class Actor(Generic[T]):
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
         restored = await ledger.open(self._last_claim)
+        await self._require_whole_ledger()
         self._count_foreign(restored)
         next_offset = restored.next_offset
         if next_offset is None:
@@ -298,11 +299,28 @@ class Actor(Generic[T]):
     async def _first_offset(self) -> int:
         """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
         consumer = self._common.consumer
+        if await consumer.is_mirror(self.position):
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} is empty, but this service has worked on that partition: "
+                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
+                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
+            )
         bounds = await consumer.bounds(self.position)
         committed = await consumer.committed(self.position)
         if committed is not None and bounds.first <= committed and committed == await consumer.committed(self.position):
             return committed
         return bounds.first if self._common.kafka.first_start == "earliest" else bounds.end
+
+    async def _require_whole_ledger(self) -> None:
+        """Compaction keeps a topic's first offset; only retention or a person moves it."""
+        topic, partition = self._common.kafka.topics.ledger, self.position.partition
+        bounds = await self._common.consumer.bounds(records.Position(topic, partition))
+        if bounds.first > 0:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} begins at offset {bounds.first}: its older records were deleted, and "
+                f"with them jobs. cleanup.policy of {topic} must be compact alone; bring the records back, or give the "
+                "service a new ledger topic and forget all jobs under way"
+            )
 
     async def _require_there(self, next_offset: int) -> None:
         bounds = await self._common.consumer.bounds(self.position)

@@ -114,6 +114,13 @@ class GroupConsumer(Protocol):
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None. Raises StreamDown."""
 
+    async def is_mirror(self, position: records.Position) -> bool:
+        """
+        Whether what the group has committed was written by this service, in any process.
+
+        False where the broker keeps no notes beside offsets. Raises StreamDown.
+        """
+
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
         """Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from mrs_relay.stream import broker, records, settings, tap
-from mrs_relay.stream.kafka import admin, connection, consumer, producer, quiet, reader, topic
+from mrs_relay.stream.kafka import admin, connection, consumer, names, producer, quiet, reader, topic
 
 
 class KafkaBroker:
@@ -22,6 +22,7 @@ class KafkaBroker:
 
     def __init__(self, kafka: settings.KafkaSettings) -> None:
         quiet.install()
+        names.install()
         self._connection = connection.connect(kafka)
 
     def consumer(self) -> broker.GroupConsumer:

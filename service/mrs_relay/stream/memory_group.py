@@ -54,6 +54,7 @@ class Group:
         self.kafka = kafka
         self.generation = 0
         self.offsets: dict[records.Position, int] = {}
+        self.mirrored: set[records.Position] = set()
         self.members: list[MemoryGroupConsumer] = []
         self._joined: dict[MemoryGroupConsumer, asyncio.Future[frozenset[records.Position]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
@@ -71,6 +72,7 @@ class Group:
         """Wait for the others and return one's share."""
         if member not in self.members:
             self.members.append(member)
+        member.heed()
         share: asyncio.Future[frozenset[records.Position]] = asyncio.get_running_loop().create_future()
         self._joined[member] = share
         self.rebalance(but=member)
@@ -82,7 +84,8 @@ class Group:
         if member not in self.members:
             return
         self.members.remove(member)
-        self._joined.pop(member, None)
+        if (share := self._joined.pop(member, None)) is not None and not share.done():
+            share.set_exception(errors.StreamDown("the session has ended while the group was waiting for others"))
         if notices:
             member.notice(self.kafka.session_timeout_ms / 1000)
         if self.members:
@@ -155,6 +158,13 @@ class MemoryGroupConsumer:
         if self._notice is None and not self._rejoin.is_set():
             self._notice = asyncio.get_running_loop().call_later(delay_s, self._noticed)
 
+    def heed(self) -> None:
+        """Forget what there was to notice: joining is the answer to it."""
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
+        self._rejoin.clear()
+
     async def poll(
         self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
     ) -> Mapping[records.Position, Sequence[records.Record]]:
@@ -184,6 +194,10 @@ class MemoryGroupConsumer:
         await self._cluster.reach()
         return self._group.offsets.get(position)
 
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether what the group has committed was written by `commit`."""
+        return position in self._group.mirrored
+
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
@@ -191,7 +205,9 @@ class MemoryGroupConsumer:
             if self not in self._group.members:
                 self._noticed()  # whoever asks is told
             raise errors.StreamDown("the group has moved on")
-        self._group.offsets.update({where: offset for where, offset in offsets.items() if where in self._assigned})
+        ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
+        self._group.offsets.update(ours)
+        self._group.mirrored.update(ours)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""
@@ -219,9 +235,7 @@ class MemoryGroupConsumer:
         self._group.remove(self, notices=True)
 
     def _noticed(self) -> None:
-        if self._notice is not None:
-            self._notice.cancel()
-            self._notice = None
+        self.heed()
         self._rejoin.set()
 
     async def _coordinate(self, listener: brokers.Listener) -> None:

@@ -48,10 +48,11 @@ class Report:
             raise errors.SettingsError("Kafka is not set up for this service:\n  " + "\n  ".join(self.problems))
 
 
-def names(kafka: settings.KafkaSettings) -> tuple[str, str, str, str]:
-    """The topics that must exist: requests, ledger, events, dead letters."""
+def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
+    """The topics that must exist: requests, ledger, events, dead letters and, if it is wanted, the latest states."""
     topics = kafka.topics
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters
+    optional = () if topics.latest is None else (topics.latest,)
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -72,7 +73,7 @@ def plan(
 
     Source: Kafka 4.3 documentation, topic configs.
     """
-    requests, ledger, events, dead_letters = names(kafka)
+    topics = kafka.topics
     replicas = kafka.replication_factor
     safe = {"min.insync.replicas": "2"} if replicas >= _REPLICAS_FOR_MIN_ISR else {}
     ledger_configs = safe | {
@@ -84,12 +85,17 @@ def plan(
     }
     if not kafka.transactional:
         ledger_configs["min.compaction.lag.ms"] = str(_HOUR_MS)
-    return (
-        brokers.TopicSpec(requests, partitions, replicas, safe),
-        brokers.TopicSpec(ledger, partitions, replicas, ledger_configs),
-        brokers.TopicSpec(events, kafka.partitions, replicas, safe),
-        brokers.TopicSpec(dead_letters, 1, replicas, safe | {"max.message.bytes": str(input_bytes + _ENVELOPE_BYTES)}),
-    )
+    letter_configs = safe | {"max.message.bytes": str(input_bytes + _ENVELOPE_BYTES)}
+    latest_configs = safe | {"cleanup.policy": "compact", "delete.retention.ms": str(_DAY_MS)}
+    latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, latest_configs)]
+    wanted: list[tuple[str, int, dict[str, str]]] = [
+        (topics.requests, partitions, safe),
+        (topics.ledger, partitions, ledger_configs),
+        (topics.events, kafka.partitions, safe),
+        (topics.dead_letters, 1, letter_configs),
+        *latest,
+    ]
+    return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 
 
 async def create(admin: brokers.Admin, kafka: settings.KafkaSettings) -> tuple[str, ...]:
@@ -123,18 +129,19 @@ async def check(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
     counts = await admin.partition_counts()
     present = [name for name in names(kafka) if name in counts]
     configs = await admin.configs(present) if present else {}
-    limits = {name: limit for name in present if (limit := _limit(configs.get(name, {}))) is not None}
+    limits_bytes = limits(configs)
     abilities = await admin.abilities(probe_id(kafka))
     problems = [
         *_missing(kafka, counts),
         *_ledger_problems(kafka, counts, configs),
-        *_size_problems(kafka, limits),
+        *_latest_problems(kafka, configs),
+        *_size_problems(kafka, limits_bytes),
         *_ability_problems(kafka, abilities),
     ]
     return Report(
         tuple(problems),
-        tuple(_notes(kafka, present, configs, limits)),
-        limits,
+        tuple(_notes(kafka, present, configs, limits_bytes)),
+        limits_bytes,
         counts.get(kafka.topics.requests, 0),
         abilities,
     )
@@ -163,6 +170,12 @@ def _ledger_problems(
     return problems
 
 
+def _latest_problems(kafka: settings.KafkaSettings, configs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    policy = configs.get(kafka.topics.latest or "", {}).get("cleanup.policy", "compact")
+    name = f"topic {kafka.topics.latest} (kafka.topics.latest)"
+    return [] if "compact" in policy else [f"{name} has cleanup.policy={policy}, it must be compact: it would forget"]
+
+
 def _size_problems(kafka: settings.KafkaSettings, limits: Mapping[str, int]) -> list[str]:
     written = names(kafka)[1:]
     return [
@@ -188,7 +201,7 @@ def _notes(
     configs: Mapping[str, Mapping[str, str]],
     limits: Mapping[str, int],
 ) -> list[str]:
-    requests, ledger, _, dead_letters = names(kafka)
+    requests, ledger, dead_letters = kafka.topics.requests, kafka.topics.ledger, kafka.topics.dead_letters
     notes = []
     if unknown := [name for name in present if name not in limits]:
         notes.append(
@@ -202,6 +215,11 @@ def _notes(
             f"topic {dead_letters} takes no larger messages than {requests}: the largest ones cannot be kept whole"
         )
     return notes
+
+
+def limits(configs: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """Largest record in bytes of each topic of which the broker tells."""
+    return {name: limit for name, told in configs.items() if (limit := _limit(told)) is not None}
 
 
 def _limit(configs: Mapping[str, str]) -> int | None:

@@ -22,6 +22,7 @@ INTERVAL_S = 1.0
 _SILENT_S = 5.0  # without an answer for so long, ask whether Kafka is there at all
 _ASK_EVERY_S = 10.0
 _ASK_S = 10.0
+_LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process stood still
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +47,14 @@ class Watch:
         self._asked_s = 0.0
         self._there_since_s: float | None = None  # asked without a failure since
         self._polled_s = 0.0
+        self._looked_s: float | None = None
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
     def heard(self) -> None:
         """Note that Kafka has answered something."""
         self._heard_s = _now_s()
+        if self._looked_s is None:
+            self._looked_s = self._heard_s
         self._there(None)
 
     def lost(self, error: errors.StreamDown) -> None:
@@ -95,10 +99,18 @@ class Watch:
             self._there(None)
 
     def hanging(self) -> errors.StreamDown | None:
-        """Say so if Kafka has been there all the time and our consumer has heard nothing of it."""
+        """
+        Say so if Kafka has been there all the time and our consumer has heard nothing of it.
+
+        To be asked after every `check`. Time in which the whole process stood still does not count: after a freeze the
+        consumer gets its chance to come round before it is judged.
+        """
+        now_s = _now_s()
+        looked_s, self._looked_s = self._looked_s, now_s
+        if looked_s is not None and now_s - looked_s > _LONGEST_ROUND_S:
+            self._begin_anew(now_s)
         if self._there_since_s is None:
             return None
-        now_s = _now_s()
         patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
         if now_s - self._there_since_s < patience_s:
             return None
@@ -112,6 +124,10 @@ class Watch:
     def forget(self, position: records.Position) -> None:
         """The partition is no longer ours."""
         self._answers.pop(position, None)
+
+    def _begin_anew(self, now_s: float) -> None:
+        self._polled_s = now_s
+        self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
 
     def _there(self, error: errors.StreamDown | None) -> None:
         was = self.connected

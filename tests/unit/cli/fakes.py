@@ -31,21 +31,32 @@ def told(request: envelope.Envelope, *states: events.State, **last: object) -> l
 
 class Kafka:
     """
-    Topics of one partition each.
+    Topics that are read as one partition each.
 
     Args:
         answer: the relay: what it has to say to a request.
+
+    Attributes:
+        logs: the records of each topic.
+        partitions: of topics that are said to have more than one.
+        limits: max.message.bytes of topics of which it is told.
+        reads_requests: the relay is there.
     """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.logs: dict[str, list[records.Record]] = {"mrs.requests": [], "mrs.events": []}
+        self.partitions: dict[str, int] = {}
+        self.limits: dict[str, int] = {}
+        self.reads_requests = True
 
-    def append(self, topic: str, key: bytes | None, value: bytes | None, headers: records.Headers) -> None:
+    def append(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: records.Headers, partition: int | None = None
+    ) -> None:
         """Write one record, and let the relay answer if it is a request."""
         log = self.logs[topic]
-        log.append(records.Record(topic, 0, len(log), 0, key, value, headers))
-        if topic != "mrs.requests":
+        log.append(records.Record(topic, partition or 0, len(log), 0, key, value, headers))
+        if topic != "mrs.requests" or not self.reads_requests:
             return
         request = envelope.read(topic, value, headers)
         for data in self._answer(request):
@@ -116,7 +127,7 @@ class _Producer:
 
     async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
         for one in outgoing:
-            self._kafka.append(one.topic, one.key, one.value, one.headers)
+            self._kafka.append(one.topic, one.key, one.value, one.headers, one.partition)
         return []
 
     async def kill(self) -> None:
@@ -128,10 +139,11 @@ class _Admin:
         self._kafka = kafka
 
     async def partition_counts(self) -> Mapping[str, int]:
-        return dict.fromkeys(self._kafka.logs, 1)
+        return {topic: self._kafka.partitions.get(topic, 1) for topic in self._kafka.logs}
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        return {topic: {} for topic in topics}
+        limits = self._kafka.limits
+        return {topic: {"max.message.bytes": str(limits[topic])} if topic in limits else {} for topic in topics}
 
     async def create(self, specs: Sequence[broker.TopicSpec]) -> Mapping[str, str]:
         self._kafka.logs.update({spec.name: [] for spec in specs})

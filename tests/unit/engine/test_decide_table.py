@@ -21,7 +21,7 @@ Told = tuple[str, ...]
 Row = tuple[str | None, Told, commands.Command | None]
 """State afterwards (None: forgotten), states of the events (`*`: repeated), command."""
 
-_SUBMISSION = ("turn", "taken", "refused", "not taken", "in doubt", "found", "not found")
+_SUBMISSION = ("turn", "taken", "refused", "not taken", "in doubt", "found", "two found", "not found")
 _RUNS = ("running", "progressed", "application known", "application left out")
 _ENDS = ("succeeded", "failed", "killed")
 _SEEN = ("waiting", *_RUNS, "unsettled", *_ENDS, "another job")
@@ -127,26 +127,26 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("queued", "accepted"),
         _wished("queued", "accepted", _end("cancelled")),
         {"turn": ("submitting", (), _C.SUBMIT)},
-        _nothing("taken", "refused", "not taken", "in doubt", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
     "queued, late": [
         _known("queued", "accepted"),
         _wished("queued", "accepted", _end("cancelled"), due=_end("cancelled")),
         {"turn": _end("cancelled")},
-        _nothing("taken", "refused", "not taken", "in doubt", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitting, for a retry": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
         {"taken": _SUBMITTED, "refused": _RETRY, "not taken": _REQUEUED, "in doubt": ("doubtful", (), _C.LOOK_UP)},
-        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitting, to be cancelled": [
         _known("submitting", "accepted"),
         _stopped("submitting", "accepted"),
         {"taken": _SUBMITTED_KILL, "refused": _end("failed"), "not taken": _end("cancelled")},
         {"in doubt": ("doubtful", (), _C.LOOK_UP)},
-        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitting, a statement to be cancelled": [
         _known("submitting", "accepted"),
@@ -156,7 +156,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["statement queued", "statement running"], _SUBMITTED_KILL),
         # It failed by itself, before MRS was asked to stop it.
         {"statement finished": _end("succeeded", "submitted"), "statement failed": _end("failed", "submitted")},
-        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
     "submitting": [
         _known("submitting", "accepted"),
@@ -167,7 +167,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "not taken": _REQUEUED,
             "in doubt": ("doubtful", (), _C.LOOK_UP),
         },
-        _nothing("turn", "found", "not found", *_SEEN, *_STATEMENT, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitting, a statement that reads": [
         _known("submitting", "accepted"),
@@ -182,7 +182,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "statement finished": _end("succeeded", "submitted"),
             "statement failed": _end("failed", "submitted"),
         },
-        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
     "submitting, a statement that writes": [
         _known("submitting", "accepted"),
@@ -197,18 +197,18 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "statement finished": _end("succeeded", "submitted"),
             "statement failed": _end("failed", "submitted"),
         },
-        _nothing("turn", "found", "not found", *_SEEN, *_LATER),
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
     "doubtful, to be cancelled": [
         _known("doubtful", "accepted"),
         _stopped("doubtful", "accepted"),
-        {"found": _SUBMITTED_KILL, "not found": _end("cancelled")},
+        {"found": _SUBMITTED_KILL, "two found": _SUBMITTED_KILL, "not found": _end("cancelled")},
         _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "doubtful": [
         _known("doubtful", "accepted"),
         _wished("doubtful", "accepted", ("doubtful", (), None)),
-        {"found": _SUBMITTED, "not found": _REQUEUED},
+        {"found": _SUBMITTED, "two found": _SUBMITTED, "not found": _REQUEUED},
         _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "submitted": [
@@ -359,7 +359,7 @@ _CLUSTER_ENDS: dict[str, Row | None] = {
     "cluster unclear": _UNKNOWN,
 }
 _SENT: dict[str, Row | None] = {"taken": _SUBMITTED, "refused": _end("failed"), "not taken": _REQUEUED}
-_OTHERS = ("found", "not found", *_SEEN, *_STATEMENT, *_LATER)
+_OTHERS = ("found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER)
 
 _CALLS: dict[str, list[dict[str, Row | None]]] = {
     "submitting, a call that reads": [
@@ -390,7 +390,7 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
     "doubtful, a cluster to create": [
         _known("doubtful", "accepted"),
         _wished("doubtful", "accepted", ("doubtful", (), None)),
-        {"found": _SUBMITTED, "not found": _REQUEUED},
+        {"found": _SUBMITTED, "two found": _SUBMITTED, "not found": _REQUEUED},
         _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
         _nothing("replied", *_CLUSTER),
     ],
@@ -414,9 +414,14 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
     ],
 }
 TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
-for _parts in TABLE.values():
-    _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none
 TABLE |= _CALLS
+TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
+for _name, _parts in TABLE.items():
+    if _name != "submitted, with a twin":
+        _parts.append(_nothing("twins stopped"))
+    if _name in _CALLS:
+        continue
+    _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none
 
 _CELLS = [(job, fact) for job in samples.JOBS for fact in samples.FACTS]
 

@@ -155,3 +155,13 @@ def test_settling_by_hand_is_the_last_word() -> None:
     assert isinstance(settled, facts.ResolveAsked)
     again = _decide(decision.job, msgspec.structs.replace(settled, verdict=jobs.State.FAILED, by="s-2"))
     assert [(event.data.state, event.data.repeated) for event in again.events] == [("succeeded", True)]
+
+
+@pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown", "rejected", "awaited"])
+def test_nothing_is_forgotten_before_its_time(name: str) -> None:
+    """A request answers for its id through the whole window; a timer that rings early changes nothing."""
+    job = samples.JOBS[name]
+    assert job is not None
+    early = msgspec.structs.replace(job, expires_ms=samples.NOW_MS + 1)
+    assert decide.decide(early, facts.Expired(), samples.NOW_MS, samples.RULES) is None
+    assert decide.decide(early, facts.Expired(), samples.NOW_MS + 1, samples.RULES) is not None

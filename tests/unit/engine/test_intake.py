@@ -12,7 +12,7 @@ from tests.unit.engine import samples
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, intake, jobs, works
-from mrs_relay.messages import codec, events, reasons, requests
+from mrs_relay.messages import codec, dead_letters, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
 from mrs_relay.stream import records
@@ -20,7 +20,7 @@ from mrs_relay.stream import records
 _MOST_BYTES = 100_000
 
 
-def _read(record: records.Record) -> intake.Keyed | events.DeadLetter:
+def _read(record: records.Record) -> intake.Keyed | dead_letters.DeadLetter:
     return intake.read(record, samples.RESULT_TYPES, _MOST_BYTES)
 
 
@@ -44,9 +44,9 @@ def _invalid(value: object = ..., **changes: Any) -> facts.Invalid:
     return fact
 
 
-def _letter(value: object, **changes: Any) -> events.DeadLetter:
+def _letter(value: object, **changes: Any) -> dead_letters.DeadLetter:
     meaning = _read(samples.record(value, **changes))
-    assert isinstance(meaning, events.DeadLetter)
+    assert isinstance(meaning, dead_letters.DeadLetter)
     assert meaning.code in reasons.CODES
     return meaning
 
@@ -231,7 +231,7 @@ def test_dead_letter_keeps_the_record() -> None:
     """What names no request is kept as it came: bytes, headers, place and time."""
     headers = (("a", b"1"), ("a", b"\xff"))
     letter = _letter(b"\xffhello", headers=headers, partition=3, key=None)
-    assert letter == events.DeadLetter(
+    assert letter == dead_letters.DeadLetter(
         key=None,
         value=b"\xffhello",
         headers=headers,
@@ -337,7 +337,7 @@ def test_any_record_has_a_meaning(
 ) -> None:
     """No record raises: it is a request, an invalid request, or a dead letter that can be written."""
     meaning = _read(samples.record(value, headers=headers, key=key))
-    if isinstance(meaning, events.DeadLetter):
+    if isinstance(meaning, dead_letters.DeadLetter):
         written = meaning.write()
         assert written[1] == (value or b"")
     else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay.engine import facts, intake, jobs
-from mrs_relay.messages import events, reasons
+from mrs_relay.messages import dead_letters, reasons
 from mrs_relay.stream import records
 
 _TARGET = {"id": "order-1", "source": "/billing"}
@@ -21,7 +21,7 @@ _KEY = jobs.ledger_key("/billing", "order-1")
 
 def _read(record: records.Record) -> tuple[jobs.LedgerKey, facts.Fact]:
     meaning = intake.read(record, samples.RESULT_TYPES, 100_000)
-    assert not isinstance(meaning, events.DeadLetter)
+    assert not isinstance(meaning, dead_letters.DeadLetter)
     return meaning
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import errors
-from mrs_relay.engine import jobs
+from mrs_relay.engine import facts, intake, jobs
 
 _TEXT = st.text(max_size=20)
 _COUNT = st.integers(0, 2**62)
@@ -71,6 +71,7 @@ _jobs = st.builds(
     asked_by=st.none() | _TEXT,
     asked_source=st.none() | _TEXT,
     came_from=st.integers(-1, 10**9),
+    twins=st.lists(_TEXT, max_size=2).map(tuple),
 )
 
 
@@ -91,6 +92,15 @@ def test_words_in_common_are_kept_once() -> None:
     assert two.seen is not None
     assert one.seen.job_state is two.seen.job_state
     assert one.seen.job_id is not two.seen.job_id
+
+
+def test_a_request_without_deadlines_leaves_none_in_its_record() -> None:
+    """What a request does not ask for costs no bytes in the ledger and no memory after a restore."""
+    meaning = intake.read(samples.record(), frozenset(), 100_000)
+    assert isinstance(meaning, tuple)
+    fact = meaning[1]
+    assert isinstance(fact, facts.Requested)
+    assert b"deadline" not in jobs.encode(fact.job)
 
 
 def test_every_field_is_part_of_the_round_trip() -> None:

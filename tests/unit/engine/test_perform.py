@@ -67,7 +67,7 @@ class _Mrs:
 class _Bench:
     """A performer with a real gate and lease, and a pretended MRS."""
 
-    def __init__(self, *, slots: int = 10) -> None:
+    def __init__(self, *, slots: int = 10, in_flight: int = 9) -> None:
         self.mrs = _Mrs()
         pretended: Any = self.mrs
         self.doors = gates.open_gate(slots=slots)
@@ -79,7 +79,7 @@ class _Bench:
             tracker=pretended,
             clusters=pretended,
             submitter=pretended,
-            sending=asyncio.Semaphore(9),
+            sending=asyncio.Semaphore(in_flight),
         )
         self.lease: leases.Lease[desks.Notice] = benches.lease()
         self.performer = perform.Performer(self.lease, self.desk)
@@ -271,6 +271,37 @@ def test_job_cancelled_in_the_batch_of_its_intent_is_not_sent() -> None:
         assert sorted(type(fact).__name__ for fact in await bench.told()) == ["NotTaken", "Taken"]
 
     _run(live)
+
+
+def test_submission_of_an_earlier_ownership_is_not_sent() -> None:
+    """An intent is good only in the epoch it was committed in: another owner may have taken it up meanwhile."""
+
+    async def live(bench: _Bench) -> None:
+        async with bench.desk.sending:
+            bench.perform(_C.SUBMIT, "submitting")
+            await asyncio.sleep(0)
+            bench.lease.park()
+            bench.lease.resume()
+        await asyncio.sleep(1)
+        assert bench.lease.may_act()
+        assert (bench.mrs.sent, await bench.told()) == ([], [facts.NotTaken()])
+
+    _run(live, in_flight=1)
+
+
+def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
+    """Whoever takes over waits out `send_within_s` and no longer: a later request could be a second one."""
+
+    async def live(bench: _Bench) -> None:
+        for wait_s, sent in ((4.9, ["order-1"]), (5.1, ["order-1"])):
+            async with bench.desk.sending:
+                bench.perform(_C.SUBMIT, "submitting")
+                await asyncio.sleep(wait_s)
+            await asyncio.sleep(1)
+            assert bench.mrs.sent == sent
+        assert await bench.told() == [facts.Taken(samples.JOB_ID), facts.NotTaken()]
+
+    _run(live, in_flight=1)
 
 
 def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,11 +34,12 @@ class _Bench:
         *committed: jobs.Job,
         admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _nobody,
         limits: dict[str | None, int] | None = None,
+        topics: desks.Topics = benches.TOPICS,
         **settings: Any,
     ) -> None:
         self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
         self.before = dict(self.jobs)
-        self.desk = benches.desk(**settings)
+        self.desk = dataclasses.replace(benches.desk(**settings), topics=topics)
         self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), admit)
 
     def happen(self, *happened: facts.Fact | str, key: jobs.LedgerKey = _KEY) -> None:
@@ -317,3 +319,121 @@ def test_dead_letter_with_too_long_key_keeps_the_value() -> None:
     sent = _letter_sent(samples.record(b"\xff", key=b"x" * 5000), 1000)
     assert (sent.key, sent.value) == (None, b"\xff")
     assert dict(sent.headers)["mrs_relay_cut_key_bytes"] == b"5000"
+
+
+_LATEST = dataclasses.replace(benches.TOPICS, latest="mrs.latest")
+
+
+def _latest(bench: _Bench) -> dict[bytes | None, str | None]:
+    sent = [one for one in bench.plan.outgoing() if one.topic == "mrs.latest"]
+    assert len({one.key for one in sent}) == len(sent)
+    return {one.key: json.loads(one.value)["state"] if one.value else None for one in sent}
+
+
+def test_latest_state_of_each_request_is_written_once() -> None:
+    """However much happens in a batch, the compacted topic gets one record for each request: its last event, whole."""
+    bench = _Bench(_job("submitting"), topics=_LATEST)
+    bench.happen("taken", "running", "progressed")
+    bench.read(samples.record(samples.message(id="other"), key=b"k"))
+    assert _latest(bench) == {b"/billing order-1": "progress", b"/billing other": "accepted"}
+    records_by_topic = {one.topic: one for one in bench.plan.outgoing() if b"progress" in (one.value or b"")}
+    told, kept = records_by_topic["mrs.events"], records_by_topic["mrs.latest"]
+    assert (kept.value, kept.headers) == (told.value, told.headers)
+
+
+def test_latest_states_are_not_written_unless_wanted() -> None:
+    """The topic is off by default."""
+    bench = _Bench()
+    bench.read(samples.record())
+    assert {sent.topic for sent in bench.plan.outgoing()} == {benches.TOPICS.events}
+
+
+@pytest.mark.parametrize("happened", ["request", "request, other payload", "invalid"])
+def test_answers_to_second_messages_leave_the_latest_state_alone(happened: str) -> None:
+    """A repetition or a conflict is told, but the request stands where it stood."""
+    bench = _Bench(_job("running"), topics=_LATEST)
+    bench.happen(happened)
+    assert len(bench.states()) == 1
+    assert _latest(bench) == {}
+
+
+def test_wish_for_a_request_that_never_was_is_no_latest_state() -> None:
+    """Only requests have a state; a cancel or a resolve that finds none has not."""
+    bench = _Bench(topics=_LATEST)
+    bench.happen("settled")
+    assert bench.states() == ["rejected"]
+    assert _latest(bench) == {}
+
+
+def test_forgotten_request_is_forgotten_in_the_latest_states_too() -> None:
+    """With the end of its memory a request leaves a tombstone, so the topic stays bounded."""
+    bench = _Bench(_job("succeeded"), topics=_LATEST)
+    bench.happen("expired")
+    assert _latest(bench) == {b"/billing order-1": None}
+
+
+def test_forgotten_cancel_does_not_forget_its_request() -> None:
+    """A cancel that waited on another partition than its request goes without a tombstone for that request."""
+    bench = _Bench(_job("awaited, passed on"), topics=_LATEST)
+    bench.happen("cancel matched")
+    assert bench.written() == {_KEY: None}
+    assert _latest(bench) == {}
+
+
+def test_latest_state_that_does_not_fit_goes_without_rows() -> None:
+    """The compacted topic may take less than the events topic; a commit must never fail for it."""
+    rows = events.StatementResult(rows=["x" * 900], row_count=1)
+    bench = _Bench(_job("collecting"), topics=_LATEST, limits={"mrs.latest": 1400})
+    bench.happen(facts.Collected(events.Result(statements=[rows])))
+    told, kept = bench.plan.outgoing()
+    assert events.read(told.value or b"", told.headers).data.result == events.Result(statements=[rows])
+    assert records.size_bytes(kept.key, kept.value, kept.headers) <= 1400
+
+
+def test_events_are_written_in_the_mode_of_the_settings() -> None:
+    """Structured mode reaches events and latest states alike."""
+    bench = _Bench(topics=dataclasses.replace(_LATEST, mode="structured"))
+    bench.read(samples.record())
+    for sent in bench.plan.outgoing():
+        assert json.loads(sent.value or b"")["type"] == "mrs.job.accepted"
+        assert events.read(sent.value or b"", sent.headers).data.state == "accepted"
+
+
+_TRACE = {"traceparent": "00-second", "tracestate": "s=2"}
+
+
+@pytest.mark.parametrize("state", ["running", "succeeded"])
+@pytest.mark.parametrize("kind", ["same", "other", "invalid"])
+def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> None:
+    """Whoever sends a message finds its answer in the trace of that message; the job keeps its own."""
+    data = {"cluster": samples.CLUSTER, "job": {"job_type": "SparkSubmit"}}
+    first = samples.message(data, traceparent="00-first")
+    bench = _Bench()
+    bench.read(samples.record(first))
+    list(bench.plan.settle())
+    (job,) = bench.jobs.values()
+    shown = _job(state, digest=job.digest, traceparent=job.traceparent if state == "running" else None)
+    again = _Bench(shown)
+    second = samples.message({"same": data, "other": {**data, "priority": 9}, "invalid": {}}[kind], **_TRACE)
+    again.read(samples.record(second, offset=99))
+    (sent,) = again.plan.outgoing()
+    assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
+    (kept,) = again.written().values()
+    assert kept is not None
+    assert kept.traceparent == shown.traceparent
+
+
+@pytest.mark.parametrize("kind", ["mrs.job.cancel", "mrs.job.resolve"])
+@pytest.mark.parametrize("state", ["succeeded", "unknown"])
+def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
+    """Whoever cancels or settles a request that has ended finds the answer in the trace of that message."""
+    data: dict[str, Any] = {"request": {"id": "order-1"}, "note": "why"}
+    if kind == "mrs.job.resolve":
+        data["verdict"] = "failed"
+    bench = _Bench(_job(state))
+    bench.read(samples.record(samples.message(data, kind, id="w-1", **_TRACE), offset=99))
+    (sent,) = bench.plan.outgoing()
+    assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
+    (kept,) = bench.written().values()
+    assert kept is not None
+    assert kept.traceparent is None

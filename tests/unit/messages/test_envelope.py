@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.messages import samples
 
 from mrs_relay import errors
@@ -126,9 +127,100 @@ def test_unreadable_value_of_binary_message_is_left_to_the_parser(value: bytes, 
 
 
 def test_tombstone_has_no_owner() -> None:
-    """A record without a value is `no_value`, in every mode."""
+    """A record without a value is `no_value` unless its headers name its owner."""
     assert _refusal(None).code == "no_value"
-    assert _refusal(None, _BINARY).code == "no_value"
+    assert _refusal(None, _STRUCTURED).code == "no_value"
+
+
+def test_binary_message_without_data_has_an_owner() -> None:
+    """
+    In binary mode no value means no data, which its sender is told.
+
+    Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.2.
+    """
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(_read(None, _BINARY))
+    assert (caught.value.code, caught.value.field) == ("missing_field", "data")
+
+
+@pytest.mark.parametrize("missing", ["ce_specversion", "ce_type", "ce_source"])
+def test_binary_message_that_lacks_an_attribute_has_an_owner(missing: str) -> None:
+    """One attribute is enough to see the mode; a missing version or type is told, a missing source is the topic."""
+    read = _read(samples.job_data(), tuple(header for header in _BINARY if header[0] != missing))
+    assert read.id == "order-1"
+    if missing == "ce_source":
+        assert read.source == f"/{samples.TOPIC}"
+        return
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(read)
+    assert caught.value.code == {"ce_specversion": "bad_specversion", "ce_type": "unknown_type"}[missing]
+
+
+@pytest.mark.parametrize("charset", [b"iso-8859-1", b"UTF-16", b"'latin1'", b"\xff"])
+def test_other_charset_is_not_guessed_at(charset: bytes) -> None:
+    """Bytes said to be no UTF-8 are never read as if they were: a dead letter, or a rejection in binary mode."""
+    header = b"; charset=" + charset
+    for content_type in (b"application/cloudevents+json", b"application/json", b"text/plain"):
+        refusal = _refusal(samples.message(), (("content-type", content_type + header),))
+        assert refusal.code == "unreadable_encoding"
+    read = _read(samples.job_data(), (*_BINARY[:-1], ("content-type", b"application/json" + header)))
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(read)
+    assert (caught.value.code, caught.value.field) == ("unreadable_encoding", "datacontenttype")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"application/json;charset=UTF-8",
+        b'text/json; q=1; Charset="utf-8"',
+        b"application/vnd.mrs+json",
+        b"Application/JSON",
+    ],
+)
+def test_json_of_any_kind_is_data(content_type: bytes) -> None:
+    """Media types of JSON in UTF-8 are taken, in any case and with any parameters."""
+    read = _read(samples.job_data(), (*_BINARY[:-1], ("content-type", content_type)))
+    assert isinstance(requests.parse(read), requests.JobSubmit)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "declared", "agree"),
+    [
+        (b"application/json", b"application/xml", False),
+        (b"application/xml", b"application/json", False),
+        (b"application/json", b"application/json; charset=utf-16", False),
+        (b"application/json", b"Application/JSON", True),
+        (None, b"application/json", True),
+        (None, b"text/csv", False),
+    ],
+)
+def test_content_types_that_disagree_are_told(content_type: bytes | None, declared: bytes, agree: bool) -> None:
+    """`content-type` is the data's type in binary mode; a `ce_datacontenttype` that says otherwise is rejected."""
+    first = () if content_type is None else (("Content-Type", content_type),)
+    headers = (*first, *_BINARY[:-1], ("ce_datacontenttype", declared))
+    read = _read(samples.job_data(), headers)
+    if agree:
+        assert isinstance(requests.parse(read), requests.JobSubmit)
+        return
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(read)
+    assert (caught.value.code, caught.value.field) == ("unreadable_encoding", "datacontenttype")
+
+
+@pytest.mark.parametrize("declared", ["application/xml", "application/jsonp", "json", "application/json-seq", "", 7])
+def test_structured_data_that_is_not_json_is_told(declared: object) -> None:
+    """`datacontenttype` inside a structured message must name JSON."""
+    with pytest.raises(errors.BadMessage) as caught:
+        requests.parse(_read(samples.message(datacontenttype=declared), _STRUCTURED))
+    assert (caught.value.code, caught.value.field) == ("unreadable_encoding", "datacontenttype")
+
+
+@given(st.permutations(_BINARY), st.lists(st.booleans(), min_size=5, max_size=5))
+def test_headers_are_read_in_any_order_and_case(headers: list[tuple[str, bytes]], upper: list[bool]) -> None:
+    """Order and case of header names mean nothing."""
+    shuffled = tuple((name.upper() if up else name, raw) for (name, raw), up in zip(headers, upper, strict=True))
+    assert _read(samples.job_data(), shuffled) == _read(samples.job_data(), _BINARY)
 
 
 @pytest.mark.parametrize("value", [b"", b"hello", b"\x00\x00\x00\x00\x07avro", b"{", b'{"id": NaN}', b"[" * 300_000])

@@ -30,6 +30,7 @@ def test_transactional_id_does_not_depend_on_the_replica() -> None:
         ({"replication_factor": 0}, "kafka.replication_factor"),
         ({"topics": {"requests": "a", "events": "a"}}, "kafka.topics"),
         ({"topics": {"requests": "a", "events": "a.ledger"}}, "kafka.topics"),
+        ({"topics": {"latest": "mrs.requests.ledger"}}, "kafka.topics"),
         ({"security": {"protocol": "SASL_SSL"}}, "kafka.security.username"),
         ({"security": {"protocol": "SSL", "key_file": "/k"}}, "kafka.security.cert_file"),
         ({"topics": {"requests": "with blank"}}, "topics.requests"),

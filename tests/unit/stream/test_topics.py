@@ -9,7 +9,7 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import memory, topics
+from mrs_relay.stream import memory, settings, topics
 
 pytestmark = pytest.mark.looptime
 
@@ -136,3 +136,23 @@ def test_ledger_without_transactions_keeps_zombies_in_sight() -> None:
     """Compaction waits, so that a restore can tell a zombie's records from the owner's."""
     specs = topics.plan(streams.kafka_settings(guarantee="at-least-once"), partitions=4)
     assert int(specs[1].configs["min.compaction.lag.ms"]) >= 3_600_000
+
+
+async def test_topic_of_latest_states_is_made_compacted_and_checked() -> None:
+    """Where it is wanted it must be there, and it must forget by key and not by age."""
+    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
+    broker = memory.MemoryBroker(streams.kafka_settings(topics=wanted))
+    assert any("now" in problem for problem in (await _check(broker)).problems)
+    assert "now" in await _create(broker)
+    assert broker.topics["now"].configs["cleanup.policy"] == "compact"
+    assert (await _check(broker)).problems == ()
+    broker.create_topic("now", 1, {"cleanup.policy": "delete"})
+    (problem,) = (await _check(broker)).problems
+    assert "kafka.topics.latest" in problem
+    assert "must be compact" in problem
+
+
+async def test_topic_of_latest_states_is_not_made_unless_wanted() -> None:
+    """By default there is none."""
+    broker = memory.MemoryBroker(streams.kafka_settings())
+    assert len(await _create(broker)) == 4

@@ -33,6 +33,7 @@ class _Watched:
             if polls:
                 self.watch.polled()
             await self.watch.check()
+            self.watch.hanging()
 
 
 async def test_answers_mean_connected_and_healthy() -> None:
@@ -103,4 +104,25 @@ async def test_lost_partition_is_forgotten() -> None:
         await asyncio.sleep(1)
         watched.watch.polled()
         await watched.watch.check()
+    assert watched.watch.hanging() is None
+
+
+async def test_process_that_stood_still_is_not_taken_for_a_consumer_that_hangs() -> None:
+    """After a freeze nothing has come round for long, and that says nothing: the consumer gets its full time first."""
+    watched = _Watched()
+    await watched.go_on(10)
+    await asyncio.sleep(2 * _PATIENCE_S)  # nobody looks: the whole process is frozen
+    assert watched.watch.hanging() is None
+    await watched.go_on(_PATIENCE_S - 30, answers=False, polls=False)
+    assert watched.watch.hanging() is None
+    await watched.go_on(60, answers=False, polls=False)
+    assert "come round" in str(watched.watch.hanging())
+
+
+async def test_freeze_before_the_first_look_counts_as_one() -> None:
+    """The time begins with the first answer, not with the first look."""
+    watched = _Watched()
+    watched.watch.heard()
+    watched.watch.polled()
+    await asyncio.sleep(2 * _PATIENCE_S)
     assert watched.watch.hanging() is None

@@ -23,6 +23,9 @@ from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
 from mrs_relay.stream.kafka import reader
 
+_NOTE = "mrs-relay"
+"""Metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
+
 _STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
@@ -116,10 +119,19 @@ class KafkaGroupConsumer:
             offset = await self._started.committed(TopicPartition(*position))
         return None if offset is None else int(offset)
 
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether the group's offset carries our note; the library's own method leaves notes out."""
+        tp = TopicPartition(*position)
+        async with self._connection.asking(f"read the note at the group's offset of {position}", _ASK_S):
+            found = await self._started._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - see above
+        return tp in found and found[tp].metadata == _NOTE
+
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
         """Commit offsets for the group; partitions that are not assigned are left out."""
         ours = self._started.assignment()
-        known = {tp: offset for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours}
+        known = {
+            tp: (offset, _NOTE) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
+        }
         if known:
             async with self._connection.asking("commit the group's offsets", _ASK_S):
                 await self._started.commit(known)

@@ -1,0 +1,82 @@
+"""
+The write quota under a backlog: which part of it is used, and how often MRS throttles us although nobody else calls.
+
+In virtual time, at the emulator with the documented limits on, counted both ways in which a gateway may count: minutes
+that begin with a call, and any 60 seconds. Several replicas share the quota by their share of the partitions.
+
+    PYTHONPATH=. python bench/quota.py [--minutes 10] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Final
+
+from bench import virtual
+from tests.support import world
+
+from mrs_relay.kit import logs
+
+PER_MINUTE: Final = 60
+"""Writes a minute and operation. Source: API reference mrs_02_0006."""
+
+PARTITIONS: Final = 4
+CASES: Final = ((1, "fixed"), (1, "sliding"), (4, "fixed"), (4, "sliding"))
+_SETTLE_S: Final = 60.0
+
+
+async def backlog(replicas: int, window: str, minutes: int) -> dict[str, object]:
+    """Count what gets through in so many minutes while more waits than can go."""
+    chosen = world.settings(engine={"slots_per_cluster": 0})
+    emulated = {"limits": {"window": window}, "clusters": [{"slots": 0}]}
+    async with world.world(chosen, partitions=PARTITIONS, replicas=replicas, emulated=emulated) as here:
+        await asyncio.sleep(_SETTLE_S)  # the replicas find their share
+        for number in range((minutes + 3) * PER_MINUTE):
+            here.put(virtual.request(number, 3.0), partition=number % PARTITIONS)
+        await asyncio.sleep(_SETTLE_S)  # the first minute may begin with a burst and is left out
+        begin_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(minutes * 60)
+        end_s = asyncio.get_running_loop().time()
+        answered = [one for replica in here.replicas for one in replica.wire.answered]
+        sent = [one for one in answered if one.verb == "POST" and one.target.endswith("/job-executions")]
+        taken = sum(one.status != 429 and begin_s <= one.at_s < end_s for one in sent)
+        waiting = sum(replica.tools.gate.waiting for replica in here.replicas)
+        assert waiting, "the backlog has run out: nothing held the submissions back but a lack of them"
+        assert sum(replica.tools.share.owned for replica in here.replicas) == PARTITIONS
+    return {
+        "replicas": replicas,
+        "window": window,
+        "minutes": minutes,
+        "used": round(taken / (minutes * PER_MINUTE), 4),
+        "throttled": sum(one.status == 429 for one in answered),
+    }
+
+
+def measure(minutes: int) -> dict[str, object]:
+    """All cases."""
+    found = []
+    for replicas, window in CASES:
+        one = virtual.run(backlog(replicas, window, minutes))
+        found.append(one)
+        print(
+            f"  {replicas} replicas, {window}: {one['used']:.1%}, {one['throttled']} 429s", file=sys.stderr, flush=True
+        )
+    return {"minutes": minutes, "measured": found}
+
+
+def main() -> None:
+    """Read the command line, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=int, default=10, help="of virtual time")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    given = parser.parse_args()
+    logs.setup(level="ERROR")
+    figures = measure(given.minutes)
+    print(json.dumps(figures) if given.json else figures)
+
+
+if __name__ == "__main__":
+    main()

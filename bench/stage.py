@@ -1,0 +1,189 @@
+"""What the benchmarks on a real Kafka share: requests, topics, the backend, and the measured programs as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import aiokafka
+from aiokafka import admin
+from tests.support import ports
+
+HERE: Final = pathlib.Path(__file__).parent
+PROJECT: Final = "0a1b2c3d"
+CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
+PARTITIONS: Final = 4
+
+
+def quiet() -> None:
+    """Leave out what aiokafka says of fresh topics whose leaders are still being chosen: it tries again."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def request(number: int, cluster: str = CLUSTER) -> bytes:
+    """A request of about 600 bytes, as a service would send it."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"bench-{number:08d}-6b2f1c34",
+            "source": "/bench/loader",
+            "type": "mrs.job.submit",
+            "time": "2026-11-24T07:30:00Z",
+            "data": {
+                "cluster": cluster,
+                "job": {
+                    "job_type": "SparkSubmit",
+                    "job_name": f"aggregate-{number}",
+                    "arguments": [
+                        *("--master", "yarn", "--deploy-mode", "cluster", "--class", "com.example.Aggregate"),
+                        *("--conf", "spark.executor.memory=4g", "obs://demo-bucket/jars/aggregate.jar"),
+                        *("obs://demo-bucket/input/2026-11-22/", f"obs://demo-bucket/output/run-{number}"),
+                    ],
+                    "properties": {"fs.obs.endpoint": "obs.cn-north-4.myhuaweicloud.com"},
+                },
+                "labels": {"team": "reporting"},
+            },
+        }
+    ).encode()
+
+
+@contextlib.contextmanager
+def backend() -> Iterator[str]:
+    """The instant backend as a process; yields its address."""
+    port = ports.free_port()
+    command = [sys.executable, str(HERE / "instant_backend.py"), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+async def make_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS) -> None:
+    """Make the topics of one measured program."""
+    client = admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    plain = [admin.NewTopic(f"{prefix}.{name}", partitions, 1) for name in ("requests", "events", "dead-letters")]
+    ledger = admin.NewTopic(f"{prefix}.requests.ledger", partitions, 1, topic_configs={"cleanup.policy": "compact"})
+    await client.create_topics([*plain, ledger])
+    await client.close()
+
+
+async def fill(bootstrap: str, prefix: str, count: int) -> None:
+    """Write `count` requests."""
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, acks=1, linger_ms=20, max_batch_size=200_000)
+    await producer.start()
+    for number in range(count):
+        await producer.send(f"{prefix}.requests", request(number), key=b"key-%d" % (number % 64))
+    await producer.stop()
+
+
+def loop_command(script: str, bootstrap: str, prefix: str, address: str, count: int) -> list[str]:
+    """The command line of a program that we are measured against."""
+    command = [sys.executable, str(HERE / script), "--bootstrap", bootstrap, "--backend", address]
+    return [*command, "--requests", f"{prefix}.requests", "--events", f"{prefix}.events", "--count", str(count)]
+
+
+@contextlib.contextmanager
+def process_of(command: list[str], env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the length of the context: asked to end, and killed if it does not."""
+    process = subprocess.Popen(command, env=env)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def relay(
+    bootstrap: str, prefix: str, address: str, *, profile: str | None = None, web_port: int = 0
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """One replica as a process; `web_port` 0 leaves its HTTP server out."""
+    settings = {
+        "KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+        "KAFKA__GUARANTEE": "exactly-once",
+        "KAFKA__APP_ID": prefix,
+        "KAFKA__GROUP_ID": prefix,
+        "KAFKA__TOPICS__REQUESTS": f"{prefix}.requests",
+        "KAFKA__TOPICS__EVENTS": f"{prefix}.events",
+        "KAFKA__TOPICS__DEAD_LETTERS": f"{prefix}.dead-letters",
+        "MRS__ENDPOINT": address,
+        "MRS__PROJECT_ID": PROJECT,
+        "MRS__ACCESS_KEY": "BENCH",
+        "MRS__SECRET_KEY": "bench",
+        "MRS__BUDGETS": "false",
+        "ENGINE__SLOTS_PER_CLUSTER": "0",
+        "ENGINE__POLL_INTERVAL_S": "3600",  # the way to `submitted` is measured, not the polling
+        "WEB__ENABLED": "true" if web_port else "false",
+        "WEB__PORT": str(web_port),
+        "LOG__LEVEL": "ERROR",
+    }
+    environment = {**os.environ, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
+    command = [sys.executable, *(["-m", "cProfile", "-o", profile] if profile else []), "-m", "mrs_relay", "serve"]
+    return process_of(command, environment)
+
+
+async def count_of(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> int:
+    """Records in a topic, transaction markers included, by its end offsets."""
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        parts = [aiokafka.TopicPartition(topic, number) for number in range(partitions)]
+        return sum((await consumer.end_offsets(parts)).values())
+    finally:
+        await consumer.stop()
+
+
+async def event_times_s(bootstrap: str, topic: str, count: int, state: bytes) -> list[float]:
+    """Wait for `count` events that contain `state`; their timestamps in seconds, sorted."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await consumer.start()
+    times: list[float] = []
+    try:
+        while len(times) < count:
+            batches = await consumer.getmany(timeout_ms=500, max_records=5000)
+            for records in batches.values():
+                times += [record.timestamp / 1000 for record in records if state in record.value]
+    finally:
+        await consumer.stop()
+    return sorted(times)
+
+
+def rate(times_s: list[float]) -> float:
+    """Events a second, the first tenth left out."""
+    steady = times_s[len(times_s) // 10 :]
+    return (len(steady) - 1) / (steady[-1] - steady[0])
+
+
+async def until(bootstrap: str, topic: str, least: int, *, partitions: int = PARTITIONS, timeout_s: float) -> None:
+    """
+    Wait until a topic holds `least` records; looks now and then, so that measuring costs the measured nothing much.
+
+    Raises:
+        TimeoutError: it does not within `timeout_s` seconds.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while (there := await count_of(bootstrap, topic, partitions)) < least:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{topic} holds {there} records instead of {least} after {timeout_s:g} s")
+        await asyncio.sleep(1.0)

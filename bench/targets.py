@@ -1,0 +1,189 @@
+"""
+What is measured, and the target that each figure has to meet: the rows of the table of `bench/run.py`.
+
+A figure without a target is told, not judged. Targets are ratios or counts wherever they can be: absolute speeds say
+how fast the machine was, and are there to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Verdict = Literal["met", "MISSED", "not measured", ""]
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One line of the table.
+
+    Attributes:
+        what: in words.
+        value: the figure; None when it could not be measured here.
+        at_least: the target of a figure that must be large.
+        at_most: the target of a figure that must be small.
+        digits: shown behind the point.
+        unit: shown behind the figure.
+    """
+
+    what: str
+    value: float | None
+    at_least: float | None = None
+    at_most: float | None = None
+    digits: int = 0
+    unit: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the target is met; "" for a figure without one. A figure that should be there and is not is told."""
+        if self.at_least is None and self.at_most is None:
+            return ""
+        if self.value is None:
+            return "not measured"
+        enough = self.at_least is None or self.value >= self.at_least
+        return "met" if enough and (self.at_most is None or self.value <= self.at_most) else "MISSED"
+
+    @property
+    def measured(self) -> str:
+        """The figure as shown."""
+        return "not measured" if self.value is None else f"{self.value:,.{self.digits}f}{self.unit}"
+
+    @property
+    def target(self) -> str:
+        """The target as shown."""
+        if self.at_least is not None:
+            return f"≥ {self.at_least:,g}{self.unit}"
+        return "" if self.at_most is None else f"≤ {self.at_most:,g}{self.unit}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The row for programs."""
+        return {
+            "what": self.what,
+            "value": self.value,
+            "unit": self.unit.strip(),
+            "target": self.target,
+            "verdict": self.verdict,
+        }
+
+
+def _relay(found: Figures) -> list[Row]:
+    return [
+        Row("relay, exactly-once: requests/s to `submitted`", found["relay_per_s"]),
+        Row("bare loop, 64 in flight: requests/s", found["bare_loop_per_s"]),
+        Row("bare loop on uvloop, as the relay is: requests/s", found["bare_loop_uvloop_per_s"]),
+        Row("FastStream around the vendor's SDK, 32 workers: requests/s", found["faststream_per_s"]),
+        Row("relay ÷ bare loop", found["ratio"], at_least=0.8, digits=2),
+        Row("relay ÷ bare loop on uvloop", found["ratio_to_uvloop"], at_least=0.8, digits=2),
+        Row("relay ÷ FastStream around the vendor's SDK", found["ratio_to_faststream"], at_least=8, digits=1),
+    ]
+
+
+def _latency(found: Figures) -> list[Row]:
+    return [
+        Row("message → POST when idle, relay: median", found["relay_p50_ms"], digits=1, unit=" ms"),
+        Row("message → POST when idle, relay: p99", found["relay_p99_ms"], digits=1, unit=" ms"),
+        Row("message → POST when idle, bare loop: p99", found["bare_p99_ms"], digits=1, unit=" ms"),
+        Row("added latency when idle, p99", found["added_p99_ms"], at_most=100, digits=1, unit=" ms"),
+    ]
+
+
+def _replicas(found: Figures) -> list[Row]:
+    rows = []
+    for one in found["measured"]:
+        what = f"{one['replicas']} replica{'s' if one['replicas'] > 1 else ''}"
+        rows.append(Row(f"{what}, all on the same {found['cores']} cores: requests/s", one["per_s"]))
+        if one["replicas"] > 1:
+            rows.append(Row(f"{what} ÷ 1 replica", one["to_one"], digits=2))
+    return rows
+
+
+def _recovery(found: Figures) -> list[Row]:
+    return [
+        Row(f"recovery of {found['jobs']:,} jobs that run: jobs/s", found["restored_per_s"]),
+        Row("bare aiokafka read of the same ledger: jobs/s", found["bare_per_s"]),
+        Row("recovery ÷ bare read", found["ratio"], at_least=0.5, digits=2),
+        Row("recovery from the newest records alone: jobs/s", found["compacted_restored_per_s"]),
+        Row("the same ÷ bare read of these", found["compacted_ratio"], digits=2),
+    ]
+
+
+def _reads(found: Figures) -> list[Row]:
+    return [
+        Row(
+            f"reads per look at {one['jobs']:,} job{'s' if one['jobs'] > 1 else ''} of a cluster, {one['when']}",
+            one["most_reads"],
+            at_most=one["allowed"],
+        )
+        for one in found["sweeps"]
+    ]
+
+
+def _quota(found: Figures) -> list[Row]:
+    rows = []
+    for one in found["measured"]:
+        where = f"{one['replicas']} replica{'s' if one['replicas'] > 1 else ''}, {one['window']} window, virtual time"
+        used = 100 * one["used"]
+        rows.append(Row(f"write quota used under backlog: {where}", used, at_least=95, digits=1, unit=" %"))
+        rows.append(Row(f"429s under backlog: {where}", one["throttled"], at_most=0))
+    return rows
+
+
+def _messages(found: Figures) -> list[Row]:
+    return [
+        Row("decoded and validated on one core, slowest form: requests/s", found["decoded_per_s"], at_least=20_000),
+        Row("the same and four events encoded: requests/s", found["with_events_per_s"]),
+        Row("the same with all decisions in between: requests/s", found["decided_per_s"]),
+    ]
+
+
+def _client(found: Figures) -> list[Row]:
+    return [
+        Row("client: signed, validated calls ÷ bare aiohttp", found["ratio"], at_least=0.8, digits=2),
+        Row("client ÷ vendor's SDK on 32 threads", found["ratio_to_sdk"], at_least=8, digits=1),
+    ]
+
+
+def _memory(found: Figures) -> list[Row]:
+    what = f"memory per tracked job, {found['count']:,} jobs under way"
+    return [Row(what, found["bytes_per_job"], at_most=2048, unit=" bytes")]
+
+
+def _emulator(found: Figures) -> list[Row]:
+    pages = [slowest for when in ("running", "ended") for _, slowest in found[f"pages_ms_{when}"].values()]
+    return [
+        Row("emulator: submissions/s over HTTP, quotas off", found["submissions_per_s"], at_least=3000),
+        Row("emulator: slowest list page, 100,000 jobs", max(pages), at_most=10, digits=1, unit=" ms"),
+        Row("emulator: memory, 100,000 jobs", found["memory_mb"], at_most=300, unit=" MB"),
+    ]
+
+
+ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
+    "relay": _relay,
+    "latency": _latency,
+    "replicas": _replicas,
+    "recovery": _recovery,
+    "reads": _reads,
+    "quota": _quota,
+    "messages": _messages,
+    "client": _client,
+    "memory": _memory,
+    "emulator": _emulator,
+}
+"""Part → the rows of its figures, in the order in which they are shown; each part is a script of that name."""
+
+
+def together(found: Mapping[str, Figures]) -> list[Row]:
+    """Rows that need the figures of two parts."""
+    if not {"relay", "messages"} <= found.keys():
+        return []
+    share = 100 * found["relay"]["relay_per_s"] / found["messages"]["with_events_per_s"]
+    what = "share of one core for messages (decode, validate, four events) at the relay's rate"
+    return [Row(what, share, digits=1, unit=" %")]
+
+
+def rows(found: Mapping[str, Figures]) -> list[Row]:
+    """All rows of the parts that were measured."""
+    return [row for part, make in ROWS.items() if part in found for row in make(found[part])] + together(found)

@@ -1,0 +1,250 @@
+"""
+`mrs-relay dead-letters`: look at the messages that no event could answer, and send them once more.
+
+`letters` chooses and shapes; here are the commands. What is shown is the sender's own data: only `show` prints content.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from rich import console
+
+from mrs_relay.cli import columns, connect, letters, options, run, view
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec, reasons
+from mrs_relay.stream import settings as stream_settings
+from mrs_relay.stream import tap, topics
+
+app = typer.Typer(no_args_is_help=True, help="Look at messages that no event could answer, and send them once more.")
+
+_SHOWN_CHARACTERS: Final = 4_000
+
+Reasons = Annotated[
+    list[str] | None, typer.Option("--reason", metavar="CODE", help="Only this reason; repeat for more.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Only messages written since: a time back such as 2h, or RFC 3339."),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="Only messages written before; like --since.")
+]
+Position = Annotated[
+    str, typer.Argument(metavar="POSITION", help="Where it stood, as `list` shows it: TOPIC-PARTITION-OFFSET.")
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a replay: sent, would be sent, or why not."""
+
+    found: letters.Found
+    sent: bool
+    text: str
+
+
+@app.command(
+    name="list",
+    epilog=run.epilog("mrs-relay dead-letters list --since 1d", "mrs-relay dead-letters list --reason bad_id --json"),
+)
+def show_all(
+    *,
+    reason: Reasons = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows at most, the last ones; 0 shows all.")] = 50,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """
+    Show which messages were set aside, where they stood and why.
+
+    A message that was replayed in vain is shown once; `times` says how often it was set aside.
+    """
+    choice = _choice(None, reason, since, until)
+    kafka = connect.kafka(config, bootstrap)
+    chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, None)))
+    shown = chosen[-limit:] if limit else chosen
+    if as_json:
+        for one in shown:
+            typer.echo(codec.encode(one.as_row()))
+        return
+    out = view.out()
+    out.print(table(shown, total=len(chosen), width=out.width))
+
+
+@app.command(
+    epilog=run.epilog(
+        "mrs-relay dead-letters show mrs.requests-0-17", "mrs-relay dead-letters show mrs.requests-0-17 --raw > message"
+    )
+)
+def show(
+    *,
+    position: Position,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the original bytes to standard output, nothing else.")
+    ] = False,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """Show one message whole: reason, key, headers and content."""
+    kafka = connect.kafka(config, bootstrap)
+    choice = letters.Choice(frozenset({position}))
+    chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, choice)))
+    _complain_of(choice.missing(chosen), kafka.topics.dead_letters)
+    for one in chosen:
+        if raw:
+            sys.stdout.buffer.write(one.letter.value or b"")
+        elif as_json:
+            typer.echo(codec.encode(one.whole()))
+        else:
+            view.out().print(_page(one), soft_wrap=True)
+
+
+@app.command(
+    epilog=run.epilog(
+        "mrs-relay dead-letters replay mrs.requests-0-17 --dry-run",
+        "mrs-relay dead-letters replay --reason unreadable_encoding --since 2h",
+    )
+)
+def replay(
+    *,
+    position: Annotated[
+        list[str] | None, typer.Argument(metavar="POSITION", help="Which; none means by option.")
+    ] = None,
+    reason: Reasons = None,
+    since: Since = None,
+    until: Until = None,
+    whole: Annotated[bool, typer.Option("--all", help="All of them; without it something must choose.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent and send nothing.")] = False,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """
+    Send messages once more, to the partition on which they stood, with their own key, bytes and headers.
+
+    So a request keeps its idempotency key: replayed twice, or replayed and sent again, it is carried out once. The
+    header mrs_relay_replay_of says where the message stood first. One that is still unreadable is set aside again.
+    """
+    choice = _choice(position, reason, since, until)
+    if choice == letters.Choice() and not whole:
+        raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
+    kafka = connect.kafka(config, bootstrap)
+    outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run))
+    if as_json:
+        for one in outcomes:
+            typer.echo(codec.encode({**one.found.as_row(), "sent": one.sent, "outcome": one.text}))
+    else:
+        out = view.out()
+        out.print(outcome_table(outcomes, width=out.width))
+    _complain_of(missing, kafka.topics.dead_letters)
+    if any(not one.sent for one in outcomes) and not dry_run:
+        raise typer.Exit(run.Code.FAILED)
+
+
+async def _replay(
+    kafka: stream_settings.KafkaSettings, choice: letters.Choice, *, dry_run: bool
+) -> tuple[list[Outcome], list[str]]:
+    broker = connect.broker(kafka)
+    chosen = choice.of(await letters.collect(broker, kafka.topics.dead_letters, choice))
+    async with broker.admin() as admin:
+        counts = await admin.partition_counts()
+        there = sorted({one.letter.topic for one in chosen} & counts.keys())
+        limits_bytes = topics.limits(await admin.configs(there)) if there else {}
+    outcomes, sending = [], []
+    for one in chosen:
+        try:
+            sending.append(letters.outgoing(one, counts, limits_bytes))
+        except ValueError as error:
+            outcomes.append(Outcome(one, sent=False, text=f"not sent: {error}"))
+        else:
+            outcomes.append(Outcome(one, sent=not dry_run, text="would be sent" if dry_run else "sent"))
+    if sending and not dry_run:
+        await tap.send(broker, sending)
+    return outcomes, choice.missing(chosen)
+
+
+def table(shown: Sequence[letters.Found], *, total: int, width: int) -> console.Group:
+    """The messages as a table of at most `width` characters, in the given order."""
+    body = columns.fitted(
+        [*_columns(shown), columns.Column("times", [str(len(one.places)) for one in shown], drop=3)],
+        columns.Column("message", [view.plain(one.letter.message) for one in shown]),
+        width,
+    )
+    footer = f"the last {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
+    return view.titled("", body, footer or ("" if total else "no dead letters"))
+
+
+def outcome_table(outcomes: Sequence[Outcome], *, width: int) -> console.Group:
+    """What became of each replay."""
+    body = columns.fitted(
+        _columns([one.found for one in outcomes]),
+        columns.Column("outcome", [view.plain(one.text, "" if one.sent else "yellow") for one in outcomes]),
+        width,
+    )
+    hint = "what comes of them: mrs-relay watch --from 10m" if any(one.sent for one in outcomes) else ""
+    return view.titled("", body, hint or ("" if outcomes else "no dead letter is meant"))
+
+
+def _columns(shown: Sequence[letters.Found]) -> list[columns.Column]:
+    return [
+        columns.Column("position", [view.plain(one.letter.origin) for one in shown]),
+        columns.Column("written", [clock.rfc3339(one.time_ms) for one in shown], drop=2),
+        columns.Column("reason", [view.plain(one.letter.code) for one in shown]),
+        columns.Column("bytes", [str(one.value_bytes or 0) for one in shown], drop=1),
+    ]
+
+
+def _page(one: letters.Found) -> console.Group:
+    letter = one.letter
+    lines = [view.plain(f"{name:<12} {'(none)' if told is None else told}") for name, told in one.as_row().items()]
+    lines += [
+        view.plain(f"header       {name}: {(raw or b'').decode(errors='backslashreplace')}")
+        for name, raw in letter.headers
+    ]
+    content = (letter.value or b"").decode(errors="backslashreplace")
+    more = len(content) - _SHOWN_CHARACTERS
+    lines.append(view.plain("\n" + content[:_SHOWN_CHARACTERS]))
+    return console.Group(*lines, *([view.plain(f"… {more} more; --raw writes all of it", "dim")] if more > 0 else []))
+
+
+def _complain_of(missing: Sequence[str], topic: str) -> None:
+    for position in missing:
+        view.err().print(view.plain(f"no dead letter of {position} in {topic}", "bold red"), soft_wrap=True)
+    if missing:
+        raise typer.Exit(run.Code.FAILED)
+
+
+def _choice(
+    positions: Sequence[str] | None, codes: Sequence[str] | None, since: str | None, until: str | None
+) -> letters.Choice:
+    if unknown := sorted(set(codes or ()) - reasons.CODES.keys()):
+        known = ", ".join(sorted(reasons.CODES))
+        raise typer.BadParameter(f"no reason {', '.join(unknown)}; known: {known}", param_hint="--reason")
+    choice = letters.Choice(frozenset(positions or ()), frozenset(codes or ()))
+    if since is not None:
+        choice = dataclasses.replace(choice, since_ms=_moment(since, "--since"))
+    return choice if until is None else dataclasses.replace(choice, until_ms=_moment(until, "--until"))
+
+
+def _moment(text: str, option: str) -> int:
+    back_s = options.seconds(text)
+    if back_s is not None:
+        return clock.SystemClock().now_ms() - round(back_s * 1000)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        example = "2026-11-24T06:00:00Z"
+        raise typer.BadParameter(f"{text!r} is neither a duration such as 2h nor like {example}", param_hint=option)
+    return round(moment.timestamp() * 1000)

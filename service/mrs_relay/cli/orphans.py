@@ -1,0 +1,205 @@
+"""
+`mrs-relay orphans`: what MRS and the ledger disagree about, and what a person can do about it.
+
+Reads the ledger, then the job lists of the clusters, through the budget of reads. Adopting settles a request that is
+`unknown` by what became of its job; killing asks MRS to stop a job. Both are asked for by id, and confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from mrs_relay import errors, settings
+from mrs_relay.cli import columns, compose, connect, ledger, options, run, view
+from mrs_relay.engine import orphans as finding
+from mrs_relay.engine import verdict
+from mrs_relay.kit import clock
+from mrs_relay.messages import codec
+from mrs_relay.stream import records, tap
+
+if TYPE_CHECKING:
+    from mrs_relay.engine import jobs as engine_jobs
+    from mrs_relay.mrs import client as clients
+
+_VERDICTS: Final = {
+    verdict.Verdict.SUCCEEDED: "succeeded",
+    verdict.Verdict.FAILED: "failed",
+    verdict.Verdict.KILLED: "cancelled",
+}
+_ADVICE: Final[dict[finding.Kind, str]] = {
+    "stranger": "--kill it, if no other deployment uses this project",
+    "twin": "--kill it",
+    "unclaimed": "--adopt it once it has ended, or --kill it",
+    "lost": "the relay gives it up by itself after engine.vanish_after_s",
+}
+Ids = list[str] | None
+
+
+def orphans(
+    *,
+    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; all by default.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also jobs that have ended and that no request waits for.")
+    ] = False,
+    adopt: Annotated[
+        Ids, typer.Option("--adopt", metavar="JOB-ID", help="Settle its request by what became of this job.")
+    ] = None,
+    kill: Annotated[Ids, typer.Option("--kill", metavar="JOB-ID", help="Ask MRS to stop this job.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before adopting or killing.")] = False,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+) -> None:
+    """
+    Show jobs on MRS that carry our mark and nobody follows, and followed jobs that MRS lost.
+
+    Exit 0 if there are none (or all were dealt with), 1 if there are.
+    """
+    found = settings.load(config)
+    code = run.loop(
+        _orphans(
+            found,
+            clusters or [],
+            adopt=adopt or [],
+            kill=kill or [],
+            everything=everything,
+            yes=yes,
+            as_json=as_json,
+        )
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+async def _orphans(
+    found: settings.Settings,
+    clusters: list[str],
+    *,
+    adopt: list[str],
+    kill: list[str],
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+) -> run.Code:
+    from mrs_relay.mrs import client  # noqa: PLC0415 - aiohttp; the other commands start sooner without it
+
+    known = await ledger.read(found.kafka)
+    time = clock.SystemClock()
+    async with client.connected(found.mrs, time) as mrs:
+        listed = {one: await _listed(mrs, one) for one in clusters or await _all_clusters(mrs)}
+        young_s = found.engine.settle_s + found.engine.visibility_s
+        seen = finding.find(known, listed, before_ms=time.now_ms() - round(young_s * 1000))
+        shown = [one for one in seen if everything or _matters(one)]
+        _print(shown, as_json=as_json)
+        if not (adopt or kill):
+            return run.Code.FAILED if shown else run.Code.OK
+        by_id = {one.job_id: one for one in seen}
+        for job_id in [*adopt, *kill]:
+            if job_id not in by_id:
+                raise typer.BadParameter("no orphan has this id", param_hint=job_id)
+        settled = [_settling(by_id[job_id]) for job_id in adopt]
+        if not yes:
+            typer.confirm(f"adopt {len(adopt)} and kill {len(kill)}?", abort=True, err=True)
+        if settled:
+            outgoing = [records.Outgoing(found.kafka.topics.requests, one.key, one.value, ()) for one in settled]
+            await tap.send(connect.broker(found.kafka), outgoing)
+        for job_id in kill:
+            await _kill(mrs, by_id[job_id])
+    return run.Code.OK
+
+
+def _matters(one: finding.Orphan) -> bool:
+    """Whether it still runs, or a request waits for it."""
+    return one.kind in {"unclaimed", "lost"} or _end(one) is None
+
+
+def _end(one: finding.Orphan) -> str | None:
+    """How its job ended, as a verdict; None while it has not."""
+    return _VERDICTS.get(verdict.of_job(one.seen.job_state, one.seen.job_result)) if one.seen else None
+
+
+async def _all_clusters(mrs: clients.Client) -> list[str]:
+    from mrs_relay.mrs.operations import lists  # noqa: PLC0415 - as above
+
+    listed = mrs.iterate(lists.CLUSTERS, query={"clusterState": "existing"})
+    return [one.cluster_id async for one in listed]
+
+
+async def _listed(mrs: clients.Client, cluster: str) -> list[tuple[str, engine_jobs.Seen]]:
+    from mrs_relay.engine import sightings  # noqa: PLC0415 - as above
+    from mrs_relay.mrs.operations import lists  # noqa: PLC0415 - the same
+
+    listed = mrs.iterate(lists.JOBS, path={"cluster_id": cluster})
+    return [(str(one.job_name), sightings.of_job(one)) async for one in listed]
+
+
+def _settling(one: finding.Orphan) -> compose.Message:
+    """
+    The message that settles the orphan's request.
+
+    Raises:
+        SettingsError: there is no request to settle, or nothing to settle it by yet.
+    """
+    request, ended = one.request, _end(one)
+    if one.kind != "unclaimed" or request is None:
+        raise errors.SettingsError(f"{one.job_id} is a {one.kind}: there is no unknown request that could adopt it")
+    if ended is None:
+        raise errors.SettingsError(f"{one.job_id} has not ended yet; wait until it has, or kill it")
+    data = {
+        "request": {"id": request.id, "source": request.source},
+        "verdict": ended,
+        "note": f"adopted MRS job {one.job_id}, found by its mark",
+    }
+    key = request.id if request.key is None else request.key.decode(errors="replace")
+    return compose.message({"type": "mrs.job.resolve", "data": data}, compose.Defaults(key=key))
+
+
+async def _kill(mrs: clients.Client, one: finding.Orphan) -> None:
+    from mrs_relay.mrs.operations import jobs as calls  # noqa: PLC0415 - as above
+
+    path = {"cluster_id": one.cluster, "job_execution_id": one.job_id}
+    await mrs.call(calls.STOP_JOB, path=path)
+    view.err().print(view.plain(f"asked MRS to stop {one.job_id}"), soft_wrap=True)
+
+
+def as_row(one: finding.Orphan) -> dict[str, Any]:
+    """An orphan for programs; members without a value are left out."""
+    row = {
+        "kind": one.kind,
+        "cluster": one.cluster,
+        "job_id": one.job_id,
+        "job_name": one.name,
+        "job_state": one.seen.job_state if one.seen else None,
+        "job_result": one.seen.job_result if one.seen else None,
+        "submitted_at": clock.rfc3339(one.seen.submitted_ms) if one.seen and one.seen.submitted_ms else None,
+        "request": {"id": one.request.id, "source": one.request.source} if one.request else None,
+        "advice": _ADVICE[one.kind],
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _print(shown: Sequence[finding.Orphan], *, as_json: bool) -> None:
+    if as_json:
+        for one in shown:
+            typer.echo(codec.encode(as_row(one)))
+        return
+    out = view.out()
+    if not shown:
+        out.print("no orphans")
+        return
+    body = columns.fitted(
+        [
+            columns.Column("kind", [one.kind for one in shown]),
+            columns.Column("MRS id", [view.plain(one.job_id) for one in shown]),
+            columns.Column("state", [view.plain(one.seen.job_state if one.seen else "not shown") for one in shown]),
+            columns.Column("name", [view.plain(one.name) for one in shown], drop=2),
+            columns.Column("request", [view.plain(one.request.id if one.request else "") for one in shown]),
+            columns.Column("cluster", [view.short(one.cluster) for one in shown], drop=1),
+        ],
+        columns.Column("what to do", [_ADVICE[one.kind] for one in shown]),
+        out.width,
+    )
+    kinds = {one.kind: finding.KINDS[one.kind] for one in shown}
+    out.print(view.titled("", body, "; ".join(f"{kind}: {text}" for kind, text in kinds.items())))

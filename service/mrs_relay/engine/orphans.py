@@ -1,0 +1,107 @@
+"""
+What MRS and the ledger disagree about: jobs that carry our mark and nobody follows, followed jobs that MRS lost. Pure.
+
+A mark tells that some relay of this product submitted a job, not which one: another deployment on the same project has
+a ledger of its own, and its jobs look like orphans here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from mrs_relay.engine import jobs
+
+Kind = Literal["stranger", "twin", "unclaimed", "lost"]
+
+KINDS: Final[dict[Kind, str]] = {
+    "stranger": "no request here knows the mark: forgotten, or another deployment's",
+    "twin": "a further job of a request that follows another one",
+    "unclaimed": "the job of a request that is unknown",
+    "lost": "a request follows it and MRS does not show it",
+}
+"""What each kind of orphan is."""
+
+_MARKED: Final = re.compile(r"-mr[0-9a-f]{14}$")
+_FOLLOWED: Final = frozenset({jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.CANCELLING})
+
+
+class Orphan(msgspec.Struct, frozen=True):
+    """
+    One disagreement.
+
+    Attributes:
+        kind: what kind; see `KINDS`.
+        cluster: MRS cluster id.
+        job_id: MRS job id.
+        seen: what MRS says of the job; None when it is lost.
+        name: the job's name on MRS.
+        request: the job in the ledger; None for a stranger.
+    """
+
+    kind: Kind
+    cluster: str
+    job_id: str
+    seen: jobs.Seen | None
+    name: str
+    request: jobs.Job | None
+
+
+def find(
+    ledger: Iterable[jobs.Job],
+    listed: Mapping[str, Iterable[tuple[str, jobs.Seen]]],
+    *,
+    before_ms: int,
+) -> list[Orphan]:
+    """
+    Compare the ledger with the job lists of clusters.
+
+    Args:
+        ledger: all jobs of all partitions.
+        listed: cluster → name and sight of each of its jobs.
+        before_ms: only what was submitted before this moment counts, epoch milliseconds: anything younger may be on its
+            way into the ledger, or not yet in the list.
+    """
+    known: dict[str, jobs.Job] = {}
+    followed: list[jobs.Job] = []
+    for job in ledger:
+        known.update(dict.fromkeys(_names(job), job))
+        if job.state in _FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
+            followed.append(job)
+    found: list[Orphan] = []
+    shown: set[tuple[str, str]] = set()
+    for cluster, sights in listed.items():
+        for name, seen in sights:
+            shown.add((cluster, seen.job_id))
+            kind = _kind(known.get(name), name, seen)
+            if kind is not None and seen.submitted_ms < before_ms:
+                found.append(Orphan(kind, cluster, seen.job_id, seen, name, known.get(name)))
+    for job in followed:
+        job_id = job.seen.job_id if job.seen is not None else ""
+        if job.cluster in listed and (job.cluster, job_id) not in shown and job.intent_ms < before_ms:
+            found.append(Orphan("lost", job.cluster, job_id, None, job.mrs_name, job))
+    return found
+
+
+def _names(job: jobs.Job) -> list[str]:
+    """The names of all attempts: an earlier one's job is nobody's orphan."""
+    if not job.name or job.subject == "cluster":
+        return []
+    return [jobs.marked(job.name, jobs.mark(job.ledger_key, number)) for number in range(1, job.attempt + 1)]
+
+
+def _kind(job: jobs.Job | None, name: str, seen: jobs.Seen) -> Kind | None:
+    if not _MARKED.search(name):
+        return None
+    if job is None:
+        return "stranger"
+    if name != job.mrs_name:
+        return None  # an earlier attempt
+    if job.state is jobs.State.UNKNOWN:
+        return "unclaimed"
+    if job.seen is not None and job.seen.job_id and job.seen.job_id != seen.job_id:
+        return "twin"
+    return None

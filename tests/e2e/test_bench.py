@@ -1,0 +1,29 @@
+"""The measured programs of the benchmarks, small, on real Kafka: what they do must be what is compared."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+
+from bench import recovery, stage
+from tests.support import brokers
+
+
+def test_faststream_carries_every_request_to_the_backend_and_back(kafka: brokers.KafkaNode) -> None:
+    """The rival does the whole job: one submission and one event for each request, then it ends."""
+    prefix = f"bench-{uuid.uuid4().hex[:8]}"
+    asyncio.run(stage.make_topics(kafka.bootstrap, prefix))
+    asyncio.run(stage.fill(kafka.bootstrap, prefix, 40))
+    with stage.backend() as address:
+        command = stage.loop_command("faststream_loop.py", kafka.bootstrap, prefix, address, 40)
+        subprocess.run(command, check=True, timeout=60)
+    events = stage.event_times_s(kafka.bootstrap, f"{prefix}.events", 40, b'"submitted"')
+    assert len(asyncio.run(asyncio.wait_for(events, 30))) == 40
+
+
+async def test_a_recovery_brings_back_every_job(kafka: brokers.KafkaNode) -> None:
+    """What is timed is a whole restore: each job of the ledger is decoded and followed again, history or not."""
+    for compacted in (False, True):
+        place = recovery.Place(kafka.bootstrap, f"bench-{uuid.uuid4().hex[:8]}", 60, compacted=compacted)
+        assert len(await recovery.rounds_of(place, 1)) == 1

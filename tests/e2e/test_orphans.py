@@ -1,0 +1,111 @@
+"""`mrs-relay orphans` on a real broker: what nobody follows is listed, killed or adopted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import brokers, service
+
+_QUICK = {
+    "ENGINE__SEND_WITHIN_S": "0.1",
+    "MRS__CALL_TIMEOUT_S": "2",
+    "ENGINE__SETTLE_S": "2.2",
+    "ENGINE__VISIBILITY_S": "0.1",
+    "ENGINE__VANISH_AFTER_S": "2",
+}
+
+
+@pytest.fixture
+def here(embedded: brokers.TansuNode, tmp_path: Path) -> Iterator[tuple[service.Deployment, service.Emulator]]:
+    """A deployment of its own with a relay that runs."""
+    with service.emulator(tmp_path, "--run-s", "5") as playing:
+        name = f"orphans-{uuid.uuid4().hex[:6]}"
+        deployment = service.Deployment(
+            embedded.bootstrap, name, playing.url, tmp_path, guarantee="at-least-once", more=_QUICK
+        )
+        deployment.create_topics(1)
+        relay = deployment.start_relay("one")
+        try:
+            yield deployment, playing
+        finally:
+            relay.stop()
+
+
+def _run(deployment: service.Deployment, *words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mrs_relay", *words],
+        env=deployment.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+async def _orphans(deployment: service.Deployment, *words: str) -> tuple[int, list[dict[str, Any]]]:
+    code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--json", *words)
+    assert code in {0, 1}, err
+    return code, [json.loads(line) for line in out.splitlines()]
+
+
+async def _until_found(deployment: service.Deployment, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while True:
+            _, found = await _orphans(deployment)
+            if found and found[0]["kind"] == kind:
+                return found[0]
+            await asyncio.sleep(0.5)
+
+
+async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, service.Emulator]) -> None:
+    """A marked job that no request knows: listed with exit code 1, stopped on request, gone from the list."""
+    deployment, _ = here
+    assert await _orphans(deployment) == (0, [])
+    body = {"job_type": "SparkSubmit", "job_name": "left-mr0123456789abcd", "properties": {"emulator.duration_s": "60"}}
+    path = f"cluster_id={service.CLUSTER}"
+    words = ("call", "CreateExecuteJob", "--path", path, "--body", json.dumps(body), "--json")
+    code, out, err = await asyncio.to_thread(_run, deployment, *words)
+    assert code == 0, err
+    job_id = json.loads(out)["job_submit_result"]["job_id"]
+    found = await _until_found(deployment, "stranger")
+    assert (found["job_id"], found["job_name"]) == (job_id, "left-mr0123456789abcd")
+    code, _ = await _orphans(deployment, "--kill", job_id, "--yes")
+    assert code == 0
+    async with asyncio.timeout(30):
+        while (await _orphans(deployment))[1]:
+            await asyncio.sleep(0.5)
+    _, ended = await _orphans(deployment, "--all")
+    assert [one["job_result"] for one in ended] == ["KILLED"]
+
+
+async def test_request_that_is_unknown_adopts_its_job(here: tuple[service.Deployment, service.Emulator]) -> None:
+    """MRS hid the job until the relay gave it up; once it shows again and has ended, its verdict counts."""
+    deployment, playing = here
+    nothing = {"total_record": 0, "job_list": []}
+    playing.fault(action="status", operation="ShowJobExeListNew", status=200, body=nothing, count=None)
+    gone = {"error_code": "0176", "error_msg": "The job does not exist."}
+    playing.fault(action="status", operation="ShowSingleJobExe", status=400, body=gone, count=None)
+    await deployment.send([(b"k", service.job("r-1", name="hidden"))])
+    story = await deployment.until_ended(["r-1"], 60)
+    assert [event.state for event in story][-1] == "unknown"
+    playing._call("DELETE", "/emulator/faults")
+    async with asyncio.timeout(30):
+        while (found := await _until_found(deployment, "unclaimed"))["job_result"] != "SUCCEEDED":
+            await asyncio.sleep(0.5)
+    assert found["request"]["id"] == "r-1"
+    code, _ = await _orphans(deployment, "--adopt", found["job_id"], "--yes")
+    assert code == 0
+    async with asyncio.timeout(30):
+        while (last := (await deployment.story())[-1]).state == "unknown":
+            await asyncio.sleep(0.3)
+    assert last.state == "succeeded"
+    assert (await _orphans(deployment))[1] == []

@@ -1,0 +1,34 @@
+"""The whole service in virtual time: how long a submission in doubt stays in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support import history, service, world
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_job_that_is_there_is_adopted_at_once() -> None:
+    """Only the reply was lost: the first look finds the mark, and nobody waits for requests on their way."""
+    async with world.world() as here:
+        here.trouble(action="drop_after", operation="CreateExecuteJob")
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], here.chosen.engine.settle_s)
+        assert here.states("r-1")[-1] == "succeeded"
+        assert history.faults(["r-1"], here.events(), here.created()) == []
+
+
+async def test_takeovers_in_quick_succession_do_not_keep_a_job_in_doubt() -> None:
+    """Each owner stays for a shorter time than a request may be on its way: what can be found is found all the same."""
+    async with world.world() as here:
+        here.trouble(action="drop_after", operation="CreateExecuteJob")
+        here.put(service.job("r-1"))
+        async with asyncio.timeout(300):
+            while "submitted" not in here.states("r-1"):
+                await asyncio.sleep(here.chosen.engine.settle_s / 3)
+                await here.replicas[-1].kill()
+                await here.start_replica()
+        await here.until_ended(["r-1"], 600)
+        assert history.faults(["r-1"], here.events(), here.created()) == []

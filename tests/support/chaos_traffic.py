@@ -1,0 +1,207 @@
+"""
+What flows while the kill loop does its troubles: requests in, and everything out as a stranger reads it.
+
+`Sender` writes a few requests a second, some twice, some cancelled, some that fail and are retried. `Reader` reads the
+events from where it left off, over any trouble of the broker, and in the end the ledger and the ends of the input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import aiokafka
+from aiokafka import errors as kafka_errors
+from tests.support import history, service
+
+CLUSTERS = tuple(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e0{number}" for number in range(1, 7))
+_KEYS_PER_CLUSTER = 4
+
+
+@dataclass(eq=False)
+class Sender:
+    """
+    Sends requests until `stop` is set.
+
+    Args:
+        rate: requests a second, on average.
+
+    Attributes:
+        sent: id -> when it was sent, on the monotonic clock.
+    """
+
+    here: service.Deployment
+    chance: random.Random
+    count: Counter[str]
+    rate: float
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: dict[str, float] = field(default_factory=dict)
+    _producer: aiokafka.AIOKafkaProducer | None = None
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> None:
+        """Send; then wait for what was still to follow."""
+        async with asyncio.TaskGroup() as group:
+            while not self.stop.is_set():
+                request_id = f"r-{len(self.sent)}"
+                self.sent[request_id] = time.monotonic()
+                cluster = self.chance.choice(CLUSTERS)
+                key = f"{cluster} {self.chance.randrange(_KEYS_PER_CLUSTER)}".encode()
+                body = self._request(request_id, cluster)
+                await self._send(key, body)
+                what = self.chance.random()
+                if what < 0.05:
+                    group.create_task(self._later(key, body, "requests sent twice"))
+                elif what < 0.1:
+                    cancel = service.cancel(f"c-{request_id}", request_id)
+                    group.create_task(self._later(key, cancel, "requests cancelled"))
+                await asyncio.sleep(self.chance.expovariate(self.rate))
+        await self._close()
+
+    def _request(self, request_id: str, cluster: str) -> bytes:
+        if self.chance.random() < 0.05:
+            self.count["requests with retries"] += 1
+            return service.job(request_id, name="will-fail", cluster=cluster, retry={"attempts": 2, "backoff_s": 0.5})
+        return service.job(request_id, cluster=cluster, priority=self.chance.randint(0, 9))
+
+    async def _later(self, key: bytes, body: bytes, name: str) -> None:
+        self.count[name] += 1
+        await asyncio.sleep(self.chance.expovariate(1))
+        await self._send(key, body)
+
+    async def _send(self, key: bytes, body: bytes) -> None:
+        """Send until it is acknowledged, with a new producer after a failure, as a careful sender does."""
+        while True:
+            try:
+                producer = await self._connected()
+                await producer.send_and_wait(self.here.requests, body, key=key)
+            except (kafka_errors.KafkaError, OSError):
+                self.count["requests sent again"] += 1
+                await self._close()
+                await asyncio.sleep(0.3)
+            else:
+                return
+
+    async def _connected(self) -> aiokafka.AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is not None:
+                return self._producer
+            producer = aiokafka.AIOKafkaProducer(
+                bootstrap_servers=self.here.bootstrap, enable_idempotence=True, request_timeout_ms=5_000
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+            return producer
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
+                async with asyncio.timeout(5):
+                    await producer.stop()
+
+
+@dataclass(eq=False)
+class Reader:
+    """
+    Reads a deployment's topics with read_committed.
+
+    Args:
+        file: receives all events, whole; in memory only what the checker looks at is kept.
+
+    Attributes:
+        events: all events so far, in the order of each partition.
+        ended: requests that have a last event.
+    """
+
+    here: service.Deployment
+    file: Path
+    events: list[history.Seen] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    _next: dict[aiokafka.TopicPartition, int] = field(default_factory=dict)
+
+    async def read_on(self) -> bool:
+        """Read the events that have come since the last time; False when the broker is away."""
+        with contextlib.suppress(kafka_errors.KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(20), self._consumer(self.here.events) as consumer:
+                with self.file.open("a") as lines:
+                    async for record in _records(consumer, self._next):
+                        self._take(record, lines)
+            return True
+        return False
+
+    def _take(self, record: Any, lines: IO[str]) -> None:
+        seen = history.seen(record.headers, record.value)
+        where = f"{record.partition}:{record.offset} {record.timestamp}"
+        lines.write(json.dumps([where, seen.request_id, seen.sequence, seen.state, seen.event_id, seen.data]) + "\n")
+        slim = {
+            "repeated": seen.data.get("repeated"),
+            "mrs": {"job_name": seen.job_name},
+            "crc": zlib.crc32(record.value),
+        }
+        self.events.append(replace(seen, data=slim))
+        if seen.state in history.LAST:
+            self.ended.add(seen.request_id)
+
+    async def ledger(self) -> tuple[list[history.Kept], list[str]]:
+        """What every ledger partition keeps, and which are not at the end of their input."""
+        places: dict[int, history.Ledger] = {}
+        topic = f"{self.here.requests}.ledger"
+        async with self._consumer(topic) as consumer:
+            async for record in _records(consumer, {}):
+                ledger = places.setdefault(record.partition, history.Ledger())
+                ledger.add(record.offset, record.key, record.value, record.headers)
+        async with self._consumer(self.here.requests) as consumer:
+            ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        behind = []
+        for part, end in ends.items():
+            found = places.get(part.partition, history.Ledger()).next_offset.get(self.here.requests, 0)
+            if found != end:
+                behind.append(f"partition {part.partition} stands at {found} of {end} requests")
+        return [job for ledger in places.values() for job in ledger.jobs.values()], behind
+
+    @contextlib.asynccontextmanager
+    async def _consumer(self, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer[bytes, bytes]]:
+        consumer: aiokafka.AIOKafkaConsumer[bytes, bytes] = aiokafka.AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=self.here.bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+async def _records(consumer: Any, begin: dict[Any, int]) -> AsyncIterator[Any]:
+    """All records from `begin` to the present ends; moves `begin` on."""
+    parts = sorted(consumer.assignment())
+    for part in parts:
+        consumer.seek(part, begin.get(part, 0))
+    ends = await consumer.end_offsets(parts)
+    left = {part for part in parts if ends[part] > begin.get(part, 0)}
+    while left:
+        for part, batch in (await consumer.getmany(*left, timeout_ms=300)).items():
+            for record in batch:
+                begin[part] = record.offset + 1
+                yield record
+        for part in list(left):
+            position = await consumer.position(part)
+            if position >= ends[part]:
+                begin[part] = max(begin.get(part, 0), position)
+                left.discard(part)

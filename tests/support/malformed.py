@@ -1,0 +1,234 @@
+"""
+Malformed messages without end, the same for the same seed: hostile values, broken bytes and odd headers in all forms.
+
+Every message begins as a good request in plain, structured or binary form and is then spoilt in some ways. A few
+survive that as good requests; nobody counts on either.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+CLUSTER: Final = "0badc0de-7f0e-4a52-9c11-2f6f0d8a7e01"
+"""A cluster that there is not: some messages survive, and some of those would delete it."""
+LARGE: Final = 1_000_000
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record to be sent."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+_DATA: Final[dict[str, dict[str, Any]]] = {
+    "mrs.job.submit": {
+        "cluster": CLUSTER,
+        "job": {"job_type": "SparkSubmit", "job_name": "n", "arguments": ["--class", "A"], "properties": {"k": "v"}},
+        "labels": {"team": "x"},
+        "retry": {"attempts": 3, "on": ["job_failed"]},
+        "not_before": "2026-11-24T06:00:00Z",
+    },
+    "mrs.sql.submit": {"cluster": CLUSTER, "engine": "presto", "statement": "select 'a' from t", "priority": 3},
+    "mrs.job.cancel": {"request": {"id": "other", "source": "/x"}, "note": "why"},
+    "mrs.job.resolve": {"request": {"id": "other"}, "verdict": "failed", "note": "why"},
+    "mrs.job.delete": {"cluster": CLUSTER, "job_ids": ["j-1"]},
+    "mrs.call": {"operation": "ShowClusterDetails", "path": {"cluster_id": CLUSTER}},
+    "mrs.cluster.create": {"body": {"cluster_name": "c", "components": "Spark"}},
+    "mrs.cluster.delete": {"cluster": CLUSTER},
+}
+
+_TEXTS: Final = [
+    "",
+    "\x00",
+    "a\r\nX-Injected: 1",
+    "\x1b[2J\x1b]0;owned\x07",
+    "\u2028\u202e\ufeff",
+    "🙂" * 90,
+    "../../../etc/passwd",
+    "${jndi:ldap://x}",
+    "' or 1=1; drop table t; --",
+    "a" * 300,
+    "1.0",
+    "0.3",
+    "mrs.job.submit",
+    "mrs..",
+    "application/xml",
+]
+_VALUES: Final[list[Any]] = [
+    *_TEXTS,
+    None,
+    True,
+    0,
+    -1,
+    2**63,
+    -(2**70),
+    10**400,
+    1e308,
+    0.1,
+    [],
+    {},
+    [None],
+    [[]] * 50,
+    {"": {}},
+    {str(number): number for number in range(200)},
+]
+_RAW: Final[list[bytes]] = [
+    b"NaN",
+    b"-Infinity",
+    b"1e400",
+    b"9" * 5000,
+    b'"\\ud800"',
+    b'"\\udc00\\ud800"',
+    b'"\xff\xfe"',
+    b'"\xed\xa0\x80"',
+    b'"\x01"',
+    b"[" * 20_000,
+    b'{"a":' * 20_000,
+    b"[" * 900 + b"]" * 900,
+    b"// comment\n1",
+    b"'single'",
+    b"{,}",
+    b'{"a":1,"a":2}',
+    b"",
+]
+_HEADER_NAMES: Final = [
+    "ce_id", "CE_ID", "ce_source", "ce_type", "ce_specversion", "ce_datacontenttype", "ce_data", "ce_", "content-type",
+    "Content-Type", "traceparent", "ce_traceparent", "tracestate", "ce_correlationid", "mrs_relay_passed",
+    "mrs_relay_matched", "mrs_relay_replay_of", "mrs_relay_reason", "", "x" * 300, "\x00", "ü",
+]  # fmt: skip
+_HEADER_VALUES: Final = [
+    b"", b"\xff\xfe", b"\x00", b"1.0", b"0.3", b"2.0", b"a\r\nb: c", b"\x1b[31m", b"x" * 3000, b"\xed\xa0\x80",
+    b"application/json", b"application/cloudevents+json", b"application/cloudevents+avro", b"application/xml",
+    b"application/cloudevents-batch+json", b"application/json; charset=utf-16", b"text/plain; charset=iso-8859-1",
+    b"APPLICATION/CLOUDEVENTS+JSON; charset=\xff", b"99999999999999999999", b"mrs.job.submit", "ид".encode(),
+]  # fmt: skip
+
+
+def messages(seed: int, count: int) -> Iterator[Message]:
+    """So many messages; one in 500 has a text of a million characters."""
+    for number in range(count):
+        chance = random.Random(f"{seed} {number}")  # noqa: S311 - chance, no secret
+        yield _message(chance, f"bad-{number}", large=number % 500 == 499)
+
+
+def _message(chance: random.Random, request_id: str, *, large: bool) -> Message:
+    kind = chance.choice(list(_DATA))
+    data = json.loads(json.dumps(_DATA[kind]))
+    members = {"specversion": "1.0", "id": request_id, "source": "/fuzz", "type": kind, "data": data}
+    if large:
+        _place(chance, members, "x" * LARGE)
+    for _ in range(chance.choice([0, 1, 1, 2])):
+        _place(chance, members, copy.deepcopy(chance.choice(_VALUES)))
+    value, headers = chance.choice([_plain, _structured, _binary])(members)
+    for _ in range(chance.choice([0, 1, 1, 2])):
+        value = chance.choice(_SPOILERS)(chance, value)
+    if chance.random() < 0.4:
+        _spoil_headers(chance, headers)
+    if chance.random() < 0.02:
+        return Message(b"k", None, tuple(headers))
+    return Message(chance.choice([None, b"", b"k", b"\xff\x00", b"k" * 1500]), value, tuple(headers))
+
+
+def _plain(members: dict[str, Any]) -> tuple[bytes, Headers]:
+    return _json(members), []
+
+
+def _structured(members: dict[str, Any]) -> tuple[bytes, Headers]:
+    return _json(members), [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+
+
+def _binary(members: dict[str, Any]) -> tuple[bytes, Headers]:
+    headers = [(f"ce_{name}", _text(value)) for name, value in members.items() if name != "data"]
+    return _json(members.get("data")), [("content-type", b"application/json"), *headers]
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+def _text(value: Any) -> bytes:
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else _json(value)
+
+
+def _place(chance: random.Random, members: dict[str, Any], value: Any) -> None:
+    """Put a value somewhere: in place of a member, beside the members, or under a new name."""
+    place: Any = members
+    while True:
+        inner = [
+            one for one in (place.values() if isinstance(place, dict) else place) if one and type(one) in {dict, list}
+        ]
+        if not inner or chance.random() < 0.4:
+            break
+        place = chance.choice(inner)
+    if isinstance(place, list):
+        place.insert(0, value)
+    elif chance.random() < 0.15:
+        place[chance.choice([*_TEXTS, "data_base64", "extra"])] = value
+    elif chance.random() < 0.15:
+        place.pop(chance.choice(list(place)))
+    else:
+        place[chance.choice(list(place))] = value
+
+
+def _spoil_headers(chance: random.Random, headers: Headers) -> None:
+    for _ in range(chance.choice([1, 1, 2, 5])):
+        headers.insert(chance.randint(0, len(headers)), (chance.choice(_HEADER_NAMES), chance.choice(_HEADER_VALUES)))
+    if chance.random() < 0.3:
+        headers.pop(chance.randrange(len(headers)))
+    if chance.random() < 0.3:
+        chance.shuffle(headers)
+
+
+def _flip(chance: random.Random, value: bytes) -> bytes:
+    spoilt = bytearray(value)
+    for _ in range(chance.choice([1, 1, 4, 30])):
+        if spoilt:
+            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+    return bytes(spoilt)
+
+
+def _cut(chance: random.Random, value: bytes) -> bytes:
+    return value[: chance.randint(0, len(value))]
+
+
+def _splice(chance: random.Random, value: bytes) -> bytes:
+    """Raw bytes that no JSON writer makes, in place of some of the message's own."""
+    first = chance.randint(0, len(value))
+    return value[:first] + chance.choice(_RAW) + value[first + chance.choice([0, 1, 8]) :]
+
+
+def _member(chance: random.Random, value: bytes) -> bytes:
+    """The same, as the value of a member, so that the rest stays JSON."""
+    name = chance.choice([b'"id"', b'"data"', b'"source"', b'"cluster"', b'"x"', b'"priority"', b'"arguments"'])
+    return value.replace(b"{", b"{" + name + b":" + chance.choice(_RAW) + b",", 1)
+
+
+def _again(chance: random.Random, value: bytes) -> bytes:
+    return value + chance.choice([b"", b" ", b"\n", b","]) + value
+
+
+def _encoded(chance: random.Random, value: bytes) -> bytes:
+    text = value.decode(errors="replace")
+    return chance.choice(
+        [text.encode("utf-16"), text.encode("utf-32"), b"\xef\xbb\xbf" + value, base64.b64encode(value)]
+    )
+
+
+def _noise(chance: random.Random, value: bytes) -> bytes:
+    return chance.randbytes(chance.choice([0, 1, 10, len(value)]))
+
+
+_SPOILERS: Final[list[Callable[[random.Random, bytes], bytes]]] = [
+    _flip, _flip, _cut, _splice, _member, _member, _again, _encoded, _noise,
+]  # fmt: skip

@@ -1,0 +1,76 @@
+"""What a seed decides before anything happens: the settings, the emulated MRS, and what each request wants."""
+
+from __future__ import annotations
+
+import random
+
+from tests.support import service, world
+
+from mrs_relay import settings as all_settings
+from mrs_relay.emulator import settings as emulator_settings
+
+SESSION_S = 6.0
+CALL_TIMEOUT_S = 3.0
+
+
+def settings(chance: random.Random, *, exactly_once: bool) -> all_settings.Settings:
+    """Settings of all replicas: short timeouts, and now and then a small bound."""
+    kafka = {
+        "guarantee": "exactly-once" if exactly_once else "at-least-once",
+        "session_timeout_ms": round(SESSION_S * 1000),
+        "heartbeat_interval_ms": 500,
+        "rebalance_timeout_ms": 6_000,
+        "join_request_timeout_ms": 8_000,
+        "request_timeout_ms": 2_000,
+        "commit_timeout_s": 4.0,
+        "transaction_timeout_ms": 6_000,
+        "commit_interval_s": chance.choice((0.0, 0.05, 0.5)),
+        "retry_most_s": 4.0,
+        "feed_records": chance.choice((2, 100)),
+        "shutdown_s": 5.0,
+        "fenced_limit": 1_000,
+    }
+    mrs = {"budgets": chance.random() < 0.3, "call_timeout_s": CALL_TIMEOUT_S}
+    engine = {
+        "slots_per_cluster": chance.choice((0, 2, 10)),
+        "send_within_s": 2.0,
+        "settle_s": 5.5,
+        "visibility_s": 5.0,
+        "look_up_interval_s": 1.0,
+        "busy_wait_s": 2.0,
+        "poll_interval_s": chance.choice((1.0, 3.0)),
+        "kill_again_s": 5.0,
+        "cancel_wait_s": 30.0,
+        "single_reads": chance.choice((0, 3)),
+        "collect_within_s": 60.0,
+    }
+    return world.settings(kafka=kafka, mrs=mrs, engine=engine)
+
+
+def emulated(chance: random.Random) -> emulator_settings.EmulatorSettings:
+    """The MRS of this world."""
+    return emulator_settings.EmulatorSettings(
+        seed=1,
+        clusters=({"slots": chance.choice((0, 3, 10))},),
+        limits={"on": chance.random() < 0.3},
+        quirks={"late_listing_s": chance.choice((0.0, 1.0, 4.0))},
+        pace={"run_s": chance.choice((0.5, 5.0, 20.0))},
+    )
+
+
+def request(chance: random.Random, request_id: str) -> bytes:  # noqa: PLR0911 - one return per kind of request
+    """A request of some kind."""
+    kind = chance.random()
+    if kind < 0.1:
+        return service.sql(request_id, "presto", f"select {request_id[2:]} as one")
+    if kind < 0.2:
+        return service.sql(request_id, "presto", f"insert into t values ({request_id[2:]})")
+    if kind < 0.25:
+        return b'{"id": "%s", "source": "/test", "type": "mrs.job.submit"}' % request_id.encode()
+    if kind < 0.3:
+        return service.job(request_id, queue_deadline_s=chance.uniform(1, 60))
+    if kind < 0.35:
+        return service.job(request_id, run_deadline_s=chance.uniform(1, 60))
+    if kind < 0.45:
+        return service.job(request_id, name="will-fail", retry={"attempts": 3, "backoff_s": 2})
+    return service.job(request_id, priority=chance.randint(0, 9))

@@ -1,0 +1,134 @@
+"""The table of the benchmarks: what is judged, how, and what a missed target does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import run, targets
+
+_SCRIPTS = Path(run.__file__).parent
+
+FIGURES: dict[str, dict[str, Any]] = {
+    "relay": {
+        "relay_per_s": 5000,
+        "bare_loop_per_s": 5000,
+        "bare_loop_uvloop_per_s": 5000,
+        "faststream_per_s": 500,
+        "ratio": 1.0,
+        "ratio_to_uvloop": 1.0,
+        "ratio_to_faststream": 10.0,
+    },
+    "latency": {"relay_p50_ms": 9.0, "relay_p99_ms": 70.0, "bare_p99_ms": 60.0, "added_p99_ms": 10.0},
+    "replicas": {"cores": 2, "measured": [{"replicas": n, "per_s": 5000, "to_one": 1.0} for n in (1, 2, 4)]},
+    "recovery": {
+        "jobs": 50_000,
+        "restored_per_s": 30_000,
+        "bare_per_s": 50_000,
+        "ratio": 0.6,
+        "compacted_restored_per_s": 60_000,
+        "compacted_ratio": 0.3,
+    },
+    "reads": {"sweeps": [{"jobs": 101, "when": "all running", "most_reads": 3, "allowed": 3}]},
+    "quota": {"measured": [{"replicas": 1, "window": "fixed", "used": 0.98, "throttled": 0}]},
+    "messages": {"decoded_per_s": 40_000, "with_events_per_s": 20_000, "decided_per_s": 8000},
+    "client": {"ratio": 1.0, "ratio_to_sdk": 16.0},
+    "memory": {"count": 100_000, "bytes_per_job": 1900},
+    "emulator": {
+        "submissions_per_s": 8000,
+        "pages_ms_running": {"first page": (0.5, 0.9)},
+        "pages_ms_ended": {"first page": (0.5, 0.8)},
+        "memory_mb": 212.0,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (targets.Row("speed", 8.0, at_least=8), "met"),
+        (targets.Row("speed", 7.99, at_least=8), "MISSED"),
+        (targets.Row("delay", 100.0, at_most=100), "met"),
+        (targets.Row("delay", 100.1, at_most=100), "MISSED"),
+        (targets.Row("429s", 1, at_most=0), "MISSED"),
+        (targets.Row("429s", 0, at_most=0), "met"),
+        (targets.Row("beside an SDK that is not installed", None, at_least=8), "not measured"),
+        (targets.Row("told, not judged", 3.0), ""),
+    ],
+)
+def test_a_figure_is_judged_by_its_own_target(row: targets.Row, verdict: str) -> None:
+    """On the target is met; beyond it is missed; what was not measured is never met."""
+    assert row.verdict == verdict
+
+
+def test_every_part_has_a_script_rows_and_at_least_one_target_but_replicas() -> None:
+    """What the table shows of a part is judged; only the growth with replicas depends on the machine alone."""
+    assert FIGURES.keys() == targets.ROWS.keys()
+    judged = {part for part, make in targets.ROWS.items() if any(row.target for row in make(FIGURES[part]))}
+    assert judged == targets.ROWS.keys() - {"replicas"}
+    assert not [part for part in targets.ROWS if not (_SCRIPTS / f"{part}.py").is_file()]
+    assert run.QUICK.keys() <= targets.ROWS.keys()
+
+
+def test_the_share_of_messages_needs_both_of_its_parts() -> None:
+    """A row made of two parts is left out when one of them was not asked for."""
+    both = {"relay": FIGURES["relay"], "messages": FIGURES["messages"]}
+    assert [row.value for row in targets.together(both)] == [25.0]
+    assert targets.together({"relay": FIGURES["relay"]}) == []
+
+
+def _answer_with(monkeypatch: pytest.MonkeyPatch, changes: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    asked: list[tuple[str, list[str]]] = []
+
+    def figures_of(part: str, flags: Sequence[str]) -> dict[str, Any]:
+        asked.append((part, list(flags)))
+        return {**FIGURES[part], **changes.get(part, {})}
+
+    monkeypatch.setattr(run, "figures_of", figures_of)
+    return asked
+
+
+def test_a_run_that_meets_its_targets_ends_with_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All parts in order, each told before and after; the table shows target and verdict."""
+    asked = _answer_with(monkeypatch, {})
+    assert run.main([]) == 0
+    assert [part for part, _ in asked] == list(targets.ROWS)
+    shown = capsys.readouterr()
+    assert "[1/10] relay …" in shown.err
+    assert "≥ 0.5" in shown.out
+    assert "MISSED" not in shown.out
+
+
+def test_a_missed_target_ends_with_1_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program that runs the benchmarks learns of a miss from the exit code, a person from the last lines."""
+    _answer_with(monkeypatch, {"recovery": {"ratio": 0.49}})
+    assert run.main(["--only", "recovery", "memory"]) == 1
+    shown = capsys.readouterr()
+    assert "MISSED" in shown.out
+    assert shown.err.strip().splitlines()[-1] == "missed: recovery ÷ bare read: 0.49, target ≥ 0.5"
+
+
+def test_json_carries_figures_rows_and_verdicts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with what was measured and what it means; --quick and --only reach the parts."""
+    asked = _answer_with(monkeypatch, {"quota": {"measured": [{**FIGURES["quota"]["measured"][0], "used": 0.9}]}})
+    assert run.main(["--json", "--quick", "--only", "quota"]) == 1
+    assert asked == [("quota", list(run.QUICK["quota"]))]
+    told = json.loads(capsys.readouterr().out)
+    assert told["quota"]["measured"][0]["used"] == 0.9
+    assert [row["verdict"] for row in told["rows"]] == ["MISSED", "met"]
+
+
+def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt part ends the run before anything is measured."""
+    with pytest.raises(SystemExit):
+        run.main(["--only", "speed"])
+    assert "speed" in capsys.readouterr().err
