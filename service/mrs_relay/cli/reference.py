@@ -2,7 +2,7 @@
 `python -m mrs_relay.cli.reference`: writes docs/operations.md from the operations, and checks that it is up to date.
 
 Neighbours: `mrs.reference` tells of the client, the emulator's routes of the emulator; which operations a foreign
-client is tested with is read from the names of its methods, or of the operations, in the tests.
+client is tested with is read from the calls of its methods, or the operations listed by name, in the tests.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def markdown(folder: pathlib.Path) -> str:
 
 def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[str, str]) -> list[str]:
     method = _CAPITAL.sub("_", each.name.removesuffix("V11")).lower()
-    used = [name for name, text in foreign.items() if re.search(rf"\b({method}|{each.name})\b", text)]
+    used = [name for name, text in foreign.items() if re.search(rf"\.{method}\b|\"{each.name}\"", text)]
     return [
         f"`{each.name}`",
         f"`{each.verb} {each.path}`",

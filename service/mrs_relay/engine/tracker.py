@@ -35,6 +35,9 @@ _ROUNDING_MS: Final = 1000
 _AT_ONCE: Final = 8
 _ENDS: Final = frozenset({verdict.Verdict.SUCCEEDED, verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 
+_COUNT_AGAIN_S: Final = 1.0
+"""Seconds for which the number of reads of all pollers is taken as known: counting costs a step for each cluster."""
+
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
 
@@ -100,6 +103,8 @@ class Tracker:
         self._settings = settings
         self._time = time
         self._clusters: dict[str, _Cluster] = {}
+        self._all_reads = 0
+        self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
         self.lag = views.Histogram()
@@ -162,8 +167,10 @@ class Tracker:
 
     def _wait_s(self, cluster: _Cluster) -> float:
         """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
-        reads = sum(map(self._reads, self._clusters.values()))
-        affordable_s = reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
+        now_s = self._time.monotonic_s()
+        if now_s >= self._counted_s + _COUNT_AGAIN_S:
+            self._counted_s, self._all_reads = now_s, sum(map(self._reads, self._clusters.values()))
+        affordable_s = self._all_reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 

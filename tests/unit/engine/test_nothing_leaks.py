@@ -74,7 +74,7 @@ class _Life:
     """A partition that publishes what it decides; everything that comes out is kept as bytes."""
 
     def __init__(self, topics: Any) -> None:
-        self.jobs: plan.Jobs = {}
+        self.jobs = plan.Jobs()
         self.out: list[bytes] = []
         self._desk = dataclasses.replace(benches.desk(), topics=topics)
 
@@ -173,3 +173,24 @@ def test_check_finds_what_leaks() -> None:
     life.happen(facts.Turn(), facts.Refused(jobs.Reason("refused", "1", "hunter2 is wrong")))
     with pytest.raises(AssertionError):
         _check(life, [])
+
+
+def test_retry_tells_nothing_either() -> None:
+    """The reason of an attempt that is followed by another one is as discreet as that of the last."""
+    job = {"job_type": "SparkSubmit", "arguments": ["hunter2 x"]}
+    data = {"cluster": _CLUSTER, "job": job, "retry": {"attempts": 2, "on": ["refused"]}}
+    life = _Life(_TOPICS)
+    life.take(samples.record(samples.message(data)))
+    life.happen(facts.Turn(), facts.Refused(jobs.Reason("refused", "1", "no such thing as hunter2 x")))
+    assert any(b"mrs.job.retrying" in piece for piece in life.out)
+    _check(life, [])
+
+
+def test_names_of_properties_are_the_senders_own() -> None:
+    """In a call's body, as in a job, what stands in properties is not shown, names included."""
+    body = {"job_type": "SparkSubmit", "job_name": "n", "properties": {"hunter2": ["x"]}}
+    data = {"operation": "CreateExecuteJob", "path": {"cluster_id": _CLUSTER}, "body": body}
+    life = _Life(_TOPICS)
+    life.take(samples.record(samples.message(data, "mrs.call")))
+    assert any(b"bad_value" in piece for piece in life.out)
+    _check(life, [])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
 from mrs_relay.engine import facts, jobs, tracker
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
+from mrs_relay.mrs import limits
 from mrs_relay.mrs.models import jobs as job_models
 
 
@@ -81,5 +84,35 @@ def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool
         assert (mrs.reads > 1, pollers.watched) == (goes_on, int(goes_on))
         assert [type(fact) for fact in owner.told] == [facts.Observed]
         await pollers.close()
+
+    gates.run_virtually(live())
+
+
+def test_thousands_of_clusters_share_the_read_budget_fairly() -> None:
+    """Each cluster is looked at equally often, all together spend no more than their part of the documented reads."""
+
+    async def live() -> None:
+        time = clock.LoopClock()
+        budget = limits.Limits(time)
+        looks: Counter[str] = Counter()
+
+        async def call(wanted: Any, *, path: dict[str, str]) -> Any:
+            await budget.acquire(wanted, 600)
+            looks[path["cluster_id"]] += 1
+            return await answers.call(wanted, path=path)
+
+        answers, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
+        mrs = SimpleNamespace(call=call, limits=budget)
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), time)
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        for number in range(2000):
+            one = msgspec.structs.replace(job, id=f"r-{number}", cluster=f"c-{number}")
+            pollers.watch(one, one.ledger_key, owner)
+        await asyncio.sleep(900)
+        await pollers.close()
+        assert len(looks) == 2000
+        assert max(looks.values()) - min(looks.values()) <= 1
+        assert 0.6 * 1000 * 15 <= looks.total() <= 1000 * 15
 
     gates.run_virtually(live())
