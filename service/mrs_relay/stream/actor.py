@@ -271,10 +271,11 @@ class Actor(Generic[T]):
             return
         consumer = self._common.consumer
         offset = self._committed_offset
-        if offset is None:
-            offset = await consumer.committed(self.position)
         if offset is not None:
             await consumer.commit({self.position: offset})
+        elif (offset := await consumer.committed(self.position)) is not None:
+            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
+            await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
         # NB: asked before our claim: whoever mirrored an offset by then had committed it below our claim.

@@ -25,7 +25,7 @@ class _DeafConsumer(memory_group.MemoryGroupConsumer):
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         raise await self._silence(position)
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         raise await self._silence(offsets)
 
     async def _silence(self, _question: object) -> errors.StreamDown:
