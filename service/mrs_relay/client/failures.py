@@ -18,11 +18,11 @@ from mrs_relay import errors
 from mrs_relay.messages import events
 
 
-class ClientClosed(errors.RelayError):  # noqa: N818 - named for what happened, as in errors.py
+class ClientClosed(errors.RelayError):
     """The client no longer follows this request, which goes on at the relay; `attach` follows it again."""
 
 
-class EventsMissing(errors.RelayError):  # noqa: N818 - the same
+class EventsMissing(errors.RelayError):
     """
     Events between two sequence numbers were not seen.
 
@@ -40,7 +40,7 @@ class EventsMissing(errors.RelayError):  # noqa: N818 - the same
         self.found = found
 
 
-class RequestEnded(errors.RelayError):  # noqa: N818 - the same
+class RequestEnded(errors.RelayError):
     """
     The request ended without success.
 

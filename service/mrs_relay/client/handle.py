@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from mrs_relay import errors
@@ -23,16 +23,25 @@ class Handle:
         source: with `request_id` the request's name.
         request_id: see `source`.
         first: the sequence that its first event must have; None where other messages may have used the id before.
+        attached: somebody else sent it, and its past is read first: `release` ends that.
         cancel: sends the cancel message.
     """
 
     def __init__(
-        self, source: str, request_id: str, *, first: int | None, cancel: Callable[[Handle], Awaitable[None]]
+        self,
+        source: str,
+        request_id: str,
+        *,
+        cancel: Callable[[Handle], Awaitable[None]],
+        first: int | None = None,
+        attached: bool = False,
     ) -> None:
         self.source = source
         self.id = request_id
         self._first = first
         self._cancel = cancel
+        self._attached = attached
+        self._held: list[events.EventData] | None = [] if attached else None
         self._seen: list[events.EventData] = []
         self._last: events.EventData | None = None
         self._lost: errors.RelayError | None = None
@@ -40,11 +49,6 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<Handle {self.id!r} of {self.source!r}: {self._seen[-1].state if self._seen else 'no event yet'}>"
-
-    @property
-    def seen(self) -> tuple[events.EventData, ...]:
-        """The events so far, in order."""
-        return tuple(self._seen)
 
     @property
     def ended(self) -> bool:
@@ -121,15 +125,24 @@ class Handle:
 
     def take(self, data: events.EventData) -> None:
         """For the client: note one event; repeats and what follows the end are dropped."""
+        if self._held is not None:
+            self._held.append(data)
+            return
         if self._last is not None or (self._seen and data.sequence <= self._seen[-1].sequence):
             return
-        first = not self._seen
+        first = not self._seen and not self._attached
         self._seen.append(data)
-        # NB: a conflict tells of another message under our id; only as the very first word it is meant for ours.
+        # NB: a conflict tells of another message under this id; only as the first word to a sender it is meant for it.
         idle = data.reason is not None and data.reason.kind == _CONFLICT and not first
         if data.state in events.LAST and not idle:
             self._last = data
         self._wake()
+
+    def release(self, past: Sequence[events.EventData]) -> None:
+        """For the client: the past has been read; what came meanwhile follows it."""
+        held, self._held = self._held or [], None
+        for data in [*past, *held]:
+            self.take(data)
 
     def lose(self, error: errors.RelayError) -> None:
         """For the client: no event will come any more."""

@@ -121,33 +121,27 @@ class RelayClient:
             StreamDown: Kafka cannot be reached. BadMessage: this client follows it already. ClientClosed.
         """
         name = (source or self._source, request_id)
-        found = self._follow(name, key or request_id.encode(), first=None)
-        past: list[events.EventData] = []
-        live = handle.Handle(*name, first=None, cancel=self._cancel)
-        self._handles[name] = live  # what comes while the past is read
+        found = self._follow(name, key or request_id.encode(), attached=True)
         try:
-            async for record in tap.read_all(self._broker, self._kafka.topics.events, tap.Start(since_ms)):
-                if (data := _data(record)) is not None and (data.request.source, data.request.id) == name:
-                    past.append(data)
+            told = tap.read_all(self._broker, self._kafka.topics.events, tap.Start(since_ms))
+            past = [data async for record in told if (data := _data(record)) is not None and _name(data) == name]
         except BaseException:
             self._forget(name)
             raise
-        for data in [*past, *live.seen]:
-            found.take(data)
-        self._handles[name] = found
+        found.release(past)
         if found.ended:
             self._forget(name)
-        elif self._closed is not None:
-            found.lose(self._closed)
         return found
 
-    def _follow(self, name: tuple[str, str], key: bytes, *, first: int | None) -> handle.Handle:
+    def _follow(
+        self, name: tuple[str, str], key: bytes, *, first: int | None = None, attached: bool = False
+    ) -> handle.Handle:
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
         if name in self._handles:
             raise errors.BadMessage("bad_id", f"request {name[1]!r} is followed already: use the handle it has")
         self._keys[name] = key
-        self._handles[name] = handle.Handle(*name, first=first, cancel=self._cancel)
+        self._handles[name] = handle.Handle(*name, cancel=self._cancel, first=first, attached=attached)
         return self._handles[name]
 
     def _forget(self, name: tuple[str, str]) -> None:
@@ -179,7 +173,7 @@ class RelayClient:
     def _take(self, record: records.Record) -> None:
         if not self._handles or (data := _data(record)) is None:
             return
-        name = (data.request.source, data.request.id)
+        name = _name(data)
         if (found := self._handles.get(name)) is not None:
             found.take(data)
             if found.ended:
@@ -195,6 +189,10 @@ class RelayClient:
             found.lose(error)
         self._handles.clear()
         self._keys.clear()
+
+
+def _name(data: events.EventData) -> tuple[str, str]:
+    return data.request.source, data.request.id
 
 
 def _data(record: records.Record) -> events.EventData | None:
