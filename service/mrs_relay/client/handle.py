@@ -8,7 +8,7 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
-from mrs_relay.messages import events
+from mrs_relay.messages import events as told
 
 _CONFLICT: Final = "conflict"
 
@@ -41,9 +41,9 @@ class Handle:
         self._first = first
         self._cancel = cancel
         self._attached = attached
-        self._held: list[events.EventData] | None = [] if attached else None
-        self._seen: list[events.EventData] = []
-        self._last: events.EventData | None = None
+        self._held: list[told.EventData] | None = [] if attached else None
+        self._seen: list[told.EventData] = []
+        self._last: told.EventData | None = None
         self._lost: errors.RelayError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -55,7 +55,7 @@ class Handle:
         """The last event came; the client has forgotten the handle."""
         return self._last is not None
 
-    async def accepted(self, timeout_s: float | None = None) -> events.EventData:
+    async def accepted(self, timeout_s: float | None = None) -> told.EventData:
         """
         Wait for the first event and return its data.
 
@@ -70,7 +70,7 @@ class Handle:
             raise failures.RequestRejected(self._seen[0])
         return self._seen[0]
 
-    async def result(self, timeout_s: float | None = None) -> events.EventData:
+    async def result(self, timeout_s: float | None = None) -> told.EventData:
         """
         Wait for the end and return the data of `succeeded`; missing events in between do not matter.
 
@@ -87,7 +87,7 @@ class Handle:
             raise error(self._last)
         return self._last
 
-    async def events(self, after: int | None = None) -> AsyncIterator[events.EventData]:
+    async def events(self, after: int | None = None) -> AsyncIterator[told.EventData]:
         """
         Yield every event's data once, in the order of `sequence`, the last one included.
 
@@ -123,7 +123,7 @@ class Handle:
         """
         await self._cancel(self)
 
-    def take(self, data: events.EventData) -> None:
+    def take(self, data: told.EventData) -> None:
         """For the client: note one event; repeats and what follows the end are dropped."""
         if self._held is not None:
             self._held.append(data)
@@ -134,11 +134,11 @@ class Handle:
         self._seen.append(data)
         # NB: a conflict tells of another message under this id; only as the first word to a sender it is meant for it.
         idle = data.reason is not None and data.reason.kind == _CONFLICT and not first
-        if data.state in events.LAST and not idle:
+        if data.state in told.LAST and not idle:
             self._last = data
         self._wake()
 
-    def release(self, past: Sequence[events.EventData]) -> None:
+    def release(self, past: Sequence[told.EventData]) -> None:
         """For the client: the past has been read; what came meanwhile follows it."""
         held, self._held = self._held or [], None
         for data in [*past, *held]:

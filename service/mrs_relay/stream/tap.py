@@ -109,7 +109,7 @@ async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], star
     if start.since_ms == 0:
         return {partition: bound.first for partition, bound in bounds.items()}
     offsets = {partition: bound.end for partition, bound in bounds.items()}
-    return offsets if start.since_ms is None else offsets | await reader.offsets_since(start.since_ms)
+    return offsets if start.since_ms is None else {**offsets, **await reader.offsets_since(start.since_ms)}
 
 
 async def read_all(kafka: Tapped, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:
