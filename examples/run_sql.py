@@ -17,7 +17,7 @@ async def main(bootstrap: str, cluster: str, prefix: str = "mrs") -> None:
             data = await handle.result(timeout_s=120)
         except relay_client.RequestEnded as error:
             sys.exit(f"no rows: {error}")
-        print(data.result.statements[0].rows if data.result else "no rows")  # noqa: T201 - the example's output
+        print(data.result.statements[0].rows if data.result else "no rows")
 
 
 if __name__ == "__main__":
