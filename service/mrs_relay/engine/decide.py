@@ -196,9 +196,10 @@ def _doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: Rules) -> Dec
 
 def _back_in_line(job: jobs.Job, now_ms: int, rules: Rules) -> Decision:
     """The submission surely had no effect: wait for the next turn, unless somebody wants the job stopped meanwhile."""
+    queued = jobs.moved(job, State.QUEUED)
     if job.stop is not None:
-        return _end(job, State.CANCELLED, now_ms, rules, reason=job.stop)
-    return Decision(jobs.moved(job, State.QUEUED), (), commands.Command.ENQUEUE)
+        return _end(queued, State.CANCELLED, now_ms, rules, reason=job.stop)
+    return Decision(queued, (), commands.Command.ENQUEUE)
 
 
 def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, rules: Rules) -> Decision | None:

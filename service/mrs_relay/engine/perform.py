@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job asks again whether the partition may act."""
 
+_DUE = facts.Due()
+
 
 class Performer:
     """
@@ -43,8 +45,8 @@ class Performer:
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._twins: set[jobs.LedgerKey] = set()
-        self._later: dict[jobs.LedgerKey, jobs.Job] = {}
-        self._dues: set[tuple[jobs.LedgerKey, int]] = set()
+        self._later: dict[jobs.LedgerKey, timers.Number] = {}
+        self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -128,31 +130,43 @@ class Performer:
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
+                self._due_at(key, 0)
                 self._stop_killing(key)
                 self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
             case commands.Command.AWAIT:
-                self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+                self._due_at(key, job.expires_ms, facts.Expired())
             case commands.Command.COLLECT:
+                self._due_at(key, 0)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
-                self._later.pop(key, None)
+                self._due_at(key, 0)
+                self._forget_later(key)
                 self._desk.gate.withdraw(key, self)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._desk.clusters.unwatch(job)
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
 
-    def _due_at(self, key: jobs.LedgerKey, when_ms: int) -> None:
-        """Set a deadline's timer, once: a job may come back to the queue many times before it."""
-        if when_ms and (key, when_ms) not in self._dues:
-            self._dues.add((key, when_ms))
-            self._timers.at(when_ms, functools.partial(self._due, key, when_ms))
+    def _due_at(self, key: jobs.LedgerKey, when_ms: int, fact: facts.Due | facts.Expired = _DUE) -> None:
+        """
+        Set the timer of the one deadline that the job has now; 0: it has none. An earlier one is dropped.
 
-    def _due(self, key: jobs.LedgerKey, when_ms: int) -> None:
-        self._dues.discard((key, when_ms))
-        self.tell(key, facts.Due())
+        A job may come back to the queue many times before its deadline: the timer stays.
+        """
+        before_ms, number = self._dues.get(key, (0, None))
+        if before_ms == when_ms:
+            return
+        if number is not None:
+            self._timers.drop(number)
+            del self._dues[key]
+        if when_ms:
+            self._dues[key] = when_ms, self._timers.at(when_ms, functools.partial(self._due, key, fact))
+
+    def _due(self, key: jobs.LedgerKey, fact: facts.Due | facts.Expired) -> None:
+        del self._dues[key]
+        self.tell(key, fact)
 
     def _stop_killing(self, key: jobs.LedgerKey) -> None:
         killing = self._kills.pop(key, None)
@@ -195,14 +209,18 @@ class Performer:
             self._turn(key)
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        self._later[key] = job
-        self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
+        self._forget_later(key)
+        self._later[key] = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
 
     def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        del self._later[key]
+        self._enqueue(key, job)
+
+    def _forget_later(self, key: jobs.LedgerKey) -> None:
         """A job that was cancelled while it waited for its time asks for nothing."""
-        if self._later.get(key) is job:
-            del self._later[key]
-            self._enqueue(key, job)
+        number = self._later.pop(key, None)
+        if number is not None:
+            self._timers.drop(number)
 
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())

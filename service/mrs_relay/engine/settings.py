@@ -86,6 +86,12 @@ class EngineSettings(pydantic.BaseModel):
     cancel_wait_s: Seconds = 3600.0
     """Seconds for which a cancel waits for a request that has not come yet; then it is rejected."""
 
+    max_waiting_cancels: Annotated[int, pydantic.Field(ge=0)] = 10_000
+    """
+    Cancels of one partition that wait for a request that has not come yet; each takes about 2 KiB of memory. Further
+    ones wait for ten seconds only, time enough for another partition to say that it has the request.
+    """
+
     remember_s: Seconds = 7 * 24 * 3600.0
     """Seconds for which a finished request answers for its id; after that the same id starts a new job."""
 

@@ -139,7 +139,7 @@ class Submitter:
             except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
                 failures += 1
                 _log.warning("look_up_failed", request=job.id, error=str(error))
-                await asyncio.sleep(max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0)))
+                await asyncio.sleep(self._wait_s(failures, error))
                 continue
             except errors.MrsRefused as error:
                 # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
@@ -155,6 +155,10 @@ class Submitter:
                 return facts.NotFound()
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
+
+    def _wait_s(self, failures: int, error: errors.MrsError) -> float:
+        """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""
+        return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
 
     async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
         """Jobs or clusters on MRS with this attempt's name, the oldest first."""
@@ -227,7 +231,7 @@ class Submitter:
                 return facts.Collected(events.Result(unavailable=str(error)))
             except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:
                 failures += 1
-                wait_s = max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
+                wait_s = self._wait_s(failures, error)
                 if self._time.monotonic_s() + wait_s > give_up_s:
                     return facts.Collected(events.Result(unavailable=str(error)))
                 await asyncio.sleep(wait_s)

@@ -65,7 +65,8 @@ def end(
     """Publish the last event and shrink the job to what its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
-    ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
+    location = result.location if result else None
+    ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
@@ -77,6 +78,11 @@ def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
     return _replace(reason, code=reason.code[:_CODE_LENGTH], message=message[: reasons.MAX_MESSAGE])
 
 
+def submissions(job: jobs.Job) -> int:
+    """Submissions so far; while a job waits for its turn, `attempt` counts the one that it waits for."""
+    return job.attempt - 1 if job.state is jobs.State.QUEUED and job.attempt else job.attempt
+
+
 def tell(
     job: jobs.Job,
     state: events.State,
@@ -86,8 +92,13 @@ def tell(
     result: events.Result | None = None,
     repeated: bool = False,
 ) -> tuple[jobs.Job, events.Event]:
-    """Number an event; returns the job that has published it and the event."""
+    """
+    Number an event; returns the job that has published it and the event.
+
+    The event's cause is the request, or whoever asked for the stop of which it tells.
+    """
     told = _replace(job, sequence=job.sequence + 1, shown=state)
+    is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = job.reason
         result = events.Result(location=job.location) if job.location else None
@@ -98,7 +109,7 @@ def tell(
             "state": state,
             "previous_state": job.shown,
             "sequence": told.sequence,
-            "attempt": job.attempt,
+            "attempt": submissions(job),
             "cluster": job.cluster or None,
             "operation": job.work.operation if isinstance(job.work, jobs.Call) else None,
             "mrs": _mrs_view(job),
@@ -115,7 +126,7 @@ def tell(
         data=data,
         event_id=f"{events.identity(job.source, job.id)}-{told.sequence}",
         correlation_id=job.correlation_id or job.id,
-        causation_id=job.asked_by,
+        causation_id=job.asked_by if is_granted else None,
         traceparent=job.traceparent,
         tracestate=job.tracestate,
     )

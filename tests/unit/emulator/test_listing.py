@@ -29,6 +29,12 @@ async def test_default_is_the_newest_ten() -> None:
     assert await at.listed() == (12, [f"job-{number}" for number in range(11, 1, -1)])
 
 
+async def test_page_without_a_limit_is_as_long_as_the_settings_say() -> None:
+    """Ten is a quirk; who tests against another default sets it."""
+    at = await filled(4, quirks={"list_limit_default": 3})
+    assert await at.listed() == (4, ["job-3", "job-2", "job-1"])
+
+
 async def test_offset_is_a_page_number_from_one() -> None:
     """Page 2 of five follows page 1 of five; a page past the end is empty; 0 is taken as 1."""
     at = await filled(12)

@@ -178,6 +178,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "invalid, same record": facts.Invalid(_identity(order=5), FAULT),
     "cancel": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-1"),
     "cancel, passed": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-2", 1),
+    "cancel by another": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-3"),
     "cancel matched": facts.CancelMatched(),
     "settled": facts.ResolveAsked(_S.SUCCEEDED, BY_HAND, "s-1", _sender()),
     "due": facts.Due(),

@@ -22,7 +22,7 @@ _RETRIES = (
     jobs.Retry(2, 30.0, ("job_failed",)),
 )
 _DEADLINES_S = (0.0, 1.0, 5e6)
-_WISHES = frozenset({"cancel", "cancel, passed", "due"})
+_WISHES = frozenset({"cancel", "cancel by another", "cancel, passed", "due"})
 
 _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
     None: ("request", "request", "request", "request", "cancel", "cancel, passed"),
@@ -80,7 +80,7 @@ class _Life:
             self.order += data.draw(st.integers(-1, 2))
             return self._renewed(fact)
         if isinstance(fact, facts.CancelAsked):
-            return msgspec.structs.replace(fact, by=data.draw(st.sampled_from(["c-1", "c-2"])))
+            return msgspec.structs.replace(fact, by=data.draw(st.sampled_from(["c-1", "c-2", "c-3"])))
         if isinstance(fact, facts.ResolveAsked):
             return msgspec.structs.replace(fact, verdict=data.draw(st.sampled_from(sorted(_SETTLED))))
         if isinstance(fact, facts.Observed):
@@ -120,7 +120,7 @@ class _Life:
         for event in decision.events:
             if event not in ours:
                 assert (event.data.state, event.data.sequence) == ("rejected", 1)
-                assert isinstance(fact, facts.ResolveAsked | facts.Expired)
+                assert isinstance(fact, facts.ResolveAsked | facts.Expired | facts.CancelAsked)
         assert not decision.pass_on or (isinstance(fact, facts.CancelAsked) and fact.came_from < 0)
         if decision.pass_back >= 0:
             asked = isinstance(fact, facts.CancelAsked) and fact.came_from == decision.pass_back

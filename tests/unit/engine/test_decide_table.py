@@ -51,6 +51,7 @@ def _wished(state: str, shown: str, cancelled: Row, *, due: Row | None = None) -
     """What people and deadlines can do to a job that nobody wants stopped yet."""
     return {
         "cancel": cancelled,
+        "cancel by another": cancelled,
         "cancel, passed": cancelled,
         "cancel matched": None,
         "settled": (state, (f"{shown}*",), None),
@@ -62,6 +63,7 @@ def _stopped(state: str, shown: str) -> dict[str, Row | None]:
     """A further cancel changes nothing; whoever passed one on is told that the job is here."""
     return {
         "cancel": None,
+        "cancel by another": None,
         "cancel, passed": (state, (), None),
         "cancel matched": None,
         "settled": (state, (f"{shown}*",), None),
@@ -99,7 +101,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
         _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
         _all(["invalid", "invalid, same record"], _REJECTED),
-        _all(["cancel", "cancel, passed"], _AWAIT),
+        _all(["cancel", "cancel by another", "cancel, passed"], _AWAIT),
         {"settled": (None, ("rejected",), None)},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER, "cancel matched", "due"),
     ],
@@ -107,13 +109,14 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
         _all(["invalid", "invalid, same record"], _REJECTED),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
-        {"expired": (None, ("rejected",), None)},
+        {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
         _all(["invalid", "invalid, same record"], _REJECTED),
-        {"cancel": _AWAIT, "cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
+        _all(["cancel", "cancel by another"], _AWAIT),
+        {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": _FORGOTTEN},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel, passed", "due"),
     ],
@@ -345,6 +348,7 @@ _BY_A_MESSAGE: list[dict[str, Row | None]] = [
     # The same message once more says nothing new; another one is answered.
     {
         "cancel": None,
+        "cancel by another": ("cancelled", ("cancelled*",), None),
         "cancel, passed": ("cancelled", ("cancelled*",), None),
         "settled": ("cancelled", ("cancelled*",), None),
     },

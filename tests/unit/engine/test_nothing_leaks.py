@@ -74,7 +74,7 @@ class _Life:
     """A partition that publishes what it decides; everything that comes out is kept as bytes."""
 
     def __init__(self, topics: Any) -> None:
-        self.jobs: plan.Jobs = {}
+        self.jobs = plan.Jobs()
         self.out: list[bytes] = []
         self._desk = dataclasses.replace(benches.desk(), topics=topics)
 

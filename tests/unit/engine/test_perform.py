@@ -315,3 +315,46 @@ def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:
         assert await bench.told() == [facts.Expired()]
 
     _run(live)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(_C.KILL, "cancelling"), (_C.COLLECT, "collecting"), (_C.RELEASE, "succeeded")]
+)
+def test_deadline_of_a_job_that_moved_on_does_not_ring(command: commands.Command, name: str) -> None:
+    """A job that is being stopped, whose rows are being read or that has ended has no deadline any more."""
+
+    async def live(bench: _Bench) -> None:
+        due_ms = samples.NOW_MS + 60_000
+        bench.perform(_C.TRACK, "running", run_deadline_ms=due_ms)
+        bench.perform(command, name, expires_ms=samples.NOW_MS + 7_200_000)
+        await asyncio.sleep(3600)
+        assert not any(isinstance(fact, facts.Due) for fact in await bench.told())
+
+    _run(live)
+
+
+def test_next_attempts_deadline_takes_the_place_of_the_first() -> None:
+    """One job, one deadline at a time: the earlier one's timer is gone."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 60_000)
+        bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 90_000)
+        await asyncio.sleep(80)
+        assert await bench.told() == []
+        await asyncio.sleep(20)
+        assert await bench.told() == [facts.Due()]
+
+    _run(live)
+
+
+def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
+    """`not_before` of a job that was cancelled meanwhile wakes nobody."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.ENQUEUE, "queued", not_before_ms=samples.NOW_MS + 60_000)
+        bench.perform(_C.RELEASE, "cancelled", expires_ms=samples.NOW_MS + 7_200_000)
+        await asyncio.sleep(3600)
+        assert await bench.told() == []
+        assert bench.doors.waiting == bench.doors.in_flight == 0
+
+    _run(live)

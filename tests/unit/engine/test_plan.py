@@ -37,7 +37,7 @@ class _Bench:
         topics: desks.Topics = benches.TOPICS,
         **settings: Any,
     ) -> None:
-        self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
+        self.jobs = plan.Jobs({job.ledger_key: job for job in committed})
         self.before = dict(self.jobs)
         self.desk = dataclasses.replace(benches.desk(**settings), topics=topics)
         self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), admit)
@@ -437,3 +437,37 @@ def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
     (kept,) = bench.written().values()
     assert kept is not None
     assert kept.traceparent is None
+
+
+def _cancel(name: str, came_from: int = -1) -> facts.CancelAsked:
+    asked = samples.FACTS["cancel"]
+    assert isinstance(asked, facts.CancelAsked)
+    return msgspec.structs.replace(asked, job=msgspec.structs.replace(asked.job, id=name), came_from=came_from)
+
+
+def test_cancels_of_invented_requests_wait_shortly_once_many_do() -> None:
+    """Up to the limit each waits for its request as long as it is set; further ones go within ten seconds."""
+    bench = _Bench(max_waiting_cancels=3)
+    names = [f"x-{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        bench.happen(_cancel(name, came_from=number % 2 - 1), key=jobs.ledger_key("/billing", name))
+    waits_ms = [job.expires_ms - bench.desk.time.now_ms() for job in bench.written().values() if job is not None]
+    assert [wait_ms > 60_000 for wait_ms in waits_ms] == [True] * 3 + [False] * 3
+    assert all(0 < wait_ms <= 10_000 for wait_ms in waits_ms[3:])
+
+
+def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
+    """The count follows the committed jobs: up with each that waits, down with each that is matched or given up."""
+    bench = _Bench()
+    for name in ("a", "b", "c"):
+        bench.happen(_cancel(name), key=jobs.ledger_key("/billing", name))
+    assert bench.jobs.awaited == 0
+    list(bench.plan.settle())
+    assert bench.jobs.awaited == 3
+    later = plan.Plan(bench.jobs, bench.desk, benches.lease(), _nobody)
+    later.decide(jobs.ledger_key("/billing", "a"), facts.CancelMatched())
+    later.decide(jobs.ledger_key("/billing", "b"), facts.Requested(samples.request(id="b")))
+    list(later.settle())
+    assert bench.jobs.awaited == 1
+    restored = {bytes(key): jobs.encode(job) for key, job in bench.jobs.items()}
+    assert plan.load(benches.lease(restored=restored)).awaited == 1
