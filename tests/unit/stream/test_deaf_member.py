@@ -26,6 +26,7 @@ class _DeafConsumer(memory_group.MemoryGroupConsumer):
         raise await self._silence(position)
 
     async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+        del mirror
         raise await self._silence(offsets)
 
     async def _silence(self, _question: object) -> errors.StreamDown:
