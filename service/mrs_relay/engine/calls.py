@@ -60,8 +60,6 @@ class Caller:
         """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
         try:
             found = await shown(self._client, cluster_id)
-        except errors.MrsThrottled:
-            raise
         except errors.MrsUntouched as error:
             raise errors.MrsUntouched(f"the cluster could not be read before its resize: {error.message}") from error
         if found is None or found.total_node_num is None:

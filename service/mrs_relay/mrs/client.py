@@ -14,18 +14,7 @@ from typing import Any, Final, TypeVar
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.mrs import (
-    auth,
-    checks,
-    credentials,
-    iam,
-    limits,
-    operation,
-    paging,
-    replies,
-    settings,
-    transport,
-)
+from mrs_relay.mrs import auth, checks, credentials, iam, limits, operation, paging, replies, settings, transport
 from mrs_relay.mrs.models import base
 
 Q = TypeVar("Q", bound=base.Asked | None)
