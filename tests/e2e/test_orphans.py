@@ -31,7 +31,7 @@ def here(embedded: brokers.TansuNode, tmp_path: Path) -> Iterator[tuple[service.
         deployment = service.Deployment(
             embedded.bootstrap, name, playing.url, tmp_path, guarantee="at-least-once", more=_QUICK
         )
-        deployment.create_topics(1)
+        deployment.create_topics(4)
         relay = deployment.start_relay("one")
         try:
             yield deployment, playing
@@ -78,7 +78,11 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     job_id = json.loads(out)["job_submit_result"]["job_id"]
     found = await _until_found(deployment, "stranger")
     assert (found["job_id"], found["job_name"]) == (job_id, "left-mr0123456789abcd")
-    code, _ = await _orphans(deployment, "--kill", job_id, "--yes")
+    code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill", "no-such-job", "--yes")
+    assert (code, "no orphan has this id" in err) == (2, True)
+    code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
+    assert (code, "no unknown request that could adopt it" in err) == (2, True)
+    code, _ = await _orphans(deployment, "--kill-all", "--yes")
     assert code == 0
     async with asyncio.timeout(30):
         while (await _orphans(deployment))[1]:
@@ -94,7 +98,7 @@ async def test_request_that_is_unknown_adopts_its_job(here: tuple[service.Deploy
     playing.fault(action="status", operation="ShowJobExeListNew", status=200, body=nothing, count=None)
     gone = {"error_code": "0176", "error_msg": "The job does not exist."}
     playing.fault(action="status", operation="ShowSingleJobExe", status=400, body=gone, count=None)
-    await deployment.send([(b"k", service.job("r-1", name="hidden"))])
+    await deployment.send([(b"\xff\xfek", service.job("r-1", name="hidden"))])
     story = await deployment.until_ended(["r-1"], 60)
     assert [event.state for event in story][-1] == "unknown"
     playing._call("DELETE", "/emulator/faults")

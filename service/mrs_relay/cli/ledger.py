@@ -62,15 +62,24 @@ def jobs(
 
 async def read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
     """All jobs of all partitions, as last committed."""
-    latest: dict[bytes, bytes] = {}
+    return [job for _, job in await placed(kafka)]
+
+
+async def placed(kafka: stream_settings.KafkaSettings) -> list[tuple[int, engine_jobs.Job]]:
+    """
+    All jobs as last committed, each with its partition.
+
+    A key may stand in several partitions: a cancel waits in each one that does not have its request.
+    """
+    latest: dict[tuple[int, bytes], bytes] = {}
     async for record in tap.read_all(connect.broker(kafka), kafka.topics.ledger):
         if record.key is None or record.key.startswith(b"\0"):
             continue
         if record.value is None:
-            latest.pop(record.key, None)
+            latest.pop((record.partition, record.key), None)
         else:
-            latest[record.key] = record.value
-    return [engine_jobs.decode(value) for value in latest.values()]
+            latest[record.partition, record.key] = record.value
+    return [(partition, engine_jobs.decode(value)) for (partition, _), value in latest.items()]
 
 
 def as_row(job: engine_jobs.Job) -> dict[str, Any]:

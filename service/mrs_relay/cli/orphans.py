@@ -7,13 +7,14 @@ Reads the ledger, then the job lists of the clusters, through the budget of read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 from mrs_relay import errors, settings
 from mrs_relay.cli import columns, compose, connect, ledger, options, run, view
+from mrs_relay.engine import jobs as engine_jobs
 from mrs_relay.engine import orphans as finding
 from mrs_relay.engine import verdict
 from mrs_relay.kit import clock
@@ -21,7 +22,6 @@ from mrs_relay.messages import codec
 from mrs_relay.stream import records, tap
 
 if TYPE_CHECKING:
-    from mrs_relay.engine import jobs as engine_jobs
     from mrs_relay.mrs import client as clients
 
 _VERDICTS: Final = {
@@ -32,6 +32,7 @@ _VERDICTS: Final = {
 _ADVICE: Final[dict[finding.Kind, str]] = {
     "stranger": "--kill it, if no other deployment uses this project",
     "twin": "--kill it",
+    "left": "--kill it",
     "unclaimed": "--adopt it once it has ended, or --kill it",
     "lost": "the relay gives it up by itself after engine.vanish_after_s",
 }
@@ -48,6 +49,9 @@ def orphans(
         Ids, typer.Option("--adopt", metavar="JOB-ID", help="Settle its request by what became of this job.")
     ] = None,
     kill: Annotated[Ids, typer.Option("--kill", metavar="JOB-ID", help="Ask MRS to stop this job.")] = None,
+    kill_all: Annotated[
+        bool, typer.Option("--kill-all", help="Ask MRS to stop all that are shown, but no job that a request lacks.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before adopting or killing.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
@@ -63,7 +67,7 @@ def orphans(
             found,
             clusters or [],
             adopt=adopt or [],
-            kill=kill or [],
+            kill=_Kill(frozenset(kill or ()), everything=kill_all),
             everything=everything,
             yes=yes,
             as_json=as_json,
@@ -73,46 +77,59 @@ def orphans(
         raise typer.Exit(code)
 
 
+class _Kill(NamedTuple):
+    """Which jobs are to be stopped."""
+
+    job_ids: frozenset[str]
+    everything: bool
+
+
 async def _orphans(
     found: settings.Settings,
     clusters: list[str],
     *,
     adopt: list[str],
-    kill: list[str],
+    kill: _Kill,
     everything: bool,
     yes: bool,
     as_json: bool,
 ) -> run.Code:
     from mrs_relay.mrs import client  # noqa: PLC0415 - aiohttp; the other commands start sooner without it
 
-    known = await ledger.read(found.kafka)
+    placed = await ledger.placed(found.kafka)
     time = clock.SystemClock()
     async with client.connected(found.mrs, time) as mrs:
         listed = {one: await _listed(mrs, one) for one in clusters or await _all_clusters(mrs)}
         young_s = found.engine.settle_s + found.engine.visibility_s
-        seen = finding.find(known, listed, before_ms=time.now_ms() - round(young_s * 1000))
+        seen = finding.find((job for _, job in placed), listed, before_ms=time.now_ms() - round(young_s * 1000))
         shown = [one for one in seen if everything or _matters(one)]
         _print(shown, as_json=as_json)
-        if not (adopt or kill):
+        if not (adopt or kill.job_ids or kill.everything):
             return run.Code.FAILED if shown else run.Code.OK
         by_id = {one.job_id: one for one in seen}
-        for job_id in [*adopt, *kill]:
+        for job_id in [*adopt, *kill.job_ids]:
             if job_id not in by_id:
                 raise typer.BadParameter("no orphan has this id", param_hint=job_id)
-        settled = [_settling(by_id[job_id]) for job_id in adopt]
-        if not yes:
-            typer.confirm(f"adopt {len(adopt)} and kill {len(kill)}?", abort=True, err=True)
+        places = {job.ledger_key: partition for partition, job in placed if job.state is engine_jobs.State.UNKNOWN}
+        settled = [_settling(by_id[job_id], found.kafka.topics.requests, places) for job_id in adopt]
+        killed = [one for one in seen if one.job_id in kill.job_ids or (kill.everything and _may_go(one))]
+        if not yes and (settled or killed):
+            typer.confirm(f"adopt {len(settled)} and kill {len(killed)}?", abort=True, err=True)
         if settled:
-            outgoing = [records.Outgoing(found.kafka.topics.requests, one.key, one.value, ()) for one in settled]
-            await tap.send(connect.broker(found.kafka), outgoing)
-        for job_id in kill:
-            await _kill(mrs, by_id[job_id])
+            await tap.send(connect.broker(found.kafka), settled)
+        for one in killed:
+            await _kill(mrs, one)
     return run.Code.OK
 
 
 def _matters(one: finding.Orphan) -> bool:
     """Whether it still runs, or a request waits for it."""
     return one.kind in {"unclaimed", "lost"} or _end(one) is None
+
+
+def _may_go(one: finding.Orphan) -> bool:
+    """Whether it still runs and no request lacks it."""
+    return one.kind in {"stranger", "twin", "left"} and _end(one) is None
 
 
 def _end(one: finding.Orphan) -> str | None:
@@ -135,9 +152,9 @@ async def _listed(mrs: clients.Client, cluster: str) -> list[tuple[str, engine_j
     return [(str(one.job_name), sightings.of_job(one)) async for one in listed]
 
 
-def _settling(one: finding.Orphan) -> compose.Message:
+def _settling(one: finding.Orphan, topic: str, places: Mapping[engine_jobs.LedgerKey, int]) -> records.Outgoing:
     """
-    The message that settles the orphan's request.
+    The message that settles the orphan's request, for the very partition that has it.
 
     Raises:
         SettingsError: there is no request to settle, or nothing to settle it by yet.
@@ -152,8 +169,8 @@ def _settling(one: finding.Orphan) -> compose.Message:
         "verdict": ended,
         "note": f"adopted MRS job {one.job_id}, found by its mark",
     }
-    key = request.id if request.key is None else request.key.decode(errors="replace")
-    return compose.message({"type": "mrs.job.resolve", "data": data}, compose.Defaults(key=key))
+    message = compose.message({"type": "mrs.job.resolve", "data": data}, compose.Defaults(key=request.id))
+    return records.Outgoing(topic, request.key, message.value, message.headers, places[request.ledger_key])
 
 
 async def _kill(mrs: clients.Client, one: finding.Orphan) -> None:

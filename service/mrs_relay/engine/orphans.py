@@ -15,11 +15,12 @@ import msgspec
 
 from mrs_relay.engine import jobs
 
-Kind = Literal["stranger", "twin", "unclaimed", "lost"]
+Kind = Literal["stranger", "twin", "left", "unclaimed", "lost"]
 
 KINDS: Final[dict[Kind, str]] = {
     "stranger": "no request here knows the mark: forgotten, or another deployment's",
     "twin": "a further job of a request that follows another one",
+    "left": "the job of a request that has ended without it",
     "unclaimed": "the job of a request that is unknown",
     "lost": "a request follows it and MRS does not show it",
 }
@@ -65,10 +66,10 @@ def find(
         before_ms: only what was submitted before this moment counts, epoch milliseconds: anything younger may be on its
             way into the ledger, or not yet in the list.
     """
-    known: dict[str, jobs.Job] = {}
+    known: dict[str, tuple[jobs.Job, int]] = {}
     followed: list[jobs.Job] = []
     for job in ledger:
-        known.update(dict.fromkeys(_names(job), job))
+        known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
         if job.state in _FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
             followed.append(job)
     found: list[Orphan] = []
@@ -76,9 +77,10 @@ def find(
     for cluster, sights in listed.items():
         for name, seen in sights:
             shown.add((cluster, seen.job_id))
-            kind = _kind(known.get(name), name, seen)
+            request, attempt = known.get(name, (None, 0))
+            kind = _kind(request, attempt, seen) if _MARKED.search(name) else None
             if kind is not None and seen.submitted_ms < before_ms:
-                found.append(Orphan(kind, cluster, seen.job_id, seen, name, known.get(name)))
+                found.append(Orphan(kind, cluster, seen.job_id, seen, name, request))
     for job in followed:
         job_id = job.seen.job_id if job.seen is not None else ""
         if job.cluster in listed and (job.cluster, job_id) not in shown and job.intent_ms < before_ms:
@@ -93,15 +95,13 @@ def _names(job: jobs.Job) -> list[str]:
     return [jobs.marked(job.name, jobs.mark(job.ledger_key, number)) for number in range(1, job.attempt + 2)]
 
 
-def _kind(job: jobs.Job | None, name: str, seen: jobs.Seen) -> Kind | None:
-    if not _MARKED.search(name):
-        return None
+def _kind(job: jobs.Job | None, attempt: int, seen: jobs.Seen) -> Kind | None:
     if job is None:
         return "stranger"
-    if name != job.mrs_name:
-        return None  # an earlier attempt
+    if attempt < job.attempt:
+        return None  # an earlier attempt's, which has ended
     if job.state is jobs.State.UNKNOWN:
         return "unclaimed"
-    if job.seen is not None and job.seen.job_id and job.seen.job_id != seen.job_id:
-        return "twin"
-    return None
+    if job.seen is not None and job.seen.job_id:
+        return "twin" if job.seen.job_id != seen.job_id else None
+    return "left" if jobs.TRAITS[job.state].last else None

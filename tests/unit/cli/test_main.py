@@ -36,7 +36,7 @@ OPTIONS = {
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
     "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
-    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--yes", "--json", "--config"],
+    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config"],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config"],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],

@@ -85,3 +85,24 @@ def test_young_jobs_are_left_alone() -> None:
 def test_clusters_that_were_not_looked_at_lose_nothing() -> None:
     """Only where the list was read can a job be missing from it."""
     assert orphans.find([_job("running")], {"other": ()}, before_ms=_BEFORE_MS) == []
+
+
+@pytest.mark.parametrize("attempt", [0, 1])
+def test_job_that_shows_up_after_its_request_ended_without_it_is_left(attempt: int) -> None:
+    """Cancelled because the look-up found nothing: the job that was there all the same is nobody's, and no stranger."""
+    name = _job("running").mrs_name
+    ended = _job("cancelled", seen=None, attempt=attempt)
+    assert _found([ended], (name, _sight("j-9"))) == [("left", "j-9")]
+
+
+@pytest.mark.parametrize("name", ["queued", "submitting", "doubtful"])
+def test_job_of_a_request_on_its_way_is_no_orphan(name: str) -> None:
+    """The relay looks for it itself."""
+    assert _found([_job(name)], (_job("running").mrs_name, _sight("j-9"))) == []
+
+
+def test_cancel_that_waits_in_another_partition_hides_no_request() -> None:
+    """It stands there under the request's key; the request's job is still followed."""
+    job = _job("running")
+    assert _found([job, samples.awaited()], (job.mrs_name, _sight(samples.JOB_ID))) == []
+    assert _found([samples.awaited(), job], (job.mrs_name, _sight(samples.JOB_ID))) == []

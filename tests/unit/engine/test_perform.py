@@ -103,9 +103,12 @@ class _Bench:
 def _run(live: Callable[[_Bench], Coroutine[Any, Any, None]], **options: Any) -> None:
     async def with_bench() -> None:
         bench = _Bench(**options)
+        broken: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: broken.append(context))
         async with bench.performer:
             await live(bench)
         bench.doors.close()
+        assert broken == []  # what a timer called has worked
         assert len(asyncio.all_tasks()) == 1  # nothing goes on after the lease
 
     gates.run_virtually(with_bench())

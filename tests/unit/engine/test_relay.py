@@ -1,0 +1,88 @@
+"""The loop of one partition: nothing is done outside before the intention is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from tests.unit.engine import benches, gates, samples
+
+from mrs_relay import errors
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import facts, jobs, relay
+from mrs_relay.kit import clock
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import records
+
+
+class _Writer(benches.Writer):
+    """A ledger that takes ten seconds for a commit, or refuses it then."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        super().__init__({})
+        self.refuses = refuses
+        self.log: list[str] = []
+
+    async def commit(
+        self, changes: Sequence[records.Change], _outgoing: Sequence[records.Outgoing], _next_offset: int
+    ) -> None:
+        self.log.append("commit begins")
+        await asyncio.sleep(10)
+        if self.refuses:
+            raise errors.Fenced("another owner exists")
+        states = ",".join(jobs.decode(change.value).state for change in changes if change.value)
+        self.log.append(f"committed: {states}")
+
+    async def submit(self, _job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+        self.log.append(f"sent: {still_ours()}")
+        return facts.Taken(samples.JOB_ID)
+
+    def watch(self, _job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
+        self.log.append("watched")
+
+    def leave(self, _owner: object) -> None:
+        pass
+
+
+async def _carry(writer: _Writer, seconds: float) -> None:
+    """One request, carried for some time."""
+    time = clock.LoopClock()
+    pretended: Any = writer
+    feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=17)
+    start = leases.Start({}, 17, 0.0)
+    lease = leases.Lease(records.Position("mrs.requests", 0), start, feed, writer, clock=time, stale_after_s=60)
+    doors = gates.open_gate()
+    desk = dataclasses.replace(
+        benches.desk(), time=time, gate=doors, tracker=pretended, clusters=pretended, submitter=pretended
+    )
+    feed.deliver([samples.record()])
+    try:
+        async with asyncio.timeout(seconds):
+            await relay.relay(lease, desk)
+    except TimeoutError:
+        writer.log.append("time is up")
+    finally:
+        doors.close()
+
+
+def test_submission_is_sent_only_after_its_intention_is_committed() -> None:
+    """First the ledger, then MRS, and then the ledger again before the job is followed."""
+    writer = _Writer(refuses=False)
+    gates.run_virtually(_carry(writer, 60))
+    assert writer.log == [
+        *("commit begins", "committed: submitting", "sent: True"),
+        *("commit begins", "committed: submitted", "watched"),
+        "time is up",
+    ]
+
+
+def test_submission_whose_intention_was_not_committed_is_never_sent() -> None:
+    """The commit failed: its outcome is for the restore to find out, and nothing has happened outside."""
+    writer = _Writer(refuses=True)
+    with pytest.raises(errors.Fenced):
+        gates.run_virtually(_carry(writer, 60))
+    assert writer.log == ["commit begins"]

@@ -1,0 +1,168 @@
+"""Submits once, and only what is still ours; looks for names exactly, and as patiently as MRS asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.unit.engine import gates, samples
+
+from mrs_relay import errors
+from mrs_relay.engine import facts, jobs, submitter
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+from mrs_relay.mrs.models import jobs as job_models
+
+Sight = tuple[str, str, str, int]
+"""Job id, name, job_state and time of submission."""
+
+
+class _Mrs:
+    """Answers with what is in its script, then with the last of it again; notes when it was asked for what."""
+
+    def __init__(self, *script: Sequence[Sight] | errors.MrsError | str) -> None:
+        self.script = list(script)
+        self.asked: list[tuple[str, float]] = []
+
+    async def call(self, operation: Any, **_: object) -> Any:
+        self.asked.append((operation.name, asyncio.get_running_loop().time()))
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        if isinstance(answer, str):
+            return SimpleNamespace(job_id=answer)
+        shown = [
+            job_models.JobDetail.model_validate(
+                {"job_id": job_id, "job_name": name, "job_state": state, "submitted_time": submitted_ms}
+            )
+            for job_id, name, state, submitted_ms in answer
+        ]
+        return SimpleNamespace(job_list=shown, total_record=len(shown))
+
+    @property
+    def times(self) -> list[int]:
+        """When it was asked, in whole seconds."""
+        return [int(when_s) for _, when_s in self.asked]
+
+
+def _submitter(mrs: _Mrs) -> submitter.Submitter:
+    settings = engine_settings.EngineSettings()
+    return submitter.Submitter(cast("Any", mrs), lambda _place, _wait_s: None, settings, clock.LoopClock())
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    found: list[Any] = []
+
+    async def noted() -> None:
+        found.append(await work)
+
+    gates.run_virtually(noted())
+    return found[0]
+
+
+def _job(name: str) -> jobs.Job:
+    job = samples.JOBS[name]
+    assert job is not None
+    return job
+
+
+_DOUBTFUL = _job("doubtful")
+_NAME = _DOUBTFUL.mrs_name
+
+
+def test_what_is_no_longer_ours_is_not_sent() -> None:
+    """The last question before the call: whoever may not act any more leaves MRS alone."""
+    mrs = _Mrs("j-1")
+    one = _submitter(mrs)
+    assert _run(one.submit(_job("submitting"), lambda: False)) == facts.NotTaken()
+    assert mrs.asked == []
+    assert _run(one.submit(_job("submitting"), lambda: True)) == facts.Taken("j-1")
+    assert [name for name, _ in mrs.asked] == ["CreateExecuteJob"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (errors.MrsAmbiguous("no reply"), facts.InDoubt),
+        (errors.MrsUntouched("no connection"), facts.NotTaken),
+        (errors.MrsBusy("full", code="0177"), facts.NotTaken),
+        (errors.MrsThrottled("429", retry_after_s=1.0), facts.NotTaken),
+        (errors.MrsRefused("no", code="0167"), facts.Refused),
+    ],
+)
+def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, outcome: type[facts.Fact]) -> None:
+    """No answer leads to a second call from here; what is certain is said as a fact."""
+    mrs = _Mrs(error, "j-1")
+    assert isinstance(_run(_submitter(mrs).submit(_job("submitting"), lambda: True)), outcome)
+    assert len(mrs.asked) == 1
+
+
+def test_only_the_very_name_counts() -> None:
+    """How MRS matches names is not documented: what only looks like ours is another job."""
+    others = [("j-7", f"{_NAME}x", "RUNNING", 1), ("j-8", f"x{_NAME}", "RUNNING", 2), ("j-9", "nightly", "RUNNING", 3)]
+    found = _run(_submitter(_Mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
+    assert isinstance(found, facts.Found)
+    assert (found.seen.job_id, found.twins) == ("j-1", ())
+    assert _run(_submitter(_Mrs(others)).look_up(_DOUBTFUL)) == facts.NotFound()
+
+
+@pytest.mark.parametrize(
+    ("states", "kept"),
+    [
+        (("RUNNING", "RUNNING"), "older"),
+        (("ACCEPTED", "RUNNING"), "younger"),
+        (("RUNNING", "ACCEPTED"), "older"),
+        (("KILLED", "ACCEPTED"), "younger"),
+        (("FAILED", "FAILED"), "older"),
+    ],
+)
+def test_of_two_the_one_that_got_furthest_is_kept(states: tuple[str, str], kept: str) -> None:
+    """Of equals the older one, whatever the order of the list; the other one is named as a twin."""
+    sights = [("younger", _NAME, states[1], 2000), ("older", _NAME, states[0], 1000)]
+    found = _run(_submitter(_Mrs(sights)).look_up(_DOUBTFUL))
+    other = "older" if kept == "younger" else "younger"
+    assert (found.seen.job_id, found.twins) == (kept, (other,))
+
+
+def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
+    """Retry-After when it is longer than our own backoff, else the backoff."""
+    mrs = _Mrs(
+        errors.MrsThrottled("429", retry_after_s=100.0),
+        errors.MrsUntouched("no connection"),
+        [("j-1", _NAME, "RUNNING", 1)],
+    )
+    found = _run(_submitter(mrs).look_up(_DOUBTFUL))
+    assert isinstance(found, facts.Found)
+    assert mrs.times[:2] == [0, 100]
+    assert 100 <= mrs.times[2] <= 102
+
+
+def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
+    """At once, when everything has arrived, and then until the window is over."""
+    mrs = _Mrs([])
+    assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.NotFound()
+    assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
+
+
+def test_looking_again_comes_later_and_names_all() -> None:
+    """One look after settling and window have passed once more."""
+    mrs = _Mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
+    assert _run(_submitter(mrs).look_again(_DOUBTFUL)) == facts.LookedAgain(1, ("j-1", "j-2"))
+    assert mrs.times == [105]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_over"),
+    [
+        ("", True),
+        (errors.MrsRefused("it has ended", code="0176"), True),
+        (errors.MrsAmbiguous("no reply"), False),
+        (errors.MrsThrottled("429", retry_after_s=1.0), False),
+    ],
+)
+def test_a_twin_is_stopped_when_mrs_says_so_or_has_none(answer: errors.MrsError | str, *, is_over: bool) -> None:
+    """Anything else is asked again."""
+    assert _run(_submitter(_Mrs(answer)).stop_twin(_job("running"), "j-2")) is is_over
