@@ -27,8 +27,12 @@ from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
 
-_CLOCK_SKEW_MS: Final = 600_000
-"""How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent."""
+_CLOCK_SKEW_MS: Final = 86_400_000
+"""
+How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent. A day costs nothing, as
+the mark is in the query, too; a job that the query leaves out would be submitted again. Signatures allow 15 minutes,
+tokens any difference.
+"""
 
 
 class Submitter:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-_LONGEST_S: Final = 3600.0
+_LONGEST_S: Final = 60.0
 """The alarm rings at least that often, so that a wall clock that jumped is noticed."""
 
 

@@ -46,6 +46,20 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """
+    What the group has committed for a partition.
+
+    Attributes:
+        offset: of the next record to read.
+        mirrored: we wrote it, after the same offset had been committed to a ledger; others set offsets, too.
+    """
+
+    offset: int
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TopicSpec:
     """
     A topic to be made.
@@ -111,11 +125,15 @@ class GroupConsumer(Protocol):
     def park(self, position: records.Position) -> None:
         """Stop reading a partition; nothing happens if it is not assigned."""
 
-    async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None. Raises StreamDown."""
+    async def committed(self, position: records.Position) -> Committed | None:
+        """What the group has committed, or None. Raises StreamDown."""
 
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
-        """Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown."""
+        """
+        Commit offsets for the group, marked as mirrored; partitions that are not assigned are left out.
+
+        Raises StreamDown.
+        """
 
     async def bounds(self, position: records.Position) -> Bounds:
         """Begin and end of a partition, asked just now. Raises StreamDown."""
@@ -132,6 +150,10 @@ class GroupConsumer(Protocol):
 
 class LogReader(Protocol):
     """Reads one partition from a given offset, committed records only, outside any group."""
+
+    @property
+    def beginning(self) -> int:
+        """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown."""

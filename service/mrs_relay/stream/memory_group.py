@@ -54,6 +54,7 @@ class Group:
         self.kafka = kafka
         self.generation = 0
         self.offsets: dict[records.Position, int] = {}
+        self.mirrored: set[records.Position] = set()
         self.members: list[MemoryGroupConsumer] = []
         self._joined: dict[MemoryGroupConsumer, asyncio.Future[frozenset[records.Position]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
@@ -188,10 +189,11 @@ class MemoryGroupConsumer:
         """Stop reading a partition."""
         self._positions.pop(position, None)
 
-    async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None."""
+    async def committed(self, position: records.Position) -> brokers.Committed | None:
+        """What the group has committed, or None."""
         await self._cluster.reach()
-        return self._group.offsets.get(position)
+        offset = self._group.offsets.get(position)
+        return None if offset is None else brokers.Committed(offset, position in self._group.mirrored)
 
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
@@ -200,7 +202,9 @@ class MemoryGroupConsumer:
             if self not in self._group.members:
                 self._noticed()  # whoever asks is told
             raise errors.StreamDown("the group has moved on")
-        self._group.offsets.update({where: offset for where, offset in offsets.items() if where in self._assigned})
+        ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
+        self._group.offsets.update(ours)
+        self._group.mirrored.update(ours)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""

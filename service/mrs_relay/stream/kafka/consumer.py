@@ -26,6 +26,7 @@ from mrs_relay.stream.kafka import reader
 _STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
+_MIRRORED = "mrs-relay: mirrors the ledger"  # metadata of our commits; tools that set offsets leave it empty
 _NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
 
 log = structlog.get_logger(__name__)
@@ -110,16 +111,22 @@ class KafkaGroupConsumer:
         """Note that all partitions are being revoked."""
         self._flowing.clear()
 
-    async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None."""
+    async def committed(self, position: records.Position) -> broker.Committed | None:
+        """What the group has committed, or None."""
+        tp = TopicPartition(*position)
         async with self._connection.asking(f"read the group's offset of {position}", _ASK_S):
-            offset = await self._started.committed(TopicPartition(*position))
-        return None if offset is None else int(offset)
+            # The library's own `committed` leaves the metadata out.
+            found = (await self._started._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see above
+        if found is None or found.offset < 0:
+            return None
+        return broker.Committed(int(found.offset), found.metadata == _MIRRORED)
 
     async def commit(self, offsets: Mapping[records.Position, int]) -> None:
-        """Commit offsets for the group; partitions that are not assigned are left out."""
+        """Commit offsets for the group, marked as mirrored; partitions that are not assigned are left out."""
         ours = self._started.assignment()
-        known = {tp: offset for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours}
+        known = {
+            tp: (offset, _MIRRORED) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
+        }
         if known:
             async with self._connection.asking("commit the group's offsets", _ASK_S):
                 await self._started.commit(known)
