@@ -422,7 +422,7 @@ class TestGroup:
             assert first.assignments[-1] == everything
 
     async def test_offsets_of_the_group_are_kept(self, place: Place) -> None:
-        """A committed offset is told back, also to the next member; the embedded broker drops the mark that it is ours."""
+        """A committed offset is told back, also to the next member; the embedded broker drops the mark."""
         two = brokers.Committed(2, mirrored=place.name != "embedded")
         await place.create()
         await place.send("a", "b")
