@@ -1,4 +1,4 @@
-"""What can happen to a real Kafka under a running owner: a full disk, topics that grow, are deleted, cut or compacted."""
+"""What can happen to a real Kafka under a running owner: full disks; topics that grow, are deleted, cut, compacted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 from tests.support import brokers as nodes
 from tests.support import stream_worker
@@ -177,7 +178,7 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
     async with stage.running() as work:
         await _until(work, lambda: work.status().ready)
         async with stage.administering() as admin:
-            await admin.create_partitions({name: NewPartitions(3)})
+            await admin.create_partitions({name: NewPartitions(3), stage.kafka.topics.events: NewPartitions(3)})
             await asyncio.sleep(1)
             await stage.send(30, 3)
             await _until(work, lambda: len(work.status().partitions) == 3 and bool(work.status().error))
@@ -222,6 +223,10 @@ async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafk
         await stage.until_told(60)
 
 
+def _policy(stage: Stage, policy: str) -> ConfigResource:
+    return ConfigResource(ConfigResourceType.TOPIC, stage.kafka.topics.ledger, {"cleanup.policy": policy})
+
+
 async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nodes.KafkaNode) -> None:
     """Kafka deletes records up to an offset: the log begins later, which compaction never does."""
     stage = await _stage(kafka.bootstrap)
@@ -229,8 +234,54 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
         await stage.send(50, 1)
         await stage.until_told(50)
     async with stage.administering() as admin:
+        await admin.alter_configs([_policy(stage, "delete")])  # Kafka deletes nothing from a topic that is only compacted
         await admin.delete_records({TopicPartition(stage.kafka.topics.ledger, 0): RecordsToDelete(3)})
+        await admin.alter_configs([_policy(stage, "compact")])
     async with stage.running() as work:
         await _until(work, lambda: work.status().partitions[:1] != () and work.status().partitions[0].error is not None)
         found = work.status().partitions[0]
     assert (found.state, "begins at offset 3" in (found.error or "")) == (actor.State.UNREADABLE, True)
+
+
+@contextlib.contextmanager
+def _eager(workdir: Path) -> Iterator[nodes.KafkaNode]:
+    """A Kafka that compacts every half second."""
+    node = nodes.KafkaNode(workdir)
+    node.add({"log.cleaner.backoff.ms": "500"})
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+@_BOTH
+async def test_compacted_ledger_is_whole(tmp_path: Path, guarantee: str) -> None:
+    """Compaction takes records away but leaves the log's beginning at 0, on which the check for deletions relies."""
+    with _eager(tmp_path) as node:
+        stage = await _stage(node.bootstrap, guarantee)
+        ledger = records.Position(stage.kafka.topics.ledger, 0)
+        eager = {"segment.ms": "500", "min.cleanable.dirty.ratio": "0.01", "min.compaction.lag.ms": "0"}
+        async with stage.administering() as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger.topic, eager)])
+        async with stage.running():
+            for number in range(10):
+                await stage.send(20, 1)
+                await stage.until_told(20 * (number + 1))
+                await asyncio.sleep(0.5)
+        async with asyncio.timeout(60):
+            while (first := await _first_record(stage, ledger)).offset == 0:
+                await asyncio.sleep(0.5)
+        async with stage.broker.reader(ledger, None) as reader:
+            assert reader.beginning == 0 < first.offset
+        async with stage.running() as work:
+            await stage.send(20, 1)
+            await stage.until_told(220)
+            assert work.status().partitions[0].state is actor.State.RUNNING
+
+
+async def _first_record(stage: Stage, position: records.Position) -> records.Record:
+    async with stage.broker.reader(position, None) as reader:
+        while not (read := await reader.read(1.0)):
+            pass
+    return read[0]
