@@ -48,7 +48,7 @@ $(FOREIGN): $(INSTALLED)
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)
 
-kafka: venv ## fetch the real Kafka of the tests into .cache (needs Maven; Java 17 or newer if there is one)
+kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
 check: foreign ## look without running: lint, format, types, imports between parts, schemas, operations

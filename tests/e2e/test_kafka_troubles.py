@@ -234,7 +234,7 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
         await stage.send(50, 1)
         await stage.until_told(50)
     async with stage.administering() as admin:
-        await admin.alter_configs([_policy(stage, "delete")])  # Kafka deletes nothing from a topic that is only compacted
+        await admin.alter_configs([_policy(stage, "delete")])  # from compacted topics Kafka deletes nothing
         await admin.delete_records({TopicPartition(stage.kafka.topics.ledger, 0): RecordsToDelete(3)})
         await admin.alter_configs([_policy(stage, "compact")])
     async with stage.running() as work:

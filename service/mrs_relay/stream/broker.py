@@ -46,20 +46,6 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """
-    What the group has committed for a partition.
-
-    Attributes:
-        offset: of the next record to read.
-        mirrored: we wrote it, after the same offset had been committed to a ledger; others set offsets, too.
-    """
-
-    offset: int
-    mirrored: bool
-
-
-@dataclass(frozen=True, slots=True)
 class TopicSpec:
     """
     A topic to be made.
@@ -104,6 +90,10 @@ class Listener(Protocol):
 class GroupConsumer(Protocol):
     """A member of a consumer group, reading its share of one topic."""
 
+    @property
+    def silent_since_s(self) -> float | None:
+        """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
+
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
 
@@ -125,14 +115,23 @@ class GroupConsumer(Protocol):
     def park(self, position: records.Position) -> None:
         """Stop reading a partition; nothing happens if it is not assigned."""
 
-    async def committed(self, position: records.Position) -> Committed | None:
-        """What the group has committed, or None. Raises StreamDown."""
+    async def committed(self, position: records.Position) -> int | None:
+        """Offset that the group has committed, or None. Raises StreamDown."""
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def is_mirror(self, position: records.Position) -> bool:
         """
-        Commit offsets for the group, marked as mirrored; partitions that are not assigned are left out.
+        Whether what the group has committed was written by this service, in any process.
 
-        Raises StreamDown.
+        False where the broker keeps no notes beside offsets. Raises StreamDown.
+        """
+
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+        """
+        Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown.
+
+        Args:
+            offsets: the next to be read.
+            mirror: they are what the ledger holds; False leaves them without our note.
         """
 
     async def bounds(self, position: records.Position) -> Bounds:

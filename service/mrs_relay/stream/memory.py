@@ -80,6 +80,15 @@ class MemoryBroker:
             position = records.Position(name, number)
             self._logs[position] = memory_log.Log(position)
 
+    def grow(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions, and the group a rebalance, as consumers notice it."""
+        spec = self._topics[name]
+        self._topics[name] = brokers.TopicSpec(name, partitions, configs=spec.configs)
+        for number in range(spec.partitions, partitions):
+            position = records.Position(name, number)
+            self._logs[position] = memory_log.Log(position)
+        self.group.rebalance()
+
     def create_topics(self, partitions: int) -> None:
         """Make all topics that the settings name."""
         topics = self._kafka.topics
@@ -101,16 +110,6 @@ class MemoryBroker:
         """All committed records of a partition, or of all partitions one after the other."""
         wanted = range(self.partitions(topic)) if partition is None else [partition]
         return [record for number in wanted for record in self.log(records.Position(topic, number)).read(0, 1 << 62)[0]]
-
-    def grow(self, topic: str, partitions: int) -> None:
-        """Give a topic more partitions; the group notices at its next heartbeats."""
-        had = self.partitions(topic)
-        self._topics[topic] = replace(self._topics[topic], partitions=partitions)
-        for number in range(had, partitions):
-            position = records.Position(topic, number)
-            self._logs[position] = memory_log.Log(position)
-        if topic == self._kafka.topics.requests:
-            self.group.rebalance()
 
     def drop_topic(self, name: str) -> None:
         """Delete a topic with all that is in it."""

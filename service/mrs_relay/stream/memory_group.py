@@ -138,6 +138,7 @@ class MemoryGroupConsumer:
         self._group = group
         self._cluster = group.cluster
         self.last_share = _NOBODY
+        self.silent_since_s: float | None = None
         self._assigned = _NOBODY
         self._generation = 0
         self._positions: dict[records.Position, int] = {}
@@ -189,13 +190,16 @@ class MemoryGroupConsumer:
         """Stop reading a partition."""
         self._positions.pop(position, None)
 
-    async def committed(self, position: records.Position) -> brokers.Committed | None:
-        """What the group has committed, or None."""
+    async def committed(self, position: records.Position) -> int | None:
+        """Offset that the group has committed, or None."""
         await self._cluster.reach()
-        offset = self._group.offsets.get(position)
-        return None if offset is None else brokers.Committed(offset, position in self._group.mirrored)
+        return self._group.offsets.get(position)
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether what the group has committed was written by `commit`."""
+        return position in self._group.mirrored
+
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
@@ -204,7 +208,10 @@ class MemoryGroupConsumer:
             raise errors.StreamDown("the group has moved on")
         ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
         self._group.offsets.update(ours)
-        self._group.mirrored.update(ours)
+        if mirror:
+            self._group.mirrored.update(ours)
+        else:
+            self._group.mirrored.difference_update(ours)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""

@@ -40,28 +40,37 @@ class Origin:
         bounds = await self.consumer.bounds(self.position)
         committed = await self.consumer.committed(self.position)
         stable = committed is not None and committed == await self.consumer.committed(self.position)
-        if committed is not None and stable and bounds.first <= committed.offset:
-            return committed.offset
+        if committed is not None and stable and bounds.first <= committed:
+            return committed
         # What came to a new partition before we noticed it was sent to us, unlike what was there before our time.
         is_new = self.position.partition >= self.first_partitions
         return bounds.first if is_new or self.kafka.first_start == "earliest" else bounds.end
 
-    async def require_not_behind(self, next_offset: int | None) -> None:
+    async def mirrored(self) -> int | None:
         """
-        Compare the ledger's offset with the group's, which mirrors it: it is ahead only if the ledger lost something.
+        How far the ledger has been for certain: the group's offset, where we wrote it; None when nobody knows.
+
+        To be asked before our claim: whoever mirrored an offset by then had committed it below our claim, while a later
+        owner may mirror what we shall never read.
+        """
+        is_ours = await self.consumer.is_mirror(self.position)
+        return await self.consumer.committed(self.position) if is_ours else None
+
+    def require_not_behind(self, next_offset: int | None, mirrored: int | None) -> None:
+        """
+        Compare the ledger's offset with its mirror, which is ahead only if the ledger has lost something.
 
         Nothing is ever taken from the mirror: it only tells that a ledger was there, and how far it went.
 
         Raises:
             StateUnreadable: the ledger has lost its end, or everything.
         """
-        mirror = await self.consumer.committed(self.position)
-        if mirror is None or not mirror.mirrored or self.kafka.accept_loss:
+        if mirrored is None or self.kafka.accept_loss:
             return
-        if next_offset is None or next_offset < mirror.offset:
+        if next_offset is None or next_offset < mirrored:
             now = "is empty" if next_offset is None else f"goes on at offset {next_offset}"
             raise errors.StateUnreadable(
-                f"the ledger of {self.position} {now}, but it has been at offset {mirror.offset}: it was deleted or "
+                f"the ledger of {self.position} {now}, but it has been at offset {mirrored}: it was deleted or "
                 "has lost its end, jobs are forgotten; bring it back, or kafka.accept_loss=true goes on without them"
             )
 
