@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
@@ -19,6 +20,7 @@ from tests.support import stream_worker
 from mrs_relay.kit import clock
 from mrs_relay.stream import actor, client, records, runtime, settings, tap, topics
 from mrs_relay.stream import lease as leases
+from mrs_relay.stream.kafka import connection
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
@@ -194,10 +196,12 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
 
 def _notice_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library looks for new partitions every five minutes; here every second."""
-    from mrs_relay.stream.kafka import consumer  # noqa: PLC0415 - what is patched
+    original = connection.Connection.options
 
-    original = consumer.AIOKafkaConsumer
-    monkeypatch.setattr(consumer, "AIOKafkaConsumer", lambda **options: original(**options, metadata_max_age_ms=1000))
+    def options(self: connection.Connection, role: str) -> dict[str, Any]:
+        return {**original(self, role), "metadata_max_age_ms": 1000}
+
+    monkeypatch.setattr(connection.Connection, "options", options)
 
 
 async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafka: nodes.KafkaNode) -> None:
