@@ -149,6 +149,7 @@ def health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.H
     now = kafka.status()
     reasons = [mrs.problem] if mrs.problem else []
     reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
+    reasons += [now.error] if now.connected and now.error else []
     reasons += [] if now.joined else ["the consumer group has not given us our share yet"]
     reasons += ["shutting down"] if now.stopping else []
     reasons += [f"partition {one.partition} is {one.state.value}: {one.error}" for one in now.partitions if one.error]

@@ -16,7 +16,7 @@ import struct
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,19 +135,30 @@ class KafkaNode(Node):
     """
     Apache Kafka as broker and controller in one process; its data survive `kill` and `stop`.
 
+    Args:
+        workdir: an existing folder for its files and its log.
+        format_options: of the tool that makes the data folder.
+
     Source: Kafka 4.3 documentation, "KRaft" and "Broker configs".
     """
 
     name = "kafka"
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, format_options: Sequence[str] = ()) -> None:
         super().__init__(workdir)
+        self._format_options = list(format_options)
         self._parts = require_kafka()
         self._data = workdir / f"kafka-{self.port}-data"
         self._properties = workdir / f"kafka-{self.port}.properties"
         template = string.Template((_KAFKA_CONFIG / "server.properties").read_text())
-        filled = template.substitute(broker_port=self.port, controller_port=ports.free_port(), data=self._data)
-        self._properties.write_text(filled)
+        self.controller_port = ports.free_port()
+        filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self._data)
+        self._properties.write_text(f"{filled}\n")
+
+    def add(self, properties: Mapping[str, str]) -> None:
+        """Add to server.properties, or replace what stands there, before the node starts."""
+        with self._properties.open("a") as file:  # of two lines with one name the last one counts
+            file.writelines(f"{name}={value}\n" for name, value in properties.items())
 
     def close(self) -> None:
         """End it at once and throw its data away; the log stays."""
@@ -164,6 +175,7 @@ class KafkaNode(Node):
     def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
+        storage_tool += self._format_options
         done = subprocess.run(
             [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from typing import Final, NewType
 Number = NewType("Number", int)
 """Names a call that is to be made."""
 
-_LONGEST_S: Final = 3600.0
+_LONGEST_S: Final = 60.0
 """The alarm rings at least that often, so that a wall clock that jumped is noticed."""
 
 _FEW: Final = 64

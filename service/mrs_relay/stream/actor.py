@@ -27,7 +27,7 @@ from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import records, settings
+from mrs_relay.stream import origin, records, settings
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Common(Generic[T]):
         options: of the ledgers.
         handler: run once for each lease.
         clock: tells how long Kafka has been silent.
+        first_partitions: how many partitions the topic had when the process began.
         on_room: called when a full feed has room again.
         on_change: called when an actor's state has changed.
         on_fatal: called when the process must not go on.
@@ -73,6 +74,7 @@ class Common(Generic[T]):
     options: ledgers.Options
     handler: Handler[T]
     clock: leases.Clock
+    first_partitions: int
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]
@@ -278,22 +280,21 @@ class Actor(Generic[T]):
             await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
-        # NB: asked before our claim: whoever mirrored an offset by then had committed it below our claim.
-        worked_on = await self._common.consumer.is_mirror(self.position)
+        common = self._common
+        where = origin.Origin(self.position, common.kafka, common.consumer, common.first_partitions)
+        mirrored = await where.mirrored()
         restored = await ledger.open(self._last_claim)
-        await self._require_whole_ledger()
         self._count_foreign(restored)
         next_offset = restored.next_offset
+        where.require_not_behind(next_offset, mirrored)
         if next_offset is None:
-            self._require_new(worked_on=worked_on)
-            next_offset = await self._first_offset()
+            next_offset = await where.first()
             await ledger.commit([], [], next_offset)
             self._log.warning("first_start", next_offset=next_offset)
         else:
-            await self._require_there(next_offset)
+            next_offset = await where.within(next_offset)
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
-        common = self._common
         feed: feeds.Feed[T] = feeds.Feed(
             capacity=common.kafka.feed_records, next_offset=next_offset, on_room=common.on_room
         )
@@ -306,49 +307,6 @@ class Actor(Generic[T]):
         self.error = None
         self._enter(State.RUNNING)
         return lease
-
-    async def _first_offset(self) -> int:
-        """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
-        consumer = self._common.consumer
-        bounds = await consumer.bounds(self.position)
-        committed = await consumer.committed(self.position)
-        if committed is not None and bounds.first <= committed and committed == await consumer.committed(self.position):
-            return committed
-        return bounds.first if self._common.kafka.first_start == "earliest" else bounds.end
-
-    def _require_new(self, *, worked_on: bool) -> None:
-        """An empty ledger is a first start only where nobody has worked before."""
-        if worked_on:
-            raise errors.StateUnreadable(
-                f"the ledger of {self.position} is empty, but this service has worked on that partition: "
-                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
-                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
-            )
-
-    async def _require_whole_ledger(self) -> None:
-        """Compaction keeps a topic's first offset; only retention or a person moves it."""
-        topic, partition = self._common.kafka.topics.ledger, self.position.partition
-        bounds = await self._common.consumer.bounds(records.Position(topic, partition))
-        if bounds.first > 0:
-            raise errors.StateUnreadable(
-                f"the ledger of {self.position} begins at offset {bounds.first}: its older records were deleted, and "
-                f"with them jobs. cleanup.policy of {topic} must be compact alone; bring the records back, or give the "
-                "service a new ledger topic and forget all jobs under way"
-            )
-
-    async def _require_there(self, next_offset: int) -> None:
-        bounds = await self._common.consumer.bounds(self.position)
-        if next_offset < bounds.first:
-            raise errors.StateUnreadable(
-                f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
-                "requests in between are lost; longer retention, or a new ledger topic"
-            )
-        # Brokers without transactions are known to tell a wrong end.
-        if self._common.kafka.transactional and next_offset > bounds.end:
-            raise errors.StateUnreadable(
-                f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
-                "was the topic made anew? It needs a new ledger topic then"
-            )
 
     def _count_foreign(self, restored: ledgers.Restored) -> None:
         if self._last_claim is None or not restored.foreign_claims:

@@ -150,6 +150,10 @@ class GroupConsumer(Protocol):
 class LogReader(Protocol):
     """Reads one partition from a given offset, committed records only, outside any group."""
 
+    @property
+    def beginning(self) -> int:
+        """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
+
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown."""
 

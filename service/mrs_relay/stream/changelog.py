@@ -5,14 +5,16 @@ Keys that begin with a zero byte are the ledger's own, all others are state.
 
     \0claim       {"nonce", "format"}: who owns the partition; written before anything else
     \0offsets     {input topic: next offset}, the last record of every commit, never a tombstone; header `f` is the
-                  format, header `o` the number of outbox records that belong to the commit
+                  format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
+                  `b` where it began, if its owner was told to accept that records were deleted
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions
 
 Without transactions every record after a claim carries that claim's offset in header `t`, the fencing token.
 
-Two rules make a replay safe. A record whose token is older than the newest claim comes from an owner that was already
+Three rules make a replay safe. A record whose token is older than the newest claim comes from an owner that was already
 replaced: it is ignored. Records that no `\0offsets` follows are the rest of a commit that did not get through: they are
-ignored as well. Compaction knows neither rule, so both kinds of keys are written anew by whoever notices.
+ignored as well. Compaction knows neither of the two, so both kinds of keys are written anew by whoever notices. And a
+commit that stands before the end that its writer knew was written to another log than the writer thought.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _OUTBOX = b"\0outbox."
 _TOKEN_HEADER = "t"  # noqa: S105 - the fencing token, no secret
 _FORMAT_HEADER = "f"
 _OUTBOX_HEADER = "o"
+_END_HEADER = "e"
+_BEGINNING_HEADER = "b"
 _OUTBOX_RECORD_BYTES = 128 * 1024
 OUTBOX_OVERHEAD_BYTES = 256  # what a record grows by in the outbox: its topic's name and the encoding
 
@@ -60,9 +64,23 @@ def claim(nonce: str) -> tuple[bytes, bytes]:
     return CLAIM, msgspec.json.encode(Claim(nonce))
 
 
-def offsets(topic: str, next_offset: int, *, outbox: int) -> tuple[bytes, bytes, records.Headers]:
-    """Key, value and headers of the record that ends a commit; `outbox` counts the commit's outbox records."""
-    headers = ((_FORMAT_HEADER, str(FORMAT).encode()), (_OUTBOX_HEADER, str(outbox).encode()))
+def offsets(
+    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0
+) -> tuple[bytes, bytes, records.Headers]:
+    """
+    Key, value and headers of the record that ends a commit.
+
+    Args:
+        topic: the input topic.
+        next_offset: of it.
+        outbox: how many outbox records the commit has.
+        end: offset behind the last record that the writer knew of before this commit.
+        beginning: of the log, where it is not 0 and that was accepted.
+    """
+    numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    if beginning:
+        numbers[_BEGINNING_HEADER] = beginning
+    headers = tuple((name, str(number).encode()) for name, number in numbers.items())
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
 
 
@@ -123,6 +141,8 @@ class Replay:
         self._outbox_count = 0
         self._next_offset: int | None = None
         self._holds_state = False
+        self._is_another = False
+        self._known_beginning = 0
 
     @property
     def done(self) -> bool:
@@ -150,6 +170,24 @@ class Replay:
         """What the last commit had to send and perhaps did not, in order."""
         keys = [_OUTBOX + str(number).encode() for number in range(self._outbox_count)]
         return [record for key in keys if key in self._outbox for record in _outbox_decoder.decode(self._outbox[key])]
+
+    def loss(self, beginning: int) -> str | None:
+        """
+        Say what is missing of the log that begins at `beginning`, or None.
+
+        Compaction never moves a log's beginning; deletion by age, by size or by hand does, whatever it holds.
+        """
+        if beginning > self._known_beginning:
+            return (
+                f"the ledger of {self._position} begins at offset {beginning}: records were deleted, jobs may be "
+                "forgotten; see that its topic has cleanup.policy=compact"
+            )
+        if self._is_another:
+            return (
+                f"the ledger of {self._position} is shorter than it was: its topic was deleted and made anew "
+                "while it was being written, jobs are forgotten"
+            )
+        return None
 
     def add(self, read: Sequence[records.Record]) -> None:
         """
@@ -204,6 +242,8 @@ class Replay:
 
     def _committed(self, record: records.Record) -> None:
         self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)
+        self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
+        self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
         for key, value in self._tentative:
             target = self._outbox if key.startswith(_OUTBOX) else self.state
             if value is None:

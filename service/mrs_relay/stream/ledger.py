@@ -41,6 +41,7 @@ class Options:
         limits_bytes: largest record a topic takes, by `records.size_bytes`.
         default_limit_bytes: the same for topics of which the broker does not tell.
         restore_timeout_s: a restore may stand still for so long, in seconds.
+        accept_loss: go on where a part of the ledger is missing.
     """
 
     topic: str
@@ -48,6 +49,7 @@ class Options:
     limits_bytes: Mapping[str, int]
     default_limit_bytes: int
     restore_timeout_s: float
+    accept_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Ledger:
         self._producer: brokers.Producer | None = None
         self._token: records.Headers = ()
         self._end = 0
+        self._beginning = 0
         self._next_offset: int | None = None
         self._unsettled = False
 
@@ -113,11 +116,15 @@ class Ledger:
         async with self._broker.reader(self._place, None) as reader:
             while not replay.done:
                 replay.add(await self._read(reader))
+        loss = replay.loss(reader.beginning)
+        if loss is not None and not self._options.accept_loss:
+            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
+        self._beginning = reader.beginning
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
         next_offset = replay.next_offset
         if next_offset is not None:
-            await self._finish_for_predecessor(replay, next_offset)
+            await self._finish_for_predecessor(replay, next_offset, loss)
         return Restored(replay.state, next_offset, claimed_at_s, claim_offset, replay.foreign_claims)
 
     async def commit(
@@ -128,6 +135,7 @@ class Ledger:
 
         Raises:
             TooLarge: nothing was written. Fenced, StreamDown: the outcome is unknown; the ledger is dead.
+            StateUnreadable: the topic is another one than before.
             ValueError: a key belongs to the ledger itself.
         """
         self._check(changes, outgoing)
@@ -135,9 +143,8 @@ class Ledger:
         if self._transactional_id is None:
             await self._commit_plainly(state, outgoing, next_offset)
         else:
-            end = self._to_ledger(*changelog.offsets(self._input.topic, next_offset, outbox=0))
-            blocks = await self._alive.write([*outgoing, *state, end])
-            self._end = max(block.first_offset + block.count for block in blocks if block.position == self._place)
+            blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
+            await self._advance([block for block in blocks if block.position == self._place])
         self._next_offset = next_offset
         if self._alive.tainted:
             await self._renew()
@@ -163,12 +170,21 @@ class Ledger:
             return min(limit_bytes, ledger_bytes - changelog.OUTBOX_OVERHEAD_BYTES)
         return limit_bytes
 
+    async def _advance(self, blocks: Sequence[records.Block]) -> None:
+        """Note how far the ledger goes; a log that was longer before is another one."""
+        if (first := min(block.first_offset for block in blocks)) < self._end:
+            await self.kill()
+            raise errors.StateUnreadable(
+                f"the ledger of {self._input} ended at {self._end} and we have just written at {first}: the topic "
+                f"{self._place.topic} was deleted and made anew, and what stood in it is gone"
+            )
+        self._end = max(block.first_offset + block.count for block in blocks)
+
     async def _commit_plainly(
         self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         outbox = [self._to_ledger(key, value) for key, value in changelog.outbox(outgoing)]
-        end = self._to_ledger(*changelog.offsets(self._input.topic, next_offset, outbox=len(outbox)))
-        for block in await self._alive.write([*state, *outbox, end]):
+        for block in await self._alive.write([*state, *outbox, self._last(next_offset, outbox=len(outbox))]):
             if block.first_offset != self._end:
                 await self.kill()
                 raise errors.Fenced(
@@ -180,11 +196,13 @@ class Ledger:
             await self._alive.write(outgoing)
         self._unsettled = bool(outgoing)
 
-    async def _finish_for_predecessor(self, replay: changelog.Replay, next_offset: int) -> None:
-        """Send what the last owner perhaps did not, and overwrite what should not be there."""
+    async def _finish_for_predecessor(self, replay: changelog.Replay, next_offset: int, loss: str | None) -> None:
+        """Send what the last owner perhaps did not, overwrite what should not be there, write down what is accepted."""
         unsent = replay.unsent
         stale = [key for key in sorted(replay.stale_keys) if not key.startswith(b"\0")]
-        if not unsent and not replay.stale_keys:
+        if loss is not None:
+            log.error("ledger_loss_accepted", position=str(self._input), loss=loss)
+        elif not unsent and not replay.stale_keys:
             self._next_offset = next_offset
             return
         log.info("ledger_repaired", position=str(self._input), sent_again=len(unsent), rewritten=len(stale))
@@ -235,6 +253,11 @@ class Ledger:
         self._end = claim_offset + 1
         if self._transactional_id is None:
             self._token = changelog.token(claim_offset)
+
+    def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
+        """Return the record that ends a commit."""
+        topic, end, beginning = self._input.topic, self._end, self._beginning
+        return self._to_ledger(*changelog.offsets(topic, next_offset, outbox=outbox, end=end, beginning=beginning))
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
@@ -111,9 +111,24 @@ class MemoryBroker:
         wanted = range(self.partitions(topic)) if partition is None else [partition]
         return [record for number in wanted for record in self.log(records.Position(topic, number)).read(0, 1 << 62)[0]]
 
+    def drop_topic(self, name: str) -> None:
+        """Delete a topic with all that is in it."""
+        for number in range(self._topics.pop(name).partitions):
+            del self._logs[records.Position(name, number)]
+
+    def configure(self, topic: str, **configs: str) -> None:
+        """Change a topic's configuration; an underscore stands for a dot."""
+        changed = {name.replace("_", "."): value for name, value in configs.items()}
+        spec = self._topics[topic]
+        self._topics[topic] = replace(spec, configs={**spec.configs, **changed})
+
     def cut(self, topic: str, partition: int, before: int) -> None:
         """Remove what lies below an offset, as retention does."""
         self.log(records.Position(topic, partition)).cut(before)
+
+    def truncate(self, topic: str, partition: int, end: int) -> None:
+        """Lose what stands from an offset on, as an unclean election of a leader does."""
+        self.log(records.Position(topic, partition)).truncate(end)
 
     def compact(self, topic: str) -> None:
         """Keep the last record of each key only, in all partitions."""
@@ -359,6 +374,7 @@ class _Reader:
         self._broker = broker
         self._position = position
         self._offset = offset
+        self.beginning = offset
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""

@@ -101,6 +101,11 @@ class Log:
         self._entries = [entry for entry in self._entries if entry.offset >= before]
         self.first = max(self.first, before)
 
+    def truncate(self, end: int) -> None:
+        """Lose what stands from an offset on, as a follower that lagged behind and became the leader does."""
+        self._entries = [entry for entry in self._entries if entry.offset < end]
+        self.end = min(self.end, end)
+
     def compact(self) -> None:
         """Keep the last decided record of each key, as compaction does; offsets stay."""
         stable_end = self.stable_end

@@ -25,7 +25,7 @@ from mrs_relay.stream import actor as actors
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import records, settings, topics, watch
+from mrs_relay.stream import records, settings, setup, watch
 from mrs_relay.stream import status as statuses
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ _POLL_S = 0.2
 _POLL_RECORDS = 1_000
 _CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
+_COMING_UP = frozenset({actors.State.RESTORING, actors.State.WAITING})
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,6 @@ class Runtime(Generic[T]):
     ) -> None:
         self._kafka = kafka
         self._on_share = on_share
-        self._total = 0
         self._broker = broker
         self._handler = handler
         self._time = time
@@ -80,6 +80,7 @@ class Runtime(Generic[T]):
         self._ready = asyncio.Event()
         self._fatal: errors.RelayError | None = None
         self._watch = watch.Watch(kafka, broker, self._look_again)
+        self._setup = setup.Setup(kafka, broker, self._share_changed)
 
     # For the application
 
@@ -117,7 +118,7 @@ class Runtime(Generic[T]):
             joined=self._joined,
             stopping=self._stopping.is_set(),
             partitions=tuple(self._describe(actor) for actor in shares),
-            error=str(self._fatal) if self._fatal is not None else self._watch.error,
+            error=str(self._fatal) if self._fatal is not None else self._watch.error or self._setup.problem,
         )
 
     # broker.Listener
@@ -142,7 +143,6 @@ class Runtime(Generic[T]):
         self._epoch += 1
         self._joined = True
         log.info("partitions_assigned", partitions=sorted(position.partition for position in positions))
-        self._on_share(len(positions), self._total)
         for position, actor in list(self._actors.items()):
             if position not in positions or not actor.resume():
                 actor.dispose()
@@ -150,22 +150,22 @@ class Runtime(Generic[T]):
                 del self._actors[position]
         for position in sorted(positions - self._actors.keys()):
             self._start(position)
-        self._look_again()
+        self._share_changed()
 
     # Beginning and end
 
     async def _prepare(self) -> bool:
         """Check the set-up, join, start the loops; False if a stop came first."""
-        report = await self._insist(self._check)
+        report = await self._insist(self._setup.require)
         if report is None:
             return False
-        self._total = report.partitions
         limits = ledgers.Options(
             topic=self._kafka.topics.ledger,
             idempotent=report.abilities.idempotence,
             limits_bytes=report.limits_bytes,
             default_limit_bytes=self._kafka.record_bytes,
             restore_timeout_s=self._kafka.restore_timeout_s,
+            accept_loss=self._kafka.accept_loss,
         )
         consumer = await self._insist(lambda: self._join(limits))
         if consumer is None:
@@ -174,6 +174,7 @@ class Runtime(Generic[T]):
         self._crew.start(self._poll(consumer), name="kafka poll")
         self._crew.start(self._mirror(consumer), name="kafka mirror")
         self._crew.start(self._look_out(consumer), name="kafka watch")
+        self._crew.start(self._look_after(), name="kafka set-up")
         return True
 
     async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
@@ -192,14 +193,6 @@ class Runtime(Generic[T]):
                         await self._stopping.wait()
         return None
 
-    async def _check(self) -> topics.Report:
-        async with self._broker.admin() as admin:
-            report = await topics.check(admin, self._kafka)
-        report.require_sound()
-        for note in report.notes:
-            log.warning("kafka_not_checked", note=note)
-        return report
-
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
         consumer = self._broker.consumer()
         self._common = actors.Common(
@@ -209,6 +202,7 @@ class Runtime(Generic[T]):
             options=options,
             handler=self._handler,
             clock=self._time,
+            first_partitions=self._setup.first_partitions,
             on_room=self._room.set,
             on_change=self._look_again,
             on_fatal=self._give_up,
@@ -306,7 +300,18 @@ class Runtime(Generic[T]):
             if (error := self._watch.hanging(consumer.silent_since_s)) is not None:
                 self._give_up(error)
 
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(setup.SOON_S)
+            await self._setup.check(trouble=any(actor.state in _COMING_UP for actor in self._actors.values()))
+
     # Details
+
+    def _share_changed(self) -> None:
+        # A new partition may be ours before we have heard that there are more.
+        most = max((position.partition + 1 for position in self._actors), default=0)
+        self._on_share(len(self._actors), max(self._setup.partitions, most))
+        self._look_again()
 
     def _start(self, position: records.Position) -> None:
         if self._common is None or self._stopping.is_set():

@@ -111,7 +111,10 @@ class KafkaSettings(_Group):
     """The topics' names; see the group."""
 
     first_start: Literal["earliest", "latest"] = "earliest"
-    """Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there."""
+    """
+    Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there, but
+    not on partitions that the topic gets while we run.
+    """
 
     commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
     """
@@ -179,6 +182,13 @@ class KafkaSettings(_Group):
 
     retry_most_s: float = Field(default=30.0, gt=0.0)
     """Longest wait between two tries; after an outage all comes back within about this time."""
+
+    accept_loss: bool = False
+    """
+    Go on where a ledger was deleted, cut or set back, or where requests were deleted before they were read. Without it
+    such a partition stays put and says so, because jobs would be forgotten, or started twice, without a word. Set it
+    for one start, after looking what MRS still runs (`mrs-relay orphans`).
+    """
 
     fenced_limit: int = Field(default=5, ge=2)
     """So many foreign owners in a row of a partition that is ours all the time make the process exit: two deployments

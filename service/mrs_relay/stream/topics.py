@@ -119,9 +119,16 @@ async def create(admin: brokers.Admin, kafka: settings.KafkaSettings) -> tuple[s
     return tuple(spec.name for spec in missing)
 
 
-async def check(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
+async def check(
+    admin: brokers.Admin, kafka: settings.KafkaSettings, abilities: brokers.Abilities | None = None
+) -> Report:
     """
     Look at everything that the service relies on.
+
+    Args:
+        admin: to ask.
+        kafka: the settings.
+        abilities: of the broker, where they are known; None tries them out.
 
     Raises:
         StreamDown: Kafka does not answer.
@@ -130,7 +137,7 @@ async def check(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
     present = [name for name in names(kafka) if name in counts]
     configs = await admin.configs(present) if present else {}
     limits_bytes = limits(configs)
-    abilities = await admin.abilities(probe_id(kafka))
+    abilities = abilities or await admin.abilities(probe_id(kafka))
     problems = [
         *_missing(kafka, counts),
         *_ledger_problems(kafka, counts, configs),

@@ -27,7 +27,7 @@ class _Log:
         return self.write(*changelog.claim(nonce))
 
     def end(self, next_offset: int, *, token: records.Headers = (), outbox: int = 0) -> None:
-        key, value, headers = changelog.offsets("in", next_offset, outbox=outbox)
+        key, value, headers = changelog.offsets("in", next_offset, outbox=outbox, end=len(self.records))
         self.write(key, value, headers + token)
 
     def replay(self, previous_claim: int | None = None) -> changelog.Replay:

@@ -69,6 +69,7 @@ def test_assertions_are_on() -> None:
         (aiokafka.AIOKafkaConsumer, "self._coordinator = GroupCoordinator("),
         (fetcher.Fetcher, "self._fetch_task = create_task("),
         (group_coordinator.GroupCoordinator, "self._heartbeat_task = "),
+        (group_coordinator.GroupCoordinator, "async def fetch_committed_offsets(self, partitions)"),
         (sticky_assignor.StickyPartitionAssignor, "cls.member_assignment = "),
         (sticky_assignor.StickyPartitionAssignor, "cls.generation"),
         (sticky_assignor.StickyPartitionAssignor, "DEFAULT_GENERATION_ID"),

@@ -203,6 +203,17 @@ async def test_commit_cut_in_the_middle_is_undone_for_good() -> None:
     assert (await _ledger(broker).open()).state == {b"a": b"1"}
 
 
+async def test_events_are_seen_only_with_the_state_that_they_belong_to() -> None:
+    """One transaction holds both: when the part with the state fails, the events are gone as well."""
+    broker = _broker("exactly-once")
+    ledger = await _first(broker)
+    broker.fail_writes(applied=False, concerns=lambda outgoing: any(record.key == b"a" for record in outgoing))
+    with pytest.raises(errors.StreamError):
+        await ledger.commit([_change("a", "1")], [_event("e1")], 5)
+    restored = await _ledger(broker).open()
+    assert (restored.state, restored.next_offset, _events(broker)) == ({}, 0, [])
+
+
 async def test_restore_waits_for_nothing_undecided() -> None:
     """Fencing decides an open transaction, so a restore neither sees its records nor waits for its end."""
     broker = _broker("exactly-once")

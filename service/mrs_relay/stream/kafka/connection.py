@@ -14,6 +14,8 @@ from aiokafka import errors as kafka_errors
 from mrs_relay import errors
 from mrs_relay.stream import settings
 
+_TLS_S = 2.0
+
 _UNREACHABLE = (
     kafka_errors.KafkaConnectionError,
     kafka_errors.NodeNotReadyError,
@@ -65,11 +67,14 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 yield
         except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
-            raise self.down(what, error) from error
+            refusal = await self._tls_refusal() if isinstance(error, _UNREACHABLE) else None
+            raise self.down(what, error, refusal) from error
 
-    def down(self, what: str, error: BaseException) -> errors.StreamDown:
-        """Return the error that names the address, the setting to check and what the library said."""
-        if isinstance(error, _UNREACHABLE):
+    def down(self, what: str, error: BaseException, refusal: str | None = None) -> errors.StreamDown:
+        """Return the error that names the address, the setting to check and what the library, or TLS, said."""
+        if refusal is not None:
+            reason = f"TLS fails: {refusal}; check kafka.security.ca_file and the names in the brokers' certificates"
+        elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
         else:
             reason = repr(error)
@@ -77,6 +82,25 @@ class Connection:
             f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
             f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"
         )
+
+    async def _tls_refusal(self) -> str | None:
+        """
+        Say what TLS says about the first address, or None where it is content or nobody is there.
+
+        The library tells a broker that is not trusted and one that is not there apart in its own log only.
+        """
+        host, _, port = self.kafka.bootstrap_servers.split(",")[0].strip().rpartition(":")
+        if self.tls is None or not port.isdecimal():
+            return None
+        try:
+            async with asyncio.timeout(_TLS_S):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=self.tls)
+        except ssl.SSLError as error:
+            return str(error)
+        except (OSError, TimeoutError):
+            return None
+        writer.transport.abort()
+        return None
 
 
 def connect(kafka: settings.KafkaSettings) -> Connection:

@@ -23,8 +23,9 @@ class KafkaLogReader:
     """See `broker.LogReader`."""
 
     def __init__(
-        self, connection: connections.Connection, client: AIOKafkaConsumer, position: records.Position
+        self, connection: connections.Connection, client: AIOKafkaConsumer, position: records.Position, beginning: int
     ) -> None:
+        self.beginning = beginning
         self._connection = connection
         self._client = client
         self._tp = TopicPartition(*position)
@@ -54,10 +55,10 @@ async def reading(
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()
             client.assign([tp])
-            client.seek(tp, 0 if offset is None else offset)
+            client.seek(tp, beginning := 0 if offset is None else offset)
             if offset is None:
-                client.seek(tp, (await client.beginning_offsets([tp]))[tp])
-        yield KafkaLogReader(connection, client, position)
+                client.seek(tp, beginning := (await client.beginning_offsets([tp]))[tp])
+        yield KafkaLogReader(connection, client, position, beginning)
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.debug("reader_stop_failed", error=repr(error))

@@ -1,0 +1,99 @@
+"""
+Where a partition goes on, and whether that can be right: the ledger against the group's offset and the input's bounds.
+
+Where it cannot, something was lost, and going on would forget jobs or start them twice. So the partition stays put
+until a person has looked (`StateUnreadable`), unless the person has said that the loss is known (`kafka.accept_loss`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import records, settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    Looks for the beginning of one lease.
+
+    Attributes:
+        position: the input partition.
+        kafka: the settings.
+        consumer: to ask; the partition must be assigned to it.
+        first_partitions: how many partitions the topic had when the process began.
+    """
+
+    position: records.Position
+    kafka: settings.KafkaSettings
+    consumer: brokers.GroupConsumer
+    first_partitions: int
+
+    async def first(self) -> int:
+        """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
+        bounds = await self.consumer.bounds(self.position)
+        committed = await self.consumer.committed(self.position)
+        stable = committed is not None and committed == await self.consumer.committed(self.position)
+        if committed is not None and stable and bounds.first <= committed:
+            return committed
+        # What came to a new partition before we noticed it was sent to us, unlike what was there before our time.
+        is_new = self.position.partition >= self.first_partitions
+        return bounds.first if is_new or self.kafka.first_start == "earliest" else bounds.end
+
+    async def mirrored(self) -> int | None:
+        """
+        How far the ledger has been for certain: the group's offset, where we wrote it; None when nobody knows.
+
+        To be asked before our claim: whoever mirrored an offset by then had committed it below our claim, while a later
+        owner may mirror what we shall never read.
+        """
+        is_ours = await self.consumer.is_mirror(self.position)
+        return await self.consumer.committed(self.position) if is_ours else None
+
+    def require_not_behind(self, next_offset: int | None, mirrored: int | None) -> None:
+        """
+        Compare the ledger's offset with its mirror, which is ahead only if the ledger has lost something.
+
+        Nothing is ever taken from the mirror: it only tells that a ledger was there, and how far it went.
+
+        Raises:
+            StateUnreadable: the ledger has lost its end, or everything.
+        """
+        if mirrored is None or self.kafka.accept_loss:
+            return
+        if next_offset is None or next_offset < mirrored:
+            now = "is empty" if next_offset is None else f"goes on at offset {next_offset}"
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} {now}, but it has been at offset {mirrored}: it was deleted or "
+                "has lost its end, jobs are forgotten; bring it back, or kafka.accept_loss=true goes on without them"
+            )
+
+    async def within(self, next_offset: int) -> int:
+        """
+        Return the offset at which to go on: `next_offset`, if the input has it.
+
+        Raises:
+            StateUnreadable: requests were deleted before they were read, or the input is another topic than before.
+        """
+        bounds = await self.consumer.bounds(self.position)
+        if next_offset < bounds.first:
+            if self.kafka.accept_loss:
+                log.error("requests_lost", position=str(self.position), first=next_offset, before=bounds.first)
+                return bounds.first
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
+                "requests in between are lost; give it a longer retention, and kafka.accept_loss=true goes on"
+            )
+        # Brokers without transactions are known to tell a wrong end.
+        if self.kafka.transactional and next_offset > bounds.end:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
+                "was the topic made anew? It needs a new ledger topic, and its own group (kafka.group_id) then"
+            )
+        return next_offset

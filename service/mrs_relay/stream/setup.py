@@ -1,0 +1,94 @@
+"""
+The topics' set-up, looked at again and again: what was right at the start can be changed while we run.
+
+At the start a wrong set-up refuses to begin. Later it is told, once for each change, and shows in the status: the
+partitions concerned wait, all others go on, and when it is put right they go on by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import settings, topics
+
+EVERY_S = 60.0
+"""Seconds between two looks while nothing is wrong."""
+
+SOON_S = 5.0
+"""Seconds between two looks while a partition does not come up, or something is known to be wrong."""
+
+log = structlog.get_logger(__name__)
+
+
+class Setup:
+    """
+    Keeps the last report.
+
+    Args:
+        kafka: the settings.
+        broker: to ask.
+        on_change: called when there is a new number of partitions, or another problem.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings, broker: brokers.Broker, on_change: Callable[[], None]) -> None:
+        self.partitions = 0
+        self.first_partitions = 0
+        self.problem: str | None = None
+        self._kafka = kafka
+        self._broker = broker
+        self._on_change = on_change
+        self._abilities: brokers.Abilities | None = None
+        self._looked_s = 0.0
+
+    async def require(self) -> topics.Report:
+        """
+        Look for the first time.
+
+        Raises:
+            SettingsError: something is wrong. StreamDown: Kafka does not answer.
+        """
+        report = await self._look()
+        report.require_sound()
+        for note in report.notes:
+            log.warning("kafka_not_checked", note=note)
+        self._abilities = report.abilities
+        self.partitions = self.first_partitions = report.partitions
+        return report
+
+    async def check(self, *, trouble: bool) -> None:
+        """
+        Look again if it is time; a broker that does not answer is no news.
+
+        Args:
+            trouble: a partition does not come up.
+        """
+        wait_s = SOON_S if trouble or self.problem is not None else EVERY_S
+        if asyncio.get_running_loop().time() - self._looked_s < wait_s:
+            return
+        try:
+            self._note(await self._look())
+        except errors.StreamDown as error:
+            log.debug("kafka_setup_unknown", error=str(error))
+
+    async def _look(self) -> topics.Report:
+        self._looked_s = asyncio.get_running_loop().time()
+        async with self._broker.admin() as admin:
+            return await topics.check(admin, self._kafka, self._abilities)
+
+    def _note(self, report: topics.Report) -> None:
+        problem = "; ".join(report.problems) or None
+        if (problem, report.partitions) == (self.problem, self.partitions):
+            return
+        if problem is not None:
+            log.error("kafka_setup_wrong", problem=problem)
+        elif self.problem is not None:
+            log.info("kafka_setup_right")
+        if report.partitions != self.partitions:
+            log.warning("partitions_changed", before=self.partitions, now=report.partitions)
+        self.problem, self.partitions = problem, report.partitions
+        self._on_change()

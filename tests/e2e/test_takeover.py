@@ -1,0 +1,181 @@
+"""Owners that freeze, wake up, or are joined by others in the middle of a commit or a POST, on real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.support import brokers, child, history, service
+
+_ROOT = Path(__file__).resolve().parents[2]
+_IDS = [f"r-{number}" for number in range(24)]
+
+pytestmark = pytest.mark.timeout(200)
+
+_BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A relay that freezes when it passes an ordered point; see `chaos_relay`."""
+
+    process: child.Child
+    place: Path
+
+    async def until_frozen(self) -> None:
+        """Wait until it stands still at the point."""
+        await _until(self.place.with_suffix(".reached").exists)
+
+    def go_on(self) -> None:
+        """Let it go on as if nothing had happened."""
+        self.process.send(signal.SIGCONT)
+
+
+async def _until(sure: Callable[[], bool], timeout_s: float = 40.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not sure():
+            await asyncio.sleep(0.05)
+
+
+def _armed(here: service.Deployment, point: str, nth: int = 2, **more: str) -> Armed:
+    place = here.workdir / f"{here.name}-armed"
+    place.with_suffix(".order").write_text(f"{point} {nth} {int(signal.SIGSTOP)}")
+    environment = {**here.environment(), **{f"MRS_RELAY_{name}": value for name, value in more.items()}}
+    process = child.Child(
+        [sys.executable, "-m", "tests.support.chaos_relay", "serve"],
+        log=here.workdir / f"{here.name}-armed.log",
+        env={**environment, "CHAOS_PLACE": str(place), "PYTHONPATH": _path(environment)},
+        cwd=_ROOT,
+    )
+    return Armed(process, place)
+
+
+def _path(environment: Mapping[str, str]) -> str:
+    return ":".join([str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])])
+
+
+@pytest.fixture
+def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
+    """An MRS with many slots and short jobs."""
+    with service.emulator(tmp_path, "--slots", "0", "--run-s", "0.5") as playing:
+        yield playing
+
+
+def _deployment(
+    kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path, guarantee: str, **more: str
+) -> service.Deployment:
+    settings = {"ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__MAX_IN_FLIGHT": "4", "KAFKA__SESSION_TIMEOUT_MS": "3000"}
+    name = f"takeover-{time.time_ns()}"
+    return service.Deployment(kafka.bootstrap, name, mrs.url, tmp_path, guarantee, more={**settings, **more})
+
+
+def _requests() -> list[tuple[bytes | None, bytes | None]]:
+    return [(b"key-%d" % number, service.job(one)) for number, one in enumerate(_IDS)]
+
+
+async def _all_ended(here: service.Deployment, mrs: service.Emulator, guarantee: str) -> None:
+    """One job each, all told: without gap or repeat, or with repeats of the same event where nothing better is said."""
+    events = await here.until_ended(_IDS, 90)
+    if guarantee == "at-least-once":
+        events = list({(event.request_id, event.sequence): event for event in events}.values())
+    created = [effect["name"] for effect in mrs.effects()]
+    assert history.faults(_IDS, events, created) == []
+    assert len(created) == len(_IDS)
+
+
+@pytest.mark.parametrize("point", ["between records and commit", "after the commit", "after the POST"])
+@_BOTH
+async def test_an_owner_that_freezes_beyond_its_session_and_wakes_up_harms_nobody(
+    kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path, guarantee: str, point: str
+) -> None:
+    """Its partitions go to another relay meanwhile: what it holds is never committed, sent or told a second time."""
+    here = _deployment(kafka, mrs, tmp_path, guarantee)
+    await asyncio.to_thread(here.create_topics, 4)
+    zombie = _armed(here, point)
+    sending = asyncio.create_task(here.send(_requests()))
+    await zombie.until_frozen()
+    await sending
+    heir = here.start_relay("heir")
+    await _until(lambda: len(mrs.effects()) >= len(_IDS) - 4)
+    zombie.go_on()
+    await _all_ended(here, mrs, guarantee)
+    assert (await asyncio.to_thread(heir.stop), await asyncio.to_thread(zombie.process.stop)) == (0, 0)
+
+
+@_BOTH
+async def test_a_rebalance_in_the_middle_of_a_commit_takes_nothing_and_repeats_nothing(
+    kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path, guarantee: str
+) -> None:
+    """A relay joins while the other one stands between the records of a commit and its end, but within its session."""
+    here = _deployment(kafka, mrs, tmp_path, guarantee, KAFKA__SESSION_TIMEOUT_MS="12000")
+    await asyncio.to_thread(here.create_topics, 4)
+    first = _armed(here, "between records and commit", 4)
+    sending = asyncio.create_task(here.send(_requests()))
+    await first.until_frozen()
+    second = here.start_relay("second")
+    await asyncio.sleep(4)  # it has asked to join, and the group waits for the other one
+    first.go_on()
+    await sending
+    await _all_ended(here, mrs, guarantee)
+    assert "partition_owned" in second.log.read_text()
+    assert (await asyncio.to_thread(second.stop), await asyncio.to_thread(first.process.stop)) == (0, 0)
+
+
+@_BOTH
+async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
+    kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path, guarantee: str
+) -> None:
+    """Submissions are under way when their partitions move: each ends in one job, whoever commits its outcome."""
+    here = _deployment(kafka, mrs, tmp_path, guarantee, KAFKA__SESSION_TIMEOUT_MS="6000")
+    await asyncio.to_thread(here.create_topics, 4)
+    mrs.fault(action="latency", operation="CreateExecuteJob", seconds=1.5, count=None)
+    first = here.start_relay("first")
+    sending = asyncio.create_task(here.send(_requests()))
+    await _until(lambda: len(mrs.effects()) >= 1)
+    second = here.start_relay("second")
+    await _until(lambda: "partition_owned" in second.log.read_text())
+    assert len(mrs.effects()) < len(_IDS)
+    await sending
+    await _all_ended(here, mrs, guarantee)
+    assert (await asyncio.to_thread(second.stop), await asyncio.to_thread(first.stop)) == (0, 0)
+
+
+@contextlib.contextmanager
+def _impatient(workdir: Path) -> Iterator[brokers.KafkaNode]:
+    """A Kafka that looks for transactions that ran out of time every half second instead of every ten."""
+    node = brokers.KafkaNode(workdir)
+    node.add({"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"})
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+@pytest.mark.kafka
+async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(mrs: service.Emulator, tmp_path: Path) -> None:
+    """A relay stands still in mid-transaction within its session: Kafka aborts it, and nothing is doubled."""
+    with _impatient(tmp_path) as kafka:
+        here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="30000")
+        await asyncio.to_thread(here.create_topics, 1)
+        times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
+        relay = _armed(here, "between records and commit", 4, **{f"KAFKA__{name}": one for name, one in times.items()})
+        sending = asyncio.create_task(here.send(_requests()))
+        await relay.until_frozen()
+        await asyncio.sleep(6)
+        before_s = time.monotonic()
+        await here.story()
+        assert time.monotonic() - before_s < 10  # nothing undecided stands in the way of readers
+        relay.go_on()
+        await sending
+        await _all_ended(here, mrs, "exactly-once")
+        log = relay.process.log.read_text()
+        assert ("partition_failed" in log, "partitions_revoked" in log.split("partition_failed")[1]) == (True, False)
+        assert await asyncio.to_thread(relay.process.stop) == 0

@@ -1,0 +1,105 @@
+"""A real Kafka behind TLS and SASL, with an authority of its own, and the settings that let a relay in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+from cryptography.hazmat.primitives import serialization
+from tests.support import brokers, ports
+
+USER = "relay"
+PASSWORD = "a-password-that-no-log-may-show"  # noqa: S105 - the tests' own
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """
+    A running node.
+
+    Attributes:
+        node: the broker; its `bootstrap` is the listener without security, for the tests themselves.
+        tls: address that speaks TLS and asks for a client's certificate.
+        sasl: address that speaks TLS and asks for user and password.
+        ca_file: the authority that signed the broker's certificate.
+        cert_file: a client's certificate with its key.
+        stranger_file: an authority that has nothing to do with it.
+    """
+
+    node: brokers.KafkaNode
+    tls: str
+    sasl: str
+    ca_file: Path
+    cert_file: Path
+    stranger_file: Path
+
+    def settings(self, protocol: str, mechanism: str = "PLAIN", **more: str) -> dict[str, str]:
+        """The variables, without prefix, that lead a relay to the listener."""
+        given = {
+            "KAFKA__BOOTSTRAP_SERVERS": self.tls if protocol == "SSL" else self.sasl,
+            "KAFKA__SECURITY__PROTOCOL": protocol,
+            "KAFKA__SECURITY__CA_FILE": str(self.ca_file),
+        }
+        if protocol == "SSL":
+            given["KAFKA__SECURITY__CERT_FILE"] = str(self.cert_file)
+        else:
+            login = {"MECHANISM": mechanism, "USERNAME": USER, "PASSWORD": PASSWORD}
+            given |= {f"KAFKA__SECURITY__{name}": value for name, value in login.items()}
+        return given | more
+
+
+@contextlib.contextmanager
+def start(workdir: Path, host: str = "127.0.0.1") -> Iterator[Secured]:
+    """
+    Run a node whose certificate is for `host`.
+
+    Raises:
+        BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
+    """
+    authority = trustme.CA()
+    files = {name: workdir / f"{name}.pem" for name in ("ca", "server", "client", "stranger")}
+    authority.cert_pem.write_to_path(files["ca"])
+    trustme.CA().cert_pem.write_to_path(files["stranger"])
+    _write(authority.issue_cert(host), files["server"])
+    _write(authority.issue_cert(f"{USER}@clients.test"), files["client"])
+    tls, sasl = (f"127.0.0.1:{ports.free_port()}" for _ in range(2))
+    scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _MECHANISMS[1:]]
+    node = brokers.KafkaNode(workdir, scram)
+    node.add(_properties(node, tls, sasl, files))
+    try:
+        node.start()
+        yield Secured(node, tls, sasl, files["ca"], files["client"], files["stranger"])
+    finally:
+        node.close()
+
+
+def _properties(node: brokers.KafkaNode, tls: str, sasl: str, files: dict[str, Path]) -> dict[str, str]:
+    ours = f"PLAINTEXT://{node.bootstrap},SSL://{tls},SASL_SSL://{sasl}"
+    plain = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+    scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    kinds = ("PLAINTEXT", "SSL", "SASL_SSL")
+    return {
+        "listeners": f"{ours},CONTROLLER://127.0.0.1:{node.controller_port}",
+        "advertised.listeners": ours,
+        "listener.security.protocol.map": ",".join([*(f"{kind}:{kind}" for kind in kinds), "CONTROLLER:PLAINTEXT"]),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(files["server"]),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(files["ca"]),
+        "listener.name.ssl.ssl.client.auth": "required",
+        "sasl.enabled.mechanisms": ",".join(_MECHANISMS),
+        "listener.name.sasl_ssl.plain.sasl.jaas.config": plain,
+        **{f"listener.name.sasl_ssl.{kind.lower()}.sasl.jaas.config": scram for kind in _MECHANISMS[1:]},
+    }
+
+
+def _write(issued: trustme.LeafCert, path: Path) -> None:
+    """One file with key and certificates; Kafka takes keys as PKCS #8 only."""
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, form, none)
+    path.write_bytes(text + b"".join(blob.bytes() for blob in issued.cert_chain_pems))
