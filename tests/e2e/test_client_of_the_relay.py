@@ -32,8 +32,9 @@ async def _follow_many(here: service.Deployment) -> None:
         assert len(client) == 0
         again = await later.attach(sent[0].result().id)
         assert (await again.result(10)).state == "succeeded"
-        bad = relay_client.job(service.CLUSTER, "SparkSubmit", arguments=["obs://b/x.py"])
-        cancelled = await client.submit(bad.model_copy(update={"not_before": None, "priority": 0}))
+        waits = relay_client.sql(service.CLUSTER, "spark", "SELECT 1", not_before="2099-01-01T00:00:00Z")
+        cancelled = await client.submit(waits)
+        await cancelled.accepted(30)
         await cancelled.cancel()
         with pytest.raises(relay_client.RequestCancelled):
             await cancelled.result(60)
