@@ -270,11 +270,14 @@ class Actor(Generic[T]):
             await self._common.consumer.commit({self.position: self._committed_offset})
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
+        # NB: asked before our claim: whoever mirrored an offset by then had committed it below our claim.
+        worked_on = await self._common.consumer.is_mirror(self.position)
         restored = await ledger.open(self._last_claim)
         await self._require_whole_ledger()
         self._count_foreign(restored)
         next_offset = restored.next_offset
         if next_offset is None:
+            self._require_new(worked_on=worked_on)
             next_offset = await self._first_offset()
             await ledger.commit([], [], next_offset)
             self._log.warning("first_start", next_offset=next_offset)
@@ -299,17 +302,20 @@ class Actor(Generic[T]):
     async def _first_offset(self) -> int:
         """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
         consumer = self._common.consumer
-        if await consumer.is_mirror(self.position):
-            raise errors.StateUnreadable(
-                f"the ledger of {self.position} is empty, but this service has worked on that partition: "
-                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
-                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
-            )
         bounds = await consumer.bounds(self.position)
         committed = await consumer.committed(self.position)
         if committed is not None and bounds.first <= committed and committed == await consumer.committed(self.position):
             return committed
         return bounds.first if self._common.kafka.first_start == "earliest" else bounds.end
+
+    def _require_new(self, *, worked_on: bool) -> None:
+        """An empty ledger is a first start only where nobody has worked before."""
+        if worked_on:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} is empty, but this service has worked on that partition: "
+                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
+                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
+            )
 
     async def _require_whole_ledger(self) -> None:
         """Compaction keeps a topic's first offset; only retention or a person moves it."""

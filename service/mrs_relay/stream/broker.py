@@ -121,8 +121,14 @@ class GroupConsumer(Protocol):
         False where the broker keeps no notes beside offsets. Raises StreamDown.
         """
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
-        """Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown."""
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+        """
+        Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown.
+
+        Args:
+            offsets: the next to be read.
+            mirror: they are what the ledger holds; False leaves them without our note.
+        """
 
     async def bounds(self, position: records.Position) -> Bounds:
         """Begin and end of a partition, asked just now. Raises StreamDown."""

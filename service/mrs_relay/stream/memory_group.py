@@ -198,7 +198,7 @@ class MemoryGroupConsumer:
         """Whether what the group has committed was written by `commit`."""
         return position in self._group.mirrored
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
@@ -207,7 +207,10 @@ class MemoryGroupConsumer:
             raise errors.StreamDown("the group has moved on")
         ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
         self._group.offsets.update(ours)
-        self._group.mirrored.update(ours)
+        if mirror:
+            self._group.mirrored.update(ours)
+        else:
+            self._group.mirrored.difference_update(ours)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""

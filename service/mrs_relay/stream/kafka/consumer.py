@@ -126,11 +126,12 @@ class KafkaGroupConsumer:
             found = await self._started._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - see above
         return tp in found and found[tp].metadata == _NOTE
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         """Commit offsets for the group; partitions that are not assigned are left out."""
         ours = self._started.assignment()
+        note = _NOTE if mirror else ""
         known = {
-            tp: (offset, _NOTE) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
+            tp: (offset, note) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
         }
         if known:
             async with self._connection.asking("commit the group's offsets", _ASK_S):
