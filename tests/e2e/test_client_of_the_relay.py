@@ -29,7 +29,7 @@ async def _follow_many(here: service.Deployment) -> None:
             assert data.result.statements[0].rows == [{"one": 1}]
             sequences = [event.sequence async for event in task.result().events()]
             assert sequences == list(range(1, len(sequences) + 1))
-        assert len(client) == 0
+        assert client.following == 0
         again = await later.attach(sent[0].result().id)
         assert (await again.result(10)).state == "succeeded"
         waits = relay_client.sql(service.CLUSTER, "spark", "SELECT 1", not_before="2099-01-01T00:00:00Z")
