@@ -108,7 +108,7 @@ def test_the_client_of_mrs_gives_two_names() -> None:
 
 
 def test_the_client_of_the_relay_gives_its_names_and_loads_what_is_asked_for() -> None:
-    """`from mrs_relay.client import RelayClient` works for each name; the errors alone do not load the Kafka library."""
+    """`from mrs_relay.client import RelayClient` works for each name; the errors alone do not load Kafka."""
     looked = "import sys; from mrs_relay.client import RequestFailed; assert 'aiokafka' not in sys.modules"
     used = (
         "import sys, mrs_relay.client as c; assert all(getattr(c, name).__name__ == name for name in c.__all__);"
