@@ -58,6 +58,16 @@ async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
             await running.result(10)
 
 
+async def test_a_rejected_request_raises_at_once() -> None:
+    """Who waits for acceptance only hears of the rejection, too."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_reject(message="SparkSubmit is not allowed here")
+        handle = await client.submit(SQL)
+        with pytest.raises(relay_client.RequestRejected, match="not allowed here"):
+            await handle.accepted(10)
+        assert [event.state async for event in handle.events()] == ["rejected"]
+
+
 async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_for_the_first() -> None:
     """A conflict ends the handle of the second sender alone."""
     async with testing.Relay() as relay, relay.client() as one, relay.client() as other:
