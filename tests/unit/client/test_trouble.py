@@ -56,7 +56,7 @@ class Tapped(memory_tap.TappedMemory):
 
 
 @pytest.fixture
-def kafka() -> memory.MemoryBroker:
+def cluster() -> memory.MemoryBroker:
     broker = memory.MemoryBroker(KAFKA)
     broker.create_topics(2)
     return broker
@@ -73,14 +73,14 @@ async def _texts(follower: reading.Follower, until_s: float) -> list[str]:
     return found
 
 
-async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(kafka: memory.MemoryBroker) -> None:
+async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(cluster: memory.MemoryBroker) -> None:
     """The next one goes on behind the last record read: what came meanwhile comes once."""
-    tapped = Tapped(kafka)
+    tapped = Tapped(cluster)
     async with reading.Follower(tapped, TOPIC) as follower:
-        _put(kafka, "before")
+        _put(cluster, "before")
         assert await _texts(follower, 10) == ["before"]
         tapped.readers[0].deaf = True
-        _put(kafka, "meanwhile")
+        _put(cluster, "meanwhile")
         assert await _texts(follower, 10 + reading.SILENT_S - 5) == []
         assert await _texts(follower, 10 + reading.SILENT_S + 5) == ["meanwhile"]
         assert len(tapped.readers) == 2
@@ -88,19 +88,19 @@ async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(
         assert len(tapped.readers) == 2
 
 
-async def test_events_on_new_partitions_are_read_from_their_beginning(kafka: memory.MemoryBroker) -> None:
+async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: memory.MemoryBroker) -> None:
     """A topic may grow while a service waits."""
-    async with reading.Follower(memory_tap.TappedMemory(kafka), TOPIC) as follower:
-        _put(kafka, "old")
+    async with reading.Follower(memory_tap.TappedMemory(cluster), TOPIC) as follower:
+        _put(cluster, "old")
         assert await _texts(follower, 5) == ["old"]
-        kafka.grow(TOPIC, 4)
-        _put(kafka, "new", partition=3)
+        cluster.grow(TOPIC, 4)
+        _put(cluster, "new", partition=3)
         assert await _texts(follower, 10) == ["new"]
 
 
-async def test_a_caller_who_leaves_does_not_disturb_others(kafka: memory.MemoryBroker) -> None:
+async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory.MemoryBroker) -> None:
     """A thousand callers give up before their turn, one in the middle of the write; the last one's message is sent."""
-    sender = sending.Sender(memory_tap.TappedMemory(kafka))
+    sender = sending.Sender(memory_tap.TappedMemory(cluster))
     running = asyncio.create_task(sender.run())
     wanted = records.Outgoing(KAFKA.topics.requests, b"k", b"v")
     first = asyncio.create_task(sender.send(wanted))
@@ -114,13 +114,13 @@ async def test_a_caller_who_leaves_does_not_disturb_others(kafka: memory.MemoryB
         await last
     running.cancel()
     await asyncio.wait([running, first, *leavers])
-    assert len(kafka.committed(KAFKA.topics.requests)) == 2
+    assert len(cluster.committed(KAFKA.topics.requests)) == 2
 
 
-async def test_a_sender_that_has_ended_says_so(kafka: memory.MemoryBroker) -> None:
+async def test_a_sender_that_has_ended_says_so(cluster: memory.MemoryBroker) -> None:
     """Nobody waits for a write that will never come, neither from before nor from after."""
-    sender = sending.Sender(memory_tap.TappedMemory(kafka))
-    kafka.go_down()
+    sender = sending.Sender(memory_tap.TappedMemory(cluster))
+    cluster.go_down()
     running = asyncio.create_task(sender.run())
     wanted = records.Outgoing(KAFKA.topics.requests, b"k", b"v")
     waiting = [asyncio.create_task(sender.send(wanted)) for _ in range(2)]
@@ -146,10 +146,10 @@ async def test_a_request_without_acknowledgement_is_named_and_can_be_sent_again(
         assert relay.received == [SQL]
 
 
-async def test_a_message_that_kafka_would_refuse_is_refused_before(kafka: memory.MemoryBroker) -> None:
+async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memory.MemoryBroker) -> None:
     """One request too large does not spoil the write of its neighbours."""
     small = KAFKA.model_copy(update={"record_bytes": 2_000})
-    tapped = memory_tap.TappedMemory(kafka)
+    tapped = memory_tap.TappedMemory(cluster)
     async with relay_client.RelayClient(small, broker=tapped) as client:
         with pytest.raises(errors.BadMessage, match=r"kafka\.record_bytes"):
             await client.submit(relay_client.sql("c-1", "spark", "x" * 2_000))
