@@ -124,7 +124,9 @@ async def test_a_sender_that_has_ended_says_so(cluster: memory.MemoryBroker) -> 
     running = asyncio.create_task(sender.run())
     wanted = records.Outgoing(KAFKA.topics.requests, b"k", b"v")
     waiting = [asyncio.create_task(sender.send(wanted)) for _ in range(2)]
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # these are being written
+    waiting.append(asyncio.create_task(sender.send(wanted)))
+    await asyncio.sleep(0)
     running.cancel()
     await asyncio.wait([running])
     for one in (*waiting, asyncio.create_task(sender.send(wanted))):
