@@ -234,3 +234,34 @@ async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_f
         await here.until_ended(["r-1"], 3600)
         assert len(here.created()) == 1
         assert here.states("r-1")[:2] == ["accepted", "submitted"]
+
+
+async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_told() -> None:
+    """The look-up finds one job at once; what shows up later under the same mark is found by looking again."""
+    async with world.world(emulated={"pace": {"run_s": 900}}) as here:
+        here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
+        here.put(service.job("r-1", name="nightly"))
+        while "submitted" not in here.states("r-1"):
+            await asyncio.sleep(0.5)
+        twin = await _submit_by_hand(here, here.created()[0])
+        await here.until_ended(["r-1"], 3600)
+        notice = next(event for event in here.events() if event.data.get("repeated"))
+        assert notice.data["reason"]["class"] == "duplicate"
+        assert twin in notice.data["reason"]["message"]
+        assert here.states("r-1")[-1] == "succeeded"
+        assert await _job_result(here, twin) == "KILLED"
+
+
+async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() -> None:
+    """Longer on its way than is promised for: there are two jobs then, and one of them is stopped and told."""
+    chosen = world.settings()
+    too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+        await here.start_replica(_SlowWire(here.mrs, too_long_s))
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert len(here.created()) == 2
+        results = [await _job_result(here, effect.effect_id) for effect in here.mrs.effects() if effect.kind == "job"]
+        assert sorted(results) == ["KILLED", "SUCCEEDED"]
+        assert [event.data["reason"]["class"] for event in here.events() if event.data.get("repeated")] == ["duplicate"]
+        assert here.states("r-1")[-1] == "succeeded"

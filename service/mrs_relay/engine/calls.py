@@ -59,15 +59,15 @@ class Caller:
     async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
         """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
         try:
-            shown = await self._shown(cluster_id)
+            found = await shown(self._client, cluster_id)
         except errors.MrsThrottled:
             raise
         except errors.MrsUntouched as error:
             raise errors.MrsUntouched(f"the cluster could not be read before its resize: {error.message}") from error
-        if shown is None or shown.total_node_num is None:
+        if found is None or found.total_node_num is None:
             return goal
         more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
-        return jobs.Goal(goal.kind, nodes=shown.total_node_num + more)
+        return jobs.Goal(goal.kind, nodes=found.total_node_num + more)
 
     async def sought(self, job: jobs.Job, work: jobs.Call) -> list[jobs.Seen]:
         """
@@ -77,19 +77,26 @@ class Caller:
             MrsError: as the client.
         """
         if work.goal is not None and work.goal.kind == "deleted":
-            shown = await self._shown(job.cluster)
-            gone = shown is None or shown.cluster_state in _BEING_DELETED
+            cluster = await shown(self._client, job.cluster)
+            gone = cluster is None or cluster.cluster_state in _BEING_DELETED
             return [jobs.Seen(job.cluster)] if gone else []
         name = job.mrs_name
         listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
-        found = [cluster async for cluster in listed if cluster.cluster_name == name]
-        return [jobs.Seen(cluster.cluster_id) for cluster in sorted(found, key=lambda one: one.created_s or 0)]
+        found = [one async for one in listed if one.cluster_name == name]
+        return [jobs.Seen(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
 
-    async def _shown(self, cluster_id: str) -> models.Cluster | None:
-        try:
-            reply = await self._client.call(operations.SHOW_CLUSTER_DETAILS, path={"cluster_id": cluster_id})
-        except errors.MrsRefused as error:
-            if error.code == codes.NO_SUCH_CLUSTER:
-                return None
-            raise
-        return reply.cluster
+
+async def shown(client: clients.Client, cluster_id: str) -> models.Cluster | None:
+    """
+    What MRS shows of a cluster; None when it knows no such cluster.
+
+    Raises:
+        MrsError: as the client.
+    """
+    try:
+        reply = await client.call(operations.SHOW_CLUSTER_DETAILS, path={"cluster_id": cluster_id})
+    except errors.MrsRefused as error:
+        if error.code == codes.NO_SUCH_CLUSTER:
+            return None
+        raise
+    return reply.cluster

@@ -14,12 +14,11 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings, tracker, verdict
+from mrs_relay.engine import calls, facts, jobs, sightings, tracker, verdict
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
-from mrs_relay.mrs.operations import clusters as operations
 from mrs_relay.mrs.operations import lists
 
 _log = structlog.get_logger(__name__)
@@ -158,7 +157,7 @@ class Watcher:
         told: facts.Fact | None = None
         while True:
             try:
-                shown = await self._shown(cluster_id)
+                shown = await calls.shown(self._client, cluster_id)
                 ends = await self._ends(cluster_id) if goal.kind == "flowed" and shown is not None else ()
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", request=job.id, cluster=cluster_id, error=str(error))
@@ -173,15 +172,6 @@ class Watcher:
                 if outcome in _ENDS:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
-
-    async def _shown(self, cluster_id: str) -> models.Cluster | None:
-        try:
-            reply = await self._client.call(operations.SHOW_CLUSTER_DETAILS, path={"cluster_id": cluster_id})
-        except errors.MrsRefused as error:
-            if error.code == codes.NO_SUCH_CLUSTER:
-                return None
-            raise
-        return reply.cluster
 
     async def _ends(self, cluster_id: str) -> list[_Verdict]:
         """How the jobs on a cluster stand."""

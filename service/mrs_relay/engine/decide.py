@@ -58,7 +58,10 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
         case facts.TwinsStopped():
-            return Decision(_replace(job, twins=())) if job.twins else None
+            left = tuple(job_id for job_id in job.twins if job_id not in fact.job_ids)
+            return Decision(_replace(job, twins=left)) if left != job.twins else None
+        case facts.LookedAgain():
+            return _looked_again(job, fact, now_ms)
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
@@ -217,17 +220,33 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | No
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
-    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted))
+    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted.twins))
     if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)
 
 
-def _twins(job: jobs.Job) -> jobs.Reason | None:
-    """What is told when MRS holds more than one job of a submission."""
-    if not job.twins:
+def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decision | None:
+    """
+    Stop what showed up late beside the job that is kept; also when that one has ended.
+
+    Who has no job on MRS now, or another attempt's, or is unknown, has none to keep: then nothing is stopped.
+    """
+    if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
-    text = f"MRS has this submission more than once; job {', '.join(job.twins)} is being stopped, this one is kept"
+    late = tuple(job_id for job_id in fact.job_ids if job_id not in {job.seen.job_id, *job.twins})
+    if not late:
+        return None
+    noted = _replace(job, twins=(*job.twins, *late))
+    told_job, told = _tell(noted, jobs.TRAITS[job.state].shown, now_ms, reason=_twins(late), repeated=True)
+    return Decision(told_job, (told,))
+
+
+def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
+    """What is told when MRS holds more than one job of a submission."""
+    if not job_ids:
+        return None
+    text = f"MRS has this submission more than once; job {', '.join(job_ids)} is being stopped, this one is kept"
     return jobs.Reason("duplicate", "stopped_twin", text)
 
 

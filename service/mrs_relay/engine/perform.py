@@ -44,7 +44,7 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
-        self._twins: set[jobs.LedgerKey] = set()
+        self._twins: set[str] = set()
         self._later: dict[jobs.LedgerKey, timers.Number] = {}
         self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
         self._next_commit_s = 0.0
@@ -114,9 +114,10 @@ class Performer:
             command: what its state calls for.
             epoch: of the commit; a submission is sent only as long as it lasts.
         """
-        if not jobs.TRAITS[job.state].holds_slot:
-            self._desk.gate.release(key, job, self)
         self._mind_twins(key, job)
+        # NB: a job that is stopping twins may have just been let through: nothing else of it has changed.
+        if command is not commands.Command.STOP_TWINS and not jobs.TRAITS[job.state].holds_slot:
+            self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
@@ -174,20 +175,19 @@ class Performer:
             killing.cancel()
 
     def _mind_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.twins and key not in self._twins:
-            self._twins.add(key)
-            self._others.start(self._stop_twins(key, job), name=f"stop twins of {job.mrs_name}")
+        for job_id in job.twins:
+            if job_id not in self._twins:
+                self._twins.add(job_id)
+                self._others.start(self._stop_twin(key, job, job_id), name=f"stop twin {job_id} of {job.mrs_name}")
 
-    async def _stop_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        """Stop jobs that MRS holds twice, one after the other, again and again until it lets us."""
-        left = list(job.twins)
-        while left:
-            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, left[0]):
-                del left[0]
-            else:
-                await asyncio.sleep(self._desk.settings.kill_again_s)
-        self._twins.discard(key)
-        self.tell(key, facts.TwinsStopped())
+    async def _stop_twin(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
+        """Stop a job that MRS holds beside the one that is kept, again and again until it lets us."""
+        while True:
+            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, job_id):
+                break
+            await asyncio.sleep(self._desk.settings.kill_again_s)
+        self._twins.discard(job_id)
+        self.tell(key, facts.TwinsStopped((job_id,)))
 
     async def _kill(self, job: jobs.Job) -> None:
         """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
@@ -244,6 +244,8 @@ class Performer:
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self.tell(key, await self._desk.submitter.look_up(job))
+        if isinstance(job.work, jobs.Batch):
+            self.tell(key, await self._desk.submitter.look_again(job))
 
     async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self.tell(key, await self._desk.submitter.collect(job))

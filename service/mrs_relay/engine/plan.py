@@ -175,6 +175,10 @@ class Plan:
             job = self._base.get(key)
             if job is not None:
                 yield key, job, command
+        for key in self._changed.keys() - self._commands.keys():
+            job = self._base.get(key)
+            if job is not None and job.twins:
+                yield key, job, commands.Command.STOP_TWINS
 
     def _latest(self, topic: str) -> list[records.Outgoing]:
         """

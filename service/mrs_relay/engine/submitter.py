@@ -27,8 +27,12 @@ from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
 
-_CLOCK_SKEW_MS: Final = 600_000
-"""How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent."""
+_CLOCK_SKEW_MS: Final = 86_400_000
+"""
+How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent. A day costs nothing, as
+the mark is in the query, too; a job that the query leaves out would be submitted again. Signatures allow 15 minutes,
+tokens any difference.
+"""
 
 
 class Submitter:
@@ -131,30 +135,42 @@ class Submitter:
         """
         settled_s = self._time.monotonic_s() + self._settings.settle_s
         give_up_s = settled_s + self._settings.visibility_s
-        failures = 0
         while True:
-            started_s = self._time.monotonic_s()
-            try:
-                found = await self._marked(job)
-            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
-                failures += 1
-                _log.warning("look_up_failed", request=job.id, error=str(error))
-                await asyncio.sleep(self._wait_s(failures, error))
-                continue
-            except errors.MrsRefused as error:
-                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
-                if error.code != codes.NO_SUCH_CLUSTER:
-                    failures += 1
-                    _log.warning("look_up_refused", request=job.id, error=str(error))
-                    await asyncio.sleep(self._pause.delay_s(failures))
-                    continue
-                found = []
+            found, started_s = await self._look(job)
             if found:
                 return _found(job, found)
             if started_s >= give_up_s:
                 return facts.NotFound()
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
+
+    async def look_again(self, job: jobs.Job) -> facts.LookedAgain:
+        """
+        Look once more for a submission that was in doubt, after all that time again.
+
+        By then whatever was on its way has arrived and is listed, so what should never be shows: a second job.
+        """
+        await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
+        found, _ = await self._look(job)
+        return facts.LookedAgain(job.attempt, tuple(seen.job_id for seen in found))
+
+    async def _look(self, job: jobs.Job) -> tuple[list[jobs.Seen], float]:
+        """What MRS shows under the job's name, and when it was asked; asks until it answers."""
+        failures = 0
+        while True:
+            started_s = self._time.monotonic_s()
+            try:
+                return await self._marked(job), started_s
+            except errors.MrsRefused as error:
+                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
+                if error.code == codes.NO_SUCH_CLUSTER:
+                    return [], started_s
+                _log.warning("look_up_refused", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
+                _log.warning("look_up_failed", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            await asyncio.sleep(wait_s)
 
     def _wait_s(self, failures: int, error: errors.MrsError) -> float:
         """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""

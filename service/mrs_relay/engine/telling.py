@@ -100,7 +100,7 @@ def tell(
     told = _replace(job, sequence=job.sequence + 1, shown=state)
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
-        reason = job.reason
+        reason = reason or job.reason
         result = events.Result(location=job.location) if job.location else None
     # One validation of plain values costs half of building the nested models one by one.
     data = events.EventData.model_validate(

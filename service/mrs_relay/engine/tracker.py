@@ -28,7 +28,7 @@ from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
 
-_CLOCK_SKEW_MS: Final = 600_000
+_CLOCK_SKEW_MS: Final = 900_000
 """By so much MRS's clock may be behind ours; its own time of a submission is rounded to a second at worst."""
 
 _ROUNDING_MS: Final = 1000

@@ -264,10 +264,18 @@ class Actor(Generic[T]):
         After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
 
         Committing an offset is what the group answers to members of the present generation only. A member that was
-        put out without knowing it learns it by this, instead of fighting with its successor.
+        put out without knowing it learns it by this, instead of fighting with its successor. Where we have never got
+        as far as an offset of our own, the group's is committed once more.
         """
-        if self.failures and self._committed_offset is not None:
-            await self._common.consumer.commit({self.position: self._committed_offset})
+        if not self.failures:
+            return
+        consumer = self._common.consumer
+        offset = self._committed_offset
+        if offset is not None:
+            await consumer.commit({self.position: offset})
+        elif (offset := await consumer.committed(self.position)) is not None:
+            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
+            await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
         # NB: asked before our claim: whoever mirrored an offset by then had committed it below our claim.

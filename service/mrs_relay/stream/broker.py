@@ -90,6 +90,10 @@ class Listener(Protocol):
 class GroupConsumer(Protocol):
     """A member of a consumer group, reading its share of one topic."""
 
+    @property
+    def silent_since_s(self) -> float | None:
+        """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
+
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
 

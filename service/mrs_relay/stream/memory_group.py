@@ -138,6 +138,7 @@ class MemoryGroupConsumer:
         self._group = group
         self._cluster = group.cluster
         self.last_share = _NOBODY
+        self.silent_since_s: float | None = None
         self._assigned = _NOBODY
         self._generation = 0
         self._positions: dict[records.Position, int] = {}

@@ -420,9 +420,19 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
 TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
 TABLE |= _CALLS
 TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
+_KEPT = ("submitted", "running", "collecting", "cancelling", "succeeded", "failed", "cancelled")
+_NOTICES: dict[str, Row] = {
+    name: (state, (f"{'running' if state in {'collecting', 'cancelling'} else state}*",), None)
+    for name in TABLE
+    for state in [name.replace(" by a message", "").partition(",")[0]]
+    if state in _KEPT and name != "running, the last attempt"
+}
+"""Who has a job on MRS, of the attempt that was looked for, is told of a second one; nobody else has one to keep."""
+
 for _name, _parts in TABLE.items():
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
+    _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
     if _name in _CALLS:
         continue
     _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none

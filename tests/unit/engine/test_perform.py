@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.unit.engine import benches, gates, samples
 
-from mrs_relay.engine import commands, facts, jobs, perform
+from mrs_relay.engine import commands, facts, gate, jobs, perform
 from mrs_relay.engine import desk as desks
 from mrs_relay.stream import lease as leases
 
@@ -67,8 +67,8 @@ class _Mrs:
 class _Bench:
     """A performer with a real gate and lease, and a pretended MRS."""
 
-    def __init__(self, *, slots: int = 10, in_flight: int = 9) -> None:
-        self.mrs = _Mrs()
+    def __init__(self, *, slots: int = 10, in_flight: int = 9, mrs: _Mrs | None = None) -> None:
+        self.mrs = mrs or _Mrs()
         pretended: Any = self.mrs
         self.doors = gates.open_gate(slots=slots)
         tools = benches.desk(kill_again_s=_KILL_AGAIN_S)
@@ -358,3 +358,65 @@ def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
         assert bench.doors.waiting == bench.doors.in_flight == 0
 
     _run(live)
+
+
+class _Doubtful(_Mrs):
+    """Finds the job at once, a second one later; agrees to stop each on the second request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def look_up(self, _job: jobs.Job) -> facts.Fact:
+        return facts.Found(jobs.Seen(samples.JOB_ID))
+
+    async def look_again(self, job: jobs.Job) -> facts.Fact:
+        await asyncio.sleep(105)
+        return facts.LookedAgain(job.attempt, (samples.JOB_ID, "j-3"))
+
+    async def stop_twin(self, _job: jobs.Job, job_id: str) -> bool:
+        self.asked.append(job_id)
+        return self.asked.count(job_id) > 1
+
+
+def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
+    """Once, after the time in which everything that was on its way has arrived; only for what has a mark in a list."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.LOOK_UP, "doubtful")
+        bench.perform(_C.LOOK_UP, "doubtful, a cluster to create")
+        await asyncio.sleep(100)
+        assert [type(fact) for fact in await bench.told()] == [facts.Found, facts.Found]
+        await asyncio.sleep(500)
+        assert await bench.told() == [facts.LookedAgain(1, (samples.JOB_ID, "j-3"))]
+
+    _run(live, mrs=_Doubtful())
+
+
+def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_goes_on() -> None:
+    """Asked again and again, each on its own, once at a time; the job that is kept keeps its slot and its watch."""
+    mrs = _Doubtful()
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.TRACK, "submitted, with a twin")
+        await asyncio.sleep(1)
+        bench.perform(_C.STOP_TWINS, "submitted, with a twin", twins=("j-2", "j-3"))
+        await asyncio.sleep(100)
+        assert sorted(mrs.asked) == ["j-2", "j-2", "j-3", "j-3"]
+        assert sorted(await bench.told(), key=repr) == [facts.TwinsStopped(("j-2",)), facts.TwinsStopped(("j-3",))]
+        assert bench.mrs.watched == {"order-1"}
+
+    _run(live, mrs=mrs)
+
+
+def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> None:
+    """The job may have just been let through: its slot is not given back."""
+
+    async def live(bench: _Bench) -> None:
+        job = samples.JOBS["queued"]
+        assert job is not None
+        bench.doors.occupy(job.ledger_key, job, bench.performer)
+        bench.perform(_C.STOP_TWINS, "queued", twins=("j-2",))
+        assert not bench.doors.enter_at_once(gate.ticket(jobs.ledger_key("/b", "2"), job, bench.performer, print))
+
+    _run(live, mrs=_Doubtful(), slots=1)

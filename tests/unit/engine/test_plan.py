@@ -471,3 +471,13 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     assert bench.jobs.awaited == 1
     restored = {bytes(key): jobs.encode(job) for key, job in bench.jobs.items()}
     assert plan.load(benches.lease(restored=restored)).awaited == 1
+
+
+def test_twins_are_minded_with_whatever_else_is_done() -> None:
+    """A change that calls for nothing still has its twins stopped; one that calls for something keeps its command."""
+    quiet = _Bench(_job("running"))
+    quiet.happen("looked again, found two")
+    assert [command for _, _, command in quiet.plan.settle()] == [commands.Command.STOP_TWINS]
+    ended = _Bench(_job("running"))
+    ended.happen("looked again, found two", "succeeded")
+    assert [(job.twins, command) for _, job, command in ended.plan.settle()] == [(("j-3",), commands.Command.RELEASE)]
