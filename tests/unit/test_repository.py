@@ -87,7 +87,6 @@ def test_every_package_folder_only_explains_itself() -> None:
         _PACKAGE / "emulator" / "tpch",  # data files with their reader
         _PACKAGE / "client",  # the names of a library for services
         _PACKAGE / "mrs",  # two names of a library, see the next test
-        _PACKAGE / "client",  # the names of another, see the one behind it
     }
     folders = {path.parent for path in _PACKAGE.rglob("*.py")} - may_hold_more
     assert len(folders) > 1
