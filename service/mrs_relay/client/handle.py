@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from mrs_relay import errors
@@ -11,6 +13,8 @@ from mrs_relay.client import failures
 from mrs_relay.messages import events as told
 
 _CONFLICT: Final = "conflict"
+_UNLIMITED: Final = contextlib.nullcontext()
+"""One for all: thousands of handles may wait without a limit."""
 
 
 class Handle:
@@ -89,10 +93,10 @@ class Handle:
             RequestRejected: the relay will not carry it out. TimeoutError: no event within `timeout_s` seconds.
             ClientClosed: the client was closed before.
         """
-        async with asyncio.timeout(timeout_s):
+        async with _limit(timeout_s):
             while not self._seen:
                 await self._news()
-        first = _event(self._seen[0])
+        first = self._event(self._seen[0])
         if self._last is not None and self._last.state == "rejected" and first.sequence == self._last.sequence:
             raise failures.RequestRejected(first)
         return first
@@ -107,7 +111,7 @@ class Handle:
             RequestFailed, RequestRejected, RequestCancelled, RequestUnknown: how else it ended. ClientClosed:
             the client was closed before. TimeoutError: see above.
         """
-        async with asyncio.timeout(timeout_s):
+        async with _limit(timeout_s):
             while (last := self._last) is None:
                 await self._news()
         if (error := failures.BY_STATE.get(last.state)) is not None:
@@ -127,7 +131,7 @@ class Handle:
         index, before = 0, after if after is not None or self._first is None else self._first - 1
         while True:
             while index < len(self._seen):
-                data = _event(self._seen[index])
+                data = self._event(self._seen[index])
                 index += 1
                 if after is not None and data.sequence <= after:
                     continue
@@ -178,6 +182,10 @@ class Handle:
             self._lost = error
             self._wake()
 
+    def _event(self, kept: bytes) -> told.EventData:
+        whose = told.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
+        return told.EventData.model_validate_json(b'{"request":' + whose + b"," + kept[1:])
+
     async def _news(self) -> None:
         """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""
         if self._lost is not None:
@@ -198,10 +206,10 @@ class Handle:
                 waiter.set_result(None)
 
 
+def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:
+    return _UNLIMITED if timeout_s is None else asyncio.timeout(timeout_s)
+
+
 def _kept(data: told.EventData) -> bytes:
     """An event as it is kept: as JSON it takes a fifth of the memory, and the garbage collector does not see it."""
-    return data.__pydantic_serializer__.to_json(data, exclude_defaults=True, by_alias=True)
-
-
-def _event(kept: bytes) -> told.EventData:
-    return told.EventData.model_validate_json(kept)
+    return data.__pydantic_serializer__.to_json(data, exclude={"request"}, exclude_defaults=True, by_alias=True)

@@ -202,6 +202,16 @@ async def test_waiters_who_give_up_leave_nothing_behind() -> None:
     assert handle._waiters == []
 
 
+async def test_an_event_is_read_back_as_it_came() -> None:
+    """What `events` yields is the whole event: names in any script, numbers of any size, its own `request` fields."""
+    reply = {"request": {"big": 10**30, "text": "数据"}}
+    ref = {"id": 'r-"数据"', "source": "/s"}
+    data = _event(state="succeeded", sequence=1, request=ref, result={"reply": reply}, labels={"a": "b"})
+    handle = handles.Handle(ref["source"], ref["id"], key=b"k", cancel=_no_cancel)
+    handle.take(data)
+    assert [event async for event in handle.events()] == [data] == [await handle.result()]
+
+
 @pytest.mark.parametrize("mode", ["binary", "structured"])
 async def test_events_of_both_layouts_find_their_handle_and_junk_finds_none(mode: events.Mode) -> None:
     """Other people's events, other ids, other sources and bytes that are no event are passed over."""
