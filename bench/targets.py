@@ -146,6 +146,16 @@ def _client(found: Figures) -> list[Row]:
     ]
 
 
+def _client_handles(found: Figures) -> list[Row]:
+    what = f"client library, {found['handles']:,} requests under way"
+    return [
+        Row(f"{what}: memory of the process", found["memory_mb"], at_most=100, unit=" MB"),
+        Row(f"{what}: event to awake, median", found["awake_p50_ms"], digits=1, unit=" ms"),
+        Row(f"{what}: event to awake, p99", found["awake_p99_ms"], at_most=20, digits=1, unit=" ms"),
+        Row("the same with a bare aiokafka consumer: p99", found["bare_p99_ms"], digits=1, unit=" ms"),
+    ]
+
+
 def _memory(found: Figures) -> list[Row]:
     what = f"memory per tracked job, {found['count']:,} jobs under way"
     return [Row(what, found["bytes_per_job"], at_most=2048, unit=" bytes")]
@@ -169,6 +179,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "quota": _quota,
     "messages": _messages,
     "client": _client,
+    "client_handles": _client_handles,
     "memory": _memory,
     "emulator": _emulator,
 }

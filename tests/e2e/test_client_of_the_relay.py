@@ -29,7 +29,7 @@ async def _follow_many(here: service.Deployment) -> None:
             assert data.result.statements[0].rows == [{"one": 1}]
             sequences = [event.sequence async for event in task.result().events()]
             assert sequences == list(range(1, len(sequences) + 1))
-        assert len(client) == 0
+        assert client.following == 0
         again = await later.attach(sent[0].result().id)
         assert (await again.result(10)).state == "succeeded"
         waits = relay_client.sql(service.CLUSTER, "spark", "SELECT 1", not_before="2099-01-01T00:00:00Z")
@@ -40,9 +40,9 @@ async def _follow_many(here: service.Deployment) -> None:
             await cancelled.result(60)
 
 
-async def _run_example(here: service.Deployment, name: str) -> None:
+async def _run_example(here: service.Deployment, name: str, *topics: str) -> None:
     log = here.workdir / f"{here.name}-{name}.log"
-    command = [sys.executable, str(EXAMPLES / name), here.bootstrap, service.CLUSTER, here.name]
+    command = [sys.executable, str(EXAMPLES / name), here.bootstrap, service.CLUSTER, *topics]
     process = child.Child(command, log=log, env=here.environment())
     assert await asyncio.to_thread(process.wait, 60) == 0, log.read_text()
     assert "'one': 1" in log.read_text()
@@ -54,8 +54,8 @@ async def _everything(bootstrap: str, guarantee: str, tmp_path: Path) -> None:
         await asyncio.to_thread(here.create_topics, 4)
         relay = here.start_relay("one")
         await _follow_many(here)
-        await _run_example(here, "run_sql.py")
-        await _run_example(here, "plain_aiokafka.py")
+        await _run_example(here, "run_sql.py", here.name)
+        await _run_example(here, "plain_aiokafka.py", here.requests, here.events)
         assert await asyncio.to_thread(relay.stop) == 0
 
 
@@ -71,3 +71,30 @@ async def test_requests_are_sent_followed_attached_and_cancelled_on_the_embedded
 ) -> None:
     """At least once: the same on a broker without transactions."""
     await _everything(embedded.bootstrap, "at-least-once", tmp_path)
+
+
+async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path) -> None:
+    """Kafka is killed while requests run: nothing is raised to those who wait, and every event comes, in order."""
+    workdir = tmp_path / "kafka"
+    workdir.mkdir()
+    with brokers.start_kafka(workdir) as node, service.emulator(tmp_path, "--run-s", "4") as mrs:
+        here = service.Deployment(node.bootstrap, f"client-{time.time_ns()}", mrs.url, tmp_path)
+        await asyncio.to_thread(here.create_topics, 4)
+        relay = here.start_relay("one")
+        topics = settings.Topics(requests=here.requests, events=here.events, dead_letters=here.dead_letters)
+        kafka = settings.KafkaSettings(bootstrap_servers=here.bootstrap, topics=topics, commit_timeout_s=9.0)
+        async with relay_client.RelayClient(kafka) as client:
+            work = relay_client.job(service.CLUSTER, "SparkSubmit", arguments=["obs://b/x.py"])
+            handles = [await client.submit(work) for _ in range(5)]
+            await handles[0].accepted(60)
+            await asyncio.to_thread(node.kill)
+            with pytest.raises(relay_client.NotAcknowledged) as lost:
+                await client.submit(work)
+            await asyncio.to_thread(node.start)
+            handles.append(await client.submit(work, request_id=lost.value.request_id))
+            for handle in handles:
+                assert (await handle.result(120)).state == "succeeded"
+                sequences = [event.sequence async for event in handle.events()]
+                assert sequences == list(range(1, len(sequences) + 1))
+        assert len(mrs.effects()) == len(handles)
+        assert await asyncio.to_thread(relay.stop) == 0

@@ -94,7 +94,7 @@ def test_every_package_folder_only_explains_itself() -> None:
     assert not problems
 
 
-def test_the_client_is_the_one_folder_that_gives_names() -> None:
+def test_the_client_of_mrs_gives_two_names() -> None:
     """`from mrs_relay.mrs import Client` is for people who use the client alone; nothing else is given, or loaded."""
     text = (_PACKAGE / "mrs" / "__init__.py").read_text()
     assert '__all__ = ["Client", "connected"]' in text
@@ -104,6 +104,17 @@ def test_the_client_is_the_one_folder_that_gives_names() -> None:
     )
     alone = "import sys; import mrs_relay.mrs.client; assert not {'aiokafka', 'mrs_relay.stream'} & sys.modules.keys()"
     for program in (looked, used, alone):
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_client_of_the_relay_gives_its_names_and_loads_what_is_asked_for() -> None:
+    """`from mrs_relay.client import RelayClient` works for each name; the errors alone do not load Kafka."""
+    looked = "import sys; from mrs_relay.client import RequestFailed; assert 'aiokafka' not in sys.modules"
+    used = (
+        "import sys, mrs_relay.client as c; assert all(getattr(c, name).__name__ == name for name in c.__all__);"
+        "assert not {'aiohttp', 'duckdb', 'mrs_relay.engine', 'mrs_relay.mrs', 'mrs_relay.web'} & sys.modules.keys()"
+    )
+    for program in (looked, used):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 

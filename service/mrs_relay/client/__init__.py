@@ -1,27 +1,41 @@
 """
-A client for services that send requests to the relay and wait for their ends: `RelayClient`.
+A client for services that send requests to the relay and wait for their ends.
 
-Read `relay.py` first, then `handle.py`; `failures.py` has the errors, `testing.py` a relay for other people's tests.
-Needs Kafka alone: nothing here knows MRS, the engine or the emulator.
+    from mrs_relay.client import RelayClient, sql
+
+Read `relay` first, then `handle`; `failures` has the errors, `testing` a relay for other people's tests, `wording`
+turns keywords into requests. `docs/relay-client.md` has examples. Needs Kafka alone: nothing here knows MRS or the
+engine.
+
+The names are given here because this part is a library of its own for people who never open the rest. They are looked
+up when somebody asks for them, so that whoever wants the errors alone does not load the Kafka library.
 """
 
-from mrs_relay.client.failures import (
-    ClientClosed,
-    EventsMissing,
-    RequestCancelled,
-    RequestEnded,
-    RequestFailed,
-    RequestRejected,
-    RequestUnknown,
-)
-from mrs_relay.client.handle import Handle
-from mrs_relay.client.relay import RelayClient
-from mrs_relay.client.wording import job, sql
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mrs_relay.client.failures import (
+        ClientClosed,
+        EventsMissing,
+        NotAcknowledged,
+        RequestCancelled,
+        RequestEnded,
+        RequestFailed,
+        RequestRejected,
+        RequestUnknown,
+    )
+    from mrs_relay.client.handle import Handle
+    from mrs_relay.client.relay import RelayClient
+    from mrs_relay.client.wording import job, sql
 
 __all__ = [
     "ClientClosed",
     "EventsMissing",
     "Handle",
+    "NotAcknowledged",
     "RelayClient",
     "RequestCancelled",
     "RequestEnded",
@@ -31,3 +45,13 @@ __all__ = [
     "job",
     "sql",
 ]
+
+_ELSEWHERE = {"Handle": "handle", "RelayClient": "relay", "job": "wording", "sql": "wording"}
+
+
+def __getattr__(name: str) -> object:
+    """One of the names above, from its module."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_ELSEWHERE.get(name, 'failures')}")
+    return getattr(module, name)

@@ -3,6 +3,7 @@ What a handle raises; all are `errors.RelayError`.
 
     ClientClosed          the client was closed, or its reader ended; the request itself goes on
     EventsMissing         events of the request were not seen; the stream can be read on behind the gap
+    NotAcknowledged       Kafka did not say that it has the message; a StreamError
     RequestEnded          the request did not succeed; carries the last event's data
     ├─ RequestRejected    never carried out
     ├─ RequestFailed      refused by MRS, or ended badly
@@ -38,6 +39,19 @@ class EventsMissing(errors.RelayError):
         )
         self.before = before
         self.found = found
+
+
+class NotAcknowledged(errors.StreamError):
+    """
+    Kafka did not acknowledge the message: it may have been written, or not.
+
+    Attributes:
+        request_id: of the request; sent again under this id it is not run twice.
+    """
+
+    def __init__(self, request_id: str, error: Exception, again: str) -> None:
+        super().__init__(f"request {request_id!r}: it is not known whether Kafka has the message; {again} ({error})")
+        self.request_id = request_id
 
 
 class RequestEnded(errors.RelayError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from mrs_relay import errors
@@ -11,6 +13,8 @@ from mrs_relay.client import failures
 from mrs_relay.messages import events as told
 
 _CONFLICT: Final = "conflict"
+_UNLIMITED: Final = contextlib.nullcontext()
+"""One for all: thousands of handles may wait without a limit."""
 
 
 class Handle:
@@ -22,33 +26,59 @@ class Handle:
     Args:
         source: with `request_id` the request's name.
         request_id: see `source`.
+        key: Kafka key of the request.
+        cancel: sends the cancel message.
         first: the sequence that its first event must have; None where other messages may have used the id before.
         attached: somebody else sent it, and its past is read first: `release` ends that.
-        cancel: sends the cancel message.
+
+    Attributes:
+        source: see above.
+        id: the request's id.
+        key: see above.
     """
+
+    __slots__ = (
+        "_answered",
+        "_cancel",
+        "_first",
+        "_held",
+        "_last",
+        "_lost",
+        "_seen",
+        "_sequence",
+        "_state",
+        "_waiters",
+        "id",
+        "key",
+        "source",
+    )
 
     def __init__(
         self,
         source: str,
         request_id: str,
         *,
+        key: bytes,
         cancel: Callable[[Handle], Awaitable[None]],
         first: int | None = None,
         attached: bool = False,
     ) -> None:
         self.source = source
         self.id = request_id
+        self.key = key
         self._first = first
         self._cancel = cancel
-        self._attached = attached
         self._held: list[told.EventData] | None = [] if attached else None
-        self._seen: list[told.EventData] = []
+        self._seen: list[bytes] = []
+        self._sequence = 0
+        self._state = "no event yet"
+        self._answered = attached
         self._last: told.EventData | None = None
         self._lost: errors.RelayError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
-        return f"<Handle {self.id!r} of {self.source!r}: {self._seen[-1].state if self._seen else 'no event yet'}>"
+        return f"<Handle {self.id!r} of {self.source!r}: {self._state}>"
 
     @property
     def ended(self) -> bool:
@@ -63,12 +93,13 @@ class Handle:
             RequestRejected: the relay will not carry it out. TimeoutError: no event within `timeout_s` seconds.
             ClientClosed: the client was closed before.
         """
-        async with asyncio.timeout(timeout_s):
+        async with _limit(timeout_s):
             while not self._seen:
                 await self._news()
-        if self._seen[0].state == "rejected" and self._seen[0] is self._last:
-            raise failures.RequestRejected(self._seen[0])
-        return self._seen[0]
+        first = self._event(self._seen[0])
+        if self._last is not None and self._last.state == "rejected" and first.sequence == self._last.sequence:
+            raise failures.RequestRejected(first)
+        return first
 
     async def result(self, timeout_s: float | None = None) -> told.EventData:
         """
@@ -80,12 +111,12 @@ class Handle:
             RequestFailed, RequestRejected, RequestCancelled, RequestUnknown: how else it ended. ClientClosed:
             the client was closed before. TimeoutError: see above.
         """
-        async with asyncio.timeout(timeout_s):
-            while self._last is None:
+        async with _limit(timeout_s):
+            while (last := self._last) is None:
                 await self._news()
-        if (error := failures.BY_STATE.get(self._last.state)) is not None:
-            raise error(self._last)
-        return self._last
+        if (error := failures.BY_STATE.get(last.state)) is not None:
+            raise error(last)
+        return last
 
     async def events(self, after: int | None = None) -> AsyncIterator[told.EventData]:
         """
@@ -100,7 +131,7 @@ class Handle:
         index, before = 0, after if after is not None or self._first is None else self._first - 1
         while True:
             while index < len(self._seen):
-                data = self._seen[index]
+                data = self._event(self._seen[index])
                 index += 1
                 if after is not None and data.sequence <= after:
                     continue
@@ -128,12 +159,13 @@ class Handle:
         if self._held is not None:
             self._held.append(data)
             return
-        if self._last is not None or (self._seen and data.sequence <= self._seen[-1].sequence):
+        if self._last is not None or data.sequence <= self._sequence:
             return
-        first = not self._seen and not self._attached
-        self._seen.append(data)
-        # NB: a conflict tells of another message under this id; only as the first word to a sender it is meant for it.
-        idle = data.reason is not None and data.reason.kind == _CONFLICT and not first
+        # NB: a conflict after the answer to our own message is meant for somebody else, who sent another payload.
+        idle = self._answered and data.reason is not None and data.reason.kind == _CONFLICT
+        self._answered = self._answered or data.sequence == 1 or data.repeated
+        self._sequence, self._state = data.sequence, data.state
+        self._seen.append(_kept(data))
         if data.state in told.LAST and not idle:
             self._last = data
         self._wake()
@@ -150,14 +182,34 @@ class Handle:
             self._lost = error
             self._wake()
 
+    def _event(self, kept: bytes) -> told.EventData:
+        whose = told.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
+        return told.EventData.model_validate_json(b'{"request":' + whose + b"," + kept[1:])
+
     async def _news(self) -> None:
+        """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""
         if self._lost is not None:
             raise failures.ClientClosed(str(self._lost)) from self._lost
-        if self._waiter is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._waiter])
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
 
     def _wake(self) -> None:
-        if self._waiter is not None:
-            self._waiter.set_result(None)
-            self._waiter = None
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:
+    return _UNLIMITED if timeout_s is None else asyncio.timeout(timeout_s)
+
+
+def _kept(data: told.EventData) -> bytes:
+    """An event as it is kept: as JSON it takes a fifth of the memory, and the garbage collector does not see it."""
+    return data.__pydantic_serializer__.to_json(data, exclude={"request"}, exclude_defaults=True, by_alias=True)

@@ -1,13 +1,12 @@
 """
 `RelayClient`: sends requests, reads the events topic with one consumer and wakes the handles.
 
-The consumer has no group: it stands at the ends of all partitions before the first request can be sent, so no event
-is missed and nothing rebalances. Neighbours: `sending.py` writes, `handle.py` is what callers wait on.
+Neighbours: `sending.py` writes, `reading.py` reads, `register.py` knows whose an event is, `handle.py` is what callers
+wait on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from types import TracebackType
 from typing import Final, Self
@@ -15,14 +14,13 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.client import failures, handle, sending, wording
+from mrs_relay.client import failures, handle, reading, register, sending, wording
 from mrs_relay.kit import tasks
-from mrs_relay.messages import events, requests
+from mrs_relay.messages import requests
 from mrs_relay.stream import client as door
 from mrs_relay.stream import records, settings, tap
 
 _POLL_S: Final = 0.5
-_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +34,9 @@ class RelayClient:
         bootstrap_servers: wins over the settings.
         source: CloudEvents source of all requests; with the id it names a request, so give each service its own.
         broker: what plays Kafka in tests; None: the real one.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used.
     """
 
     def __init__(
@@ -53,23 +54,23 @@ class RelayClient:
         self._source = source
         self._broker = broker if broker is not None else door.KafkaBroker(self._kafka)
         self._sender = sending.Sender(self._broker)
-        self._handles: dict[tuple[str, str], handle.Handle] = {}
-        self._keys: dict[tuple[str, str], bytes] = {}
+        self._followed = register.Register()
         self._stack = contextlib.AsyncExitStack()
         self._closed: errors.RelayError | None = failures.ClientClosed("the client is not open: use `async with`")
 
-    def __len__(self) -> int:
+    @property
+    def following(self) -> int:
         """How many requests are followed; those that ended are forgotten."""
-        return len(self._handles)
+        return len(self._followed)
 
     async def __aenter__(self) -> Self:
         """Connect. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(self._sender.close)
-            tail = await stack.enter_async_context(tap.tail(self._broker, self._kafka.topics.events, tap.NOW))
-            crew = await stack.enter_async_context(tasks.Crew(self._reader_failed))
+            follower = await stack.enter_async_context(reading.Follower(self._broker, self._kafka.topics.events))
+            crew = await stack.enter_async_context(tasks.Crew(self._task_failed))
             self._closed = None
-            crew.start(self._read(tail), name="relay client")
+            crew.start(self._read(follower), name="relay client: reader")
+            crew.start(self._sender.run(), name="relay client: sender")
             self._stack = stack.pop_all()
         return self
 
@@ -91,17 +92,24 @@ class RelayClient:
             key: Kafka key; the same for the same id. None: the cluster's id.
 
         Raises:
-            StreamError: it may have been written or not; send it again under the same `request_id`.
-            BadMessage: the id is not usable, or this client follows a request of it already. ClientClosed.
+            NotAcknowledged: it may have been written or not; send it again under the `request_id` of the error.
+            BadMessage: the id is not usable, this client follows a request of it already, or the message is larger
+            than `kafka.record_bytes`. ClientClosed.
         """
-        name = (self._source, request_id or wording.new_id())
-        value = wording.message(request, *name)
-        key = key or wording.key(request, name[1])
-        found = self._follow(name, key, first=1 if request_id is None else None)
+        new_id = request_id or wording.new_id()
+        value = wording.message(request, self._source, new_id)
+        found = handle.Handle(
+            self._source,
+            new_id,
+            key=key or wording.key(request, new_id),
+            first=1 if request_id is None else None,
+            cancel=self._cancel,
+        )
+        self._follow(found)
         try:
-            await self._sender.send(records.Outgoing(self._kafka.topics.requests, key, value, wording.HEADERS))
+            await self._send(found, value, again="submit it again with this request_id")
         except BaseException:
-            self._forget(name)
+            self._followed.drop(found)
             raise
         return found
 
@@ -110,6 +118,8 @@ class RelayClient:
     ) -> handle.Handle:
         """
         Follow a request that was sent before, perhaps by another process; returns when its past has been read.
+
+        An id that nobody has used yet is waited for.
 
         Args:
             request_id: its id.
@@ -120,86 +130,56 @@ class RelayClient:
         Raises:
             StreamDown: Kafka cannot be reached. BadMessage: this client follows it already. ClientClosed.
         """
-        name = (source or self._source, request_id)
-        found = self._follow(name, key or request_id.encode(), attached=True)
+        found = handle.Handle(
+            source or self._source, request_id, key=key or request_id.encode(), attached=True, cancel=self._cancel
+        )
+        self._follow(found)
         try:
-            told = tap.read_all(self._broker, self._kafka.topics.events, tap.Start(since_ms))
-            past = [data async for record in told if (data := _data(record)) is not None and _name(data) == name]
+            all_told = tap.read_all(self._broker, self._kafka.topics.events, tap.Start(since_ms))
+            past = [data async for record in all_told if (data := register.told_of(found, record)) is not None]
         except BaseException:
-            self._forget(name)
+            self._followed.drop(found)
             raise
         found.release(past)
         if found.ended:
-            self._forget(name)
+            self._followed.drop(found)
         return found
 
-    def _follow(
-        self, name: tuple[str, str], key: bytes, *, first: int | None = None, attached: bool = False
-    ) -> handle.Handle:
+    def _follow(self, one: handle.Handle) -> None:
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
-        if name in self._handles:
-            raise errors.BadMessage("bad_id", f"request {name[1]!r} is followed already: use the handle it has")
-        self._keys[name] = key
-        self._handles[name] = handle.Handle(*name, cancel=self._cancel, first=first, attached=attached)
-        return self._handles[name]
-
-    def _forget(self, name: tuple[str, str]) -> None:
-        self._handles.pop(name, None)
-        self._keys.pop(name, None)
+        self._followed.add(one)
 
     async def _cancel(self, target: handle.Handle) -> None:
+        if target.ended:
+            return
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
-        name = (target.source, target.id)
-        if name not in self._keys:
-            return  # it has ended
         wish = requests.JobCancel(request=requests.Target(id=target.id, source=target.source))
         value = wording.message(wish, self._source, wording.new_id())
-        topic = self._kafka.topics.requests
-        await self._sender.send(records.Outgoing(topic, self._keys[name], value, wording.HEADERS))
+        await self._send(target, value, again="cancel again, which does no harm")
 
-    async def _read(self, tail: tap.Tail) -> None:
+    async def _send(self, one: handle.Handle, value: bytes, *, again: str) -> None:
+        size_bytes = records.size_bytes(one.key, value, wording.HEADERS)
+        if size_bytes > self._kafka.record_bytes:
+            text = f"request {one.id!r} takes {size_bytes} bytes; kafka.record_bytes allows {self._kafka.record_bytes}"
+            raise errors.BadMessage("too_large", text)
+        try:
+            await self._sender.send(records.Outgoing(self._kafka.topics.requests, one.key, value, wording.HEADERS))
+        except errors.StreamError as error:
+            raise failures.NotAcknowledged(one.id, error, again) from error
+
+    async def _read(self, follower: reading.Follower) -> None:
         while True:
-            try:
-                found = await tail.take(_POLL_S)
-            except errors.StreamDown as error:
-                log.warning("relay_client_waits", error=str(error))
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            for record in found:
-                self._take(record)
+            for record in await follower.take(_POLL_S):
+                self._followed.take(record)
 
-    def _take(self, record: records.Record) -> None:
-        if not self._handles or (data := _data(record)) is None:
-            return
-        name = _name(data)
-        if (found := self._handles.get(name)) is not None:
-            found.take(data)
-            if found.ended:
-                self._forget(name)
-
-    def _reader_failed(self, _name: str, error: BaseException) -> None:
-        log.error("relay_client_failed", error=repr(error))
-        self._lose(failures.ClientClosed(f"reading events failed ({type(error).__name__}); open a new client"))
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        log.error("relay_client_failed", task=name, exc_info=error)
+        self._lose(failures.ClientClosed(f"the client's {name} failed ({type(error).__name__}); open a new client"))
 
     def _lose(self, error: errors.RelayError) -> None:
         self._closed = self._closed or error
-        for found in self._handles.values():
-            found.lose(error)
-        self._handles.clear()
-        self._keys.clear()
-
-
-def _name(data: events.EventData) -> tuple[str, str]:
-    return data.request.source, data.request.id
-
-
-def _data(record: records.Record) -> events.EventData | None:
-    """What an event says; None for a record that is none."""
-    if record.value is None:
-        return None
-    try:
-        return events.read(record.value, record.headers).data
-    except ValueError:
-        return None
+        for one in self._followed:
+            one.lose(error)
+        self._followed.clear()

@@ -1,4 +1,8 @@
-"""Writes requests: what several tasks want sent at the same time goes out together, through one producer."""
+"""
+Writes requests: one task and one producer, for all callers; what is wanted at the same time goes out together.
+
+The task belongs to `relay.RelayClient`. A caller who stops waiting disturbs nobody else.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ from mrs_relay import errors
 from mrs_relay.stream import broker, records, tap
 
 _MOST: Final = 500
+"""Records written at once; more in one request delay those that come behind."""
+
+_CLOSED: Final = "the client was closed before the message was written"
+
+_Letter = tuple[records.Outgoing, "asyncio.Future[None]"]
 
 
 class Sender:
@@ -22,43 +31,77 @@ class Sender:
     def __init__(self, kafka: tap.Tapped) -> None:
         self._kafka = kafka
         self._producer: broker.Producer | None = None
-        self._turn = asyncio.Lock()
-        self._waiting: list[tuple[records.Outgoing, asyncio.Future[errors.RelayError | None]]] = []
+        self._waiting: list[_Letter] = []
+        self._wanted = asyncio.Event()
+        self._ended = False
 
     async def send(self, record: records.Outgoing) -> None:
         """
         Write one record and wait until all replicas have it.
 
+        Who is cancelled while waiting cannot know whether it was written.
+
         Raises:
             StreamError: it may have been written or not.
         """
-        told: asyncio.Future[errors.RelayError | None] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            raise errors.StreamDown(_CLOSED)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, told))
-        async with self._turn:
-            if not told.done():
-                await self._write()
-        if (error := await told) is not None:
-            raise error
+        self._wanted.set()
+        await told
 
-    async def _write(self) -> None:
-        batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        outcome: errors.RelayError | None = errors.StreamDown("sending was interrupted; send the request again")
+    async def run(self) -> None:
+        """Write what is wanted, until cancelled; then everybody who still waits is told that it was not written."""
         try:
-            if self._producer is None:
-                self._producer = self._kafka.producer(None, idempotent=False)
-                await self._producer.start()
-            await self._producer.write([record for record, _ in batch])
-            outcome = None
-        except errors.RelayError as error:
-            outcome = error
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                while batch := self._next():
+                    await self._write(batch)
         finally:
-            for _, told in batch:
-                told.set_result(outcome)
-            if outcome is not None or (self._producer is not None and self._producer.tainted):
-                await self.close()
+            self._ended = True
+            _fail(self._waiting, errors.StreamDown(_CLOSED))
+            await self._give_up()
 
-    async def close(self) -> None:
+    def _next(self) -> list[_Letter]:
+        """Take the next letters whose senders still wait."""
+        batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        left = [(record, told) for record, told in batch if not told.done()]
+        return left if left or not self._waiting else self._next()
+
+    async def _write(self, batch: list[_Letter]) -> None:
+        try:
+            producer = await self._started()
+            await producer.write([record for record, _ in batch])
+        except errors.RelayError as error:
+            _fail(batch, error)
+            await self._give_up()
+        except BaseException:
+            _fail(batch, errors.StreamDown("the client was closed while the message was being written"))
+            raise
+        else:
+            for _, told in batch:
+                if not told.done():
+                    told.set_result(None)
+
+    async def _started(self) -> broker.Producer:
+        if self._producer is not None and self._producer.tainted:
+            await self._give_up()
+        if self._producer is None:
+            fresh = self._kafka.producer(None, idempotent=False)
+            await fresh.start()
+            self._producer = fresh
+        return self._producer
+
+    async def _give_up(self) -> None:
         """Close the producer; the next record gets a new one."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.kill()
+
+
+def _fail(letters: list[_Letter], error: errors.RelayError) -> None:
+    for _, told in letters:
+        if not told.done():
+            told.set_exception(error)

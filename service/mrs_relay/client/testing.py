@@ -44,14 +44,14 @@ class Relay:
     `will_…` tells the outcomes of the next requests, in order; without one a request succeeds with no rows.
 
     Attributes:
-        received: the requests that were accepted, in order.
+        received: the valid requests, in order, without cancels.
         kafka: the broker in memory, for trouble such as `go_down`.
     """
 
     def __init__(self) -> None:
         self._settings = settings.KafkaSettings()
         self.kafka = memory.MemoryBroker(self._settings)
-        self.received: list[requests.Request] = []
+        self.received: list[requests.Work] = []
         self._tapped = memory_tap.TappedMemory(self.kafka)
         self._outcomes: deque[_Outcome] = deque()
         self._told: dict[tuple[str, str], _Told] = {}
@@ -88,6 +88,11 @@ class Relay:
         """The next request runs and fails with this reason, of class `job_failed`."""
         reason = reasons.Reason(kind="job_failed", code=code, message=message)
         self._outcomes.append(_Outcome(("submitted", "running", "failed"), reason=reason))
+
+    def will_reject(self, code: str = "not_allowed", message: str = "not allowed here") -> None:
+        """The next request is rejected with this reason, of class `invalid`, as its only event."""
+        reason = reasons.Reason(kind="invalid", code=code, message=message)
+        self._outcomes.append(_Outcome(("rejected",), reason=reason))
 
     def will_be_unknown(self, message: str = "the reply was lost") -> None:
         """Nobody will be able to tell what became of the next request."""
@@ -129,7 +134,8 @@ class Relay:
             return
         self.received.append(request)
         outcome = self._outcomes.popleft() if self._outcomes else _Outcome(("submitted", "running", "succeeded"))
-        for state in ("accepted", *outcome.states):
+        begin: tuple[events.State, ...] = () if outcome.states == ("rejected",) else ("accepted",)
+        for state in (*begin, *outcome.states):
             last = state in events.LAST
             data = self._next(name, self._told.get(name), state, reason=outcome.reason if last else None)
             if last and outcome.result is not None:

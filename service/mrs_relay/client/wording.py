@@ -2,37 +2,85 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict, TypeVar, Unpack, cast
+
+import pydantic
 
 from mrs_relay.messages import codec, envelope, requests
 
 HEADERS: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
 """Of every request record."""
 
-_TYPES: Final = {model: kind for kind, model in requests.MODELS.items()}
+_Model = TypeVar("_Model", requests.JobSubmit, requests.SqlSubmit)
+
+_TYPES: Final[Mapping[type[requests.Request], str]] = {model: kind for kind, model in requests.MODELS.items()}
 
 
-def job(cluster: str, job_type: str, *, arguments: list[str] | None = None, **more: Any) -> requests.Request:  # noqa: ANN401 - JSON
+class Options(TypedDict, total=False):
+    """What every submission may carry; the fields of `JobSubmit` and `SqlSubmit` say what each means."""
+
+    priority: int
+    labels: Mapping[str, str]
+    not_before: dt.datetime | str
+    queue_deadline_s: float
+    run_deadline_s: float
+    retry: requests.RetryPolicy | Mapping[str, Any]
+
+
+class JobOptions(Options, total=False):
+    """What a batch job may carry besides."""
+
+    job_name: str
+    properties: Mapping[str, str]
+
+
+class SqlOptions(Options, total=False):
+    """What SQL may carry besides."""
+
+    database: str
+    archive_path: str
+    job_name: str
+
+
+def job(
+    cluster: str, job_type: str, *, arguments: Sequence[str] = (), **options: Unpack[JobOptions]
+) -> requests.JobSubmit:
     """
-    Word a batch job; `job_name` and `properties` describe it, other keywords are fields of `JobSubmit`.
+    Word a batch job.
+
+    Args:
+        cluster: MRS cluster id.
+        job_type: such as "SparkSubmit"; see `requests.JobType`.
+        arguments: as MRS wants them for the job type.
+        **options: see `JobOptions`.
 
     Raises:
         BadMessage: the relay would reject it; names the field.
     """
-    body = {"job_type": job_type, "arguments": arguments or []}
-    body |= {name: more.pop(name) for name in ("job_name", "properties") if name in more}
-    return _checked("mrs.job.submit", {"cluster": cluster, "job": body, **more})
+    data = _plain(options)
+    body = {"job_type": job_type, "arguments": list(arguments)}
+    body |= {name: data.pop(name) for name in ("job_name", "properties") if name in data}
+    return _checked(requests.JobSubmit, {"cluster": cluster, "job": body, **data})
 
 
-def sql(cluster: str, engine: str, statement: str, **more: Any) -> requests.Request:  # noqa: ANN401 - JSON
+def sql(cluster: str, engine: str, statement: str, **options: Unpack[SqlOptions]) -> requests.SqlSubmit:
     """
-    Word a SQL request; other keywords are fields of `SqlSubmit`.
+    Word SQL.
+
+    Args:
+        cluster: MRS cluster id.
+        engine: "presto", "spark" or "hive".
+        statement: the SQL text.
+        **options: see `SqlOptions`.
 
     Raises:
         BadMessage: the relay would reject it; names the field.
     """
-    return _checked("mrs.sql.submit", {"cluster": cluster, "engine": engine, "statement": statement, **more})
+    given = {"cluster": cluster, "engine": engine, "statement": statement}
+    return _checked(requests.SqlSubmit, {**given, **_plain(options)})
 
 
 def message(request: requests.Request, source: str, request_id: str) -> bytes:
@@ -59,5 +107,18 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _checked(kind: str, data: dict[str, Any]) -> requests.Request:
-    return requests.parse(envelope.Envelope("-", "-", kind, data, {}, {}))
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Python's values as JSON has them; the models are strict, as for any sender."""
+    return {name: _json(value) for name, value in options.items()}
+
+
+def _json(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump(mode="json")
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _checked(model: type[_Model], data: dict[str, Any]) -> _Model:
+    return cast("_Model", requests.parse(envelope.Envelope("-", "-", _TYPES[model], data, {}, {})))

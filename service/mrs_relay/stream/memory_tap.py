@@ -56,6 +56,11 @@ class MemoryTopicReader:
         """How often the broker has answered."""
         return self._answers
 
+    @property
+    def grown(self) -> bool:
+        """Whether the topic has more partitions by now."""
+        return self._cluster.partitions(self._topic) > len(self._places)
+
     def _fetch(self) -> list[records.Record]:
         self._answers += 1
         found: list[records.Record] = []

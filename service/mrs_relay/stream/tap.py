@@ -40,6 +40,10 @@ class TopicReader(Protocol):
     def last_answer(self, partition: int) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition."""
 
+    @property
+    def grown(self) -> bool:
+        """Whether the topic is known to have more partitions by now than are read."""
+
 
 class Tapped(Protocol):
     """What a tap needs of a broker."""
@@ -57,13 +61,15 @@ class Tapped(Protocol):
 @dataclasses.dataclass(frozen=True, slots=True)
 class Start:
     """
-    Where to begin: at the end, at the beginning, or at a time.
+    Where to begin: at the end, at the beginning, at a time, or where somebody stopped.
 
     Attributes:
         since_ms: first moment of interest, epoch milliseconds; 0: everything that is there; None: only what comes.
+        at: wins over `since_ms`: where to go on, by partition; one that is missing begins at its oldest record.
     """
 
     since_ms: int | None = None
+    at: Mapping[int, int] | None = None
 
 
 NOW: Final = Start()
@@ -71,10 +77,25 @@ BEGINNING: Final = Start(0)
 
 
 class Tail:
-    """A topic being followed."""
+    """A topic being followed, from `places` on, an offset for each partition."""
 
-    def __init__(self, reader: TopicReader) -> None:
+    def __init__(self, reader: TopicReader, places: Mapping[int, int]) -> None:
         self._reader = reader
+        self._places = dict(places)
+
+    @property
+    def places(self) -> Mapping[int, int]:
+        """For each partition the offset at which another tail would go on."""
+        return self._places
+
+    @property
+    def grown(self) -> bool:
+        """Whether the topic is known to have more partitions by now than are followed."""
+        return self._reader.grown
+
+    def answers(self) -> Mapping[int, int | None]:
+        """For each partition a value that changes whenever its broker has answered."""
+        return {partition: self._reader.last_answer(partition) for partition in self._places}
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """
@@ -82,7 +103,10 @@ class Tail:
 
         While the broker is away there are none; reading goes on where it stopped once it is back.
         """
-        return await self._reader.read(timeout_s)
+        found = await self._reader.read(timeout_s)
+        for record in found:
+            self._places[record.partition] = record.offset + 1
+        return found
 
     async def __aiter__(self) -> AsyncIterator[records.Record]:
         while True:
@@ -101,11 +125,14 @@ async def tail(kafka: Tapped, topic: str, start: Start) -> AsyncIterator[Tail]:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (reader, bounds):
-        reader.go_to(await _places(reader, bounds, start))
-        yield Tail(reader)
+        places = await _places(reader, bounds, start)
+        reader.go_to(places)
+        yield Tail(reader, places)
 
 
 async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], start: Start) -> dict[int, int]:
+    if start.at is not None:
+        return {partition: start.at.get(partition, bound.first) for partition, bound in bounds.items()}
     if start.since_ms == 0:
         return {partition: bound.first for partition, bound in bounds.items()}
     offsets = {partition: bound.end for partition, bound in bounds.items()}

@@ -36,6 +36,13 @@ FIGURES: dict[str, dict[str, Any]] = {
     "quota": {"measured": [{"replicas": 1, "window": "fixed", "used": 0.98, "throttled": 0}]},
     "messages": {"decoded_per_s": 40_000, "with_events_per_s": 20_000, "decided_per_s": 8000},
     "client": {"ratio": 1.0, "ratio_to_sdk": 16.0},
+    "client_handles": {
+        "handles": 10_000,
+        "memory_mb": 90.0,
+        "awake_p50_ms": 4.0,
+        "awake_p99_ms": 15.0,
+        "bare_p99_ms": 12.0,
+    },
     "memory": {"count": 100_000, "bytes_per_job": 1900},
     "emulator": {
         "submissions_per_s": 8000,
@@ -99,7 +106,7 @@ def test_a_run_that_meets_its_targets_ends_with_0(
     assert run.main([]) == 0
     assert [part for part, _ in asked] == list(targets.ROWS)
     shown = capsys.readouterr()
-    assert "[1/10] relay …" in shown.err
+    assert f"[1/{len(targets.ROWS)}] relay …" in shown.err
     assert "≥ 0.5" in shown.out
     assert "MISSED" not in shown.out
 

@@ -115,6 +115,11 @@ class _Reader:
     def last_answer(self, partition: int) -> int | None:
         return self._next + partition
 
+    @property
+    def grown(self) -> bool:
+        """The topic stays as it is."""
+        return False
+
 
 class _Producer:
     tainted = False

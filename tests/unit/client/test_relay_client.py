@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -38,7 +36,7 @@ async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None
         assert data.result is not None
         assert data.result.statements[0].rows == [{"n": 1}]
         assert [event.state async for event in handle.events()] == ["accepted", "submitted", "running", "succeeded"]
-        assert len(client) == 0
+        assert client.following == 0
         assert relay.received == [SQL]
 
 
@@ -58,6 +56,16 @@ async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
         await running.cancel()
         with pytest.raises(relay_client.RequestCancelled):
             await running.result(10)
+
+
+async def test_a_rejected_request_raises_at_once() -> None:
+    """Who waits for acceptance only hears of the rejection, too."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_reject(message="SparkSubmit is not allowed here")
+        handle = await client.submit(SQL)
+        with pytest.raises(relay_client.RequestRejected, match="not allowed here"):
+            await handle.accepted(10)
+        assert [event.state async for event in handle.events()] == ["rejected"]
 
 
 async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_for_the_first() -> None:
@@ -87,7 +95,7 @@ async def test_a_request_of_another_process_is_followed_from_its_first_event() -
         assert [event.sequence async for event in handle.events()] == [1, 2, 3, 4]
         ended = await later.attach("r-1")
         assert ended.ended
-        assert len(later) == 0
+        assert later.following == 0
 
 
 async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() -> None:
@@ -110,7 +118,7 @@ async def test_kafka_away_for_a_while_is_only_a_delay() -> None:
         with pytest.raises(errors.StreamError):
             await client.submit(SQL)
         await asyncio.sleep(300)
-        assert len(client) == 1
+        assert client.following == 1
         relay.kafka.come_up()
         await handle.cancel()
         with pytest.raises(relay_client.RequestCancelled):
@@ -133,7 +141,7 @@ async def test_closing_the_client_tells_those_who_wait() -> None:
 
 async def test_repeats_are_dropped_and_a_gap_is_told() -> None:
     """Each sequence comes once, and a missing one is an error behind which one can read on."""
-    handle = handles.Handle("/s", "r", first=1, cancel=_no_cancel)
+    handle = handles.Handle("/s", "r", key=b"k", first=1, cancel=_no_cancel)
     for data in (_event(1), _event(2), _event(1), _event(2), _event(4), _event(5, "succeeded")):
         handle.take(data)
     got: list[int] = []
@@ -147,7 +155,7 @@ async def test_repeats_are_dropped_and_a_gap_is_told() -> None:
 
 async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
     """A request with an id of its own begins at 1."""
-    handle = handles.Handle("/s", "r", first=1, cancel=_no_cancel)
+    handle = handles.Handle("/s", "r", key=b"k", first=1, cancel=_no_cancel)
     handle.take(_event(2))
     with pytest.raises(relay_client.EventsMissing):
         await anext(handle.events())
@@ -157,10 +165,3 @@ def test_a_wrong_request_is_refused_before_it_is_sent() -> None:
     """The helpers check with the relay's own models and name the field."""
     with pytest.raises(errors.BadMessage, match=r"data\.engine"):
         relay_client.sql("c-1", "oracle", "SELECT 1")
-
-
-def test_importing_the_client_brings_neither_engine_nor_http() -> None:
-    """A service that only sends does not pay for the relay."""
-    code = "import sys, mrs_relay.client\nprint(sorted({'aiohttp', 'duckdb', 'mrs_relay.engine'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -17,6 +17,9 @@ _STOP_S = 2.0
 _FETCH_MS = 200
 """A broker without news answers after this time; it delays the first answer, a larger one costs fewer requests."""
 
+_READ_RECORDS = 1_000
+"""Records handed out at once; more of them are unpacked in one go and take memory that is never given back."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -64,7 +67,9 @@ class KafkaTopicReader:
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
         async with self._connection.asking("read the topic", timeout_s + _ASK_S):
-            fetched = await self._client.getmany(*self._all, timeout_ms=int(timeout_s * 1000))
+            fetched = await self._client.getmany(
+                *self._all, timeout_ms=int(timeout_s * 1000), max_records=_READ_RECORDS
+            )
         return [reader.record(fact) for facts in fetched.values() for fact in facts]
 
     async def position(self, partition: int) -> int:
@@ -75,6 +80,11 @@ class KafkaTopicReader:
         """A value that changes whenever the broker has answered a fetch for the partition."""
         answered_ms: int | None = self._client.last_poll_timestamp(TopicPartition(self._all[0].topic, partition))
         return answered_ms
+
+    @property
+    def grown(self) -> bool:
+        """Whether the topic has more partitions by now; the library looks every five minutes."""
+        return len(self._client.partitions_for_topic(self._all[0].topic) or ()) > len(self._all)
 
 
 @asynccontextmanager
@@ -87,6 +97,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
         fetch_max_wait_ms=_FETCH_MS,
+        max_partition_fetch_bytes=connection.kafka.max_partition_fetch_bytes,
     )
     try:
         async with connection.asking("connect", _ASK_S):

@@ -1,0 +1,102 @@
+"""
+Follows the events topic for as long as the client is open, over every kind of trouble with Kafka.
+
+The consumer has no group: it stands at the ends of all partitions before the first request is sent, so no event
+is missed and nothing rebalances. A connection that has gone silent is replaced; the new one goes on behind the last
+record read. A topic that got more partitions is read anew likewise, the new ones from their beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.stream import records, tap
+
+SILENT_S: Final = 30.0
+"""
+Seconds without an answer from a partition's broker after which the connection is replaced; a healthy one answers
+several times a second, news or not. Source: aiokafka 0.14, whose consumer can stay stuck after brokers restart
+(its issues 625, 847 and 1154), and which never asks the bootstrap addresses again.
+"""
+
+_AGAIN_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """
+    The events topic being followed; an async context manager, entered once.
+
+    Args:
+        kafka: where.
+        topic: which.
+    """
+
+    def __init__(self, kafka: tap.Tapped, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._stack = contextlib.AsyncExitStack()
+        self._tail: tap.Tail | None = None
+        self._places: Mapping[int, int] = {}
+        self._answers: dict[int, tuple[int | None, float]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Fix the start. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
+        await self._open(tap.NOW)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def take(self, timeout_s: float) -> Sequence[records.Record]:
+        """Return the next records, or none after about `timeout_s` seconds; trouble is logged and waited out."""
+        try:
+            if self._tail is None:
+                await self._open(tap.Start(at=self._places))
+            return await self._take(timeout_s)
+        except (errors.StreamDown, errors.SettingsError) as error:  # the topic may be away for a while, too
+            log.warning("relay_client_waits", topic=self._topic, error=str(error))
+            await asyncio.sleep(_AGAIN_S)
+            return ()
+
+    async def _take(self, timeout_s: float) -> Sequence[records.Record]:
+        if self._tail is None:
+            return ()
+        found = await self._tail.take(timeout_s)
+        self._places = self._tail.places
+        if why := self._outdated(self._tail):
+            log.info("relay_client_reconnects", topic=self._topic, reason=why)
+            await self._close()
+        return found
+
+    def _outdated(self, tail: tap.Tail) -> str | None:
+        """Why this connection should be replaced."""
+        if tail.grown:
+            return "more partitions"
+        now_s = asyncio.get_running_loop().time()
+        for partition, answer in tail.answers().items():
+            before = self._answers.get(partition)
+            if before is None or before[0] != answer:
+                self._answers[partition] = (answer, now_s)
+            elif now_s - before[1] > SILENT_S:
+                return "no answer"
+        return None
+
+    async def _open(self, start: tap.Start) -> None:
+        self._tail = await self._stack.enter_async_context(tap.tail(self._kafka, self._topic, start))
+        self._places = self._tail.places
+        self._answers.clear()
+
+    async def _close(self) -> None:
+        self._tail = None
+        await self._stack.aclose()

@@ -1,0 +1,87 @@
+"""Which requests are followed, and which record is whose: `relay.RelayClient` keeps one."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from mrs_relay import errors
+from mrs_relay.client import handle
+from mrs_relay.messages import events
+from mrs_relay.stream import records
+
+
+class Register:
+    """Handles by the id and the source of their request."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, dict[str, handle.Handle]] = {}
+
+    def __iter__(self) -> Iterator[handle.Handle]:
+        for same_id in self._by_id.values():
+            yield from same_id.values()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_id.values()))
+
+    def __contains__(self, one: handle.Handle) -> bool:
+        return self._by_id.get(one.id, {}).get(one.source) is one
+
+    def add(self, one: handle.Handle) -> None:
+        """
+        Follow a request from now on.
+
+        Raises:
+            BadMessage: it is followed already.
+        """
+        same_id = self._by_id.setdefault(one.id, {})
+        if one.source in same_id:
+            raise errors.BadMessage("bad_id", f"request {one.id!r} is followed already: use the handle it has")
+        same_id[one.source] = one
+
+    def drop(self, one: handle.Handle) -> None:
+        """Forget a request; nothing happens when it is not followed."""
+        if one in self:
+            del self._by_id[one.id][one.source]
+            if not self._by_id[one.id]:
+                del self._by_id[one.id]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._by_id.clear()
+
+    def take(self, record: records.Record) -> None:
+        """Hand a record of the events topic to the handle that it concerns, if any; forget that when it has ended."""
+        if not self._by_id or not _may_concern(self._by_id, record) or (data := _read(record)) is None:
+            return
+        one = self._by_id.get(data.request.id, {}).get(data.request.source)
+        if one is not None:
+            one.take(data)
+            if one.ended:
+                self.drop(one)
+
+
+def told_of(one: handle.Handle, record: records.Record) -> events.EventData | None:
+    """What a record of the events topic tells of this request; None if it is about something else."""
+    if not _may_concern((one.id,), record) or (data := _read(record)) is None:
+        return None
+    return data if (data.request.id, data.request.source) == (one.id, one.source) else None
+
+
+def _may_concern(ids: Container[str], record: records.Record) -> bool:
+    """
+    Whether it is worth reading: events in binary mode name their request in a header.
+
+    The topic carries the events of all services, so most of it is other people's.
+    """
+    subject = next((raw for name, raw in record.headers if name == "ce_subject"), None)
+    return subject is None or subject.decode(errors="replace") in ids
+
+
+def _read(record: records.Record) -> events.EventData | None:
+    """What an event says; None for a record that is none."""
+    if record.value is None:
+        return None
+    try:
+        return events.read(record.value, record.headers).data
+    except ValueError:
+        return None

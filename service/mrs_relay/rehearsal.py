@@ -1,0 +1,137 @@
+"""
+The whole relay in the tests of other people's services: the real engine over a broker in memory and an emulated MRS.
+
+    async with rehearsal.Relay() as relay, relay.client() as client:
+        handle = await client.submit(sql(relay.cluster, "spark", "SELECT 1 AS one"))
+
+No Kafka, no sockets; only SQL uses threads, and needs the extra `emulator`. `client.testing` is the lighter sibling
+that does what it is told and carries nothing out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Any, Final, Self
+
+from mrs_relay import app, settings
+from mrs_relay.client import relay as clients
+from mrs_relay.emulator import core, faults, state, wire
+from mrs_relay.emulator import settings as emulator_settings
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock, tasks
+from mrs_relay.mrs import client as mrs_clients
+from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.mrs import transport
+from mrs_relay.stream import memory, memory_tap, runtime
+
+_HOST: Final = "mrs.rehearsal"
+
+QUICK: Final = emulator_settings.EmulatorSettings(
+    pace=emulator_settings.Pace(new_s=0.02, submitted_s=0.02, accepted_s=0.02, run_s=0.1, kill_s=0.02),
+    limits=emulator_settings.Limits(on=False),
+)
+"""An MRS whose jobs take a fifth of a second and which has no quota."""
+
+ATTENTIVE: Final = engine_settings.EngineSettings(poll_interval_s=0.1, busy_wait_s=0.2, kill_again_s=1.0)
+"""A relay that looks at its jobs ten times a second."""
+
+
+class Relay:
+    """
+    A deployment of one replica; an async context manager, to be entered once.
+
+    Args:
+        emulated: the MRS behind it, such as with `data`, a folder of tables, or with slower jobs.
+        engine: how jobs are submitted and followed.
+        guarantee: "exactly-once" or "at-least-once".
+
+    Attributes:
+        cluster: id of a cluster that runs.
+        kafka: the broker in memory, for trouble such as `go_down`.
+    """
+
+    def __init__(
+        self,
+        emulated: emulator_settings.EmulatorSettings = QUICK,
+        engine: engine_settings.EngineSettings = ATTENTIVE,
+        *,
+        guarantee: str = "exactly-once",
+    ) -> None:
+        self.cluster = emulated.clusters[0].cluster_id
+        keys = emulated.credentials[0]
+        mrs = mrs_settings.MrsSettings(
+            endpoint=f"http://{_HOST}",
+            project_id=emulated.project_id,
+            access_key=keys.access_key,
+            secret_key=keys.secret_key,
+            budgets=emulated.limits.on,
+        )
+        kafka = {"guarantee": guarantee, "shutdown_s": 5.0}
+        self._settings = settings.Settings.model_validate({"kafka": kafka, "mrs": mrs, "engine": engine})
+        self.kafka = memory.MemoryBroker(self._settings.kafka, transactions=self._settings.kafka.transactional)
+        self._clock = clock.LoopClock(clock.SystemClock().now_ms())
+        self._mrs = core.Emulator(emulated, self._clock)
+        self._tapped = memory_tap.TappedMemory(self.kafka)
+        self._stack = contextlib.AsyncExitStack()
+        self._error: BaseException | None = None
+
+    async def __aenter__(self) -> Self:
+        self.kafka.create_topics(1)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._mrs)
+            client = mrs_clients.Client(self._settings.mrs, _Wire(self._mrs), self._clock)
+            tools = await stack.enter_async_context(app.desk_for(self._settings, client, self._clock))
+            service = app.runtime_for(self._settings, self.kafka, client, tools, self._clock)
+            crew = await stack.enter_async_context(tasks.Crew(self._failed))
+            work = crew.start(service.run(), name="rehearsal: relay")
+            stack.push_async_callback(_stop, service, work)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        if self._error is not None:
+            raise self._error
+
+    def client(self, source: str = "/tests") -> clients.RelayClient:
+        """Return a client of this relay, to be entered with `async with`."""
+        return clients.RelayClient(self._settings.kafka, source=source, broker=self._tapped)
+
+    def effects(self) -> list[state.Effect]:
+        """What was really done on MRS: its jobs and statements, oldest first."""
+        return self._mrs.effects()
+
+    def trouble(self, **order: Any) -> None:  # noqa: ANN401 - fields of a fault
+        """Order a fault of MRS, such as `action="drop_after", operation="CreateExecuteJob"`; see `faults.Fault`."""
+        self._mrs.add_faults(faults.Fault(**order))
+
+    def _failed(self, _name: str, error: BaseException) -> None:
+        self._error = error
+
+
+class _Wire:
+    """Carries the relay's requests to the emulator by a function call."""
+
+    def __init__(self, mrs: core.Emulator) -> None:
+        self._mrs = mrs
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        """See `transport.Transport`."""
+        headers = {**request.headers, "Host": _HOST}
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await self._mrs.handle(wire.Request.of(request.verb, request.target, headers, request.body))
+        except TimeoutError as error:
+            raise transport.Lost("no reply in time") from error
+        if reply.dropped:
+            raise transport.Lost("the connection was closed without a reply")
+        return transport.Response(reply.status, reply.body, {**reply.headers, "Content-Type": reply.content_type})
+
+
+async def _stop(service: runtime.Runtime[Any], work: asyncio.Task[None]) -> None:
+    service.stop()
+    await asyncio.wait([work])
