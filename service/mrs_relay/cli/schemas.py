@@ -7,7 +7,6 @@ checks messages, `cli.registration` talks to a schema registry.
 
 from __future__ import annotations
 
-import json
 import pathlib
 import sys
 from typing import Annotated, Any
@@ -88,7 +87,7 @@ def show(
     """Print the JSON Schema of one message type, or the AsyncAPI document."""
     if example and kind not in examples.DATA:
         raise typer.BadParameter(f"there is no example of {kind!r}; requests have one", param_hint="NAME")
-    typer.echo(json.dumps(examples.message(kind) if example else _document(kind), indent=2, ensure_ascii=False))
+    typer.echo(schema.text(examples.message(kind) if example else _document(kind)), nl=False)
 
 
 @app.command(name="list", epilog=run.epilog("mrs-relay schemas list"))

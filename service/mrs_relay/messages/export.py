@@ -40,14 +40,14 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
     for name, document in documents().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_text(document), encoding="utf-8")
+        path.write_text(schema.text(document), encoding="utf-8")
         paths.append(path)
     return paths
 
 
 def differences(folder: pathlib.Path) -> list[str]:
     """One line for each file below `folder` that is missing, differs from the models, or is not ours."""
-    wanted = {name: _text(document) for name, document in documents().items()}
+    wanted = {name: schema.text(document) for name, document in documents().items()}
     found = {
         name: path.read_text(encoding="utf-8", errors="replace")
         for path in sorted(folder.rglob("*.json"))
@@ -93,7 +93,3 @@ def _object(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise errors.SettingsError(f"{path} holds no JSON object")
     return found
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

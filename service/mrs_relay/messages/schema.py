@@ -8,6 +8,7 @@ in binary mode, the member `data` in structured mode. `export` writes them, `asy
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any, Final
 
 import pydantic
@@ -75,15 +76,25 @@ def any_event() -> Schema:
     }
 
 
+def text(document: object) -> str:
+    """A document as it stands in a file: indented, with the newline of its last line."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def compact(value: object) -> str:
+    """A value on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def attributes(kind: str) -> dict[str, Schema]:
     """The attributes of a request that mean something here, with their rules."""
     name = {"type": "string", "minLength": 1, "maxLength": envelope.MAX_ID}
     return {
-        "specversion": {"const": "1.0"},
+        "specversion": {"const": "1.0", "description": "Of CloudEvents."},
         "id": {**name, "description": "With source the idempotency key."},
-        "source": {**name, "description": "Who sends it; /<topic> if missing."},
+        "source": {**name, "description": "Who sends it; `/<topic>` if missing."},
         "type": {"const": kind},
-        "time": {"type": "string", "format": "date-time"},
+        "time": {"type": "string", "format": "date-time", "description": "When it was made; not used."},
         "datacontenttype": {"type": "string", "description": "application/json"},
         "correlationid": {"type": "string", "description": "Comes back in every event."},
         "traceparent": {"type": "string", "description": "W3C trace context; comes back in every event."},
