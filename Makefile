@@ -48,7 +48,7 @@ $(FOREIGN): $(INSTALLED)
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)
 
-kafka: venv ## fetch the real Kafka of the tests into .cache (needs Maven; Java 17 or newer if there is one)
+kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
 tools: venv ## fetch other people's tools for the tests: Node packages into .cache, kcat (needs Node.js 20 and npm)

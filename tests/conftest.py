@@ -15,6 +15,7 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 from tests.support import brokers, leaks
@@ -23,6 +24,10 @@ from tests.support import brokers, leaks
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 _PROCESSORS: list[Any] = [structlog.processors.add_log_level, _CONSOLE]
 structlog.configure(processors=_PROCESSORS)
+
+# Without a deadline for each example: a busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
 

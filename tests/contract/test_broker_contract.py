@@ -430,8 +430,22 @@ class TestGroup:
             assert await member.consumer.committed(mine) is None
             await member.consumer.commit({mine: 2, records.Position(place.topic, 99): 5})
             assert await member.consumer.committed(mine) == 2
+            assert await member.consumer.is_mirror(mine) == (place.name != "embedded")  # Tansu keeps no notes
+            assert not await member.consumer.is_mirror(other)
         async with _joined(place) as member:
             assert (await member.consumer.committed(mine), await member.consumer.committed(other)) == (2, None)
+
+    async def test_partition_that_does_not_exist_is_an_error_soon(self, place: Place) -> None:
+        """A topic has fewer partitions than another one: writing and reading there end with an error, not a hang."""
+        await place.create()
+        beyond = records.Position(place.topic, _PARTITIONS)
+        async with asyncio.timeout(60):
+            async with place.sending() as producer:
+                with pytest.raises(errors.StreamError):
+                    await producer.write([records.Outgoing(beyond.topic, b"k", b"v", (), beyond.partition)])
+            with pytest.raises(errors.StreamError):
+                async with place.broker.reader(beyond, None) as reader:
+                    await reader.read(1.0)
 
     async def test_bounds_of_an_empty_partition(self, place: Place) -> None:
         """Begin and end are equal where nothing is."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import pydantic
 import pytest
-from tests.support import emulated
+from tests.support import emulated, overview, scenes
 from typer import testing
 
+from mrs_relay import errors
 from mrs_relay.cli import main, run
 from mrs_relay.emulator import server, settings
+from mrs_relay.kit import clock
+from mrs_relay.mrs import client
+from mrs_relay.mrs.operations import registry
 
 _AT = f"cluster_id={emulated.CLUSTER}"
 
@@ -30,6 +37,42 @@ async def _call(url: str, *words: str, **login: str) -> tuple[int, str]:
     env = {f"MRS_RELAY_MRS__{name.upper()}": value for name, value in {"endpoint": url, **who}.items()}
     found = await asyncio.to_thread(testing.CliRunner().invoke, main.app, ["call", *words], env=env)
     return found.exit_code, found.output
+
+
+@dataclass(frozen=True)
+class _Shell(emulated.Pair):
+    """Performs operations by the command, each in a run of its own."""
+
+    url: str
+
+    async def call(self, name: str, path: Mapping[str, str] | None = None, **parts: Any) -> Any:
+        """Perform an operation; what the command prints is read as the reply."""
+        given = {key: _plain(part) for key, part in parts.items()}
+        words = [word for key, value in (path or {}).items() for word in ("--path", f"{key}={value}")]
+        words += [word for key, value in given.get("query", {}).items() for word in ("--query", f"{key}={value}")]
+        words += ["--body", json.dumps(given["body"])] if "body" in given else []
+        code, output = await _call(self.url, name, *words, "--json")
+        if code != run.Code.OK:
+            assert code == run.Code.FAILED, output
+            raise errors.MrsRefused(output)
+        return registry.named(name).reply.model_validate_json(output)
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    found: dict[str, Any] = part.model_dump(mode="json") if isinstance(part, pydantic.BaseModel) else part
+    return found
+
+
+@pytest.mark.parametrize("name", overview.OVERVIEW)
+async def test_every_operation_works_from_the_shell(name: str) -> None:
+    """The command does all that the client does: the same scenes, the same effects."""
+    hand = emulated.HandClock(clock.SystemClock().now_ms())
+    chosen = settings.EmulatorSettings.model_validate({"port": 0, "limits": {"on": False}, "seed": 7, **scenes.LIVE})
+    async with server.running(chosen, timer=hand) as live:
+        door = emulated.Door(live.emulator)
+        unused = client.Client(emulated.group(), door, hand)
+        await scenes.SCENES[name](_Shell(unused, live.emulator, hand, door, live.url))
+    assert door.sent == []
 
 
 async def test_a_job_is_submitted_read_and_stopped(url: str) -> None:

@@ -53,11 +53,11 @@ def _is_at(template: str, target: str) -> bool:
     [
         (name, quirks)
         for name in overview.OVERVIEW
-        for quirks in ({"numbers_as_strings": True}, {"business_errors_as_500": True})
+        for quirks in ({"numbers_as_strings": True}, {"business_errors_as_500": True}, {"job_status": 200})
     ],
 )
 async def test_the_operation_succeeds_in_older_regions_too(name: str, quirks: dict[str, bool]) -> None:
-    """Numbers printed as text and errors with HTTP 500 change nothing for the caller."""
+    """Numbers printed as text, errors with HTTP 500 and 200 instead of 202 change nothing for the caller."""
     async with emulated.pair({**scenes.LIVE, "quirks": quirks}) as mrs:
         await scenes.SCENES[name](mrs)
 

@@ -1,9 +1,11 @@
-"""The examples of docs/client.md run as they stand, against the emulator over a socket."""
+"""The examples of docs/client.md and of the README's section on the emulator run as they stand, over a socket."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from mrs_relay.mrs import client
 from mrs_relay.mrs import reference as operations
 from mrs_relay.mrs import settings as mrs_settings
 
-_PAGE = (Path(__file__).resolve().parents[2] / "docs" / "client.md").read_text()
+_ROOT = Path(__file__).resolve().parents[2]
+_PAGE = (_ROOT / "docs" / "client.md").read_text()
 
 
 def _blocks() -> list[Any]:
@@ -41,6 +44,19 @@ async def test_the_example_runs(example: str) -> None:
             program = compile(example, "docs/client.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             with contextlib.redirect_stdout(None):
                 await eval(program, {**known, **emulated.KEYS})  # noqa: S307 - our own page
+
+
+async def test_the_readme_s_program_for_the_vendor_s_sdk_runs() -> None:
+    """The emulator's defaults, and nothing but them, make it print a list of jobs."""
+    section = (_ROOT / "README.md").read_text().partition("## Testing against MRS without MRS")[2].partition("\n## ")[0]
+    (program,) = re.findall(r"^```python\n([\s\S]*?)^```$", section, flags=re.MULTILINE)
+    written = f"http://127.0.0.1:{settings.EmulatorSettings().port}"
+    assert program.count(written) == 1
+    async with server.running(settings.EmulatorSettings(port=0)) as live:
+        code = compile(program.replace(written, live.url), "README.md", "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            await asyncio.to_thread(exec, code, {})
+    assert '"total_record": 0' in printed.getvalue()
 
 
 def test_there_is_an_example_for_each_group() -> None:

@@ -2,7 +2,8 @@
 OpenStack's Sahara client, unmodified, against the emulator: data sources, job binaries, stored jobs and their runs.
 
 V1.1 of MRS inherits these calls from Sahara, and the vendor's own SDK lacks them. It logs in with a password and is
-synchronous, so it runs in threads.
+synchronous, so it runs in threads. Each test names the operations that it plays; they count only if the emulator has
+answered each with success.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from keystoneauth1.identity import v3
 from saharaclient.api import base
 from saharaclient.api import client as sahara
 
-from mrs_relay.emulator import server, settings
+from mrs_relay.emulator import server, settings, wire
 
 _PACE = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.1, "kill_s": 0}
 _USER = settings.Iam().users[0]
@@ -31,8 +32,8 @@ async def _ask(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 @asynccontextmanager
-async def _client(**changes: Any) -> AsyncIterator[sahara.Client]:
-    """The client, logged in at an emulator of its own."""
+async def _client(*plays: str, **changes: Any) -> AsyncIterator[sahara.Client]:
+    """The client, logged in at an emulator of its own that in the end has seen all of `plays` succeed."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": _PACE, **changes})
     async with server.running(chosen) as live:
         login = v3.Password(
@@ -45,8 +46,14 @@ async def _client(**changes: Any) -> AsyncIterator[sahara.Client]:
         opened = session.Session(auth=login)
         try:
             yield sahara.Client(session=opened, sahara_url=f"{live.url}/v1.1/{_PROJECT}")
+            assert set(plays) <= await _succeeded(live)
         finally:
             opened.session.close()
+
+
+async def _succeeded(live: server.Running) -> set[str]:
+    reply = await live.emulator.handle(wire.Request.of("GET", "/emulator/overview", {}, b""))
+    return {one["operation"] for one in reply.json()["requests"] if one["status"] in range(200, 300)}
 
 
 async def _refused(call: Callable[..., Any], *arguments: Any) -> str:
@@ -61,11 +68,13 @@ async def _library(sdk: sahara.Client) -> Any:
 
 
 async def test_data_source_is_created_changed_listed_read_and_deleted() -> None:
-    """CreateDataSource, UpdateDataSource, ListDataSources, ShowDataSource, DeleteDataSource."""
-    async with _client(v11={"strict_required": False}) as sdk:
+    """What it sends and reads is what MRS's pages show, the type in an update included."""
+    async with _client(
+        "CreateDataSource", "UpdateDataSource", "ListDataSources", "ShowDataSource", "DeleteDataSource"
+    ) as sdk:
         made = await _ask(sdk.data_sources.create, "in", "raw events", "hdfs", "/data/in")
         assert (made.name, made.type, made.url) == ("in", "hdfs", "/data/in")
-        await _ask(sdk.data_sources.update, made.id, {"name": "raw", "url": "/data/raw"})
+        await _ask(sdk.data_sources.update, made.id, {"name": "raw", "type": "hdfs", "url": "/data/raw"})
         assert [one.name for one in await _ask(sdk.data_sources.list)] == ["raw"]
         assert (await _ask(sdk.data_sources.get, made.id)).url == "/data/raw"
         await _ask(sdk.data_sources.delete, made.id)
@@ -74,8 +83,10 @@ async def test_data_source_is_created_changed_listed_read_and_deleted() -> None:
 
 
 async def test_job_binary_is_created_changed_listed_read_and_deleted() -> None:
-    """CreateJobBinary, UpdateJobBinary, ListJobBinaries, ShowJobBinary, DeleteJobBinary."""
-    async with _client() as sdk:
+    """What it sends and reads is what MRS's pages show."""
+    async with _client(
+        "CreateJobBinary", "UpdateJobBinary", "ListJobBinaries", "ShowJobBinary", "DeleteJobBinary"
+    ) as sdk:
         made = await _library(sdk)
         assert (made.name, made.url) == ("etl", "/libs/etl.jar")
         await _ask(sdk.job_binaries.update, made.id, {"description": "second"})
@@ -86,8 +97,8 @@ async def test_job_binary_is_created_changed_listed_read_and_deleted() -> None:
 
 
 async def test_stored_job_is_created_changed_listed_read_and_deleted() -> None:
-    """CreateJob, UpdateJob, ListJobs, ShowJob, DeleteJob."""
-    async with _client() as sdk:
+    """It changes by PATCH as MRS wants, and reads what comes back."""
+    async with _client("CreateJob", "UpdateJob", "ListJobs", "ShowJob", "DeleteJob") as sdk:
         library = await _library(sdk)
         made = await _ask(sdk.jobs.create, "nightly", "MapReduce", libs=[library.id], mains=[], description="sums")
         assert (made.name, made.type) == ("nightly", "MapReduce")
@@ -98,9 +109,9 @@ async def test_stored_job_is_created_changed_listed_read_and_deleted() -> None:
         assert await _ask(sdk.jobs.list) == []
 
 
-async def test_stored_job_is_executed_followed_cancelled_and_its_run_deleted() -> None:
-    """ExecuteJob, ListJobExecutions, ShowJobExecution, CancelJobExecution, DeleteJobExecution."""
-    async with _client(pace={**_PACE, "run_s": 60, "new_s": 0}) as sdk:
+async def test_stored_job_is_executed_followed_to_its_end_and_its_run_deleted() -> None:
+    """Its polling for the end of a run works; cancelling one it has no method for."""
+    async with _client("ExecuteJob", "ListJobExecutions", "ShowJobExecution", "DeleteJobExecution") as sdk:
         library = await _library(sdk)
         job = await _ask(sdk.jobs.create, "nightly", "MapReduce", libs=[library.id], mains=[], description="")
         ends = [await _ask(sdk.data_sources.create, name, "", "hdfs", f"/data/{name}") for name in ("in", "out")]
@@ -116,9 +127,6 @@ async def test_stored_job_is_executed_followed_cancelled_and_its_run_deleted() -
         assert (run.job_id, run.cluster_id) == (job.id, _CLUSTER)
         assert run.id in [one.id for one in await _ask(sdk.job_executions.list)]
         assert (await _ask(sdk.job_executions.get, run.id)).job_id == job.id
-        # The client has no method for cancelling; its transport, login and error handling serve all the same.
-        reply = await _ask(sdk.job_executions.api.get, f"/job-executions/{run.id}/cancel")
-        assert reply.status_code in {200, 202}
         async with asyncio.timeout(10):
             while not (found := await _ask(sdk.job_executions.get, run.id)).end_time:
                 await asyncio.sleep(0.05)

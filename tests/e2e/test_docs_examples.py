@@ -174,7 +174,7 @@ def test_the_kcat_line_of_the_page_sends_a_request(here: service.Deployment, tmp
     nodejs.require("kcat")
     request = json.loads(service.job("by-kcat"))
     (tmp_path / "request.json").write_text(json.dumps(request, indent=2))
-    command = pages.Block("", "bash", found[1]).at(here).replace("CLUSTER-ID", service.CLUSTER)
+    command = pages.Block("", "bash", found[1]).at(here).replace("demo-analytics", service.CLUSTER)
     _shell(tmp_path, command)
     events = asyncio.run(here.until_ended(["by-kcat"], 60))
     assert [event.state for event in events if event.request_id == "by-kcat"][-1] == "succeeded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,16 +17,36 @@ from mrs_relay.emulator import settings, sql, statement, tpch
 
 DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
 
-PUBLISHED: dict[int, tuple[object, ...]] = {
-    1: ("A", "F", 37734107.00, 56586554400.73, 53758257134.87, 55909065222.83, 25.52, 38273.13, 0.05, 1478493.0),
-    4: ("1-URGENT", 10594.0),
-    6: (123141078.23,),
-    12: ("MAIL", 6202.0, 9324.0),
-    14: (16.38,),
-    17: (348406.05,),
-    19: (3083843.06,),
+PUBLISHED: dict[int, tuple[int, tuple[object, ...]]] = {
+    1: (4, ("A", "F", 37734107.00, 56586554400.73, 53758257134.87, 55909065222.83, 25.52, 38273.13, 0.05, 1478493.0)),
+    2: (100, (9938.53, "Supplier#000005359", "UNITED KINGDOM", 185358.0, "Manufacturer#4")),
+    3: (10, (2456423.0, 406181.01, dt.date(1995, 3, 5), 0.0)),
+    4: (5, ("1-URGENT", 10594.0)),
+    5: (5, ("INDONESIA", 55502041.17)),
+    6: (1, (123141078.23,)),
+    7: (4, ("FRANCE", "GERMANY", 1995.0, 54639732.73)),
+    8: (2, (1995.0, 0.03)),
+    9: (175, ("ALGERIA", 1998.0, 27136900.18)),
+    10: (20, (57040.0, "Customer#000057040", 734235.25, 632.87, "JAPAN")),
+    11: (1048, (129760.0, 17538456.86)),
+    12: (2, ("MAIL", 6202.0, 9324.0)),
+    13: (42, (0.0, 50005.0)),
+    14: (1, (16.38,)),
+    15: (1, (8449.0, "Supplier#000008449", "Wp34zim9qYFbVctdW", "20-469-856-8873", 1772627.21)),
+    16: (18314, ("Brand#41", "MEDIUM BRUSHED TIN", 3.0, 28.0)),
+    17: (1, (348406.05,)),
+    18: (57, ("Customer#000128120", 128120.0, 4722021.0, dt.date(1994, 4, 7), 544089.09, 323.0)),
+    19: (1, (3083843.06,)),
+    20: (186, ("Supplier#000000020", "iybAE,RmTymrZVYaFZva2SH,j")),
+    21: (100, ("Supplier#000002829", 20.0)),
+    22: (7, ("13", 888.0, 6737713.99)),
 }
-"""First rows of the answers at scale 1, in two digits. Source: TPC-H specification, qualification database."""
+"""
+How many rows each answer has at scale 1, and how the first begins, in two digits.
+
+Source: answers of the qualification database, as published with the TPC-H specification. DuckDB's `tpch` extension
+publishes the same but for some addresses and comments, which its generator words otherwise (in 10, 13 and 15).
+"""
 
 
 def rounded(rows: list[sql.Row], digits: int) -> list[sql.Row]:
@@ -60,7 +81,7 @@ def expected(files: Path) -> Iterator[dict[int, list[sql.Row]]]:
 async def test_all_queries_at_scale_1(
     spoken: statement.Dialect, files: Path, expected: dict[int, list[sql.Row]]
 ) -> None:
-    """Same rows in the same order for all 22, and the published numbers where they are known by heart."""
+    """Same rows in the same order for all 22, and the published numbers."""
     warehouse = sql.Warehouse(settings.Sql(rows_kept=50_000), files)  # Q16 has 18,314 rows
     different = []
     try:
@@ -73,8 +94,8 @@ async def test_all_queries_at_scale_1(
             rows = list(answer.rows)
             if rounded(rows, 4) != expected[number]:
                 different.append(number)
-            if number in PUBLISHED:
-                assert rounded(rows[:1], 2) == [PUBLISHED[number]]
+            count, first = PUBLISHED[number]
+            assert (number, len(rows), rounded(rows[:1], 2)[0][: len(first)]) == (number, count, first)
     finally:
         await warehouse.close()
     assert different == []

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 from tests.support import history, service, world
 
+from mrs_relay.emulator import core
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import transport
 from mrs_relay.mrs.operations import jobs as job_calls
 
 pytestmark = pytest.mark.looptime
@@ -199,3 +201,67 @@ async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies()
         await here.start_replica()
         await here.until_ended(["r-1"], 3600)
         assert await _job_result(here, twin) == "KILLED"
+
+
+class _SlowWire(world.Wire):
+    """Gives up on the first submission, which arrives all the same, much later."""
+
+    def __init__(self, mrs: core.Emulator, late_s: float) -> None:
+        super().__init__(mrs)
+        self._late_s = late_s
+        self._late: list[asyncio.Task[transport.Response]] = []
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        if request.verb == "POST" and not self._late:
+            self._late.append(asyncio.create_task(self._arrive(request)))
+            await asyncio.sleep(timeout_s)
+            raise transport.Lost("no reply in time")
+        return await super().send(request, timeout_s)
+
+    async def _arrive(self, request: transport.Request) -> transport.Response:
+        await asyncio.sleep(self._late_s)
+        return await super().send(request, 60)
+
+
+async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_found() -> None:
+    """The wait for requests on their way comes before the visibility window, not within it: one job, adopted."""
+    chosen = world.settings()
+    on_its_way_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s - 1
+    emulated = {"quirks": {"late_listing_s": chosen.engine.visibility_s - 1}}
+    async with world.world(chosen, replicas=0, emulated=emulated) as here:
+        await here.start_replica(_SlowWire(here.mrs, on_its_way_s))
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert len(here.created()) == 1
+        assert here.states("r-1")[:2] == ["accepted", "submitted"]
+
+
+async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_told() -> None:
+    """The look-up finds one job at once; what shows up later under the same mark is found by looking again."""
+    async with world.world(emulated={"pace": {"run_s": 900}}) as here:
+        here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
+        here.put(service.job("r-1", name="nightly"))
+        while "submitted" not in here.states("r-1"):
+            await asyncio.sleep(0.5)
+        twin = await _submit_by_hand(here, here.created()[0])
+        await here.until_ended(["r-1"], 3600)
+        notice = next(event for event in here.events() if event.data.get("repeated"))
+        assert notice.data["reason"]["class"] == "duplicate"
+        assert twin in notice.data["reason"]["message"]
+        assert here.states("r-1")[-1] == "succeeded"
+        assert await _job_result(here, twin) == "KILLED"
+
+
+async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() -> None:
+    """Longer on its way than is promised for: there are two jobs then, and one of them is stopped and told."""
+    chosen = world.settings()
+    too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+        await here.start_replica(_SlowWire(here.mrs, too_long_s))
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert len(here.created()) == 2
+        results = [await _job_result(here, effect.effect_id) for effect in here.mrs.effects() if effect.kind == "job"]
+        assert sorted(results) == ["KILLED", "SUCCEEDED"]
+        assert [event.data["reason"]["class"] for event in here.events() if event.data.get("repeated")] == ["duplicate"]
+        assert here.states("r-1")[-1] == "succeeded"

@@ -197,14 +197,14 @@ async def play(count: int, workdir: Path, seed: int, guarantee: str = "exactly-o
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
             faults += [str(error) for error in several.exceptions]
         faults += await _judge(loop, mrs)
-    lived = _lived(workdir)
-    faults += [f"{lived[name]} {name}; see the logs" for name in list(_LIVED.values())[-3:] if lived[name]]
+    seen = lived(workdir)
+    faults += [f"{seen[name]} {name}; see the logs" for name in list(_LIVED.values())[-3:] if seen[name]]
     (workdir / "faults.txt").write_text("\n".join(faults))
     numbers = {
         **dict(sorted(loop.done.items())),
         "troubles in all": loop.done.total(),
         **dict(sorted(counter.items())),
-        **{name: lived[name] for name in _LIVED.values()},
+        **{name: seen[name] for name in _LIVED.values()},
         "longest wait for Kafka's return in s": round(troubles.slowest_recovery_s),
         "minutes": round((time.monotonic() - began_s) / 60, 1),
         "faults": len(faults),
@@ -237,15 +237,15 @@ async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
     return found
 
 
-def _lived(folder: Path) -> Counter[str]:
+def lived(folder: Path) -> Counter[str]:
     """What the relays lived through, by their own logs."""
-    lived: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     for log in folder.glob("relay-*.log"):
         for line in log.read_text(errors="replace").splitlines():
             found = re.search(r'"event": "(\w+)"', line)
             if found and found.group(1) in _LIVED:
-                lived[_LIVED[found.group(1)]] += 1
-    return lived
+                seen[_LIVED[found.group(1)]] += 1
+    return seen
 
 
 def counts(sent: Sequence[str], events: Sequence[history.Seen], created: Sequence[str]) -> dict[str, int]:

@@ -130,7 +130,11 @@ class Fleet:
             free = [relay for relay in self.relays if not relay.taken and relay.process.alive]
             before = {relay: relay.commits for relay in free}
             await asyncio.sleep(2 * _POLL_S)
-            at_work = [relay for relay in free if relay.commits > before[relay] and not relay.taken]
+            at_work = [
+                relay
+                for relay in free
+                if relay.commits > before[relay] and not relay.taken and relay.process.alive  # all may have changed
+            ]
             if at_work:
                 chosen = self.chance.choice(at_work)
                 chosen.taken = True

@@ -49,18 +49,20 @@ class Countdown:
     def __init__(self, place: str) -> None:
         self._order = Path(f"{place}.order")
         self._reached = Path(f"{place}.reached")
-        self._left = 0
+        self._passed = 0
 
     def pass_(self, point: str) -> None:
         """Do what was ordered if this is the point and the passing."""
         try:
             ordered, nth, number = self._order.read_text().rsplit(" ", 2)
-        except (FileNotFoundError, ValueError):  # no order, or not yet written whole
+        except FileNotFoundError:
+            self._passed = 0
             return
         if point != ordered:
             return
-        self._left = (self._left or int(nth)) - 1
-        if self._left == 0:
+        self._passed += 1
+        if self._passed == int(nth):
+            self._passed = 0
             self._order.unlink()
             self._reached.write_text(point)
             os.kill(os.getpid(), signal.Signals(int(number)))

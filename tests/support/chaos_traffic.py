@@ -25,6 +25,9 @@ from tests.support import history, service
 
 CLUSTERS = tuple(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e0{number}" for number in range(1, 7))
 _KEYS_PER_CLUSTER = 4
+_READ_S = 20.0
+_READ_TRIES = 4
+_READ_PAUSE_S = 3.0
 
 
 @dataclass(eq=False)
@@ -134,14 +137,19 @@ class Reader:
     _next: dict[aiokafka.TopicPartition, int] = field(default_factory=dict)
 
     async def read_on(self) -> bool:
-        """Read the events that have come since the last time; False when the broker is away."""
-        with contextlib.suppress(kafka_errors.KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(20), self._consumer(self.here.events) as consumer:
-                with self.file.open("a") as lines:
-                    async for record in _records(consumer, self._next):
-                        self._take(record, lines)
-            return True
+        """Read the events that have come since the last time; False if the broker stays away meanwhile."""
+        for _ in range(_READ_TRIES):
+            with contextlib.suppress(kafka_errors.KafkaError, TimeoutError, OSError):
+                await self._read_once()
+                return True
+            await asyncio.sleep(_READ_PAUSE_S)
         return False
+
+    async def _read_once(self) -> None:
+        async with asyncio.timeout(_READ_S), self._consumer(self.here.events) as consumer:
+            with self.file.open("a") as lines:
+                async for record in _records(consumer, self._next):
+                    self._take(record, lines)
 
     def _take(self, record: Any, lines: IO[str]) -> None:
         seen = history.seen(record.headers, record.value)

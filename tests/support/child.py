@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-_TIED = Path(__file__).with_name("tied.py")
+from mrs_relay.cli import tied
+
+_TIED = Path(tied.__file__)
 _LOG_TAIL_LINES = 30
 
 # Linux delivers the parent-death signal when the starting *thread* ends, so one thread that lives as long as the
@@ -45,11 +47,11 @@ class Child:
     ) -> None:
         self.log = log
         self.name = Path(command[0]).name
-        tied = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command]
+        wrapped = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command]
         with log.open("ab") as output:
             self._process = _starter.submit(
                 subprocess.Popen,
-                tied,
+                wrapped,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

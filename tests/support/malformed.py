@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
+CLUSTER: Final = "0badc0de-7f0e-4a52-9c11-2f6f0d8a7e01"
+"""A cluster that there is not: some messages survive, and some of those would delete it."""
 LARGE: Final = 1_000_000
 
 Headers = list[tuple[str, bytes]]

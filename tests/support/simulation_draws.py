@@ -13,8 +13,13 @@ SESSION_S = 6.0
 CALL_TIMEOUT_S = 3.0
 
 
-def settings(chance: random.Random, *, exactly_once: bool) -> all_settings.Settings:
-    """Settings of all replicas: short timeouts, and now and then a small bound."""
+def late_listing_s(chance: random.Random) -> float:
+    """For how long MRS hides a fresh job from its list, in seconds."""
+    return chance.choice((0.0, 1.0, 4.0))
+
+
+def settings(chance: random.Random, *, exactly_once: bool, hidden_s: float) -> all_settings.Settings:
+    """Settings of all replicas: short timeouts, hardly more patience than needed, now and then a small bound."""
     kafka = {
         "guarantee": "exactly-once" if exactly_once else "at-least-once",
         "session_timeout_ms": round(SESSION_S * 1000),
@@ -35,7 +40,7 @@ def settings(chance: random.Random, *, exactly_once: bool) -> all_settings.Setti
         "slots_per_cluster": chance.choice((0, 2, 10)),
         "send_within_s": 2.0,
         "settle_s": 5.5,
-        "visibility_s": 5.0,
+        "visibility_s": hidden_s + 1.0,
         "look_up_interval_s": 1.0,
         "busy_wait_s": 2.0,
         "poll_interval_s": chance.choice((1.0, 3.0)),
@@ -47,13 +52,13 @@ def settings(chance: random.Random, *, exactly_once: bool) -> all_settings.Setti
     return world.settings(kafka=kafka, mrs=mrs, engine=engine)
 
 
-def emulated(chance: random.Random) -> emulator_settings.EmulatorSettings:
+def emulated(chance: random.Random, *, hidden_s: float) -> emulator_settings.EmulatorSettings:
     """The MRS of this world."""
     return emulator_settings.EmulatorSettings(
         seed=1,
         clusters=({"slots": chance.choice((0, 3, 10))},),
         limits={"on": chance.random() < 0.3},
-        quirks={"late_listing_s": chance.choice((0.0, 1.0, 4.0))},
+        quirks={"late_listing_s": hidden_s},
         pace={"run_s": chance.choice((0.5, 5.0, 20.0))},
     )
 

@@ -83,6 +83,22 @@ class Fleet:
         """Let it stand still; longer than the session, and the group goes on without it."""
         self.nature.start(self._zombie(replica.machine, for_s), "zombie")
 
+    def set_trap(self, for_s: float) -> None:
+        """Let the machine whose commit is answered next stand still a few steps later, with its intents in hand."""
+        loop = asyncio.get_running_loop()
+
+        def spring(machine: simulation_loop.Machine) -> None:
+            self.nature.trap = None
+            step(machine, self.chance.randrange(8))
+
+        def step(machine: simulation_loop.Machine, left: int) -> None:
+            if left:
+                loop.call_soon(step, machine, left - 1, context=NOBODY.copy())
+            elif not machine.frozen and not machine.dead:
+                self.nature.start(self._zombie(machine, for_s), "zombie")
+
+        self.nature.trap = spring
+
     async def _live(self, replica: Replica) -> None:
         machine = replica.machine
         try:

@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.support import simulation_loop, world
@@ -77,6 +77,7 @@ class Nature:
         chance: draws everything.
         longest_way_s: longest time that a request to MRS is on its way, in seconds.
         mrs: to be set before anything starts.
+        trap: called with the machine whose commit is answered next.
     """
 
     chance: random.Random
@@ -84,6 +85,7 @@ class Nature:
     weather: Weather
     longest_way_s: float
     mrs: core.Emulator = field(init=False)
+    trap: Callable[[simulation_loop.Machine], None] | None = None
     flying: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self, work: object, name: str) -> asyncio.Task[None]:
@@ -145,6 +147,14 @@ class _Producer(memory._Producer):
     def __init__(self, line: Line, transactional_id: str | None) -> None:
         super().__init__(line, transactional_id)
         self._nature = line.nature
+        self._machine = line.machine
+
+    async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        """Write, and perhaps fall into a trap when the answer is there."""
+        blocks = await super().write(outgoing)
+        if self._nature.trap is not None:
+            self._nature.trap(self._machine)
+        return blocks
 
     @property
     def tainted(self) -> bool:

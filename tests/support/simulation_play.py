@@ -67,7 +67,8 @@ class Simulation:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.exactly_once = self.chance.random() < 0.75
-        self.chosen = simulation_draws.settings(self.chance, exactly_once=self.exactly_once)
+        self.hidden_s = simulation_draws.late_listing_s(self.chance)
+        self.chosen = simulation_draws.settings(self.chance, exactly_once=self.exactly_once, hidden_s=self.hidden_s)
         self.trace = simulation_machine.Trace()
         if self.verbose:
             self.trace.lines = []
@@ -83,7 +84,7 @@ class Simulation:
         self.hub = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
         self.hub.create_topics(PARTITIONS)
         weather = simulation_machine.Weather()
-        emulated = simulation_draws.emulated(chance)
+        emulated = simulation_draws.emulated(chance, hidden_s=self.hidden_s)
         nature = simulation_machine.Nature(chance, self.trace, weather, simulation_draws.CALL_TIMEOUT_S)
         self.fleet = simulation_fleet.Fleet(chosen, self.hub, nature, chance, self.troubles)
         nature.mrs = mrs = core.Emulator(emulated, self.fleet.time)

@@ -36,6 +36,7 @@ class Troubles:
             self._crash,
             self._stand_still,
             self._stand_still,
+            self._stand_still_after_commit,
             self._stop_in_order,
             self._join,
             self._rebalance,
@@ -60,6 +61,7 @@ class Troubles:
         self.trace.add("healed")
         self.hub.come_up()
         self.hub._faults.clear()
+        self.fleet.nature.trap = None
         for name in self.weather.__slots__:
             setattr(self.weather, name, 0.0)
         for replica in self.fleet.replicas:
@@ -89,6 +91,9 @@ class Troubles:
     async def _stand_still(self) -> None:
         if running := self.fleet.running:
             self.fleet.freeze(self.chance.choice(running), self.chance.choice((0.5, 3.0, 8.0, 15.0, 30.0)))
+
+    async def _stand_still_after_commit(self) -> None:
+        self.fleet.set_trap(self.chance.choice((8.0, 15.0, 30.0)))
 
     async def _rebalance(self) -> None:
         self.hub.rebalance()

@@ -118,9 +118,9 @@ class World:
     stack: contextlib.AsyncExitStack
     replicas: list[Replica] = field(default_factory=list)
 
-    async def start_replica(self) -> Replica:
-        """Start one more replica and return at once."""
-        door = Wire(self.mrs)
+    async def start_replica(self, door: Wire | None = None) -> Replica:
+        """Start one more replica, on a wire of its own, and return at once."""
+        door = door or Wire(self.mrs)
         client = clients.Client(self.chosen.mrs, door, self.time)
         tools = await self.stack.enter_async_context(app.desk_for(self.chosen, client, self.time))
         kafka = app.runtime_for(self.chosen, self.broker, client, tools, self.time)

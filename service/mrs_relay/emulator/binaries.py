@@ -7,27 +7,19 @@ Source: API reference V1.1, pages mrs_02_0034 to mrs_02_0038 (2022).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mrs_relay.emulator import oldchecks, oldrefusals, refusals, routes, rows, state, wire
+from mrs_relay.emulator import oldchecks, refusals, routes, rows, wire
 
-_ACCEPTED = 202
 _BASE = "/v1.1/{project_id}/job-binaries"
 
 
-@dataclass(frozen=True, slots=True)
-class JobBinary:
-    """One program or script; times in milliseconds since the epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobBinary(rows.Row):
+    """One program or script."""
 
-    row_id: str
-    name: str
     url: str
-    description: str
-    is_public: bool
-    is_protected: bool
-    created_ms: int
-    updated_ms: int | None = None
 
 
 class Binaries:
@@ -46,21 +38,19 @@ class Binaries:
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
-        self._world = ground.world
-        self._ids = ground.making
         self._old = ground.chosen.v11
-        self._project_id = ground.chosen.project_id
-        self._waiting = waiting
         self.collection = rows.Collection(JobBinary, "job-binaries", ground.keeper)
-        kind = rows.Kind(
+        kind: rows.Kind[JobBinary] = rows.Kind(
             noun="job binary",
+            effect="job_binary",
             envelope="job_binary",
             plural="binaries",
             parameter="job_binary_id",
-            print=self._printed,
-            used=lambda row: used(row.row_id),
+            print=lambda row: {"url": row.url},
+            used=used,
+            waiting=waiting,
         )
-        self._rows = rows.Rows(self.collection, kind, self._old)
+        self._rows = rows.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -74,46 +64,19 @@ class Binaries:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateJobBinary: complete at once, though the status is 202."""
+        """CreateJobBinary: the description must be sent."""
         body = call.body()
-        name = oldchecks.row_name(body)
         url = self._url(body)
-        description = self._description(body)
-        self._rows.check_name(name)
-        row = JobBinary(
-            row_id=self._ids.uuid(),
-            name=name,
-            url=url,
-            description=description or "",
-            is_public=oldchecks.flag(body, "is_public"),
-            is_protected=oldchecks.flag(body, "is_protected"),
-            created_ms=call.now_ms,
-        )
-        self.collection.put(row)
-        self._world.note(state.Effect("job_binary", row.row_id, row.name, "", call.now_ms))
-        return self._rows.reply(_ACCEPTED, row)
+        self._check_described(body)
+        return self._rows.created(JobBinary(url=url, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
         """UpdateJobBinary: what is not sent stays as it is; the description must be sent."""
         row = self._rows.find(call)
         body = call.body()
-        name = oldchecks.row_name(body) if body.get("name") is not None else row.name
-        url = self._url(body) if body.get("url") is not None else row.url
-        description = self._description(body)
-        self._rows.check_name(name, row.row_id)
-        if self._old.in_use_refused and self._waiting(row.row_id, call.now_ms):
-            raise oldrefusals.coded("12000054", why="a job that has not started uses the job binary")
-        changed = replace(
-            row,
-            name=name,
-            url=url,
-            description=row.description if description is None else description,
-            is_public=oldchecks.flag(body, "is_public", default=row.is_public),
-            is_protected=oldchecks.flag(body, "is_protected", default=row.is_protected),
-            updated_ms=call.now_ms,
-        )
-        self.collection.put(changed)
-        return self._rows.reply(_ACCEPTED, changed)
+        url = row.url if body.get("url") is None else self._url(body)
+        self._check_described(body)
+        return self._rows.changed(call, row, {"url": url})
 
     def _url(self, body: Mapping[str, Any]) -> str:
         url = oldchecks.text(body, "url", most=oldchecks.URL_MAX)
@@ -122,29 +85,12 @@ class Binaries:
         oldchecks.check_scheme("url", url, self._old)
         return url
 
-    def _description(self, body: Mapping[str, Any]) -> str | None:
-        """The description, mandatory by the pages; an empty one counts as sent."""
-        if body.get("description") is None:
-            if self._old.strict_required:
-                raise refusals.invalid("description is mandatory")
-            return None
-        return oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX)
-
-    def _printed(self, row: JobBinary) -> dict[str, Any]:
-        members = reference(row, self._project_id)
-        del members["extra"]
-        return members | {"created_at": rows.stamp(row.created_ms), "updated_at": rows.stamp(row.updated_ms)}
+    def _check_described(self, body: Mapping[str, Any]) -> None:
+        """The pages make the description mandatory; an empty one counts as sent."""
+        if body.get("description") is None and self._old.strict_required:
+            raise refusals.invalid("description is mandatory")
 
 
 def reference(row: JobBinary, project_id: str) -> dict[str, Any]:
     """A binary as it is printed inside of a job object."""
-    return {
-        "name": row.name,
-        "url": row.url,
-        "description": row.description,
-        "id": row.row_id,
-        "tenant_id": project_id,
-        "is_public": row.is_public,
-        "is_protected": row.is_protected,
-        "extra": None,
-    }
+    return {**rows.shared(row, project_id), "url": row.url, "extra": None}

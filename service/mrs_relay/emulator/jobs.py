@@ -1,7 +1,7 @@
 """
 The job operations of V2: submit, read, list, kill, delete, and the results of SQL jobs.
 
-Success is 202 for all of them. How a job's life goes is in `rules.py` and `life.py`.
+Success is 202 for all of them, unless a quirk says 200. How a job's life goes is in `rules.py` and `life.py`.
 
 Source: API reference, pages mrs_02_0085 to mrs_02_0090 (2022 to 2025); error codes as in the current table.
 """
@@ -31,7 +31,6 @@ from mrs_relay.emulator import (
     wire,
 )
 
-_ACCEPTED = 202
 _WITH_RESULTS = frozenset({"SparkSql", "SparkScript"})
 _BASE = "/v2/{project_id}/clusters/{cluster_id}/job-executions"
 
@@ -79,12 +78,12 @@ class Jobs:
         if wanted.runs_sql:
             check_sql()
         if rules.refused(wanted):
-            return wire.as_json(_ACCEPTED, {"job_submit_result": {"state": "FAILED"}})
+            return wire.as_json(self._quirks.job_status, {"job_submit_result": {"state": "FAILED"}})
         slots = cluster.record.slots
         if slots and cluster.book.unfinished(call.now_ms) >= slots:
             raise refusals.business("0177", slots=slots)
         job = self.enter(cluster, wanted, call.user, call.now_ms)
-        return wire.as_json(_ACCEPTED, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
+        return wire.as_json(self._quirks.job_status, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
 
     def enter(self, cluster: state.ClusterState, wanted: checks.Submission, user: str, now_ms: int) -> life.Job:
         """Enter a job that was checked, and start it; SQL needs the event loop to be running."""
@@ -124,7 +123,7 @@ class Jobs:
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
         cluster, job = self._find(call)
-        return wire.as_json(_ACCEPTED, {"job_detail": self._bean(cluster, job, call.now_ms)})
+        return wire.as_json(self._quirks.job_status, {"job_detail": self._bean(cluster, job, call.now_ms)})
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
         """ShowJobExeListNew: a page of jobs."""
@@ -135,7 +134,7 @@ class Jobs:
             "total_record": str(total) if self._quirks.numbers_as_strings else total,
             "job_list": [self._bean(cluster, job, call.now_ms) for job in jobs],
         }
-        return wire.as_json(_ACCEPTED, found)
+        return wire.as_json(self._quirks.job_status, found)
 
     async def stop(self, call: routes.Call) -> wire.Reply:
         """StopJob: kill a job soon; it may still end by itself before."""
@@ -143,11 +142,11 @@ class Jobs:
         if job.ended(call.now_ms):
             if self._quirks.stop_of_ended_refused:
                 raise refusals.business("0175")
-            return wire.Reply(_ACCEPTED)
+            return wire.Reply(self._quirks.job_status)
         if life.stage(job, call.now_ms).state == "NEW":
             raise refusals.business("0180")
         self.kill(cluster, job, call.now_ms)
-        return wire.Reply(_ACCEPTED)
+        return wire.Reply(self._quirks.job_status)
 
     async def delete(self, call: routes.Call) -> wire.Reply:
         """BatchDeleteJobs: forget ended jobs, all of those named or none."""
@@ -163,7 +162,7 @@ class Jobs:
         for job in jobs:
             if job:
                 self.forget(cluster, job.job_id)
-        return wire.Reply(_ACCEPTED)
+        return wire.Reply(self._quirks.job_status)
 
     async def results(self, call: routes.Call) -> wire.Reply:
         """ShowSqlResultWithJob: the rows of each statement of an ended Spark SQL job."""
@@ -181,7 +180,7 @@ class Jobs:
         found = {str(index): self._rows(answer) for index, answer in enumerate(outcome.answers)}
         if not any(found.values()):
             raise refusals.business("0181")
-        return wire.as_json(_ACCEPTED, {"sql_results": found})
+        return wire.as_json(self._quirks.job_status, {"sql_results": found})
 
     def name_of(self, cluster_id: str, job_id: str) -> str:
         """Name of a job, or nothing when there is no such job; faults are aimed by it."""

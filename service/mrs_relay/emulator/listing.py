@@ -23,7 +23,6 @@ _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STATES = frozenset({"NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED"})
 _RESULTS = frozenset({"FAILED", "KILLED", "UNDEFINED", "SUCCEEDED"})
 _DIRECTIONS = frozenset({"asc", "desc"})
-_DEFAULT_LIMIT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
     Raises:
         Refusal: 12000002, names the parameter.
     """
-    limit = checks.whole_number(query, "limit", least=1) or _DEFAULT_LIMIT
+    limit = checks.whole_number(query, "limit", least=1) or quirks.list_limit_default
     if limit > quirks.list_limit_max:
         raise refusals.invalid(f"limit must not exceed {quirks.list_limit_max}")
     offset = max(checks.whole_number(query, "offset", least=0) or 1, 1)

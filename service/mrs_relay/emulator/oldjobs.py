@@ -21,6 +21,7 @@ from mrs_relay.emulator import (
     clusterlife,
     jobs,
     life,
+    markers,
     oldchecks,
     oldrefusals,
     refusals,
@@ -180,12 +181,12 @@ class OldJobs:
         """ListJobExecutions: a page of the project's runs."""
         printed = [self._print.execution(run, job, call.now_ms) | {"name": run.name} for run, job in self._runs]
         query = dict(call.request.pairs())
-        markers, page = rows.paged(
+        neighbours, page = markers.paged(
             printed, query, _EXECUTION_FIELDS, lambda: oldrefusals.unknown_run(self._old.missing_status)
         )
         for one in page:
             del one["name"]
-        return wire.as_json(_OK, {"markers": markers, "job_executions": page})
+        return wire.as_json(_OK, {"markers": neighbours, "job_executions": page})
 
     async def show_execution(self, call: routes.Call) -> wire.Reply:
         """ShowJobExecution: one run; whether it succeeded is not told."""

@@ -109,7 +109,8 @@ class Presto:
         wanted = _read(call.body(), self._folder)
         _check_cluster(cluster, call.now_ms)
         word = wording.first_word(wanted.statement)
-        execution_id = self._ids.statement_id(call.now_ms) if word in _IN_BACKGROUND | _AT_ONCE_WITH_ID else ""
+        known = word in _IN_BACKGROUND | _AT_ONCE_WITH_ID or not self._settings.ddl_without_id
+        execution_id = self._ids.statement_id(call.now_ms) if known else ""
         location = self._location(wanted, execution_id, call.now_ms) if word in _IN_BACKGROUND else None
         execution, ending = self._submit(cluster, wanted, execution_id, location)
         effect_id = execution.execution_id

@@ -1,36 +1,57 @@
 """
-Rows of V1.1 (data sources, binaries, job objects): a shelf per kind, list pages by marker, and what all kinds share.
+Rows of V1.1 (data sources, binaries, job objects): a shelf per kind, and what all kinds share.
 
-Pages start after the marker; `next` and `prev` are the markers of the neighbouring pages, null where there is none or
-no limit was sent. Chosen as in OpenStack Sahara where MRS says nothing: sorted by id, unknown sort fields refused.
+A kind brings its own fields and their checks; names, flags, times, uses and replies are the same for all and are here.
+`markers` makes the list pages.
 
-Source: API reference V1.1, list pages mrs_02_0024, 0036, 0044, 0050; Sahara v1.1 for the rest.
+Source: API reference V1.1, pages mrs_02_0022 to 0026, 0034 to 0038, 0041 to 0048 (2022).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from mrs_relay.emulator import checks, ids, keeping, oldrefusals, refusals, routes, settings, state, wire
+from mrs_relay.emulator import (
+    ids,
+    keeping,
+    markers,
+    oldchecks,
+    oldrefusals,
+    refusals,
+    routes,
+    settings,
+    state,
+    wire,
+)
 
 _OK = 200
+_ACCEPTED = 202
 _NO_CONTENT = 204
-_LIMIT_MAX = 1_073_741_822
 
 
-class Row(Protocol):
-    """What every row has."""
+class Kept(Protocol):
+    """What a collection keeps."""
 
     @property
     def row_id(self) -> str:
         """Its id."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What every data source, binary and job object has; times in milliseconds since the epoch."""
+
+    row_id: str
+    name: str
+    description: str
+    is_public: bool
+    is_protected: bool
+    created_ms: int
+    updated_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +72,11 @@ class Ground:
     keeper: keeping.Keeper
 
 
+KeptT = TypeVar("KeptT", bound=Kept)
 RowT = TypeVar("RowT", bound=Row)
-ItemT = TypeVar("ItemT")
 
 
-class Collection(Generic[RowT]):
+class Collection(Generic[KeptT]):
     """
     The rows of one kind, in the order in which they came.
 
@@ -65,22 +86,22 @@ class Collection(Generic[RowT]):
         keeper: keeps the rows over a restart.
     """
 
-    def __init__(self, kind: type[RowT], name: str, keeper: keeping.Keeper) -> None:
+    def __init__(self, kind: type[KeptT], name: str, keeper: keeping.Keeper) -> None:
         self._kind = kind
-        self._rows: dict[str, RowT] = {}
+        self._rows: dict[str, KeptT] = {}
         self._shelf = keeper.shelf(name, self._restore)
 
-    def __iter__(self) -> Iterator[RowT]:
+    def __iter__(self) -> Iterator[KeptT]:
         return iter(self._rows.values())
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, row_id: str) -> RowT | None:
+    def get(self, row_id: str) -> KeptT | None:
         """The row with this id."""
         return self._rows.get(row_id)
 
-    def put(self, row: RowT) -> None:
+    def put(self, row: KeptT) -> None:
         """Add a row, or put it in the place of its older version."""
         self._rows[row.row_id] = row
         self._shelf.put(row.row_id, row)
@@ -95,6 +116,10 @@ class Collection(Generic[RowT]):
             self._rows[row.key] = row.read(self._kind)
 
 
+def _never(_row_id: str, _now_ms: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[RowT]):
     """
@@ -102,37 +127,48 @@ class Kind(Generic[RowT]):
 
     Attributes:
         noun: its name in messages.
+        effect: its name among the effects.
         envelope: key of one row in replies.
         plural: key of a list page.
         parameter: path parameter that holds the id.
-        print: the JSON members of a row.
-        used: whether something refers to the row.
+        print: the JSON members that only this kind has.
+        used: whether something refers to the row with this id, so that it cannot be deleted.
+        waiting: whether a run that has not started at a moment refers to it, so that it cannot be changed.
         fields: what list pages can be sorted by.
+        names: what names must look like.
+        born_changed: whether a new row has the time of its making as the time of its last change.
     """
 
     noun: str
+    effect: str
     envelope: str
     plural: str
     parameter: str
     print: Callable[[RowT], dict[str, Any]]
-    used: Callable[[RowT], bool]
+    used: Callable[[str], bool]
+    waiting: Callable[[str, int], bool] = _never
     fields: tuple[str, ...] = ("id", "name", "created_at", "updated_at")
+    names: re.Pattern[str] = oldchecks.ROW_NAME
+    born_changed: bool = False
 
 
 class Rows(Generic[RowT]):
     """
-    Reads and removal of one kind of row.
+    A shelf: the operations on one kind of row, as far as all kinds have them in common.
 
     Args:
         collection: the rows.
         kind: what is particular to them.
-        old: disputed behaviour.
+        ground: what all handlers of V1.1 stand on.
     """
 
-    def __init__(self, collection: Collection[RowT], kind: Kind[RowT], old: settings.OldApi) -> None:
+    def __init__(self, collection: Collection[RowT], kind: Kind[RowT], ground: Ground) -> None:
         self._collection = collection
         self._kind = kind
-        self._old = old
+        self._world = ground.world
+        self._ids = ground.making
+        self._old = ground.chosen.v11
+        self._project_id = ground.chosen.project_id
 
     def find(self, call: routes.Call) -> RowT:
         """
@@ -146,86 +182,101 @@ class Rows(Generic[RowT]):
             raise oldrefusals.unknown(self._kind.noun, self._old.missing_status)
         return row
 
-    def check_name(self, name: str, own_id: str | None = None) -> None:
+    def begun(self, call: routes.Call) -> dict[str, Any]:
         """
-        See that no other row has this name.
+        The fields of `Row` for a new row, as the body asks for them.
 
         Raises:
-            Refusal: 12000002, another row has it.
+            Refusal: 12000002, one of them is wrong, or another row has the name.
         """
-        if self._old.unique_names and any(row.name == name and row.row_id != own_id for row in self._collection):
-            raise refusals.invalid(f"a {self._kind.noun} with the name {name} already exists")
+        body = call.body()
+        name = oldchecks.row_name(body, self._kind.names)
+        self._check_name(name)
+        return {
+            "row_id": self._ids.uuid(),
+            "name": name,
+            "description": oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX),
+            "is_public": oldchecks.flag(body, "is_public"),
+            "is_protected": oldchecks.flag(body, "is_protected"),
+            "created_ms": call.now_ms,
+            "updated_ms": call.now_ms if self._kind.born_changed else None,
+        }
 
-    def reply(self, status: int, row: RowT) -> wire.Reply:
-        """One row in its envelope."""
-        return wire.as_json(status, {self._kind.envelope: self._kind.print(row)})
+    def created(self, row: RowT) -> wire.Reply:
+        """Keep a new row: complete at once, though the status is 202."""
+        self._collection.put(row)
+        self._world.note(state.Effect(self._kind.effect, row.row_id, row.name, "", row.created_ms))
+        return self._reply(_ACCEPTED, row)
+
+    def changed(self, call: routes.Call, row: RowT, particular: dict[str, Any]) -> wire.Reply:
+        """
+        Keep a row with the shared fields that the body has and the `particular` ones; what is not sent stays as it is.
+
+        Raises:
+            Refusal: 12000002, a field is wrong or another row has the name; 12000054, a waiting run needs the row.
+        """
+        body = call.body()
+        name = row.name if body.get("name") is None else oldchecks.row_name(body, self._kind.names)
+        told = oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX)
+        self._check_name(name, row.row_id)
+        if self._old.in_use_refused and self._kind.waiting(row.row_id, call.now_ms):
+            raise oldrefusals.coded("12000054", why=f"a job that has not started uses the {self._kind.noun}")
+        newer = replace(
+            row,
+            name=name,
+            description=row.description if body.get("description") is None else told,
+            is_public=oldchecks.flag(body, "is_public", default=row.is_public),
+            is_protected=oldchecks.flag(body, "is_protected", default=row.is_protected),
+            updated_ms=call.now_ms,
+            **particular,
+        )
+        self._collection.put(newer)
+        return self._reply(_ACCEPTED, newer)
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
         """A page of the rows."""
-        printed = [self._kind.print(row) for row in self._collection]
+        printed = [self._printed(row) for row in self._collection]
         query = dict(call.request.pairs())
-        markers, page = paged(printed, query, self._kind.fields, self._missing_marker)
-        return wire.as_json(_OK, {"markers": markers, self._kind.plural: page})
+        neighbours, page = markers.paged(printed, query, self._kind.fields, self._missing_marker)
+        return wire.as_json(_OK, {"markers": neighbours, self._kind.plural: page})
 
     async def show(self, call: routes.Call) -> wire.Reply:
         """One row."""
-        return self.reply(_OK, self.find(call))
+        return self._reply(_OK, self.find(call))
 
     async def delete(self, call: routes.Call) -> wire.Reply:
         """Forget a row that nothing refers to."""
         row = self.find(call)
-        if self._old.in_use_refused and self._kind.used(row):
+        if self._old.in_use_refused and self._kind.used(row.row_id):
             raise oldrefusals.coded("12000054", why=f"the {self._kind.noun} is in use")
         self._collection.remove(row.row_id)
         return wire.Reply(_NO_CONTENT)
+
+    def _check_name(self, name: str, own_id: str | None = None) -> None:
+        if self._old.unique_names and any(row.name == name and row.row_id != own_id for row in self._collection):
+            raise refusals.invalid(f"a {self._kind.noun} with the name {name} already exists")
+
+    def _reply(self, status: int, row: RowT) -> wire.Reply:
+        return wire.as_json(status, {self._kind.envelope: self._printed(row)})
+
+    def _printed(self, row: RowT) -> dict[str, Any]:
+        times = {"created_at": stamp(row.created_ms), "updated_at": stamp(row.updated_ms)}
+        return {**shared(row, self._project_id), **times, **self._kind.print(row)}
 
     def _missing_marker(self) -> refusals.Refusal:
         return oldrefusals.unknown(f"{self._kind.noun} of the marker", self._old.missing_status)
 
 
-def paged(
-    items: Iterable[dict[str, Any]],
-    query: Mapping[str, str],
-    fields: Sequence[str],
-    missing: Callable[[], refusals.Refusal],
-) -> tuple[dict[str, str | None], list[dict[str, Any]]]:
-    """
-    The markers and the items of a list page.
-
-    Args:
-        items: all items, printed, each with its `id`.
-        query: parameters limit, marker and sort_by.
-        fields: what may be sorted by.
-        missing: makes the refusal of an unknown marker.
-
-    Raises:
-        Refusal: 12000002 for a wrong limit or sort field, or that of `missing`.
-    """
-    limit = checks.whole_number(query, "limit", least=1)
-    if limit is not None and limit > _LIMIT_MAX:
-        raise refusals.invalid(f"limit must not exceed {_LIMIT_MAX}")
-    field = query.get("sort_by") or "id"
-    name = field.removeprefix("-")
-    if name not in fields:
-        raise refusals.invalid(f"sort_by must be one of {', '.join(fields)}, or one of them behind a minus sign")
-    ordered = sorted(items, key=lambda item: item["id"])
-    ordered.sort(key=lambda item: str(item.get(name) or ""), reverse=field.startswith("-"))
-    found = [item["id"] for item in ordered]
-    start = 0
-    marker = query.get("marker")
-    if marker:
-        try:
-            start = found.index(marker) + 1
-        except ValueError:
-            raise missing() from None
-    if limit is None:
-        return {"prev": None, "next": None}, ordered[start:]
-    stop = start + limit
-    markers = {
-        "prev": found[start - 1 - limit] if start - 1 - limit >= 0 else None,
-        "next": found[stop - 1] if stop < len(found) else None,
+def shared(row: Row, project_id: str) -> dict[str, Any]:
+    """The members that all rows print, but for their times."""
+    return {
+        "name": row.name,
+        "description": row.description,
+        "id": row.row_id,
+        "tenant_id": project_id,
+        "is_public": row.is_public,
+        "is_protected": row.is_protected,
     }
-    return markers, ordered[start:stop]
 
 
 def stamp(epoch_ms: int | None) -> str | None:

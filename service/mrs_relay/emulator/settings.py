@@ -243,6 +243,12 @@ class Quirks(_Group):
     job_name_contains: bool = False
     """True lets the filter `job_name` match parts of names; the default compares whole names."""
 
+    job_status: Literal[200, 202] = 202
+    """HTTP status of every success of the V2 job operations: 202, as in all samples, or the 200 of other APIs."""
+
+    list_limit_default: int = pydantic.Field(default=10, ge=1)
+    """Jobs on a list page when the client names no `limit`."""
+
     list_limit_max: int = pydantic.Field(default=100, ge=1)
     """Largest `limit` of a job list; more is refused with 12000002. 100 is what production clients use."""
 
@@ -325,6 +331,9 @@ class Limits(_Group):
 
 class Sql(_Group):
     """How SQL runs."""
+
+    ddl_without_id: bool = True
+    """DDL and DML over the SQL endpoint are answered without an id, as observed; False gives them one to read again."""
 
     threads: int = pydantic.Field(default=2, ge=1, le=64)
     """Statements or SQL jobs that run at the same time; others wait in a queue."""

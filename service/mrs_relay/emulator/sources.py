@@ -9,30 +9,22 @@ Source: API reference V1.1, pages mrs_02_0022 to mrs_02_0026 (2022).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mrs_relay.emulator import oldchecks, oldrefusals, refusals, routes, rows, state, wire
+from mrs_relay.emulator import oldchecks, oldrefusals, refusals, routes, rows, wire
 
-_ACCEPTED = 202
 _BASE = "/v1.1/{project_id}/data-sources"
 _TYPES = ("hdfs", "obs")
 _NOT_SUPPORTED = "swift"
 
 
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """One data source; times in milliseconds since the epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource(rows.Row):
+    """One data source."""
 
-    row_id: str
-    name: str
     type: str
     url: str
-    description: str
-    is_public: bool
-    is_protected: bool
-    created_ms: int
-    updated_ms: int | None = None
 
 
 class Sources:
@@ -51,22 +43,20 @@ class Sources:
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
-        self._world = ground.world
-        self._ids = ground.making
         self._old = ground.chosen.v11
-        self._project_id = ground.chosen.project_id
-        self._waiting = waiting
         self.collection = rows.Collection(DataSource, "data-sources", ground.keeper)
-        kind = rows.Kind(
+        kind: rows.Kind[DataSource] = rows.Kind(
             noun="data source",
+            effect="data_source",
             envelope="data_source",
             plural="data_sources",
             parameter="data_source_id",
-            print=self._printed,
-            used=lambda row: used(row.row_id),
+            print=lambda row: {"type": row.type, "url": row.url},
+            used=used,
+            waiting=waiting,
             fields=("id", "name", "type", "created_at", "updated_at"),
         )
-        self._rows = rows.Rows(self.collection, kind, self._old)
+        self._rows = rows.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -80,51 +70,19 @@ class Sources:
         )
 
     async def create(self, call: routes.Call) -> wire.Reply:
-        """CreateDataSource: complete at once, though the status is 202."""
+        """CreateDataSource: a name, a type, and a place that fits the type."""
         body = call.body()
-        name = oldchecks.row_name(body)
         kind = _type(body)
         url = self._url(body, kind)
-        self._rows.check_name(name)
-        row = DataSource(
-            row_id=self._ids.uuid(),
-            name=name,
-            type=kind,
-            url=url,
-            description=oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX),
-            is_public=oldchecks.flag(body, "is_public"),
-            is_protected=oldchecks.flag(body, "is_protected"),
-            created_ms=call.now_ms,
-        )
-        self.collection.put(row)
-        self._world.note(state.Effect("data_source", row.row_id, row.name, "", call.now_ms))
-        return self._rows.reply(_ACCEPTED, row)
+        return self._rows.created(DataSource(type=kind, url=url, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
         """UpdateDataSource: what is not sent stays as it is; the type must be sent."""
         row = self._rows.find(call)
         body = call.body()
         kind = row.type if body.get("type") is None and not self._old.strict_required else _type(body)
-        name = oldchecks.row_name(body) if body.get("name") is not None else row.name
         url = self._url({"url": row.url, **{key: one for key, one in body.items() if one is not None}}, kind)
-        described = body.get("description") is not None
-        self._rows.check_name(name, row.row_id)
-        if self._old.in_use_refused and self._waiting(row.row_id, call.now_ms):
-            raise oldrefusals.coded("12000054", why="a job that has not started uses the data source")
-        changed = replace(
-            row,
-            name=name,
-            type=kind,
-            url=url,
-            description=oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX)
-            if described
-            else row.description,
-            is_public=oldchecks.flag(body, "is_public", default=row.is_public),
-            is_protected=oldchecks.flag(body, "is_protected", default=row.is_protected),
-            updated_ms=call.now_ms,
-        )
-        self.collection.put(changed)
-        return self._rows.reply(_ACCEPTED, changed)
+        return self._rows.changed(call, row, {"type": kind, "url": url})
 
     def _url(self, body: Mapping[str, Any], kind: str) -> str:
         url = oldchecks.text(body, "url", most=oldchecks.URL_MAX)
@@ -136,20 +94,6 @@ class Sources:
         else:
             oldchecks.check_scheme("url", url, self._old, hdfs=False)
         return url
-
-    def _printed(self, row: DataSource) -> dict[str, Any]:
-        return {
-            "name": row.name,
-            "type": row.type,
-            "url": row.url,
-            "description": row.description,
-            "created_at": rows.stamp(row.created_ms),
-            "updated_at": rows.stamp(row.updated_ms),
-            "id": row.row_id,
-            "tenant_id": self._project_id,
-            "is_public": row.is_public,
-            "is_protected": row.is_protected,
-        }
 
 
 def _type(body: Mapping[str, Any]) -> str:

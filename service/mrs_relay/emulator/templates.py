@@ -10,22 +10,19 @@ Source: API reference V1.1, pages mrs_02_0041, 0042, 0044, 0045, 0048 (2022); Op
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mrs_relay.emulator import (
     binaries,
     checks,
-    oldchecks,
     oldrefusals,
     refusals,
     routes,
     rows,
-    state,
     wire,
 )
 
-_ACCEPTED = 202
 _BASE = "/v1.1/{project_id}/jobs"
 _TYPES: Mapping[str, int] = {
     "MapReduce": 1,
@@ -41,20 +38,13 @@ _NEED_MAINS = frozenset({"Hive", "SparkScript"})
 _NEED_LIBS = frozenset({"MapReduce", "Spark"})
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """One job object; binaries by id, times in milliseconds since the epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template(rows.Row):
+    """One job object; binaries by id."""
 
-    row_id: str
-    name: str
     type: str
-    description: str
     mains: tuple[str, ...]
     libs: tuple[str, ...]
-    is_public: bool
-    is_protected: bool
-    created_ms: int
-    updated_ms: int
 
     @property
     def type_code(self) -> int:
@@ -78,22 +68,23 @@ class Templates:
         programs: rows.Collection[binaries.JobBinary],
         used: Callable[[str], bool],
     ) -> None:
-        self._world = ground.world
-        self._ids = ground.making
         self._old = ground.chosen.v11
         self._project_id = ground.chosen.project_id
         self._binaries = programs
         self.collection = rows.Collection(Template, "job-objects", ground.keeper)
         kind = rows.Kind(
             noun="job",
+            effect="job_object",
             envelope="job",
             plural="jobs",
             parameter="job_id",
             print=self._printed,
-            used=lambda row: used(row.row_id),
+            used=used,
             fields=("id", "name", "type", "created_at", "updated_at"),
+            names=checks.NAME,
+            born_changed=True,
         )
-        self._rows = rows.Rows(self.collection, kind, self._old)
+        self._rows = rows.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -118,56 +109,20 @@ class Templates:
     async def create(self, call: routes.Call) -> wire.Reply:
         """CreateJob: store a job object."""
         body = call.body()
-        name = oldchecks.row_name(body, checks.NAME)
         kind = _type(body, tuple(_TYPES))
         if kind == "SparkSql" and not self._old.sql_types:
             raise oldrefusals.coded("12000054", why="type SparkSql")
         mains, libs = self._ids_in(body, "mains"), self._ids_in(body, "libs")
-        if kind in _NEED_MAINS and not mains:
-            raise oldrefusals.coded("12000068")
-        if kind in _NEED_LIBS and not libs:
-            raise oldrefusals.coded("12000069")
-        self._rows.check_name(name)
-        row = Template(
-            row_id=self._ids.uuid(),
-            name=name,
-            type=kind,
-            description=oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX),
-            mains=mains,
-            libs=libs,
-            is_public=oldchecks.flag(body, "is_public"),
-            is_protected=oldchecks.flag(body, "is_protected"),
-            created_ms=call.now_ms,
-            updated_ms=call.now_ms,
-        )
-        self.collection.put(row)
-        self._world.note(state.Effect("job_object", row.row_id, row.name, "", call.now_ms))
-        return self._rows.reply(_ACCEPTED, row)
+        _check_complete(kind, mains, libs)
+        return self._rows.created(Template(type=kind, mains=mains, libs=libs, **self._rows.begun(call)))
 
     async def update(self, call: routes.Call) -> wire.Reply:
         """UpdateJob: name, type, description; everything else stays as it is."""
         row = self._rows.find(call)
         body = call.body()
-        name = oldchecks.row_name(body, checks.NAME) if body.get("name") is not None else row.name
-        kind = _type(body, _UPDATE_TYPES) if body.get("type") is not None else row.type
-        if kind in _NEED_MAINS and not row.mains:
-            raise oldrefusals.coded("12000068")
-        if kind in _NEED_LIBS and not row.libs:
-            raise oldrefusals.coded("12000069")
-        described = body.get("description") is not None
-        text = oldchecks.text(body, "description", most=oldchecks.DESCRIPTION_MAX)
-        self._rows.check_name(name, row.row_id)
-        changed = replace(
-            row,
-            name=name,
-            type=kind,
-            description=text if described else row.description,
-            is_public=oldchecks.flag(body, "is_public", default=row.is_public),
-            is_protected=oldchecks.flag(body, "is_protected", default=row.is_protected),
-            updated_ms=call.now_ms,
-        )
-        self.collection.put(changed)
-        return self._rows.reply(_ACCEPTED, changed)
+        kind = row.type if body.get("type") is None else _type(body, _UPDATE_TYPES)
+        _check_complete(kind, row.mains, row.libs)
+        return self._rows.changed(call, row, {"type": kind})
 
     def _ids_in(self, body: Mapping[str, Any], name: str) -> tuple[str, ...]:
         found = body.get(name)
@@ -182,17 +137,9 @@ class Templates:
 
     def _printed(self, row: Template) -> dict[str, Any]:
         return {
-            "name": row.name,
             "type": row.type,
-            "description": row.description,
             "mains": self._references(row.mains),
             "libs": self._references(row.libs),
-            "created_at": rows.stamp(row.created_ms),
-            "updated_at": rows.stamp(row.updated_ms),
-            "id": row.row_id,
-            "tenant_id": self._project_id,
-            "is_public": row.is_public,
-            "is_protected": row.is_protected,
             "interface": [],
         }
 
@@ -206,3 +153,10 @@ def _type(body: Mapping[str, Any], allowed: Sequence[str]) -> str:
     if kind not in allowed:
         raise refusals.invalid(f"type must be one of {', '.join(allowed)}")
     return str(kind)
+
+
+def _check_complete(kind: str, mains: Sequence[str], libs: Sequence[str]) -> None:
+    if kind in _NEED_MAINS and not mains:
+        raise oldrefusals.coded("12000068")
+    if kind in _NEED_LIBS and not libs:
+        raise oldrefusals.coded("12000069")

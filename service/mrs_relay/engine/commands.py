@@ -23,6 +23,7 @@ class Command(enum.Enum):
     KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
     AWAIT = "wait for the request that a cancel speaks of"
+    STOP_TWINS = "ask MRS to stop further jobs with the mark"
     RELEASE = "give back its slot and stop watching"
 
 
@@ -41,4 +42,7 @@ FOR_STATE: Final[dict[jobs.State, Command]] = {
     jobs.State.CANCELLED: Command.RELEASE,
     jobs.State.UNKNOWN: Command.RELEASE,
 }
-"""What must be going on while a job is in a state. Only SUBMIT does harm when taken up twice: see `decide.recover`."""
+"""
+What must be going on while a job is in a state. Only SUBMIT does harm when taken up twice: see `decide.recover`.
+STOP_TWINS goes beside it, in whatever state, as long as a job has twins.
+"""

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import commands, discreet, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -58,7 +58,10 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
             return _reply(job, fact, now_ms, rules)
         case facts.TwinsStopped():
-            return Decision(_replace(job, twins=())) if job.twins else None
+            left = tuple(job_id for job_id in job.twins if job_id not in fact.job_ids)
+            return Decision(_replace(job, twins=left)) if left != job.twins else None
+        case facts.LookedAgain():
+            return _looked_again(job, fact, now_ms)
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
@@ -196,9 +199,10 @@ def _doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: Rules) -> Dec
 
 def _back_in_line(job: jobs.Job, now_ms: int, rules: Rules) -> Decision:
     """The submission surely had no effect: wait for the next turn, unless somebody wants the job stopped meanwhile."""
+    queued = jobs.moved(job, State.QUEUED)
     if job.stop is not None:
-        return _end(job, State.CANCELLED, now_ms, rules, reason=job.stop)
-    return Decision(jobs.moved(job, State.QUEUED), (), commands.Command.ENQUEUE)
+        return _end(queued, State.CANCELLED, now_ms, rules, reason=job.stop)
+    return Decision(queued, (), commands.Command.ENQUEUE)
 
 
 def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, rules: Rules) -> Decision | None:
@@ -216,17 +220,33 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | No
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
-    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted))
+    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted.twins))
     if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)
 
 
-def _twins(job: jobs.Job) -> jobs.Reason | None:
-    """What is told when MRS holds more than one job of a submission."""
-    if not job.twins:
+def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decision | None:
+    """
+    Stop what showed up late beside the job that is kept; also when that one has ended.
+
+    Who has no job on MRS now, or another attempt's, or is unknown, has none to keep: then nothing is stopped.
+    """
+    if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
-    text = f"MRS has this submission more than once; job {', '.join(job.twins)} is being stopped, this one is kept"
+    late = tuple(job_id for job_id in fact.job_ids if job_id not in {job.seen.job_id, *job.twins})
+    if not late:
+        return None
+    noted = _replace(job, twins=(*job.twins, *late))
+    told_job, told = _tell(noted, jobs.TRAITS[job.state].shown, now_ms, reason=_twins(late), repeated=True)
+    return Decision(told_job, (told,))
+
+
+def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
+    """What is told when MRS holds more than one job of a submission."""
+    if not job_ids:
+        return None
+    text = f"MRS has this submission more than once; job {', '.join(job_ids)} is being stopped, this one is kept"
     return jobs.Reason("duplicate", "stopped_twin", text)
 
 
@@ -301,6 +321,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
         return None
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
+    says = discreet.told(fact.message, job.work) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
@@ -314,7 +335,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
             # NB: there is no status for a cancelled statement; one that fails after its cancel counts as cancelled.
             last = _end(_replace(job, seen=seen), State.CANCELLED, now_ms, rules, reason=job.stop)
         case verdict.Verdict.FAILED:
-            reason = jobs.Reason("job_failed", "statement_failed", fact.message or "the SQL engine gives no reason")
+            reason = jobs.Reason("job_failed", "statement_failed", says)
             last = wishes.ended_badly(_replace(job, seen=seen), State.FAILED, reason, now_ms, rules)
         case _ if not seen.job_id:
             reason = jobs.Reason(
@@ -332,7 +353,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
 def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) -> Decision | None:
     if job.state not in _FOLLOWED:
         return None
-    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", "job_vanished", fact.message))
+    return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
 
 
 def _collected(job: jobs.Job, fact: facts.Collected, now_ms: int, rules: Rules) -> Decision | None:

@@ -137,8 +137,23 @@ class Found(msgspec.Struct, frozen=True):
     twins: tuple[str, ...] = ()
 
 
+class LookedAgain(msgspec.Struct, frozen=True):
+    """
+    What MRS shows of an attempt that was in doubt, some time after it was settled.
+
+    Attributes:
+        attempt: which one.
+        job_ids: of all jobs with its mark.
+    """
+
+    attempt: int
+    job_ids: tuple[str, ...]
+
+
 class TwinsStopped(msgspec.Struct, frozen=True):
-    """The further jobs with the mark are stopped, or had ended."""
+    """Further jobs with the mark are stopped, or had ended."""
+
+    job_ids: tuple[str, ...]
 
 
 class NotFound(msgspec.Struct, frozen=True):
@@ -182,9 +197,16 @@ class ClusterObserved(msgspec.Struct, frozen=True):
 
 
 class Vanished(msgspec.Struct, frozen=True):
-    """MRS has not shown the job for longer than a fresh job may stay hidden."""
+    """
+    MRS has not shown the job, or how it ended, for too long.
+
+    Attributes:
+        message: what it shows, for how long.
+        code: of the reason.
+    """
 
     message: str
+    code: str = "job_vanished"
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -212,6 +234,7 @@ Fact = (
     | InDoubt
     | Found
     | NotFound
+    | LookedAgain
     | TwinsStopped
     | Observed
     | StatementObserved

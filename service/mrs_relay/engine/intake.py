@@ -12,7 +12,6 @@ import msgspec
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, works
-from mrs_relay.kit import words
 from mrs_relay.messages import dead_letters, envelope, requests
 from mrs_relay.stream import records
 
@@ -50,7 +49,7 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             return key, facts.Requested(works.job_of(message, request, record, result_job_types))
     except errors.BadMessage as error:
-        reason = jobs.Reason("invalid", error.code, words.line(error.message), field=error.field)
+        reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
     match request:
         case requests.JobCancel():
@@ -112,7 +111,7 @@ def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_lette
         value=record.value,
         headers=tuple(record.headers),
         code=error.code,
-        message=words.line(error.message),
+        message=error.message,
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,

@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job asks again whether the partition may act."""
 
+_DUE = facts.Due()
+
 
 class Performer:
     """
@@ -42,9 +44,9 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
-        self._twins: set[jobs.LedgerKey] = set()
-        self._later: dict[jobs.LedgerKey, jobs.Job] = {}
-        self._dues: set[tuple[jobs.LedgerKey, int]] = set()
+        self._twins: set[str] = set()
+        self._later: dict[jobs.LedgerKey, timers.Number] = {}
+        self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -112,9 +114,10 @@ class Performer:
             command: what its state calls for.
             epoch: of the commit; a submission is sent only as long as it lasts.
         """
-        if not jobs.TRAITS[job.state].holds_slot:
-            self._desk.gate.release(key, job, self)
         self._mind_twins(key, job)
+        # NB: a job that is stopping twins may have just been let through: nothing else of it has changed.
+        if command is not commands.Command.STOP_TWINS and not jobs.TRAITS[job.state].holds_slot:
+            self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
@@ -128,31 +131,43 @@ class Performer:
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
+                self._due_at(key, 0)
                 self._stop_killing(key)
                 self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
             case commands.Command.AWAIT:
-                self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+                self._due_at(key, job.expires_ms, facts.Expired())
             case commands.Command.COLLECT:
+                self._due_at(key, 0)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
-                self._later.pop(key, None)
+                self._due_at(key, 0)
+                self._forget_later(key)
                 self._desk.gate.withdraw(key, self)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._desk.clusters.unwatch(job)
                 self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
 
-    def _due_at(self, key: jobs.LedgerKey, when_ms: int) -> None:
-        """Set a deadline's timer, once: a job may come back to the queue many times before it."""
-        if when_ms and (key, when_ms) not in self._dues:
-            self._dues.add((key, when_ms))
-            self._timers.at(when_ms, functools.partial(self._due, key, when_ms))
+    def _due_at(self, key: jobs.LedgerKey, when_ms: int, fact: facts.Due | facts.Expired = _DUE) -> None:
+        """
+        Set the timer of the one deadline that the job has now; 0: it has none. An earlier one is dropped.
 
-    def _due(self, key: jobs.LedgerKey, when_ms: int) -> None:
-        self._dues.discard((key, when_ms))
-        self.tell(key, facts.Due())
+        A job may come back to the queue many times before its deadline: the timer stays.
+        """
+        before_ms, number = self._dues.get(key, (0, None))
+        if before_ms == when_ms:
+            return
+        if number is not None:
+            self._timers.drop(number)
+            del self._dues[key]
+        if when_ms:
+            self._dues[key] = when_ms, self._timers.at(when_ms, functools.partial(self._due, key, fact))
+
+    def _due(self, key: jobs.LedgerKey, fact: facts.Due | facts.Expired) -> None:
+        del self._dues[key]
+        self.tell(key, fact)
 
     def _stop_killing(self, key: jobs.LedgerKey) -> None:
         killing = self._kills.pop(key, None)
@@ -160,20 +175,19 @@ class Performer:
             killing.cancel()
 
     def _mind_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        if job.twins and key not in self._twins:
-            self._twins.add(key)
-            self._others.start(self._stop_twins(key, job), name=f"stop twins of {job.mrs_name}")
+        for job_id in job.twins:
+            if job_id not in self._twins:
+                self._twins.add(job_id)
+                self._others.start(self._stop_twin(key, job, job_id), name=f"stop twin {job_id} of {job.mrs_name}")
 
-    async def _stop_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        """Stop jobs that MRS holds twice, one after the other, again and again until it lets us."""
-        left = list(job.twins)
-        while left:
-            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, left[0]):
-                del left[0]
-            else:
-                await asyncio.sleep(self._desk.settings.kill_again_s)
-        self._twins.discard(key)
-        self.tell(key, facts.TwinsStopped())
+    async def _stop_twin(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
+        """Stop a job that MRS holds beside the one that is kept, again and again until it lets us."""
+        while True:
+            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, job_id):
+                break
+            await asyncio.sleep(self._desk.settings.kill_again_s)
+        self._twins.discard(job_id)
+        self.tell(key, facts.TwinsStopped((job_id,)))
 
     async def _kill(self, job: jobs.Job) -> None:
         """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
@@ -195,14 +209,18 @@ class Performer:
             self._turn(key)
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        self._later[key] = job
-        self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
+        self._forget_later(key)
+        self._later[key] = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
 
     def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        del self._later[key]
+        self._enqueue(key, job)
+
+    def _forget_later(self, key: jobs.LedgerKey) -> None:
         """A job that was cancelled while it waited for its time asks for nothing."""
-        if self._later.get(key) is job:
-            del self._later[key]
-            self._enqueue(key, job)
+        number = self._later.pop(key, None)
+        if number is not None:
+            self._timers.drop(number)
 
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())
@@ -226,6 +244,8 @@ class Performer:
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self.tell(key, await self._desk.submitter.look_up(job))
+        if isinstance(job.work, jobs.Batch):
+            self.tell(key, await self._desk.submitter.look_again(job))
 
     async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self.tell(key, await self._desk.submitter.collect(job))

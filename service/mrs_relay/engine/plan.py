@@ -20,7 +20,6 @@ from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
 
-Jobs = dict[jobs.LedgerKey, jobs.Job]
 Admit = Callable[[jobs.LedgerKey, jobs.Job], bool]
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +29,21 @@ _JOB_OVERHEAD_BYTES: Final = 16_384
 _NOTE_BYTES: Final = 64
 """Upper bound of the header that tells how long a dead letter's value was before it was cut."""
 
+_CROWDED_WAIT_MS: Final = 10_000
+"""How long a cancel waits for its request when too many do."""
+
 _MISSING: Final = "it does not fit into a Kafka record of this topic"
+
+
+class Jobs(dict[jobs.LedgerKey, jobs.Job]):
+    """
+    A partition's jobs as committed.
+
+    Attributes:
+        awaited: how many of them are cancels that wait for their request.
+    """
+
+    awaited: int = 0
 
 
 def load(lease: leases.Lease[desks.Notice]) -> Jobs:
@@ -41,10 +54,11 @@ def load(lease: leases.Lease[desks.Notice]) -> Jobs:
         StateUnreadable: a record is not a job of a format this version knows.
     """
     restored = lease.restored
-    loaded: Jobs = {}
+    loaded = Jobs()
     while restored:
         key, value = restored.popitem()
-        loaded[jobs.LedgerKey(key)] = jobs.decode(value)
+        job = loaded[jobs.LedgerKey(key)] = jobs.decode(value)
+        loaded.awaited += job.state is jobs.State.AWAITED
     return loaded
 
 
@@ -71,6 +85,7 @@ class Plan:
         self._dead_letters: list[dead_letters.DeadLetter] = []
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
+        self._awaited = base.awaited
 
     def read(self, batch: feeds.Batch[desks.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
@@ -100,9 +115,10 @@ class Plan:
     def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Decide one fact on top of what this plan has decided before."""
         job = self._changed[key] if key in self._changed else self._base.get(key)
-        decision = decide.decide(job, fact, self._now_ms, self._desk.rules)
+        decision = decide.decide(job, fact, self._now_ms, self._rules())
         if decision is None:
             return
+        self._awaited += _is_awaited(decision.job) - _is_awaited(job)
         self._changed[key] = decision.job
         self._events.extend(decision.events)
         self._pass(key, fact, decision)
@@ -111,6 +127,12 @@ class Plan:
             queued = decision.command is commands.Command.ENQUEUE
             if queued and decision.job is not None and self._admit(key, decision.job):
                 self.decide(key, facts.Turn())
+
+    def _rules(self) -> telling.Rules:
+        rules = self._desk.rules
+        if self._awaited < self._desk.settings.max_waiting_cancels:
+            return rules
+        return msgspec.structs.replace(rules, cancel_wait_ms=min(rules.cancel_wait_ms, _CROWDED_WAIT_MS))
 
     def _pass(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> None:
         partitions = self._desk.share.total
@@ -148,10 +170,15 @@ class Plan:
                 self._base.pop(key, None)
             else:
                 self._base[key] = job
+        self._base.awaited = self._awaited
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:
                 yield key, job, command
+        for key in self._changed.keys() - self._commands.keys():
+            job = self._base.get(key)
+            if job is not None and job.twins:
+                yield key, job, commands.Command.STOP_TWINS
 
     def _latest(self, topic: str) -> list[records.Outgoing]:
         """
@@ -195,3 +222,7 @@ class Plan:
             if over_bytes <= 0:
                 break
         return records.Outgoing(topic, key, value, headers)
+
+
+def _is_awaited(job: jobs.Job | None) -> bool:
+    return job is not None and job.state is jobs.State.AWAITED

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
+from mrs_relay.engine import discreet
 from mrs_relay.messages import codec, events
 from mrs_relay.mrs.models import base
-
-_NEVER_TOLD: Final = frozenset({"arguments", "properties", "hql", "sql", "sql_content", "statement", "job_parameters"})
-_SECRET_WORDS: Final = ("password", "secret", "token", "private_key", "access_key", "accesskey")
 
 
 def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Result:
@@ -50,10 +48,5 @@ def reply(told: base.Reply, most_bytes: int) -> events.Result:
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {name: _without_secrets(inner) for name, inner in value.items() if not _is_hidden(name)}
+        return {name: _without_secrets(inner) for name, inner in value.items() if not discreet.is_hidden(name)}
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _is_hidden(name: str) -> bool:
-    lowered = name.lower()
-    return lowered in _NEVER_TOLD or any(word in lowered for word in _SECRET_WORDS)

@@ -59,6 +59,9 @@ class EngineSettings(pydantic.BaseModel):
     vanish_after_s: Seconds = 300.0
     """Seconds after which a job that MRS no longer shows becomes `unknown`."""
 
+    outcome_within_s: Seconds = 3600.0
+    """Seconds after which a job that has ended on MRS, which does not say how, becomes `unknown`."""
+
     cluster_poll_s: Seconds = 15.0
     """Seconds between two looks at a cluster that is being created, resized or deleted."""
 
@@ -82,6 +85,12 @@ class EngineSettings(pydantic.BaseModel):
 
     cancel_wait_s: Seconds = 3600.0
     """Seconds for which a cancel waits for a request that has not come yet; then it is rejected."""
+
+    max_waiting_cancels: Annotated[int, pydantic.Field(ge=0)] = 10_000
+    """
+    Cancels of one partition that wait for a request that has not come yet; each takes about 2 KiB of memory. Further
+    ones wait for ten seconds only, time enough for another partition to say that it has the request.
+    """
 
     remember_s: Seconds = 7 * 24 * 3600.0
     """Seconds for which a finished request answers for its id; after that the same id starts a new job."""

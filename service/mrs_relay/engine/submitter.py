@@ -131,30 +131,46 @@ class Submitter:
         """
         settled_s = self._time.monotonic_s() + self._settings.settle_s
         give_up_s = settled_s + self._settings.visibility_s
-        failures = 0
         while True:
-            started_s = self._time.monotonic_s()
-            try:
-                found = await self._marked(job)
-            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
-                failures += 1
-                _log.warning("look_up_failed", request=job.id, error=str(error))
-                await asyncio.sleep(max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0)))
-                continue
-            except errors.MrsRefused as error:
-                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
-                if error.code != codes.NO_SUCH_CLUSTER:
-                    failures += 1
-                    _log.warning("look_up_refused", request=job.id, error=str(error))
-                    await asyncio.sleep(self._pause.delay_s(failures))
-                    continue
-                found = []
+            found, started_s = await self._look(job)
             if found:
                 return _found(job, found)
             if started_s >= give_up_s:
                 return facts.NotFound()
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
+
+    async def look_again(self, job: jobs.Job) -> facts.LookedAgain:
+        """
+        Look once more for a submission that was in doubt, after all that time again.
+
+        By then whatever was on its way has arrived and is listed, so what should never be shows: a second job.
+        """
+        await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
+        found, _ = await self._look(job)
+        return facts.LookedAgain(job.attempt, tuple(seen.job_id for seen in found))
+
+    async def _look(self, job: jobs.Job) -> tuple[list[jobs.Seen], float]:
+        """What MRS shows under the job's name, and when it was asked; asks until it answers."""
+        failures = 0
+        while True:
+            started_s = self._time.monotonic_s()
+            try:
+                return await self._marked(job), started_s
+            except errors.MrsRefused as error:
+                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
+                if error.code == codes.NO_SUCH_CLUSTER:
+                    return [], started_s
+                _log.warning("look_up_refused", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
+                _log.warning("look_up_failed", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            await asyncio.sleep(wait_s)
+
+    def _wait_s(self, failures: int, error: errors.MrsError) -> float:
+        """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""
+        return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
 
     async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
         """Jobs or clusters on MRS with this attempt's name, the oldest first."""
@@ -190,9 +206,11 @@ class Submitter:
         path = {"cluster_id": job.cluster}
         try:
             if job.statement:
-                await self._client.call(sql_calls.CANCEL_SQL, path={**path, "sql_id": job.seen.job_id})
+                path["sql_id"] = job.seen.job_id
+                await self._client.call(sql_calls.CANCEL_SQL, path=path, spend_budget=True)
             else:
-                await self._client.call(job_calls.STOP_JOB, path={**path, "job_execution_id": job.seen.job_id})
+                path["job_execution_id"] = job.seen.job_id
+                await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
         except errors.MrsError as error:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
 
@@ -200,7 +218,7 @@ class Submitter:
         """Ask MRS to stop a further job of the same submission; whether there is nothing more to ask."""
         path = {"cluster_id": job.cluster, "job_execution_id": job_id}
         try:
-            await self._client.call(job_calls.STOP_JOB, path=path)
+            await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
         except errors.MrsRefused as error:
             _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))  # it has ended
         except errors.MrsError as error:
@@ -225,7 +243,7 @@ class Submitter:
                 return facts.Collected(events.Result(unavailable=str(error)))
             except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:
                 failures += 1
-                wait_s = max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
+                wait_s = self._wait_s(failures, error)
                 if self._time.monotonic_s() + wait_s > give_up_s:
                     return facts.Collected(events.Result(unavailable=str(error)))
                 await asyncio.sleep(wait_s)

@@ -6,13 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
-from mrs_relay.engine import commands, jobs
+from mrs_relay.engine import commands, discreet, jobs
 from mrs_relay.kit import clock
 from mrs_relay.messages import events, reasons
 
 _replace = msgspec.structs.replace
 
 _CODE_LENGTH: Final = 64
+_MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
+"""Classes of reasons whose texts may hold words of MRS."""
+
 _YEAR_10000_MS: Final = 253_402_300_800_000
 
 
@@ -61,11 +64,23 @@ def end(
 ) -> Decision:
     """Publish the last event and shrink the job to what its idempotency key still needs."""
     if reason is not None:
-        reason = _replace(reason, code=reason.code[:_CODE_LENGTH], message=reason.message[: reasons.MAX_MESSAGE])
-    ended = _replace(jobs.moved(job, state), reason=reason, location=result.location if result else None)
+        reason = from_mrs(job, reason)
+    location = result.location if result else None
+    ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
+
+
+def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
+    """A reason that may be MRS's, as it may be told: within its limits, and without what the job asked for."""
+    message = discreet.told(reason.message, job.work) if reason.kind in _MRS_SAYS else reason.message
+    return _replace(reason, code=reason.code[:_CODE_LENGTH], message=message[: reasons.MAX_MESSAGE])
+
+
+def submissions(job: jobs.Job) -> int:
+    """Submissions so far; while a job waits for its turn, `attempt` counts the one that it waits for."""
+    return job.attempt - 1 if job.state is jobs.State.QUEUED and job.attempt else job.attempt
 
 
 def tell(
@@ -77,10 +92,15 @@ def tell(
     result: events.Result | None = None,
     repeated: bool = False,
 ) -> tuple[jobs.Job, events.Event]:
-    """Number an event; returns the job that has published it and the event."""
+    """
+    Number an event; returns the job that has published it and the event.
+
+    The event's cause is the request, or whoever asked for the stop of which it tells.
+    """
     told = _replace(job, sequence=job.sequence + 1, shown=state)
+    is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
-        reason = job.reason
+        reason = reason or job.reason
         result = events.Result(location=job.location) if job.location else None
     # One validation of plain values costs half of building the nested models one by one.
     data = events.EventData.model_validate(
@@ -89,7 +109,7 @@ def tell(
             "state": state,
             "previous_state": job.shown,
             "sequence": told.sequence,
-            "attempt": job.attempt,
+            "attempt": submissions(job),
             "cluster": job.cluster or None,
             "operation": job.work.operation if isinstance(job.work, jobs.Call) else None,
             "mrs": _mrs_view(job),
@@ -106,7 +126,7 @@ def tell(
         data=data,
         event_id=f"{events.identity(job.source, job.id)}-{told.sequence}",
         correlation_id=job.correlation_id or job.id,
-        causation_id=job.asked_by,
+        causation_id=job.asked_by if is_granted else None,
         traceparent=job.traceparent,
         tracestate=job.tracestate,
     )

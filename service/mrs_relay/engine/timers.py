@@ -6,10 +6,16 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NewType
+
+Number = NewType("Number", int)
+"""Names a call that is to be made."""
 
 _LONGEST_S: Final = 3600.0
 """The alarm rings at least that often, so that a wall clock that jumped is noticed."""
+
+_FEW: Final = 64
+"""Calls that nobody wants any more are swept out when there are more of them than this, and than a third of all."""
 
 
 class Timers:
@@ -24,20 +30,32 @@ class Timers:
         self._now_ms = now_ms
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = itertools.count()
+        self._unwanted: set[int] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_ms = 0
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def at(self, when_ms: int, call: Callable[[], None]) -> None:
-        """Call `call` once the wall clock shows `when_ms` (epoch milliseconds) or later."""
-        heapq.heappush(self._due, (when_ms, next(self._count), call))
+    def at(self, when_ms: int, call: Callable[[], None]) -> Number:
+        """Call `call` once the wall clock shows `when_ms` (epoch milliseconds) or later, unless it is dropped."""
+        number = Number(next(self._count))
+        heapq.heappush(self._due, (when_ms, number, call))
         self._set()
+        return number
+
+    def drop(self, number: Number) -> None:
+        """Never make that call. Its place is kept for a while, so that dropping many costs little each."""
+        self._unwanted.add(number)
+        if len(self._unwanted) > max(_FEW, len(self._due) // 3):
+            self._due = [due for due in self._due if due[1] not in self._unwanted]
+            heapq.heapify(self._due)
+            self._unwanted.clear()
 
     def close(self) -> None:
         """Forget everything."""
         self._due.clear()
+        self._unwanted.clear()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -58,5 +76,9 @@ class Timers:
         self._alarm = None
         now_ms = self._now_ms()
         while self._due and self._due[0][0] <= now_ms:
-            heapq.heappop(self._due)[2]()
+            _, number, call = heapq.heappop(self._due)
+            if number in self._unwanted:
+                self._unwanted.discard(number)
+            else:
+                call()
         self._set()

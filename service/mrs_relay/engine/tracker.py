@@ -35,6 +35,9 @@ _ROUNDING_MS: Final = 1000
 _AT_ONCE: Final = 8
 _ENDS: Final = frozenset({verdict.Verdict.SUCCEEDED, verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 
+_COUNT_AGAIN_S: Final = 1.0
+"""Seconds for which the number of reads of all pollers is taken as known: counting costs a step for each cluster."""
+
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
 
@@ -54,7 +57,7 @@ class _Watch:
     Attributes:
         since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
         told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it.
+        missing_since_s: when MRS stopped showing it, or showed that it has ended and not how.
         ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
@@ -100,6 +103,8 @@ class Tracker:
         self._settings = settings
         self._time = time
         self._clusters: dict[str, _Cluster] = {}
+        self._all_reads = 0
+        self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
         self.lag = views.Histogram()
@@ -162,8 +167,10 @@ class Tracker:
 
     def _wait_s(self, cluster: _Cluster) -> float:
         """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
-        reads = sum(map(self._reads, self._clusters.values()))
-        affordable_s = reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
+        now_s = self._time.monotonic_s()
+        if now_s >= self._counted_s + _COUNT_AGAIN_S:
+            self._counted_s, self._all_reads = now_s, sum(map(self._reads, self._clusters.values()))
+        affordable_s = self._all_reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
@@ -292,7 +299,10 @@ class Tracker:
         self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
-        watch.missing_since_s = None
+        if verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED:
+            self._unsettled(watch, seen)
+        else:
+            watch.missing_since_s = None
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, facts.Observed(seen))
@@ -306,11 +316,21 @@ class Tracker:
             watch.ended = _is_end(fact)
             watch.owner.tell(watch.key, fact)
 
-    def _missing(self, watch: _Watch, message: str) -> None:
+    def _unsettled(self, watch: _Watch, seen: jobs.Seen) -> None:
+        waited_s = self._without_word(watch)
+        if waited_s >= self._settings.outcome_within_s:
+            text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
+            watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
+
+    def _without_word(self, watch: _Watch) -> float:
+        """Seconds since MRS last said something of use."""
         now_s = self._time.monotonic_s()
         if watch.missing_since_s is None:
             watch.missing_since_s = now_s
-        gone_s = now_s - watch.missing_since_s
+        return now_s - watch.missing_since_s
+
+    def _missing(self, watch: _Watch, message: str) -> None:
+        gone_s = self._without_word(watch)
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
 

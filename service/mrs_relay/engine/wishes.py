@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import commands, facts, jobs, telling
+from mrs_relay.messages import events
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -43,7 +44,7 @@ def cancel_asked(
         )
         return telling.Decision(awaited, (), commands.Command.AWAIT, pass_on=fact.came_from < 0)
     if job.state is State.AWAITED:
-        return None
+        return _already_asked(job, fact, now_ms)
     if job.stop is not None and (job.asked_by == fact.by or not jobs.TRAITS[job.state].last):
         if fact.came_from < 0:
             return None
@@ -57,11 +58,37 @@ def cancel_asked(
     return _replace(decision, pass_back=fact.came_from)
 
 
+def _already_asked(job: jobs.Job, fact: facts.CancelAsked, now_ms: int) -> telling.Decision | None:
+    """A further cancel of a request that has not come: one waits for it, and that is enough; its sender hears of it."""
+    is_same = (job.asked_by, job.asked_source) == (fact.by, fact.job.asked_source)
+    if is_same or fact.came_from >= 0:
+        return None  # the partition that it was sent to answers
+    text = f"request {job.id} of {job.source} has not come yet, and another message asked to cancel it before"
+    asker = _asker(fact.job, fact.by, fact.job.asked_source)
+    return telling.Decision(
+        job, (_turned_away(asker, "cancel", jobs.Reason("conflict", "already_asked", text), now_ms),)
+    )
+
+
+def _asker(waiting: jobs.Job, by: str | None, source: str | None) -> jobs.Job:
+    """The sender of a cancel, as whom an event is about that has no request to be about."""
+    return _replace(waiting, source=source or waiting.source, id=by or waiting.id, sequence=0, shown=None)
+
+
+def _turned_away(asker: jobs.Job, wish: str, reason: jobs.Reason, now_ms: int) -> events.Event:
+    """
+    Tell somebody that nothing came of a wish.
+
+    The event's id names the wish, too: there may be a request under the message's own source and id.
+    """
+    _, told = telling.tell(asker, "rejected", now_ms, reason=reason)
+    return _replace(told, event_id=f"{events.identity(asker.source, asker.id)}-{wish}", causation_id=asker.id)
+
+
 def _told_again(job: jobs.Job, by: str, sender: jobs.Job, now_ms: int) -> telling.Decision:
     """Answer a wish that changes nothing with the job's present state."""
-    asked = traced(_replace(job, asked_by=by), sender)
-    again, told = telling.tell(asked, jobs.TRAITS[job.state].shown, now_ms, repeated=True)
-    return telling.Decision(traced(_replace(again, asked_by=job.asked_by), job), (told,))
+    again, told = telling.tell(traced(job, sender), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
+    return telling.Decision(traced(again, job), (_replace(told, causation_id=by),))
 
 
 def traced(job: jobs.Job, by: jobs.Job) -> jobs.Job:
@@ -90,11 +117,10 @@ def resolve_asked(
     if job is None or job.state is State.AWAITED:
         text = "there is no such request here; send the message with the Kafka key of the request"
         reason = jobs.Reason("invalid", "unknown_request", text)
-        _, told = telling.tell(fact.sender, "rejected", now_ms, reason=reason)
-        return telling.Decision(job, (told,))
+        return telling.Decision(job, (_turned_away(fact.sender, "resolve", reason, now_ms),))
     if job.state is State.UNKNOWN:
-        settled = traced(_replace(job, asked_by=fact.by), fact.sender)
-        return telling.end(settled, fact.verdict, now_ms, rules, reason=fact.reason)
+        settled = telling.end(traced(job, fact.sender), fact.verdict, now_ms, rules, reason=fact.reason)
+        return _replace(settled, events=tuple(_replace(told, causation_id=fact.by) for told in settled.events))
     return _told_again(job, fact.by, fact.sender, now_ms)
 
 
@@ -125,9 +151,8 @@ def expired(job: jobs.Job, now_ms: int) -> telling.Decision | None:
         return None
     if job.state is State.AWAITED and job.came_from < 0:
         text = f"no request {job.id} of {job.source} came or was there"
-        sender = _replace(job, source=job.asked_source or job.source, id=job.asked_by or job.id, sequence=0, shown=None)
         reason = jobs.Reason("invalid", "unknown_request", text)
-        _, told = telling.tell(sender, "rejected", now_ms, reason=reason)
+        told = _turned_away(_asker(job, job.asked_by, job.asked_source), "cancel", reason, now_ms)
         return telling.Decision(None, (told,))
     return telling.Decision(None)
 
@@ -142,6 +167,7 @@ def ended_badly(
 ) -> telling.Decision:
     """End the job, or queue its next attempt if the request wants one for this class of reason."""
     retry = job.retry
+    reason = telling.from_mrs(job, reason)
     if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
         return telling.end(job, state, now_ms, rules, reason=reason)
     first_ms = round(retry.backoff_s * 1000)

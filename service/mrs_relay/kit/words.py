@@ -13,8 +13,3 @@ def name(word: object) -> str:
     """A field's name or a list's index as it is, if it looks like one; anything else could be data or worse."""
     text = str(word)
     return text if text.isdecimal() or _NAME.fullmatch(text) else _NO_NAME
-
-
-def line(text: str) -> str:
-    """The text on one line of printable characters; every other character becomes a mark."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -126,7 +126,10 @@ class EventData(_Model):
     reason: reasons.Reason | None = None
     labels: dict[str, str] | None = None
     repeated: Annotated[
-        bool, pydantic.Field(description="The answer to a request that was sent again: the state has not changed.")
+        bool,
+        pydantic.Field(
+            description="The state has not changed: the answer to a message, or a notice whose reason says what is new."
+        ),
     ] = False
 
 

@@ -52,6 +52,7 @@ CODES: Final[dict[str, str]] = {
     "bad_specversion": "CloudEvents 1.0 is the only version that is read",
     "too_large": "the message is larger than the service accepts",
     "unknown_request": "there is no request of this source and id, and none came in time",
+    "already_asked": "an earlier cancel of the same request waits for it; this one is not needed",
     "requested": "a cancel message named the request",
     "queue_deadline": "the request waited too long for its submission",
     "run_deadline": "the job ran too long",
@@ -64,6 +65,7 @@ CODES: Final[dict[str, str]] = {
     "stopped_twin": "a further job of the same submission was found and is being stopped",
     "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
+    "no_outcome": "MRS shows that the job has ended and does not say how",
     "job_vanished": "MRS no longer shows the job",
     "result_unavailable": "the job succeeded and its result could not be read",
 }

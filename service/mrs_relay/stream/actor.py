@@ -264,16 +264,28 @@ class Actor(Generic[T]):
         After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
 
         Committing an offset is what the group answers to members of the present generation only. A member that was
-        put out without knowing it learns it by this, instead of fighting with its successor.
+        put out without knowing it learns it by this, instead of fighting with its successor. Where we have never got
+        as far as an offset of our own, the group's is committed once more.
         """
-        if self.failures and self._committed_offset is not None:
-            await self._common.consumer.commit({self.position: self._committed_offset})
+        if not self.failures:
+            return
+        consumer = self._common.consumer
+        offset = self._committed_offset
+        if offset is not None:
+            await consumer.commit({self.position: offset})
+        elif (offset := await consumer.committed(self.position)) is not None:
+            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
+            await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
 
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
+        # NB: asked before our claim: whoever mirrored an offset by then had committed it below our claim.
+        worked_on = await self._common.consumer.is_mirror(self.position)
         restored = await ledger.open(self._last_claim)
+        await self._require_whole_ledger()
         self._count_foreign(restored)
         next_offset = restored.next_offset
         if next_offset is None:
+            self._require_new(worked_on=worked_on)
             next_offset = await self._first_offset()
             await ledger.commit([], [], next_offset)
             self._log.warning("first_start", next_offset=next_offset)
@@ -303,6 +315,26 @@ class Actor(Generic[T]):
         if committed is not None and bounds.first <= committed and committed == await consumer.committed(self.position):
             return committed
         return bounds.first if self._common.kafka.first_start == "earliest" else bounds.end
+
+    def _require_new(self, *, worked_on: bool) -> None:
+        """An empty ledger is a first start only where nobody has worked before."""
+        if worked_on:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} is empty, but this service has worked on that partition: "
+                "was the ledger topic deleted or made anew? Bring it back; or, to go on without it and forget all jobs "
+                "under way, delete the group's offsets of the partition (kafka-consumer-groups --delete-offsets)"
+            )
+
+    async def _require_whole_ledger(self) -> None:
+        """Compaction keeps a topic's first offset; only retention or a person moves it."""
+        topic, partition = self._common.kafka.topics.ledger, self.position.partition
+        bounds = await self._common.consumer.bounds(records.Position(topic, partition))
+        if bounds.first > 0:
+            raise errors.StateUnreadable(
+                f"the ledger of {self.position} begins at offset {bounds.first}: its older records were deleted, and "
+                f"with them jobs. cleanup.policy of {topic} must be compact alone; bring the records back, or give the "
+                "service a new ledger topic and forget all jobs under way"
+            )
 
     async def _require_there(self, next_offset: int) -> None:
         bounds = await self._common.consumer.bounds(self.position)

@@ -90,6 +90,10 @@ class Listener(Protocol):
 class GroupConsumer(Protocol):
     """A member of a consumer group, reading its share of one topic."""
 
+    @property
+    def silent_since_s(self) -> float | None:
+        """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
+
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
 
@@ -114,8 +118,21 @@ class GroupConsumer(Protocol):
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None. Raises StreamDown."""
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
-        """Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown."""
+    async def is_mirror(self, position: records.Position) -> bool:
+        """
+        Whether what the group has committed was written by this service, in any process.
+
+        False where the broker keeps no notes beside offsets. Raises StreamDown.
+        """
+
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+        """
+        Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown.
+
+        Args:
+            offsets: the next to be read.
+            mirror: they are what the ledger holds; False leaves them without our note.
+        """
 
     async def bounds(self, position: records.Position) -> Bounds:
         """Begin and end of a partition, asked just now. Raises StreamDown."""

@@ -80,6 +80,15 @@ class MemoryBroker:
             position = records.Position(name, number)
             self._logs[position] = memory_log.Log(position)
 
+    def grow(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions, and the group a rebalance, as consumers notice it."""
+        spec = self._topics[name]
+        self._topics[name] = brokers.TopicSpec(name, partitions, configs=spec.configs)
+        for number in range(spec.partitions, partitions):
+            position = records.Position(name, number)
+            self._logs[position] = memory_log.Log(position)
+        self.group.rebalance()
+
     def create_topics(self, partitions: int) -> None:
         """Make all topics that the settings name."""
         topics = self._kafka.topics

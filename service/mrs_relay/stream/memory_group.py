@@ -54,6 +54,7 @@ class Group:
         self.kafka = kafka
         self.generation = 0
         self.offsets: dict[records.Position, int] = {}
+        self.mirrored: set[records.Position] = set()
         self.members: list[MemoryGroupConsumer] = []
         self._joined: dict[MemoryGroupConsumer, asyncio.Future[frozenset[records.Position]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
@@ -137,6 +138,7 @@ class MemoryGroupConsumer:
         self._group = group
         self._cluster = group.cluster
         self.last_share = _NOBODY
+        self.silent_since_s: float | None = None
         self._assigned = _NOBODY
         self._generation = 0
         self._positions: dict[records.Position, int] = {}
@@ -193,14 +195,23 @@ class MemoryGroupConsumer:
         await self._cluster.reach()
         return self._group.offsets.get(position)
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether what the group has committed was written by `commit`."""
+        return position in self._group.mirrored
+
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
             if self not in self._group.members:
                 self._noticed()  # whoever asks is told
             raise errors.StreamDown("the group has moved on")
-        self._group.offsets.update({where: offset for where, offset in offsets.items() if where in self._assigned})
+        ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
+        self._group.offsets.update(ours)
+        if mirror:
+            self._group.mirrored.update(ours)
+        else:
+            self._group.mirrored.difference_update(ours)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""

@@ -303,7 +303,7 @@ class Runtime(Generic[T]):
                     actor.touch()
                 actor.check_fresh()
             await self._watch.check()
-            if (error := self._watch.hanging()) is not None:
+            if (error := self._watch.hanging(consumer.silent_since_s)) is not None:
                 self._give_up(error)
 
     # Details

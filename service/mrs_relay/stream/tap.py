@@ -101,25 +101,28 @@ async def tail(kafka: Tapped, topic: str, start: Start) -> AsyncIterator[Tail]:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (reader, bounds):
-        offsets = {partition: bound.end for partition, bound in bounds.items()}
-        if start.since_ms == 0:
-            offsets = {partition: bound.first for partition, bound in bounds.items()}
-        elif start.since_ms is not None:
-            offsets |= await reader.offsets_since(start.since_ms)
-        reader.go_to(offsets)
+        reader.go_to(await _places(reader, bounds, start))
         yield Tail(reader)
 
 
-async def read_all(kafka: Tapped, topic: str) -> AsyncIterator[records.Record]:
+async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], start: Start) -> dict[int, int]:
+    if start.since_ms == 0:
+        return {partition: bound.first for partition, bound in bounds.items()}
+    offsets = {partition: bound.end for partition, bound in bounds.items()}
+    return offsets if start.since_ms is None else {**offsets, **await reader.offsets_since(start.since_ms)}
+
+
+async def read_all(kafka: Tapped, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:
     """
-    Read all partitions of `topic` from the beginning to where they end now, committed records only.
+    Read all partitions of `topic` from `start` to where they end now, committed records only.
 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (reader, bounds):
-        reader.go_to({partition: bound.first for partition, bound in bounds.items()})
-        left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > bound.first}
+        places = await _places(reader, bounds, start)
+        reader.go_to(places)
+        left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > places[partition]}
         while left:
             for record in await reader.read(_POLL_S):
                 yield record

@@ -98,12 +98,15 @@ class Watch:
         else:
             self._there(None)
 
-    def hanging(self) -> errors.StreamDown | None:
+    def hanging(self, silent_since_s: float | None = None) -> errors.StreamDown | None:
         """
         Say so if Kafka has been there all the time and our consumer has heard nothing of it.
 
         To be asked after every `check`. Time in which the whole process stood still does not count: after a freeze the
         consumer gets its chance to come round before it is judged.
+
+        Args:
+            silent_since_s: see `broker.GroupConsumer`. A partition that is being restored is not read: its owner asks.
         """
         now_s = _now_s()
         looked_s, self._looked_s = self._looked_s, now_s
@@ -116,6 +119,8 @@ class Watch:
             return None
         if now_s - self._polled_s > patience_s:
             return errors.StreamDown(f"the consumer has not come round for {patience_s:g} s although Kafka answers")
+        if silent_since_s is not None and now_s - silent_since_s > patience_s:
+            return errors.StreamDown(f"the consumer finds no answer for {patience_s:g} s although Kafka answers others")
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
                 return errors.StreamDown(f"the consumer hears nothing of {position} although Kafka answers")
@@ -127,6 +132,8 @@ class Watch:
 
     def _begin_anew(self, now_s: float) -> None:
         self._polled_s = now_s
+        if self._there_since_s is not None:
+            self._there_since_s = now_s
         self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
 
     def _there(self, error: errors.StreamDown | None) -> None:

@@ -45,13 +45,15 @@ def main(bootstrap: str, requests: str, events: str, cluster: str) -> None:
     stories: dict[str, list[Any]] = {request_id: [] for request_id in wanted}
     unended = set(wanted)
     while unended:
-        message = consumer.poll(1.0)
-        if message is None:
+        record = consumer.poll(1.0)
+        if record is None:
             continue
-        if message.error():
-            raise confluent_kafka.KafkaException(message.error())
-        attributes = {name: value.decode() for name, value in message.headers()}
-        data = json.loads(message.value())
+        if (error := record.error()) is not None:
+            raise confluent_kafka.KafkaException(error)
+        attributes = {
+            name: raw.decode() for name, raw in dict(record.headers() or ()).items() if isinstance(raw, bytes)
+        }
+        data = json.loads(record.value() or b"null")
         request_id = data["request"]["id"]
         if data["request"]["source"] == "/librdkafka" and request_id in stories:
             told = [data["sequence"], attributes["ce_type"], attributes["ce_id"], attributes["ce_correlationid"]]

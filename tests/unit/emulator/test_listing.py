@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +27,12 @@ async def test_default_is_the_newest_ten() -> None:
     """Without parameters: ten jobs, newest first, and the total of all."""
     at = await filled(12)
     assert await at.listed() == (12, [f"job-{number}" for number in range(11, 1, -1)])
+
+
+async def test_page_without_a_limit_is_as_long_as_the_settings_say() -> None:
+    """Ten is a quirk; who tests against another default sets it."""
+    at = await filled(4, quirks={"list_limit_default": 3})
+    assert await at.listed() == (4, ["job-3", "job-2", "job-1"])
 
 
 async def test_offset_is_a_page_number_from_one() -> None:
@@ -156,7 +161,6 @@ def books(draw: st.DrawFn) -> tuple[book.JobBook, list[life.Job], int]:
     return records, jobs, at_ms + draw(st.integers(0, 2_000))
 
 
-@hypothesis.settings(deadline=None)
 @given(
     data=books(),
     query=st.fixed_dictionaries(

@@ -69,6 +69,14 @@ async def test_show_and_desc_answer_at_once_with_rows_and_an_id(open_desk: Opene
             assert again.json() == found
 
 
+async def test_ddl_has_an_id_where_the_settings_say_so(open_desk: Opener) -> None:
+    """The id can be asked again, and tells the end that the reply told."""
+    async with open_desk(sql={"ddl_without_id": False}) as at:
+        reply = (await at.execute("create table t1 (id bigint)")).json()
+        assert reply["id"]
+        assert (await at.statement_ended(reply["id"])) == reply
+
+
 async def test_ddl_and_dml_have_run_before_the_reply_and_have_no_id(open_desk: Opener) -> None:
     """Their outcome is only in the reply: they can be neither polled nor cancelled."""
     async with open_desk() as at:

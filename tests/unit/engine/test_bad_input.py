@@ -44,7 +44,7 @@ class _Partition:
     """A partition that reads, decides and commits, batch after batch, and carries nothing out."""
 
     def __init__(self) -> None:
-        self.jobs: plan.Jobs = {}
+        self.jobs = plan.Jobs()
         self.offset = 0
         self._desk = dataclasses.replace(benches.desk(partitions=3), topics=_TOPICS)
         self._lease = benches.lease()

@@ -329,3 +329,38 @@ def test_restart_takes_up_what_is_owed(name: str) -> None:
     after = _decide(job, owed).job
     assert after is not None
     assert after.state is not jobs.State.SUBMITTING
+
+
+_LATE = facts.LookedAgain(1, (samples.JOB_ID, "j-3"))
+
+
+@pytest.mark.parametrize("name", ["submitted", "running", "collecting", "cancelling", "succeeded", "failed"])
+def test_second_job_that_shows_up_late_is_noted_and_told(name: str) -> None:
+    """Whatever has become of the first one: ledger and event say which is to be stopped, no state moves."""
+    decision = _decide(_job(name), _LATE)
+    told = _only_event(decision)
+    assert decision.job is not None
+    assert (decision.job.state, decision.job.twins) == (_job(name).state, ("j-3",))
+    assert told.repeated
+    assert told.reason is not None
+    assert (told.reason.kind, told.reason.code) == ("duplicate", "stopped_twin")
+    assert "j-3" in told.reason.message
+    assert samples.JOB_ID not in told.reason.message
+    assert decide.decide(decision.job, _LATE, samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize("name", ["queued", "submitting", "doubtful", "unknown", "running, the last attempt"])
+def test_nothing_is_stopped_where_no_job_is_kept(name: str) -> None:
+    """Who waits for his turn, is unknown, or follows another attempt's job must not have the only job stopped."""
+    assert decide.decide(_job(name), _LATE, samples.NOW_MS, samples.RULES) is None
+
+
+def test_each_stopped_twin_leaves_the_others() -> None:
+    """A second job found while the first is being stopped is not forgotten with it."""
+    both = _decide(_job("submitted, with a twin"), _LATE).job
+    assert both is not None
+    assert both.twins == ("j-2", "j-3")
+    left = _decide(both, facts.TwinsStopped(("j-2",))).job
+    assert left is not None
+    assert left.twins == ("j-3",)
+    assert decide.decide(left, facts.TwinsStopped(("j-2",)), samples.NOW_MS, samples.RULES) is None

@@ -14,7 +14,16 @@ from mrs_relay.messages import events
 _S = jobs.State
 _SETTLED = (_S.SUCCEEDED, _S.FAILED, _S.CANCELLED)
 
-_WORKS = (samples.BATCH, samples.SPARK_SQL, samples.READ, samples.WRITE)
+_WORKS = (
+    samples.BATCH,
+    samples.SPARK_SQL,
+    samples.READ,
+    samples.WRITE,
+    samples.CALL,
+    samples.WRITING_CALL,
+    samples.CREATION,
+    samples.RESIZE,
+)
 
 _RETRIES = (
     None,
@@ -22,15 +31,24 @@ _RETRIES = (
     jobs.Retry(2, 30.0, ("job_failed",)),
 )
 _DEADLINES_S = (0.0, 1.0, 5e6)
-_WISHES = frozenset({"cancel", "cancel, passed", "due"})
+_WISHES = frozenset({"cancel", "cancel by another", "cancel, passed", "due"})
 
 _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
     None: ("request", "request", "request", "request", "cancel", "cancel, passed"),
     _S.AWAITED: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
     _S.REJECTED: ("request", "request, other payload", "invalid"),
     _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due"),
-    _S.SUBMITTING: ("cancel", "taken", "not taken", "in doubt", "statement queued", "statement running", "refused"),
-    _S.DOUBTFUL: ("cancel", "found", "not found"),
+    _S.SUBMITTING: (
+        "cancel",
+        "taken",
+        "not taken",
+        "in doubt",
+        "statement queued",
+        "statement running",
+        "refused",
+        "replied",
+    ),
+    _S.DOUBTFUL: ("cancel", "found", "two found", "not found"),
     _S.SUBMITTED: (
         "cancel",
         "due",
@@ -40,8 +58,21 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
         "killed",
         "statement running",
         "statement finished",
+        "cluster starts",
+        "looked again, found two",
     ),
-    _S.RUNNING: ("cancel", "due", "progressed", "succeeded", "failed", "vanished", "statement failed"),
+    _S.RUNNING: (
+        "cancel",
+        "due",
+        "progressed",
+        "succeeded",
+        "failed",
+        "vanished",
+        "statement failed",
+        "cluster is there",
+        "cluster failed",
+        "twins stopped",
+    ),
     _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
     _S.COLLECTING: ("cancel", "collected"),
     _S.UNKNOWN: ("settled", "cancel"),
@@ -58,6 +89,7 @@ class _Life:
     ) -> None:
         self.work = work
         self.wished = wished
+        retry = None if isinstance(work, jobs.Call) else retry  # as requests of calls and clusters have none
         self.wants = {"retry": retry, "queue_deadline_s": deadline_s, "run_deadline_s": deadline_s}
         self.names: set[str] = set()
         self.attempt = 0
@@ -80,7 +112,7 @@ class _Life:
             self.order += data.draw(st.integers(-1, 2))
             return self._renewed(fact)
         if isinstance(fact, facts.CancelAsked):
-            return msgspec.structs.replace(fact, by=data.draw(st.sampled_from(["c-1", "c-2"])))
+            return msgspec.structs.replace(fact, by=data.draw(st.sampled_from(["c-1", "c-2", "c-3"])))
         if isinstance(fact, facts.ResolveAsked):
             return msgspec.structs.replace(fact, verdict=data.draw(st.sampled_from(sorted(_SETTLED))))
         if isinstance(fact, facts.Observed):
@@ -120,7 +152,7 @@ class _Life:
         for event in decision.events:
             if event not in ours:
                 assert (event.data.state, event.data.sequence) == ("rejected", 1)
-                assert isinstance(fact, facts.ResolveAsked | facts.Expired)
+                assert isinstance(fact, facts.ResolveAsked | facts.Expired | facts.CancelAsked)
         assert not decision.pass_on or (isinstance(fact, facts.CancelAsked) and fact.came_from < 0)
         if decision.pass_back >= 0:
             asked = isinstance(fact, facts.CancelAsked) and fact.came_from == decision.pass_back
@@ -144,7 +176,7 @@ class _Life:
             assert confirmed or isinstance(fact, facts.ResolveAsked) or not self.on_mrs or self._is_without_effect(fact)
 
     def _is_without_effect(self, fact: facts.Fact) -> bool:
-        harmless = isinstance(self.work, jobs.Presto) and self.work.repeatable
+        harmless = isinstance(self.work, jobs.Presto | jobs.Call) and self.work.repeatable
         return isinstance(fact, facts.NotTaken | facts.NotFound) or (isinstance(fact, facts.InDoubt) and harmless)
 
     def _check_events(self, before: jobs.Job | None, told: tuple[events.Event, ...]) -> None:
@@ -185,7 +217,7 @@ class _Life:
         before_mrs = after.state in {_S.QUEUED, _S.SUBMITTING, _S.DOUBTFUL}
         on_mrs = after.state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING}
         assert (after.work is not None) >= before_mrs
-        assert (after.work is None) >= (on_mrs and after.retry is None)
+        assert (after.work is None or isinstance(after.work, jobs.Goal)) >= (on_mrs and after.retry is None)
         assert (after.seen is not None) >= on_mrs
         if after.stop is not None:
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}

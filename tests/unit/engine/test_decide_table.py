@@ -51,6 +51,7 @@ def _wished(state: str, shown: str, cancelled: Row, *, due: Row | None = None) -
     """What people and deadlines can do to a job that nobody wants stopped yet."""
     return {
         "cancel": cancelled,
+        "cancel by another": cancelled,
         "cancel, passed": cancelled,
         "cancel matched": None,
         "settled": (state, (f"{shown}*",), None),
@@ -62,6 +63,7 @@ def _stopped(state: str, shown: str) -> dict[str, Row | None]:
     """A further cancel changes nothing; whoever passed one on is told that the job is here."""
     return {
         "cancel": None,
+        "cancel by another": None,
         "cancel, passed": (state, (), None),
         "cancel matched": None,
         "settled": (state, (f"{shown}*",), None),
@@ -99,7 +101,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
         _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
         _all(["invalid", "invalid, same record"], _REJECTED),
-        _all(["cancel", "cancel, passed"], _AWAIT),
+        _all(["cancel", "cancel by another", "cancel, passed"], _AWAIT),
         {"settled": (None, ("rejected",), None)},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER, "cancel matched", "due"),
     ],
@@ -107,13 +109,14 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
         _all(["invalid", "invalid, same record"], _REJECTED),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
-        {"expired": (None, ("rejected",), None)},
+        {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
         _all(["invalid", "invalid, same record"], _REJECTED),
-        {"cancel": _AWAIT, "cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
+        _all(["cancel", "cancel by another"], _AWAIT),
+        {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": _FORGOTTEN},
         _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel, passed", "due"),
     ],
@@ -345,6 +348,7 @@ _BY_A_MESSAGE: list[dict[str, Row | None]] = [
     # The same message once more says nothing new; another one is answered.
     {
         "cancel": None,
+        "cancel by another": ("cancelled", ("cancelled*",), None),
         "cancel, passed": ("cancelled", ("cancelled*",), None),
         "settled": ("cancelled", ("cancelled*",), None),
     },
@@ -416,9 +420,19 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
 TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
 TABLE |= _CALLS
 TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
+_KEPT = ("submitted", "running", "collecting", "cancelling", "succeeded", "failed", "cancelled")
+_NOTICES: dict[str, Row] = {
+    name: (state, (f"{'running' if state in {'collecting', 'cancelling'} else state}*",), None)
+    for name in TABLE
+    for state in [name.replace(" by a message", "").partition(",")[0]]
+    if state in _KEPT and name != "running, the last attempt"
+}
+"""Who has a job on MRS, of the attempt that was looked for, is told of a second one; nobody else has one to keep."""
+
 for _name, _parts in TABLE.items():
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
+    _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
     if _name in _CALLS:
         continue
     _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none

@@ -155,3 +155,79 @@ def test_settling_by_hand_is_the_last_word() -> None:
     assert isinstance(settled, facts.ResolveAsked)
     again = _decide(decision.job, msgspec.structs.replace(settled, verdict=jobs.State.FAILED, by="s-2"))
     assert [(event.data.state, event.data.repeated) for event in again.events] == [("succeeded", True)]
+
+
+@pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown", "rejected", "awaited"])
+def test_nothing_is_forgotten_before_its_time(name: str) -> None:
+    """A request answers for its id through the whole window; a timer that rings early changes nothing."""
+    job = samples.JOBS[name]
+    assert job is not None
+    early = msgspec.structs.replace(job, expires_ms=samples.NOW_MS + 1)
+    assert decide.decide(early, facts.Expired(), samples.NOW_MS, samples.RULES) is None
+    assert decide.decide(early, facts.Expired(), samples.NOW_MS + 1, samples.RULES) is not None
+
+
+def test_further_cancel_of_a_request_that_has_not_come_is_answered_once() -> None:
+    """Under its own id, at once; the same message once more is no other cancel."""
+    decision = _decide(_job("awaited"), "cancel by another")
+    (event,) = decision.events
+    assert decision.job == samples.JOBS["awaited"]
+    assert (event.data.request.source, event.data.request.id) == ("/ops", "c-3")
+    assert (event.causation_id, event.data.sequence) == ("c-3", 1)
+    assert event.data.reason is not None
+    assert (event.data.reason.kind, event.data.reason.code) == ("conflict", "already_asked")
+    assert not event.changes_state
+    assert decide.decide(_job("awaited"), samples.FACTS["cancel"], samples.NOW_MS, samples.RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"), [("awaited", "expired"), ("awaited", "cancel by another"), (None, "settled")]
+)
+def test_wish_that_finds_no_request_shares_no_event_id_with_a_request_of_the_same_id(
+    name: str | None, fact: str
+) -> None:
+    """A message that is no request may have the source and id of one: their events still have ids of their own."""
+    (told,) = _decide(None if name is None else _job(name), fact).events
+    ref = told.data.request
+    namesake = samples.request(source=ref.source, id=ref.id)
+    (accepted,) = _decide(None, facts.Requested(namesake)).events
+    assert accepted.data.sequence == told.data.sequence
+    assert accepted.event_id != told.event_id
+
+
+def test_cause_of_an_event_is_what_brought_it_about() -> None:
+    """A cancel is the cause of the end that it brings and of its own answer; all other events are the request's."""
+    stopping = _decide(_job("running"), "cancel").job
+    (lost,) = _decide(stopping, "succeeded").events
+    assert lost.causation_id is None
+    won = _decide(stopping, "killed")
+    assert [event.causation_id for event in won.events] == ["c-1"]
+    (again,) = _decide(won.job, "request").events
+    assert again.causation_id is None
+    (answer,) = _decide(won.job, "cancel by another").events
+    assert answer.causation_id == "c-3"
+    sent = _decide(_job("submitting, to be cancelled"), "taken")
+    assert [event.causation_id for event in sent.events] == [None]
+
+
+def test_attempt_counts_submissions_and_not_what_waits_for_its_turn() -> None:
+    """An attempt counts from its turn on, and not if the submission surely had no effect."""
+    waiting = _decide(_job("running, for a retry"), "failed")
+    assert [event.data.attempt for event in waiting.events] == [1]
+    assert _decide(waiting.job, "request").events[0].data.attempt == 1
+    (ended,) = _decide(waiting.job, "cancel").events
+    assert ended.data.attempt == 1
+    sent = _decide(waiting.job, "turn").job
+    assert _decide(sent, "request").events[0].data.attempt == 2
+    assert _decide(_decide(sent, "taken").job, "request").events[0].data.attempt == 2
+    back = _decide(sent, "not taken").job
+    assert _decide(back, "request").events[0].data.attempt == 1
+    stopped = _decide(_decide(sent, "cancel").job, "not taken")
+    assert [event.data.attempt for event in stopped.events] == [1]
+    assert _decide(stopped.job, "request").events[0].data.attempt == 1
+
+
+def test_rejected_first_turn_leaves_no_attempt() -> None:
+    """MRS took nothing, so a cancel finds 0 submissions."""
+    back = _decide(_job("submitting"), "not taken").job
+    assert _decide(back, "cancel").events[0].data.attempt == 0

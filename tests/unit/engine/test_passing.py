@@ -24,7 +24,7 @@ class _Topic:
 
     def __init__(self, partitions: int) -> None:
         self.desk = benches.desk(partitions)
-        self.jobs: list[plan.Jobs] = [{} for _ in range(partitions)]
+        self.jobs = [plan.Jobs() for _ in range(partitions)]
         self.lines: list[list[records.Record]] = [[] for _ in range(partitions)]
         self.offset = 100
         self.passed: list[records.Outgoing] = []

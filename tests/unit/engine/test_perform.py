@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.unit.engine import benches, gates, samples
 
-from mrs_relay.engine import commands, facts, jobs, perform
+from mrs_relay.engine import commands, facts, gate, jobs, perform
 from mrs_relay.engine import desk as desks
 from mrs_relay.stream import lease as leases
 
@@ -67,8 +67,8 @@ class _Mrs:
 class _Bench:
     """A performer with a real gate and lease, and a pretended MRS."""
 
-    def __init__(self, *, slots: int = 10) -> None:
-        self.mrs = _Mrs()
+    def __init__(self, *, slots: int = 10, in_flight: int = 9, mrs: _Mrs | None = None) -> None:
+        self.mrs = mrs or _Mrs()
         pretended: Any = self.mrs
         self.doors = gates.open_gate(slots=slots)
         tools = benches.desk(kill_again_s=_KILL_AGAIN_S)
@@ -79,7 +79,7 @@ class _Bench:
             tracker=pretended,
             clusters=pretended,
             submitter=pretended,
-            sending=asyncio.Semaphore(9),
+            sending=asyncio.Semaphore(in_flight),
         )
         self.lease: leases.Lease[desks.Notice] = benches.lease()
         self.performer = perform.Performer(self.lease, self.desk)
@@ -273,6 +273,37 @@ def test_job_cancelled_in_the_batch_of_its_intent_is_not_sent() -> None:
     _run(live)
 
 
+def test_submission_of_an_earlier_ownership_is_not_sent() -> None:
+    """An intent is good only in the epoch it was committed in: another owner may have taken it up meanwhile."""
+
+    async def live(bench: _Bench) -> None:
+        async with bench.desk.sending:
+            bench.perform(_C.SUBMIT, "submitting")
+            await asyncio.sleep(0)
+            bench.lease.park()
+            bench.lease.resume()
+        await asyncio.sleep(1)
+        assert bench.lease.may_act()
+        assert (bench.mrs.sent, await bench.told()) == ([], [facts.NotTaken()])
+
+    _run(live, in_flight=1)
+
+
+def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
+    """Whoever takes over waits out `send_within_s` and no longer: a later request could be a second one."""
+
+    async def live(bench: _Bench) -> None:
+        for wait_s, sent in ((4.9, ["order-1"]), (5.1, ["order-1"])):
+            async with bench.desk.sending:
+                bench.perform(_C.SUBMIT, "submitting")
+                await asyncio.sleep(wait_s)
+            await asyncio.sleep(1)
+            assert bench.mrs.sent == sent
+        assert await bench.told() == [facts.Taken(samples.JOB_ID), facts.NotTaken()]
+
+    _run(live, in_flight=1)
+
+
 def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:
     """An awaited request that never comes expires at its time."""
 
@@ -284,3 +315,108 @@ def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:
         assert await bench.told() == [facts.Expired()]
 
     _run(live)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(_C.KILL, "cancelling"), (_C.COLLECT, "collecting"), (_C.RELEASE, "succeeded")]
+)
+def test_deadline_of_a_job_that_moved_on_does_not_ring(command: commands.Command, name: str) -> None:
+    """A job that is being stopped, whose rows are being read or that has ended has no deadline any more."""
+
+    async def live(bench: _Bench) -> None:
+        due_ms = samples.NOW_MS + 60_000
+        bench.perform(_C.TRACK, "running", run_deadline_ms=due_ms)
+        bench.perform(command, name, expires_ms=samples.NOW_MS + 7_200_000)
+        await asyncio.sleep(3600)
+        assert not any(isinstance(fact, facts.Due) for fact in await bench.told())
+
+    _run(live)
+
+
+def test_next_attempts_deadline_takes_the_place_of_the_first() -> None:
+    """One job, one deadline at a time: the earlier one's timer is gone."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 60_000)
+        bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 90_000)
+        await asyncio.sleep(80)
+        assert await bench.told() == []
+        await asyncio.sleep(20)
+        assert await bench.told() == [facts.Due()]
+
+    _run(live)
+
+
+def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
+    """`not_before` of a job that was cancelled meanwhile wakes nobody."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.ENQUEUE, "queued", not_before_ms=samples.NOW_MS + 60_000)
+        bench.perform(_C.RELEASE, "cancelled", expires_ms=samples.NOW_MS + 7_200_000)
+        await asyncio.sleep(3600)
+        assert await bench.told() == []
+        assert bench.doors.waiting == bench.doors.in_flight == 0
+
+    _run(live)
+
+
+class _Doubtful(_Mrs):
+    """Finds the job at once, a second one later; agrees to stop each on the second request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def look_up(self, _job: jobs.Job) -> facts.Fact:
+        return facts.Found(jobs.Seen(samples.JOB_ID))
+
+    async def look_again(self, job: jobs.Job) -> facts.Fact:
+        await asyncio.sleep(105)
+        return facts.LookedAgain(job.attempt, (samples.JOB_ID, "j-3"))
+
+    async def stop_twin(self, _job: jobs.Job, job_id: str) -> bool:
+        self.asked.append(job_id)
+        return self.asked.count(job_id) > 1
+
+
+def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
+    """Once, after the time in which everything that was on its way has arrived; only for what has a mark in a list."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.LOOK_UP, "doubtful")
+        bench.perform(_C.LOOK_UP, "doubtful, a cluster to create")
+        await asyncio.sleep(100)
+        assert [type(fact) for fact in await bench.told()] == [facts.Found, facts.Found]
+        await asyncio.sleep(500)
+        assert await bench.told() == [facts.LookedAgain(1, (samples.JOB_ID, "j-3"))]
+
+    _run(live, mrs=_Doubtful())
+
+
+def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_goes_on() -> None:
+    """Asked again and again, each on its own, once at a time; the job that is kept keeps its slot and its watch."""
+    mrs = _Doubtful()
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.TRACK, "submitted, with a twin")
+        await asyncio.sleep(1)
+        bench.perform(_C.STOP_TWINS, "submitted, with a twin", twins=("j-2", "j-3"))
+        await asyncio.sleep(100)
+        assert sorted(mrs.asked) == ["j-2", "j-2", "j-3", "j-3"]
+        assert sorted(await bench.told(), key=repr) == [facts.TwinsStopped(("j-2",)), facts.TwinsStopped(("j-3",))]
+        assert bench.mrs.watched == {"order-1"}
+
+    _run(live, mrs=mrs)
+
+
+def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> None:
+    """The job may have just been let through: its slot is not given back."""
+
+    async def live(bench: _Bench) -> None:
+        job = samples.JOBS["queued"]
+        assert job is not None
+        bench.doors.occupy(job.ledger_key, job, bench.performer)
+        bench.perform(_C.STOP_TWINS, "queued", twins=("j-2",))
+        assert not bench.doors.enter_at_once(gate.ticket(jobs.ledger_key("/b", "2"), job, bench.performer, print))
+
+    _run(live, mrs=_Doubtful(), slots=1)

@@ -37,7 +37,7 @@ class _Bench:
         topics: desks.Topics = benches.TOPICS,
         **settings: Any,
     ) -> None:
-        self.jobs: plan.Jobs = {job.ledger_key: job for job in committed}
+        self.jobs = plan.Jobs({job.ledger_key: job for job in committed})
         self.before = dict(self.jobs)
         self.desk = dataclasses.replace(benches.desk(**settings), topics=topics)
         self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), admit)
@@ -421,3 +421,63 @@ def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> 
     (kept,) = again.written().values()
     assert kept is not None
     assert kept.traceparent == shown.traceparent
+
+
+@pytest.mark.parametrize("kind", ["mrs.job.cancel", "mrs.job.resolve"])
+@pytest.mark.parametrize("state", ["succeeded", "unknown"])
+def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
+    """Whoever cancels or settles a request that has ended finds the answer in the trace of that message."""
+    data: dict[str, Any] = {"request": {"id": "order-1"}, "note": "why"}
+    if kind == "mrs.job.resolve":
+        data["verdict"] = "failed"
+    bench = _Bench(_job(state))
+    bench.read(samples.record(samples.message(data, kind, id="w-1", **_TRACE), offset=99))
+    (sent,) = bench.plan.outgoing()
+    assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
+    (kept,) = bench.written().values()
+    assert kept is not None
+    assert kept.traceparent is None
+
+
+def _cancel(name: str, came_from: int = -1) -> facts.CancelAsked:
+    asked = samples.FACTS["cancel"]
+    assert isinstance(asked, facts.CancelAsked)
+    return msgspec.structs.replace(asked, job=msgspec.structs.replace(asked.job, id=name), came_from=came_from)
+
+
+def test_cancels_of_invented_requests_wait_shortly_once_many_do() -> None:
+    """Up to the limit each waits for its request as long as it is set; further ones go within ten seconds."""
+    bench = _Bench(max_waiting_cancels=3)
+    names = [f"x-{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        bench.happen(_cancel(name, came_from=number % 2 - 1), key=jobs.ledger_key("/billing", name))
+    waits_ms = [job.expires_ms - bench.desk.time.now_ms() for job in bench.written().values() if job is not None]
+    assert [wait_ms > 60_000 for wait_ms in waits_ms] == [True] * 3 + [False] * 3
+    assert all(0 < wait_ms <= 10_000 for wait_ms in waits_ms[3:])
+
+
+def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
+    """The count follows the committed jobs: up with each that waits, down with each that is matched or given up."""
+    bench = _Bench()
+    for name in ("a", "b", "c"):
+        bench.happen(_cancel(name), key=jobs.ledger_key("/billing", name))
+    assert bench.jobs.awaited == 0
+    list(bench.plan.settle())
+    assert bench.jobs.awaited == 3
+    later = plan.Plan(bench.jobs, bench.desk, benches.lease(), _nobody)
+    later.decide(jobs.ledger_key("/billing", "a"), facts.CancelMatched())
+    later.decide(jobs.ledger_key("/billing", "b"), facts.Requested(samples.request(id="b")))
+    list(later.settle())
+    assert bench.jobs.awaited == 1
+    restored = {bytes(key): jobs.encode(job) for key, job in bench.jobs.items()}
+    assert plan.load(benches.lease(restored=restored)).awaited == 1
+
+
+def test_twins_are_minded_with_whatever_else_is_done() -> None:
+    """A change that calls for nothing still has its twins stopped; one that calls for something keeps its command."""
+    quiet = _Bench(_job("running"))
+    quiet.happen("looked again, found two")
+    assert [command for _, _, command in quiet.plan.settle()] == [commands.Command.STOP_TWINS]
+    ended = _Bench(_job("running"))
+    ended.happen("looked again, found two", "succeeded")
+    assert [(job.twins, command) for _, job, command in ended.plan.settle()] == [(("j-3",), commands.Command.RELEASE)]

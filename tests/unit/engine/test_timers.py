@@ -134,3 +134,30 @@ async def test_many_times_cost_one_alarm() -> None:
     await asyncio.sleep(1)
     assert len(board.rung) == 20_000
     assert time.perf_counter() - started < 5
+
+
+async def test_dropped_calls_are_never_made_and_do_not_pile_up() -> None:
+    """A call that nobody wants any more leaves its place long before its time, and the others keep theirs."""
+    board = _Board()
+    board.wall.now_ms()
+    for number in range(10_000):
+        dropped = board.timers.at(_START_MS + 86_400_000, functools.partial(board.ring, "dropped"))
+        if number % 1000 == 0:
+            board.at(1000 + number, f"kept {number}")
+        board.timers.drop(dropped)
+    assert len(board.timers) < 200
+    await asyncio.sleep(2 * 86_400)
+    assert [name for name, _ in board.rung] == [f"kept {number}" for number in range(0, 10_000, 1000)]
+    assert len(board.timers) == 0
+
+
+async def test_dropping_what_was_called_is_no_matter() -> None:
+    """A number that has rung is forgotten; what comes later rings all the same."""
+    board = _Board()
+    board.wall.now_ms()
+    first = board.timers.at(_START_MS, functools.partial(board.ring, "first"))
+    await asyncio.sleep(1)
+    board.timers.drop(first)
+    board.at(2000, "second")
+    await asyncio.sleep(2)
+    assert [name for name, _ in board.rung] == ["first", "second"]

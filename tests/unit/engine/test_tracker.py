@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
 from mrs_relay.engine import facts, jobs, tracker
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
+from mrs_relay.mrs import limits
 from mrs_relay.mrs.models import jobs as job_models
 
 
@@ -37,6 +40,27 @@ class _Owner:
         self.told.append(fact)
 
 
+def test_job_whose_outcome_mrs_never_tells_is_given_up() -> None:
+    """FINISHED and UNDEFINED for an hour: nobody can tell; it is not polled for ever."""
+
+    async def live() -> None:
+        mrs, owner = _Mrs("FINISHED", "UNDEFINED"), _Owner()
+        settings = engine_settings.EngineSettings(outcome_within_s=600)
+        pollers = tracker.Tracker(cast("Any", mrs), settings, clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        pollers.watch(job, job.ledger_key, owner)
+        await asyncio.sleep(590)
+        assert not [fact for fact in owner.told if isinstance(fact, facts.Vanished)]
+        await asyncio.sleep(60)
+        given_up = next(fact for fact in owner.told if isinstance(fact, facts.Vanished))
+        assert given_up.code == "no_outcome"
+        assert "FINISHED without an outcome (UNDEFINED)" in given_up.message
+        await pollers.close()
+
+    gates.run_virtually(live())
+
+
 @pytest.mark.parametrize(
     ("state", "result", "goes_on"),
     [
@@ -60,5 +84,35 @@ def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool
         assert (mrs.reads > 1, pollers.watched) == (goes_on, int(goes_on))
         assert [type(fact) for fact in owner.told] == [facts.Observed]
         await pollers.close()
+
+    gates.run_virtually(live())
+
+
+def test_thousands_of_clusters_share_the_read_budget_fairly() -> None:
+    """Each cluster is looked at equally often, all together spend no more than their part of the documented reads."""
+
+    async def live() -> None:
+        time = clock.LoopClock()
+        budget = limits.Limits(time)
+        looks: Counter[str] = Counter()
+
+        async def call(wanted: Any, *, path: dict[str, str]) -> Any:
+            await budget.acquire(wanted, 600)
+            looks[path["cluster_id"]] += 1
+            return await answers.call(wanted, path=path)
+
+        answers, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
+        mrs = SimpleNamespace(call=call, limits=budget)
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), time)
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        for number in range(2000):
+            one = msgspec.structs.replace(job, id=f"r-{number}", cluster=f"c-{number}")
+            pollers.watch(one, one.ledger_key, owner)
+        await asyncio.sleep(900)
+        await pollers.close()
+        assert len(looks) == 2000
+        assert max(looks.values()) - min(looks.values()) <= 1
+        assert 0.6 * 1000 * 15 <= looks.total() <= 1000 * 15
 
     gates.run_virtually(live())

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from tests.unit.mrs import support
@@ -201,6 +203,32 @@ async def test_a_failed_handshake_sent_nothing() -> None:
         with pytest.raises(transport.NotSent):
             await door.send(POST, LONG_S)
     assert b"POST" not in seen[0]
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
+    """Somebody else's server, or a proxy in between: nothing is sent to it, and the message says why."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
+    seen: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            seen.append(await reader.read(65536))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    async with server, opened(f"https://127.0.0.1:{port}") as door:
+        with pytest.raises(transport.NotSent, match=r"(?i)certificate"):
+            await door.send(POST, LONG_S)
+    assert b"".join(seen) == b""
+
+
+async def test_a_name_that_nobody_knows_was_not_reached() -> None:
+    """Without DNS nothing leaves the house, and the message names the host."""
+    async with opened("https://mrs.invalid") as door:
+        with pytest.raises(transport.NotSent, match=r"mrs\.invalid"):
+            await door.send(POST, LONG_S)
 
 
 async def test_a_handshake_that_hangs_sent_nothing() -> None:

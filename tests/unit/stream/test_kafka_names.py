@@ -12,6 +12,7 @@ from aiokafka.record import default_records, memory_records
 from aiokafka.structs import TopicPartition
 from tests.support import odd
 
+from mrs_relay.stream import client, settings
 from mrs_relay.stream.kafka import names
 
 _STRICT: list[Any] = [names._Strict, memory_records._MemoryRecordsPy]
@@ -66,8 +67,9 @@ def test_broken_batch_is_still_refused() -> None:
         _read(bytes(raw))
 
 
-def test_fetcher_uses_what_we_replace() -> None:
-    """The library makes its records by this name; `install` puts ours there."""
-    names.install()
+def test_fetcher_uses_what_we_replace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library makes its records by this name; whoever opens the door to Kafka has ours there."""
+    monkeypatch.setattr(fetcher, "MemoryRecords", None)
+    client.KafkaBroker(settings.KafkaSettings())
     assert fetcher.MemoryRecords is names.Records
     assert "MemoryRecords(part_data[-1])" in inspect.getsource(fetcher)

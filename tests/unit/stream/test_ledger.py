@@ -62,6 +62,17 @@ async def test_next_owner_reads_all_that_was_committed(guarantee: str) -> None:
 
 
 @_BOTH
+async def test_next_owner_reads_on_until_its_own_claim(guarantee: str) -> None:
+    """A ledger that takes many reads is restored whole: the restore ends at its claim, not at the end of a read."""
+    broker = _broker(guarantee)
+    ledger = await _first(broker)
+    for number in range(30):
+        await ledger.commit([_change(f"{number}-{one}", "x") for one in range(100)], [], number + 1)
+    restored = await _ledger(broker).open()
+    assert (len(restored.state), restored.next_offset) == (3000, 30)
+
+
+@_BOTH
 async def test_next_owner_reads_a_compacted_ledger(guarantee: str) -> None:
     """Compaction takes away nothing that counts."""
     broker = _broker(guarantee)

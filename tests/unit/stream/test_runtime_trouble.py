@@ -264,6 +264,56 @@ async def test_offset_outside_the_topic_stops_the_partition(retention: bool, mat
     assert match in (partition.error or "")
 
 
+async def test_ledger_that_was_deleted_stops_its_partitions() -> None:
+    """An empty ledger of a partition that was worked on is no first start: jobs under way would be forgotten."""
+    broker, handler = streams.working_cluster(partitions=1), streams.Counting()
+    async with streams.running(broker.kafka, broker, handler):
+        streams.feed_in(broker, 10, partitions=1)
+        await asyncio.sleep(6)
+    broker.create_topic(streams.LEDGER, 1, {"cleanup.policy": "compact"})
+    async with streams.running(broker.kafka, broker, handler) as work:
+        streams.feed_in(broker, 10, partitions=1)
+        await asyncio.sleep(30)
+        partition = work.status().partitions[0]
+    assert (partition.state, len(handler.taken[0])) == (actor.State.UNREADABLE, 10)
+    assert "was the ledger topic deleted" in (partition.error or "")
+
+
+async def test_ledger_whose_beginning_was_deleted_stops_its_partition() -> None:
+    """Compaction keeps the first offset; whatever moved it has deleted jobs."""
+    broker, handler = streams.working_cluster(partitions=1), streams.Counting()
+    async with streams.running(broker.kafka, broker, handler):
+        streams.feed_in(broker, 10, partitions=1)
+        await asyncio.sleep(1)
+    broker.compact(streams.LEDGER)
+    async with streams.running(broker.kafka, broker, handler) as work:
+        await asyncio.sleep(5)
+        assert work.status().partitions[0].state is actor.State.RUNNING
+    broker.cut(streams.LEDGER, 0, 3)
+    async with streams.running(broker.kafka, broker, handler) as work:
+        await asyncio.sleep(5)
+        partition = work.status().partitions[0]
+    assert partition.state is actor.State.UNREADABLE
+    assert "begins at offset 3" in (partition.error or "")
+
+
+async def test_partition_that_the_input_has_gained_waits_for_its_ledger() -> None:
+    """Its requests are not touched, and it is said what to do; the others go on, and it joins once it can."""
+    broker, handler = streams.working_cluster(partitions=2), streams.Counting()
+    async with streams.running(broker.kafka, broker, handler) as work:
+        streams.feed_in(broker, 10, partitions=2)
+        await asyncio.sleep(1)
+        broker.grow(streams.IN, 3)
+        streams.feed_in(broker, 30, partitions=3)
+        await asyncio.sleep(60)
+        assert {number for number, taken in handler.taken.items() if taken} == {0, 1}
+        new = next(one for one in work.status().partitions if one.partition == 2)
+        assert "partition" in (new.error or "")
+        broker.grow(streams.LEDGER, 3)
+        await asyncio.sleep(120)
+        assert len(handler.taken[2]) == 10
+
+
 async def test_records_removed_while_they_wait_stop_the_partition() -> None:
     """Retention that overtakes a slow partition is noticed on the way as well."""
     broker, handler = streams.working_cluster(partitions=1, feed_records=1), streams.Slow()

@@ -126,3 +126,15 @@ async def test_freeze_before_the_first_look_counts_as_one() -> None:
     watched.watch.polled()
     await asyncio.sleep(2 * _PATIENCE_S)
     assert watched.watch.hanging() is None
+
+
+async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
+    """A partition that is being restored is not read; that its owner asks in vain is seen all the same."""
+    watched = _Watched()
+    await watched.go_on(10)
+    silent_since_s = asyncio.get_running_loop().time()
+    await watched.go_on(_PATIENCE_S - 30, answers=False, expected=False)
+    assert watched.watch.hanging(silent_since_s) is None
+    await watched.go_on(60, answers=False, expected=False)
+    assert watched.watch.hanging() is None
+    assert "no answer" in str(watched.watch.hanging(silent_since_s))

@@ -11,7 +11,9 @@ Source: aiokafka 0.14, consumer/group_coordinator.py, fetcher.py, subscription_s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -22,6 +24,9 @@ from mrs_relay import errors
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
 from mrs_relay.stream.kafka import reader
+
+_NOTE = "mrs-relay"
+"""Metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
 
 _STOP_S = 3.0
 _CUT_S = 1.0
@@ -55,6 +60,12 @@ class KafkaGroupConsumer:
         self._kafka = connection.kafka
         self._client: AIOKafkaConsumer | None = None
         self._flowing: set[TopicPartition] = set()
+        self._silent_since_s: float | None = None
+
+    @property
+    def silent_since_s(self) -> float | None:
+        """Since when our questions have found no answer in time."""
+        return self._silent_since_s
 
     async def start(self, listener: broker.Listener) -> None:
         """Connect and join; assignments come to the listener."""
@@ -112,22 +123,32 @@ class KafkaGroupConsumer:
 
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None."""
-        async with self._connection.asking(f"read the group's offset of {position}", _ASK_S):
+        async with self._asking(f"read the group's offset of {position}"):
             offset = await self._started.committed(TopicPartition(*position))
         return None if offset is None else int(offset)
 
-    async def commit(self, offsets: Mapping[records.Position, int]) -> None:
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether the group's offset carries our note; the library's own method leaves notes out."""
+        tp = TopicPartition(*position)
+        async with self._asking(f"read the note at the group's offset of {position}"):
+            found = await self._started._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - see above
+        return tp in found and found[tp].metadata == _NOTE
+
+    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
         """Commit offsets for the group; partitions that are not assigned are left out."""
         ours = self._started.assignment()
-        known = {tp: offset for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours}
+        note = _NOTE if mirror else ""
+        known = {
+            tp: (offset, note) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
+        }
         if known:
-            async with self._connection.asking("commit the group's offsets", _ASK_S):
+            async with self._asking("commit the group's offsets"):
                 await self._started.commit(known)
 
     async def bounds(self, position: records.Position) -> broker.Bounds:
         """Begin and end of a partition, asked just now."""
         tp = TopicPartition(*position)
-        async with self._connection.asking(f"look up the offsets of {position}", _ASK_S):
+        async with self._asking(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
         return broker.Bounds(first[tp], end[tp])
@@ -156,6 +177,18 @@ class KafkaGroupConsumer:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.warning("consumer_stop_failed", error=repr(error))
             await _cut(client)
+
+    @asynccontextmanager
+    async def _asking(self, what: str) -> AsyncIterator[None]:
+        """Ask Kafka something through the library's consumer, and keep account of its silence."""
+        try:
+            async with self._connection.asking(what, _ASK_S):
+                yield
+        except errors.StreamDown as error:
+            if isinstance(error.__cause__, TimeoutError) and self._silent_since_s is None:
+                self._silent_since_s = asyncio.get_running_loop().time()
+            raise
+        self._silent_since_s = None
 
     @property
     def _started(self) -> AIOKafkaConsumer:

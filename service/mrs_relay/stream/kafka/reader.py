@@ -14,7 +14,7 @@ from mrs_relay.stream.kafka import connection as connections
 
 _ASK_S = 10.0
 _STOP_S = 2.0
-_FETCH_BYTES = 1024 * 1024
+_FETCH_BYTES = 2 * 1024 * 1024  # a restore of 50,000 jobs took a quarter longer with half of it
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,121 @@
+"""
+What MRS says of a job, without what the job asked of it. Pure.
+
+MRS's texts may quote the SQL, an argument or a password of the request; events are read by others than its sender. So a
+text is told without the request's own values, and without pieces of its SQL that are more than a name. Names of tables
+and columns stay: they are what makes the text useful.
+
+NB: of a statement that MRS has taken the relay keeps no text. What an engine says of it later is cut where engines
+begin to print it, and loses quoted values that are no names; a value that looks like a name can stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from mrs_relay.engine import jobs
+
+MARK: Final = "…"
+
+_LEAST: Final = 4
+"""Characters of a value from which on it is looked for; shorter ones stand in any text."""
+
+_PIECE: Final = 12
+"""Characters of SQL in a row that are taken for a quotation."""
+
+_LITERAL: Final = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
+_QUOTED: Final = re.compile(rf"(?<!\w)(?:{_LITERAL.pattern})(?!\w)")
+"""NB: an apostrophe within a word quotes nothing."""
+
+_NAME: Final = re.compile(r"[A-Za-z_][\w.$-]*")
+_NAMES: Final = re.compile(r"[\w.$]+")
+_PRINTED_SQL: Final = re.compile(r"\s*==\s*SQL\s*==.*", re.DOTALL)
+
+NEVER_TOLD: Final = frozenset({"arguments", "properties", "hql", "sql", "sql_content", "statement", "job_parameters"})
+_SECRET_WORDS: Final = ("password", "secret", "token", "credential", "private_key", "access_key", "accesskey")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether what stands under this name of the API never appears in events."""
+    lowered = name.lower()
+    return lowered in NEVER_TOLD or any(word in lowered for word in _SECRET_WORDS)
+
+
+def told(text: str, work: jobs.Work | None) -> str:
+    """The text without what `work` asked for; without quoted values if the work is not known any more."""
+    text = _PRINTED_SQL.sub(f" {MARK}", text)
+    if work is None or isinstance(work, jobs.Goal):
+        return _QUOTED.sub(_only_names, text)
+    statements = _statements(work)
+    values = {value for value in (*_values(work), *_literals(statements)) if len(value) >= _LEAST}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MARK)
+    for statement in statements:
+        text = _without_pieces(text, " ".join(statement.split()))
+    return text
+
+
+def _only_names(found: re.Match[str]) -> str:
+    return found[0] if _NAME.fullmatch(found[1] or found[2] or "") else MARK
+
+
+def _statements(work: jobs.Work) -> list[str]:
+    if isinstance(work, jobs.Presto):
+        return [work.statement]
+    return list(work.arguments) if isinstance(work, jobs.Batch) else []
+
+
+def _values(work: jobs.Work) -> Iterator[str]:
+    match work:
+        case jobs.Batch():
+            yield from (" ".join(argument.split()) for argument in work.arguments)
+            yield from work.arguments
+            yield from work.properties.values()
+        case jobs.Presto():
+            yield work.statement
+            yield " ".join(work.statement.split())
+        case jobs.Call():
+            yield from _secrets(work.body, hidden=False)
+            yield from _secrets(work.query, hidden=False)
+        case _:
+            return
+
+
+def _literals(statements: list[str]) -> Iterator[str]:
+    for statement in statements:
+        for found in _LITERAL.finditer(statement):
+            if found[1]:
+                value = found[1].replace("''", "'")
+                yield from (found[1], value, " ".join(value.split()))
+
+
+def _secrets(value: Any, *, hidden: bool) -> Iterator[str]:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _secrets(inner, hidden=hidden or is_hidden(str(name)))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, hidden=hidden)
+    elif hidden and not isinstance(value, bool) and value is not None:
+        yield str(value)
+
+
+def _without_pieces(text: str, statement: str) -> str:
+    """The text without each longest run that the statement has too, unless that is one name."""
+    kept: list[str] = []
+    first = 0
+    while first < len(text):
+        end = first
+        while end + _PIECE <= len(text) and text[end : end + _PIECE] in statement:
+            end += 1
+        if end == first:
+            kept.append(text[first])
+            first += 1
+            continue
+        run = text[first : end + _PIECE - 1]
+        shown = run if _NAMES.fullmatch(run.strip()) else run[: len(run) - len(run.lstrip())] + MARK
+        kept.append(shown)
+        first += len(run)
+    return "".join(kept)

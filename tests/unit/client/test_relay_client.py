@@ -1,0 +1,166 @@
+"""The client against the relay for tests, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from mrs_relay import client as relay_client
+from mrs_relay import errors
+from mrs_relay.client import handle as handles
+from mrs_relay.client import testing
+from mrs_relay.messages import events
+
+pytestmark = pytest.mark.looptime
+
+SQL = relay_client.sql("c-1", "spark", "SELECT 1")
+
+
+def _event(sequence: int, state: str = "running", **more: Any) -> events.EventData:
+    ref = events.RequestRef(id="r", source="/s")
+    return events.EventData.model_validate({"request": ref, "state": state, "sequence": sequence, "attempt": 1, **more})
+
+
+async def _no_cancel(_handle: handles.Handle) -> None: ...
+
+
+async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None:
+    """`result` returns the last event's data, `events` all of them in order, and nothing of it stays."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_succeed({"n": 1})
+        handle = await client.submit(SQL)
+        assert (await handle.accepted(10)).sequence == 1
+        data = await handle.result(10)
+        assert data.result is not None
+        assert data.result.statements[0].rows == [{"n": 1}]
+        assert [event.state async for event in handle.events()] == ["accepted", "submitted", "running", "succeeded"]
+        assert len(client) == 0
+        assert relay.received == [SQL]
+
+
+async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
+    """A caller tells failed, unknown and cancelled apart by class, and reads why."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_fail(message="out of memory")
+        relay.will_be_unknown()
+        relay.will_run()
+        failed, unknown, running = [await client.submit(SQL) for _ in range(3)]
+        with pytest.raises(relay_client.RequestFailed, match="out of memory"):
+            await failed.result(10)
+        with pytest.raises(relay_client.RequestUnknown):
+            await unknown.result(10)
+        with pytest.raises(TimeoutError):
+            await running.result(10)
+        await running.cancel()
+        with pytest.raises(relay_client.RequestCancelled):
+            await running.result(10)
+
+
+async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_for_the_first() -> None:
+    """A conflict ends the handle of the second sender alone."""
+    async with testing.Relay() as relay, relay.client() as one, relay.client() as other:
+        relay.will_run()
+        first = await one.submit(SQL, request_id="r-1")
+        await first.accepted(10)
+        await asyncio.sleep(5)
+        second = await other.submit(relay_client.sql("c-1", "spark", "SELECT 2"), request_id="r-1")
+        with pytest.raises(relay_client.RequestRejected, match="id_reused"):
+            await second.accepted(10)
+        assert not first.ended
+        await first.cancel()
+        with pytest.raises(relay_client.RequestCancelled):
+            await first.result(10)
+
+
+async def test_a_request_of_another_process_is_followed_from_its_first_event() -> None:
+    """`attach` reads the past and goes on with what comes."""
+    async with testing.Relay() as relay, relay.client() as client, relay.client() as later:
+        relay.will_run()
+        await client.submit(SQL, request_id="r-1")
+        await asyncio.sleep(5)
+        handle = await later.attach("r-1")
+        await handle.cancel()
+        assert [event.sequence async for event in handle.events()] == [1, 2, 3, 4]
+        ended = await later.attach("r-1")
+        assert ended.ended
+        assert len(later) == 0
+
+
+async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() -> None:
+    """A sender that starts anew may send its request again and hears how it ended."""
+    async with testing.Relay() as relay:
+        async with relay.client() as client:
+            await (await client.submit(SQL, request_id="r-1")).result(10)
+        async with relay.client() as client:
+            assert (await (await client.submit(SQL, request_id="r-1")).result(10)).repeated
+        assert len(relay.received) == 1
+
+
+async def test_kafka_away_for_a_while_is_only_a_delay() -> None:
+    """Handles go on when Kafka is back; a request that could not be sent is told and forgotten."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_run()
+        handle = await client.submit(SQL)
+        await handle.accepted(10)
+        relay.kafka.go_down()
+        with pytest.raises(errors.StreamError):
+            await client.submit(SQL)
+        await asyncio.sleep(300)
+        assert len(client) == 1
+        relay.kafka.come_up()
+        await handle.cancel()
+        with pytest.raises(relay_client.RequestCancelled):
+            await handle.result(120)
+
+
+async def test_closing_the_client_tells_those_who_wait() -> None:
+    """A waiter is not left hanging, and a closed client sends nothing."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_run()
+        handle = await client.submit(SQL)
+        waiting = asyncio.create_task(handle.result())
+        await asyncio.sleep(1)
+        await client.__aexit__(None, None, None)
+        with pytest.raises(relay_client.ClientClosed):
+            await waiting
+        with pytest.raises(relay_client.ClientClosed):
+            await client.submit(SQL)
+
+
+async def test_repeats_are_dropped_and_a_gap_is_told() -> None:
+    """Each sequence comes once, and a missing one is an error behind which one can read on."""
+    handle = handles.Handle("/s", "r", first=1, cancel=_no_cancel)
+    for data in (_event(1), _event(2), _event(1), _event(2), _event(4), _event(5, "succeeded")):
+        handle.take(data)
+    got: list[int] = []
+    with pytest.raises(relay_client.EventsMissing) as missing:  # noqa: PT012 - the loop is what raises
+        async for data in handle.events():
+            got.append(data.sequence)  # noqa: PERF401 - what came before the error counts
+    assert got == [1, 2]
+    assert [data.sequence async for data in handle.events(after=missing.value.found - 1)] == [4, 5]
+    assert (await handle.result()).sequence == 5
+
+
+async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
+    """A request with an id of its own begins at 1."""
+    handle = handles.Handle("/s", "r", first=1, cancel=_no_cancel)
+    handle.take(_event(2))
+    with pytest.raises(relay_client.EventsMissing):
+        await anext(handle.events())
+
+
+def test_a_wrong_request_is_refused_before_it_is_sent() -> None:
+    """The helpers check with the relay's own models and name the field."""
+    with pytest.raises(errors.BadMessage, match=r"data\.engine"):
+        relay_client.sql("c-1", "oracle", "SELECT 1")
+
+
+def test_importing_the_client_brings_neither_engine_nor_http() -> None:
+    """A service that only sends does not pay for the relay."""
+    code = "import sys, mrs_relay.client\nprint(sorted({'aiohttp', 'duckdb', 'mrs_relay.engine'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
