@@ -73,7 +73,9 @@ schemas: venv ## write schemas/ anew: from the models, and the examples by playi
 	@PYTHONPATH=. $(BIN)/python -m tests.support.examples schemas/examples >/dev/null
 
 baseline: venv ## at a release: keep what the schemas promise from now on
-	$(BIN)/mrs-relay schemas baseline > tests/recorded/schemas-0.1.json
+	@mkdir -p .cache
+	$(BIN)/mrs-relay schemas baseline > .cache/baseline.json
+	@mv .cache/baseline.json tests/recorded/schemas-0.1.json
 
 operations: venv ## write docs/operations.md and docs/reference.md anew from the operations and the models
 	$(BIN)/python -m mrs_relay.cli.reference write .
