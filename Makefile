@@ -81,7 +81,7 @@ operations: venv ## write docs/operations.md and docs/reference.md anew from the
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 docs: venv ## build the site of docs/ into .cache/site; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,29 @@ def test_every_page_is_in_the_navigation() -> None:
     """A page that nobody finds is none: add it to `nav` in mkdocs.yml."""
     named = {name for entry in _SITE["nav"] for name in entry.values()}
     assert named == {path.relative_to(_DOCS).as_posix() for path in _DOCS.rglob("*.md")}
+
+
+def _build(folder: Path) -> int:
+    """Build the site of a folder as `make docs` does; the exit code."""
+    command = re.search(r"\$\(BIN\)/mkdocs (build.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert command is not None
+    words = [sys.executable, "-m", "mkdocs", *command[1].split()]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(words, cwd=folder, env=quiet, capture_output=True, timeout=120, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [("", 0), ("[gone](gone.md)", 1), ("[gone](reference.md#gone)", 1)],
+    ids=["as it is", "page", "heading"],
+)
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, more: str, code: int) -> None:
+    """The command of `make docs` fails on a warning: with `--quiet`, for one, it would not."""
+    shutil.copytree(_DOCS, tmp_path / "docs")
+    shutil.copy(_ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "index.md").open("a") as page:
+        page.write(f"\n{more}\n")
+    assert _build(tmp_path) == code
 
 
 def test_warnings_stop_the_build() -> None:
