@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka check format schemas operations test unit e2e bench chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs contract test unit e2e bench chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,32 +51,48 @@ demo: venv ## run everything on this machine: broker, emulator, relay, 30 reques
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
-check: foreign ## look without running: lint, format, types, imports between parts, schemas, operations
+tools: venv ## fetch other people's tools for the tests: Node packages into .cache, kcat (needs Node.js 20 and npm)
+	@PYTHONPATH=. $(BIN)/python -m tests.support.node.fetch
+
+check: foreign ## look without running: lint, format, types, imports between parts, schemas, reference, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench
 	$(BIN)/lint-imports
-	$(BIN)/mrs-relay schemas check schemas
+	$(BIN)/mrs-relay schemas check schemas --baseline tests/recorded/schemas-0.1.json
 	$(BIN)/python -m mrs_relay.cli.reference check .
+	@$(MAKE) --no-print-directory docs
 
 format: venv ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: venv ## write schemas/ anew from the models
+schemas: venv ## write schemas/ anew: from the models, and the examples by playing them
 	$(BIN)/mrs-relay schemas export schemas
+	@PYTHONPATH=. $(BIN)/python -m tests.support.examples schemas/examples >/dev/null
 
-operations: venv ## write docs/operations.md anew from the operations
+baseline: venv ## at a release: keep what the schemas promise from now on
+	@mkdir -p .cache
+	$(BIN)/mrs-relay schemas baseline > .cache/baseline.json
+	@mv .cache/baseline.json tests/recorded/schemas-0.1.json
+
+operations: venv ## write docs/operations.md and docs/reference.md anew from the operations and the models
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
-test: foreign kafka ## run all tests: unit, contract, scenario and e2e
+docs: venv ## build the site of docs/ into .cache/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
+	$(BIN)/pytest tests/contract $(ARGS)
+
+test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e
 	$(BIN)/pytest $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker
 	$(BIN)/pytest tests/unit $(ARGS)
 
-e2e: venv kafka ## run the tests on real brokers and processes
+e2e: foreign kafka tools ## run the tests on real brokers and processes
 	$(BIN)/pytest tests/e2e $(ARGS)
 
 bench: venv kafka ## measure throughput, latency and memory, and print the table

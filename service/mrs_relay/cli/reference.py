@@ -1,8 +1,9 @@
 """
-`python -m mrs_relay.cli.reference`: writes docs/operations.md from the operations, and checks that it is up to date.
+`python -m mrs_relay.cli.reference`: writes the generated pages of docs/, and checks that they are up to date.
 
-Neighbours: `mrs.reference` tells of the client, the emulator's routes of the emulator; which operations a foreign
-client is tested with is read from the calls of its methods, or the operations listed by name, in the tests.
+docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`. Neighbours:
+`mrs.reference` tells of the client, the emulator's routes of the emulator; which operations a foreign client is tested
+with is read from the calls of its methods, or the operations listed by name, in the tests.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mrs_relay.cli import run, view
+from mrs_relay.cli import message_reference, run, view
 from mrs_relay.emulator import core, settings
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base
@@ -46,30 +47,35 @@ _COLUMNS: Final = (
 
 Folder = Annotated[pathlib.Path, typer.Argument(metavar="DIR", file_okay=False, exists=True, help="The repository.")]
 
-app = typer.Typer(no_args_is_help=True, help="The reference of all operations: write, check.")
+app = typer.Typer(no_args_is_help=True, help="The references of operations and messages: write, check.")
 
 
 @app.command()
 def write(folder: Folder) -> None:
-    """Write docs/operations.md below DIR."""
-    place = _place(folder)
-    place.parent.mkdir(exist_ok=True)
-    place.write_text(markdown(folder), encoding="utf-8")
-    typer.echo(place)
+    """Write the pages below DIR."""
+    for place, text in _pages(folder).items():
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        typer.echo(place)
 
 
 @app.command()
 def check(folder: Folder) -> None:
-    """Compare docs/operations.md below DIR with the operations; exit 1 if it is out of date."""
-    place = _place(folder)
-    if not place.is_file() or place.read_text(encoding="utf-8") != markdown(folder):
+    """Compare the pages below DIR with the operations and the models; exit 1 if one is out of date."""
+    old = [
+        place
+        for place, text in _pages(folder).items()
+        if not place.is_file() or place.read_text(encoding="utf-8") != text
+    ]
+    for place in old:
         view.err().print(f"{place} is out of date: write it anew with `make operations`.", markup=False)
+    if old:
         raise typer.Exit(run.Code.FAILED)
 
 
 def markdown(folder: pathlib.Path) -> str:
     """
-    The page.
+    The page of the operations.
 
     Args:
         folder: the repository, for the tests of foreign clients.
@@ -108,8 +114,9 @@ def _model(model: type[base.Asked | base.Reply] | None) -> str:
     return f"`{model.__module__.rpartition('.')[2]}.{model.__name__}`" if model else "-"
 
 
-def _place(folder: pathlib.Path) -> pathlib.Path:
-    return folder / "docs" / "operations.md"
+def _pages(folder: pathlib.Path) -> dict[pathlib.Path, str]:
+    docs = folder / "docs"
+    return {docs / "operations.md": markdown(folder), docs / "reference.md": message_reference.markdown()}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """
-The registry as files: JSON Schemas for `schemas/`.
+The registry as files: JSON Schemas and the AsyncAPI document for `schemas/`.
 
 The files are committed and never edited; `mrs-relay schemas check DIR` compares them with what this module writes.
+`compat` judges whether a change may be made at all. Below `schemas/examples/` stand recorded messages: not ours.
 """
 
 from __future__ import annotations
@@ -10,82 +11,47 @@ import json
 import pathlib
 from typing import Any, Final
 
-from mrs_relay.messages import events, registry, requests
+from mrs_relay import errors
+from mrs_relay.messages import asyncapi, compat, registry, schema
 
-_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+ASYNCAPI: Final = "asyncapi.json"
+"""Path of the AsyncAPI document below `schemas/`."""
 
-
-def _plain_request(kind: str, model: type[Any]) -> dict[str, Any]:
-    data = model.model_json_schema(ref_template="#/$defs/{model}", mode="validation")
-    definitions = data.pop("$defs", {})
-    return {
-        "$schema": _DIALECT,
-        "$id": f"urn:mrs-relay:requests:{kind}:v1",
-        "title": kind,
-        "description": f"Request {kind}: CloudEvents 1.0, structured; specversion and source may be missing.",
-        "type": "object",
-        "required": ["id", "type", "data"],
-        "properties": {
-            "specversion": {"const": "1.0"},
-            "id": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 256,
-                "description": "With source the idempotency key.",
-            },
-            "source": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 256,
-                "description": "Who sends it; /<topic> if missing.",
-            },
-            "type": {"const": kind},
-            "time": {"type": "string", "format": "date-time"},
-            "datacontenttype": {"type": "string", "description": "application/json"},
-            "correlationid": {"type": "string", "description": "Comes back in every event."},
-            "traceparent": {"type": "string", "description": "W3C trace context; comes back in every event."},
-            "data": data,
-        },
-        "$defs": definitions,
-    }
+_EXAMPLES: Final = "examples/"
 
 
-def _event() -> dict[str, Any]:
-    schema = events.EventData.model_json_schema(ref_template="#/$defs/{model}", mode="serialization", by_alias=True)
-    types = {name: events.STATES[name.rsplit(".", 1)[1]] for name in registry.EVENTS}  # type: ignore[index]  # built from STATES
-    return {
-        "$schema": _DIALECT,
-        "$id": "urn:mrs-relay:events:v1",
-        **schema,
-        "description": "Value of every event record (CloudEvents binary mode; the attributes are ce_ headers). Types: "
-        + "; ".join(f"{name}: {text}" for name, text in types.items()),
-    }
-
-
-def schemas() -> dict[str, dict[str, Any]]:
-    """All schemas by their path below `schemas/`."""
-    files = {f"requests/{kind}/v1.json": _plain_request(kind, model) for kind, model in sorted(requests.MODELS.items())}
-    files["events/v1.json"] = _event()
+def schemas() -> dict[str, schema.Schema]:
+    """All JSON Schemas by their path below `schemas/`."""
+    version = schema.VERSION
+    files = {f"requests/{kind}/{version}.json": schema.request(kind) for kind in sorted(registry.REQUESTS)}
+    files |= {f"events/{kind}/{version}.json": schema.event(kind) for kind in registry.EVENTS}
+    files[schema.ANY_EVENT] = schema.any_event()
     return files
 
 
+def documents() -> dict[str, dict[str, Any]]:
+    """All files by their path below `schemas/`: the schemas and the AsyncAPI document."""
+    return {**schemas(), ASYNCAPI: asyncapi.document()}
+
+
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write every schema below `folder`; returns the paths."""
+    """Write every document below `folder`; returns the paths."""
     paths = []
-    for name, schema in schemas().items():
+    for name, document in documents().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_text(schema), encoding="utf-8")
+        path.write_text(schema.text(document), encoding="utf-8")
         paths.append(path)
     return paths
 
 
 def differences(folder: pathlib.Path) -> list[str]:
-    """One line for each schema file below `folder` that is missing, differs from the models, or is not ours."""
-    wanted = {name: _text(schema) for name, schema in schemas().items()}
+    """One line for each file below `folder` that is missing, differs from the models, or is not ours."""
+    wanted = {name: schema.text(document) for name, document in documents().items()}
     found = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        name: path.read_text(encoding="utf-8", errors="replace")
         for path in sorted(folder.rglob("*.json"))
+        if not (name := path.relative_to(folder).as_posix()).startswith(_EXAMPLES)
     }
     lines = [f"{name}: missing" for name in wanted if name not in found]
     lines += [f"{name}: differs from the models" for name in wanted if name in found and found[name] != wanted[name]]
@@ -93,5 +59,37 @@ def differences(folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def _text(schema: dict[str, Any]) -> str:
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+def breaks(baseline: pathlib.Path) -> list[str]:
+    """
+    One line for each promise of the schemas in `baseline` that those of the models do not keep.
+
+    Args:
+        baseline: a folder as `write` makes it, or one file as `baseline_text` makes it.
+
+    Raises:
+        SettingsError: a file there is not a JSON object.
+    """
+    return compat.breaks(_read(baseline), schemas())
+
+
+def baseline_text() -> str:
+    """All schemas as one JSON text, an object by path; what a release promises, to be compared with later."""
+    lines = (f"{json.dumps(name)}: {json.dumps(each, ensure_ascii=False)}" for name, each in sorted(schemas().items()))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _read(baseline: pathlib.Path) -> dict[str, schema.Schema]:
+    if not baseline.is_dir():
+        return _object(baseline)
+    paths = sorted([*baseline.glob("requests/**/*.json"), *baseline.glob("events/**/*.json")])
+    return {path.relative_to(baseline).as_posix(): _object(path) for path in paths}
+
+
+def _object(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.SettingsError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise errors.SettingsError(f"{path} holds no JSON object")
+    return found

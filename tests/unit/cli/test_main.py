@@ -48,10 +48,13 @@ OPTIONS = {
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config"],
     "settings": ["words", "--json"],
-    "schemas export": ["folder"],
-    "schemas check": ["folder"],
-    "schemas show": ["kind"],
+    "schemas export": ["folder", "--breaking"],
+    "schemas check": ["folder", "--baseline"],
+    "schemas baseline": [],
+    "schemas show": ["kind", "--example"],
     "schemas list": [],
+    "schemas validate": ["file", "--json"],
+    "schemas register": ["--registry", "--requests-topic", "--events-topic", "--user", "--password", "--dry-run"],
 }
 """Commands and their options. People and scripts rely on them: change this on purpose only, and tell the changelog."""
 

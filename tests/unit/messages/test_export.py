@@ -11,6 +11,7 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 from tests.unit.messages import samples
 
+from mrs_relay import errors
 from mrs_relay.messages import events, export, reasons, registry, requests
 
 _JOB = "requests/mrs.job.submit/v1.json"
@@ -33,9 +34,10 @@ def test_schema_is_a_valid_schema(name: str) -> None:
     assert {reference.removeprefix("#/$defs/") for reference in references} == set(schema["$defs"])
 
 
-def test_every_request_type_and_the_event_have_a_schema() -> None:
-    """One file for each request type, one for all events, each with its own id."""
+def test_every_type_has_a_schema() -> None:
+    """One file for each type of request and event, one for all events, each with its own id."""
     wanted = {f"requests/{kind}/v1.json" for kind in registry.REQUESTS} | {"events/v1.json"}
+    wanted |= {f"events/{kind}/v1.json" for kind in registry.EVENTS}
     assert set(_SCHEMAS) == wanted
     assert len({schema["$id"] for schema in _SCHEMAS.values()}) == len(wanted)
 
@@ -210,7 +212,7 @@ def test_other_event_fails_its_schema(change: dict[str, Any]) -> None:
 def test_folder_as_written_has_no_differences(tmp_path: pathlib.Path) -> None:
     """Written and compared at once, nothing differs; writing twice changes no byte."""
     paths = export.write(tmp_path)
-    assert {path.relative_to(tmp_path).as_posix() for path in paths} == set(_SCHEMAS)
+    assert {path.relative_to(tmp_path).as_posix() for path in paths} == {*_SCHEMAS, "asyncapi.json"}
     before = [path.read_bytes() for path in paths]
     assert export.differences(tmp_path) == []
     export.write(tmp_path)
@@ -225,6 +227,8 @@ def test_missing_changed_and_foreign_files_are_named(tmp_path: pathlib.Path) -> 
     (tmp_path / _SQL).write_text("{}")
     (tmp_path / "requests" / "old.json").write_bytes(b"\xff")
     (tmp_path / "README.md").write_text("hello")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "recorded.json").write_text("{}")
     assert sorted(export.differences(tmp_path)) == [
         f"{_JOB}: missing",
         f"{_SQL}: differs from the models",
@@ -234,4 +238,46 @@ def test_missing_changed_and_foreign_files_are_named(tmp_path: pathlib.Path) -> 
 
 def test_empty_folder_misses_everything(tmp_path: pathlib.Path) -> None:
     """A folder that is not there is one without files."""
-    assert export.differences(tmp_path / "none") == [f"{name}: missing" for name in _SCHEMAS]
+    assert export.differences(tmp_path / "none") == [f"{name}: missing" for name in export.documents()]
+
+
+@pytest.mark.parametrize("state", ["rejected", "retrying", "failed", "cancelled", "unknown"])
+def test_a_bad_end_without_a_reason_fails_its_schema(state: str) -> None:
+    """Subscribers may rely on a reason wherever something went wrong."""
+    reason = reasons.Reason(kind="invalid", code="bad_id", message="m")
+    name = f"events/mrs.job.{state}/v1.json"
+    assert _faults(name, _event(state=state, reason=reason)) == []
+    assert _faults(name, _event(state=state)) != []
+
+
+def test_an_event_of_another_state_fails_the_schema_of_a_type() -> None:
+    """A type's schema is about its own state."""
+    assert _faults("events/mrs.sql.accepted/v1.json", _event()) == []
+    assert _faults("events/mrs.sql.running/v1.json", _event()) != []
+
+
+def test_a_kept_baseline_is_read_from_a_file_or_a_folder(tmp_path: pathlib.Path) -> None:
+    """Both name the same promises; what the models no longer keep is named with its path."""
+    export.write(tmp_path / "schemas")
+    kept = tmp_path / "0.1.json"
+    kept.write_text(export.baseline_text())
+    assert export.breaks(kept) == export.breaks(tmp_path / "schemas") == []
+    old = json.loads(kept.read_text())
+    del old[_SQL]["properties"]["data"]["properties"]["database"]
+    old[_SQL]["properties"]["data"]["properties"]["engine"]["enum"].append("impala")
+    old["requests/mrs.old/v1.json"] = {}
+    kept.write_text(json.dumps(old))
+    assert export.breaks(kept) == [
+        "requests/mrs.old/v1.json: removed",
+        f"{_SQL}: data.engine: 'impala' is gone",
+    ]
+
+
+@pytest.mark.parametrize("text", ["[]", "no json", None])
+def test_a_baseline_that_cannot_be_read_is_named(tmp_path: pathlib.Path, text: str | None) -> None:
+    """A check against nothing would always pass."""
+    kept = tmp_path / "0.1.json"
+    if text is not None:
+        kept.write_text(text)
+    with pytest.raises(errors.SettingsError, match=r"0\.1\.json"):
+        export.breaks(kept)

@@ -1,0 +1,138 @@
+"""
+JSON Schemas made from the models, one for each type and version.
+
+A request's schema is that of the whole message in structured mode, an event's that of its data: the value of a record
+in binary mode, the member `data` in structured mode. `export` writes them, `asyncapi` puts them into one document.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, Final
+
+import pydantic
+
+from mrs_relay.messages import envelope, events, registry
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+VERSION: Final = "v1"
+"""Of every type. What would break readers or senders gets a type of its own with the next version, beside this one."""
+
+ANY_EVENT: Final = f"events/{VERSION}.json"
+"""Path of the schema that every event of every type follows."""
+
+_REASONED: Final[frozenset[events.State]] = frozenset({"rejected", "retrying", "failed", "cancelled", "unknown"})
+"""States that are never told without a reason."""
+
+Schema = dict[str, Any]
+
+
+def request(kind: str) -> Schema:
+    """The schema of a whole request of type `kind`, in structured mode or as plain JSON."""
+    data, definitions = body(registry.REQUESTS[kind], "validation")
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:mrs-relay:requests:{kind}:{VERSION}",
+        "title": kind,
+        "description": f"Request {kind}: CloudEvents 1.0, structured; specversion and source may be missing.",
+        "type": "object",
+        "required": ["id", "type", "data"],
+        "properties": {**attributes(kind), "data": data},
+        "$defs": definitions,
+    }
+
+
+def event(kind: str) -> Schema:
+    """The schema of the data of events of type `kind`."""
+    data, definitions = body(registry.EVENTS[kind], "serialization")
+    state = state_of(kind)
+    promised = narrowed(state)
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:mrs-relay:events:{kind}:{VERSION}",
+        "title": kind,
+        **data,
+        "description": f"Data of the event {kind}: {events.STATES[state]}.",
+        "properties": {**data["properties"], **promised["properties"]},
+        "required": sorted({*data["required"], *promised["required"]}, key=list(data["properties"]).index),
+        "$defs": definitions,
+    }
+
+
+def any_event() -> Schema:
+    """The schema that the data of every event follows."""
+    data, definitions = body(events.EventData, "serialization")
+    types = (f"{kind}: {events.STATES[state_of(kind)]}" for kind in registry.EVENTS)
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:mrs-relay:events:{VERSION}",
+        "title": "EventData",
+        **data,
+        "description": "Value of every event record (CloudEvents binary mode; the attributes are ce_ headers). Types: "
+        + "; ".join(types),
+        "$defs": definitions,
+    }
+
+
+def text(document: object) -> str:
+    """A document as it stands in a file: indented, with the newline of its last line."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def compact(value: object) -> str:
+    """A value on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def attributes(kind: str) -> dict[str, Schema]:
+    """The attributes of a request that mean something here, with their rules."""
+    name = {"type": "string", "minLength": 1, "maxLength": envelope.MAX_ID}
+    return {
+        "specversion": {"const": "1.0", "description": "Of CloudEvents."},
+        "id": {**name, "description": "With source the idempotency key."},
+        "source": {**name, "description": "Who sends it; `/<topic>` if missing."},
+        "type": {"const": kind},
+        "time": {"type": "string", "format": "date-time", "description": "When it was made; not used."},
+        "datacontenttype": {"type": "string", "description": "application/json"},
+        "correlationid": {"type": "string", "description": "Comes back in every event."},
+        "traceparent": {"type": "string", "description": "W3C trace context; comes back in every event."},
+        "tracestate": {"type": "string", "description": "The same."},
+    }
+
+
+def state_of(kind: str) -> events.State:
+    """The state that events of this type tell."""
+    return next(state for state in events.STATES if kind.endswith(f".{state}"))
+
+
+def narrowed(state: events.State) -> Schema:
+    """What is promised of the events of one state beyond what holds for all of them."""
+    reason = ["reason"] if state in _REASONED else []
+    properties: dict[str, Schema] = {"state": {"const": state}}
+    if reason:
+        properties["reason"] = {"$ref": "#/$defs/Reason"}
+    return {"properties": properties, "required": ["state", *reason]}
+
+
+@functools.cache
+def body(model: type[pydantic.BaseModel], mode: Any) -> tuple[Schema, dict[str, Schema]]:  # noqa: ANN401 - pydantic's literal
+    """Make the schema of a model and those that it refers to by `#/$defs/<name>`; not to be changed."""
+    made = model.model_json_schema(ref_template="#/$defs/{model}", mode=mode, by_alias=True)
+    definitions = made.pop("$defs", {})
+    return _untitled(made), {name: _untitled(each) for name, each in definitions.items()}
+
+
+def _untitled(node: Schema) -> Schema:
+    kept = {name: value for name, value in node.items() if name != "title"}
+    for name in ("properties", "patternProperties"):
+        if name in kept:
+            kept[name] = {field: _untitled(each) for field, each in kept[name].items()}
+    for name in ("items", "additionalProperties", "propertyNames"):
+        if isinstance(kept.get(name), dict):
+            kept[name] = _untitled(kept[name])
+    for name in ("anyOf", "allOf", "oneOf", "prefixItems"):
+        if name in kept:
+            kept[name] = [_untitled(each) for each in kept[name]]
+    return kept

@@ -1,0 +1,82 @@
+"""
+Prepare other people's tools: Node packages in `.cache/node`, and kcat.
+
+`make tools` calls it. It does nothing when everything is there. On Debian as root it installs kcat; elsewhere it says
+what to install and fails. Node.js itself is never installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support import nodejs
+
+_HERE = Path(__file__).parent
+_FILES = ("package.json", "package-lock.json", ".npmrc")
+_TRIES = 3
+
+
+def main() -> int:
+    """Prepare what is missing; the exit code."""
+    try:
+        program = nodejs.require_node(fetched=False)
+        npm = nodejs.require("npm", "install it with Node.js")
+        wanted = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _FILES)).hexdigest()
+        if not nodejs.is_fetched(wanted):
+            _install(npm, wanted)
+        kcat = shutil.which("kcat") or _install_kcat()
+    except (OSError, subprocess.SubprocessError, LookupError) as error:
+        print(f"tools: {error}", file=sys.stderr)  # noqa: T201 - a command for people
+        return 1
+    print(f"tools: packages in {nodejs.MODULES}, run by {program}; {kcat}")  # noqa: T201
+    return 0
+
+
+def _install(npm: str, wanted: str) -> None:
+    """Install beside the final folder and put it in place whole, so that a broken run leaves nothing behind."""
+    print("tools: fetching Node packages by npm (450 MB, most of it the AsyncAPI CLI), a minute or two", flush=True)  # noqa: T201
+    nodejs.FOLDER.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=nodejs.FOLDER.parent) as scratch:
+        fresh = Path(scratch, "node")
+        fresh.mkdir()
+        for name in _FILES:
+            shutil.copy(_HERE / name, fresh)
+        for left in reversed(range(_TRIES)):
+            done = subprocess.run(
+                [npm, "ci", "--no-progress", "--loglevel=error"], cwd=fresh, stdin=subprocess.DEVNULL, check=not left
+            )
+            if done.returncode == 0:
+                break
+            print("tools: npm failed, trying again", flush=True)  # noqa: T201
+        nodejs.quieten(fresh)
+        (fresh / nodejs.STAMP).write_text(wanted)
+        shutil.rmtree(nodejs.FOLDER, ignore_errors=True)
+        fresh.rename(nodejs.FOLDER)
+
+
+def _install_kcat() -> str:
+    """
+    Install kcat if this machine lets us.
+
+    Raises:
+        LookupError: a person must install it.
+    """
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise LookupError("kcat is missing: install it first (Debian: apt-get install kcat; macOS: brew install kcat)")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "kcat"],
+    ):
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
+    return shutil.which("kcat") or "kcat"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The site of docs/: what its configuration and pages promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+_ROOT = Path(__file__).resolve().parents[2]
+_DOCS = _ROOT / "docs"
+_SITE: dict[str, Any] = yaml.safe_load((_ROOT / "mkdocs.yml").read_text())
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that nobody finds is none: add it to `nav` in mkdocs.yml."""
+    named = {name for entry in _SITE["nav"] for name in entry.values()}
+    assert named == {path.relative_to(_DOCS).as_posix() for path in _DOCS.rglob("*.md")}
+
+
+def _build(folder: Path) -> int:
+    """Build the site of a folder as `make docs` does; the exit code."""
+    command = re.search(r"\$\(BIN\)/mkdocs (build.*)$", (_ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert command is not None
+    words = [sys.executable, "-m", "mkdocs", *command[1].split()]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(words, cwd=folder, env=quiet, capture_output=True, timeout=120, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [("", 0), ("[gone](gone.md)", 1), ("[gone](reference.md#gone)", 1)],
+    ids=["as it is", "page", "heading"],
+)
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path, more: str, code: int) -> None:
+    """The command of `make docs` fails on a warning: with `--quiet`, for one, it would not."""
+    shutil.copytree(_DOCS, tmp_path / "docs")
+    shutil.copy(_ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "index.md").open("a") as page:
+        page.write(f"\n{more}\n")
+    assert _build(tmp_path) == code
+
+
+def test_warnings_stop_the_build() -> None:
+    """Links to pages and headings that are not there are warnings."""
+    assert _SITE["strict"] is True
+    assert set(_SITE["validation"]["links"].values()) == {"warn"}
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in _DOCS.glob("*.md")))
+def test_no_page_loads_anything_from_elsewhere(page: str) -> None:
+    """Pictures, scripts and fonts of other people's servers tell them who reads."""
+    assert _SITE["theme"]["font"] is False
+    assert not re.search(r"<(img|script|link)\b|!\[[^\]]*\]\(http", (_DOCS / page).read_text())
