@@ -261,6 +261,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         asked_source: source of that message; only while AWAITED.
         came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
         twins: MRS ids of further jobs with the same mark, which are to be stopped.
+        tenant: whose it was when it came; part of its mark. "" where there were no tenants.
     """
 
     source: str
@@ -301,6 +302,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     asked_source: str | None = None
     came_from: int = -1
     twins: tuple[str, ...] = ()
+    tenant: str = ""
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -321,7 +323,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """Name of the current attempt on MRS; "" before the first one and for what has no name there."""
         if self.attempt == 0 or not self.name:
             return ""
-        return _name_of(self.name, self.source, self.id, self.attempt)
+        return _name_of(self.name, self.source, self.id, self.attempt, self.tenant)
 
 
 def ledger_key(source: str, request_id: str) -> LedgerKey:
@@ -329,13 +331,15 @@ def ledger_key(source: str, request_id: str) -> LedgerKey:
     return LedgerKey(f"{source} {request_id}".encode())
 
 
-def mark(key: LedgerKey, attempt: int) -> str:
+def mark(key: LedgerKey, attempt: int, tenant: str = "") -> str:
     """
     Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
 
-    The same request and attempt always give the same mark, so whoever takes over knows what to look for.
+    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants that
+    use the same source and id get different ones: none finds, adopts or stops a job of another.
     """
-    return "mr" + hashlib.sha256(key + b"\n%d" % attempt).hexdigest()[:14]
+    whose = f"{tenant}\n".encode() if tenant else b""
+    return "mr" + hashlib.sha256(whose + key + b"\n%d" % attempt).hexdigest()[:14]
 
 
 def marked(name: str, token: str) -> str:
@@ -344,9 +348,25 @@ def marked(name: str, token: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _name_of(name: str, source: str, request_id: str, attempt: int) -> str:
+def _name_of(name: str, source: str, request_id: str, attempt: int, tenant: str) -> str:
     """Names are asked for a few times in a row for each submission; hashing once is enough."""
-    return marked(name, mark(ledger_key(source, request_id), attempt))
+    return marked(name, mark(ledger_key(source, request_id), attempt, tenant))
+
+
+def bare(job: Job) -> Job:
+    """Who sent a request and where it stood, without what it asks for: what is kept of one that is rejected."""
+    return Job(
+        source=job.source,
+        id=job.id,
+        subject=job.subject,
+        digest="",
+        state=State.REJECTED,
+        key=job.key,
+        order=job.order,
+        correlation_id=job.correlation_id,
+        traceparent=job.traceparent,
+        tracestate=job.tracestate,
+    )
 
 
 def moved(job: Job, state: State) -> Job:
@@ -384,7 +404,7 @@ def decode(value: bytes) -> Job:
     return share(job)
 
 
-_SHARED: Final = ("source", "key", "cluster", "name")
+_SHARED: Final = ("source", "key", "cluster", "name", "tenant")
 
 
 def share(job: Job) -> Job:

@@ -51,6 +51,7 @@ class Performer:
         self._landed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        self._desk.gate.join(self, self._desk.account)
         return self
 
     async def __aexit__(
@@ -58,6 +59,7 @@ class Performer:
     ) -> None:
         self._timers.close()
         self._desk.gate.leave(self)
+        self._desk.account.leave(self._lease)
         self._desk.tracker.leave(self)
         self._desk.clusters.leave(self)
         await self._others.close()
