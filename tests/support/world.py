@@ -70,15 +70,16 @@ class Wire:
         answered: those that were answered, in the order of their answers.
     """
 
-    def __init__(self, mrs: core.Emulator) -> None:
+    def __init__(self, mrs: core.Emulator, host: str = HOST) -> None:
         self._mrs = mrs
+        self._host = host
         self.sent = 0
         self.answered: list[Answered] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """One request, one reply, as over a network with a short delay each way."""
         self.sent += 1
-        headers = {**request.headers, "Host": HOST}
+        headers = {**request.headers, "Host": self._host}
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.sleep(LATENCY_S)

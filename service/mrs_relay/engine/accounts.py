@@ -2,7 +2,7 @@
 A tenant's account: what it has under way in this process, and whether its limits let more through.
 
 The gate asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes the
-part that its partitions are of the tenant's. Without tenants there is one account, which limits and counts nothing.
+part that its partitions are of the tenant's. Without tenants there is one account, which limits nothing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Account:
 
     @property
     def queued(self) -> int:
-        """Requests that wait for their submission, in all partitions; 0 where there are no tenants."""
+        """Requests that wait for their submission, in all partitions."""
         return sum(self._queued.values())
 
     @property
@@ -113,8 +113,7 @@ class Account:
 
     def queue(self, owner: Owner, count: int) -> None:
         """So many of a partition's requests wait for their submission."""
-        if self._counts:
-            self._queued[owner] = count
+        self._queued[owner] = count
 
     def leave(self, owner: Owner) -> None:
         """Forget what a partition had that is no longer ours."""

@@ -256,16 +256,15 @@ class Gate:
         line = spot.lines.get(account)
         if line is None:
             line = spot.lines[account] = _Line(spot, account)
+            self._open.setdefault(account, {})
         return line
 
     def _open_up(self, line: _Line) -> None:
         if line.waiting:
-            self._open.setdefault(line.account, {})[line.spot.place] = line
+            self._open[line.account][line.spot.place] = line
 
     def _shut(self, line: _Line) -> None:
-        lines = self._open.get(line.account)
-        if lines is not None and lines.pop(line.spot.place, None) is not None and not lines:
-            del self._open[line.account]
+        self._open[line.account].pop(line.spot.place, None)
 
     def _forget_if_idle(self, spot: _Spot) -> None:
         for line in [line for line in spot.lines.values() if not line.waiting]:
@@ -323,38 +322,63 @@ class Gate:
     def _pump(self) -> None:
         """Let through whoever may go: tenants by turns, and of each tenant one line after the other."""
         dry: set[str] = set()
-        rounds = deque((account, iter(list(lines.values())), False) for account, lines in self._open.items())
-        while rounds and not self._is_crowded():  # whoever lands looks again
-            account, lines, moved = rounds.popleft()
+        while self._round(dry):
+            pass  # who gave way to somebody, or had only one turn, may go now
+
+    def _round(self, dry: set[str]) -> bool:
+        """Give each open line a turn; whether one took it."""
+        moved = False
+        rounds = deque((account, iter(list(lines.values()))) for account, lines in self._open.items())
+        while rounds:
+            account, lines = rounds.popleft()
+            if self._is_crowded():
+                return False  # whoever lands looks again
             line = None if self._is_limited(account) else next((one for one in lines if self._may_go(one, dry)), None)
             if line is not None:
+                moved = True
                 self._admit_first(line)
-                rounds.append((account, lines, True))
-            elif moved and account in self._open:  # each of its lines had a turn: perhaps there is another
-                rounds.append((account, iter(list(self._open[account].values())), False))
+                rounds.append((account, lines))
+        return moved
 
     def _may_go(self, line: _Line, dry: set[str]) -> bool:
         spot = line.spot
         if self._is_full(spot):
             self._shut(line)  # whoever gives back a slot opens it again
             return False
-        if spot.place[1] in dry or self._must_wait(spot):
+        if spot.place[1] in dry or self._must_wait(spot) or self._gives_way(line):
             return False
         if not self._may_spend(spot):
             dry.add(spot.place[1])
             return False
         return True
 
+    def _gives_way(self, line: _Line) -> bool:
+        """
+        Whether the last free slot of the cluster is another tenant's: one that may go and had its turn there longer ago.
+
+        Only where slots are scarce: else who waits for quota would lose turns to those who wait for the same cluster.
+        """
+        spot = line.spot
+        if spot.place[1] != jobs.SUBMISSION or len(spot.holders) != self._slots - 1:
+            return False
+        for account, other in spot.lines.items():
+            if other is line:
+                return False
+            if other.waiting and not self._is_limited(account):
+                return True
+        return False
+
     def _admit_first(self, line: _Line) -> None:
-        """Let the first of a line go; tenant and line go to the end, all others keep their place."""
+        """Let the first of a line go; its tenant goes to the end, here and at the place; all others keep theirs."""
         lucky = heapq.heappop(line.waiting)
         del self._tickets[lucky.owner, lucky.key]
         self._drop_withdrawn(line)
-        self._let_through(line.spot, line.account, lucky)
+        spot, account = line.spot, line.account
+        self._let_through(spot, account, lucky)
+        spot.lines[account] = spot.lines.pop(account)
+        self._open[account] = self._open.pop(account)
         self._shut(line)
         self._open_up(line)
-        if line.account in self._open:
-            self._open[line.account] = self._open.pop(line.account)
         lucky.admit(lucky.key)
 
     def _wake_in(self, wait_s: float) -> None:
