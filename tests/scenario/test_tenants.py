@@ -1,4 +1,4 @@
-"""Several tenants in one process and virtual time: whose turn it is, what is not allowed, and what they do not share."""
+"""Several tenants in one process and virtual time: whose turn it is, what is not allowed, what they do not share."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ OTHER = "lake"
 CLUSTERS = [service.CLUSTER, *(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e{number}" for number in range(10, 15))]
 
 
-def tenants(
-    a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = None, **groups: Mapping[str, Any]
-) -> Any:
+def tenants(a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = None, **groups: Mapping[str, Any]) -> Any:
     """Settings with two tenants, whose events go to topics of their own."""
     own = {name: {"requests": f"{name}.requests", "events": f"{name}.events"} for name in "ab"}
     return world.settings(tenants={"a": {**own["a"], **(a or {})}, "b": {**own["b"], **(b or {})}}, **groups)

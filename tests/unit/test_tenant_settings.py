@@ -155,7 +155,11 @@ def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file:
         ("running = 4", "running = 0", "tenants.nightly.limits.running"),
         ('"mrs.job.*"', '"mrs.jobs.*"', "tenants.nightly.allow.types"),
         ("attempts = 2", "attempts = 99", "tenants.nightly.defaults.retry"),
-        ('secret_key = "secret-two"', 'secret_key = "secret-two"\ncall_timeout_s = 60', "connections.lake.call_timeout"),
+        (
+            'secret_key = "secret-two"',
+            'secret_key = "secret-two"\ncall_timeout_s = 60',
+            "connections.lake.call_timeout",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_name(file: pathlib.Path, old: str, new: str, told: str) -> None:

@@ -354,7 +354,7 @@ class Gate:
 
     def _gives_way(self, line: _Line) -> bool:
         """
-        Whether the last free slot of the cluster is another tenant's: one that may go and had its turn there longer ago.
+        Whether the last free slot is another tenant's: one that may go and had its turn at the cluster longer ago.
 
         Only where slots are scarce: else who waits for quota would lose turns to those who wait for the same cluster.
         """

@@ -203,8 +203,7 @@ def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
     data: st.DataObject, rate: float, length: int
 ) -> None:
     """
-    Never more holders than slots, never more in flight than allowed, nor more of a tenant running, no ticket lost, none
-    let through twice.
+    Never more holders than slots, in flight or running than allowed; no ticket lost, none let through twice.
 
     Whoever waits, waits for something, and everybody is let through in the end when room is given back.
     """
