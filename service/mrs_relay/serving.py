@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from mrs_relay import errors, tenancy
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import accounts, clusters, decide, desk, gate, relay, submitter, tracker, views
+from mrs_relay.engine import accounts, choosing, clusters, decide, desk, gate, relay, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
@@ -56,6 +56,7 @@ class Connection:
     gate: gate.Gate
     tracker: tracker.Tracker
     clusters: clusters.Watcher
+    chooser: choosing.Chooser
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
     shares: list[accounts.Share]
@@ -153,6 +154,7 @@ async def _connection(
             gate=doors,
             tracker=pollers,
             clusters=watcher,
+            chooser=choosing.Chooser(client, doors.load, engine, time),
             submitter=submitter.Submitter(client, doors.hold, engine, time),
             sending=asyncio.Semaphore(engine.max_in_flight),
             shares=[],
@@ -210,6 +212,7 @@ def _desk(
         gate=connection.gate,
         tracker=connection.tracker,
         clusters=connection.clusters,
+        chooser=connection.chooser,
         submitter=connection.submitter,
         sending=connection.sending,
         counts=views.Counts(),

@@ -118,12 +118,12 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
     first.kill()
     second = await asyncio.to_thread(here.start, "second", port)
     events = {"a": await here.a.until_ended([*ids, "s-1", "f-1"], 90), "b": await here.b.until_ended(ids, 90)}
-    for tenant, mrs in here.mrs.items():
+    for name, mrs in here.mrs.items():
         created = [effect["name"] for effect in mrs.effects()]
         assert len(created) == len(ids)
-        assert history.faults(ids, [one for one in events[tenant] if one.request_id in ids], created) == []
+        assert history.faults(ids, [one for one in events[name] if one.request_id in ids], created) == []
     assert await _most_under_way(here.a, ids) <= 3
-    last = {one.request_id: one.data.get("reason") for one in events["a"] if one.state == "rejected"}
+    last = {one.request_id: one.data["reason"] for one in events["a"] if one.state == "rejected"}
     assert {one: reason["code"] for one, reason in last.items()} == {
         "s-1": "type_not_allowed",
         "f-1": "job_type_not_allowed",

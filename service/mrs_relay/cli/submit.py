@@ -27,7 +27,12 @@ app = typer.Typer(
 _MESSAGE = "Message"
 _WAITING = "Waiting"
 
-Cluster = Annotated[str, typer.Option("--cluster", metavar="ID", help="MRS cluster id.")]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster", metavar="ID", help="MRS cluster id, or what to choose one by: name:NAME,tag:KEY=VALUE,..."
+    ),
+]
 Id = Annotated[
     str | None,
     typer.Option(
@@ -37,7 +42,10 @@ Id = Annotated[
 Source = Annotated[
     str, typer.Option("--source", help="Who sends it; with the id it names the request.", rich_help_panel=_MESSAGE)
 ]
-Key = Annotated[str | None, typer.Option("--key", help="Kafka key. Default: the cluster id.", rich_help_panel=_MESSAGE)]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Kafka key. Default: the cluster id, or the request id.", rich_help_panel=_MESSAGE),
+]
 Priority = Annotated[
     int | None,
     typer.Option(
@@ -112,7 +120,7 @@ def job(
         "arguments": arg,
         "properties": options.pairs(prop, option="--property"),
     }
-    data = {"cluster": cluster, "job": _without_empty(body), **_common(priority, label, not_before)}
+    data = {"cluster": compose.cluster(cluster), "job": _without_empty(body), **_common(priority, label, not_before)}
     how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
     _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
 
@@ -158,7 +166,7 @@ def sql(
 ) -> None:
     """Run SQL with Presto, Spark or Hive."""
     body = {
-        "cluster": cluster,
+        "cluster": compose.cluster(cluster),
         "engine": engine,
         "statement": _statement(statement, file),
         "database": database,

@@ -126,6 +126,11 @@ class Gate:
         """Count what a partition does on a tenant's account, until it leaves."""
         self._accounts[owner] = account
 
+    def load(self, cluster: str) -> tuple[int, int]:
+        """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
+        spot = self._spots.get((cluster, jobs.SUBMISSION))
+        return (len(spot.holders), sum(len(one.waiting) for one in spot.lines.values())) if spot is not None else (0, 0)
+
     def enter(self, wanted: Ticket) -> bool:
         """
         Ask for a turn.

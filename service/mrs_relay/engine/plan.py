@@ -251,4 +251,4 @@ def _is_awaited(job: jobs.Job | None) -> bool:
 
 
 def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.QUEUED
+    return job is not None and job.state in {jobs.State.QUEUED, jobs.State.CHOOSING}

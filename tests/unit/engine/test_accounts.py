@@ -49,11 +49,10 @@ def test_as_many_run_as_may() -> None:
     one = account(running=2)
     one.start(holder(1))
     one.start(holder(1))
-    assert not one.is_full
+    assert (one.is_full, one.running) == (False, 1)
     one.occupy(holder(2))
-    assert one.is_full
-    assert one.end(holder(1))
-    assert not one.end(holder(1))
+    assert (one.is_full, one.running) == (True, 2)
+    assert [one.end(holder(1)), one.end(holder(1))] == [True, False]
     assert (one.is_full, one.running) == (False, 1)
 
 
