@@ -28,7 +28,7 @@ def tenants(a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = No
     return world.settings(tenants={"a": {**own["a"], **(a or {})}, "b": {**own["b"], **(b or {})}}, **groups)
 
 
-def job(request_id: str, duration_s: float = 1.0, cluster: str = service.CLUSTER, **more: Any) -> bytes:
+def job(request_id: str, duration_s: float = 1.0, cluster: Any = service.CLUSTER, **more: Any) -> bytes:
     """A request for a batch job that runs for a while."""
     body = {"job_type": "SparkSubmit", "properties": {"emulator.duration_s": str(duration_s)}}
     data = {"cluster": cluster, "job": body, **more}
@@ -305,3 +305,40 @@ async def test_health_and_metrics_tell_tenants_apart() -> None:
         events = {one.name: one.counts.events["job", "succeeded"] for one in app.snapshot(served).tenants}
         assert events == {"a": 1, "b": 0}
         assert [one.name for one in app.snapshot(served).connections] == ["mrs"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "states_"),
+    [
+        (["name:night-*"], {"by id": "succeeded", "by name": "succeeded", "by tag": "rejected", "call": "succeeded"}),
+        (["tag:team=red"], {"by id": "rejected", "by name": "rejected", "by tag": "succeeded", "call": "rejected"}),
+    ],
+)
+async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them(
+    wanted: list[str], states_: Mapping[str, str]
+) -> None:
+    """An id is looked up before anything is submitted; a choice falls only on clusters that are allowed."""
+    emulated = {
+        "limits": {"on": False},
+        "clusters": [
+            {"cluster_id": CLUSTERS[0], "name": "night-1"},
+            {"cluster_id": CLUSTERS[1], "name": "day-1", "tags": {"team": "red"}},
+        ],
+    }
+    chosen = tenants(a={"allow": {"clusters": wanted}}, mrs={"budgets": False})
+    async with world.world(chosen, emulated=emulated) as here:
+        put(here, "a", job("by id", cluster=CLUSTERS[0]))
+        put(here, "a", job("by name", cluster={"name": "night-1"}))
+        put(here, "a", job("by tag", cluster={"tags": {"team": "red"}}))
+        call = {"operation": "ShowClusterDetails", "path": {"cluster_id": CLUSTERS[0]}}
+        put(here, "a", json.dumps({"id": "call", "source": "/test", "type": "mrs.call", "data": call}).encode())
+        ends: dict[str, str] = {}
+        async with asyncio.timeout(120):
+            while len(ends) < len(states_):
+                await asyncio.sleep(0.5)
+                ends = {event.request_id: event.state for event in told(here, "a") if event.state in history.LAST}
+        assert ends == states_
+        for event in told(here, "a"):
+            if event.state == "rejected":
+                assert event.data["reason"]["code"] == "cluster_not_allowed"
+        assert len(here.created()) == sum(end == "succeeded" for name, end in ends.items() if name != "call")

@@ -1,7 +1,8 @@
 """
 Chooses clusters for requests that name one by name or tags: of those that fit and run, the one with most free slots.
 
-The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`; what was
+Only those that the tenant's rules allow fit; a cluster that is named by its id is looked up where only its name or tags
+can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`; what was
 chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a replica sees the jobs that
 other replicas and other people run.
 """
@@ -17,7 +18,8 @@ from typing import Any, Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs
+from mrs_relay.engine import facts, jobs, rules
+from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
@@ -89,17 +91,20 @@ class Chooser:
         self._book = _Book()
         self._one_at_a_time = asyncio.Lock()
 
-    async def choose(self, job: jobs.Job, choice: jobs.Choice) -> facts.Chosen | facts.NoneFits:
+    async def choose(
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy = rules.OPEN
+    ) -> facts.Chosen | facts.NoneFits:
         """
         Choose, as soon as a cluster that fits runs; or say that there is none.
 
+        A tenant's rules decide which may be chosen; of a cluster that is named by its id they are all that is asked.
         Waits while MRS cannot be asked; up to `choose_within_s` while it refuses to be, or while clusters fit and none
         of them runs.
         """
         told = False
         while True:
             try:
-                fact = await self._try(job, choice)
+                fact = await self._try(job, choice, policy)
             except errors.MrsError as error:
                 _log.warning("clusters_not_read", request=job.id, error=str(error))
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
@@ -115,15 +120,18 @@ class Chooser:
                     _log.info("waits_for_a_cluster", request=job.id, wanted=_words(choice))
             await asyncio.sleep(self._settings.clusters_fresh_s)
 
-    async def _try(self, job: jobs.Job, choice: jobs.Choice) -> facts.Chosen | facts.NoneFits | None:
+    async def _try(
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy
+    ) -> facts.Chosen | facts.NoneFits | None:
         asked_s = self._time.monotonic_s()
-        fitting = [one for one in await self._known(asked_s - self._settings.clusters_fresh_s) if fits(choice, one)]
-        usable = [one for one in fitting if one.state in _USABLE]
-        if not usable:  # it may have come up since
-            fitting = [one for one in await self._known(asked_s - _AGAIN_S) if fits(choice, one)]
-            usable = [one for one in fitting if one.state in _USABLE]
-        if usable:
-            return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
+        for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):  # it may have come up since
+            named = [one for one in await self._known(since_s) if fits(choice, one)]
+            fitting = [one for one in named if rules.cluster_allowed(policy, one.id, one.name, one.tags)]
+            usable = [one for one in fitting if choice.id or one.state in _USABLE]
+            if usable:
+                return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
+        if choice.id or (named and not fitting):
+            return facts.NoneFits(rules.cluster_refusal(policy))
         coming = sorted(f"{one.name} is {one.state}" for one in fitting if one.state not in _GONE)
         if coming and not self._is_overdue(job):
             return None
@@ -196,10 +204,9 @@ def known(cluster: models.Cluster) -> Known:
 
 
 def fits(choice: jobs.Choice, cluster: Known) -> bool:
-    """Whether a cluster has the name and all the tags that are asked for."""
-    return choice.name in {"", cluster.name} and all(
-        cluster.tags.get(key) == value for key, value in choice.tags.items()
-    )
+    """Whether a cluster has the id, the name and all the tags that are asked for."""
+    is_named = choice.id in {"", cluster.id} and choice.name in {"", cluster.name}
+    return is_named and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
 
 
 def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
@@ -218,6 +225,8 @@ def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
 
 def _words(choice: jobs.Choice) -> str:
     tags = ", ".join(f"{key}={value}" for key, value in choice.tags.items())
+    if choice.id:
+        return f"the id {choice.id}"
     return " and ".join(
         [*([f"the name {choice.name}"] if choice.name else []), *([f"the tags {tags}"] if tags else [])]
     )

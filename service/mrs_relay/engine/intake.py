@@ -31,12 +31,8 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
-OPEN: Final = policies.Policy()
-"""Where there are no tenants, there are no rules."""
-
-
 def read(
-    record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = OPEN
+    record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = rules.OPEN
 ) -> Keyed | dead_letters.DeadLetter:
     """
     Say what a record means. Never raises: bad input is a value here.
@@ -55,10 +51,10 @@ def read(
     try:
         _check_size(record, most_bytes)
         request = requests.parse(rules.with_defaults(policy, message))
-        barred = _barred(policy, message.type, request)
+        barred = rules.broken(policy, message.type, request) if policy.tenant else None
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             job = works.job_of(message, request, record, result_job_types)
-            return key, facts.Requested(_owned(job, policy), barred)
+            return key, _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
         if barred is not None:
             return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:
@@ -74,17 +70,17 @@ def read(
             return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
 
 
-def _barred(policy: policies.Policy, message_type: str, request: requests.Request) -> jobs.Reason | None:
-    if not policy.tenant:
-        return None
-    barred = rules.broken(policy, message_type, request)
-    if barred is None and rules.needs_lookup(policy, request):
-        return rules.cluster_refusal(policy)  # until somebody looks up names and tags, what only they allow is refused
-    return barred
-
-
-def _owned(job: jobs.Job, policy: policies.Policy) -> jobs.Job:
-    return jobs.share(msgspec.structs.replace(job, tenant=policy.tenant)) if policy.tenant else job
+def _owned(
+    job: jobs.Job, request: requests.Work, policy: policies.Policy, barred: jobs.Reason | None
+) -> facts.Requested:
+    """The request as one of a tenant's; its cluster is looked up first if only that can tell whether it is allowed."""
+    job = msgspec.structs.replace(job, tenant=policy.tenant)
+    unproved = rules.unproved(policy, request)
+    if unproved == {job.cluster}:
+        job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
+    elif unproved and barred is None:
+        barred = rules.cluster_refusal(policy)  # one that a call names in its body: nothing else would look it up
+    return facts.Requested(jobs.share(job), barred)
 
 
 def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:

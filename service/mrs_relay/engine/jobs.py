@@ -179,10 +179,12 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes:
         name: the cluster's whole name; "" for any.
         tags: tags that it must have, with these values.
+        id: the cluster's id, where only its name or tags can tell whether it is allowed; "" for any.
     """
 
     name: str = ""
     tags: dict[str, str] = {}
+    id: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

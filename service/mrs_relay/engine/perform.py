@@ -254,7 +254,7 @@ class Performer:
         self.tell(key, fact)
 
     async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
-        fact = await self._desk.chooser.choose(job, choice)
+        fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)
         del self._choices[key]
         self.tell(key, fact)
 

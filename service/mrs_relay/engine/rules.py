@@ -37,6 +37,10 @@ _OLD_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
 """Here the job's type stands in `type`."""
 
 
+OPEN: Final = policies.Policy()
+"""Where there are no tenants, there are no rules."""
+
+
 def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelope.Envelope:
     """
     The message with the tenant's defaults where it says nothing, and its longest deadlines where there is no default.
@@ -62,7 +66,7 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
     """
     The first rule that the request breaks, as the reason of its rejection; None when it may pass.
 
-    A cluster that may be allowed by its name or tags passes here; see `needs_lookup`.
+    A cluster that may be allowed by its name or tags passes here; see `unproved`.
     """
     allow = policy.allow
     if not policies.fits(message_type, allow.types):
@@ -89,16 +93,13 @@ def clusters_of(request: requests.Request) -> list[str]:
     return [cluster] if isinstance(cluster, str) else []
 
 
-def needs_lookup(policy: policies.Policy, request: requests.Request) -> bool:
+def unproved(policy: policies.Policy, request: requests.Request) -> set[str]:
     """
-    Whether only the name or the tags of a cluster can tell whether the tenant may use it.
+    Ids in a request that `broken` lets pass of which only the cluster's name or tags can tell whether it is allowed.
 
-    To be asked of a request that `broken` lets pass: until `cluster_allowed` has said yes, nothing may be submitted.
+    Until `cluster_allowed` has said so, nothing may be submitted there.
     """
-    is_chosen = not isinstance(getattr(request, "cluster", ""), str)  # by name or tags: no id is known yet
-    return (is_chosen and policy.allow.clusters is not None) or any(
-        not cluster_allowed(policy, cluster, "", {}) for cluster in clusters_of(request)
-    )
+    return {cluster for cluster in clusters_of(request) if not cluster_allowed(policy, cluster, "", {})}
 
 
 def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: Mapping[str, str]) -> bool:

@@ -22,7 +22,10 @@ EXECUTE = {
     "path": {"cluster_id": CLUSTER},
     "body": {"job_type": "Flink", "job_name": "x"},
 }
-OLD_JOB = {"operation": "CreateAndExecuteJob", "body": {"job_type": 1, "job_name": "x", "cluster_id": CLUSTER}}
+OLD_JOB = {
+    "operation": "CreateAndExecuteJob",
+    "body": {"job_type": 1, "job_name": "x", "cluster_id": CLUSTER, "jar_path": "s3a://b/a.jar"},
+}
 ORDER = {"body": {"cluster_name": "night-7", "tags": [{"key": "team", "value": "red"}]}}
 FLOW = {"body": {"cluster_name": "night-7", "steps": [{"job_execution": {"job_type": "MapReduce"}}]}}
 TARGET = {"request": {"id": "r-1"}}
@@ -152,10 +155,10 @@ def test_a_cluster_is_allowed_by_its_id_its_name_or_a_tag(
 def test_only_names_and_tags_can_tell_of_a_cluster_that_no_id_allows() -> None:
     """A look-up is needed where an id is not enough, and not where it is, or where there is no rule."""
     by_name = policy(allow={"clusters": ["name:night-*", "c-1"]})
-    assert rules.needs_lookup(by_name, request("mrs.sql.submit", SQL))
+    assert rules.unproved(by_name, request("mrs.sql.submit", SQL)) == {CLUSTER}
     assert broken(by_name, "mrs.sql.submit", SQL) is None
-    assert not rules.needs_lookup(by_name, request("mrs.sql.submit", {**SQL, "cluster": "c-1"}))
-    assert not rules.needs_lookup(policy(), request("mrs.sql.submit", SQL))
+    assert rules.unproved(by_name, request("mrs.sql.submit", {**SQL, "cluster": "c-1"})) == set()
+    assert rules.unproved(policy(), request("mrs.sql.submit", SQL)) == set()
 
 
 def _message(kind: str, data: Any) -> envelope.Envelope:
@@ -239,12 +242,24 @@ def test_a_request_carries_what_the_rules_say_of_it_and_whose_it_is() -> None:
     assert fact.barred is None
 
 
-def test_a_cluster_that_only_its_name_could_allow_is_refused_at_intake() -> None:
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("mrs.job.submit", JOB), ("mrs.cluster.delete", {"cluster": CLUSTER}), ("mrs.call", EXECUTE)],
+)
+def test_a_cluster_that_only_its_name_can_allow_is_looked_up_first(kind: str, data: dict[str, Any]) -> None:
     """Nothing is submitted to a cluster of which nobody has said that it is allowed."""
-    _, fact = _read("mrs.job.submit", JOB, policy(allow={"clusters": ["name:night-*"]}))
+    _, fact = _read(kind, data, policy(allow={"clusters": ["name:night-*"]}))
     assert isinstance(fact, facts.Requested)
-    assert fact.barred is not None
-    assert fact.barred.code == "cluster_not_allowed"
+    assert fact.barred is None
+    assert (fact.job.state, fact.job.choice) == (jobs.State.CHOOSING, jobs.Choice(id=CLUSTER))
+
+
+def test_a_cluster_in_the_body_of_a_call_must_be_allowed_by_its_id() -> None:
+    """What is not looked up is not allowed."""
+    for wanted, code in ((["name:night-*"], "cluster_not_allowed"), (["name:night-*", CLUSTER], None)):
+        _, fact = _read("mrs.call", OLD_JOB, policy(allow={"clusters": wanted}))
+        assert isinstance(fact, facts.Requested)
+        assert (fact.barred and fact.barred.code) == code
 
 
 def test_a_cancel_that_is_not_allowed_is_rejected_under_its_own_id() -> None:
