@@ -141,16 +141,21 @@ async def test_jobs_taken_over_count_as_running() -> None:
         assert await _most_running(here, "a", 6, 900) == 2
 
 
-async def test_no_more_are_started_in_a_minute_than_may_be() -> None:
-    """`limits.per_minute`: five at once, and in no 60 seconds more than five."""
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> None:
+    """`limits.per_minute`: five at once, and in no 60 seconds more than five, also when another replica takes over."""
     chosen = tenants(a={"limits": {"per_minute": 5}}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
     async with world.world(chosen, emulated=emulated) as here:
         for number in range(22):
             put(here, "a", job(f"r-{number}"))
         await until(here, "a", "submitted", 5, 5)
+        if replaced:
+            await here.replicas[0].kill()
+            await here.start_replica()
         await until(here, "a", "submitted", 22, 400)
-        at_s = [one.at_s for one in here.replicas[0].wire.answered if one.verb == "POST"]
+        answered = [one for replica in here.replicas for one in replica.wire.answered]
+        at_s = [one.at_s for one in answered if one.verb == "POST"]
         assert len(at_s) == 22
         assert all(later - earlier >= 59.5 for earlier, later in zip(at_s, at_s[5:], strict=False))
         assert at_s[-1] - at_s[0] < 250
