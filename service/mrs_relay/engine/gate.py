@@ -294,6 +294,8 @@ class Gate:
 
     def _is_limited(self, account: accounts.Account) -> bool:
         """Whether a tenant has all that it may have; whoever ends looks again, and else the alarm."""
+        if not account.is_bounded:
+            return False
         if account.is_full:
             return True
         wait_s = account.wait_s()
@@ -333,7 +335,7 @@ class Gate:
     def _round(self, dry: set[str]) -> bool:
         """Give each open line a turn; whether one took it."""
         moved = False
-        rounds = deque((account, iter(list(lines.values()))) for account, lines in self._open.items())
+        rounds = deque((account, iter(list(lines.values()))) for account, lines in self._open.items() if lines)
         while rounds:
             account, lines = rounds.popleft()
             if self._is_crowded():
