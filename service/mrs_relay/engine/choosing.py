@@ -38,6 +38,21 @@ _WEIGHED: Final = 5
 _AGAIN_S: Final = 1.0
 """A list that was read so many seconds before a request asked is as good as one read for it."""
 
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    Which clusters may be used at all.
+
+    Attributes:
+        allows: judges a cluster's id, name and tags.
+        refusal: told when clusters fit and none of them is allowed.
+    """
+
+    allows: Callable[[str, str, Mapping[str, str]], bool]
+    refusal: jobs.Reason
+
+
 Ours = Callable[[str], tuple[int, int]]
 """How many jobs of ours are under way on a cluster, and how many wait for it."""
 
@@ -89,9 +104,13 @@ class Chooser:
         self._book = _Book()
         self._one_at_a_time = asyncio.Lock()
 
-    async def choose(self, job: jobs.Job, choice: jobs.Choice) -> facts.Chosen | facts.NoneFits:
+    async def choose(
+        self, job: jobs.Job, choice: jobs.Choice, rule: Rule | None = None
+    ) -> facts.Chosen | facts.NoneFits:
         """
-        Choose, as soon as a cluster that fits runs; or say that there is none.
+        Choose, as soon as a cluster that fits runs; or say that there is none, or none that the rule allows.
+
+        Where the request names its clusters itself, all of them must be there and allowed, whether they run or not.
 
         Waits while MRS cannot be asked; up to `choose_within_s` while it refuses to be, or while clusters fit and none
         of them runs.
@@ -99,7 +118,7 @@ class Chooser:
         told = False
         while True:
             try:
-                fact = await self._try(job, choice)
+                fact = await self._try(job, choice, rule)
             except errors.MrsError as error:
                 _log.warning("clusters_not_read", request=job.id, error=str(error))
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
@@ -115,16 +134,21 @@ class Chooser:
                     _log.info("waits_for_a_cluster", request=job.id, wanted=_words(choice))
             await asyncio.sleep(self._settings.clusters_fresh_s)
 
-    async def _try(self, job: jobs.Job, choice: jobs.Choice) -> facts.Chosen | facts.NoneFits | None:
+    async def _try(self, job: jobs.Job, choice: jobs.Choice, rule: Rule | None) -> facts.Chosen | facts.NoneFits | None:
         asked_s = self._time.monotonic_s()
-        fitting = [one for one in await self._known(asked_s - self._settings.clusters_fresh_s) if fits(choice, one)]
-        usable = [one for one in fitting if one.state in _USABLE]
-        if not usable:  # it may have come up since
-            fitting = [one for one in await self._known(asked_s - _AGAIN_S) if fits(choice, one)]
-            usable = [one for one in fitting if one.state in _USABLE]
+        for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):  # it may have come up since
+            fitting = [one for one in await self._known(since_s) if fits(choice, one)]
+            allowed = [one for one in fitting if rule is None or rule.allows(one.id, one.name, one.tags)]
+            usable = [one for one in allowed if one.state in _USABLE]
+            if choice.ids and {one.id for one in allowed}.issuperset(choice.ids):
+                return facts.Chosen(job.cluster)  # whether it runs is for MRS to say
+            if usable and not choice.ids:
+                break
+        if rule is not None and (choice.ids or (fitting and not allowed)):
+            return facts.NoneFits(rule.refusal)
         if usable:
             return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
-        coming = sorted(f"{one.name} is {one.state}" for one in fitting if one.state not in _GONE)
+        coming = sorted(f"{one.name} is {one.state}" for one in allowed if one.state not in _GONE)
         if coming and not self._is_overdue(job):
             return None
         says = f"; none came up within {self._settings.choose_within_s:g} s ({', '.join(coming[:5])})" if coming else ""
@@ -196,7 +220,9 @@ def known(cluster: models.Cluster) -> Known:
 
 
 def fits(choice: jobs.Choice, cluster: Known) -> bool:
-    """Whether a cluster has the name and all the tags that are asked for."""
+    """Whether a cluster has the name and all the tags that are asked for, or is one of those that are named by id."""
+    if choice.ids:
+        return cluster.id in choice.ids
     return choice.name in {"", cluster.name} and all(
         cluster.tags.get(key) == value for key, value in choice.tags.items()
     )

@@ -179,10 +179,12 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes:
         name: the cluster's whole name; "" for any.
         tags: tags that it must have, with these values.
+        ids: clusters that the request names itself, and whose names or tags must be looked at before it is accepted.
     """
 
     name: str = ""
     tags: dict[str, str] = {}
+    ids: tuple[str, ...] = ()
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -249,7 +251,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         arrived_ms: when the request was decided, epoch milliseconds.
         order: input offset; breaks ties of `arrived_ms`.
         cluster: MRS cluster id; "" while it is being chosen.
-        choice: what it is chosen by, as long as CHOOSING.
+        choice: what it is chosen by, or looked at for, as long as CHOOSING.
         work: what to run; dropped once MRS has it, for nobody needs it then.
         statement: a Presto statement: no place in MRS's job list, no name, no slot.
         name: the wished name on MRS, without mark; "" for statements and calls.
