@@ -26,7 +26,7 @@ Owner = object
 _Holder = tuple[Owner, jobs.LedgerKey]
 
 Place = tuple[str, str]
-"""A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots."""
+"""A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots, by either API."""
 
 Spend = Callable[[str], float]
 """Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""
@@ -136,7 +136,7 @@ class Gate:
 
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
-        if job.operation == jobs.SUBMISSION:
+        if job.operation in jobs.SUBMISSIONS:
             self._line((job.cluster, job.operation)).holders.add((owner, key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
@@ -172,10 +172,11 @@ class Gate:
         holder = (owner, key)
         if holder in line.holders:
             line.holders.discard(holder)
-            if job.state is not jobs.State.QUEUED:
-                line.held_until_s = 0.0
-            if line.waiting:
-                self._open[line.place] = line
+            for other in self._sharing(line):
+                if job.state is not jobs.State.QUEUED:
+                    other.held_until_s = 0.0
+                if other.waiting:
+                    self._open[other.place] = other
             self._pump()
         self._forget_if_idle(line)
 
@@ -241,7 +242,16 @@ class Gate:
         return len(self._flying) >= self._most
 
     def _is_full(self, line: _Line) -> bool:
-        return line.place[1] == jobs.SUBMISSION and 0 < self._slots <= len(line.holders)
+        if not self._slots or line.place[1] not in jobs.SUBMISSIONS:
+            return False
+        return sum(len(other.holders) for other in self._sharing(line)) >= self._slots
+
+    def _sharing(self, line: _Line) -> list[_Line]:
+        """The line itself, and the one for the other job API: both take the slots of one cluster."""
+        if line.place[1] not in jobs.SUBMISSIONS:
+            return [line]
+        places = ((line.place[0], operation) for operation in jobs.SUBMISSIONS)
+        return [self._lines[place] for place in places if place in self._lines]
 
     def _must_wait(self, line: _Line) -> bool:
         """Whether the line waits for time to pass, or carefully for its submission in flight; sets the alarm."""
@@ -262,7 +272,7 @@ class Gate:
         if holder not in self._flying:
             self._flying[holder] = line
             line.flying += 1
-        if line.place[1] == jobs.SUBMISSION:
+        if line.place[1] in jobs.SUBMISSIONS:
             line.holders.add(holder)
 
     def _pump(self) -> None:
