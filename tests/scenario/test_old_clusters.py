@@ -90,6 +90,16 @@ async def test_a_cluster_that_is_too_new_refuses_and_its_words_are_told() -> Non
         assert (reason["class"], reason["code"]) == ("refused", "12000085")
 
 
+async def test_a_lost_refusal_of_a_security_cluster_is_found_out() -> None:
+    """12000064 is what its list answers, too: no job can be there, so the request is sent again and refused for good."""
+    async with world.world(emulated={"clusters": [{"kerberos": True}]}) as here:
+        here.trouble(action="drop_after", operation=SUBMIT)
+        here.put(old("r-1"))
+        await here.until_ended(["r-1"], 600)
+        assert here.events()[-1].data["reason"]["code"] == "12000064"
+        assert here.created() == []
+
+
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
     """Dropped after the effect: the mark is found in V1.1's list, and the one job is followed to its end."""
     async with world.world() as here:

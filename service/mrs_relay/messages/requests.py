@@ -96,10 +96,7 @@ class RetryPolicy(_Model):
     ] = ["job_failed"]
 
 
-_OldPath = Annotated[
-    str,
-    pydantic.Field(max_length=1023, pattern=r"^(/|s3a://|obs://)[^;|&><'$]*$", examples=["s3a://analytics/in/"]),
-]
+_OldPath = Annotated[str, pydantic.Field(max_length=1023, pattern=r"^(/|s3a://|obs://)[^;|&><'$]*$")]
 
 
 class BatchJob(_Model):
