@@ -91,7 +91,7 @@ async def test_a_cluster_that_is_too_new_refuses_and_its_words_are_told() -> Non
 
 
 async def test_a_lost_refusal_of_a_security_cluster_is_found_out() -> None:
-    """12000064 is what its list answers, too: no job can be there, so the request is sent again and refused for good."""
+    """12000064 is what its list answers, too: no job can be there, so the request is sent and refused again."""
     async with world.world(emulated={"clusters": [{"kerberos": True}]}) as here:
         here.trouble(action="drop_after", operation=SUBMIT)
         here.put(old("r-1"))
