@@ -108,6 +108,11 @@ class Gate:
         """Submissions let through whose outcome is not known yet."""
         return len(self._flying)
 
+    def load(self, cluster: str) -> tuple[int, int]:
+        """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
+        lines = self._with_slots(cluster)
+        return sum(len(line.holders) for line in lines), sum(len(line.waiting) for line in lines)
+
     def enter(self, wanted: Ticket) -> bool:
         """
         Ask for a turn.
@@ -248,9 +253,11 @@ class Gate:
 
     def _sharing(self, line: _Line) -> list[_Line]:
         """The line itself, and the one for the other job API: both take the slots of one cluster."""
-        if line.place[1] not in jobs.SUBMISSIONS:
-            return [line]
-        places = ((line.place[0], operation) for operation in jobs.SUBMISSIONS)
+        return self._with_slots(line.place[0]) if line.place[1] in jobs.SUBMISSIONS else [line]
+
+    def _with_slots(self, cluster: str) -> list[_Line]:
+        """The lines that take slots of a cluster, as far as there are any."""
+        places = ((cluster, operation) for operation in jobs.SUBMISSIONS)
         return [self._lines[place] for place in places if place in self._lines]
 
     def _must_wait(self, line: _Line) -> bool:

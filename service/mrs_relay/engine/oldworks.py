@@ -34,7 +34,7 @@ _FORBIDDEN: Final = frozenset(";|&><'$")
 """Characters of `arguments` that all pages forbid."""
 
 
-def batch(job: requests.BatchJob, cluster: str) -> jobs.Batch:
+def batch(job: requests.BatchJob) -> jobs.Batch:
     """
     Make the work of a job that V1.1 is to run.
 
@@ -44,9 +44,7 @@ def batch(job: requests.BatchJob, cluster: str) -> jobs.Batch:
     _check(job)
     named = {name: value for name in _FIELDS if (value := getattr(job, name)) is not None}
     try:
-        oldjobs.JobToSubmit.model_validate(
-            {"job_type": TYPES[job.job_type], "job_name": job.job_name, "cluster_id": cluster, **named}
-        )
+        oldjobs.JobProgram.model_validate({"job_type": TYPES[job.job_type], "job_name": job.job_name, **named})
     except pydantic.ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(["data", "job", *map(str, fault["loc"])])

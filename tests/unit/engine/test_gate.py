@@ -84,6 +84,15 @@ async def test_jobs_of_both_apis_share_the_slots_of_their_cluster() -> None:
     assert quota.spent == {"CreateExecuteJob": 3, "CreateAndExecuteJob": 3}
 
 
+async def test_load_of_a_cluster_counts_jobs_of_both_apis() -> None:
+    """Who chooses a cluster by its free slots must see all that takes them."""
+    partition = gates.Partition(gates.open_gate(slots=1))
+    assert partition.enter("o1", api="v1.1")
+    assert not partition.enter("j2")
+    assert not partition.enter("o3", api="v1.1")
+    assert (partition.doors.load("a"), partition.doors.load("b")) == ((1, 2), (0, 0))
+
+
 async def test_restored_job_of_the_other_api_holds_its_slot() -> None:
     """Whatever was taken over counts, by the API that the ledger names."""
     partition = gates.Partition(gates.open_gate(slots=1))
