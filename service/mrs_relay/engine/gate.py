@@ -26,7 +26,7 @@ Owner = object
 _Holder = tuple[Owner, jobs.LedgerKey]
 
 Place = tuple[str, str]
-"""A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots."""
+"""A line: the cluster, and the MRS operation that its tickets wait for. Only batch jobs take slots, by either API."""
 
 Spend = Callable[[str], float]
 """Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""
@@ -110,8 +110,8 @@ class Gate:
 
     def load(self, cluster: str) -> tuple[int, int]:
         """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
-        line = self._lines.get((cluster, jobs.SUBMISSION))
-        return (len(line.holders), len(line.waiting)) if line is not None else (0, 0)
+        lines = self._with_slots(cluster)
+        return sum(len(line.holders) for line in lines), sum(len(line.waiting) for line in lines)
 
     def enter(self, wanted: Ticket) -> bool:
         """
@@ -141,7 +141,7 @@ class Gate:
 
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
-        if job.operation == jobs.SUBMISSION:
+        if job.operation in jobs.SUBMISSIONS:
             self._line((job.cluster, job.operation)).holders.add((owner, key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
@@ -177,10 +177,11 @@ class Gate:
         holder = (owner, key)
         if holder in line.holders:
             line.holders.discard(holder)
-            if job.state is not jobs.State.QUEUED:
-                line.held_until_s = 0.0
-            if line.waiting:
-                self._open[line.place] = line
+            for other in self._sharing(line):
+                if job.state is not jobs.State.QUEUED:
+                    other.held_until_s = 0.0
+                if other.waiting:
+                    self._open[other.place] = other
             self._pump()
         self._forget_if_idle(line)
 
@@ -246,7 +247,18 @@ class Gate:
         return len(self._flying) >= self._most
 
     def _is_full(self, line: _Line) -> bool:
-        return line.place[1] == jobs.SUBMISSION and 0 < self._slots <= len(line.holders)
+        if not self._slots or line.place[1] not in jobs.SUBMISSIONS:
+            return False
+        return sum(len(other.holders) for other in self._sharing(line)) >= self._slots
+
+    def _sharing(self, line: _Line) -> list[_Line]:
+        """The line itself, and the one for the other job API: both take the slots of one cluster."""
+        return self._with_slots(line.place[0]) if line.place[1] in jobs.SUBMISSIONS else [line]
+
+    def _with_slots(self, cluster: str) -> list[_Line]:
+        """The lines that take slots of a cluster, as far as there are any."""
+        places = ((cluster, operation) for operation in jobs.SUBMISSIONS)
+        return [self._lines[place] for place in places if place in self._lines]
 
     def _must_wait(self, line: _Line) -> bool:
         """Whether the line waits for time to pass, or carefully for its submission in flight; sets the alarm."""
@@ -267,7 +279,7 @@ class Gate:
         if holder not in self._flying:
             self._flying[holder] = line
             line.flying += 1
-        if line.place[1] == jobs.SUBMISSION:
+        if line.place[1] in jobs.SUBMISSIONS:
             line.holders.add(holder)
 
     def _pump(self) -> None:
