@@ -45,7 +45,7 @@ async def backlog(replicas: int, window: str, minutes: int) -> dict[str, object]
         taken = sum(one.status != 429 and begin_s <= one.at_s < end_s for one in sent)
         waiting = sum(replica.tools.gate.waiting for replica in here.replicas)
         assert waiting, "the backlog has run out: nothing held the submissions back but a lack of them"
-        assert sum(replica.tools.share.owned for replica in here.replicas) == PARTITIONS
+        assert sum(replica.tools.account.share.owned for replica in here.replicas) == PARTITIONS
     return {
         "replicas": replicas,
         "window": window,

@@ -13,6 +13,7 @@ after a perfect compaction: the same jobs to decode, a third to read; that one i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import pathlib
@@ -28,7 +29,7 @@ import uvloop
 from bench import memory, stage
 from tests.support import brokers
 
-from mrs_relay import app
+from mrs_relay import app, serving
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import perform, plan
@@ -123,7 +124,9 @@ async def recover(place: Place) -> float:
     """Seconds from nothing to a partition whose next message can be taken."""
     chosen, system = place.settings(), clock.SystemClock()
     client = clients.Client(chosen.mrs, Nobody(), system)
-    async with app.desk_for(chosen, client, system) as tools:
+    opened = serving.opened(chosen, lambda _mrs: contextlib.nullcontext(client), stream_client.KafkaBroker, system)
+    async with opened as (served,):
+        tools = served.tools
         started_s = time.perf_counter()
         ledger = place.owner()
         found = await ledger.open()

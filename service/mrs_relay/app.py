@@ -1,5 +1,5 @@
 """
-Builds the service out of its parts, runs it, and ends it in order.
+Runs the service that `serving` builds out of its parts, and ends it in order.
 
 What opens last closes first: Kafka runtime, pollers, gate, MRS connections, HTTP. SIGTERM and SIGINT end it: intake
 stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
@@ -8,24 +8,22 @@ stops, submissions in flight are answered and committed, and everything is gone 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 
+from mrs_relay import serving, tenancy
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import choosing, clusters, decide, desk, gate, probe, relay, submitter, tracker, views
+from mrs_relay.engine import desk, probe, views
 from mrs_relay.kit import clock, logs, tasks
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.operations import registry
-from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import client as stream_client
-from mrs_relay.stream import lease as leases
 from mrs_relay.stream import runtime
 from mrs_relay.web import health, server
 
@@ -33,51 +31,6 @@ _log = structlog.get_logger(__name__)
 
 _GC_ALLOCATIONS = 20_000
 """New container objects between two looks for cycles; Python's own 700 costs a tenth of the throughput here."""
-
-
-@contextlib.asynccontextmanager
-async def desk_for(
-    settings: all_settings.Settings, client: clients.Client, time: clock.Clock
-) -> AsyncIterator[desk.Desk]:
-    """The engine's shared tools for the length of the context, on top of an MRS client."""
-
-    def spend(operation: str) -> float:
-        return client.limits.try_acquire(registry.OPERATIONS[operation])
-
-    engine = settings.engine
-    doors = gate.Gate(engine, time, spend)
-    pollers = tracker.Tracker(client, engine, time)
-    watcher = clusters.Watcher(client, engine, time)
-    topics = settings.kafka.topics
-    try:
-        yield desk.Desk(
-            settings=engine,
-            commit_interval_s=settings.kafka.commit_interval_s,
-            rules=decide.Rules(
-                round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)
-            ),
-            topics=desk.Topics(
-                topics.requests,
-                topics.events,
-                topics.dead_letters,
-                settings.event_source,
-                settings.event_mode,
-                topics.latest,
-            ),
-            time=time,
-            gate=doors,
-            tracker=pollers,
-            clusters=watcher,
-            chooser=choosing.Chooser(client, doors.load, engine, time),
-            submitter=submitter.Submitter(client, doors.hold, engine, time),
-            sending=asyncio.Semaphore(engine.max_in_flight),
-            counts=views.Counts(),
-            share=desk.Share(),
-        )
-    finally:
-        doors.close()
-        await pollers.close()
-        await watcher.close()
 
 
 def run(settings: all_settings.Settings) -> int:
@@ -102,51 +55,62 @@ async def serve(settings: all_settings.Settings) -> int:
         SettingsError: a setting, or the set-up of Kafka, is wrong. StreamDown: only a new process helps.
     """
     time = clock.SystemClock()
-    broker = stream_client.KafkaBroker(settings.kafka)
-    async with clients.connected(settings.mrs, time) as client, desk_for(settings, client, time) as tools:
-        kafka = runtime_for(settings, broker, client, tools, time)
-        mrs = probe.Probe(client, settings.mrs.base_url)
-        status, counts = functools.partial(health_of, kafka, mrs), functools.partial(snapshot, tools)
-        _stop_on_signals(kafka)
-        _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, mrs=settings.mrs.base_url)
+    connect = functools.partial(clients.connected, now=time)
+    async with serving.opened(settings, connect, stream_client.KafkaBroker, time) as served:
+        probes = {
+            one.connection.name: probe.Probe(
+                one.connection.client,
+                settings.connection(one.connection.name).base_url,
+                tenancy.group_of(one.connection.name),
+            )
+            for one in served
+        }
+        status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served)
+        _stop_on_signals(served)
+        _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
         async with server.serving(settings.web, status, counts), tasks.Crew(_report) as crew:
-            crew.start(mrs.run(), name="mrs probe")
-            await kafka.run()
+            for name, one in probes.items():
+                crew.start(one.run(), name=f"mrs probe {name}")
+            await serving.run(served)
         _log.info("relay_stopped")
     return 0
 
 
-def runtime_for(
-    settings: all_settings.Settings,
-    broker: brokers.Broker,
-    client: clients.Client,
-    tools: desk.Desk,
-    time: leases.Clock,
-) -> runtime.Runtime[desk.Notice]:
-    """
-    The Kafka runtime with the engine as its handler; the caller runs and stops it.
-
-    Of MRS's budgets, which are counted by tenant, this process spends its share of the partitions: so all replicas
-    together stay below the limit without talking.
-    """
-
-    def note_share(owned: int, total: int) -> None:
-        tools.share.owned, tools.share.total = owned, total
-        if owned and total:
-            client.limits.set_share(min(1.0, owned / total))
-
-    return runtime.Runtime(settings.kafka, broker, lambda lease: relay.relay(lease, tools), time, on_share=note_share)
+def _what(settings: all_settings.Settings, served: Sequence[serving.Served]) -> dict[str, Any]:
+    """What the log says of whom is served."""
+    tenants = [one.tenancy.name for one in served if one.tenancy.name]
+    addresses = sorted({settings.connection(one.connection.name).base_url for one in served})
+    return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
 
 
-def snapshot(tools: desk.Desk) -> views.Snapshot:
+def snapshot(served: Sequence[serving.Served]) -> views.Snapshot:
     """What is under way right now."""
+    connections = {one.connection.name: one.connection for one in served}
     return views.Snapshot(
-        tools.counts, tools.gate.waiting, tools.gate.in_flight, tools.tracker.watched, tools.tracker.lag
+        tuple(_tenant_view(one) for one in served),
+        tuple(
+            views.Connection(name, one.gate.in_flight, one.tracker.watched, one.tracker.lag)
+            for name, one in connections.items()
+        ),
     )
 
 
-def health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.Health:
-    """Whether requests are being carried out, and what is in the way."""
+def _tenant_view(one: serving.Served) -> views.Tenant:
+    account = one.tools.account
+    return views.Tenant(one.tenancy.name, one.tools.counts, account.queued, account.running, one.kafka.status().ready)
+
+
+def health_of(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]) -> health.Health:
+    """Whether requests are being carried out, and what is in the way; a tenant's troubles begin with its name."""
+    found = [(one.tenancy.name, _health_of(one.kafka, probes[one.connection.name])) for one in served]
+    if len(found) == 1 and not found[0][0]:
+        return found[0][1]
+    reasons = tuple(f"tenant {name}: {reason}" for name, one in found for reason in one.reasons)
+    details = {name: one.as_json() for name, one in found}
+    return health.Health(all(one.ready for _, one in found), reasons, {"tenants": details})
+
+
+def _health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.Health:
     now = kafka.status()
     reasons = [mrs.problem] if mrs.problem else []
     reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
@@ -161,7 +125,7 @@ def health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.H
     return health.Health(now.ready and mrs.problem is None, tuple(reasons), {"partitions": partitions})
 
 
-def _stop_on_signals(kafka: runtime.Runtime[desk.Notice]) -> None:
+def _stop_on_signals(served: Sequence[serving.Served]) -> None:
     loop = asyncio.get_running_loop()
     told = False
 
@@ -171,7 +135,7 @@ def _stop_on_signals(kafka: runtime.Runtime[desk.Notice]) -> None:
             os._exit(1)  # asked twice: whoever asks wants it gone now, and every step may be skipped safely
         told = True
         _log.info("stopping", signal=name)
-        kafka.stop()
+        serving.stop(served)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)

@@ -15,7 +15,7 @@ import contextlib
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mrs_relay import app, settings
+from mrs_relay import serving, settings
 from mrs_relay.client import relay as clients
 from mrs_relay.emulator import core, faults, state, wire
 from mrs_relay.emulator import settings as emulator_settings
@@ -82,8 +82,11 @@ class Relay:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._mrs)
             client = mrs_clients.Client(self._settings.mrs, _Wire(self._mrs), self._clock)
-            tools = await stack.enter_async_context(app.desk_for(self._settings, client, self._clock))
-            service = app.runtime_for(self._settings, self.kafka, client, tools, self._clock)
+            opened = serving.opened(
+                self._settings, lambda _mrs: contextlib.nullcontext(client), lambda _kafka: self.kafka, self._clock
+            )
+            (served,) = await stack.enter_async_context(opened)
+            service = served.kafka
             crew = await stack.enter_async_context(tasks.Crew(self._failed))
             work = crew.start(service.run(), name="rehearsal: relay")
             stack.push_async_callback(_stop, service, work)

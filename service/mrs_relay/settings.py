@@ -2,7 +2,8 @@
 The settings of the whole service: the parts' groups joined, and the only reader of the environment.
 
 Every field can be set by an environment variable `MRS_RELAY_<GROUP>__<FIELD>` or in a TOML file; the environment wins.
-A part receives its own group, never the whole.
+Tables of groups with names of their own (`tenants`, `connections`) are read by `named_groups`. A part receives its own
+group, never the whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -17,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 import pydantic_settings
 
-from mrs_relay import errors
+from mrs_relay import errors, named_groups, tenancy
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
@@ -25,6 +27,9 @@ from mrs_relay.stream import settings as stream_settings
 from mrs_relay.web import settings as web_settings
 
 PREFIX: Final = "MRS_RELAY_"
+
+_ANY_NAME: Final = "[A-Z][A-Z0-9-]*(?:_[A-Z0-9-]+)*"
+"""A tenant's or connection's name, as it stands in a variable."""
 
 
 class LogSettings(pydantic.BaseModel):
@@ -39,7 +44,37 @@ class LogSettings(pydantic.BaseModel):
     """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
 
 
-class Settings(pydantic_settings.BaseSettings):
+class _NamedGroups(pydantic_settings.PydanticBaseSettingsSource):
+    """The environment's tables of named groups; wins over what pydantic-settings makes of the same variables."""
+
+    def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Nothing is asked for field by field."""
+        del field
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All tables at once."""
+        return named_groups.read(os.environ, PREFIX, self.settings_cls.model_fields)
+
+
+class _Read(pydantic_settings.BaseSettings):
+    """Reads the environment first and then the file, whose values come in as arguments."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Say in which order."""
+        del dotenv_settings, file_secret_settings
+        return _NamedGroups(settings_cls), env_settings, init_settings
+
+
+class Settings(_Read):
     """All settings."""
 
     model_config = pydantic_settings.SettingsConfigDict(
@@ -54,7 +89,13 @@ class Settings(pydantic_settings.BaseSettings):
     """Brokers, topics, guarantee."""
 
     mrs: Annotated[mrs_settings.MrsSettings, pydantic.Field(default_factory=dict, validate_default=True)]
-    """The connection to MRS."""
+    """The connection to MRS; of all tenants that name no other. May be left out where each names one."""
+
+    connections: dict[tenancy.Name, mrs_settings.MrsSettings] = pydantic.Field(default_factory=dict)
+    """Further connections to MRS, by the names that tenants use for them; one for each project, which counts quota."""
+
+    tenants: tenancy.Tenants = pydantic.Field(default_factory=dict)
+    """Several input topics, each with rules of its own; without them kafka.topics.requests is read, without rules."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
     """How jobs are submitted, followed and remembered."""
@@ -71,28 +112,54 @@ class Settings(pydantic_settings.BaseSettings):
     event_mode: events.Mode = "binary"
     """CloudEvents mode of all events: "binary" (attributes in headers) or "structured" (all of it in the value)."""
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _first_connection(cls, given: Any) -> Any:  # noqa: ANN401 - what the sources say
+        """Where every tenant names another connection, the group `mrs` need not be there: it is the first one's."""
+        tenants, connections = given.get("tenants"), given.get("connections")
+        if not given.get("mrs") and isinstance(tenants, Mapping) and isinstance(connections, Mapping):
+            names = [one.get("connection") for one in tenants.values() if isinstance(one, Mapping)]
+            if names and all(names) and names[0] in connections:
+                return {**given, "mrs": connections[names[0]]}
+        return given
+
     @pydantic.model_validator(mode="after")
     def _waits_fit(self) -> Settings:
-        least_s = self.engine.send_within_s + self.mrs.call_timeout_s
-        if self.engine.settle_s <= least_s:
-            raise ValueError(
-                f"engine.settle_s ({self.engine.settle_s:g}) must be more than engine.send_within_s + "
-                f"mrs.call_timeout_s ({least_s:g}): a request may be on its way for so long"
-            )
+        for name, mrs in self._connections():
+            least_s = self.engine.send_within_s + mrs.call_timeout_s
+            if self.engine.settle_s <= least_s:
+                raise ValueError(
+                    f"engine.settle_s ({self.engine.settle_s:g}) must be more than engine.send_within_s + "
+                    f"{name}.call_timeout_s ({least_s:g}): a request may be on its way for so long"
+                )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[pydantic_settings.BaseSettings],
-        init_settings: pydantic_settings.PydanticBaseSettingsSource,
-        env_settings: pydantic_settings.PydanticBaseSettingsSource,
-        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
-        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
-    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose values come in as arguments."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+    @pydantic.model_validator(mode="after")
+    def _tenants_fit(self) -> Settings:
+        if tenancy.OWN in self.connections:
+            raise ValueError("connections.mrs: this name stands for the group mrs; use another one")
+        known = [tenancy.OWN, *self.connections]
+        for name, tenant in self.tenants.items():
+            if tenant.connection not in known:
+                raise ValueError(
+                    f"tenants.{name}.connection: there is no connection {tenant.connection}; known: {', '.join(known)}"
+                )
+        if faults := list(tenancy.topic_faults(self.tenancies)):
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _connections(self) -> Iterator[tuple[str, mrs_settings.MrsSettings]]:
+        yield tenancy.OWN, self.mrs
+        yield from ((tenancy.group_of(name), mrs) for name, mrs in self.connections.items())
+
+    @property
+    def tenancies(self) -> tuple[tenancy.Tenancy, ...]:
+        """What each tenant is served with; without tenants one that has no name."""
+        return tenancy.resolve(self.kafka, self.tenants, self.event_source)
+
+    def connection(self, name: str) -> mrs_settings.MrsSettings:
+        """The settings of a connection that a tenancy names."""
+        return self.mrs if name == tenancy.OWN else self.connections[name]
 
 
 def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - values of any field
@@ -116,25 +183,27 @@ def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # n
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
 
 
-def connection_only(config: pathlib.Path | None = None) -> stream_settings.KafkaSettings:
+def without_mrs(config: pathlib.Path | None = None) -> tuple[tenancy.Tenancy, ...]:
     """
-    Read the Kafka group alone, for commands that need no MRS.
+    Read the groups that say which topics there are, for commands that need no MRS; see `Settings.tenancies`.
 
     Raises:
         SettingsError: as `load`.
     """
 
-    class KafkaOnly(pydantic_settings.BaseSettings):
+    class WithoutMrs(_Read):
         model_config = pydantic_settings.SettingsConfigDict(
             env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
         )
         kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
+        tenants: tenancy.Tenants = pydantic.Field(default_factory=dict)
 
     _refuse_unknown_variables()
     try:
-        return KafkaOnly(**(_read_file(config) if config else {})).kafka
+        found = WithoutMrs(**(_read_file(config) if config else {}))
     except pydantic.ValidationError as error:
         raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
+    return tenancy.resolve(found.kafka, found.tenants, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,6 +227,9 @@ def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
             yield from _rows(inner, f"{path}{name}.")
+            continue
+        if (named := named_groups.model_of(inner)) is not None:
+            yield from _rows(named, f"{path}{name}.<name>.")
             continue
         default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
         kind = getattr(inner, "__name__", None) if isinstance(inner, type) else str(inner).replace("typing.", "")
@@ -200,10 +272,12 @@ def _read_file(path: pathlib.Path) -> dict[str, Any]:
 def _refuse_unknown_variables() -> None:
     """A misspelt variable must not be ignored in silence."""
     known = {row.variable for row in describe()}
-    groups = {variable.rsplit("__", 1)[0] for variable in known if "__" in variable}
-    groups |= {group.rsplit("__", 1)[0] for group in groups if "__" in group}
+    groups = {
+        "__".join(words[:count]) for words in (one.split("__") for one in known) for count in range(1, len(words))
+    }
+    ours = re.compile("|".join(re.escape(one).replace("<NAME>", _ANY_NAME) for one in known | groups))
     unknown = sorted(
-        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known | groups
+        name for name in os.environ if name.upper().startswith(PREFIX) and not ours.fullmatch(name.upper())
     )
     if unknown:
         raise errors.SettingsError(

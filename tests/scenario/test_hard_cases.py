@@ -148,7 +148,7 @@ async def test_replicas_share_the_write_budget_by_their_partitions() -> None:
             here.put(service.job(one), partition=number % 4)
         started_s = asyncio.get_running_loop().time()
         await here.until_ended(ids, 600)
-        assert [replica.tools.share.owned for replica in here.replicas] == [2, 2]
+        assert [replica.tools.account.share.owned for replica in here.replicas] == [2, 2]
         assert asyncio.get_running_loop().time() - started_s < 120 / 60 * 60 * 1.15
         assert history.faults(ids, here.events(), here.created()) == []
 

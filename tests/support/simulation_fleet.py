@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.support import simulation_draws, simulation_loop, simulation_machine
 
-from mrs_relay import app, errors
+from mrs_relay import errors, serving
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import desk
 from mrs_relay.kit import clock
@@ -103,8 +104,11 @@ class Fleet:
         machine = replica.machine
         try:
             client = clients.Client(self.chosen.mrs, simulation_machine.Wire(machine, self.nature), self.time)
-            async with app.desk_for(self.chosen, client, self.time) as tools:
-                replica.kafka = app.runtime_for(self.chosen, replica.line, client, tools, self.time)
+            opened = serving.opened(
+                self.chosen, lambda _mrs: contextlib.nullcontext(client), lambda _kafka: replica.line, self.time
+            )
+            async with opened as (served,):
+                replica.kafka = served.kafka
                 await replica.kafka.run()
         except asyncio.CancelledError:
             raise

@@ -15,13 +15,14 @@ from typing import Any
 
 from tests.support import history, service
 
-from mrs_relay import app
+from mrs_relay import serving
 from mrs_relay import settings as all_settings
 from mrs_relay.emulator import core, faults, wire
 from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.engine import desk
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs import transport
 from mrs_relay.stream import memory, runtime
 
@@ -69,15 +70,16 @@ class Wire:
         answered: those that were answered, in the order of their answers.
     """
 
-    def __init__(self, mrs: core.Emulator) -> None:
+    def __init__(self, mrs: core.Emulator, host: str = HOST) -> None:
         self._mrs = mrs
+        self._host = host
         self.sent = 0
         self.answered: list[Answered] = []
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """One request, one reply, as over a network with a short delay each way."""
         self.sent += 1
-        headers = {**request.headers, "Host": HOST}
+        headers = {**request.headers, "Host": self._host}
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.sleep(LATENCY_S)
@@ -95,10 +97,19 @@ class Wire:
 class Replica:
     """One replica of the service."""
 
-    kafka: runtime.Runtime[desk.Notice]
-    tools: desk.Desk
+    served: tuple[serving.Served, ...]
     wire: Wire
     task: asyncio.Task[None] | None = None
+
+    @property
+    def kafka(self) -> runtime.Runtime[desk.Notice]:
+        """The runtime of the first tenant, or of all where there are none."""
+        return self.served[0].kafka
+
+    @property
+    def tools(self) -> desk.Desk:
+        """The tools of the first tenant, or of all where there are none."""
+        return self.served[0].tools
 
     async def kill(self) -> None:
         """End it in the middle of whatever it does: nothing is drained, nothing is committed."""
@@ -117,25 +128,34 @@ class World:
     time: clock.LoopClock
     stack: contextlib.AsyncExitStack
     replicas: list[Replica] = field(default_factory=list)
+    doors: dict[str, Wire] = field(default_factory=dict)
 
     async def start_replica(self, door: Wire | None = None) -> Replica:
         """Start one more replica, on a wire of its own, and return at once."""
         door = door or Wire(self.mrs)
-        client = clients.Client(self.chosen.mrs, door, self.time)
-        tools = await self.stack.enter_async_context(app.desk_for(self.chosen, client, self.time))
-        kafka = app.runtime_for(self.chosen, self.broker, client, tools, self.time)
-        replica = Replica(kafka, tools, door)
-        replica.task = asyncio.create_task(kafka.run(), name=f"replica {len(self.replicas) + 1}")
+        served = await self.stack.enter_async_context(
+            serving.opened(self.chosen, lambda mrs: self._connect(mrs, door), self.broker.for_group, self.time)
+        )
+        replica = Replica(served, door)
+        replica.task = asyncio.create_task(serving.run(served), name=f"replica {len(self.replicas) + 1}")
         self.replicas.append(replica)
         return replica
 
-    def put(self, value: bytes | None, *, key: bytes | None = b"k", partition: int = 0) -> None:
-        """A request arrives."""
-        self.broker.put(self.chosen.kafka.topics.requests, partition, key, value)
+    def _connect(
+        self, mrs: mrs_settings.MrsSettings, door: Wire
+    ) -> contextlib.AbstractAsyncContextManager[clients.Client]:
+        door = self.doors.get(mrs.base_url, door)
+        return contextlib.nullcontext(clients.Client(mrs, door, self.time))
 
-    def events(self) -> list[history.Seen]:
+    def put(
+        self, value: bytes | None, *, key: bytes | None = b"k", partition: int = 0, topic: str | None = None
+    ) -> None:
+        """A request arrives."""
+        self.broker.put(topic or self.chosen.kafka.topics.requests, partition, key, value)
+
+    def events(self, topic: str | None = None) -> list[history.Seen]:
         """All committed events, partition by partition."""
-        topic = self.chosen.kafka.topics.events
+        topic = topic or self.chosen.kafka.topics.events
         return [history.seen(record.headers, record.value or b"") for record in self.broker.committed(topic)]
 
     def states(self, request_id: str) -> list[str]:
@@ -169,7 +189,8 @@ async def world(
     chosen = chosen or settings()
     time = clock.LoopClock()
     broker = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
-    broker.create_topics(partitions)
+    for one in chosen.tenancies:
+        broker.create_topics(partitions, one.kafka.topics)
     async with contextlib.AsyncExitStack() as stack:
         given = emulator_settings.EmulatorSettings(**{"seed": 1, **(emulated or {})})
         mrs = await stack.enter_async_context(core.Emulator(given, time))
@@ -180,5 +201,5 @@ async def world(
             yield made
         finally:
             for replica in made.replicas:
-                replica.kafka.stop()
+                serving.stop(replica.served)
             await asyncio.wait([replica.task for replica in made.replicas if replica.task is not None])

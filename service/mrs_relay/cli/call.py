@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mrs_relay import settings
-from mrs_relay.cli import options, run, view
+from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock, logs
 
 if TYPE_CHECKING:  # aiohttp and all models; the other commands start sooner without them
     from mrs_relay.mrs import operation, reference
+    from mrs_relay.mrs import settings as mrs_settings
     from mrs_relay.mrs.models import base
 
 EXAMPLES: Final = (
@@ -57,6 +58,7 @@ def call(
     help_: Annotated[bool, typer.Option("--help", "-h", help="What NAME wants; without NAME, this text.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Perform one operation of MRS and print its reply.
@@ -76,7 +78,7 @@ def call(
     logs.setup(level="ERROR")  # what goes wrong is told by the error itself
     reply = run.loop(
         _perform(
-            settings.load(config),
+            _connection(settings.load(config), tenant),
             wanted,
             options.pairs(path, option="--path"),
             options.pairs(query, option="--query"),
@@ -87,8 +89,16 @@ def call(
     typer.echo(json.dumps(found, indent=None if as_json else 2, ensure_ascii=False))
 
 
+def _connection(found: settings.Settings, tenant: str | None) -> mrs_settings.MrsSettings:
+    """The tenant's connection; the only one is everybody's."""
+    names = {one.connection for one in found.tenancies}
+    if tenant is None and len(names) == 1:
+        return found.connection(names.pop())
+    return found.connection(connect.chosen(found.tenancies, tenant).connection)
+
+
 async def _perform(
-    found: settings.Settings,
+    group: mrs_settings.MrsSettings,
     wanted: operation.AnyOperation,
     path: dict[str, str],
     query: dict[str, str],
@@ -96,7 +106,7 @@ async def _perform(
 ) -> base.Reply:
     from mrs_relay.mrs import client  # noqa: PLC0415 - see the imports above
 
-    async with client.connected(found.mrs, clock.SystemClock()) as mrs:
+    async with client.connected(group, clock.SystemClock()) as mrs:
         reply: base.Reply = await mrs.call(wanted, path=path, query=query or None, body=body)
         return reply
 

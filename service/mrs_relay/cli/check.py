@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Literal
 
 import typer
 
-from mrs_relay import errors, settings
+from mrs_relay import errors, settings, tenancy
 from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
+from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.stream import topics
 
 Verdict = Literal["ok", "note", "problem"]
@@ -40,23 +41,28 @@ class Finding:
     text: str
 
 
-def check(*, as_json: options.AsJson = False, config: options.Config = None) -> None:
-    """Check settings, Kafka, its topics and MRS; exit 1 if something is wrong, 3 if one cannot be reached."""
-    code = run.loop(_check(config, as_json=as_json))
+def check(*, as_json: options.AsJson = False, config: options.Config = None, tenant: options.AnyTenant = None) -> None:
+    """
+    Check settings, Kafka, its topics and MRS; exit 1 if something is wrong, 3 if one cannot be reached.
+
+    With tenants, the topics and the connection of each.
+    """
+    code = run.loop(_check(config, tenant, as_json=as_json))
     if code:
         raise typer.Exit(code)
 
 
-async def _check(config: pathlib.Path | None, *, as_json: bool) -> run.Code:
+async def _check(config: pathlib.Path | None, tenant: str | None, *, as_json: bool) -> run.Code:
     code = run.Code.OK
     found = _settings(config)
     for finding in found if isinstance(found, list) else [Finding("settings", "ok", "all settings are valid")]:
         _print(finding, as_json=as_json)
     if isinstance(found, list):
         return run.Code.USAGE
+    meant = found.tenancies if tenant is None else [connect.chosen(found.tenancies, tenant)]
     for look in (_kafka, _mrs):
         try:
-            async for finding in look(found):
+            async for finding in look(found, meant):
                 _print(finding, as_json=as_json)
                 if finding.verdict == "problem":
                     code = max(code, run.Code.FAILED)
@@ -73,27 +79,46 @@ def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
         return [Finding("settings", "problem", line) for line in str(error).splitlines()]
 
 
-async def _kafka(found: settings.Settings) -> AsyncIterator[Finding]:
-    kafka = found.kafka
-    async with connect.broker(kafka).admin() as admin:
-        yield Finding("kafka", "ok", f"{kafka.bootstrap_servers} answers")
-        report = await topics.check(admin, kafka)
+async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
+    async with connect.broker(found.kafka).admin() as admin:
+        yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
+        for one in meant:
+            for finding in _topics(await topics.check(admin, one.kafka)):
+                yield _of(one.name, finding)
+
+
+def _topics(report: topics.Report) -> Iterator[Finding]:
     for problem in report.problems:
         yield Finding("topics", "problem", problem)
     for note in report.notes:
         yield Finding("topics", "note", note)
     if not report.problems:
-        yield Finding("topics", "ok", f"all four are as they must be; {report.partitions} partitions of requests")
+        yield Finding("topics", "ok", f"all are as they must be; {report.partitions} partitions of requests")
 
 
-async def _mrs(found: settings.Settings) -> AsyncIterator[Finding]:
+def _of(tenant: str, finding: Finding) -> Finding:
+    return dataclasses.replace(finding, text=f"tenant {tenant}: {finding.text}") if tenant else finding
+
+
+async def _mrs(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
+    for name in dict.fromkeys(one.connection for one in meant):
+        whose = "" if name == tenancy.OWN else f"{tenancy.group_of(name)}: "
+        try:
+            yield Finding("mrs", "ok", whose + await _answer(found.connection(name)))
+        except errors.MrsError as error:
+            if not whose:
+                raise
+            yield Finding("mrs", "problem", f"{whose}{error}")
+
+
+async def _answer(group: mrs_settings.MrsSettings) -> str:
     from mrs_relay.mrs import client  # noqa: PLC0415 - aiohttp; the other commands start sooner without it
     from mrs_relay.mrs.operations import clusters  # noqa: PLC0415 - the same
 
-    async with client.connected(found.mrs, clock.SystemClock()) as mrs:
+    async with client.connected(group, clock.SystemClock()) as mrs:
         reply = await mrs.call(clusters.LIST_CLUSTERS)
     names = ", ".join(f"{one.cluster_id} ({one.cluster_state})" for one in reply.clusters[:10])
-    yield Finding("mrs", "ok", f"{found.mrs.base_url} answers; clusters: {names or 'none'}")
+    return f"{group.base_url} answers; clusters: {names or 'none'}"
 
 
 def _print(finding: Finding, *, as_json: bool) -> None:

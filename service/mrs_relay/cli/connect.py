@@ -6,31 +6,79 @@ Only this group is read, so a person who sends or watches needs no access to MRS
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import pathlib
+from collections.abc import Sequence
 
 import pydantic
 
-from mrs_relay import errors, settings
+from mrs_relay import errors, settings, tenancy
 from mrs_relay.kit import logs
 from mrs_relay.stream import client
 from mrs_relay.stream import settings as stream_settings
 
 
-def kafka(config: pathlib.Path | None, bootstrap: str | None) -> stream_settings.KafkaSettings:
+def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenancy.Tenancy, ...]:
     """
-    Read the Kafka settings; `bootstrap` wins over all of them.
+    Read the settings of Kafka for each tenant; `bootstrap` wins over all of them.
 
     Raises:
         SettingsError: a setting is wrong; the message names it.
     """
-    found = settings.connection_only(config)
+    found = settings.without_mrs(config)
     if bootstrap is None:
         return found
     try:
-        return stream_settings.KafkaSettings.model_validate({**dict(found), "bootstrap_servers": bootstrap})
+        return tuple(
+            dataclasses.replace(
+                one,
+                kafka=stream_settings.KafkaSettings.model_validate({**dict(one.kafka), "bootstrap_servers": bootstrap}),
+            )
+            for one in found
+        )
     except pydantic.ValidationError as error:
         raise errors.SettingsError(f"--bootstrap: {error.errors()[0]['msg']}") from None
+
+
+def chosen(found: Sequence[tenancy.Tenancy], name: str | None) -> tenancy.Tenancy:
+    """
+    The tenant that a command is for: the named one, or the only one.
+
+    Raises:
+        SettingsError: there is no such tenant, or none is named and there are several.
+    """
+    names = [one.name for one in found if one.name]
+    known = f"known: {', '.join(names)}" if names else "there are no tenants in the settings"
+    if name is None and len(found) > 1:
+        raise errors.SettingsError(f"--tenant: say which tenant; {known}")
+    for one in found:
+        if name is None or one.name == name:
+            return one
+    raise errors.SettingsError(f"--tenant: there is no tenant {name!r}; {known}")
+
+
+def meant(config: pathlib.Path | None, bootstrap: str | None, name: str | None) -> Sequence[tenancy.Tenancy]:
+    """
+    The tenants that a command is for: the named one, or all.
+
+    Raises:
+        SettingsError: a setting is wrong, or there is no such tenant.
+    """
+    found = tenancies(config, bootstrap)
+    return found if name is None else [chosen(found, name)]
+
+
+def kafka(
+    config: pathlib.Path | None, bootstrap: str | None, tenant: str | None = None
+) -> stream_settings.KafkaSettings:
+    """
+    Read the Kafka settings of a tenant, or of all where there are none; `bootstrap` wins over all of them.
+
+    Raises:
+        SettingsError: a setting is wrong, or the tenant is not known; the message names it.
+    """
+    return chosen(tenancies(config, bootstrap), tenant).kafka
 
 
 def broker(found: stream_settings.KafkaSettings) -> client.KafkaBroker:

@@ -62,6 +62,7 @@ def show_all(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Show which messages were set aside, where they stood and why.
@@ -69,7 +70,7 @@ def show_all(
     A message that was replayed in vain is shown once; `times` says how often it was set aside.
     """
     choice = _choice(None, reason, since, until)
-    kafka = connect.kafka(config, bootstrap)
+    kafka = connect.kafka(config, bootstrap, tenant)
     chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, None)))
     shown = chosen[-limit:] if limit else chosen
     if as_json:
@@ -94,9 +95,10 @@ def show(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """Show one message whole: reason, key, headers and content."""
-    kafka = connect.kafka(config, bootstrap)
+    kafka = connect.kafka(config, bootstrap, tenant)
     choice = letters.Choice(frozenset({position}))
     chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, choice)))
     _complain_of(choice.missing(chosen), kafka.topics.dead_letters)
@@ -128,6 +130,7 @@ def replay(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Send messages once more, to the partition on which they stood, with their own key, bytes and headers.
@@ -138,7 +141,7 @@ def replay(
     choice = _choice(position, reason, since, until)
     if choice == letters.Choice() and not whole:
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
-    kafka = connect.kafka(config, bootstrap)
+    kafka = connect.kafka(config, bootstrap, tenant)
     outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run))
     if as_json:
         for one in outcomes:

@@ -33,6 +33,7 @@ def jobs(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """Show the jobs as the relay's ledger has them, newest first."""
     known = {state.value for state in engine_jobs.State}
@@ -40,7 +41,7 @@ def jobs(
         raise typer.BadParameter(
             f"no state {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}", param_hint="--state"
         )
-    kafka = connect.kafka(config, bootstrap)
+    kafka = connect.kafka(config, bootstrap, tenant)
     found = run.loop(read(kafka))
     wanted = [
         job

@@ -38,6 +38,19 @@ Bootstrap = Annotated[
         rich_help_panel=_CONNECTION,
     ),
 ]
+Tenant = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help="Tenant of the settings; needed where there are several.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+AnyTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", metavar="NAME", help="Only this tenant of the settings.", rich_help_panel=_CONNECTION),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="For programs: one JSON text a line, nothing else.", rich_help_panel=_OUTPUT)
 ]

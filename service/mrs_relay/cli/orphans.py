@@ -55,16 +55,19 @@ def orphans(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before adopting or killing.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Show jobs on MRS that carry our mark and nobody follows, and followed jobs that MRS lost.
 
-    Exit 0 if there are none (or all were dealt with), 1 if there are.
+    With tenants: on the connection of the named one, whose other tenants' ledgers are read, too. Exit 0 if there
+    are none (or all were dealt with), 1 if there are.
     """
     found = settings.load(config)
+    connection = connect.chosen(found.tenancies, tenant).connection
     code = run.loop(
         _orphans(
-            found,
+            _Where(found, connection),
             clusters or [],
             adopt=adopt or [],
             kill=_Kill(frozenset(kill or ()), everything=kill_all),
@@ -99,8 +102,24 @@ class _Listed(NamedTuple):
     old_ids: frozenset[str]
 
 
+class _Where(NamedTuple):
+    """On which connection to look."""
+
+    found: settings.Settings
+    connection: str
+
+    async def placed(self) -> list[tuple[records.Position, engine_jobs.Job]]:
+        """All jobs of all tenants of the connection: by one ledger alone, others' jobs would look like strangers."""
+        return [
+            (records.Position(one.kafka.topics.requests, partition), job)
+            for one in self.found.tenancies
+            if one.connection == self.connection
+            for partition, job in await ledger.placed(one.kafka)
+        ]
+
+
 async def _orphans(
-    found: settings.Settings,
+    where: _Where,
     clusters: list[str],
     *,
     adopt: list[str],
@@ -111,9 +130,10 @@ async def _orphans(
 ) -> run.Code:
     from mrs_relay.mrs import client  # noqa: PLC0415 - aiohttp; the other commands start sooner without it
 
-    placed = await ledger.placed(found.kafka)
+    placed = await where.placed()
+    found = where.found
     time = clock.SystemClock()
-    async with client.connected(found.mrs, time) as mrs:
+    async with client.connected(found.connection(where.connection), time) as mrs:
         old_clusters = {job.cluster for _, job in placed if job.api == "v1.1"}
         lists = [await _listed(mrs, one, old_clusters) for one in clusters or await _all_clusters(mrs)]
         listed = {one.cluster: one.jobs for one in lists}
@@ -128,8 +148,8 @@ async def _orphans(
         for job_id in [*adopt, *kill.job_ids]:
             if job_id not in by_id:
                 raise typer.BadParameter("no orphan has this id", param_hint=job_id)
-        places = {job.ledger_key: partition for partition, job in placed if job.state is engine_jobs.State.UNKNOWN}
-        settled = [_settling(by_id[job_id], found.kafka.topics.requests, places) for job_id in adopt]
+        places = {_whose(job): place for place, job in placed if job.state is engine_jobs.State.UNKNOWN}
+        settled = [_settling(by_id[job_id], places) for job_id in adopt]
         killed = [one for one in seen if one.job_id in kill.job_ids or (kill.everything and _may_go(one))]
         if not yes and (settled or killed):
             typer.confirm(f"adopt {len(settled)} and kill {len(killed)}?", abort=True, err=True)
@@ -188,7 +208,13 @@ async def _listed(mrs: clients.Client, cluster: str, old_clusters: Collection[st
     return _Listed(cluster, list({**old, **found}.values()), frozenset(old.keys() - found.keys()))
 
 
-def _settling(one: finding.Orphan, topic: str, places: Mapping[engine_jobs.LedgerKey, int]) -> records.Outgoing:
+def _whose(job: engine_jobs.Job) -> tuple[str, engine_jobs.LedgerKey]:
+    return job.tenant, job.ledger_key
+
+
+def _settling(
+    one: finding.Orphan, places: Mapping[tuple[str, engine_jobs.LedgerKey], records.Position]
+) -> records.Outgoing:
     """
     The message that settles the orphan's request, for the very partition that has it.
 
@@ -206,7 +232,8 @@ def _settling(one: finding.Orphan, topic: str, places: Mapping[engine_jobs.Ledge
         "note": f"adopted MRS job {one.job_id}, found by its mark",
     }
     message = compose.message({"type": "mrs.job.resolve", "data": data}, compose.Defaults(key=request.id))
-    return records.Outgoing(topic, request.key, message.value, message.headers, places[request.ledger_key])
+    place = places[_whose(request)]
+    return records.Outgoing(place.topic, request.key, message.value, message.headers, place.partition)
 
 
 def _api_of(one: finding.Orphan, old_ids: Collection[str]) -> engine_jobs.Api:

@@ -7,6 +7,7 @@ The events are read from before the first request is sent, so none is missed. Ne
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shlex
 import sys
@@ -119,6 +120,7 @@ def job(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """Run one batch job: MapReduce, SparkSubmit, SparkPython, SparkScript, HiveScript, DistCp, Flink and the like."""
     body = {
@@ -131,7 +133,7 @@ def job(
     old = {} if api is None else {"api": api}
     on = {"cluster": compose.cluster(cluster), **old}
     data = {**on, "job": _without_empty(body), **_common(priority, label, not_before)}
-    how = _how(config, bootstrap, wait_for_end, timeout, as_json)
+    how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
     _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
 
 
@@ -172,6 +174,7 @@ def sql(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """Run SQL with Presto, Spark or Hive."""
     body = {
@@ -183,7 +186,7 @@ def sql(
         "job_name": name,
     }
     data = {**_without_empty(body), **_common(priority, label, not_before)}
-    how = _how(config, bootstrap, wait_for_end, timeout, as_json)
+    how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
     _send([_request("mrs.sql.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
 
 
@@ -202,21 +205,20 @@ def whole(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Send whole request messages: one JSON object, a list of them, or one on each line.
 
     A message without id or source gets one. All are checked before the first is sent.
     """
-    how = _how(config, bootstrap, wait_for_end, timeout, as_json)
+    how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
     _send(compose.documents(_read(path)), compose.Defaults(source, key, not no_validate), how)
 
 
-def _how(
-    config: pathlib.Path | None, bootstrap: str | None, wait_for_end: bool, timeout: str | None, as_json: bool
-) -> wait.How:
+def _how(how: wait.How, timeout: str | None, *, wait_for_end: bool) -> wait.How:
     timeout_s = _timeout(timeout)
-    return wait.How(config, bootstrap, wait=wait_for_end or timeout_s is not None, timeout_s=timeout_s, as_json=as_json)
+    return dataclasses.replace(how, wait=wait_for_end or timeout_s is not None, timeout_s=timeout_s)
 
 
 def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: wait.How) -> None:
@@ -224,7 +226,7 @@ def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: 
     if not messages:
         raise errors.BadMessage("missing_field", "there is no message in it")
     try:
-        code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap), how))
+        code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
     except KeyboardInterrupt:
         names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
         hint = f"What was sent goes on; to follow it: mrs-relay watch --from 1h {names}"

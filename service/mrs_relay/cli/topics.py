@@ -7,7 +7,7 @@ Neighbour: `stream.topics` knows which and how; `serve` runs the same check at i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -42,17 +42,19 @@ def create(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.AnyTenant = None,
 ) -> None:
     """
     Make the topics that are missing; those that exist are left as they are.
 
-    Requests, events, dead letters, the compacted ledger of the requests, and kafka.topics.latest if it is set.
+    Requests, events, dead letters, the compacted ledger of the requests, and kafka.topics.latest if it is set; with
+    tenants, those of each.
     """
-    kafka = connect.kafka(config, bootstrap)
     changes = {"partitions": partitions, "replication_factor": replication}
-    kafka = kafka.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    made, counts = run.loop(_create(kafka))
-    _show(kafka, made, counts, as_json=as_json)
+    given = {name: value for name, value in changes.items() if value is not None}
+    wanted = [one.kafka.model_copy(update=given) for one in connect.meant(config, bootstrap, tenant)]
+    made, counts = run.loop(_create(wanted))
+    _show(wanted, made, counts, as_json=as_json)
 
 
 @app.command(epilog=run.epilog("mrs-relay topics check", "mrs-relay topics check --json"))
@@ -61,22 +63,27 @@ def check(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.AnyTenant = None,
 ) -> None:
     """Check the topics as the relay does at its start; exit 1 and a line for each problem."""
-    kafka = connect.kafka(config, bootstrap)
-    report = run.loop(_check(kafka))
-    if as_json:
-        told = dataclasses.asdict(report)
-        typer.echo(codec.encode({**told, "limits_bytes": dict(report.limits_bytes), "ok": not report.problems}))
-    else:
-        print_report(report)
-    if report.problems:
+    meant = connect.meant(config, bootstrap, tenant)
+    reports = run.loop(_check([one.kafka for one in meant]))
+    for one, report in zip(meant, reports, strict=True):
+        whose = {"tenant": one.name} if one.name else {}
+        if as_json:
+            told = {**whose, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}
+            typer.echo(codec.encode({**told, "ok": not report.problems}))
+        else:
+            print_report(report, one.name)
+    if any(report.problems for report in reports):
         raise typer.Exit(run.Code.FAILED)
 
 
-def print_report(report: topics.Report) -> None:
-    """Problems, notes and, if there is no problem, a word of comfort."""
+def print_report(report: topics.Report, tenant: str) -> None:
+    """Problems, notes and, if there is no problem, a word of comfort; under the tenant's name, if it has one."""
     out = view.out()
+    if tenant:
+        out.print(view.plain(f"tenant {tenant}", "bold"))
     for problem in report.problems:
         out.print(view.plain(f"✗ {problem}", "bold red"), soft_wrap=True)
     for note in report.notes:
@@ -85,22 +92,22 @@ def print_report(report: topics.Report) -> None:
         out.print(view.plain(f"✓ all topics are as they must be; requests has {report.partitions} partitions", "green"))
 
 
-async def _create(kafka: stream_settings.KafkaSettings) -> tuple[tuple[str, ...], Mapping[str, int]]:
-    async with connect.broker(kafka).admin() as admin:
-        made = await topics.create(admin, kafka)
+async def _create(wanted: Sequence[stream_settings.KafkaSettings]) -> tuple[set[str], Mapping[str, int]]:
+    async with connect.broker(wanted[0]).admin() as admin:
+        made = {name for kafka in wanted for name in await topics.create(admin, kafka)}
         return made, await admin.partition_counts()
 
 
-async def _check(kafka: stream_settings.KafkaSettings) -> topics.Report:
-    async with connect.broker(kafka).admin() as admin:
-        return await topics.check(admin, kafka)
+async def _check(wanted: Sequence[stream_settings.KafkaSettings]) -> list[topics.Report]:
+    async with connect.broker(wanted[0]).admin() as admin:
+        return [await topics.check(admin, kafka) for kafka in wanted]
 
 
 def _show(
-    kafka: stream_settings.KafkaSettings, made: tuple[str, ...], counts: Mapping[str, int], *, as_json: bool
+    wanted: Sequence[stream_settings.KafkaSettings], made: set[str], counts: Mapping[str, int], *, as_json: bool
 ) -> None:
     table = view.grid("topic", "partitions", "")
-    for name in topics.names(kafka):
+    for name in dict.fromkeys(name for kafka in wanted for name in topics.names(kafka)):
         if as_json:
             typer.echo(codec.encode({"topic": name, "partitions": counts.get(name), "created": name in made}))
         table.add_row(name, str(counts.get(name, "?")), "created" if name in made else "was there")

@@ -33,6 +33,7 @@ class How:
     Attributes:
         config: settings file.
         bootstrap: Kafka address that wins over the settings.
+        tenant: whose topics; None: the only ones.
         wait: follow until the last event.
         timeout_s: longest wait in seconds; None: no limit.
         as_json: one JSON text a line, nothing else on standard output.
@@ -40,6 +41,7 @@ class How:
 
     config: pathlib.Path | None = None
     bootstrap: str | None = None
+    tenant: str | None = None
     wait: bool = False
     timeout_s: float | None = None
     as_json: bool = False

@@ -60,6 +60,7 @@ def watch(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Watch requests: a live table on a terminal, else a line for each change. Ctrl-C ends it.
@@ -68,7 +69,7 @@ def watch(
     """
     start = _start(since)
     wanted = Filter(frozenset(ids or ()), frozenset(sources or ()), frozenset(clusters or ()))
-    kafka = connect.kafka(config, bootstrap)
+    kafka = connect.kafka(config, bootstrap, tenant)
     try:
         run.loop(_watch(kafka, start, wanted, until_done=until_done, as_json=as_json))
     except KeyboardInterrupt:

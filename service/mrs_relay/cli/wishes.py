@@ -26,6 +26,7 @@ def cancel(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Stop a request, whatever its state, also before it came.
@@ -33,7 +34,7 @@ def cancel(
     `cancelled` is told once MRS confirms; a job that ends first is told with its own verdict.
     """
     data = {"request": {"id": request_id, "source": source}, "note": note}
-    _send("mrs.job.cancel", data, key, wait.How(config, bootstrap, wait=False, timeout_s=None, as_json=as_json))
+    _send("mrs.job.cancel", data, key, wait.How(config, bootstrap, tenant, as_json=as_json))
 
 
 def resolve(
@@ -46,6 +47,7 @@ def resolve(
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
+    tenant: options.Tenant = None,
 ) -> None:
     """
     Settle a request that is `unknown`, after a look at MRS.
@@ -53,11 +55,11 @@ def resolve(
     Any other request is told again as it stands.
     """
     data = {"request": {"id": request_id, "source": source}, "verdict": verdict, "note": note}
-    _send("mrs.job.resolve", data, key, wait.How(config, bootstrap, wait=False, timeout_s=None, as_json=as_json))
+    _send("mrs.job.resolve", data, key, wait.How(config, bootstrap, tenant, as_json=as_json))
 
 
 def _send(kind: str, data: dict[str, Any], key: str | None, how: wait.How) -> None:
     message = compose.message({"type": kind, "data": data}, compose.Defaults(key=key))
-    code = run.loop(wait.deliver([message], connect.kafka(how.config, how.bootstrap), how))
+    code = run.loop(wait.deliver([message], connect.kafka(how.config, how.bootstrap, how.tenant), how))
     if code:
         raise typer.Exit(code)

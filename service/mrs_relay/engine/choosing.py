@@ -1,9 +1,10 @@
 """
 Chooses clusters for requests that name one by name or tags: of those that fit and run, the one with most free slots.
 
-The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`; what was
-chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a replica sees the jobs that
-other replicas and other people run.
+Only those that the tenant's rules allow fit; a cluster that is named by its id is looked up where only its name or tags
+can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for
+`clusters_fresh_s`; what was chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a
+replica sees the jobs that other replicas and other people run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any, Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs
+from mrs_relay.engine import facts, jobs, rules
+from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
@@ -37,21 +39,6 @@ _WEIGHED: Final = 5
 
 _AGAIN_S: Final = 1.0
 """A list that was read so many seconds before a request asked is as good as one read for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """
-    Which clusters may be used at all.
-
-    Attributes:
-        allows: judges a cluster's id, name and tags.
-        refusal: told when clusters fit and none of them is allowed.
-    """
-
-    allows: Callable[[str, str, Mapping[str, str]], bool]
-    refusal: jobs.Reason
-
 
 Ours = Callable[[str], tuple[int, int]]
 """How many jobs of ours are under way on a cluster, and how many wait for it."""
@@ -105,20 +92,19 @@ class Chooser:
         self._one_at_a_time = asyncio.Lock()
 
     async def choose(
-        self, job: jobs.Job, choice: jobs.Choice, rule: Rule | None = None
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy = rules.OPEN
     ) -> facts.Chosen | facts.NoneFits:
         """
-        Choose, as soon as a cluster that fits runs; or say that there is none, or none that the rule allows.
+        Choose, as soon as a cluster that fits runs; or say that there is none.
 
-        Where the request names its clusters itself, all of them must be there and allowed, whether they run or not.
-
+        A tenant's rules decide which may be chosen; of a cluster that is named by its id they are all that is asked.
         Waits while MRS cannot be asked; up to `choose_within_s` while it refuses to be, or while clusters fit and none
         of them runs.
         """
         told = False
         while True:
             try:
-                fact = await self._try(job, choice, rule)
+                fact = await self._try(job, choice, policy)
             except errors.MrsError as error:
                 _log.warning("clusters_not_read", request=job.id, error=str(error))
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
@@ -134,21 +120,19 @@ class Chooser:
                     _log.info("waits_for_a_cluster", request=job.id, wanted=_words(choice))
             await asyncio.sleep(self._settings.clusters_fresh_s)
 
-    async def _try(self, job: jobs.Job, choice: jobs.Choice, rule: Rule | None) -> facts.Chosen | facts.NoneFits | None:
+    async def _try(
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy
+    ) -> facts.Chosen | facts.NoneFits | None:
         asked_s = self._time.monotonic_s()
         for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):  # it may have come up since
-            fitting = [one for one in await self._known(since_s) if fits(choice, one)]
-            allowed = [one for one in fitting if rule is None or rule.allows(one.id, one.name, one.tags)]
-            usable = [one for one in allowed if one.state in _USABLE]
-            if choice.ids and {one.id for one in allowed}.issuperset(choice.ids):
-                return facts.Chosen(job.cluster)  # whether it runs is for MRS to say
-            if usable and not choice.ids:
-                break
-        if rule is not None and (choice.ids or (fitting and not allowed)):
-            return facts.NoneFits(rule.refusal)
-        if usable:
-            return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
-        coming = sorted(f"{one.name} is {one.state}" for one in allowed if one.state not in _GONE)
+            named = [one for one in await self._known(since_s) if fits(choice, one)]
+            fitting = [one for one in named if rules.cluster_allowed(policy, one.id, one.name, one.tags)]
+            usable = [one for one in fitting if choice.id or one.state in _USABLE]
+            if usable:
+                return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
+        if choice.id or (named and not fitting):
+            return facts.NoneFits(rules.cluster_refusal(policy))
+        coming = sorted(f"{one.name} is {one.state}" for one in fitting if one.state not in _GONE)
         if coming and not self._is_overdue(job):
             return None
         says = f"; none came up within {self._settings.choose_within_s:g} s ({', '.join(coming[:5])})" if coming else ""
@@ -220,12 +204,9 @@ def known(cluster: models.Cluster) -> Known:
 
 
 def fits(choice: jobs.Choice, cluster: Known) -> bool:
-    """Whether a cluster has the name and all the tags that are asked for, or is one of those that are named by id."""
-    if choice.ids:
-        return cluster.id in choice.ids
-    return choice.name in {"", cluster.name} and all(
-        cluster.tags.get(key) == value for key, value in choice.tags.items()
-    )
+    """Whether a cluster has the id, the name and all the tags that are asked for."""
+    is_named = choice.id in {"", cluster.id} and choice.name in {"", cluster.name}
+    return is_named and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
 
 
 def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
@@ -244,6 +225,8 @@ def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
 
 def _words(choice: jobs.Choice) -> str:
     tags = ", ".join(f"{key}={value}" for key, value in choice.tags.items())
+    if choice.id:
+        return f"the id {choice.id}"
     return " and ".join(
         [*([f"the name {choice.name}"] if choice.name else []), *([f"the tags {tags}"] if tags else [])]
     )

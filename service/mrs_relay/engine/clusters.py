@@ -114,7 +114,7 @@ class Watcher:
         self._settings = settings
         self._time = time
         self._crew = tasks.Crew(lambda task, error: _log.error("watch_failed", task=task, exc_info=error))
-        self._watches: dict[jobs.LedgerKey, tuple[tracker.Owner, asyncio.Task[None]]] = {}
+        self._watches: dict[tuple[str, jobs.LedgerKey], tuple[tracker.Owner, asyncio.Task[None]]] = {}
 
     def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: tracker.Owner) -> None:
         """
@@ -125,25 +125,26 @@ class Watcher:
             key: its ledger key.
             owner: its partition; told each time something has changed.
         """
-        if key in self._watches and self._watches[key][0] is owner:
+        name = (job.tenant, key)
+        if name in self._watches and self._watches[name][0] is owner:
             return
         self.unwatch(job)
         if isinstance(job.work, jobs.Goal) and job.seen is not None:
             following = self._follow(job, job.work, job.seen.job_id, key, owner)
-            self._watches[key] = owner, self._crew.start(following, name=f"follow cluster {job.seen.job_id}")
+            self._watches[name] = owner, self._crew.start(following, name=f"follow cluster {job.seen.job_id}")
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job's cluster."""
-        watch = self._watches.pop(job.ledger_key, None)
+        watch = self._watches.pop((job.tenant, job.ledger_key), None)
         if watch is not None:
             watch[1].cancel()
 
     def leave(self, owner: tracker.Owner) -> None:
         """Stop following all clusters of a partition."""
-        for key, (follower, watch) in list(self._watches.items()):
+        for name, (follower, watch) in list(self._watches.items()):
             if follower is owner:
                 watch.cancel()
-                del self._watches[key]
+                del self._watches[name]
 
     async def close(self) -> None:
         """Stop following."""

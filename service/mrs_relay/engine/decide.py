@@ -25,6 +25,10 @@ _tell = telling.tell
 _end = telling.end
 
 
+_NEW = frozenset({State.REJECTED, State.AWAITED})
+"""Here a request begins a job, as where there is none; any other job goes on, whatever the rules say now."""
+
+
 def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by assert_never
     job: jobs.Job | None, fact: facts.Fact, now_ms: int, rules: Rules
 ) -> Decision | None:
@@ -41,6 +45,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         The decision, or None when the fact changes nothing.
     """
     match fact:
+        case facts.Requested() if fact.barred is not None and (job is None or job.state in _NEW):
+            return _invalid(job, facts.Invalid(jobs.bare(fact.job), fact.barred), now_ms, rules)
         case facts.Requested():
             return _requested(job, fact, now_ms, rules)
         case facts.Invalid():

@@ -1,30 +1,16 @@
-"""What all partitions of one process share: settings, time, MRS, the gate and the pollers."""
+"""What all partitions of one tenant share in a process: settings, time, MRS, the gate and the pollers."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 
-from mrs_relay.engine import choosing, clusters, decide, facts, gate, jobs, submitter, tracker, views
+from mrs_relay.engine import accounts, choosing, clusters, decide, facts, gate, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.messages import events
 
 Mode = events.Mode
-
-
-@dataclass(slots=True)
-class Share:
-    """
-    How much of the work is this process's; changed only when the group's assignment changes.
-
-    Attributes:
-        owned: partitions that this process has.
-        total: partitions of the input topic; 0 until it is known.
-    """
-
-    owned: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +40,7 @@ class Desk:
     Attributes:
         commit_interval_s: seconds between the starts of two commits of a partition under load.
         sending: held by each submission in flight.
+        account: the tenant's rules, and what it has under way.
     """
 
     settings: engine_settings.EngineSettings
@@ -68,7 +55,7 @@ class Desk:
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
     counts: views.Counts
-    share: Share
+    account: accounts.Account
 
 
 @dataclass(frozen=True, slots=True)

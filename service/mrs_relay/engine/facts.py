@@ -19,9 +19,11 @@ class Requested(msgspec.Struct, frozen=True):
 
     Attributes:
         job: what it would become, in state QUEUED or CHOOSING with sequence 0.
+        barred: why it must not become that, by the tenant's rules; None: it may.
     """
 
     job: jobs.Job
+    barred: jobs.Reason | None = None
 
 
 class Invalid(msgspec.Struct, frozen=True):

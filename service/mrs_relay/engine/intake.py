@@ -2,6 +2,7 @@
 From a Kafka record to what it means for a job: a request, an invalid request, or a dead letter.
 
 Nothing that comes in is dropped: what names a request becomes a fact and so an event, everything else a dead letter.
+What a tenant's rules say of a request goes with it; whether it is a new one, which they stop, is for `decide`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, works
+from mrs_relay.engine import facts, jobs, rules, works
+from mrs_relay.engine import policy as policies
 from mrs_relay.messages import dead_letters, envelope, requests
 from mrs_relay.stream import records
 
@@ -29,7 +31,9 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
-def read(record: records.Record, result_job_types: frozenset[str], most_bytes: int) -> Keyed | dead_letters.DeadLetter:
+def read(
+    record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = rules.OPEN
+) -> Keyed | dead_letters.DeadLetter:
     """
     Say what a record means. Never raises: bad input is a value here.
 
@@ -37,6 +41,7 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
         record: as it came.
         result_job_types: job types whose rows are to be read after success.
         most_bytes: size of a message's value from which it is refused.
+        policy: what may be asked for here.
     """
     try:
         message = envelope.read(record.topic, record.value, record.headers)
@@ -45,9 +50,13 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
     key = jobs.ledger_key(message.source, message.id)
     try:
         _check_size(record, most_bytes)
-        request = requests.parse(message)
+        request = requests.parse(rules.with_defaults(policy, message))
+        barred = rules.broken(policy, message.type, request) if policy.tenant else None
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
-            return key, facts.Requested(works.job_of(message, request, record, result_job_types))
+            job = works.job_of(message, request, record, result_job_types)
+            return key, _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
+        if barred is not None:
+            return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:
         reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
         return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
@@ -59,6 +68,19 @@ def read(record: records.Record, result_job_types: frozenset[str], most_bytes: i
             sender = _identity(message, record, jobs.State.REJECTED)
             settled = jobs.State(request.verdict)
             return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
+
+
+def _owned(
+    job: jobs.Job, request: requests.Work, policy: policies.Policy, barred: jobs.Reason | None
+) -> facts.Requested:
+    """The request as one of a tenant's; its cluster is looked up first if only that can tell whether it is allowed."""
+    job = msgspec.structs.replace(job, tenant=policy.tenant)
+    unproved = rules.unproved(policy, request)
+    if unproved == {job.cluster}:
+        job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
+    elif unproved and barred is None:
+        barred = rules.cluster_refusal(policy)  # one that a call names in its body: nothing else would look it up
+    return facts.Requested(jobs.share(job), barred)
 
 
 def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:

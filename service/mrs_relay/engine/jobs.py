@@ -186,12 +186,12 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes:
         name: the cluster's whole name; "" for any.
         tags: tags that it must have, with these values.
-        ids: clusters that the request names itself, and whose names or tags must be looked at before it is accepted.
+        id: the cluster's id, where only its name or tags can tell whether it is allowed; "" for any.
     """
 
     name: str = ""
     tags: dict[str, str] = {}
-    ids: tuple[str, ...] = ()
+    id: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -287,6 +287,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
         twins: MRS ids of further jobs with the same mark, which are to be stopped.
         api: the job API that a batch job runs on; it answers for the job's id.
+        tenant: whose it was when it came; part of its mark. "" where there were no tenants.
     """
 
     source: str
@@ -329,6 +330,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     came_from: int = -1
     twins: tuple[str, ...] = ()
     api: Api = "v2"
+    tenant: str = ""
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -351,7 +353,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """Name of the current attempt on MRS; "" before the first one and for what has no name there."""
         if self.attempt == 0 or not self.name:
             return ""
-        return _name_of(self.name, self.source, self.id, self.attempt)
+        return _name_of(self.name, self.source, self.id, self.attempt, self.tenant)
 
 
 def ledger_key(source: str, request_id: str) -> LedgerKey:
@@ -359,13 +361,15 @@ def ledger_key(source: str, request_id: str) -> LedgerKey:
     return LedgerKey(f"{source} {request_id}".encode())
 
 
-def mark(key: LedgerKey, attempt: int) -> str:
+def mark(key: LedgerKey, attempt: int, tenant: str = "") -> str:
     """
     Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
 
-    The same request and attempt always give the same mark, so whoever takes over knows what to look for.
+    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants that
+    use the same source and id get different ones: none finds, adopts or stops a job of another.
     """
-    return "mr" + hashlib.sha256(key + b"\n%d" % attempt).hexdigest()[:14]
+    whose = f"{tenant}\n".encode() if tenant else b""
+    return "mr" + hashlib.sha256(whose + key + b"\n%d" % attempt).hexdigest()[:14]
 
 
 def marked(name: str, token: str) -> str:
@@ -374,9 +378,25 @@ def marked(name: str, token: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _name_of(name: str, source: str, request_id: str, attempt: int) -> str:
+def _name_of(name: str, source: str, request_id: str, attempt: int, tenant: str) -> str:
     """Names are asked for a few times in a row for each submission; hashing once is enough."""
-    return marked(name, mark(ledger_key(source, request_id), attempt))
+    return marked(name, mark(ledger_key(source, request_id), attempt, tenant))
+
+
+def bare(job: Job) -> Job:
+    """Who sent a request and where it stood, without what it asks for: what is kept of one that is rejected."""
+    return Job(
+        source=job.source,
+        id=job.id,
+        subject=job.subject,
+        digest="",
+        state=State.REJECTED,
+        key=job.key,
+        order=job.order,
+        correlation_id=job.correlation_id,
+        traceparent=job.traceparent,
+        tracestate=job.tracestate,
+    )
 
 
 def moved(job: Job, state: State) -> Job:
@@ -414,7 +434,7 @@ def decode(value: bytes) -> Job:
     return share(job)
 
 
-_SHARED: Final = ("source", "key", "cluster", "name")
+_SHARED: Final = ("source", "key", "cluster", "name", "tenant")
 
 
 def share(job: Job) -> Job:

@@ -92,7 +92,9 @@ def _names(job: jobs.Job) -> list[str]:
     """The names of all attempts: an earlier one's job is nobody's orphan, one that left no trace may yet show up."""
     if not job.name or job.subject == "cluster":
         return []
-    return [jobs.marked(job.name, jobs.mark(job.ledger_key, number)) for number in range(1, job.attempt + 2)]
+    return [
+        jobs.marked(job.name, jobs.mark(job.ledger_key, number, job.tenant)) for number in range(1, job.attempt + 2)
+    ]
 
 
 def _kind(job: jobs.Job | None, attempt: int, seen: jobs.Seen) -> Kind | None:

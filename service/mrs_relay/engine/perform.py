@@ -52,6 +52,7 @@ class Performer:
         self._landed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        self._desk.gate.join(self, self._desk.account)
         return self
 
     async def __aexit__(
@@ -59,6 +60,7 @@ class Performer:
     ) -> None:
         self._timers.close()
         self._desk.gate.leave(self)
+        self._desk.account.leave(self._lease)
         self._desk.tracker.leave(self)
         self._desk.clusters.leave(self)
         await self._others.close()
@@ -252,7 +254,7 @@ class Performer:
         self.tell(key, fact)
 
     async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
-        fact = await self._desk.chooser.choose(job, choice)
+        fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)
         del self._choices[key]
         self.tell(key, fact)
 

@@ -15,6 +15,7 @@ import structlog
 
 from mrs_relay.engine import commands, decide, facts, intake, jobs, passing, telling
 from mrs_relay.engine import desk as desks
+from mrs_relay.engine import rules as ruling
 from mrs_relay.messages import dead_letters, events
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -41,9 +42,11 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
 
     Attributes:
         awaited: how many of them are cancels that wait for their request.
+        queued: how many of them wait for their submission.
     """
 
     awaited: int = 0
+    queued: int = 0
 
 
 def load(lease: leases.Lease[desks.Notice]) -> Jobs:
@@ -58,7 +61,8 @@ def load(lease: leases.Lease[desks.Notice]) -> Jobs:
     while restored:
         key, value = restored.popitem()
         job = loaded[jobs.LedgerKey(key)] = jobs.decode(value)
-        loaded.awaited += job.state is jobs.State.AWAITED
+        loaded.awaited += _is_awaited(job)
+        loaded.queued += _is_queued(job)
     return loaded
 
 
@@ -76,6 +80,7 @@ class Plan:
     def __init__(self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Admit) -> None:
         self._base = base
         self._desk = desk
+        self._lease = lease
         self._limit_bytes = lease.limit_bytes
         self._admit = admit
         self._now_ms = desk.time.now_ms()
@@ -86,6 +91,8 @@ class Plan:
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
         self._awaited = base.awaited
+        self._queued = base.queued
+        desk.account.queue(lease, base.queued)
 
     def read(self, batch: feeds.Batch[desks.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
@@ -104,7 +111,7 @@ class Plan:
         settings = self._desk.settings
         most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
         for record in batch.records:
-            meaning = intake.read(record, settings.result_job_types, most_bytes)
+            meaning = intake.read(record, settings.result_job_types, most_bytes, self._desk.account.policy)
             if isinstance(meaning, dead_letters.DeadLetter):
                 _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
                 self._dead_letters.append(meaning)
@@ -115,10 +122,11 @@ class Plan:
     def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Decide one fact on top of what this plan has decided before."""
         job = self._changed[key] if key in self._changed else self._base.get(key)
-        decision = decide.decide(job, fact, self._now_ms, self._rules())
+        decision = decide.decide(job, self._within_limits(fact), self._now_ms, self._rules())
         if decision is None:
             return
         self._awaited += _is_awaited(decision.job) - _is_awaited(job)
+        self._count_queued(_is_queued(decision.job) - _is_queued(job))
         self._changed[key] = decision.job
         self._events.extend(decision.events)
         self._pass(key, fact, decision)
@@ -134,8 +142,21 @@ class Plan:
             return rules
         return msgspec.structs.replace(rules, cancel_wait_ms=min(rules.cancel_wait_ms, _CROWDED_WAIT_MS))
 
+    def _within_limits(self, fact: facts.Fact) -> facts.Fact:
+        """The fact; a request that comes while too many of its tenant wait is barred, should it be a new one."""
+        account = self._desk.account
+        most = account.most_queued
+        if most is None or not isinstance(fact, facts.Requested) or fact.barred or account.queued < most:
+            return fact
+        return facts.Requested(fact.job, ruling.too_many_queued(account.policy, most))
+
+    def _count_queued(self, more: int) -> None:
+        if more:
+            self._queued += more
+            self._desk.account.queue(self._lease, self._queued)
+
     def _pass(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> None:
-        partitions = self._desk.share.total
+        partitions = self._desk.account.share.total
         if decision.pass_on and isinstance(fact, facts.CancelAsked) and self._record is not None:
             self._passed += passing.to_others(self._record, fact, partitions)
         # NB: where a cancel came from is what a header says, and anybody can write one.
@@ -171,6 +192,7 @@ class Plan:
             else:
                 self._base[key] = job
         self._base.awaited = self._awaited
+        self._base.queued = self._queued
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:
@@ -226,3 +248,7 @@ class Plan:
 
 def _is_awaited(job: jobs.Job | None) -> bool:
     return job is not None and job.state is jobs.State.AWAITED
+
+
+def _is_queued(job: jobs.Job | None) -> bool:
+    return job is not None and job.state in {jobs.State.QUEUED, jobs.State.CHOOSING}

@@ -28,11 +28,13 @@ class Probe:
     Args:
         client: the MRS client.
         address: where it is, for the log.
+        group: the settings group that describes it, for people.
     """
 
-    def __init__(self, client: clients.Client, address: str) -> None:
+    def __init__(self, client: clients.Client, address: str, group: str = "mrs") -> None:
         self._client = client
         self._address = address
+        self._group = group
         self._pause = backoff.Backoff(first_s=1.0, most_s=30.0)
         self.problem: str | None = f"MRS at {address} has not been asked yet"
 
@@ -54,10 +56,14 @@ class Probe:
         except errors.MrsRefused as error:
             if error.status == _UNAUTHORISED:
                 return (
-                    f"MRS at {self._address} does not accept the credentials: {error}; check mrs.access_key "
-                    "(MRS_RELAY_MRS__ACCESS_KEY) and mrs.secret_key (MRS_RELAY_MRS__SECRET_KEY)"
+                    f"MRS at {self._address} does not accept the credentials: {error}; check "
+                    f"{self._setting('access_key')} and {self._setting('secret_key')}"
                 )
             return None  # it answers; who may not list clusters may still submit jobs
         except errors.MrsError as error:
-            return f"MRS at {self._address} does not answer: {error.message} (mrs.endpoint, MRS_RELAY_MRS__ENDPOINT)"
+            return f"MRS at {self._address} does not answer: {error.message}; check {self._setting('endpoint')}"
         return None
+
+    def _setting(self, name: str) -> str:
+        setting = f"{self._group}.{name}"
+        return f"{setting} (MRS_RELAY_{setting.replace('.', '__').upper()})"

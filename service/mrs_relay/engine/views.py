@@ -49,20 +49,46 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Tenant:
     """
-    What is under way in this process.
+    What is under way of one tenant.
 
     Attributes:
+        name: of the tenant; "" where there are none.
         counts: since the start.
-        waiting: jobs that wait for their turn.
+        waiting: requests that wait for their submission.
+        running: requests submitted and not ended; 0 where there are no tenants.
+        ready: all of our share of its partitions is being worked on.
+    """
+
+    name: str
+    counts: Counts
+    waiting: int
+    running: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    What is under way on one connection to MRS.
+
+    Attributes:
+        name: of the connection.
         in_flight: submissions whose reply is awaited.
         tracked: jobs followed on MRS.
         detection_lag: seconds between the end of a job on MRS and the moment we saw it.
     """
 
-    counts: Counts
-    waiting: int
+    name: str
     in_flight: int
     tracked: int
     detection_lag: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is under way in this process."""
+
+    tenants: tuple[Tenant, ...]
+    connections: tuple[Connection, ...]

@@ -13,6 +13,7 @@ import pydantic
 
 ReasonClass = Literal[
     "invalid",
+    "not_allowed",
     "conflict",
     "refused",
     "job_failed",
@@ -26,6 +27,7 @@ ReasonClass = Literal[
 
 CLASSES: Final[dict[ReasonClass, str]] = {
     "invalid": "the request message is not valid; correct it and send it again",
+    "not_allowed": "the tenant's rules do not let the request pass; the message names the rule",
     "conflict": "a second message under a used id is not accepted; the first one goes on untouched",
     "refused": "MRS refused the submission; the code is MRS's",
     "job_failed": "the job or statement ran on MRS and failed",
@@ -51,6 +53,12 @@ CODES: Final[dict[str, str]] = {
     "bad_source": "the source is empty, too long or has spaces or control characters",
     "bad_specversion": "CloudEvents 1.0 is the only version that is read",
     "too_large": "the message is larger than the service accepts",
+    "type_not_allowed": "the tenant does not allow messages of this type",
+    "operation_not_allowed": "the tenant does not allow this operation",
+    "job_type_not_allowed": "the tenant does not allow jobs of this type",
+    "cluster_not_allowed": "the tenant does not allow this cluster",
+    "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
+    "too_many_queued": "as many requests of the tenant wait as may",
     "unknown_request": "there is no request of this source and id, and none came in time",
     "already_asked": "an earlier cancel of the same request waits for it; this one is not needed",
     "no_cluster": "no cluster that runs has the name and the tags that the request asks for",

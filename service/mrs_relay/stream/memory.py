@@ -50,6 +50,7 @@ class MemoryBroker:
         self._waiting: set[asyncio.Future[None]] = set()
         self._partitioner = partitioning.Partitioner()
         self.group = memory_group.Group(self, kafka)
+        self._groups: dict[str, memory_group.Group] = {kafka.group_id: self.group}
 
     # broker.Broker
 
@@ -71,6 +72,10 @@ class MemoryBroker:
         """Return an admin client."""
         return self._administering()
 
+    def for_group(self, kafka: settings.KafkaSettings) -> brokers.Broker:
+        """The same broker as those see it who read another topic in another group."""
+        return _Door(self, self._groups.setdefault(kafka.group_id, memory_group.Group(self, kafka)))
+
     # For tests: content
 
     def create_topic(self, name: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
@@ -89,12 +94,12 @@ class MemoryBroker:
             self._logs[position] = memory_log.Log(position)
         self.group.rebalance()
 
-    def create_topics(self, partitions: int) -> None:
-        """Make all topics that the settings name."""
-        topics = self._kafka.topics
+    def create_topics(self, partitions: int, topics: settings.Topics | None = None) -> None:
+        """Make all topics that the settings name, but for those that are there."""
+        topics = topics or self._kafka.topics
         compacted = {topics.ledger, topics.latest}
         for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest):
-            if name is not None:
+            if name is not None and name not in self._topics:
                 self.create_topic(name, partitions, {"cleanup.policy": "compact"} if name in compacted else {})
 
     def put(
@@ -273,6 +278,20 @@ class MemoryBroker:
     def topics(self) -> Mapping[str, brokers.TopicSpec]:
         """All topics as they were made."""
         return self._topics
+
+
+class _Door:
+    """See `MemoryBroker.for_group`."""
+
+    def __init__(self, broker: MemoryBroker, group: memory_group.Group) -> None:
+        self._group = group
+        self.reader = broker.reader
+        self.producer = broker.producer
+        self.admin = broker.admin
+
+    def consumer(self) -> brokers.GroupConsumer:
+        """Return a member of the group, not yet started."""
+        return memory_group.MemoryGroupConsumer(self._group)
 
 
 def _batches(group: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:

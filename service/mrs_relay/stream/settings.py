@@ -8,13 +8,16 @@ environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SE
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Guarantee = Literal["exactly-once", "at-least-once"]
 
 _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
+
+TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
+"""A name that Kafka takes for a topic."""
 
 
 class _Group(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import prometheus_client
 from prometheus_client import core, registry
@@ -18,33 +18,59 @@ class _Snapshots(registry.Collector):
     def collect(self) -> Iterator[core.Metric]:
         """Make the metrics anew from the present snapshot."""
         now = self._snapshot()
-        events = core.CounterMetricFamily("mrs_relay_events", "Events published.", labels=["subject", "state"])
-        for (subject, state), count in now.counts.events.items():
-            events.add_metric([subject, state], count)
-        yield events
-        letters = core.CounterMetricFamily("mrs_relay_dead_letters", "Dead letters written.", labels=["reason"])
-        for code, count in now.counts.dead_letters.items():
-            letters.add_metric([code], count)
-        yield letters
-        yield core.CounterMetricFamily("mrs_relay_commits", "Commits of all partitions.", value=now.counts.commits)
-        yield core.GaugeMetricFamily("mrs_relay_jobs_waiting", "Jobs waiting for their turn.", value=now.waiting)
-        yield core.GaugeMetricFamily(
-            "mrs_relay_submissions_in_flight", "Submissions whose reply is awaited.", value=now.in_flight
-        )
-        yield core.GaugeMetricFamily("mrs_relay_jobs_tracked", "Jobs followed on MRS.", value=now.tracked)
-        yield _histogram(
-            "mrs_relay_detection_lag_seconds", "From a job's end on MRS to our seeing it.", now.detection_lag
-        )
+        yield from _of_tenants(now.tenants)
+        yield from _of_connections(now.connections, labelled=any(one.name for one in now.tenants))
         yield core.GaugeMetricFamily("mrs_relay_ready", "1 when ready, else 0.", value=float(self._ready()))
 
 
-def _histogram(name: str, text: str, seen: views.Histogram) -> core.HistogramMetricFamily:
+def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
+    """Counts and gauges of each tenant; the label is left out where there are no tenants."""
+    own = ["tenant"] if any(one.name for one in tenants) else []
+    events = core.CounterMetricFamily("mrs_relay_events", "Events published.", labels=[*own, "subject", "state"])
+    letters = core.CounterMetricFamily("mrs_relay_dead_letters", "Dead letters written.", labels=[*own, "reason"])
+    commits = core.CounterMetricFamily("mrs_relay_commits", "Commits of all partitions.", labels=own)
+    waiting = core.GaugeMetricFamily("mrs_relay_jobs_waiting", "Requests that wait for their submission.", labels=own)
+    running = core.GaugeMetricFamily("mrs_relay_tenant_running", "Requests submitted and not ended.", labels=own)
+    ready = core.GaugeMetricFamily("mrs_relay_tenant_ready", "1 when the tenant is served, else 0.", labels=own)
+    for one in tenants:
+        names = [one.name] if own else []
+        for (subject, state), count in one.counts.events.items():
+            events.add_metric([*names, subject, state], count)
+        for code, count in one.counts.dead_letters.items():
+            letters.add_metric([*names, code], count)
+        commits.add_metric(names, one.counts.commits)
+        waiting.add_metric(names, one.waiting)
+        running.add_metric(names, one.running)
+        ready.add_metric(names, float(one.ready))
+    yield from (events, letters, commits, waiting)
+    if own:
+        yield from (running, ready)
+
+
+def _of_connections(connections: Sequence[views.Connection], *, labelled: bool) -> Iterator[core.Metric]:
+    own = ["connection"] if labelled else []
+    flying = core.GaugeMetricFamily(
+        "mrs_relay_submissions_in_flight", "Submissions whose reply is awaited.", labels=own
+    )
+    tracked = core.GaugeMetricFamily("mrs_relay_jobs_tracked", "Jobs followed on MRS.", labels=own)
+    lag = core.HistogramMetricFamily(
+        "mrs_relay_detection_lag_seconds", "From a job's end on MRS to our seeing it.", labels=own
+    )
+    for one in connections:
+        names = [one.name] if own else []
+        flying.add_metric(names, one.in_flight)
+        tracked.add_metric(names, one.tracked)
+        lag.add_metric(names, _buckets(one.detection_lag), sum_value=one.detection_lag.sum_s)
+    yield from (flying, tracked, lag)
+
+
+def _buckets(seen: views.Histogram) -> list[tuple[str, float]]:
     total = 0
     buckets = []
     for bound, count in zip((*map(str, views.BOUNDS_S), "+Inf"), seen.counts, strict=True):
         total += count
         buckets.append((bound, float(total)))
-    return core.HistogramMetricFamily(name, text, buckets=buckets, sum_value=seen.sum_s)
+    return buckets
 
 
 def collect_from(

@@ -14,7 +14,7 @@ from typer import testing
 from mrs_relay import errors
 from mrs_relay.cli import main, run
 
-_CONNECTION = ["--config", "--bootstrap"]
+_CONNECTION = ["--config", "--bootstrap", "--tenant"]
 _MESSAGE = ["--id", "--source", "--key", "--priority", "--label", "--not-before", "--no-validate"]
 _DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
 
@@ -36,8 +36,8 @@ OPTIONS = {
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
     "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
-    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config"],
-    "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config"],
+    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
+    "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
     "dead-letters replay": [
@@ -46,7 +46,7 @@ OPTIONS = {
     ],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
-    "check": ["--json", "--config"],
+    "check": ["--json", "--config", "--tenant"],
     "settings": ["words", "--json"],
     "schemas export": ["folder", "--breaking"],
     "schemas check": ["folder", "--baseline"],

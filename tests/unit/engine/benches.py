@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 from tests.unit.engine import samples
 
-from mrs_relay.engine import choosing, clusters, gate, submitter, tracker, views
+from mrs_relay.engine import accounts, choosing, clusters, gate, submitter, tracker, views
 from mrs_relay.engine import desk as desks
+from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -75,5 +76,5 @@ def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
         submitter=cast("submitter.Submitter", nobody),
         sending=asyncio.Semaphore(1),
         counts=views.Counts(),
-        share=desks.Share(1, partitions),
+        account=accounts.Account(policies.Policy(), accounts.Share(1, partitions), Time()),
     )

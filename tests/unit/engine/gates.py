@@ -10,7 +10,8 @@ from typing import Any
 import looptime
 from tests.unit.engine import samples
 
-from mrs_relay.engine import gate, jobs
+from mrs_relay.engine import accounts, gate, jobs
+from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 
@@ -51,9 +52,12 @@ class Quota:
 class Partition:
     """An owner of tickets, slots and places in flight, as a partition's performer is one."""
 
-    def __init__(self, doors: gate.Gate) -> None:
+    def __init__(self, doors: gate.Gate, account: accounts.Account | None = None) -> None:
         self.doors = doors
+        self.account = account
         self.admitted: list[str] = []
+        if account is not None:
+            doors.join(self, account)
 
     def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:
         """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
@@ -82,6 +86,12 @@ class Partition:
 
     def _admit(self, key: jobs.LedgerKey) -> None:
         self.admitted.append(key.decode().rpartition(" ")[2])
+
+
+def account(tenant: str, **limits: int) -> accounts.Account:
+    """Make a tenant's account, all of whose partitions are ours."""
+    chosen = policies.Policy(tenant, limits=policies.Limits(**limits))
+    return accounts.Account(chosen, accounts.Share(1, 1), clock.SystemClock())
 
 
 def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:

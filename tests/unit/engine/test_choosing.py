@@ -203,35 +203,3 @@ async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> 
     [fact] = await _choose(mrs, jobs.Choice("etl"), choose_within_s=60)
     assert (fact.reason.kind, fact.reason.code) == ("refused", "12000041")
     assert "not allowed to list clusters" in fact.reason.message
-
-
-_OURS = choosing.Rule(lambda _id, name, tags: name == "ours" or tags.get("team") == "ads", samples.FAULT)
-
-
-@pytest.mark.parametrize(
-    ("choice", "outcome"),
-    [
-        (jobs.Choice("ours"), facts.Chosen("a")),
-        (jobs.Choice(tags={"size": "big"}), facts.Chosen("b")),
-        (jobs.Choice("theirs"), facts.NoneFits(samples.FAULT)),
-        (jobs.Choice(ids=("b",)), facts.Chosen("asked-for")),
-        (jobs.Choice(ids=("a", "b")), facts.Chosen("asked-for")),
-        (jobs.Choice(ids=("a", "c")), facts.NoneFits(samples.FAULT)),
-        (jobs.Choice(ids=("nowhere",)), facts.NoneFits(samples.FAULT)),
-    ],
-)
-async def test_only_clusters_that_the_rule_allows_are_used(choice: jobs.Choice, outcome: facts.Fact) -> None:
-    """What is chosen, and every cluster that a request names by its id, is allowed by name or tags, or refused."""
-    mrs = _Mrs(
-        a=("ours", "running", ""),
-        b=("mixed", "running", "team=ads,size=big"),
-        c=("theirs", "running", "size=big"),
-    )
-    chooser, now = _chooser(mrs)
-    job = samples.request(state=jobs.State.CHOOSING, cluster="asked-for" if choice.ids else "", arrived_ms=now.now_ms())
-    assert await chooser.choose(job, choice, _OURS) == outcome
-
-
-async def test_a_named_cluster_need_not_run() -> None:
-    """Whether a cluster takes the job is for MRS to say, where the request names it by its id."""
-    assert await _choose(_Mrs(a=("etl", "frozen", "")), jobs.Choice(ids=("a",))) == [facts.Chosen("")]

@@ -381,8 +381,8 @@ async def test_nothing_is_kept_of_places_where_nobody_is() -> None:
     for number in range(1000):
         partition.release(f"j{number}", f"c{number}")
         partition.release(f"s{number}", f"c{number}", statement=True)
-    assert len(partition.doors._lines) == 0
-    assert len(partition.doors._open) == 0
+    assert len(partition.doors._spots) == 0
+    assert not any(partition.doors._open.values())
 
 
 async def test_closed_gate_leaves_no_alarm() -> None:

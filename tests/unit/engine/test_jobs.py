@@ -74,6 +74,7 @@ _jobs = st.builds(
     came_from=st.integers(-1, 10**9),
     twins=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
+    tenant=_TEXT,
 )
 
 
@@ -85,10 +86,10 @@ def test_any_job_survives_the_ledger(job: jobs.Job) -> None:
 
 def test_words_in_common_are_kept_once() -> None:
     """Jobs read from the ledger share equal words; what tells them apart is their own."""
-    job = samples.request(seen=jobs.Seen("j-1", "RUNNING", "UNDEFINED"))
+    job = samples.request(tenant="nightly", seen=jobs.Seen("j-1", "RUNNING", "UNDEFINED"))
     one, two = (jobs.decode(jobs.encode(job)) for _ in range(2))
     assert one == two == jobs.share(one)
-    for name in ("source", "key", "cluster", "name"):
+    for name in ("source", "key", "cluster", "name", "tenant"):
         assert getattr(one, name) is getattr(two, name)
     assert one.seen is not None
     assert two.seen is not None

@@ -1,0 +1,121 @@
+"""
+A tenant's account: what it has under way in this process, and whether its limits let more through.
+
+The gate asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes the
+part that its partitions are of the tenant's. Without tenants there is one account, which limits nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from mrs_relay.engine import jobs
+from mrs_relay.engine import policy as policies
+from mrs_relay.kit import clock
+
+Owner = object
+"""Whoever holds tickets and slots and may lose them all at once: a partition. Hashable, equal only to itself."""
+
+Holder = tuple[Owner, jobs.LedgerKey]
+
+_MINUTE_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Share:
+    """
+    How much of the work is this process's; changed only when the group's assignment changes.
+
+    Attributes:
+        owned: partitions that this process has.
+        total: partitions of the input topic; 0 until it is known.
+    """
+
+    owned: int = 0
+    total: int = 0
+
+    def of(self, limit: int) -> int:
+        """Our part of a limit, rounded down, so that all replicas together keep it; but one at least."""
+        return max(1, limit * self.owned // self.total) if self.total else limit
+
+
+class Account:
+    """
+    One tenant's account in this process.
+
+    Args:
+        policy: its limits.
+        share: which part of the tenant's partitions is ours.
+        time: monotonic time.
+    """
+
+    def __init__(self, policy: policies.Policy, share: Share, time: clock.Clock) -> None:
+        self.policy = policy
+        self.share = share
+        self._limits: Final = policy.limits
+        self._counts: Final = bool(policy.tenant)
+        self._time = time
+        self._running: set[Holder] = set()
+        self._started_s: deque[float] = deque()
+        self._queued: dict[Owner, int] = {}
+
+    @property
+    def running(self) -> int:
+        """Requests that were let through and have not ended; 0 where there are no tenants."""
+        return len(self._running)
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for their submission, in all partitions."""
+        return sum(self._queued.values())
+
+    @property
+    def is_full(self) -> bool:
+        """As many run as may: the next waits until one ends."""
+        most = self._limits.running
+        return most is not None and len(self._running) >= self.share.of(most)
+
+    @property
+    def most_queued(self) -> int | None:
+        """How many may wait here; None: no limit."""
+        return None if self._limits.queued is None else self.share.of(self._limits.queued)
+
+    def wait_s(self) -> float:
+        """Seconds until one more may be started; 0.0: now."""
+        most = self._limits.per_minute
+        if most is None:
+            return 0.0
+        begin_s = self._time.monotonic_s() - _MINUTE_S
+        while self._started_s and self._started_s[0] <= begin_s:
+            self._started_s.popleft()
+        over = len(self._started_s) - self.share.of(most)
+        return 0.0 if over < 0 else self._started_s[over] - begin_s
+
+    def start(self, holder: Holder) -> None:
+        """One was let through."""
+        if self._limits.per_minute is not None:
+            self._started_s.append(self._time.monotonic_s())
+        self.occupy(holder)
+
+    def occupy(self, holder: Holder) -> None:
+        """One is under way, perhaps since before it came to us."""
+        if self._counts:
+            self._running.add(holder)
+
+    def end(self, holder: Holder) -> bool:
+        """One is no longer under way; whether it was."""
+        if holder not in self._running:
+            return False
+        self._running.discard(holder)
+        return True
+
+    def queue(self, owner: Owner, count: int) -> None:
+        """So many of a partition's requests wait for their submission."""
+        self._queued[owner] = count
+
+    def leave(self, owner: Owner) -> None:
+        """Forget what a partition had that is no longer ours."""
+        self._running = {holder for holder in self._running if holder[0] is not owner}
+        self._queued.pop(owner, None)

@@ -1,0 +1,220 @@
+"""
+Builds what serves: a set of tools for each connection to MRS, a desk and a Kafka runtime for each tenant.
+
+Tenants of one connection share its client, gate and pollers, because MRS counts quota and slots by project; topics,
+consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs what is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from mrs_relay import errors, tenancy
+from mrs_relay import settings as all_settings
+from mrs_relay.engine import accounts, choosing, clusters, decide, desk, gate, relay, submitter, tracker, views
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.mrs.operations import registry
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import runtime
+from mrs_relay.stream import settings as stream_settings
+
+Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
+"""Opens a client of MRS for the length of a context."""
+
+Brokers = Callable[[stream_settings.KafkaSettings], brokers.Broker]
+"""The Kafka for a tenant's settings."""
+
+_E = TypeVar("_E", bound=errors.RelayError)
+
+
+class Clock(clock.Clock, leases.Clock, Protocol):
+    """All sides of the clock: the wall's, the monotonic one, and the one that goes on while the machine sleeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    One connection to MRS in this process, with what its tenants share.
+
+    Attributes:
+        name: in the settings.
+        client: makes the calls.
+        shares: of its tenants' partitions.
+    """
+
+    name: str
+    client: clients.Client
+    gate: gate.Gate
+    tracker: tracker.Tracker
+    clusters: clusters.Watcher
+    chooser: choosing.Chooser
+    submitter: submitter.Submitter
+    sending: asyncio.Semaphore
+    shares: list[accounts.Share]
+
+    def spread(self) -> None:
+        """
+        Spend of MRS's budgets, which are counted by project, the part that our partitions are of all its tenants'.
+
+        So all replicas together stay below the limit without talking.
+        """
+        owned, total = sum(one.owned for one in self.shares), sum(one.total for one in self.shares)
+        if owned and total:
+            self.client.limits.set_share(min(1.0, owned / total))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One tenant's part of the service."""
+
+    tenancy: tenancy.Tenancy
+    connection: Connection
+    tools: desk.Desk
+    kafka: runtime.Runtime[desk.Notice]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: Clock
+) -> AsyncIterator[tuple[Served, ...]]:
+    """All tenants' parts of the service, for the length of the context; the caller runs and stops their runtimes."""
+    async with contextlib.AsyncExitStack() as stack:
+        connections: dict[str, Connection] = {}
+        served = []
+        for one in settings.tenancies:
+            name = one.connection
+            if name not in connections:
+                client = await stack.enter_async_context(connect(settings.connection(name)))
+                entered = _connection(name, client, settings.engine, time)
+                connections[name] = await stack.enter_async_context(entered)
+            served.append(_served(settings, one, connections[name], broker(one.kafka), time))
+        yield tuple(served)
+
+
+async def run(served: Sequence[Served]) -> None:
+    """
+    Run all runtimes until they are stopped; when one ends, all do, each in order.
+
+    Raises:
+        SettingsError, StreamError: what ended the first; names its tenant.
+    """
+    faults: list[errors.RelayError] = []
+
+    async def follow(one: Served) -> None:
+        try:
+            await one.kafka.run()
+        except errors.RelayError as error:
+            faults.append(_named(error, one.tenancy.name))
+        finally:
+            stop(served)
+
+    async with asyncio.TaskGroup() as group:
+        for one in served:
+            group.create_task(follow(one), name=f"kafka {one.tenancy.kafka.topics.requests}")
+    if faults:
+        raise faults[0]
+
+
+def stop(served: Sequence[Served]) -> None:
+    """Begin the shutdown of all runtimes."""
+    for one in served:
+        one.kafka.stop()
+
+
+def _named(error: _E, tenant: str) -> _E:
+    """The error, with the tenant's name before its text."""
+    if tenant:
+        error.args = (f"tenant {tenant}: {error}", *error.args[1:])
+    return error
+
+
+@contextlib.asynccontextmanager
+async def _connection(
+    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: Clock
+) -> AsyncIterator[Connection]:
+    def spend(operation: str) -> float:
+        return client.limits.try_acquire(registry.OPERATIONS[operation])
+
+    doors = gate.Gate(engine, time, spend)
+    pollers = tracker.Tracker(client, engine, time)
+    watcher = clusters.Watcher(client, engine, time)
+    try:
+        yield Connection(
+            name=name,
+            client=client,
+            gate=doors,
+            tracker=pollers,
+            clusters=watcher,
+            chooser=choosing.Chooser(client, doors.load, engine, time),
+            submitter=submitter.Submitter(client, doors.hold, engine, time),
+            sending=asyncio.Semaphore(engine.max_in_flight),
+            shares=[],
+        )
+    finally:
+        doors.close()
+        await pollers.close()
+        await watcher.close()
+
+
+def _served(
+    settings: all_settings.Settings,
+    one: tenancy.Tenancy,
+    connection: Connection,
+    broker: brokers.Broker,
+    time: Clock,
+) -> Served:
+    share = accounts.Share()
+    connection.shares.append(share)
+
+    def note_share(owned: int, total: int) -> None:
+        share.owned, share.total = owned, total
+        connection.spread()
+
+    tools = _desk(settings, one, connection, share, time)
+    kafka = runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)
+    return Served(one, connection, tools, kafka)
+
+
+def _handler(tools: desk.Desk) -> Callable[[leases.Lease[desk.Notice]], Awaitable[None]]:
+    return lambda lease: relay.relay(lease, tools)
+
+
+def _desk(
+    settings: all_settings.Settings,
+    one: tenancy.Tenancy,
+    connection: Connection,
+    share: accounts.Share,
+    time: Clock,
+) -> desk.Desk:
+    engine, topics = settings.engine, one.kafka.topics
+    return desk.Desk(
+        settings=engine,
+        commit_interval_s=one.kafka.commit_interval_s,
+        rules=decide.Rules(round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)),
+        topics=desk.Topics(
+            topics.requests,
+            topics.events,
+            topics.dead_letters,
+            one.event_source,
+            settings.event_mode,
+            topics.latest,
+        ),
+        time=time,
+        gate=connection.gate,
+        tracker=connection.tracker,
+        clusters=connection.clusters,
+        chooser=connection.chooser,
+        submitter=connection.submitter,
+        sending=connection.sending,
+        counts=views.Counts(),
+        account=accounts.Account(one.policy, share, time),
+    )

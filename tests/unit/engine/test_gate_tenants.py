@@ -1,0 +1,114 @@
+"""Several tenants at one gate: they take turns for quota and for slots, and each keeps its own limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.engine import gates
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_tenants_take_turns_for_quota_however_many_lines_they_have() -> None:
+    """One tenant waits for five clusters, the other for one: each gets every second token."""
+    doors = gates.open_gate(slots=0, quota=gates.Quota(rate=1.0))
+    busy, quiet = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
+    for number in range(40):
+        busy.enter(f"a{number}", f"c{number % 5}")
+    for number in range(10):
+        quiet.enter(f"b{number}", "c0")
+    await asyncio.sleep(10.5)
+    assert len(quiet.admitted) == 5
+    assert len(busy.admitted) in {6, 7}
+
+
+async def test_partitions_of_one_tenant_have_its_turns_together() -> None:
+    """More partitions do not mean more turns."""
+    doors = gates.open_gate(slots=0, quota=gates.Quota(rate=1.0))
+    account = gates.account("a")
+    several = [gates.Partition(doors, account) for _ in range(4)]
+    single = gates.Partition(doors, gates.account("b"))
+    for number in range(40):
+        several[number % 4].enter(f"a{number}", f"c{number % 4}")
+        single.enter(f"b{number}", "c0")
+    await asyncio.sleep(20.5)
+    assert abs(sum(len(one.admitted) for one in several) - len(single.admitted)) <= 1
+
+
+@pytest.mark.parametrize("elsewhere", ["a", "b"])
+async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewhere: str) -> None:
+    """Slots of a full cluster go by turns, also when one tenant has turns elsewhere all the time."""
+    doors = gates.open_gate(slots=1, intents=1000)
+    tenants = {name: gates.Partition(doors, gates.account(name)) for name in "ab"}
+    for number in range(6):
+        for name, partition in tenants.items():
+            partition.enter(f"{name}{number}", "c")
+    order = ["a0"]
+    for number in range(6):
+        tenants[elsewhere].enter(f"x{number}", f"d{number}")
+        tenants[order[-1][0]].release(order[-1], "c")
+        here = {one for partition in tenants.values() for one in partition.admitted if one[0] != "x"}
+        order += here - set(order)
+    assert [one[0] for one in order] == [*"abababa"]
+
+
+async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
+    """`running`: its tickets wait until one of its own ends, of whatever kind; those of others go past."""
+    doors = gates.open_gate(slots=10)
+    limited, free = gates.Partition(doors, gates.account("a", running=2)), gates.Partition(doors, gates.account("b"))
+    assert limited.enter("a0")
+    assert limited.enter("a1", statement=True)
+    assert not limited.enter("a2")
+    assert not limited.enter("a3", "other", statement=True)
+    assert free.enter("b0")
+    limited.land("a1")
+    assert limited.admitted == ["a0", "a1"]
+    limited.release("a1", statement=True)
+    assert len(limited.admitted) == 3
+
+
+async def test_a_tenant_s_pace_is_kept_and_the_rest_follows_when_it_may() -> None:
+    """`per_minute`: as many at once, the next when the first is a minute old; nobody has to wake the gate."""
+    doors = gates.open_gate(slots=0)
+    paced, free = gates.Partition(doors, gates.account("a", per_minute=3)), gates.Partition(doors, gates.account("b"))
+    for number in range(5):
+        paced.enter(f"a{number}")
+    assert paced.admitted == ["a0", "a1", "a2"]
+    assert free.enter("b0")
+    await asyncio.sleep(59.5)
+    assert len(paced.admitted) == 3
+    await asyncio.sleep(1)
+    assert paced.admitted == ["a0", "a1", "a2", "a3", "a4"]
+
+
+async def test_what_a_lost_partition_had_under_way_makes_room() -> None:
+    """Its jobs are another owner's; here they count no more."""
+    doors = gates.open_gate()
+    account = gates.account("a", running=1)
+    leaving, staying = gates.Partition(doors, account), gates.Partition(doors, account)
+    assert leaving.enter("a0")
+    assert not staying.enter("a1")
+    doors.leave(leaving)
+    assert staying.admitted == ["a1"]
+
+
+async def test_slots_of_a_cluster_are_counted_over_all_tenants() -> None:
+    """MRS counts them so."""
+    doors = gates.open_gate(slots=2)
+    one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
+    assert one.enter("a0")
+    assert two.enter("b0")
+    assert not one.enter("a1")
+    assert not two.enter("b1")
+
+
+async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
+    """What MRS says of a cluster to one counts for the others, too: one tries, and carefully."""
+    doors = gates.open_gate()
+    one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
+    doors.hold(("a", "CreateExecuteJob"), 10.0)
+    assert not one.enter("a0")
+    assert not two.enter("b0")
+    await asyncio.sleep(10.5)
+    assert len(one.admitted) + len(two.admitted) == 1

@@ -1,0 +1,288 @@
+"""Each rule of a tenant, kept and broken: what is told, and by which name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pydantic
+import pytest
+
+from mrs_relay.engine import facts, intake, jobs, rules
+from mrs_relay.engine import policy as policies
+from mrs_relay.messages import envelope, reasons, requests
+from mrs_relay.stream import records
+
+CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
+JOB = {"cluster": CLUSTER, "job": {"job_type": "SparkSubmit"}}
+SQL = {"cluster": CLUSTER, "engine": "spark", "statement": "select 1"}
+PRESTO = {**SQL, "engine": "presto"}
+EXECUTE = {
+    "operation": "CreateExecuteJob",
+    "path": {"cluster_id": CLUSTER},
+    "body": {"job_type": "Flink", "job_name": "x"},
+}
+OLD_JOB = {
+    "operation": "CreateAndExecuteJob",
+    "body": {"job_type": 1, "job_name": "x", "cluster_id": CLUSTER, "jar_path": "s3a://b/a.jar"},
+}
+ORDER = {"body": {"cluster_name": "night-7", "tags": [{"key": "team", "value": "red"}]}}
+FLOW = {"body": {"cluster_name": "night-7", "steps": [{"job_execution": {"job_type": "MapReduce"}}]}}
+TARGET = {"request": {"id": "r-1"}}
+
+
+def policy(**groups: Any) -> policies.Policy:
+    """The rules of a tenant."""
+    ruled = policies.Ruled.model_validate(groups)
+    return policies.Policy("nightly", ruled.allow, ruled.limits, ruled.defaults)
+
+
+def request(kind: str, data: dict[str, Any]) -> requests.Request:
+    """A valid request."""
+    return requests.MODELS[kind].model_validate(data)
+
+
+def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Reason | None:
+    return rules.broken(chosen, kind, request(kind, data))
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind", "data", "rule", "code"),
+    [
+        ({"allow": {"types": ["mrs.sql.submit"]}}, "mrs.job.submit", JOB, "allow.types", "type_not_allowed"),
+        ({"allow": {"types": []}}, "mrs.sql.submit", SQL, "allow.types", "type_not_allowed"),
+        ({"allow": {"types": ["mrs.sql.*"]}}, "mrs.job.cancel", TARGET, "allow.types", "type_not_allowed"),
+        ({"allow": {"operations": ["Show*"]}}, "mrs.call", EXECUTE, "allow.operations", "operation_not_allowed"),
+        ({"allow": {"job_types": ["Flink"]}}, "mrs.job.submit", JOB, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["HiveSql"]}}, "mrs.sql.submit", SQL, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["SparkSql"]}}, "mrs.sql.submit", PRESTO, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["SparkSql"]}}, "mrs.call", EXECUTE, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["SparkSql"]}}, "mrs.call", OLD_JOB, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["Flink"]}}, "mrs.cluster.flow", FLOW, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"clusters": ["c-2"]}}, "mrs.sql.submit", SQL, "allow.clusters", "cluster_not_allowed"),
+        ({"allow": {"clusters": ["c-2"]}}, "mrs.call", EXECUTE, "allow.clusters", "cluster_not_allowed"),
+        ({"allow": {"clusters": ["c-2"]}}, "mrs.call", OLD_JOB, "allow.clusters", "cluster_not_allowed"),
+        (
+            {"allow": {"clusters": ["c-2"]}},
+            "mrs.job.delete",
+            {"cluster": "c-1", "job_ids": ["j"]},
+            "allow.clusters",
+            "cluster_not_allowed",
+        ),
+        ({"allow": {"clusters": ["name:day-*"]}}, "mrs.cluster.create", ORDER, "allow.clusters", "cluster_not_allowed"),
+        ({"allow": {"clusters": ["tag:team=blue"]}}, "mrs.cluster.flow", FLOW, "allow.clusters", "cluster_not_allowed"),
+        (
+            {"limits": {"queue_deadline_s": 60}},
+            "mrs.call",
+            {**EXECUTE, "queue_deadline_s": 61.0},
+            "limits.queue_deadline_s",
+            "deadline_too_long",
+        ),
+        (
+            {"limits": {"run_deadline_s": 60}},
+            "mrs.job.submit",
+            {**JOB, "run_deadline_s": 60.5},
+            "limits.run_deadline_s",
+            "deadline_too_long",
+        ),
+    ],
+)
+def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
+    groups: dict[str, Any], kind: str, data: dict[str, Any], rule: str, code: str
+) -> None:
+    """The reason's code is of the closed list; its message names the tenant, the rule and what to do."""
+    reason = broken(policy(**groups), kind, data)
+    assert reason is not None
+    assert (reason.kind, reason.code) == ("not_allowed", code)
+    assert code in reasons.CODES
+    assert f"tenants.nightly.{rule}" in reason.message
+    assert "tenant nightly" in reason.message
+    assert "; " in reason.message
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind", "data"),
+    [
+        ({}, "mrs.job.submit", JOB),
+        ({"allow": {"types": ["mrs.*"]}}, "mrs.cluster.delete", {"cluster": "c-1"}),
+        ({"allow": {"types": ["mrs.job.submit", "mrs.job.cancel"]}}, "mrs.job.cancel", TARGET),
+        ({"allow": {"operations": []}}, "mrs.job.submit", JOB),
+        ({"allow": {"operations": ["ShowC*", "CreateExecuteJob"]}}, "mrs.call", EXECUTE),
+        ({"allow": {"job_types": ["Spark*"]}}, "mrs.job.submit", JOB),
+        ({"allow": {"job_types": ["SparkSql"]}}, "mrs.sql.submit", SQL),
+        ({"allow": {"job_types": ["Presto"]}}, "mrs.sql.submit", PRESTO),
+        ({"allow": {"job_types": ["MapReduce"]}}, "mrs.call", OLD_JOB),
+        ({"allow": {"job_types": ["MapReduce"]}}, "mrs.cluster.flow", FLOW),
+        ({"allow": {"job_types": []}}, "mrs.call", {"operation": "ListClusters"}),
+        ({"allow": {"clusters": ["c-2", CLUSTER]}}, "mrs.sql.submit", SQL),
+        ({"allow": {"clusters": []}}, "mrs.call", {"operation": "ListClusters"}),
+        ({"allow": {"clusters": ["c-2"]}}, "mrs.job.cancel", TARGET),
+        ({"allow": {"clusters": ["name:night-*"]}}, "mrs.cluster.create", ORDER),
+        ({"allow": {"clusters": ["tag:team=red"]}}, "mrs.cluster.create", ORDER),
+        ({"limits": {"run_deadline_s": 60}}, "mrs.job.submit", {**JOB, "run_deadline_s": 60.0}),
+        ({"limits": {"queue_deadline_s": 60}}, "mrs.job.resolve", {**TARGET, "verdict": "failed", "note": "x"}),
+    ],
+)
+def test_what_keeps_the_rules_passes(groups: dict[str, Any], kind: str, data: dict[str, Any]) -> None:
+    """What is not set restricts nothing, patterns match whole names, and wishes about one's own requests pass."""
+    assert broken(policy(**groups), kind, data) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cluster", "allowed"),
+    [
+        (None, ("c-1", "", {}), True),
+        ([], ("c-1", "night-1", {"a": "b"}), False),
+        (["c-1"], ("c-1", "", {}), True),
+        (["c-1"], ("c-10", "c-1", {}), False),
+        (["name:night-*"], ("c-1", "night-1", {}), True),
+        (["name:*"], ("c-1", "", {}), False),
+        (["name:night"], ("night", "night-1", {}), False),
+        (["tag:team=red"], ("c-1", "", {"team": "red"}), True),
+        (["tag:team=red"], ("c-1", "", {"team": "reddish"}), False),
+        (["tag:team="], ("c-1", "", {}), False),
+        (["tag:team="], ("c-1", "", {"team": ""}), True),
+        (["name:x", "c-1"], ("c-1", "y", {}), True),
+    ],
+)
+def test_a_cluster_is_allowed_by_its_id_its_name_or_a_tag(
+    wanted: list[str] | None, cluster: tuple[str, str, dict[str, str]], allowed: bool
+) -> None:
+    """One match is enough; a name that is not known matches nothing."""
+    assert rules.cluster_allowed(policy(allow={"clusters": wanted}), *cluster) is allowed
+
+
+def test_only_names_and_tags_can_tell_of_a_cluster_that_no_id_allows() -> None:
+    """A look-up is needed where an id is not enough, and not where it is, or where there is no rule."""
+    by_name = policy(allow={"clusters": ["name:night-*", "c-1"]})
+    assert rules.unproved(by_name, request("mrs.sql.submit", SQL)) == {CLUSTER}
+    assert broken(by_name, "mrs.sql.submit", SQL) is None
+    assert rules.unproved(by_name, request("mrs.sql.submit", {**SQL, "cluster": "c-1"})) == set()
+    assert rules.unproved(policy(), request("mrs.sql.submit", SQL)) == set()
+
+
+def _message(kind: str, data: Any) -> envelope.Envelope:
+    return envelope.Envelope("r-1", "/s", kind, data, {}, {})
+
+
+def test_defaults_stand_where_a_request_says_nothing() -> None:
+    """What the request says wins; fields that its type does not have are not filled in."""
+    chosen = policy(
+        defaults={"cluster": "c-1", "priority": 7, "database": "sales", "retry": {"attempts": 2}, "labels": {"a": "b"}},
+        limits={"queue_deadline_s": 60, "run_deadline_s": 120},
+    )
+    filled = rules.with_defaults(chosen, _message("mrs.sql.submit", {"priority": 1, "engine": "hive"}))
+    assert filled.data == {
+        "priority": 1,
+        "engine": "hive",
+        "cluster": "c-1",
+        "database": "sales",
+        "retry": {"attempts": 2},
+        "labels": {"a": "b"},
+        "queue_deadline_s": 60,
+        "run_deadline_s": 120,
+    }
+    call = rules.with_defaults(chosen, _message("mrs.call", {"operation": "ListClusters"}))
+    assert sorted(call.data) == ["labels", "operation", "priority", "queue_deadline_s"]
+    cancel = _message("mrs.job.cancel", TARGET)
+    assert rules.with_defaults(chosen, cancel) is cancel
+
+
+@pytest.mark.parametrize("data", [None, [], "text"])
+def test_a_message_that_is_no_request_is_left_as_it_is(data: Any) -> None:
+    """Defaults make nothing valid that is not."""
+    odd = _message("mrs.sql.submit", data)
+    assert rules.with_defaults(policy(defaults={"priority": 3}), odd) is odd
+
+
+def test_a_default_deadline_wins_over_the_longest_one() -> None:
+    """The limit stands only where neither the request nor the defaults say how long."""
+    chosen = policy(defaults={"run_deadline_s": 30}, limits={"run_deadline_s": 120})
+    assert rules.with_defaults(chosen, _message("mrs.job.submit", {})).data == {"run_deadline_s": 30}
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ({"allow": {"types": ["mrs.jobs.*"]}}, "mrs.jobs"),
+        ({"allow": {"operations": ["ListCluster"]}}, "ListCluster"),
+        ({"allow": {"job_types": ["Sparkle"]}}, "Sparkle"),
+        ({"allow": {"clusters": ["name:"]}}, "name:PATTERN"),
+        ({"allow": {"clusters": ["tag:team"]}}, "tag:KEY=VALUE"),
+        ({"allow": {"clusters": ["not an id"]}}, "not an id"),
+        ({"limits": {"running": 0}}, "limits.running"),
+        ({"defaults": {"priority": 10}}, "defaults.priority"),
+        ({"defaults": {"cluster": "not an id"}}, "defaults.cluster"),
+        ({"defaults": {"retry": {"attempts": 1}}}, "defaults.retry"),
+        ({"defaults": {"run_deadline_s": 10}, "limits": {"run_deadline_s": 5}}, "limits.run_deadline_s"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused(groups: dict[str, Any], told: str) -> None:
+    """A misspelt name would allow nothing, or everything, without a word."""
+    with pytest.raises(pydantic.ValidationError, match=told.replace(".", "[.\n]")):
+        policies.Ruled.model_validate(groups)
+
+
+def _read(kind: str, data: dict[str, Any], chosen: policies.Policy) -> tuple[jobs.LedgerKey, facts.Fact]:
+    value = json.dumps({"id": "r-1", "source": "/s", "type": kind, "data": data}).encode()
+    record = records.Record("a.requests", 0, 7, 0, b"k", value)
+    found = intake.read(record, frozenset(), 100_000, chosen)
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_a_request_carries_what_the_rules_say_of_it_and_whose_it_is() -> None:
+    """Intake notes the broken rule beside the job; whether it is a new one is decided later."""
+    _, fact = _read("mrs.job.submit", JOB, policy(allow={"types": ["mrs.sql.submit"]}))
+    assert isinstance(fact, facts.Requested)
+    assert fact.job.tenant == "nightly"
+    assert fact.barred is not None
+    _, fact = _read("mrs.job.submit", JOB, policy())
+    assert isinstance(fact, facts.Requested)
+    assert fact.barred is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("mrs.job.submit", JOB), ("mrs.cluster.delete", {"cluster": CLUSTER}), ("mrs.call", EXECUTE)],
+)
+def test_a_cluster_that_only_its_name_can_allow_is_looked_up_first(kind: str, data: dict[str, Any]) -> None:
+    """Nothing is submitted to a cluster of which nobody has said that it is allowed."""
+    _, fact = _read(kind, data, policy(allow={"clusters": ["name:night-*"]}))
+    assert isinstance(fact, facts.Requested)
+    assert fact.barred is None
+    assert (fact.job.state, fact.job.choice) == (jobs.State.CHOOSING, jobs.Choice(id=CLUSTER))
+
+
+def test_a_cluster_in_the_body_of_a_call_must_be_allowed_by_its_id() -> None:
+    """What is not looked up is not allowed."""
+    for wanted, code in ((["name:night-*"], "cluster_not_allowed"), (["name:night-*", CLUSTER], None)):
+        _, fact = _read("mrs.call", OLD_JOB, policy(allow={"clusters": wanted}))
+        assert isinstance(fact, facts.Requested)
+        assert (fact.barred and fact.barred.code) == code
+
+
+def test_a_cancel_that_is_not_allowed_is_rejected_under_its_own_id() -> None:
+    """It never becomes a wish about the request that it names."""
+    key, fact = _read("mrs.job.cancel", TARGET, policy(allow={"types": ["mrs.job.submit"]}))
+    assert isinstance(fact, facts.Invalid)
+    assert key == jobs.ledger_key("/s", "r-1")
+    assert fact.reason.code == "type_not_allowed"
+
+
+def test_defaults_do_not_change_what_makes_a_request_the_same() -> None:
+    """The digest is of what was sent: new defaults do not turn a repeat into a conflict."""
+    digests = set()
+    for priority in (3, 4):
+        _, fact = _read("mrs.job.submit", JOB, policy(defaults={"priority": priority}))
+        assert isinstance(fact, facts.Requested)
+        assert fact.job.priority == priority
+        digests.add(fact.job.digest)
+    assert len(digests) == 1
+
+
+def test_a_tenant_s_mark_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
+    """The mark by which a submission is found again names the tenant, too; ledgers of before keep their marks."""
+    key = jobs.ledger_key("/billing", "order-1")
+    assert jobs.mark(key, 1) == jobs.mark(key, 1, "") == "mr1f224a995004c3"
+    assert len({jobs.mark(key, 1, tenant) for tenant in ("", "a", "b")}) == 3

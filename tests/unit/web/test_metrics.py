@@ -1,0 +1,66 @@
+"""What /metrics says: with tenants a label for each, without them no label at all."""
+
+from __future__ import annotations
+
+import prometheus_client
+import pytest
+
+from mrs_relay.engine import views
+from mrs_relay.web import metrics
+
+
+def _tenant(name: str, waiting: int) -> views.Tenant:
+    counts = views.Counts(commits=7)
+    counts.events["job", "accepted"] += 3
+    counts.dead_letters["bad_id"] += 1
+    return views.Tenant(name, counts, waiting, running=2, ready=True)
+
+
+def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> list[str]:
+    lag = views.Histogram()
+    lag.add(3.0)
+    at = tuple(views.Connection(name, in_flight=4, tracked=5, detection_lag=lag) for name in connections)
+    registry = metrics.collect_from(lambda: views.Snapshot(tenants, at), lambda: True)
+    text = prometheus_client.generate_latest(registry).decode()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'mrs_relay_events_total{state="accepted",subject="job"} 3.0',
+        'mrs_relay_dead_letters_total{reason="bad_id"} 1.0',
+        "mrs_relay_commits_total 7.0",
+        "mrs_relay_jobs_waiting 9.0",
+        "mrs_relay_submissions_in_flight 4.0",
+        "mrs_relay_jobs_tracked 5.0",
+        'mrs_relay_detection_lag_seconds_bucket{le="5.0"} 1.0',
+        "mrs_relay_detection_lag_seconds_sum 3.0",
+        "mrs_relay_ready 1.0",
+    ],
+)
+def test_without_tenants_metrics_have_the_names_and_labels_that_dashboards_know(line: str) -> None:
+    """Names of metrics are a contract."""
+    shown = _shown(_tenant("", 9))
+    assert line in shown
+    assert not [one for one in shown if "tenant" in one or "connection" in one]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'mrs_relay_events_total{state="accepted",subject="job",tenant="b"} 3.0',
+        'mrs_relay_dead_letters_total{reason="bad_id",tenant="a"} 1.0',
+        'mrs_relay_commits_total{tenant="a"} 7.0',
+        'mrs_relay_jobs_waiting{tenant="a"} 1.0',
+        'mrs_relay_jobs_waiting{tenant="b"} 2.0',
+        'mrs_relay_tenant_running{tenant="a"} 2.0',
+        'mrs_relay_tenant_ready{tenant="b"} 1.0',
+        'mrs_relay_submissions_in_flight{connection="lake"} 4.0',
+        'mrs_relay_jobs_tracked{connection="mrs"} 5.0',
+        'mrs_relay_detection_lag_seconds_bucket{connection="lake",le="5.0"} 1.0',
+    ],
+)
+def test_with_tenants_each_is_told_apart_and_so_is_each_connection(line: str) -> None:
+    """Tenants are labelled where something is theirs, connections where they share it."""
+    assert line in _shown(_tenant("a", 1), _tenant("b", 2), connections=("mrs", "lake"))
