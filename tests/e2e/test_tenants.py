@@ -29,7 +29,7 @@ class Here:
 
     Attributes:
         whole: whose process and commands it is.
-        a: tenant a as its users see it: its topics; on the connection of all.
+        a: tenant a as its users see it: its topics; on the connection of all, as is tenant c.
         b: the same of tenant b, whose connection is its own.
         mrs: the emulators behind them.
     """
@@ -81,6 +81,7 @@ def _here(kafka: brokers.KafkaNode, tmp_path: Path) -> Iterator[Here]:
             "TENANTS__B__REQUESTS": f"{name}-b.requests",
             "TENANTS__B__EVENTS": f"{name}-b.events",
             "TENANTS__B__CONNECTION": "lake",
+            "TENANTS__C__REQUESTS": f"{name}-c.requests",
             "CONNECTIONS__LAKE__ENDPOINT": second.url,
             "CONNECTIONS__LAKE__PROJECT_ID": _LAKE["--project"],
             "CONNECTIONS__LAKE__ACCESS_KEY": _LAKE["--access-key"],
@@ -112,6 +113,7 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
     here.mrs["b"].fault(action="drop_after", operation="CreateExecuteJob", nth=3, count=2)
     for tenant in (here.a, here.b):  # the same ids and sources: they must not meet
         await tenant.send([(b"k", service.job(one)) for one in ids])
+    await dataclasses.replace(here.whole, name=f"{here.whole.name}-c").send([(b"k", service.job("c-1", name="of-c"))])
     await here.a.send([(b"k", service.sql("s-1", "spark", "select 1")), (b"k", service.job("f-1", job_type="Flink"))])
     while not all(len(mrs.effects()) >= 4 for mrs in here.mrs.values()):
         await asyncio.sleep(0.05)
@@ -119,7 +121,7 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
     second = await asyncio.to_thread(here.start, "second", port)
     events = {"a": await here.a.until_ended([*ids, "s-1", "f-1"], 90), "b": await here.b.until_ended(ids, 90)}
     for name, mrs in here.mrs.items():
-        created = [effect["name"] for effect in mrs.effects()]
+        created = [effect["name"] for effect in mrs.effects() if not effect["name"].startswith("of-c")]
         assert len(created) == len(ids)
         assert history.faults(ids, [one for one in events[name] if one.request_id in ids], created) == []
     assert await _most_under_way(here.a, ids) <= 3
@@ -135,19 +137,19 @@ async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> Non
 
 async def _look(here: Here, port: int, count: int) -> None:
     """Health, metrics and commands, tenant by tenant."""
-    assert sorted(json.loads(_get(port, "/ready"))["tenants"]) == ["a", "b"]
+    assert sorted(json.loads(_get(port, "/ready"))["tenants"]) == ["a", "b", "c"]
     text = _get(port, "/metrics")
-    assert all(f'mrs_relay_jobs_waiting{{tenant="{name}"}} 0.0' in text for name in "ab")
+    assert all(f'mrs_relay_jobs_waiting{{tenant="{name}"}} 0.0' in text for name in "abc")
     assert 'mrs_relay_jobs_tracked{connection="lake"}' in text
     _, rows = await here.rows("jobs", "--tenant", "b", "--limit", "0")
     assert len(rows) == count
-    code, rows = await here.rows("orphans", "--tenant", "b", "--all")
-    assert (code, rows) == (0, [])
+    for tenant in "ab":  # a's connection has jobs of c as well: they are no strangers
+        assert await here.rows("orphans", "--tenant", tenant, "--all") == (0, [])
     code, rows = await here.rows("check")
     assert (code, [row["text"] for row in rows if row["verdict"] == "problem"]) == (0, [])
     assert sum(row["what"] == "mrs" for row in rows) == 2
     code, text = await asyncio.to_thread(here.whole.command, "jobs")
-    assert (code, "--tenant: say which tenant; known: a, b" in text) == (2, True)
+    assert (code, "--tenant: say which tenant; known: a, b, c" in text) == (2, True)
 
 
 async def test_a_tenant_whose_topics_are_missing_stops_the_start(here: Here) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, scenes, service, world
 
 from mrs_relay import app, errors, serving
 from mrs_relay.emulator import core
@@ -141,16 +141,21 @@ async def test_jobs_taken_over_count_as_running() -> None:
         assert await _most_running(here, "a", 6, 900) == 2
 
 
-async def test_no_more_are_started_in_a_minute_than_may_be() -> None:
-    """`limits.per_minute`: five at once, and in no 60 seconds more than five."""
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> None:
+    """`limits.per_minute`: five at once, and in no 60 seconds more than five, also when another replica takes over."""
     chosen = tenants(a={"limits": {"per_minute": 5}}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
     async with world.world(chosen, emulated=emulated) as here:
         for number in range(22):
             put(here, "a", job(f"r-{number}"))
         await until(here, "a", "submitted", 5, 5)
+        if replaced:
+            await here.replicas[0].kill()
+            await here.start_replica()
         await until(here, "a", "submitted", 22, 400)
-        at_s = [one.at_s for one in here.replicas[0].wire.answered if one.verb == "POST"]
+        answered = [one for replica in here.replicas for one in replica.wire.answered]
+        at_s = [one.at_s for one in answered if one.verb == "POST"]
         assert len(at_s) == 22
         assert all(later - earlier >= 59.5 for earlier, later in zip(at_s, at_s[5:], strict=False))
         assert at_s[-1] - at_s[0] < 250
@@ -342,3 +347,35 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
             if event.state == "rejected":
                 assert event.data["reason"]["code"] == "cluster_not_allowed"
         assert len(here.created()) == sum(end == "succeeded" for name, end in ends.items() if name != "call")
+
+
+async def test_the_quota_of_a_connection_is_shared_by_all_its_tenants_partitions() -> None:
+    """Three partitions of one tenant and one of another on two replicas: together they spend the quota, and no more."""
+    emulated = {"clusters": [{"slots": 0}]}
+    async with world.world(tenants(engine={"slots_per_cluster": 0}), replicas=0, emulated=emulated) as here:
+        for topic in ("a.requests", "a.requests.ledger"):
+            here.broker.drop_topic(topic)
+            here.broker.create_topic(topic, 3, {"cleanup.policy": "compact"} if "ledger" in topic else {})
+        for _ in range(2):
+            await here.start_replica()
+        await asyncio.sleep(5)
+        shares = [[one.tools.account.share.owned for one in replica.served] for replica in here.replicas]
+        assert [sum(each) for each in zip(*shares, strict=True)] == [3, 1]
+        for number in range(400):
+            put(here, "a", job(f"r-{number}"), number % 3)
+            put(here, "b", job(f"r-{number}"))
+        await asyncio.sleep(240)
+        assert refused(here) == 0
+        assert 0.93 * 240 <= count(here, "a", "submitted") + count(here, "b", "submitted") <= 1.02 * 240
+
+
+async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
+    """Two tenants order a cluster each under the same source and id: each sees its own come up."""
+    async with world.world(tenants(mrs={"budgets": False})) as here:
+        body = scenes.sample("v2-clusters", "CreateCluster")
+        order = {"id": "o-1", "source": "/test", "type": "mrs.cluster.create", "data": {"body": body}}
+        for tenant in "ab":
+            put(here, tenant, json.dumps(order).encode())
+        for tenant in "ab":
+            await until(here, tenant, "succeeded", 1, 7200)
+        assert len({told(here, tenant)[-1].data["cluster"] for tenant in "ab"}) == 2

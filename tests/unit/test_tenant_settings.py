@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from mrs_relay import errors, settings, tenancy
+from mrs_relay.messages import reasons
 
 FILE = """
 event_source = "/relay"
@@ -224,3 +225,14 @@ def test_the_settings_table_shows_tenants_and_connections() -> None:
 def test_connections_are_called_as_in_the_settings() -> None:
     """What is told to people names the group that they can look at."""
     assert (tenancy.group_of("mrs"), tenancy.group_of("lake")) == ("mrs", "connections.lake")
+
+
+def test_the_example_of_the_page_for_operators_is_one(tmp_path: pathlib.Path) -> None:
+    """What docs/tenants.md shows can be used as it stands, with keys."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "tenants.md").read_text()
+    path = tmp_path / "relay.toml"
+    path.write_text(page.partition("```toml\n")[2].partition("```")[0].replace("…", "key"))
+    nightly, analysts = settings.load(path).tenancies
+    assert (nightly.connection, analysts.connection) == ("mrs", "lake")
+    assert nightly.policy.limits.running == 20
+    assert all(f"`{one}`" in page for one in reasons.CODES if "not_allowed" in one)

@@ -7,6 +7,7 @@ part that its partitions are of the tenant's. Without tenants there is one accou
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -98,6 +99,11 @@ class Account:
         if self._limits.per_minute is not None:
             self._started_s.append(self._time.monotonic_s())
         self.occupy(holder)
+
+    def recall(self, age_s: float) -> None:
+        """One was started so long ago, by whoever had the partition then."""
+        if self._limits.per_minute is not None and 0.0 <= age_s < _MINUTE_S:
+            bisect.insort(self._started_s, self._time.monotonic_s() - age_s)
 
     def occupy(self, holder: Holder) -> None:
         """One is under way, perhaps since before it came to us."""

@@ -2,9 +2,9 @@
 Chooses clusters for requests that name one by name or tags: of those that fit and run, the one with most free slots.
 
 Only those that the tenant's rules allow fit; a cluster that is named by its id is looked up where only its name or tags
-can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for
-`clusters_fresh_s`; what was chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a
-replica sees the jobs that other replicas and other people run.
+can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`;
+what was chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a replica sees the
+jobs that other replicas and other people run.
 """
 
 from __future__ import annotations

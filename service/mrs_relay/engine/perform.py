@@ -71,6 +71,7 @@ class Performer:
         for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
                 self._desk.gate.occupy(key, job, self)
+            self._desk.account.recall((self._desk.time.now_ms() - job.intent_ms) / 1000)
         for key, job in sorted(restored.items(), key=lambda item: (item[1].arrived_ms, item[1].order)):
             owed = decide.recover(job)
             if isinstance(owed, commands.Command):

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from tests.unit.engine import samples
 
-from mrs_relay.engine import accounts, choosing, clusters, gate, submitter, tracker, views
+from mrs_relay.engine import accounts, choosing, clusters, gate, rules, submitter, tracker, views
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
@@ -60,7 +60,7 @@ def lease(
     return leases.Lease(position, start, feed, Writer(limits or {}), clock=Time(), stale_after_s=10)
 
 
-def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
+def desk(partitions: int = 1, *, policy: policies.Policy = rules.OPEN, **settings: Any) -> desks.Desk:
     """Make the tools of a plan."""
     nobody: Any = None  # a plan asks neither the gate nor MRS
     return desks.Desk(
@@ -76,5 +76,5 @@ def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
         submitter=cast("submitter.Submitter", nobody),
         sending=asyncio.Semaphore(1),
         counts=views.Counts(),
-        account=accounts.Account(policies.Policy(), accounts.Share(1, partitions), Time()),
+        account=accounts.Account(policy, accounts.Share(1, partitions), Time()),
     )

@@ -71,6 +71,17 @@ def test_a_minute_takes_as_many_starts_as_may_be_and_no_more() -> None:
     assert one.wait_s() == 20.0
 
 
+def test_starts_of_an_earlier_owner_count_for_what_is_left_of_their_minute() -> None:
+    """In whatever order they are told, and not those that are older, or of a clock that is ahead."""
+    time = Time()
+    one = account(time, per_minute=2)
+    for age_s in (10.0, 61.0, 50.0, -5.0):
+        one.recall(age_s)
+    assert one.wait_s() == 10.0
+    time.now_s += 10
+    assert one.wait_s() == 0.0
+
+
 def test_a_smaller_share_waits_until_enough_starts_are_old() -> None:
     """After a rebalance as many starts must have passed as are now too many."""
     time = Time()
