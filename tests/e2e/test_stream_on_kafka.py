@@ -260,7 +260,7 @@ async def test_lost_reply_within_a_transaction_costs_no_restore(
 
 
 async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.KafkaNode, tmp_path: Path) -> None:
-    """A crashed owner's commit that lacks its end alone is aborted by the claim of the next one, which never sees it."""
+    """A crashed owner's commit that lacks its end alone is aborted by the next claim; the restore never sees it."""
     async with _stage(kafka.bootstrap, tmp_path) as stage:
         options = ledger.Options(stage.kafka.topics.ledger, True, {}, 1_000_000, 60.0)
         position = records.Position(stage.name, 0)
