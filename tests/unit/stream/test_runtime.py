@@ -284,7 +284,7 @@ async def test_deployments_under_one_name_end_with_a_clear_message() -> None:
     rival = broker.producer(broker.kafka.transactional_id(0), idempotent=True)
     claim = records.Outgoing(streams.LEDGER, b"\0claim", b'{"nonce":"rival"}', (), 0)
     work = runtime.Runtime(broker.kafka, broker, handler, clock.LoopClock())
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.timeout(600), asyncio.TaskGroup() as group:
         task = group.create_task(_raises_settings_error(work))
         await work.ready()
         while not task.done():
