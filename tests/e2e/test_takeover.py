@@ -30,6 +30,11 @@ class Armed:
     process: child.Child
     place: Path
 
+    async def order(self, point: str, nth: int = 2, *, partitions: int = 4) -> None:
+        """Have it freeze at work: the claim and the first commit of each partition pass the same points before."""
+        await _until(lambda: self.process.log.read_text().count("partition_owned") == partitions)
+        self.place.with_suffix(".order").write_text(f"{point} {nth} {int(signal.SIGSTOP)}")
+
     async def until_frozen(self) -> None:
         """Wait until it stands still at the point."""
         await _until(self.place.with_suffix(".reached").exists)
@@ -45,9 +50,8 @@ async def _until(sure: Callable[[], bool], timeout_s: float = 40.0) -> None:
             await asyncio.sleep(0.05)
 
 
-def _armed(here: service.Deployment, point: str, nth: int = 2, **more: str) -> Armed:
+def _armed(here: service.Deployment, **more: str) -> Armed:
     place = here.workdir / f"{here.name}-armed"
-    place.with_suffix(".order").write_text(f"{point} {nth} {int(signal.SIGSTOP)}")
     environment = {**here.environment(), **{f"MRS_RELAY_{name}": value for name, value in more.items()}}
     process = child.Child(
         [sys.executable, "-m", "tests.support.chaos_relay", "serve"],
@@ -101,7 +105,8 @@ async def test_an_owner_that_freezes_beyond_its_session_and_wakes_up_harms_nobod
     """Its partitions go to another relay meanwhile: what it holds is never committed, sent or told a second time."""
     here = _deployment(kafka, mrs, tmp_path, guarantee)
     await asyncio.to_thread(here.create_topics, 4)
-    zombie = _armed(here, point)
+    zombie = _armed(here)
+    await zombie.order(point)
     sending = asyncio.create_task(here.send(_requests()))
     await zombie.until_frozen()
     await sending
@@ -123,7 +128,8 @@ async def test_a_rebalance_in_the_middle_of_a_commit_takes_nothing_and_repeats_n
     """
     here = _deployment(kafka, mrs, tmp_path, guarantee, KAFKA__SESSION_TIMEOUT_MS="12000")
     await asyncio.to_thread(here.create_topics, 4)
-    first = _armed(here, "between records and commit", 4)
+    first = _armed(here)
+    await first.order("between records and commit", 4)
     sending = asyncio.create_task(here.send(_requests()))
     await first.until_frozen()
     second = here.start_relay("second")
@@ -174,7 +180,8 @@ async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(mrs: serv
         here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="30000")
         await asyncio.to_thread(here.create_topics, 1)
         times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
-        relay = _armed(here, "between records and commit", 4, **{f"KAFKA__{name}": one for name, one in times.items()})
+        relay = _armed(here, **{f"KAFKA__{name}": one for name, one in times.items()})
+        await relay.order("between records and commit", partitions=1)
         sending = asyncio.create_task(here.send(_requests()))
         await relay.until_frozen()
         await asyncio.sleep(6)
