@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import clusters, decide, desk, gate, probe, relay, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, decide, desk, gate, probe, relay, submitter, tracker, views
 from mrs_relay.kit import clock, logs, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.operations import registry
@@ -68,6 +68,7 @@ async def desk_for(
             gate=doors,
             tracker=pollers,
             clusters=watcher,
+            chooser=choosing.Chooser(client, doors.load, engine, time),
             submitter=submitter.Submitter(client, doors.hold, engine, time),
             sending=asyncio.Semaphore(engine.max_in_flight),
             counts=views.Counts(),

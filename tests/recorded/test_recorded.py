@@ -35,7 +35,12 @@ def test_every_recorded_job_is_taken_up(file: Path) -> None:
 
 
 def test_there_is_a_recorded_ledger_of_the_present_format() -> None:
-    """The format of today is among the recorded, in every state that it has."""
-    file = Path(__file__).with_name(f"ledger-{changelog.FORMAT}.jsonl")
-    states = {json.loads(line)["reads"]["state"] for line in file.read_text().splitlines()}
+    """The format of today is among the recorded, in every state that it has; states came to it one after the other."""
+    lines = [
+        line
+        for file in FILES
+        if file.stem.startswith(f"ledger-{changelog.FORMAT}")
+        for line in file.read_text().splitlines()
+    ]
+    states = {json.loads(line)["reads"]["state"] for line in lines}
     assert states >= {state.value for state in jobs.State}

@@ -26,7 +26,8 @@ class Defaults:
 
     Attributes:
         source: CloudEvents source.
-        key: Kafka key; None: the cluster id, so that one partition holds one cluster's requests.
+        key: Kafka key; None: the cluster id, so that one partition holds one cluster's requests, or the request id
+        where the cluster is to be chosen.
         validate: refuse here what the relay would reject.
     """
 
@@ -76,7 +77,32 @@ def _key(read: envelope.Envelope, defaults: Defaults) -> bytes | None:
     if defaults.key is not None:
         return defaults.key.encode()
     cluster = read.data.get("cluster") if isinstance(read.data, dict) else None
+    if isinstance(cluster, dict):
+        return read.id.encode()  # where it will run is not known yet
     return cluster.encode() if isinstance(cluster, str) and cluster else None
+
+
+def cluster(text: str) -> str | dict[str, Any]:
+    """
+    What `--cluster` names: an id, or a choice by name and tags such as `name:etl,tag:team=ads`.
+
+    Raises:
+        BadMessage: a part of the choice is neither a name nor a tag.
+    """
+    if ":" not in text:
+        return text
+    choice: dict[str, Any] = {}
+    for part in text.split(","):
+        kind, _, rest = part.partition(":")
+        key, equals, value = rest.partition("=")
+        if kind == "name" and rest:
+            choice["name"] = rest
+        elif kind == "tag" and key and equals:
+            choice.setdefault("tags", {})[key] = value
+        else:
+            message = f"--cluster {part!r}: give an id, or name:NAME and tag:KEY=VALUE separated by commas"
+            raise errors.BadMessage("bad_value", message, field="data.cluster")
+    return choice
 
 
 def documents(text: bytes) -> list[dict[str, Any]]:

@@ -26,7 +26,12 @@ app = typer.Typer(
 _MESSAGE = "Message"
 _WAITING = "Waiting"
 
-Cluster = Annotated[str, typer.Option("--cluster", metavar="ID", help="MRS cluster id.")]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster", metavar="ID", help="MRS cluster id, or what to choose one by: name:NAME,tag:KEY=VALUE,..."
+    ),
+]
 Id = Annotated[
     str | None,
     typer.Option(
@@ -36,7 +41,10 @@ Id = Annotated[
 Source = Annotated[
     str, typer.Option("--source", help="Who sends it; with the id it names the request.", rich_help_panel=_MESSAGE)
 ]
-Key = Annotated[str | None, typer.Option("--key", help="Kafka key. Default: the cluster id.", rich_help_panel=_MESSAGE)]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Kafka key. Default: the cluster id, or the request id.", rich_help_panel=_MESSAGE),
+]
 Priority = Annotated[
     int | None,
     typer.Option(
@@ -110,7 +118,7 @@ def job(
         "arguments": arg,
         "properties": options.pairs(prop, option="--property"),
     }
-    data = {"cluster": cluster, "job": _without_empty(body), **_common(priority, label, not_before)}
+    data = {"cluster": compose.cluster(cluster), "job": _without_empty(body), **_common(priority, label, not_before)}
     how = _how(config, bootstrap, wait_for_end, timeout, as_json)
     _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
 
@@ -155,7 +163,7 @@ def sql(
 ) -> None:
     """Run SQL with Presto, Spark or Hive."""
     body = {
-        "cluster": cluster,
+        "cluster": compose.cluster(cluster),
         "engine": engine,
         "statement": _statement(statement, file),
         "database": database,

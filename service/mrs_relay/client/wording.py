@@ -14,6 +14,9 @@ from mrs_relay.messages import codec, envelope, requests
 HEADERS: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
 """Of every request record."""
 
+Cluster = str | requests.ClusterChoice | Mapping[str, Any]
+"""A cluster by its id, or what to choose one by: `requests.ClusterChoice` or the same as a mapping."""
+
 _Model = TypeVar("_Model", requests.JobSubmit, requests.SqlSubmit)
 
 _TYPES: Final[Mapping[type[requests.Request], str]] = {model: kind for kind, model in requests.MODELS.items()}
@@ -46,13 +49,13 @@ class SqlOptions(Options, total=False):
 
 
 def job(
-    cluster: str, job_type: str, *, arguments: Sequence[str] = (), **options: Unpack[JobOptions]
+    cluster: Cluster, job_type: str, *, arguments: Sequence[str] = (), **options: Unpack[JobOptions]
 ) -> requests.JobSubmit:
     """
     Word a batch job.
 
     Args:
-        cluster: MRS cluster id.
+        cluster: MRS cluster id, or what to choose one by.
         job_type: such as "SparkSubmit"; see `requests.JobType`.
         arguments: as MRS wants them for the job type.
         **options: see `JobOptions`.
@@ -63,15 +66,15 @@ def job(
     data = _plain(options)
     body = {"job_type": job_type, "arguments": list(arguments)}
     body |= {name: data.pop(name) for name in ("job_name", "properties") if name in data}
-    return _checked(requests.JobSubmit, {"cluster": cluster, "job": body, **data})
+    return _checked(requests.JobSubmit, {"cluster": _json(cluster), "job": body, **data})
 
 
-def sql(cluster: str, engine: str, statement: str, **options: Unpack[SqlOptions]) -> requests.SqlSubmit:
+def sql(cluster: Cluster, engine: str, statement: str, **options: Unpack[SqlOptions]) -> requests.SqlSubmit:
     """
     Word SQL.
 
     Args:
-        cluster: MRS cluster id.
+        cluster: MRS cluster id, or what to choose one by.
         engine: "presto", "spark" or "hive".
         statement: the SQL text.
         **options: see `SqlOptions`.
@@ -79,7 +82,7 @@ def sql(cluster: str, engine: str, statement: str, **options: Unpack[SqlOptions]
     Raises:
         BadMessage: the relay would reject it; names the field.
     """
-    given = {"cluster": cluster, "engine": engine, "statement": statement}
+    given = {"cluster": _json(cluster), "engine": engine, "statement": statement}
     return _checked(requests.SqlSubmit, {**given, **_plain(options)})
 
 
@@ -98,8 +101,9 @@ def message(request: requests.Request, source: str, request_id: str) -> bytes:
 
 
 def key(request: requests.Request, request_id: str) -> bytes:
-    """Kafka key that the relay recommends: the cluster's id; a request without cluster gets its own id."""
-    return str(getattr(request, "cluster", None) or request_id).encode()
+    """Kafka key that the relay recommends: the cluster's id; a request that names none gets its own id."""
+    cluster = getattr(request, "cluster", None)
+    return (cluster if isinstance(cluster, str) and cluster else request_id).encode()
 
 
 def new_id() -> str:
@@ -116,7 +120,7 @@ def _json(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", exclude_defaults=True)
     return dict(value) if isinstance(value, Mapping) else value
 
 

@@ -87,4 +87,5 @@ def configured(one: settings.Cluster, now_ms: int) -> Cluster:
         created_ms=now_ms,
         life=clusterlife.Life((segment,)),
         kerberos=one.kerberos,
+        tags=one.tags,
     )

@@ -79,6 +79,9 @@ class Cluster(_Group):
     kerberos: bool = False
     """A security cluster: V1.1 jobs cannot be submitted to it or queried (12000064)."""
 
+    tags: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Tags with their values."""
+
     slots: int = pydantic.Field(default=10, ge=0)
     """Unfinished jobs the cluster holds before it answers 0177; 10 is the documented number, 0 means no limit."""
 

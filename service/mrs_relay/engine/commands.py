@@ -16,6 +16,7 @@ from mrs_relay.engine import jobs
 class Command(enum.Enum):
     """What to do for a job, after its state has been committed."""
 
+    CHOOSE = "choose its cluster"
     ENQUEUE = "ask the gate for a turn"
     SUBMIT = "send the submission, once"
     LOOK_UP = "look for the mark on MRS"
@@ -30,6 +31,7 @@ class Command(enum.Enum):
 FOR_STATE: Final[dict[jobs.State, Command]] = {
     jobs.State.AWAITED: Command.AWAIT,
     jobs.State.REJECTED: Command.RELEASE,
+    jobs.State.CHOOSING: Command.CHOOSE,
     jobs.State.QUEUED: Command.ENQUEUE,
     jobs.State.SUBMITTING: Command.SUBMIT,
     jobs.State.DOUBTFUL: Command.LOOK_UP,

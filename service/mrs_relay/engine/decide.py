@@ -53,6 +53,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return wishes.resolve_asked(job, fact, now_ms, rules)
         case _ if job is None:
             return None
+        case facts.Chosen() | facts.NoneFits():
+            return _chosen(job, fact, now_ms, rules)
         case facts.Turn():
             return _turn(job, now_ms, rules)
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
@@ -100,19 +102,12 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
 def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: Rules) -> Decision | None:
     candidate = fact.job
     if job is None or job.state in {State.REJECTED, State.AWAITED}:
-        if job is not None and job.state is State.REJECTED and job.order >= candidate.order:
-            return None
-        fresh = wishes.with_deadlines(candidate, now_ms)
-        fresh = _replace(fresh, sequence=0 if job is None else job.sequence, arrived_ms=now_ms)
-        accepted, told = _tell(fresh, "accepted", now_ms)
-        if job is not None and job.state is State.AWAITED:
-            ended = _end(
-                wishes.to_stop(accepted, job.stop, job.asked_by), State.CANCELLED, now_ms, rules, reason=job.stop
-            )
-            return Decision(ended.job, (told, *ended.events), ended.command, pass_back=job.came_from)
-        return Decision(accepted, (told,), commands.Command.ENQUEUE)
+        is_old = job is not None and job.state is State.REJECTED and job.order >= candidate.order
+        return None if is_old else _begun(job, candidate, now_ms, rules)
     if job.order == candidate.order:
         return None  # the same record once more: it was decided before
+    if job.digest == candidate.digest and job.state is State.CHOOSING:
+        return None  # the answer is on its way: `accepted`, or why not
     if job.digest == candidate.digest:
         again, told = _tell(wishes.traced(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
         return Decision(wishes.traced(again, job), (told,))
@@ -120,6 +115,28 @@ def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: 
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
     )
     return _rebuff(job, candidate, reason, now_ms)
+
+
+def _begun(before: jobs.Job | None, candidate: jobs.Job, now_ms: int, rules: Rules) -> Decision:
+    fresh = wishes.with_deadlines(candidate, now_ms)
+    fresh = _replace(fresh, sequence=0 if before is None else before.sequence, arrived_ms=now_ms)
+    if before is not None and before.state is State.AWAITED:
+        stopped = wishes.accepted_and_stopped(wishes.to_stop(fresh, before.stop, before.asked_by), now_ms, rules)
+        return _replace(stopped, pass_back=before.came_from)
+    return Decision(fresh, (), commands.Command.CHOOSE) if fresh.choice else _accepted(fresh, now_ms)
+
+
+def _accepted(job: jobs.Job, now_ms: int) -> Decision:
+    accepted, told = _tell(job, "accepted", now_ms)
+    return Decision(accepted, (told,), commands.Command.ENQUEUE)
+
+
+def _chosen(job: jobs.Job, fact: facts.Chosen | facts.NoneFits, now_ms: int, rules: Rules) -> Decision | None:
+    if job.state is not State.CHOOSING:
+        return None
+    if isinstance(fact, facts.Chosen):
+        return _accepted(_replace(jobs.moved(job, State.QUEUED), cluster=fact.cluster, choice=None), now_ms)
+    return _end(_replace(job, choice=None), State.REJECTED, now_ms, rules, reason=fact.reason)
 
 
 def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rules) -> Decision | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from mrs_relay.engine import clusters, decide, facts, gate, jobs, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, decide, facts, gate, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.messages import events
@@ -64,6 +64,7 @@ class Desk:
     gate: gate.Gate
     tracker: tracker.Tracker
     clusters: clusters.Watcher
+    chooser: choosing.Chooser
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
     counts: views.Counts

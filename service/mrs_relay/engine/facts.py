@@ -18,7 +18,7 @@ class Requested(msgspec.Struct, frozen=True):
     A valid request arrived.
 
     Attributes:
-        job: what it would become, in state QUEUED with sequence 0.
+        job: what it would become, in state QUEUED or CHOOSING with sequence 0.
     """
 
     job: jobs.Job
@@ -34,6 +34,23 @@ class Invalid(msgspec.Struct, frozen=True):
     """
 
     job: jobs.Job
+    reason: jobs.Reason
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """
+    A cluster was chosen for a request that names none by its id.
+
+    Attributes:
+        cluster: its id.
+    """
+
+    cluster: str
+
+
+class NoneFits(msgspec.Struct, frozen=True):
+    """No cluster is, or will soon be, what a request asks for."""
+
     reason: jobs.Reason
 
 
@@ -222,6 +239,8 @@ class Expired(msgspec.Struct, frozen=True):
 Fact = (
     Requested
     | Invalid
+    | Chosen
+    | NoneFits
     | CancelAsked
     | CancelMatched
     | ResolveAsked

@@ -108,6 +108,11 @@ class Gate:
         """Submissions let through whose outcome is not known yet."""
         return len(self._flying)
 
+    def load(self, cluster: str) -> tuple[int, int]:
+        """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
+        line = self._lines.get((cluster, jobs.SUBMISSION))
+        return (len(line.holders), len(line.waiting)) if line is not None else (0, 0)
+
     def enter(self, wanted: Ticket) -> bool:
         """
         Ask for a turn.

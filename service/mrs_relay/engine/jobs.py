@@ -35,6 +35,7 @@ class State(enum.StrEnum):
     """Where a job stands. The values are written to the ledger: never rename one."""
 
     REJECTED = "rejected"
+    CHOOSING = "choosing"
     QUEUED = "queued"
     SUBMITTING = "submitting"
     DOUBTFUL = "doubtful"
@@ -72,7 +73,8 @@ _SETTLED: Final = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 TRAITS: Final[dict[State, Trait]] = {
     State.AWAITED: Trait(frozenset(), "rejected", last=True),
-    State.REJECTED: Trait(frozenset({State.QUEUED, State.REJECTED}), "rejected", last=True),
+    State.REJECTED: Trait(frozenset({State.CHOOSING, State.QUEUED, State.REJECTED}), "rejected", last=True),
+    State.CHOOSING: Trait(frozenset({State.QUEUED, State.REJECTED, State.CANCELLED}), "accepted"),
     State.QUEUED: Trait(frozenset({State.SUBMITTING, State.CANCELLED}), "accepted"),
     State.SUBMITTING: Trait(frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY, "accepted", holds_slot=True),
     State.DOUBTFUL: Trait(
@@ -170,6 +172,19 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
 Work = Batch | Presto | Call | Goal
 
 
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """
+    Which clusters a job may run on, while none has been chosen; all that is said must hold.
+
+    Attributes:
+        name: the cluster's whole name; "" for any.
+        tags: tags that it must have, with these values.
+    """
+
+    name: str = ""
+    tags: dict[str, str] = {}
+
+
 class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
     What MRS last said of the job. Times are epoch milliseconds; 0 means not yet.
@@ -233,7 +248,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         key: the request's Kafka key; None means that the message had none.
         arrived_ms: when the request was decided, epoch milliseconds.
         order: input offset; breaks ties of `arrived_ms`.
-        cluster: MRS cluster id.
+        cluster: MRS cluster id; "" while it is being chosen.
+        choice: what it is chosen by, as long as CHOOSING.
         work: what to run; dropped once MRS has it, for nobody needs it then.
         statement: a Presto statement: no place in MRS's job list, no name, no slot.
         name: the wished name on MRS, without mark; "" for statements and calls.
@@ -274,6 +290,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     arrived_ms: int = 0
     order: int = 0
     cluster: str = ""
+    choice: Choice | None = None
     work: Work | None = None
     statement: bool = False
     name: str = ""

@@ -44,6 +44,7 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
+        self._choices: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._twins: set[str] = set()
         self._later: dict[jobs.LedgerKey, timers.Number] = {}
         self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
@@ -121,7 +122,7 @@ class Performer:
         match command:
             case commands.Command.SUBMIT:
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
-            case commands.Command.ENQUEUE:
+            case commands.Command.CHOOSE | commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
             case commands.Command.LOOK_UP:
@@ -144,6 +145,7 @@ class Performer:
             case commands.Command.RELEASE:
                 self._due_at(key, 0)
                 self._forget_later(key)
+                self._stop_choosing(key)
                 self._desk.gate.withdraw(key, self)
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
@@ -174,6 +176,11 @@ class Performer:
         if killing is not None:
             killing.cancel()
 
+    def _stop_choosing(self, key: jobs.LedgerKey) -> None:
+        choosing = self._choices.pop(key, None)
+        if choosing is not None:
+            choosing.cancel()
+
     def _mind_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         for job_id in job.twins:
             if job_id not in self._twins:
@@ -200,7 +207,9 @@ class Performer:
         if self._lease.stopping:
             return  # it stays in the ledger as queued; the next owner takes it up
         now_ms = self._desk.time.now_ms()
-        if job.not_before_ms > now_ms:
+        if job.choice is not None:
+            self._choices[key] = self._others.start(self._choose(key, job, job.choice), name=f"choose for {job.id}")
+        elif job.not_before_ms > now_ms:
             self._enqueue_at(job.not_before_ms, key, job)
         elif not self._lease.may_act():
             # NB: a turn now would end unsent and cost a token of the quota each time round.
@@ -240,6 +249,11 @@ class Performer:
         finally:
             self._desk.gate.landed(key, self)
             self._landed.set()
+        self.tell(key, fact)
+
+    async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
+        fact = await self._desk.chooser.choose(job, choice)
+        del self._choices[key]
         self.tell(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:

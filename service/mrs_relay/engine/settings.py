@@ -68,6 +68,16 @@ class EngineSettings(pydantic.BaseModel):
     cluster_settle_s: Seconds = 900.0
     """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`."""
 
+    clusters_fresh_s: Seconds = 10.0
+    """
+    Seconds for which the list of clusters, and how busy they are, is good for choosing one by name or tags. Smaller
+    sees changes sooner and costs more of the read quota: a call for 100 clusters, and one for each of five candidates.
+    """
+
+    choose_within_s: Seconds = 3600.0
+    """Seconds that a request waits while the clusters it names by name or tags are there but do not run; then it is
+    rejected."""
+
     collect_within_s: Seconds = 600.0
     """Seconds to keep trying to read the rows of a job that succeeded; then it is told without them."""
 

@@ -20,8 +20,7 @@ _replace = msgspec.structs.replace
 _MOST_BACKOFF_MS: Final = 3_600_000
 """Doubling ends here; a longer wait that the request names itself is kept."""
 
-_WITHOUT_EFFECT: Final = frozenset({State.QUEUED})
-_ON_ITS_WAY: Final = frozenset({State.SUBMITTING, State.DOUBTFUL})
+_WAITS: Final = frozenset({State.CHOOSING, State.QUEUED})
 _ON_MRS: Final = frozenset({State.SUBMITTED, State.RUNNING})
 
 
@@ -101,9 +100,18 @@ def to_stop(job: jobs.Job, reason: jobs.Reason | None, by: str | None) -> jobs.J
     return _replace(job, stop=reason, asked_by=by)
 
 
+def accepted_and_stopped(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """End a request that was told nothing yet and is wanted no more: first that it came, then that it is cancelled."""
+    accepted, told = telling.tell(job, "accepted", now_ms)
+    ended = telling.end(_replace(accepted, choice=None), State.CANCELLED, now_ms, rules, reason=job.stop)
+    return _replace(ended, events=(told, *ended.events))
+
+
 def stop(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
     """Do what the noted wish calls for in the job's state."""
-    if job.state in _WITHOUT_EFFECT:
+    if job.state is State.CHOOSING:
+        return accepted_and_stopped(job, now_ms, rules)
+    if job.state is State.QUEUED:
         return telling.end(job, State.CANCELLED, now_ms, rules, reason=job.stop)
     if job.state in _ON_MRS:
         return telling.Decision(jobs.moved(job, State.CANCELLING), (), commands.Command.KILL)
@@ -136,7 +144,7 @@ def due(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision | 
     """A deadline has come, unless the job has moved on meanwhile."""
     if job.stop is not None:
         return None
-    if job.state is State.QUEUED and 0 < job.queue_deadline_ms <= now_ms:
+    if job.state in _WAITS and 0 < job.queue_deadline_ms <= now_ms:
         text = f"not submitted within queue_deadline_s ({job.queue_deadline_s:g} s)"
         return stop(to_stop(job, jobs.Reason("deadline", "queue_deadline", text, retryable=True), None), now_ms, rules)
     if job.state in _ON_MRS and 0 < job.run_deadline_ms <= now_ms:

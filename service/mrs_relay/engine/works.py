@@ -45,7 +45,7 @@ def job_of(
     message: envelope.Envelope, request: requests.Work, record: records.Record, result_job_types: frozenset[str]
 ) -> jobs.Job:
     """
-    Make the job, in state QUEUED with sequence 0.
+    Make the job, in state QUEUED, or CHOOSING if it names no cluster by its id, with sequence 0.
 
     Args:
         message: the envelope.
@@ -59,15 +59,17 @@ def job_of(
     work, name, skip = _work(request)
     submission = request if isinstance(request, requests.JobSubmit | requests.SqlSubmit) else None
     retry = submission.retry if submission else None
+    choice = _choice(submission.cluster) if submission else None
     job = jobs.Job(
         source=message.source,
         id=message.id,
         subject=subject_of(message.type),
         digest=codec.digest(message.type, message.data),
-        state=jobs.State.QUEUED,
+        state=jobs.State.QUEUED if choice is None else jobs.State.CHOOSING,
         key=record.key,
         order=record.offset,
         cluster=_cluster(request),
+        choice=choice,
         work=work,
         statement=isinstance(work, jobs.Presto),
         name=name,
@@ -89,7 +91,12 @@ def job_of(
 def _cluster(request: requests.Work) -> str:
     if isinstance(request, requests.Call):
         return request.path.get("cluster_id", "")
-    return getattr(request, "cluster", "")
+    cluster = getattr(request, "cluster", "")
+    return "" if isinstance(cluster, requests.ClusterChoice) else cluster
+
+
+def _choice(cluster: str | requests.ClusterChoice) -> jobs.Choice | None:
+    return jobs.Choice(cluster.name or "", cluster.tags) if isinstance(cluster, requests.ClusterChoice) else None
 
 
 def _work(request: requests.Work) -> tuple[jobs.Work, str, int]:

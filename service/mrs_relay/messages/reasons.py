@@ -53,6 +53,7 @@ CODES: Final[dict[str, str]] = {
     "too_large": "the message is larger than the service accepts",
     "unknown_request": "there is no request of this source and id, and none came in time",
     "already_asked": "an earlier cancel of the same request waits for it; this one is not needed",
+    "no_cluster": "no cluster that runs has the name and the tags that the request asks for",
     "requested": "a cancel message named the request",
     "queue_deadline": "the request waited too long for its submission",
     "run_deadline": "the job ran too long",

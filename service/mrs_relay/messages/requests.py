@@ -45,6 +45,44 @@ class _Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class ClusterChoice(_Model):
+    """
+    Any running cluster with this name and these tags; the one with most free slots is taken.
+
+    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given.
+    """
+
+    name: Annotated[str | None, pydantic.Field(min_length=1, max_length=64, description="The whole name on MRS.")] = (
+        None
+    )
+    tags: Annotated[
+        dict[
+            Annotated[str, pydantic.Field(min_length=1, max_length=127)], Annotated[str, pydantic.Field(max_length=255)]
+        ],
+        pydantic.Field(max_length=20, description="Tags with their values, all of which the cluster must have."),
+    ] = pydantic.Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _says_something(self) -> ClusterChoice:
+        if self.name is None and not self.tags:
+            raise ValueError("give a name, tags or both; or the cluster's id as text")
+        return self
+
+
+def _form_of_cluster(value: object) -> str:
+    return "choice" if isinstance(value, dict | ClusterChoice) else "id"
+
+
+_FORMS: Final = frozenset({"choice", "id"})
+
+Cluster = Annotated[
+    Annotated[ClusterId, pydantic.Tag("id")] | Annotated[ClusterChoice, pydantic.Tag("choice")],
+    pydantic.Discriminator(_form_of_cluster),
+    pydantic.Field(description="Where to run: the id of a cluster, or what to choose one by."),
+]
+"""A cluster by its id, or by what it is to be chosen by. Told apart first, so that a fault speaks of one form only."""
+
+
 def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
     if moment is not None and not (isinstance(moment, str) and moment[4:5] == "-"):
         raise ValueError("use RFC 3339 with offset, such as 2026-11-24T06:00:00Z")
@@ -124,7 +162,7 @@ class BatchJob(_Model):
 
 
 class _Submission(_Queued):
-    cluster: ClusterId
+    cluster: Cluster
     run_deadline_s: Annotated[
         float | None,
         pydantic.Field(
@@ -341,7 +379,7 @@ _PYDANTIC_TEXTS: Final = {
     "missing": "is required",
 }
 """Where pydantic's own text speaks of Python."""
-_MAPS: Final = (("job", "properties"), ("path",), ("query",))
+_MAPS: Final = (("job", "properties"), ("path",), ("query",), ("cluster", "tags"))
 """Where names are the sender's and stay out of events, like all that stands there."""
 
 
@@ -383,7 +421,10 @@ def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
     fault: Any = faults[0]
     kind = str(fault["type"])
     code = _PYDANTIC_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "bad_value")
-    place = next((given for given in _MAPS if fault["loc"][: len(given)] == given), fault["loc"])
+    loc = fault["loc"]
+    if len(loc) > 1 and loc[0] == "cluster" and loc[1] in _FORMS:
+        loc = (loc[0], *loc[2:])
+    place = next((given for given in _MAPS if loc[: len(given)] == given), loc)
     field = ".".join(["data", *map(words.name, place)])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     text = _PYDANTIC_TEXTS.get(kind, str(fault["msg"]).removeprefix("Value error, "))

@@ -135,4 +135,6 @@ def _untitled(node: Schema) -> Schema:
     for name in ("anyOf", "allOf", "oneOf", "prefixItems"):
         if name in kept:
             kept[name] = [_untitled(each) for each in kept[name]]
+    if "oneOf" in kept:  # pydantic's word for forms that are told apart first; they exclude each other anyway
+        kept["anyOf"] = kept.pop("oneOf")
     return kept

@@ -89,3 +89,30 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_place(text: bytes, told:
     """The message names the line or entry."""
     with pytest.raises(errors.BadMessage, match=told):
         compose.documents(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cluster"),
+    [
+        ("6b2f-1", "6b2f-1"),
+        ("name:etl", {"name": "etl"}),
+        ("name:etl,tag:team=ads,tag:empty=", {"name": "etl", "tags": {"team": "ads", "empty": ""}}),
+    ],
+)
+def test_a_cluster_is_an_id_or_a_choice(text: str, cluster: object) -> None:
+    """No id holds a colon, so one flag is enough for both."""
+    assert compose.cluster(text) == cluster
+
+
+@pytest.mark.parametrize("text", ["nam:etl", "name:", "tag:team", "name:etl,ads", "tag:=x"])
+def test_a_choice_that_says_nothing_is_refused_with_the_form(text: str) -> None:
+    """A slip is told here, with what would be right."""
+    with pytest.raises(errors.BadMessage, match=r"name:NAME and tag:KEY=VALUE"):
+        compose.cluster(text)
+
+
+def test_the_key_of_a_request_without_a_cluster_is_its_id() -> None:
+    """Where it will run is not known yet; its id spreads requests over the partitions."""
+    job = {"cluster": {"name": "etl"}, "job": {"job_type": "HiveSql"}}
+    made = compose.message({"id": "r-1", "type": "mrs.job.submit", "data": job}, compose.Defaults())
+    assert made.key == b"r-1"

@@ -10,8 +10,8 @@ import pytest
 from mrs_relay import client as relay_client
 from mrs_relay import errors
 from mrs_relay.client import handle as handles
-from mrs_relay.client import testing
-from mrs_relay.messages import events
+from mrs_relay.client import testing, wording
+from mrs_relay.messages import events, requests
 
 pytestmark = pytest.mark.looptime
 
@@ -165,3 +165,12 @@ def test_a_wrong_request_is_refused_before_it_is_sent() -> None:
     """The helpers check with the relay's own models and name the field."""
     with pytest.raises(errors.BadMessage, match=r"data\.engine"):
         relay_client.sql("c-1", "oracle", "SELECT 1")
+
+
+@pytest.mark.parametrize("cluster", [{"name": "etl"}, requests.ClusterChoice(name="etl")])
+async def test_a_cluster_may_be_asked_for_by_name_or_tags(cluster: Any) -> None:
+    """A mapping and the model say the same; the Kafka key is the request's id, for where it will run is not known."""
+    request = relay_client.sql(cluster, "spark", "SELECT 1")
+    assert request.cluster == requests.ClusterChoice(name="etl")
+    assert wording.key(request, "r-1") == b"r-1"
+    assert b'"cluster":{"name":"etl"}' in wording.message(request, "/s", "r-1").replace(b" ", b"")

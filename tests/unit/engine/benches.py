@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from tests.unit.engine import samples
 
-from mrs_relay.engine import clusters, gate, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, gate, submitter, tracker, views
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.stream import feed as feeds
@@ -71,6 +71,7 @@ def desk(partitions: int = 1, **settings: Any) -> desks.Desk:
         gate=cast("gate.Gate", nobody),
         tracker=cast("tracker.Tracker", nobody),
         clusters=cast("clusters.Watcher", nobody),
+        chooser=cast("choosing.Chooser", nobody),
         submitter=cast("submitter.Submitter", nobody),
         sending=asyncio.Semaphore(1),
         counts=views.Counts(),

@@ -29,6 +29,7 @@ RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=
 
 ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
 REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
+NO_CLUSTER: Final = jobs.Reason("invalid", "no_cluster", "no running cluster", field="data.cluster", retryable=True)
 STOP: Final = jobs.Reason("cancelled", "requested", "no longer needed")
 BY_HAND: Final = jobs.Reason("resolved", "by_hand", "the rows are there")
 FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is required", field="data.cluster")
@@ -63,6 +64,15 @@ def request(work: jobs.Work = BATCH, **changes: Any) -> jobs.Job:
 
 
 _S = jobs.State
+CHOOSING: Final[dict[str, Any]] = {
+    "choice": jobs.Choice("etl", {"team": "billing"}),
+    "cluster": "",
+    "attempt": 0,
+    "sequence": 0,
+    "shown": None,
+    "intent_ms": 0,
+}
+"""What is different about a request whose cluster is being chosen."""
 
 
 def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> jobs.Job:
@@ -107,6 +117,8 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "awaited": awaited(),
     "awaited, passed on": awaited(came_from=1),
     "rejected": _job(_S.REJECTED, digest="", attempt=0, cluster="", seen=None, intent_ms=0, reason=FAULT),
+    "choosing": _job(_S.CHOOSING, **CHOOSING),
+    "choosing, late": _job(_S.CHOOSING, **CHOOSING, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
     "queued": _job(_S.QUEUED),
     "queued, late": _job(_S.QUEUED, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
     "submitting": _job(_S.SUBMITTING),
@@ -172,6 +184,11 @@ def _sender() -> jobs.Job:
 
 FACTS: Final[dict[str, facts.Fact]] = {
     "request": facts.Requested(request()),
+    "request, without a cluster": facts.Requested(
+        request(state=_S.CHOOSING, digest="f", cluster="", choice=jobs.Choice("etl", {"team": "billing"}))
+    ),
+    "chosen": facts.Chosen(CLUSTER),
+    "none fits": facts.NoneFits(NO_CLUSTER),
     "request, same record": facts.Requested(request(order=5)),
     "request, other payload": facts.Requested(request(order=9, digest="e")),
     "invalid": facts.Invalid(_identity(order=9), FAULT),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -34,9 +36,10 @@ _DEADLINES_S = (0.0, 1.0, 5e6)
 _WISHES = frozenset({"cancel", "cancel by another", "cancel, passed", "due"})
 
 _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
-    None: ("request", "request", "request", "request", "cancel", "cancel, passed"),
+    None: ("request", "request", "request", "request, without a cluster", "cancel", "cancel, passed"),
+    _S.CHOOSING: ("chosen", "chosen", "chosen", "none fits", "cancel", "due", "request"),
     _S.AWAITED: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
-    _S.REJECTED: ("request", "request, other payload", "invalid"),
+    _S.REJECTED: ("request", "request, other payload", "request, without a cluster", "invalid"),
     _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due"),
     _S.SUBMITTING: (
         "cancel",
@@ -123,7 +126,10 @@ class _Life:
     def _renewed(self, fact: facts.Requested | facts.Invalid) -> facts.Fact:
         if isinstance(fact, facts.Invalid):
             return facts.Invalid(msgspec.structs.replace(fact.job, order=self.order), fact.reason)
-        return facts.Requested(samples.request(self.work, order=self.order, digest=fact.job.digest, **self.wants))
+        asked = fact.job
+        asks: dict[str, Any] = {"state": asked.state, "choice": asked.choice, "cluster": asked.cluster}
+        asks |= {"order": self.order, "digest": asked.digest}
+        return facts.Requested(samples.request(self.work, **asks, **self.wants))
 
     def happen(self, fact: facts.Fact) -> None:
         """Decide, twice; compare; check; go on with what comes out of the ledger."""
@@ -287,7 +293,7 @@ def test_job_can_always_end(data: st.DataObject, life: _Life) -> None:
     """From wherever it is, facts exist that bring a job to its last event."""
     for _ in range(data.draw(st.integers(0, 15))):
         life.happen(life.draw(data))
-    way = ["request", "turn", "not found", "turn", "taken", "found", "vanished", "collected", "settled"]
+    way = ["request", "chosen", "turn", "not found", "turn", "taken", "found", "vanished", "collected", "settled"]
     for name in way:
         fact = samples.FACTS[name]
         life.order += 1
@@ -306,7 +312,10 @@ def test_reachable_states_are_all_states() -> None:
         while frontier:
             job = frontier.pop()
             for fact in samples.FACTS.values():
-                renewed = facts.Requested(samples.request(work)) if isinstance(fact, facts.Requested) else fact
+                renewed = fact
+                if isinstance(fact, facts.Requested):
+                    asks = {"state": fact.job.state, "choice": fact.job.choice}
+                    renewed = facts.Requested(samples.request(work, **asks))
                 decision = decide.decide(job, renewed, samples.NOW_MS, samples.RULES)
                 if decision and decision.job and decision.job.state not in known:
                     known.add(decision.job.state)

@@ -43,6 +43,7 @@ def _known(state: str, shown: str) -> dict[str, Row | None]:
     return {
         "request": (state, (f"{shown}*",), None),
         "request, other payload": (state, ("rejected",), None),
+        "request, without a cluster": (state, ("rejected",), None),
         "invalid": (state, ("rejected",), None),
     } | _nothing(*_SAME)
 
@@ -125,6 +126,19 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["request", "request, other payload"], _ACCEPTED),
         {"invalid": _REJECTED, "expired": (None, (), None)},
         _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
+    ],
+    "choosing": [
+        # The same request once more is answered by what comes of the choice.
+        _known("choosing", "accepted") | {"request": None},
+        _wished("choosing", "accepted", _end("cancelled", "accepted")),
+        {"chosen": _ACCEPTED, "none fits": _REJECTED},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "choosing, late": [
+        _known("choosing", "accepted") | {"request": None},
+        _wished("choosing", "accepted", _end("cancelled", "accepted"), due=_end("cancelled", "accepted")),
+        {"chosen": _ACCEPTED, "none fits": _REJECTED},
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LATER),
     ],
     "queued": [
         _known("queued", "accepted"),
@@ -433,6 +447,12 @@ for _name, _parts in TABLE.items():
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
     _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
+    if not _name.startswith("choosing"):
+        _parts.append(_nothing("chosen", "none fits"))
+    if _name in {"none", "rejected"}:
+        _parts.append({"request, without a cluster": ("choosing", (), _C.CHOOSE)})
+    if _name.startswith("awaited"):
+        _parts.append({"request, without a cluster": _end("cancelled", "accepted")})
     if _name in _CALLS:
         continue
     _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none
@@ -506,7 +526,7 @@ def test_every_state_has_a_command_and_a_trait() -> None:
     states = jobs.State
     assert holding == {states.SUBMITTING, states.DOUBTFUL, states.SUBMITTED, states.RUNNING, states.CANCELLING}
     settled = {states.SUCCEEDED, states.FAILED, states.CANCELLED}
-    ways_on = {states.REJECTED: {states.QUEUED, states.REJECTED}, states.UNKNOWN: settled}
+    ways_on = {states.REJECTED: {states.CHOOSING, states.QUEUED, states.REJECTED}, states.UNKNOWN: settled}
     for state, trait in jobs.TRAITS.items():
         assert trait.last is (commands.FOR_STATE[state] in {_C.RELEASE, _C.AWAIT})
         assert not trait.last or trait.next == ways_on.get(state, set())

@@ -81,6 +81,13 @@ def test_batch_request_becomes_a_job() -> None:
     )
 
 
+def test_a_cluster_by_name_or_tags_is_to_be_chosen() -> None:
+    """What it is chosen by stands in the job; there is no cluster yet."""
+    data = {"cluster": {"name": "etl", "tags": {"team": "ads"}}, "job": {"job_type": "SparkSubmit"}}
+    job = _job(samples.message(data))
+    assert (job.state, job.cluster, job.choice) == (jobs.State.CHOOSING, "", jobs.Choice("etl", {"team": "ads"}))
+
+
 @pytest.mark.parametrize("key", [None, b"", b"\xff\x00", b"x" * 1024])
 def test_kafka_key_is_kept_as_it_is(key: bytes | None) -> None:
     """Events go out under the request's own key; none stays none."""

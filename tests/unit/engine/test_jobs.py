@@ -44,6 +44,7 @@ _jobs = st.builds(
     arrived_ms=_COUNT,
     order=_COUNT,
     cluster=_TEXT,
+    choice=st.none() | st.builds(jobs.Choice, name=_TEXT, tags=_WORDS),
     work=st.none() | _works,
     statement=st.booleans(),
     name=_TEXT,
