@@ -36,7 +36,7 @@ def check(request: requests.JobSubmit) -> None:
     if request.api == "v1.1":
         _check_old(request.job)
         return
-    for name in FIELDS:
+    for name in request.job.model_fields_set.intersection(FIELDS):
         if getattr(request.job, name) is not None:
             raise _bad(name, 'is a field of V1.1; add `data.api`: "v1.1", or put it into `arguments` as V2 wants it')
 
