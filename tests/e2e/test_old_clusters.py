@@ -65,12 +65,15 @@ async def test_two_relays_one_killed_in_mid_submission_and_replies_lost_still_on
 async def test_a_running_job_is_cancelled_and_the_ledger_names_its_api(
     kafka: brokers.KafkaNode, tmp_path: Path
 ) -> None:
-    """`cancelled` once MRS confirms; `mrs-relay jobs` says by which API the job ran."""
+    """`cancelled` once MRS confirms; the command line sends such a job and says by which API it ran."""
     with service.emulator(tmp_path, "--slots", "0", "--run-s", "600") as mrs:
         here = _deployment(kafka, mrs, tmp_path)
         await asyncio.to_thread(here.create_topics, 1)
         relay = here.start_relay("only")
-        await here.send([(b"k", _request("r-1"))])
+        words = f"submit job --api v1.1 --cluster {service.CLUSTER} --type MapReduce --arg sessionize --id r-1"
+        more = "--source /test --key k --field jar_path=s3a://analytics/programs/sessions.jar"
+        code, printed = await asyncio.to_thread(here.command, *words.split(), *more.split())
+        assert code == 0, printed
         async with asyncio.timeout(60):
             while "running" not in {event.state for event in await here.story()}:
                 await asyncio.sleep(0.3)

@@ -126,7 +126,6 @@ def _batch(request: requests.JobSubmit) -> jobs.Batch:
     job = request.job
     if request.api == "v1.1":
         return oldworks.batch(job)
-    oldworks.check_v2(job)
     return jobs.Batch(job.job_type, tuple(job.arguments), job.properties)
 
 

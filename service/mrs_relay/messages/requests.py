@@ -12,7 +12,7 @@ import pydantic
 
 from mrs_relay import errors
 from mrs_relay.kit import words
-from mrs_relay.messages import envelope, operations
+from mrs_relay.messages import envelope, old_jobs, operations
 
 JobType = Literal[
     "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
@@ -446,9 +446,12 @@ def parse(message: envelope.Envelope) -> Request:
     if not isinstance(message.data, dict):
         raise errors.BadMessage("missing_field", "`data` must be an object", field="data")
     try:
-        return model.model_validate(message.data)
+        request = model.model_validate(message.data)
     except pydantic.ValidationError as error:
         raise _first_fault(error) from error
+    if isinstance(request, JobSubmit):
+        old_jobs.check(request)
+    return request
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
