@@ -2,8 +2,8 @@
 The settings of the whole service: the parts' groups joined, and the only reader of the environment.
 
 Every field can be set by an environment variable `MRS_RELAY_<GROUP>__<FIELD>` or in a TOML file; the environment wins.
-Tables of groups with names of their own (`tenants`, `connections`) are read by `named_groups`. A part receives its own
-group, never the whole.
+In tables of groups with names of their own (`tenants`, `connections`) the name stands between the two. A part receives
+its own group, never the whole.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import pydantic
 import pydantic_settings
 
-from mrs_relay import errors, named_groups, tenancy
+from mrs_relay import errors, tenancy
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
@@ -44,19 +44,6 @@ class LogSettings(pydantic.BaseModel):
     """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
 
 
-class _NamedGroups(pydantic_settings.PydanticBaseSettingsSource):
-    """The environment's tables of named groups; wins over what pydantic-settings makes of the same variables."""
-
-    def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Nothing is asked for field by field."""
-        del field
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """All tables at once."""
-        return named_groups.read(os.environ, PREFIX, self.settings_cls.model_fields)
-
-
 class _Read(pydantic_settings.BaseSettings):
     """Reads the environment first and then the file, whose values come in as arguments."""
 
@@ -70,8 +57,8 @@ class _Read(pydantic_settings.BaseSettings):
         file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
         """Say in which order."""
-        del dotenv_settings, file_secret_settings
-        return _NamedGroups(settings_cls), env_settings, init_settings
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
 
 
 class Settings(_Read):
@@ -228,7 +215,7 @@ def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
         if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
             yield from _rows(inner, f"{path}{name}.")
             continue
-        if (named := named_groups.model_of(inner)) is not None:
+        if (named := _model_of_entries(inner)) is not None:
             yield from _rows(named, f"{path}{name}.<name>.")
             continue
         default = "(required)" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
@@ -240,6 +227,12 @@ def _rows(model: type[pydantic.BaseModel], path: str) -> Iterator[Row]:
             default=default,
             text=" ".join((field.description or "").split()),
         )
+
+
+def _model_of_entries(annotation: object) -> type[pydantic.BaseModel] | None:
+    """The model of each entry, if a field is a table of groups with names of their own."""
+    entry = get_args(annotation)[1] if get_origin(annotation) is dict else None
+    return entry if isinstance(entry, type) and issubclass(entry, pydantic.BaseModel) else None
 
 
 def _default_text(value: object) -> str:

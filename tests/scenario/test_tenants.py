@@ -379,3 +379,17 @@ async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
         for tenant in "ab":
             await until(here, tenant, "succeeded", 1, 7200)
         assert len({told(here, tenant)[-1].data["cluster"] for tenant in "ab"}) == 2
+
+
+async def test_the_queue_of_a_partition_that_moves_is_counted_where_it_is() -> None:
+    """A second replica takes one of two partitions: each counts the requests that wait in its own."""
+    chosen = tenants(a={"limits": {"running": 1, "queued": 100}}, mrs={"budgets": False})
+    async with world.world(chosen, partitions=2, emulated={"limits": {"on": False}}) as here:
+        for number in range(9):
+            put(here, "a", job(f"r-{number}", 500.0), number % 2)
+        await until(here, "a", "accepted", 9, 30)
+        await here.start_replica()
+        await asyncio.sleep(30)
+        waiting = [replica.tools.account.queued for replica in here.replicas]
+        running = [replica.tools.account.running for replica in here.replicas]
+        assert (sum(waiting) + sum(running), min(waiting) > 0) == (9, True)

@@ -39,14 +39,16 @@ async def test_partitions_of_one_tenant_have_its_turns_together() -> None:
 @pytest.mark.parametrize("elsewhere", ["a", "b"])
 async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewhere: str) -> None:
     """Slots of a full cluster go by turns, also when one tenant has turns elsewhere all the time."""
-    doors = gates.open_gate(slots=1, intents=1000)
+    doors = gates.open_gate(slots=1, intents=1000, quota=gates.Quota(rate=1.0))
     tenants = {name: gates.Partition(doors, gates.account(name)) for name in "ab"}
     for number in range(6):
         for name, partition in tenants.items():
             partition.enter(f"{name}{number}", "c")
+    for number in range(20):  # these wait for quota of their own, and one goes each second
+        tenants[elsewhere].enter(f"x{number}", "c", statement=True)
     order = ["a0"]
-    for number in range(6):
-        tenants[elsewhere].enter(f"x{number}", f"d{number}")
+    for _ in range(6):
+        await asyncio.sleep(1.01)
         tenants[order[-1][0]].release(order[-1], "c")
         here = {one for partition in tenants.values() for one in partition.admitted if one[0] != "x"}
         order += here - set(order)
