@@ -5,7 +5,7 @@ Each entry of `bench/mutations/*.toml` changes one place of the service. A guard
 names fail with the change and pass without it. Everything happens in a copy of this repository in a temporary folder.
 
     make guards                                 all that needs no broker, about ten minutes
-    make guards ARGS=--all                      those on real Kafka, too: three quarters of an hour
+    make guards ARGS=--all                      also on real Kafka, with whole processes: three quarters of an hour
     make guards ARGS="--only redirect twice"    rows that contain one of the words
 """
 
