@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs contract test unit e2e bench chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ e2e: foreign kafka tools ## run the tests on real brokers and processes
 
 bench: venv kafka ## measure throughput, latency and memory, and print the table
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
+
+guards: venv ## take away what each row of docs/guarantees.md relies on, in a copy, and see its tests fail (ARGS=--all: all of them)
+	@PYTHONPATH=. $(BIN)/python bench/guards.py $(ARGS)
 
 chaos: venv kafka ## kill relays and brokers N times (50), or MODE=at-least-once, and prove that nothing was lost or doubled
 	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED) $(MODE)

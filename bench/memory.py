@@ -142,7 +142,7 @@ def keep_watches(kept: Kept, _count: int) -> None:
     for key, job in kept.by_key.items():
         kept.tracker.watch(job, key, kept)
     for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages
-        page = [detail(int(job_id[-12:], base=16)) for job_id in followed.watches]
+        page = [sightings.of_job(detail(int(job_id[-12:], base=16))) for job_id in followed.watches]
         kept.tracker._tell(dict(followed.watches), page)  # noqa: SLF001
 
 

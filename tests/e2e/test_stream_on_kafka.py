@@ -17,7 +17,7 @@ from tests.support import child, stream_worker
 
 from mrs_relay.kit import clock
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import client, ledger, records, runtime, settings, tap, topics
+from mrs_relay.stream import changelog, client, ledger, records, runtime, settings, tap, topics
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream.kafka import connection, producer
 
@@ -260,7 +260,7 @@ async def test_lost_reply_within_a_transaction_costs_no_restore(
 
 
 async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.KafkaNode, tmp_path: Path) -> None:
-    """What a crashed owner had open is aborted by the claim of the next one, which never sees it."""
+    """A crashed owner's commit that lacks its end alone is aborted by the next claim; the restore never sees it."""
     async with _stage(kafka.bootstrap, tmp_path) as stage:
         options = ledger.Options(stage.kafka.topics.ledger, True, {}, 1_000_000, 60.0)
         position = records.Position(stage.name, 0)
@@ -274,6 +274,8 @@ async def test_open_transaction_of_a_dead_owner_is_no_obstacle(kafka: nodes.Kafk
         assert open_client is not None
         await open_client.begin_transaction()
         await (await open_client.send(stage.kafka.topics.ledger, b"open", key=b"a", partition=0))
+        key, value, headers = changelog.offsets(stage.name, 9, outbox=0, end=0)
+        await (await open_client.send(stage.kafka.topics.ledger, value, key=key, headers=list(headers), partition=0))
         successor = ledger.Ledger(position, options, stage.broker, transactional_id)
         async with asyncio.timeout(5):
             restored = await successor.open()

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tests.support import brokers, child, history, service
 
 _ROOT = Path(__file__).resolve().parents[2]
 _IDS = [f"r-{number}" for number in range(24)]
+_LATER = [f"later-{number}" for number in range(24)]
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -28,6 +29,11 @@ class Armed:
 
     process: child.Child
     place: Path
+
+    async def order(self, point: str, nth: int = 2, *, partitions: int = 4) -> None:
+        """Have it freeze at work: the claim and the first commit of each partition pass the same points before."""
+        await _until(lambda: self.process.log.read_text().count("partition_owned") == partitions)
+        self.place.with_suffix(".order").write_text(f"{point} {nth} {int(signal.SIGSTOP)}")
 
     async def until_frozen(self) -> None:
         """Wait until it stands still at the point."""
@@ -44,9 +50,8 @@ async def _until(sure: Callable[[], bool], timeout_s: float = 40.0) -> None:
             await asyncio.sleep(0.05)
 
 
-def _armed(here: service.Deployment, point: str, nth: int = 2, **more: str) -> Armed:
+def _armed(here: service.Deployment, **more: str) -> Armed:
     place = here.workdir / f"{here.name}-armed"
-    place.with_suffix(".order").write_text(f"{point} {nth} {int(signal.SIGSTOP)}")
     environment = {**here.environment(), **{f"MRS_RELAY_{name}": value for name, value in more.items()}}
     process = child.Child(
         [sys.executable, "-m", "tests.support.chaos_relay", "serve"],
@@ -76,18 +81,20 @@ def _deployment(
     return service.Deployment(kafka.bootstrap, name, mrs.url, tmp_path, guarantee, more={**settings, **more})
 
 
-def _requests() -> list[tuple[bytes | None, bytes | None]]:
-    return [(b"key-%d" % number, service.job(one)) for number, one in enumerate(_IDS)]
+def _requests(ids: Sequence[str] = _IDS) -> list[tuple[bytes | None, bytes | None]]:
+    return [(b"key-%d" % number, service.job(one)) for number, one in enumerate(ids)]
 
 
-async def _all_ended(here: service.Deployment, mrs: service.Emulator, guarantee: str) -> None:
+async def _all_ended(
+    here: service.Deployment, mrs: service.Emulator, guarantee: str, ids: Sequence[str] = _IDS
+) -> None:
     """One job each, all told: without gap or repeat, or with repeats of the same event where nothing better is said."""
-    events = await here.until_ended(_IDS, 90)
+    events = await here.until_ended(ids, 90)
     if guarantee == "at-least-once":
         events = list({(event.request_id, event.sequence): event for event in events}.values())
     created = [effect["name"] for effect in mrs.effects()]
-    assert history.faults(_IDS, events, created) == []
-    assert len(created) == len(_IDS)
+    assert history.faults(ids, events, created) == []
+    assert len(created) == len(ids)
 
 
 @pytest.mark.parametrize("point", ["between records and commit", "after the commit", "after the POST"])
@@ -98,7 +105,8 @@ async def test_an_owner_that_freezes_beyond_its_session_and_wakes_up_harms_nobod
     """Its partitions go to another relay meanwhile: what it holds is never committed, sent or told a second time."""
     here = _deployment(kafka, mrs, tmp_path, guarantee)
     await asyncio.to_thread(here.create_topics, 4)
-    zombie = _armed(here, point)
+    zombie = _armed(here)
+    await zombie.order(point)
     sending = asyncio.create_task(here.send(_requests()))
     await zombie.until_frozen()
     await sending
@@ -113,18 +121,24 @@ async def test_an_owner_that_freezes_beyond_its_session_and_wakes_up_harms_nobod
 async def test_a_rebalance_in_the_middle_of_a_commit_takes_nothing_and_repeats_nothing(
     kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path, guarantee: str
 ) -> None:
-    """A relay joins while the other one stands between the records of a commit and its end, but within its session."""
+    """
+    A relay joins while the other one stands between the records of a commit and its end, but within its session.
+
+    Both go on afterwards, each with what is its own then.
+    """
     here = _deployment(kafka, mrs, tmp_path, guarantee, KAFKA__SESSION_TIMEOUT_MS="12000")
     await asyncio.to_thread(here.create_topics, 4)
-    first = _armed(here, "between records and commit", 4)
+    first = _armed(here)
+    await first.order("between records and commit", 4)
     sending = asyncio.create_task(here.send(_requests()))
     await first.until_frozen()
     second = here.start_relay("second")
     await asyncio.sleep(4)  # it has asked to join, and the group waits for the other one
     first.go_on()
     await sending
-    await _all_ended(here, mrs, guarantee)
-    assert "partition_owned" in second.log.read_text()
+    await _until(lambda: "partition_owned" in second.log.read_text())
+    await here.send(_requests(_LATER))
+    await _all_ended(here, mrs, guarantee, [*_IDS, *_LATER])
     assert (await asyncio.to_thread(second.stop), await asyncio.to_thread(first.process.stop)) == (0, 0)
 
 
@@ -166,7 +180,8 @@ async def test_a_transaction_that_runs_out_of_time_is_made_again_whole(mrs: serv
         here = _deployment(kafka, mrs, tmp_path, "exactly-once", KAFKA__SESSION_TIMEOUT_MS="30000")
         await asyncio.to_thread(here.create_topics, 1)
         times = {"TRANSACTION_TIMEOUT_MS": "3000", "COMMIT_TIMEOUT_S": "2.5", "REQUEST_TIMEOUT_MS": "1500"}
-        relay = _armed(here, "between records and commit", 4, **{f"KAFKA__{name}": one for name, one in times.items()})
+        relay = _armed(here, **{f"KAFKA__{name}": one for name, one in times.items()})
+        await relay.order("between records and commit", partitions=1)
         sending = asyncio.create_task(here.send(_requests()))
         await relay.until_frozen()
         await asyncio.sleep(6)

@@ -9,6 +9,8 @@ import json
 import pytest
 from tests.support import history, service, world
 
+from mrs_relay.mrs import transport
+
 pytestmark = pytest.mark.looptime
 
 BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
@@ -65,6 +67,32 @@ async def test_a_replica_that_dies_is_replaced_and_nothing_is_submitted_twice(gu
             assert history.faults(ids, here.events(), here.created()) == []
         assert sorted(here.created()) == sorted(set(here.created()))
         assert len(here.created()) == len(ids)
+
+
+class _SlowReplies(world.Wire):
+    """What is sent arrives at once; its reply takes five seconds."""
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        reply = await super().send(request, timeout_s)
+        if request.verb == "POST":
+            await asyncio.sleep(5)
+        return reply
+
+
+@BOTH
+async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_the_next_one(guarantee: str) -> None:
+    """Found under way in the ledger, it may or may not be on MRS: nobody sends it again before that is known."""
+    async with world.world(world.settings(kafka={"guarantee": guarantee}), replicas=0) as here:
+        await here.start_replica(_SlowReplies(here.mrs))
+        here.put(service.job("r-1"))
+        while not here.created():
+            await asyncio.sleep(0.1)
+        assert here.states("r-1") == ["accepted"]
+        await here.replicas[0].kill()
+        await here.start_replica()
+        await here.until_ended(["r-1"], 600)
+        assert len(here.created()) == 1
+        assert here.states("r-1")[-1] == "succeeded"
 
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:

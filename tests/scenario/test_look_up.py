@@ -32,3 +32,15 @@ async def test_takeovers_in_quick_succession_do_not_keep_a_job_in_doubt() -> Non
                 await here.start_replica()
         await here.until_ended(["r-1"], 600)
         assert history.faults(["r-1"], here.events(), here.created()) == []
+
+
+async def test_a_look_up_that_fails_beyond_its_window_never_leads_to_a_second_job() -> None:
+    """A read that failed has not looked: the window ends with the first answer after it, however late that is."""
+    async with world.world() as here:
+        here.trouble(action="drop_after", operation="CreateExecuteJob")
+        here.trouble(action="status", operation="ShowJobExeListNew", status=503, count=40)
+        here.put(service.job("r-1"))
+        await here.until_ended(["r-1"], 3600)
+        assert asyncio.get_running_loop().time() > 45 + 60 + 100
+        assert len(here.created()) == 1
+        assert history.faults(["r-1"], here.events(), here.created()) == []

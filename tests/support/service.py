@@ -219,6 +219,13 @@ def job(request_id: str, *, name: str = "job", job_type: str = "SparkSubmit", **
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
 
 
+def old_job(request_id: str, *, name: str = "job", fields: dict[str, str] | None = None, **more: Any) -> bytes:
+    """A request for a batch job by V1.1's job API; `fields` are more fields of the job."""
+    job = {"job_type": "MapReduce", "job_name": name, "jar_path": "s3a://demo/sessionize.jar", **(fields or {})}
+    data = {"cluster": CLUSTER, "api": "v1.1", "job": job, **more}
+    return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
+
+
 def sql(request_id: str, engine: str, statement: str, **more: Any) -> bytes:
     """A request for SQL."""
     data = {"cluster": CLUSTER, "engine": engine, "statement": statement, **more}

@@ -80,4 +80,6 @@ def request(chance: random.Random, request_id: str) -> bytes:  # noqa: PLR0911 -
         return service.job(request_id, name="will-fail", retry={"attempts": 3, "backoff_s": 2})
     if kind < 0.55:
         return service.job(request_id, cluster={"name": "emulator"})
+    if kind < 0.7:
+        return service.old_job(request_id, priority=chance.randint(0, 9))
     return service.job(request_id, priority=chance.randint(0, 9))

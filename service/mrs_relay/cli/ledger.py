@@ -90,6 +90,7 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
         "id": job.id,
         "source": job.source,
         "type": job.subject,
+        "api": job.api if job.api != "v2" else None,
         "state": job.state.value,
         "sequence": job.sequence,
         "cluster": job.cluster,

@@ -7,16 +7,16 @@ Reads the ledger, then the job lists of the clusters, through the budget of read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 from mrs_relay import errors, settings
 from mrs_relay.cli import columns, compose, connect, ledger, options, run, view
+from mrs_relay.engine import codes, verdict
 from mrs_relay.engine import jobs as engine_jobs
 from mrs_relay.engine import orphans as finding
-from mrs_relay.engine import verdict
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
 from mrs_relay.stream import records, tap
@@ -87,6 +87,21 @@ class _Kill(NamedTuple):
     everything: bool
 
 
+class _Listed(NamedTuple):
+    """
+    The jobs of a cluster.
+
+    Attributes:
+        cluster: its id.
+        jobs: name and sight of each.
+        old_ids: ids of those that only V1.1's list shows.
+    """
+
+    cluster: str
+    jobs: list[tuple[str, engine_jobs.Seen]]
+    old_ids: frozenset[str]
+
+
 class _Where(NamedTuple):
     """On which connection to look."""
 
@@ -119,7 +134,10 @@ async def _orphans(
     found = where.found
     time = clock.SystemClock()
     async with client.connected(found.connection(where.connection), time) as mrs:
-        listed = {one: await _listed(mrs, one) for one in clusters or await _all_clusters(mrs)}
+        old_clusters = {job.cluster for _, job in placed if job.api == "v1.1"}
+        lists = [await _listed(mrs, one, old_clusters) for one in clusters or await _all_clusters(mrs)]
+        listed = {one.cluster: one.jobs for one in lists}
+        old_ids = frozenset(job_id for one in lists for job_id in one.old_ids)
         young_s = found.engine.settle_s + found.engine.visibility_s
         seen = finding.find((job for _, job in placed), listed, before_ms=time.now_ms() - round(young_s * 1000))
         shown = [one for one in seen if everything or _matters(one)]
@@ -138,7 +156,7 @@ async def _orphans(
         if settled:
             await tap.send(connect.broker(found.kafka), settled)
         for one in killed:
-            await _kill(mrs, one)
+            await _kill(mrs, one, _api_of(one, old_ids))
     return run.Code.OK
 
 
@@ -164,12 +182,30 @@ async def _all_clusters(mrs: clients.Client) -> list[str]:
     return [one.cluster_id async for one in listed]
 
 
-async def _listed(mrs: clients.Client, cluster: str) -> list[tuple[str, engine_jobs.Seen]]:
+async def _listed(mrs: clients.Client, cluster: str, old_clusters: Collection[str]) -> _Listed:
+    """
+    All jobs of a cluster, by both job APIs; a job that both show is taken as V2 shows it.
+
+    A cluster that refuses one of the APIs has no jobs of it, unless the ledger says that it has.
+    """
     from mrs_relay.engine import sightings  # noqa: PLC0415 - as above
     from mrs_relay.mrs.operations import lists  # noqa: PLC0415 - the same
 
-    listed = mrs.iterate(lists.JOBS, path={"cluster_id": cluster})
-    return [(str(one.job_name), sightings.of_job(one)) async for one in listed]
+    found: dict[str, tuple[str, engine_jobs.Seen]] = {}
+    old: dict[str, tuple[str, engine_jobs.Seen]] = {}
+    try:
+        async for one in mrs.iterate(lists.JOBS, path={"cluster_id": cluster}):
+            found[one.job_id] = (str(one.job_name), sightings.of_job(one))
+    except errors.MrsRefused as error:
+        if error.code != codes.NO_NEW_JOBS:
+            raise
+    try:
+        async for job in mrs.iterate(lists.OLD_JOBS, query={"cluster_id": cluster}):
+            old[job.id] = (job.job_name, sightings.of_old_job(job))
+    except errors.MrsRefused:
+        if cluster in old_clusters:
+            raise
+    return _Listed(cluster, list({**old, **found}.values()), frozenset(old.keys() - found.keys()))
 
 
 def _whose(job: engine_jobs.Job) -> tuple[str, engine_jobs.LedgerKey]:
@@ -200,11 +236,22 @@ def _settling(
     return records.Outgoing(place.topic, request.key, message.value, message.headers, place.partition)
 
 
-async def _kill(mrs: clients.Client, one: finding.Orphan) -> None:
+def _api_of(one: finding.Orphan, old_ids: Collection[str]) -> engine_jobs.Api:
+    """Which API stops it: that of its request, or the one whose list shows it."""
+    if one.request is not None:
+        return one.request.api
+    return "v1.1" if one.job_id in old_ids else "v2"
+
+
+async def _kill(mrs: clients.Client, one: finding.Orphan, api: engine_jobs.Api) -> None:
+    from mrs_relay.mrs.operations import executions  # noqa: PLC0415 - as above
     from mrs_relay.mrs.operations import jobs as calls  # noqa: PLC0415 - as above
 
-    path = {"cluster_id": one.cluster, "job_execution_id": one.job_id}
-    await mrs.call(calls.STOP_JOB, path=path)
+    path = {"job_execution_id": one.job_id}
+    if api == "v1.1":
+        await mrs.call(executions.CANCEL_JOB_EXECUTION, path=path)
+    else:
+        await mrs.call(calls.STOP_JOB, path={"cluster_id": one.cluster, **path})
     view.err().print(view.plain(f"asked MRS to stop {one.job_id}"), soft_wrap=True)
 
 

@@ -99,6 +99,15 @@ def job(
     prop: Annotated[
         list[str] | None, typer.Option("--property", "-p", metavar="NAME=VALUE", help="One MRS property; repeat.")
     ] = None,
+    api: Annotated[
+        str | None, typer.Option("--api", metavar="API", help="v1.1 for clusters that are too old for v2.")
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field", metavar="NAME=VALUE", help="One field of a v1.1 job, such as jar_path or output; repeat."
+        ),
+    ] = None,
     request_id: Id = None,
     source: Source = compose.SOURCE,
     key: Key = None,
@@ -119,8 +128,11 @@ def job(
         "job_name": name,
         "arguments": arg,
         "properties": options.pairs(prop, option="--property"),
+        **options.pairs(field, option="--field"),
     }
-    data = {"cluster": compose.cluster(cluster), "job": _without_empty(body), **_common(priority, label, not_before)}
+    old = {} if api is None else {"api": api}
+    on = {"cluster": compose.cluster(cluster), **old}
+    data = {**on, "job": _without_empty(body), **_common(priority, label, not_before)}
     how = _how(wait.How(config, bootstrap, tenant, as_json=as_json), timeout, wait_for_end=wait_for_end)
     _send([_request("mrs.job.submit", request_id, data)], compose.Defaults(source, key, not no_validate), how)
 

@@ -34,10 +34,17 @@ class Options(TypedDict, total=False):
 
 
 class JobOptions(Options, total=False):
-    """What a batch job may carry besides."""
+    """What a batch job may carry besides; all from `jar_path` on goes with `api` "v1.1" only."""
 
     job_name: str
     properties: Mapping[str, str]
+    api: requests.Api
+    jar_path: str
+    hive_script_path: str
+    input: str
+    output: str
+    job_log: str
+    file_action: str
 
 
 class SqlOptions(Options, total=False):
@@ -65,7 +72,7 @@ def job(
     """
     data = _plain(options)
     body = {"job_type": job_type, "arguments": list(arguments)}
-    body |= {name: data.pop(name) for name in ("job_name", "properties") if name in data}
+    body |= {name: data.pop(name) for name in requests.BatchJob.model_fields if name in data}
     return _checked(requests.JobSubmit, {"cluster": _json(cluster), "job": body, **data})
 
 

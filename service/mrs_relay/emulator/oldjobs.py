@@ -158,10 +158,12 @@ class OldJobs:
             raise refusals.invalid(f"page_size must not exceed {_PAGE_MAX}")
         number = checks.whole_number(query, "current_page", least=1) or 1
         wanted = checks.one_of(query, "state", _FILTER_STATES)
+        listed_until_ms = call.now_ms - round(self._quirks.late_listing_s * 1000)
         matches = [
             (run, job)
             for run, job in self._runs
             if run.cluster_id == cluster_id
+            and run.created_ms <= listed_until_ms
             and self._matches(run, query)
             and (wanted is None or int(wanted) == self._print.state(job, call.now_ms, listed=True)[0])
         ]

@@ -11,10 +11,13 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.engine import codes, facts, jobs, results
+from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import clusters as operations
-from mrs_relay.mrs.operations import lists, registry
+from mrs_relay.mrs.operations import executions, lists, registry
+
+_NOT_FOUND: Final = 404
 
 _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
 
@@ -52,6 +55,10 @@ class Caller:
             if goal is not None and goal.kind == "deleted" and await self.sought(job, work):
                 return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
             raise
+        except errors.MrsRefused as error:
+            if job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION and _is_gone(error):
+                return facts.Replied(events.Result(reply={}))  # its record is gone, which is what was asked for
+            raise
         if goal is None:
             return facts.Replied(results.reply(reply, self._most_reply_bytes))
         return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
@@ -82,6 +89,11 @@ class Caller:
         listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
         found = [one async for one in listed if one.cluster_name == name]
         return [jobs.Seen(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
+
+
+def _is_gone(error: errors.MrsRefused) -> bool:
+    """Whether there is no such job, so that its record need not be deleted. Source: Terraform providers: 404 (V1.1)."""
+    return error.code in codes.NO_SUCH_JOB or error.status == _NOT_FOUND
 
 
 async def shown(client: clients.Client, cluster_id: str) -> models.Cluster | None:

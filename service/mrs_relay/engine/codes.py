@@ -14,5 +14,11 @@ NO_SUCH_JOB: Final = frozenset({"0176", "0201"})
 NO_SUCH_CLUSTER: Final = "12000003"
 """The cluster does not exist, so neither does any job on it."""
 
+NO_OLD_JOBS: Final = frozenset({"12000064", "12000085"})
+"""The cluster neither takes jobs by V1.1 nor shows any: it is a security cluster, or too new."""
+
+NO_NEW_JOBS: Final = "0167"
+"""The cluster is too old for V2's job API."""
+
 EMPTY_RESULT: Final = "0181"
 """The result set of a SQL job is empty."""

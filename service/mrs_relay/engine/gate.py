@@ -27,7 +27,7 @@ Owner = accounts.Owner
 _Holder = accounts.Holder
 
 Place = tuple[str, str]
-"""A cluster, and the MRS operation that tickets wait for. Only batch jobs take slots."""
+"""A cluster, and the MRS operation that tickets wait for. Only batch jobs take slots, by either API."""
 
 Spend = Callable[[str], float]
 """Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""
@@ -128,8 +128,9 @@ class Gate:
 
     def load(self, cluster: str) -> tuple[int, int]:
         """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
-        spot = self._spots.get((cluster, jobs.SUBMISSION))
-        return (len(spot.holders), sum(len(one.waiting) for one in spot.lines.values())) if spot is not None else (0, 0)
+        spots = self._with_slots(cluster)
+        waiting = sum(len(line.waiting) for spot in spots for line in spot.lines.values())
+        return sum(len(spot.holders) for spot in spots), waiting
 
     def enter(self, wanted: Ticket) -> bool:
         """
@@ -162,7 +163,7 @@ class Gate:
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
         self._account(owner).occupy((owner, key))
-        if job.operation == jobs.SUBMISSION:
+        if job.operation in jobs.SUBMISSIONS:
             self._spot((job.cluster, job.operation)).holders.add((owner, key))
 
     def landed(self, key: jobs.LedgerKey, owner: Owner) -> None:
@@ -198,10 +199,11 @@ class Gate:
         if spot is not None and holder in spot.holders:
             has_room = True
             spot.holders.discard(holder)
-            if job.state is not jobs.State.QUEUED:
-                spot.held_until_s = 0.0
-            for line in spot.lines.values():
-                self._open_up(line)
+            for other in self._sharing(spot):
+                if job.state is not jobs.State.QUEUED:
+                    other.held_until_s = 0.0
+                for line in other.lines.values():
+                    self._open_up(line)
         if has_room:
             self._pump()
         if spot is not None:
@@ -291,7 +293,20 @@ class Gate:
         return len(self._flying) >= self._most
 
     def _is_full(self, spot: _Spot) -> bool:
-        return spot.place[1] == jobs.SUBMISSION and 0 < self._slots <= len(spot.holders)
+        return 0 < self._slots <= self._taken(spot)
+
+    def _taken(self, spot: _Spot) -> int:
+        """How many of the cluster's slots are taken; 0 for a place that takes none."""
+        return sum(len(other.holders) for other in self._sharing(spot)) if spot.place[1] in jobs.SUBMISSIONS else 0
+
+    def _sharing(self, spot: _Spot) -> list[_Spot]:
+        """The place itself, and that of the other job API: both take the slots of one cluster."""
+        return self._with_slots(spot.place[0]) if spot.place[1] in jobs.SUBMISSIONS else [spot]
+
+    def _with_slots(self, cluster: str) -> list[_Spot]:
+        """The places that take slots of a cluster, as far as there are any."""
+        places = ((cluster, operation) for operation in jobs.SUBMISSIONS)
+        return [self._spots[place] for place in places if place in self._spots]
 
     def _is_limited(self, account: accounts.Account) -> bool:
         """Whether a tenant has all that it may have; whoever ends looks again, and else the alarm."""
@@ -324,7 +339,7 @@ class Gate:
         if holder not in self._flying:
             self._flying[holder] = spot
             spot.flying += 1
-        if spot.place[1] == jobs.SUBMISSION:
+        if spot.place[1] in jobs.SUBMISSIONS:
             spot.holders.add(holder)
 
     def _pump(self) -> None:
@@ -367,7 +382,7 @@ class Gate:
         Only where slots are scarce: else who waits for quota would lose turns to those who wait for the same cluster.
         """
         spot = line.spot
-        if spot.place[1] != jobs.SUBMISSION or len(spot.holders) != self._slots - 1:
+        if spot.place[1] not in jobs.SUBMISSIONS or self._taken(spot) != self._slots - 1:
             return False
         for account, other in spot.lines.items():
             if other is line:

@@ -20,7 +20,14 @@ from mrs_relay.messages import events, reasons
 LedgerKey = NewType("LedgerKey", bytes)
 """`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
 
+Api = Literal["v2", "v1.1"]
+"""The two job APIs of MRS. The values are written to the ledger: never rename one."""
+
 SUBMISSION: Final = "CreateExecuteJob"
+OLD_SUBMISSION: Final = "CreateAndExecuteJob"
+SUBMISSIONS: Final = (SUBMISSION, OLD_SUBMISSION)
+"""What starts a batch job, by either API; such jobs share their cluster's slots."""
+
 STATEMENT: Final = "ExecuteSql"
 
 FOR_EVER_S: Final = 0.0
@@ -103,12 +110,12 @@ request. UNKNOWN can be settled by a person. SUBMITTED and RUNNING go back to QU
 
 class Batch(msgspec.Struct, frozen=True, tag="batch", omit_defaults=True, gc=False):
     """
-    A job for CreateExecuteJob.
+    A job for CreateExecuteJob, or for V1.1's CreateAndExecuteJob: `Job.api` says which.
 
     Attributes:
-        job_type: MRS's job type.
-        arguments: as MRS wants them.
-        properties: the same.
+        job_type: MRS's job type, by V2's name.
+        arguments: as MRS wants them; V1.1 gets them as one text.
+        properties: the same; for V1.1, which has none, its own fields by their names.
     """
 
     job_type: str
@@ -251,7 +258,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         arrived_ms: when the request was decided, epoch milliseconds.
         order: input offset; breaks ties of `arrived_ms`.
         cluster: MRS cluster id; "" while it is being chosen.
-        choice: what it is chosen by, as long as CHOOSING.
+        choice: what it is chosen by, or looked at for, as long as CHOOSING.
         work: what to run; dropped once MRS has it, for nobody needs it then.
         statement: a Presto statement: no place in MRS's job list, no name, no slot.
         name: the wished name on MRS, without mark; "" for statements and calls.
@@ -279,6 +286,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         asked_source: source of that message; only while AWAITED.
         came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
         twins: MRS ids of further jobs with the same mark, which are to be stopped.
+        api: the job API that a batch job runs on; it answers for the job's id.
         tenant: whose it was when it came; part of its mark. "" where there were no tenants.
     """
 
@@ -321,6 +329,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     asked_source: str | None = None
     came_from: int = -1
     twins: tuple[str, ...] = ()
+    api: Api = "v2"
     tenant: str = ""
 
     @property
@@ -335,7 +344,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             return self.work.operation
         if self.subject in {"call", "cluster"}:
             return ""
-        return STATEMENT if self.statement else SUBMISSION
+        if self.statement:
+            return STATEMENT
+        return OLD_SUBMISSION if self.api == "v1.1" else SUBMISSION
 
     @property
     def mrs_name(self) -> str:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Final
+
 from mrs_relay.engine import facts, jobs, results
 from mrs_relay.messages import events
 from mrs_relay.mrs.models import jobs as job_models
+from mrs_relay.mrs.models import oldjobs as old_models
 from mrs_relay.mrs.models import sql as sql_models
+
+OLD_STATES: Final[Mapping[int, str]] = {state.value: state.name for state in old_models.OldState}
+"""Names of V1.1's `job_state`. Source: ShowJobExes: -1 Terminated, 1 Starting, 2 Running, 3 Completed, 4 Abnormal,
+5 Error; ListExecuteJob knows neither 1 nor 5. The SDK's text counts 1 to 6 instead, against all pages."""
+
+OLD_RESULTS: Final[Mapping[int, str]] = {status.value: status.name for status in old_models.FinalStatus}
+"""Names of V1.1's `job_final_status`. Source: ShowJobExes: 0 unfinished, 1 ended by execution error, 2 succeeded,
+3 cancelled."""
+
+_PER_CENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 
 def of_job(detail: job_models.JobDetail) -> jobs.Seen:
@@ -20,6 +35,26 @@ def of_job(detail: job_models.JobDetail) -> jobs.Seen:
         submitted_ms=detail.submitted_ms or 0,
         started_ms=detail.started_ms or 0,
         finished_ms=detail.finished_ms or 0,
+    )
+
+
+def of_old_job(detail: old_models.OldJob) -> jobs.Seen:
+    """
+    A V1.1 job of a list or a single read, whose times are milliseconds; states that have no name keep their number.
+
+    Progress is free text there ("first progress"), and counts only if it is a percentage. `job_id` is its YARN
+    application in lists and its own id in single reads.
+    """
+    per_cent = _PER_CENT.fullmatch(detail.progress or "")
+    status = detail.job_final_status
+    return jobs.Seen(
+        job_id=detail.id,
+        job_state=OLD_STATES.get(detail.job_state, str(detail.job_state)),
+        job_result="" if status is None else OLD_RESULTS.get(status, str(status)),
+        progress=min(100.0, float(per_cent[1])) if per_cent else 0.0,
+        app_id=detail.job_id if detail.job_id and detail.job_id != detail.id else "",
+        submitted_ms=detail.start_time or 0,
+        finished_ms=detail.end_time or 0,
     )
 
 

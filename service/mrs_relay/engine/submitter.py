@@ -15,24 +15,17 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, facts, gate, jobs, results, sightings, verdict
+from mrs_relay.engine import calls, codes, facts, gate, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
-from mrs_relay.mrs.operations import jobs as job_calls
 from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
 
-_CLOCK_SKEW_MS: Final = 86_400_000
-"""
-How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent. A day costs nothing, as
-the mark is in the query, too; a job that the query leaves out would be submitted again. Signatures allow 15 minutes,
-tokens any difference.
-"""
+_NO_CLUSTER: Final = frozenset({codes.NO_SUCH_CLUSTER})
 
 
 class Submitter:
@@ -54,6 +47,7 @@ class Submitter:
         time: clock.Clock,
     ) -> None:
         self._client = client
+        self._ways = ways.by_api(client, settings)
         self._caller = calls.Caller(client, settings.inline_result_bytes)
         self._hold = hold
         self._settings = settings
@@ -103,22 +97,16 @@ class Submitter:
         return facts.NotTaken()
 
     async def _send(self, job: jobs.Job) -> facts.Fact:
-        path = {"cluster_id": job.cluster}
         match job.work:
             case jobs.Batch() as work:
-                body = job_models.JobExecution.model_construct(
-                    job_type=work.job_type,  # type: ignore[arg-type]  # checked when the request was read
-                    job_name=job.mrs_name,
-                    arguments=work.arguments,
-                    properties=work.properties,
-                )
-                reply = await self._client.call(job_calls.CREATE_EXECUTE_JOB, path=path, body=body)
-                return facts.Taken(reply.job_id)
+                return facts.Taken(await self._ways[job.api].submit(job, work))
             case jobs.Presto() as work:
                 statement = sql_models.SqlExecution(
                     sql_content=work.statement, database=work.database, archive_path=work.archive_path
                 )
-                result = await self._client.call(sql_calls.EXECUTE_SQL, path=path, body=statement)
+                result = await self._client.call(
+                    sql_calls.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=statement
+                )
                 return sightings.of_statement(result, self._settings.inline_result_bytes)
             case jobs.Call() as work:
                 return await self._caller.call(job, work)
@@ -157,13 +145,14 @@ class Submitter:
     async def _look(self, job: jobs.Job) -> tuple[list[jobs.Seen], float]:
         """What MRS shows under the job's name, and when it was asked; asks until it answers."""
         failures = 0
+        nowhere = self._ways[job.api].nowhere if isinstance(job.work, jobs.Batch) else _NO_CLUSTER
         while True:
             started_s = self._time.monotonic_s()
             try:
                 return await self._marked(job), started_s
             except errors.MrsRefused as error:
                 # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
-                if error.code == codes.NO_SUCH_CLUSTER:
+                if error.code in nowhere:
                     return [], started_s
                 _log.warning("look_up_refused", request=job.id, error=str(error))
                 wait_s = self._wait_s(failures := failures + 1, error)
@@ -180,49 +169,29 @@ class Submitter:
         """Jobs or clusters on MRS with this attempt's name, the oldest first."""
         if isinstance(job.work, jobs.Call):
             return await self._caller.sought(job, job.work)
-        found: list[jobs.Seen] = []
-        page = 1
-        while True:
-            query = job_models.JobQuery(
-                job_name=job.mrs_name,
-                limit=self._settings.list_page,
-                offset=page,
-                sort_by="asc",
-                submitted_begin_ms=max(0, job.intent_ms - _CLOCK_SKEW_MS),
-            )
-            reply = await self._client.call(
-                job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": job.cluster}, query=query
-            )
-            listed = reply.job_list or ()
-            found += [sightings.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
-            if len(listed) < self._settings.list_page:
-                return sorted(found, key=lambda seen: seen.submitted_ms)
-            page += 1
+        return await self._ways[job.api].marked(job)
 
     async def stop(self, job: jobs.Job) -> None:
         """
         Ask MRS to stop the job; whether it did is for the tracker to see.
 
-        Source: StopJob (an accepted kill is no end yet, and the job may still end by itself), CancelSql.
+        Source: CancelSql; for jobs see `ways`.
         """
         if job.seen is None:
             return
-        path = {"cluster_id": job.cluster}
         try:
             if job.statement:
-                path["sql_id"] = job.seen.job_id
+                path = {"cluster_id": job.cluster, "sql_id": job.seen.job_id}
                 await self._client.call(sql_calls.CANCEL_SQL, path=path, spend_budget=True)
             else:
-                path["job_execution_id"] = job.seen.job_id
-                await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
+                await self._ways[job.api].stop(job.cluster, job.seen.job_id)
         except errors.MrsError as error:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
 
     async def stop_twin(self, job: jobs.Job, job_id: str) -> bool:
         """Ask MRS to stop a further job of the same submission; whether there is nothing more to ask."""
-        path = {"cluster_id": job.cluster, "job_execution_id": job_id}
         try:
-            await self._client.call(job_calls.STOP_JOB, path=path, spend_budget=True)
+            await self._ways[job.api].stop(job.cluster, job_id)
         except errors.MrsRefused as error:
             _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))  # it has ended
         except errors.MrsError as error:
@@ -233,17 +202,13 @@ class Submitter:
         return True
 
     async def collect(self, job: jobs.Job) -> facts.Fact:
-        """Read the rows of a job that has succeeded; after `collect_within_s` seconds, say why there are none."""
-        job_id = job.seen.job_id if job.seen else ""
-        path = {"cluster_id": job.cluster, "job_execution_id": job_id}
+        """Read the result of a job that has succeeded; after `collect_within_s` seconds, say why there is none."""
         give_up_s = self._time.monotonic_s() + self._settings.collect_within_s
         failures = 0
         while True:
             try:
-                reply = await self._client.call(job_calls.SHOW_SQL_RESULT_WITH_JOB, path=path)
+                return facts.Collected(await self._ways[job.api].collect(job))
             except errors.MrsRefused as error:
-                if error.code == codes.EMPTY_RESULT:
-                    return facts.Collected(events.Result())
                 return facts.Collected(events.Result(unavailable=str(error)))
             except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:
                 failures += 1
@@ -251,9 +216,6 @@ class Submitter:
                 if self._time.monotonic_s() + wait_s > give_up_s:
                     return facts.Collected(events.Result(unavailable=str(error)))
                 await asyncio.sleep(wait_s)
-            else:
-                rows = reply.statements[job.skip :]
-                return facts.Collected(results.inline(rows, self._settings.inline_result_bytes))
 
 
 _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)

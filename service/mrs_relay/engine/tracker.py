@@ -1,15 +1,16 @@
 """
-Follows jobs on MRS: one poller per cluster, which lists its jobs page by page and turns differences into facts.
+Follows jobs on MRS: one poller per cluster and job API, which lists jobs page by page and turns differences into facts.
 
 Cost grows with pages, not with jobs: a look at n jobs takes ceil(n / page) reads and at most one more, unless the list
-holds many jobs that are not followed. A failed poll never changes a job; a job that MRS stops showing is read by
-itself, and only when that says "no such job" for a long time is it given up. Statements have no list and are read one
-by one.
+holds many jobs that are not followed. `ways` knows how each API is asked. A failed poll never changes a job; a job that
+MRS stops showing is read by itself, and only when that says "no such job" for a long time is it given up. Statements
+have no list and are read one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,12 +19,10 @@ import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings, verdict, views
+from mrs_relay.engine import codes, facts, jobs, sightings, verdict, views, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import jobs as job_models
-from mrs_relay.mrs.operations import jobs as job_calls
 from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
@@ -74,15 +73,23 @@ class _Watch:
 @dataclass(slots=True, eq=False)
 class _Cluster:
     """
-    What is followed on one cluster.
+    What is followed on one cluster by one job API.
 
     Attributes:
+        api: which.
+        way: how it is asked.
         crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
     """
 
+    api: jobs.Api
+    way: ways.Way
     watches: dict[str, _Watch] = field(default_factory=dict)
     failures: int = 0
     crowded_since_ms: int | None = None
+
+
+_Place = tuple[jobs.Api, str]
+"""A job API and a cluster."""
 
 
 class Tracker:
@@ -102,8 +109,9 @@ class Tracker:
         self._client = client
         self._settings = settings
         self._time = time
-        self._clusters: dict[str, _Cluster] = {}
-        self._all_reads = 0
+        self._ways = ways.by_api(client, settings)
+        self._clusters: dict[_Place, _Cluster] = {}
+        self._all_reads: Counter[jobs.Api] = Counter()
         self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
@@ -125,10 +133,11 @@ class Tracker:
         """
         if job.seen is None or not job.seen.job_id:
             return
-        cluster = self._clusters.get(job.cluster)
+        place = (job.api, job.cluster)
+        cluster = self._clusters.get(place)
         if cluster is None:
-            cluster = self._clusters[job.cluster] = _Cluster()
-            self._pollers.start(self._poll(job.cluster, cluster), name=f"poll {job.cluster}")
+            cluster = self._clusters[place] = _Cluster(job.api, self._ways[job.api])
+            self._pollers.start(self._poll(place, cluster), name=f"poll {job.api} {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
@@ -136,7 +145,7 @@ class Tracker:
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
-        cluster = self._clusters.get(job.cluster)
+        cluster = self._clusters.get((job.api, job.cluster))
         if cluster is not None and job.seen is not None:
             cluster.watches.pop(job.seen.job_id, None)
 
@@ -153,48 +162,49 @@ class Tracker:
     def _on_error(self, task: str, error: BaseException) -> None:
         _log.error("poller_ended", task=task, exc_info=error)
 
-    async def _poll(self, cluster_id: str, cluster: _Cluster) -> None:
+    async def _poll(self, place: _Place, cluster: _Cluster) -> None:
         """Look at one cluster again and again, as long as there is something to look at."""
         try:
             while True:
                 await asyncio.sleep(self._wait_s(cluster))
                 if not cluster.watches:
                     return
-                await self._look(cluster_id, cluster)
+                await self._look(place[1], cluster)
         finally:
-            if self._clusters.get(cluster_id) is cluster:
-                del self._clusters[cluster_id]
+            if self._clusters.get(place) is cluster:
+                del self._clusters[place]
 
     def _wait_s(self, cluster: _Cluster) -> float:
         """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
         now_s = self._time.monotonic_s()
         if now_s >= self._counted_s + _COUNT_AGAIN_S:
-            self._counted_s, self._all_reads = now_s, sum(map(self._reads, self._clusters.values()))
-        affordable_s = self._all_reads * self._client.limits.every_s(job_calls.SHOW_JOB_EXE_LIST_NEW) / _BUDGET_PART
+            self._counted_s = now_s
+            self._all_reads = Counter()
+            for one in self._clusters.values():
+                self._all_reads[one.api] += self._reads(one)
+        every_s = self._client.limits.every_s(cluster.way.listing)
+        affordable_s = self._all_reads[cluster.api] * every_s / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
     def _reads(self, cluster: _Cluster) -> int:
         """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
         count = len(cluster.watches)
-        return count if count <= self._settings.single_reads else self._pages(count) + 1
-
-    def _pages(self, count: int) -> int:
-        return -(-count // self._settings.list_page)
+        return count if count <= self._settings.single_reads else _pages(cluster, count) + 1
 
     async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
             del cluster.watches[watch.job_id]
         try:
             await self._look_at_jobs(cluster_id, cluster)
-            await self._one_by_one(cluster_id, [watch for watch in cluster.watches.values() if watch.statement])
+            await self._one_by_one(cluster_id, cluster, [one for one in cluster.watches.values() if one.statement])
         except errors.MrsThrottled as error:
             _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
             await asyncio.sleep(error.retry_after_s)
         except errors.MrsRefused as error:
             cluster.failures += 1
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
-            if error.code == codes.NO_SUCH_CLUSTER:
+            if error.code in cluster.way.nowhere:
                 for watch in list(cluster.watches.values()):
                     self._missing(watch, str(error))
         except errors.MrsError as error:
@@ -210,27 +220,30 @@ class Tracker:
         """
         Look at batch jobs.
 
-        The list from the oldest job on tells all, but shows jobs that are not followed, too. Where those are many, the
-        list of unfinished jobs is read instead, and then those that it does not show, for they have ended.
+        The list from the oldest job on tells all, but shows jobs that are not followed, too. Where those are many, or
+        the list cannot begin at a moment, the list of unfinished jobs is read instead, and then those that it does not
+        show, for they have ended.
         """
         wanted = {watch.job_id: watch for watch in cluster.watches.values() if not watch.statement}
         if len(wanted) > self._settings.single_reads:
             since_ms = _oldest_ms(wanted)
-            if since_ms == cluster.crowded_since_ms or not await self._list(
-                cluster_id, wanted, self._pages(len(wanted)) + 1
-            ):
+            whole = cluster.way.by_moment and since_ms != cluster.crowded_since_ms
+            if not whole or not await self._list(cluster_id, cluster, wanted, _pages(cluster, len(wanted)) + 1):
                 cluster.crowded_since_ms = since_ms
-                await self._list(cluster_id, wanted, None)
-                if len(wanted) > self._settings.single_reads:
-                    await self._list(cluster_id, wanted, len(wanted))
-        await self._one_by_one(cluster_id, list(wanted.values()))
+                await self._list(cluster_id, cluster, wanted, None)
+                if cluster.way.by_moment and len(wanted) > self._settings.single_reads:
+                    await self._list(cluster_id, cluster, wanted, len(wanted))
+        await self._one_by_one(cluster_id, cluster, list(wanted.values()))
 
-    async def _list(self, cluster_id: str, wanted: dict[str, _Watch], most_pages: int | None) -> bool:
+    async def _list(
+        self, cluster_id: str, cluster: _Cluster, wanted: dict[str, _Watch], most_pages: int | None
+    ) -> bool:
         """
         Read the cluster's list from the oldest of `wanted` on; takes out of `wanted` what it shows.
 
         Args:
             cluster_id: the cluster.
+            cluster: how it is asked.
             wanted: by job id; not empty to begin with.
             most_pages: leave a list that is longer after its first page; None: unfinished jobs only, all pages.
 
@@ -239,51 +252,41 @@ class Tracker:
         since_ms = _oldest_ms(wanted)
         page = 1
         while wanted:
-            query = job_models.JobQuery(
-                job_result=job_models.JobResult.UNDEFINED if most_pages is None else None,
-                limit=self._settings.list_page,
-                offset=page,
-                sort_by="asc",
-                submitted_begin_ms=since_ms,
-            )
-            reply = await self._client.call(
-                job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster_id}, query=query
-            )
-            listed = reply.job_list or ()
-            self._tell(wanted, listed)
-            if len(listed) < self._settings.list_page:
+            read = await cluster.way.page(cluster_id, page, since_ms, unfinished=most_pages is None)
+            self._tell(wanted, read.jobs)
+            if read.last:
                 break
-            if most_pages is not None and max(page + 1, self._pages(reply.total_record or 0)) > most_pages:
+            if most_pages is not None and max(page + 1, _pages(cluster, read.total)) > most_pages:
                 return not wanted
             page += 1
         return True
 
-    def _tell(self, wanted: dict[str, _Watch], listed: Iterable[job_models.JobDetail]) -> None:
-        for detail in listed:
-            watch = wanted.pop(detail.job_id, None)
+    def _tell(self, wanted: dict[str, _Watch], listed: Iterable[jobs.Seen]) -> None:
+        for seen in listed:
+            watch = wanted.pop(seen.job_id, None)
             if watch is not None:
-                self._seen(watch, sightings.of_job(detail))
+                self._seen(watch, seen)
 
-    async def _one_by_one(self, cluster_id: str, watches: list[_Watch]) -> None:
+    async def _one_by_one(self, cluster_id: str, cluster: _Cluster, watches: list[_Watch]) -> None:
         for start in range(0, len(watches), _AT_ONCE):
             try:
                 async with asyncio.TaskGroup() as group:
                     for watch in watches[start : start + _AT_ONCE]:
-                        read = self._read_statement if watch.statement else self._read_job
-                        group.create_task(read(cluster_id, watch), name=f"read {watch.job_id}")
+                        reading = (
+                            self._read_statement(cluster_id, watch)
+                            if watch.statement
+                            else self._read_job(cluster_id, cluster.way, watch)
+                        )
+                        group.create_task(reading, name=f"read {watch.job_id}")
             except ExceptionGroup as several:
                 raise several.exceptions[0] from several
 
-    async def _read_job(self, cluster_id: str, watch: _Watch) -> None:
-        path = {"cluster_id": cluster_id, "job_execution_id": watch.job_id}
-        try:
-            reply = await self._client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)
-        except errors.MrsRefused as error:
-            if error.code not in codes.NO_SUCH_JOB:
-                raise
-            self._missing(watch, str(error))
+    async def _read_job(self, cluster_id: str, way: ways.Way, watch: _Watch) -> None:
+        shown = await way.show(cluster_id, watch.job_id)
+        if isinstance(shown, ways.Gone):
+            self._missing(watch, shown.message)
         else:
-            self._seen(watch, sightings.of_job(reply.job_detail))
+            self._seen(watch, shown)
 
     async def _read_statement(self, cluster_id: str, watch: _Watch) -> None:
         path = {"cluster_id": cluster_id, "sql_id": watch.job_id}
@@ -333,6 +336,10 @@ class Tracker:
         gone_s = self._without_word(watch)
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
+
+
+def _pages(cluster: _Cluster, count: int) -> int:
+    return -(-count // cluster.way.page_size)
 
 
 def _oldest_ms(watches: Mapping[str, _Watch]) -> int:

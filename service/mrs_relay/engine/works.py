@@ -11,10 +11,11 @@ import re
 from typing import Any, Final
 
 from mrs_relay import errors
-from mrs_relay.engine import jobs
+from mrs_relay.engine import jobs, oldworks
 from mrs_relay.messages import codec, envelope, events, requests
 from mrs_relay.mrs import checks, operation
 from mrs_relay.mrs.operations import clusters as cluster_calls
+from mrs_relay.mrs.operations import executions as execution_calls
 from mrs_relay.mrs.operations import jobs as job_calls
 from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import records
@@ -60,6 +61,7 @@ def job_of(
     submission = request if isinstance(request, requests.JobSubmit | requests.SqlSubmit) else None
     retry = submission.retry if submission else None
     choice = _choice(submission.cluster) if submission else None
+    api = request.api if isinstance(request, requests.JobSubmit) else "v2"
     job = jobs.Job(
         source=message.source,
         id=message.id,
@@ -76,7 +78,7 @@ def job_of(
         priority=request.priority,
         not_before_ms=int(request.not_before.timestamp() * 1000) if request.not_before else 0,
         labels=request.labels or None,
-        collect=isinstance(work, jobs.Batch) and work.job_type in result_job_types,
+        collect=_has_result(work, result_job_types) if api == "v2" else oldworks.names_places(work),
         skip=skip,
         queue_deadline_s=request.queue_deadline_s or jobs.FOR_EVER_S,
         run_deadline_s=(submission and submission.run_deadline_s) or jobs.FOR_EVER_S,
@@ -84,8 +86,13 @@ def job_of(
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
+        api=api,
     )
     return jobs.share(job)
+
+
+def _has_result(work: jobs.Work, result_job_types: frozenset[str]) -> bool:
+    return isinstance(work, jobs.Batch) and work.job_type in result_job_types
 
 
 def _cluster(request: requests.Work) -> str:
@@ -103,17 +110,29 @@ def _work(request: requests.Work) -> tuple[jobs.Work, str, int]:
     """What to run, its name, and how many leading statements are the relay's own."""
     match request:
         case requests.JobSubmit(job=job):
-            return jobs.Batch(job.job_type, tuple(job.arguments), job.properties), job.job_name, 0
+            return _batch(request), job.job_name, 0
         case requests.SqlSubmit():
             return _sql(request)
         case requests.JobDelete():
-            body = {"job_id_list": request.job_ids}
-            return _call(job_calls.BATCH_DELETE_JOBS, {"cluster_id": request.cluster}, body=body), "", 0
+            return _deletion(request), "", 0
         case requests.Call():
             wanted = registry.named(request.operation)
             return _call(wanted, request.path, request.query, request.body), "", 0
         case _:
             return _of_cluster(request)
+
+
+def _batch(request: requests.JobSubmit) -> jobs.Batch:
+    job = request.job
+    if request.api == "v1.1":
+        return oldworks.batch(job)
+    return jobs.Batch(job.job_type, tuple(job.arguments), job.properties)
+
+
+def _deletion(request: requests.JobDelete) -> jobs.Call:
+    if request.api == "v1.1":
+        return _call(execution_calls.DELETE_JOB_EXECUTION, {"job_execution_id": request.job_ids[0]})
+    return _call(job_calls.BATCH_DELETE_JOBS, {"cluster_id": request.cluster}, body={"job_id_list": request.job_ids})
 
 
 def _sql(request: requests.SqlSubmit) -> tuple[jobs.Work, str, int]:

@@ -99,7 +99,13 @@ class Result(_Model):
 
     statements: list[StatementResult] = pydantic.Field(default_factory=list)
     truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
-    location: Annotated[str | None, pydantic.Field(description="OBS path of a Presto SELECT's rows.")] = None
+    location: Annotated[
+        str | None,
+        pydantic.Field(description="Path of what was written: a Presto SELECT's rows, or a V1.1 job's output."),
+    ] = None
+    log_location: Annotated[
+        str | None, pydantic.Field(description="Path of a V1.1 job's log, where it was given one.")
+    ] = None
     unavailable: Annotated[str | None, pydantic.Field(description="Why there are no rows although it succeeded.")] = (
         None
     )

@@ -12,7 +12,7 @@ import pydantic
 
 from mrs_relay import errors
 from mrs_relay.kit import words
-from mrs_relay.messages import envelope, operations
+from mrs_relay.messages import envelope, old_jobs, operations
 
 JobType = Literal[
     "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
@@ -20,6 +20,9 @@ JobType = Literal[
 
 MAX_ARGUMENTS: Final = 150_000
 """Characters of all arguments together. Source: CreateExecuteJob, API reference page of 2025."""
+
+Api = Literal["v2", "v1.1"]
+"""Which job API of MRS: V2, or V1.1 for clusters that are too old for it."""
 
 MAX_PROPERTIES: Final = 2_048
 """Characters of all property names and values together. Source: CreateExecuteJob, the same page."""
@@ -131,18 +134,38 @@ class RetryPolicy(_Model):
     ] = ["job_failed"]
 
 
-class BatchJob(_Model):
-    """What MRS runs: the body of CreateExecuteJob."""
+_OldPath = Annotated[str, pydantic.Field(max_length=1023, pattern=r"^(/|s3a://|obs://)[^;|&><'$]*$")]
 
-    job_type: JobType
+
+class BatchJob(_Model):
+    """What MRS runs: the body of CreateExecuteJob, or with `api` v1.1 that of CreateAndExecuteJob."""
+
+    job_type: Annotated[
+        JobType, pydantic.Field(description="With `api` v1.1: MapReduce, SparkSubmit, HiveScript, DistCp, SparkScript.")
+    ]
     job_name: JobName = "job"
     arguments: Annotated[
         list[str],
         pydantic.Field(description="As MRS wants them for the job type. They come back in MRS queries: no secrets."),
     ] = pydantic.Field(default_factory=list)
-    properties: Annotated[dict[str, str], pydantic.Field(description="MRS system parameters.")] = pydantic.Field(
-        default_factory=dict
+    properties: Annotated[dict[str, str], pydantic.Field(description="MRS system parameters; `api` v2 only.")] = (
+        pydantic.Field(default_factory=dict)
     )
+    jar_path: Annotated[
+        _OldPath | None,
+        pydantic.Field(description="`api` v1.1: the program of MapReduce and SparkSubmit, ends with .jar."),
+    ] = None
+    hive_script_path: Annotated[
+        _OldPath | None,
+        pydantic.Field(description="`api` v1.1: the script of HiveScript and SparkScript, ends with .sql."),
+    ] = None
+    input: Annotated[_OldPath | None, pydantic.Field(description="`api` v1.1: where the job reads.")] = None
+    output: Annotated[_OldPath | None, pydantic.Field(description="`api` v1.1: where the job writes.")] = None
+    job_log: Annotated[_OldPath | None, pydantic.Field(description="`api` v1.1: folder for the job's log.")] = None
+    file_action: Annotated[
+        Literal["import", "export"] | None,
+        pydantic.Field(description="`api` v1.1, DistCp: import from OBS to HDFS, or export from HDFS to OBS."),
+    ] = None
 
     @pydantic.field_validator("arguments")
     @classmethod
@@ -183,6 +206,13 @@ class JobSubmit(_Submission):
     Answered by `mrs.job.*` events.
     """
 
+    api: Annotated[
+        Api,
+        pydantic.Field(
+            description="The job API of MRS that runs it: v1.1 is for clusters that are too old for v2, and takes "
+            "other fields of `job`."
+        ),
+    ] = "v2"
     job: BatchJob
 
 
@@ -248,14 +278,23 @@ class JobDelete(_Queued):
     """
     Delete the records of jobs from a cluster's job list on MRS.
 
-    Answered by `mrs.job.*` events; deleting what is gone does no harm.
+    Answered by `mrs.job.*` events; deleting what is gone does no harm. V1.1 deletes one at a time, and stops a job that
+    still runs.
     """
 
     cluster: ClusterId
+    api: Annotated[Api, pydantic.Field(description="The job API that ran them; v1.1 takes one id.")] = "v2"
     job_ids: Annotated[
         list[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]],
         pydantic.Field(min_length=1, max_length=100, description="MRS's ids of the jobs."),
     ]
+
+    @pydantic.field_validator("job_ids")
+    @classmethod
+    def _one_for_v11(cls, job_ids: list[str], given: pydantic.ValidationInfo) -> list[str]:
+        if given.data.get("api") == "v1.1" and len(job_ids) > 1:
+            raise ValueError("V1.1 deletes one job at a time; send one request for each")
+        return job_ids
 
 
 class _ClusterOrder(_Queued):
@@ -407,9 +446,12 @@ def parse(message: envelope.Envelope) -> Request:
     if not isinstance(message.data, dict):
         raise errors.BadMessage("missing_field", "`data` must be an object", field="data")
     try:
-        return model.model_validate(message.data)
+        request = model.model_validate(message.data)
     except pydantic.ValidationError as error:
         raise _first_fault(error) from error
+    if isinstance(request, JobSubmit):
+        old_jobs.check(request)
+    return request
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -25,7 +25,7 @@ OPTIONS = {
         *("--host", "--port", "--data", "--obs", "--state", "--faults", "--cluster", "--slots", "--speed", "--run-s"),
         *("--no-limits", "--no-auth", "--access-key", "--secret-key", "--project", "--config", "--log-level"),
     ],
-    "submit job": ["--cluster", "--type", "--name", "--arg", "--property", *_MESSAGE, *_DELIVERY],
+    "submit job": ["--cluster", "--type", "--name", "--arg", "--property", "--api", "--field", *_MESSAGE, *_DELIVERY],
     "submit sql": [
         *("--cluster", "--engine", "--statement", "--file", "--database", "--archive-path", "--name"),
         *_MESSAGE,

@@ -240,6 +240,15 @@ def test_keywords_take_pythons_own_values() -> None:
     assert again == job
 
 
+def test_a_job_for_an_old_cluster_is_worded_by_keywords() -> None:
+    """V1.1's fields stand in the job, its name beside it."""
+    job = wording.job("c-1", "MapReduce", arguments=("a",), api="v1.1", jar_path="/x.jar", output="/out")
+    assert (job.api, job.job.jar_path, job.job.output) == ("v1.1", "/x.jar", "/out")
+    assert requests.parse(_envelope(wording.message(job, "/s", "r"))) == job
+    with pytest.raises(errors.BadMessage, match="jar_path"):
+        wording.job("c-1", "MapReduce", api="v1.1")
+
+
 @pytest.mark.parametrize(
     ("options", "models"),
     [

@@ -83,6 +83,17 @@ async def executed(at: desk.Desk, found: dict[str, str], **configs: object) -> d
     return members
 
 
+async def test_fresh_job_is_missing_from_the_list_for_a_while_and_a_single_read_finds_it() -> None:
+    """The quirk `late_listing_s` holds for this list, too."""
+    at = desk.desk(quirks={"late_listing_s": 60})
+    run = await submitted(at)
+    at.clock.pass_s(59)
+    assert await listed(at) == (0, [])
+    assert (await exe(at, run["id"]))["job_name"] == "sessionize"
+    at.clock.pass_s(2)
+    assert await listed(at) == (1, ["sessionize"])
+
+
 async def test_submitted_job_goes_through_its_states() -> None:
     """1 starting, 2 running, 3 completed; the list knows no 1; times in seconds, then in milliseconds."""
     at = desk.desk()

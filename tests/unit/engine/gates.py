@@ -79,10 +79,10 @@ class Partition:
         self.doors.withdraw(job(request_id).ledger_key, self)
 
     def release(
-        self, request_id: str, cluster: str = "a", *, state: jobs.State = jobs.State.SUCCEEDED, statement: bool = False
+        self, request_id: str, cluster: str = "a", *, state: jobs.State = jobs.State.SUCCEEDED, **changes: Any
     ) -> None:
         """Say that a job holds no slot any more."""
-        self.doors.release(*keyed(job(request_id, cluster, state=state, statement=statement)), self)
+        self.doors.release(*keyed(job(request_id, cluster, state=state, **changes)), self)
 
     def _admit(self, key: jobs.LedgerKey) -> None:
         self.admitted.append(key.decode().rpartition(" ")[2])

@@ -214,7 +214,8 @@ class _Life:
             return
         if after.state is not before.state and jobs.TRAITS[before.state].last:
             anew = before.state in {_S.REJECTED, _S.AWAITED} and isinstance(fact, facts.Requested | facts.Invalid)
-            assert anew or (before.state is _S.UNKNOWN and after.state in _SETTLED)
+            settled = before.state is _S.UNKNOWN and isinstance(fact, facts.ResolveAsked)
+            assert anew or (settled and after.state in _SETTLED)
         if jobs.TRAITS[after.state].last:
             assert after.expires_ms > 0
             assert after.work is None

@@ -65,6 +65,54 @@ async def test_statement_takes_no_slot() -> None:
     assert not partition.enter("j2")
 
 
+async def test_jobs_of_both_apis_share_the_slots_of_their_cluster() -> None:
+    """A slot given back by a job of one API lets the next one through, of either; quotas are apart."""
+    quota = gates.Quota()
+    partition = gates.Partition(gates.open_gate(slots=2, quota=quota))
+    assert partition.enter("j1")
+    assert partition.enter("o2", api="v1.1")
+    assert not partition.enter("j3")
+    assert not partition.enter("o4", api="v1.1")
+    partition.release("j1")
+    partition.release("o2", api="v1.1")
+    assert partition.admitted == ["j1", "o2", "j3", "o4"]
+    partition.release("j3")
+    assert partition.enter("o5", api="v1.1")
+    assert not partition.enter("j6")
+    partition.release("o5", api="v1.1")
+    assert partition.admitted[-1] == "j6"
+    assert quota.spent == {"CreateExecuteJob": 3, "CreateAndExecuteJob": 3}
+
+
+async def test_load_of_a_cluster_counts_jobs_of_both_apis() -> None:
+    """Who chooses a cluster by its free slots must see all that takes them."""
+    partition = gates.Partition(gates.open_gate(slots=1))
+    assert partition.enter("o1", api="v1.1")
+    assert not partition.enter("j2")
+    assert not partition.enter("o3", api="v1.1")
+    assert (partition.doors.load("a"), partition.doors.load("b")) == ((1, 2), (0, 0))
+
+
+async def test_restored_job_of_the_other_api_holds_its_slot() -> None:
+    """Whatever was taken over counts, by the API that the ledger names."""
+    partition = gates.Partition(gates.open_gate(slots=1))
+    partition.doors.occupy(*gates.keyed(gates.job("o1", api="v1.1")), partition)
+    assert not partition.enter("j2")
+    partition.release("o1", api="v1.1")
+    assert partition.admitted == ["j2"]
+
+
+async def test_job_that_ends_makes_room_for_the_other_api_too() -> None:
+    """A cluster that said it was full has room again, whichever API was told so."""
+    doors = gates.open_gate(slots=0)
+    partition = gates.Partition(doors)
+    assert partition.enter("o1", api="v1.1")
+    doors.hold(("a", "CreateExecuteJob"), 1000.0)
+    assert not partition.enter("j2")
+    partition.release("o1", api="v1.1")
+    assert partition.admitted == ["o1", "j2"]
+
+
 async def test_restored_job_holds_its_slot() -> None:
     """Jobs under way before a restart count, also beyond the limit; statements do not."""
     partition = gates.Partition(gates.open_gate(slots=1))

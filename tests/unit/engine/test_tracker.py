@@ -116,3 +116,24 @@ def test_thousands_of_clusters_share_the_read_budget_fairly() -> None:
         assert 0.6 * 1000 * 15 <= looks.total() <= 1000 * 15
 
     gates.run_virtually(live())
+
+
+def test_jobs_of_both_apis_on_one_cluster_are_let_go_each_by_itself() -> None:
+    """A cluster may run jobs by both; an id says something only together with its API."""
+
+    async def live() -> None:
+        mrs, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        old = msgspec.structs.replace(job, id="old", api="v1.1")
+        for one in (job, old):
+            pollers.watch(one, one.ledger_key, owner)
+        assert pollers.watched == 2
+        pollers.unwatch(old)
+        assert pollers.watched == 1
+        pollers.unwatch(job)
+        assert pollers.watched == 0
+        await pollers.close()
+
+    gates.run_virtually(live())

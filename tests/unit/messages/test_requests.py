@@ -48,7 +48,7 @@ def test_full_messages_are_read() -> None:
     job = {"job_type": "SparkPython", "job_name": "n_1-A", "arguments": ["", "a\nb"], "properties": {"k": "v"}}
     request = _parse({"cluster": "c", "job": job, **common})
     assert isinstance(request, requests.JobSubmit)
-    assert request.job.model_dump() == job
+    assert request.job.model_dump(exclude_none=True) == job
     assert (request.priority, request.labels) == (9, {"team": "ü"})
     assert request.not_before == dt.datetime(2026, 11, 24, 5, 0, 0, 500_000, tzinfo=dt.UTC)
     sql = {"engine": "presto", "statement": "select 1;", "database": "d_1", "archive_path": "obs://b/x"}

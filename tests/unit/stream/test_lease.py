@@ -142,6 +142,30 @@ async def test_draining_lease_commits_but_does_not_act() -> None:
     assert not lease.may_act()
 
 
+async def test_draining_lease_drops_the_records_that_wait() -> None:
+    """The handler gets none of them while the partition goes away; they are read again by whoever has it then."""
+    lease = _lease(_Writer())
+    waiting = [records.Record("in", 3, offset, 0, b"k", b"v", ()) for offset in (7, 8)]
+    lease.feed.deliver(waiting)
+    lease.drain()
+    assert (lease.feed.waiting, lease.feed.next_offset) == (0, 7)
+    lease.park()
+    lease.resume()
+    lease.feed.deliver(waiting)
+    assert (await lease.feed.take(10)).records == waiting
+
+
+async def test_commit_of_a_draining_lease_gives_no_right_after_the_resumption() -> None:
+    """What was committed while the partition went away may be acted on by whoever got it, and by nobody else."""
+    lease = _lease(_Writer())
+    lease.drain()
+    intent = await lease.commit([], [], 8)
+    lease.park()
+    lease.resume()
+    assert lease.may_act()
+    assert not lease.may_act(intent)
+
+
 @pytest.mark.parametrize("error", [errors.Fenced("x"), errors.StreamDown("x"), RuntimeError("x")])
 async def test_failed_commit_ends_the_lease(error: Exception) -> None:
     """Once the outcome of a commit is unknown there is no second one."""

@@ -288,7 +288,7 @@ async def test_reserved_keys_are_refused() -> None:
 
 
 class _TaintingBroker(memory.MemoryBroker):
-    """Its producers report trouble after their second write, although it succeeded."""
+    """Its producers report trouble after their second write, although it succeeded, and take no third one."""
 
     def __init__(self, before_replacement: Callable[[memory.MemoryBroker], object] = lambda _broker: None) -> None:
         super().__init__(streams.kafka_settings())
@@ -308,12 +308,14 @@ class _TaintedProducer(brokers.Producer):
 
     @property
     def tainted(self) -> bool:
-        return self._writes == 2
+        return self._writes >= 2
 
     async def start(self) -> None:
         await self._inner.start()
 
     async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
+        if self.tainted:
+            raise errors.Fenced("this producer has been given up")
         self._writes += 1
         return await self._inner.write(outgoing)
 
