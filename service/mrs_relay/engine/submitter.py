@@ -54,6 +54,7 @@ class Submitter:
         self._time = time
         self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
         self._unsent = 0
+        self._unsent_s = float("-inf")
 
     async def submit(  # noqa: PLR0911 - one return per kind of answer
         self, job: jobs.Job, still_ours: Callable[[], bool]
@@ -70,6 +71,7 @@ class Submitter:
         """
         if not still_ours():
             return facts.NotTaken()
+        begun_s = self._time.monotonic_s()
         try:
             fact = await self._send(job)
         except errors.MrsBusy as error:
@@ -79,7 +81,9 @@ class Submitter:
             _log.warning("mrs_throttled", wait_s=error.retry_after_s)
             return self._not_taken(None, error.retry_after_s)
         except errors.MrsUntouched as error:
-            self._unsent += 1
+            if begun_s > self._unsent_s:  # all that were under way together are one failure
+                self._unsent += 1
+                self._unsent_s = self._time.monotonic_s()
             wait_s = self._pause.delay_s(self._unsent)
             _log.warning("submission_not_sent", error=str(error), wait_s=round(wait_s, 2))
             return self._not_taken(None, wait_s)

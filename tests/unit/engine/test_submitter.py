@@ -100,6 +100,26 @@ def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, o
     assert len(mrs.asked) == 1
 
 
+def test_a_burst_that_fails_together_is_one_failure() -> None:
+    """An outage of a moment holds everybody for half a second, however many were on their way, not for minutes."""
+    holds: list[float] = []
+    mrs = _Mrs(errors.MrsUntouched("no connection"))
+    settings = engine_settings.EngineSettings()
+    one = submitter.Submitter(
+        cast("Any", mrs), lambda _place, wait_s: holds.append(wait_s), settings, clock.LoopClock()
+    )
+
+    async def bursts() -> None:
+        for _ in range(2):
+            await asyncio.gather(*(one.submit(_job("submitting"), lambda: True) for _ in range(64)))
+            await asyncio.sleep(1)
+
+    gates.run_virtually(bursts())
+    assert len(holds) == 128
+    assert max(holds[:64]) <= 0.5
+    assert 0.5 <= min(holds[64:]) <= max(holds[64:]) <= 1.0
+
+
 def test_only_the_very_name_counts() -> None:
     """How MRS matches names is not documented: what only looks like ours is another job."""
     others = [("j-7", f"{_NAME}x", "RUNNING", 1), ("j-8", f"x{_NAME}", "RUNNING", 2), ("j-9", "nightly", "RUNNING", 3)]
