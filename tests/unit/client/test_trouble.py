@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -243,7 +244,8 @@ def test_keywords_take_pythons_own_values() -> None:
 
 def test_what_a_caller_says_goes_out_also_where_it_is_the_default() -> None:
     """A tenant's own default stands where a message says nothing; what is not said is left to it."""
-    sql = wording.sql("c-1", "spark", "SELECT 1", database="default", priority=5, retry=None)
+    nothing: Any = {"retry": None}
+    sql = wording.sql("c-1", "spark", "SELECT 1", database="default", priority=5, **nothing)
     said = json.loads(wording.message(sql, "/s", "r"))["data"]
     assert said == {"cluster": "c-1", "engine": "spark", "statement": "SELECT 1", "database": "default", "priority": 5}
     whole = requests.SqlSubmit(cluster="c-1", engine="hive", statement="SELECT 1", database="default")
