@@ -300,6 +300,23 @@ async def test_the_record_of_a_job_is_deleted_also_if_the_reply_is_lost() -> Non
         assert deletions == [404]
 
 
+async def test_a_job_of_another_cluster_is_not_deleted() -> None:
+    """V1.1 deletes by the job's id alone; a request may delete on the cluster that it names, which rules allow."""
+    other = "00000000-7f0e-4a52-9c11-2f6f0d8a7e02"
+    async with world.world(emulated={"clusters": [{}, {"cluster_id": other, "name": "other"}]}) as here:
+        here.put(service.old_job("r-1").replace(service.CLUSTER.encode(), other.encode()))
+        await here.until_ended(["r-1"], 120)
+        job_id = here.events()[-1].data["mrs"]["job_id"]
+        here.put(_deletion("d-1", job_id))
+        await here.until_ended(["d-1"], 120)
+        reason = here.events()[-1].data["reason"]
+        assert (here.states("d-1")[-1], reason["class"], reason["code"]) == ("failed", "refused", "0176")
+        assert await _state_of(here, job_id) == old_models.OldState.COMPLETED
+        here.put(_deletion("d-2", job_id).replace(service.CLUSTER.encode(), other.encode()))
+        await here.until_ended(["d-2"], 120)
+        assert here.states("d-2")[-1] == "succeeded"
+
+
 async def test_what_v11_could_never_take_is_rejected_with_the_field() -> None:
     """Nothing reaches MRS, and the event names what to mend."""
     async with world.world() as here:

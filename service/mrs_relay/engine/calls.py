@@ -7,7 +7,7 @@ anybody repeats it: a new cluster by the mark in its name, a deletion by the sta
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mrs_relay import errors
 from mrs_relay.engine import codes, facts, jobs, results, ways
@@ -15,9 +15,10 @@ from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import clusters as operations
-from mrs_relay.mrs.operations import executions, lists, registry
+from mrs_relay.mrs.operations import executions, lists, oldjobs, registry
 
 _NOT_FOUND: Final = 404
+_PERHAPS_UNKNOWN: Final = frozenset({400, _NOT_FOUND, 500})
 
 _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
 
@@ -48,6 +49,8 @@ class Caller:
             body = {**body, "cluster_name": job.mrs_name}
         if goal is not None and goal.kind == "resized" and body is not None:
             goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
+        if job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION:
+            await self._require_on(job.cluster, work.path["job_execution_id"])
         query = work.query or None
         try:
             reply = await self._client.call(wanted, path=work.path, query=query, body=body, spend_budget=False)
@@ -62,6 +65,30 @@ class Caller:
         if goal is None:
             return facts.Replied(results.reply(reply, self._most_reply_bytes))
         return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
+
+    async def _require_on(self, cluster_id: str, job_id: str) -> None:
+        """
+        See that a job is of this cluster, for V1.1 deletes by the job's id alone, and who may delete goes by clusters.
+
+        What no read shows is let pass: there is nothing to delete. Source: ShowJobExecution, ShowJobExes; how they
+        refuse an unknown job is not documented (400, in some regions 500).
+
+        Raises:
+            MrsError: as the client; MrsRefused also if the job is of another cluster.
+        """
+        for wanted, path in (
+            (executions.SHOW_JOB_EXECUTION, {"job_execution_id": job_id}),
+            (oldjobs.SHOW_JOB_EXES, {"job_exe_id": job_id}),
+        ):
+            try:
+                shown: Any = await self._client.call(wanted, path=path)
+            except (errors.MrsRefused, errors.MrsUntouched) as error:
+                if error.status not in _PERHAPS_UNKNOWN:
+                    raise
+                continue
+            if shown.job_execution.cluster_id not in {None, "", cluster_id}:
+                raise errors.MrsRefused("the cluster has no job with this id", code=min(codes.NO_SUCH_JOB))
+            return
 
     async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
         """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
