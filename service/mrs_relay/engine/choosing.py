@@ -89,6 +89,8 @@ class Chooser:
         self._settings = settings
         self._time = time
         self._book = _Book()
+        self._failure: errors.MrsError | None = None
+        self._failed_s = float("-inf")
         self._one_at_a_time = asyncio.Lock()
 
     async def choose(
@@ -106,7 +108,6 @@ class Chooser:
             try:
                 fact = await self._try(job, choice, policy)
             except errors.MrsError as error:
-                _log.warning("clusters_not_read", request=job.id, error=str(error))
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
                     text = f"the cluster could not be chosen, the list of clusters is refused: {error.message}"
                     return facts.NoneFits(
@@ -143,14 +144,30 @@ class Chooser:
         return self._time.now_ms() - job.arrived_ms >= self._settings.choose_within_s * 1000
 
     async def _known(self, since_s: float) -> list[Known]:
-        """The list, read after `since_s`: anew if need be, once for all who wait for it."""
+        """
+        The list, read after `since_s`: anew if need be, once for all who wait for it, also if that fails.
+
+        Raises:
+            MrsError: it cannot be read.
+        """
+        asked_s = self._time.monotonic_s()
         async with self._one_at_a_time:
             if self._book.read_s < since_s:
-                read_s = self._time.monotonic_s()
-                clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
-                loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
-                self._book = _Book(read_s, clusters, loads)
+                if self._failure is not None and self._failed_s >= asked_s - _AGAIN_S:
+                    raise self._failure.with_traceback(None)
+                await self._read()
             return self._book.clusters
+
+    async def _read(self) -> None:
+        read_s = self._time.monotonic_s()
+        try:
+            clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
+        except errors.MrsError as error:
+            _log.warning("clusters_not_read", error=str(error))
+            self._failure, self._failed_s = error, read_s
+            raise
+        loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
+        self._book = _Book(read_s, clusters, loads)
 
     async def _with_most_room(self, job: jobs.Job, candidates: list[str]) -> str:
         """The one with least to do; of equals another one for each request, so that replicas do not all agree."""

@@ -196,6 +196,19 @@ async def test_an_outage_of_mrs_is_waited_out() -> None:
     assert await task == facts.Chosen("a")
 
 
+async def test_a_list_that_cannot_be_read_costs_one_reading_too() -> None:
+    """However many requests wait: one asks for all, once in clusters_fresh_s, and all go on when MRS answers again."""
+    mrs = _Mrs(a=("etl", "running", ""))
+    mrs.trouble = errors.MrsUntouched("no route")
+    chooser, now = _chooser(mrs, clusters_fresh_s=10)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(chooser.choose(_job(number, now), jobs.Choice("etl"))) for number in range(1000)]
+        await asyncio.sleep(95)
+        assert mrs.read["list"] <= 10
+        mrs.trouble = None
+    assert {task.result() for task in tasks} == {facts.Chosen("a")}
+
+
 async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> None:
     """Without the right to list clusters nobody can choose; after choose_within_s that is told with MRS's code."""
     mrs = _Mrs()
