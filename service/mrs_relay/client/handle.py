@@ -184,7 +184,7 @@ class Handle:
 
     def _event(self, kept: bytes) -> told.EventData:
         whose = told.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
-        return told.EventData.model_validate_json(b'{"request":' + whose + b"," + kept[1:])
+        return told.data_of(b'{"request":' + whose + b"," + kept[1:])
 
     async def _news(self) -> None:
         """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""

@@ -71,7 +71,7 @@ def job(
         BadMessage: the relay would reject it; names the field.
     """
     data = _plain(options)
-    body = {"job_type": job_type, "arguments": list(arguments)}
+    body = {"job_type": job_type, **({"arguments": list(arguments)} if arguments else {})}
     body |= {name: data.pop(name) for name in requests.BatchJob.model_fields if name in data}
     return _checked(requests.JobSubmit, {"cluster": _json(cluster), "job": body, **data})
 
@@ -97,10 +97,12 @@ def message(request: requests.Request, source: str, request_id: str) -> bytes:
     """
     Write a request as a CloudEvent in structured mode.
 
+    All that the caller said goes out, defaults too: a tenant's own default stands where a message says nothing.
+
     Raises:
         BadMessage: the id or the source is not usable.
     """
-    data = request.model_dump(mode="json", exclude_defaults=True)
+    data = request.model_dump(mode="json", exclude_unset=True)
     kind = _TYPES[type(request)]
     value = codec.encode({"specversion": "1.0", "id": request_id, "source": source, "type": kind, "data": data})
     envelope.read("requests", value, HEADERS)
@@ -119,15 +121,15 @@ def new_id() -> str:
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Python's values as JSON has them; the models are strict, as for any sender."""
-    return {name: _json(value) for name, value in options.items()}
+    """Python's values as JSON has them, without None, which says nothing; the models are strict, as for any sender."""
+    return {name: _json(value) for name, value in options.items() if value is not None}
 
 
 def _json(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(mode="json", exclude_defaults=True)
+        return value.model_dump(mode="json", exclude_unset=True)
     return dict(value) if isinstance(value, Mapping) else value
 
 

@@ -7,18 +7,21 @@ anybody repeats it: a new cluster by the mark in its name, a deletion by the sta
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.engine import codes, facts, jobs, results, ways
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
+from mrs_relay.mrs.models import oldjobs
 from mrs_relay.mrs.operations import clusters as operations
-from mrs_relay.mrs.operations import executions, lists, oldjobs, registry
+from mrs_relay.mrs.operations import executions, lists, registry
+from mrs_relay.mrs.operations import oldjobs as old_calls
 
 _NOT_FOUND: Final = 404
-_PERHAPS_UNKNOWN: Final = frozenset({400, _NOT_FOUND, 500})
+_PERHAPS_UNKNOWN: Final = frozenset({400, 404, 500})
+"""With these ShowJobExes refuses a job that it does not know. Source: acceptance tests of two clients."""
 
 _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
 
@@ -49,9 +52,10 @@ class Caller:
             body = {**body, "cluster_name": job.mrs_name}
         if goal is not None and goal.kind == "resized" and body is not None:
             goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
-        if job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION:
-            await self._require_on(job.cluster, work.path["job_execution_id"])
         query = work.query or None
+        deletes_run = job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION
+        if deletes_run and (known := await self._known_about_run(job, work)) is not None:
+            return known
         try:
             reply = await self._client.call(wanted, path=work.path, query=query, body=body, spend_budget=False)
         except errors.MrsBusy:
@@ -59,36 +63,33 @@ class Caller:
                 return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
             raise
         except errors.MrsRefused as error:
-            if job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION and _is_gone(error):
+            if deletes_run and _is_gone(error):
                 return facts.Replied(events.Result(reply={}))  # its record is gone, which is what was asked for
             raise
         if goal is None:
             return facts.Replied(results.reply(reply, self._most_reply_bytes))
         return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
 
-    async def _require_on(self, cluster_id: str, job_id: str) -> None:
+    async def _known_about_run(self, job: jobs.Job, work: jobs.Call) -> facts.Fact | None:
         """
-        See that a job is of this cluster, for V1.1 deletes by the job's id alone, and who may delete goes by clusters.
+        What stands against deleting a V1.1 job; None: nothing, it is a job of the request's cluster.
 
-        What no read shows is let pass: there is nothing to delete. Source: ShowJobExecution, ShowJobExes; how they
-        refuse an unknown job is not documented (400, in some regions 500).
-
-        Raises:
-            MrsError: as the client; MrsRefused also if the job is of another cluster.
+        V1.1 deletes, and stops, by the job's id alone, whatever its cluster; the request names one, and may name no
+        other. Where MRS does not show the job by itself, the cluster's list decides.
         """
-        for wanted, path in (
-            (executions.SHOW_JOB_EXECUTION, {"job_execution_id": job_id}),
-            (oldjobs.SHOW_JOB_EXES, {"job_exe_id": job_id}),
-        ):
-            try:
-                shown: Any = await self._client.call(wanted, path=path)
-            except (errors.MrsRefused, errors.MrsUntouched) as error:
-                if error.status not in _PERHAPS_UNKNOWN:
-                    raise
-                continue
-            if shown.job_execution.cluster_id not in {None, "", cluster_id}:
-                raise errors.MrsRefused("the cluster has no job with this id", code=min(codes.NO_SUCH_JOB))
-            return
+        run_id = work.path["job_execution_id"]
+        try:
+            shown = (await self._client.call(old_calls.SHOW_JOB_EXES, path={"job_exe_id": run_id})).job_execution
+        except (errors.MrsRefused, errors.MrsUntouched) as error:
+            if error.status not in _PERHAPS_UNKNOWN:
+                raise
+            query = oldjobs.OldJobQuery(cluster_id=job.cluster, id=run_id)
+            listed = (await self._client.call(old_calls.LIST_EXECUTE_JOB, query=query)).job_executions
+            return None if any(one.id == run_id for one in listed) else facts.Replied(events.Result(reply={}))
+        if shown.cluster_id in {None, "", job.cluster}:
+            return None
+        text = f"job {run_id} is none of cluster {job.cluster}; name the cluster on which it ran"
+        return facts.Refused(jobs.Reason("invalid", "bad_value", text, field="data.job_ids"))
 
     async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
         """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""

@@ -66,6 +66,8 @@ class _Load:
 @dataclass(slots=True)
 class _Book:
     read_s: float = float("-inf")
+    failed_s: float = float("-inf")
+    failure: errors.MrsError | None = None
     clusters: list[Known] = field(default_factory=list)
     loads: dict[str, _Load] = field(default_factory=dict)
 
@@ -89,8 +91,6 @@ class Chooser:
         self._settings = settings
         self._time = time
         self._book = _Book()
-        self._failure: errors.MrsError | None = None
-        self._failed_s = float("-inf")
         self._one_at_a_time = asyncio.Lock()
 
     async def choose(
@@ -108,6 +108,7 @@ class Chooser:
             try:
                 fact = await self._try(job, choice, policy)
             except errors.MrsError as error:
+                _log.warning("clusters_not_read", request=job.id, error=str(error))
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
                     text = f"the cluster could not be chosen, the list of clusters is refused: {error.message}"
                     return facts.NoneFits(
@@ -129,6 +130,8 @@ class Chooser:
             named = [one for one in await self._known(since_s) if fits(choice, one)]
             fitting = [one for one in named if rules.cluster_allowed(policy, one.id, one.name, one.tags)]
             usable = [one for one in fitting if choice.id or one.state in _USABLE]
+            if usable and choice.id:
+                return facts.Chosen(choice.id)
             if usable:
                 return facts.Chosen(await self._with_most_room(job, [one.id for one in usable]))
         if choice.id or (named and not fitting):
@@ -144,30 +147,20 @@ class Chooser:
         return self._time.now_ms() - job.arrived_ms >= self._settings.choose_within_s * 1000
 
     async def _known(self, since_s: float) -> list[Known]:
-        """
-        The list, read after `since_s`: anew if need be, once for all who wait for it, also if that fails.
-
-        Raises:
-            MrsError: it cannot be read.
-        """
-        asked_s = self._time.monotonic_s()
+        """The list, read after `since_s`: anew if need be, once for all who wait for it; so is a failure to read it."""
         async with self._one_at_a_time:
             if self._book.read_s < since_s:
-                if self._failure is not None and self._failed_s >= asked_s - _AGAIN_S:
-                    raise self._failure.with_traceback(None)
-                await self._read()
+                if self._book.failure is not None and self._book.failed_s >= since_s:
+                    raise self._book.failure.with_traceback(None)
+                read_s = self._time.monotonic_s()
+                try:
+                    clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
+                except errors.MrsError as error:
+                    self._book.failure, self._book.failed_s = error, read_s
+                    raise
+                loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
+                self._book = _Book(read_s, clusters=clusters, loads=loads)
             return self._book.clusters
-
-    async def _read(self) -> None:
-        read_s = self._time.monotonic_s()
-        try:
-            clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
-        except errors.MrsError as error:
-            _log.warning("clusters_not_read", error=str(error))
-            self._failure, self._failed_s = error, read_s
-            raise
-        loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
-        self._book = _Book(read_s, clusters, loads)
 
     async def _with_most_room(self, job: jobs.Job, candidates: list[str]) -> str:
         """The one with least to do; of equals another one for each request, so that replicas do not all agree."""
@@ -190,10 +183,10 @@ class Chooser:
 
         Source: ShowJobExeListNew; job_result is UNDEFINED while a job goes on, total_record counts all that match.
         """
-        load, now_s = self._load(cluster), self._time.monotonic_s()
-        if now_s - load.read_s <= self._settings.clusters_fresh_s:
+        load = self._load(cluster)
+        if self._is_fresh(load):
             return
-        load.read_s = now_s
+        load.read_s = self._time.monotonic_s()
         try:
             page = await self._client.call(
                 job_calls.SHOW_JOB_EXE_LIST_NEW,
@@ -208,8 +201,19 @@ class Chooser:
         load.busy, load.chosen = max(page.total_record or 0, under_way) + waiting, 0
 
     def _expected(self, cluster: str) -> int:
+        """
+        How much a cluster has to do, as far as we know.
+
+        What MRS said a while ago counts no more, nor does what was chosen before that: our own jobs show by now. Else a
+        cluster that was busy once would not be asked again while five others have less to do.
+        """
         load = self._load(cluster)
+        if not self._is_fresh(load):
+            return sum(self._ours(cluster))
         return load.chosen + (sum(self._ours(cluster)) if load.busy is None else load.busy)
+
+    def _is_fresh(self, load: _Load) -> bool:
+        return self._time.monotonic_s() - load.read_s <= self._settings.clusters_fresh_s
 
     def _load(self, cluster: str) -> _Load:
         return self._book.loads.setdefault(cluster, _Load())

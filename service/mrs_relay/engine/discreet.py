@@ -33,14 +33,28 @@ _NAME: Final = re.compile(r"[A-Za-z_][\w.$-]*")
 _NAMES: Final = re.compile(r"[\w.$]+")
 _PRINTED_SQL: Final = re.compile(r"\s*==\s*SQL\s*==.*", re.DOTALL)
 
-NEVER_TOLD: Final = frozenset({"arguments", "properties", "hql", "sql", "sql_content", "statement", "job_parameters"})
+NEVER_TOLD: Final = frozenset(
+    {
+        *("arguments", "args", "properties", "job_configs", "job_parameters", "conf"),
+        *("hql", "sql", "sql_content", "statement"),
+    }
+)
+_NEVER_AS_TEXT: Final = frozenset({"parameters", "info"})
+"""
+Arguments of a script, and what Oozie says of a run, which may quote the run's arguments; as objects they hold neither.
+
+Source: CreateCluster (bootstrap_scripts, exec_scripts); job executions (V1.1).
+"""
+
 _SECRET_WORDS: Final = ("password", "secret", "token", "credential", "private_key", "access_key", "accesskey")
 
 
-def is_hidden(name: str) -> bool:
+def is_hidden(name: str, value: object) -> bool:
     """Whether what stands under this name of the API never appears in events."""
     lowered = name.lower()
-    return lowered in NEVER_TOLD or any(word in lowered for word in _SECRET_WORDS)
+    if lowered in NEVER_TOLD or any(word in lowered for word in _SECRET_WORDS):
+        return True
+    return lowered in _NEVER_AS_TEXT and isinstance(value, str)
 
 
 def told(text: str, work: jobs.Work | None) -> str:
@@ -94,7 +108,7 @@ def _literals(statements: list[str]) -> Iterator[str]:
 def _secrets(value: Any, *, hidden: bool) -> Iterator[str]:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _secrets(inner, hidden=hidden or is_hidden(str(name)))
+            yield from _secrets(inner, hidden=hidden or is_hidden(str(name), inner))
     elif isinstance(value, list):
         for inner in value:
             yield from _secrets(inner, hidden=hidden)

@@ -102,7 +102,7 @@ class Defaults(_Group):
     """What is taken where a request of the tenant says nothing. Types that have no such field are left alone."""
 
     cluster: str | dict[str, Any] | None = None
-    """Cluster of jobs, SQL and whatever else needs one, as a request names it."""
+    """Cluster on which jobs and SQL run, as a request names it; deletions and resizes must name theirs."""
 
     priority: int | None = None
     """0 to 9; 9 goes first."""

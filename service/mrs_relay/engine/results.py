@@ -48,5 +48,5 @@ def reply(told: base.Reply, most_bytes: int) -> events.Result:
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {name: _without_secrets(inner) for name, inner in value.items() if not discreet.is_hidden(name)}
+        return {name: _without_secrets(inner) for name, inner in value.items() if not discreet.is_hidden(name, inner)}
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value

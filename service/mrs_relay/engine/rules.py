@@ -36,6 +36,11 @@ _JOB_TYPE_FIELDS: Final = ("job_type", "type")
 _OLD_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
 """Here the job's type stands in `type`."""
 
+_STORED_JOB_CALLS: Final = frozenset({"ExecuteJob"})
+"""Here a job starts whose type stands on MRS alone: it counts as none that is named."""
+
+
+_SUBMISSIONS: Final = frozenset({requests.JobSubmit, requests.SqlSubmit})
 
 OPEN: Final = policies.Policy()
 """Where there are no tenants, there are no rules."""
@@ -45,7 +50,8 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
     """
     The message with the tenant's defaults where it says nothing, and its longest deadlines where there is no default.
 
-    Only fields that its type has are filled in; a message that is no valid request anyway is left as it is.
+    Only fields that its type has are filled in, and the cluster only where jobs or SQL are to run: nothing is deleted
+    or resized that a message does not name. A message that is no valid request anyway is left as it is.
     """
     limits = {
         name: most
@@ -56,9 +62,8 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
     given = {**limits, **policy.defaults.given}
     if not given or model is None or not isinstance(message.data, dict):
         return message
-    missing = {
-        name: value for name, value in given.items() if name in model.model_fields and message.data.get(name) is None
-    }
+    taken = model.model_fields.keys() - (set() if model in _SUBMISSIONS else {"cluster"})
+    missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
     return replace(message, data={**message.data, **missing}) if missing else message
 
 
@@ -176,6 +181,7 @@ def _job_types(request: requests.Request) -> Iterator[str]:
             yield from map(_named, _values(body, "job_type"))
         case requests.Call(operation=operation, body=body):
             yield from (policies.PRESTO for _ in range(operation in _SQL_CALLS))
+            yield from ("" for _ in range(operation in _STORED_JOB_CALLS))
             for name in _JOB_TYPE_FIELDS if operation in _OLD_JOB_CALLS else _JOB_TYPE_FIELDS[:1]:
                 yield from map(_named, _values(body, name))
 

@@ -19,7 +19,7 @@ SQL = relay_client.sql("c-1", "spark", "SELECT 1")
 
 
 def _event(sequence: int, state: str = "running", **more: Any) -> events.EventData:
-    ref = events.RequestRef(id="r", source="/s")
+    ref = {"id": "r", "source": "/s"}
     return events.EventData.model_validate({"request": ref, "state": state, "sequence": sequence, "attempt": 1, **more})
 
 
@@ -159,6 +159,24 @@ async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
     handle.take(_event(2))
     with pytest.raises(relay_client.EventsMissing):
         await anext(handle.events())
+
+
+async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> None:
+    """A relay of a later version may say words that this client does not know: whoever waits hears of the end."""
+    async with testing.Relay() as relay, relay.client() as client:
+        relay.will_run()
+        handle = await client.submit(SQL)
+        await asyncio.sleep(1)
+        reason = {"class": "invalid", "code": "new_code", "message": "no"}
+        data = _event(
+            4, "rejected", reason=reason, previous_state="running", request={"id": handle.id, "source": "/tests"}
+        )
+        event = events.Event(subject="sql", key=b"k", time_ms=0, data=data, event_id="e", correlation_id="c")
+        key, value, headers = events.write(event, "/relay")
+        relay.kafka.put("mrs.events", 0, key, value.replace(b'"invalid"', b'"new_class"'), headers)
+        with pytest.raises(relay_client.RequestRejected, match="new_class/new_code: no"):
+            await handle.result(10)
+        assert [event.sequence async for event in handle.events()] == [1, 2, 3, 4]
 
 
 def test_a_wrong_request_is_refused_before_it_is_sent() -> None:

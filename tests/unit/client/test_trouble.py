@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -238,6 +240,18 @@ def test_keywords_take_pythons_own_values() -> None:
     assert (job.not_before, job.retry, job.job.arguments, job.job.job_name) == (moment, retry, ["a", "b"], "nightly")
     again = requests.parse(_envelope(wording.message(job, "/s", "r")))
     assert again == job
+
+
+def test_what_a_caller_says_goes_out_also_where_it_is_the_default() -> None:
+    """A tenant's own default stands where a message says nothing; what is not said is left to it."""
+    nothing: Any = {"retry": None}
+    sql = wording.sql("c-1", "spark", "SELECT 1", database="default", priority=5, **nothing)
+    said = json.loads(wording.message(sql, "/s", "r"))["data"]
+    assert said == {"cluster": "c-1", "engine": "spark", "statement": "SELECT 1", "database": "default", "priority": 5}
+    whole = requests.SqlSubmit(cluster="c-1", engine="hive", statement="SELECT 1", database="default")
+    assert json.loads(wording.message(whole, "/s", "r"))["data"]["database"] == "default"
+    job = wording.job("c-1", "Flink")
+    assert json.loads(wording.message(job, "/s", "r"))["data"] == {"cluster": "c-1", "job": {"job_type": "Flink"}}
 
 
 def test_a_job_for_an_old_cluster_is_worded_by_keywords() -> None:

@@ -167,6 +167,45 @@ async def test_of_many_candidates_a_few_are_asked() -> None:
     assert (mrs.read.pop("list"), len(mrs.read)) == (1, 5)
 
 
+async def test_a_cluster_that_was_busy_once_is_asked_again() -> None:
+    """Of many candidates, one that has become free is found though five others have little to do."""
+    mrs = _Mrs(**{f"c{number}": ("etl", "running", "") for number in range(6)})
+    mrs.busy = {**dict.fromkeys(mrs.clusters, 3), "c0": 9}
+    chooser, now = _chooser(mrs)
+    for number in range(10):
+        await chooser.choose(_job(number, now), jobs.Choice("etl"))
+    mrs.busy = {**dict.fromkeys(mrs.clusters, 3), "c0": 0}
+    await asyncio.sleep(60)
+    chosen = [await chooser.choose(_job(number, now), jobs.Choice("etl")) for number in range(10, 15)]
+    assert facts.Chosen("c0") in chosen[-3:]
+
+
+async def test_a_cluster_named_often_by_a_name_of_its_own_stays_a_candidate() -> None:
+    """What was chosen long ago is no load: its jobs are counted where they are."""
+    mrs = _Mrs(
+        a=("only", "running", "team=ads"), **{f"c{number}": ("etl", "running", "team=ads") for number in range(5)}
+    )
+    mrs.busy = {**dict.fromkeys(mrs.clusters, 5), "a": 0}
+    chooser, now = _chooser(mrs)
+    for number in range(100):
+        await chooser.choose(_job(number, now), jobs.Choice("only"))
+    await asyncio.sleep(60)
+    chosen = [await chooser.choose(_job(number, now), jobs.Choice(tags={"team": "ads"})) for number in range(100, 103)]
+    assert facts.Chosen("a") in chosen
+
+
+async def test_a_list_that_cannot_be_read_is_asked_for_once_for_all() -> None:
+    """However many requests wait, an outage sees one try in `clusters_fresh_s`."""
+    mrs = _Mrs(a=("etl", "running", ""))
+    mrs.trouble = errors.MrsUntouched("no route")
+    chooser, now = _chooser(mrs, clusters_fresh_s=10)
+    tasks = [asyncio.create_task(chooser.choose(_job(number, now), jobs.Choice("etl"))) for number in range(500)]
+    await asyncio.sleep(95)
+    assert mrs.read["list"] <= 11
+    mrs.trouble = None
+    assert set(await asyncio.gather(*tasks)) == {facts.Chosen("a")}
+
+
 async def test_requests_without_a_cluster_read_the_list_once_a_second_at_most() -> None:
     """A flood of requests that nothing fits does not use up the read budget."""
     mrs = _Mrs(a=("etl", "running", ""))
@@ -194,19 +233,6 @@ async def test_an_outage_of_mrs_is_waited_out() -> None:
     assert not task.done()
     mrs.trouble = None
     assert await task == facts.Chosen("a")
-
-
-async def test_a_list_that_cannot_be_read_costs_one_reading_too() -> None:
-    """However many requests wait: one asks for all, once in clusters_fresh_s, and all go on when MRS answers again."""
-    mrs = _Mrs(a=("etl", "running", ""))
-    mrs.trouble = errors.MrsUntouched("no route")
-    chooser, now = _chooser(mrs, clusters_fresh_s=10)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(chooser.choose(_job(number, now), jobs.Choice("etl"))) for number in range(1000)]
-        await asyncio.sleep(95)
-        assert mrs.read["list"] <= 10
-        mrs.trouble = None
-    assert {task.result() for task in tasks} == {facts.Chosen("a")}
 
 
 async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> None:

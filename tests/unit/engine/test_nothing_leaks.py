@@ -39,6 +39,9 @@ def _requests(secret: str) -> Iterator[tuple[str, Any]]:
     credentials = {"user": secret, "inner": [{"key": secret}]}
     body = {"name": "d-1", "url": "obs://b/x", "type": "obs", "credentials": credentials}
     yield "mrs.call", {"operation": "CreateDataSource", "body": body}
+    configs = {"configs": {"key": secret}, "args": [secret], "params": {"key": secret}}
+    run = {"cluster_id": _CLUSTER, "input_id": _CLUSTER, "output_id": _CLUSTER, "job_configs": configs}
+    yield "mrs.call", {"operation": "ExecuteJob", "path": {"job_id": _CLUSTER}, "body": run}
 
 
 def _spoilt(kind: str, data: dict[str, Any], secret: str) -> Iterator[Any]:

@@ -80,6 +80,22 @@ def test_reply_is_told_without_what_must_not_be_seen() -> None:
     assert told.reply == {"job": {"job_id": "j-1"}, "rows": [{"id": 1}, {}, {}]}
 
 
+def test_what_v11_shows_of_a_run_and_scripts_of_a_cluster_are_told_without_arguments() -> None:
+    """A run's configuration and what Oozie says of it, and the arguments of scripts, are arguments by other names."""
+    configs = {"configs": {"a": "hidden"}, "args": ["hidden"], "params": {"b": "hidden"}}
+    body = {
+        "job_execution": {"id": "e-1", "job_configs": configs, "info": {"status": "KILLED", "conf": "hidden"}},
+        "job_executions": [{"id": "e-2", "job_configs": None, "info": "hidden"}],
+        "cluster": {"bootstrapScripts": [{"name": "s", "parameters": "--key hidden"}]},
+    }
+    told = results.reply(base.Reply.model_validate(body), 1000)
+    assert told.reply == {
+        "job_execution": {"id": "e-1", "info": {"status": "KILLED"}},
+        "job_executions": [{"id": "e-2"}],
+        "cluster": {"bootstrapScripts": [{"name": "s"}]},
+    }
+
+
 def test_reply_that_is_too_large_is_left_out_and_said_so() -> None:
     """An event stays small; the outcome is told all the same."""
     told = results.reply(base.Reply.model_validate({"text": "a" * 100}), 100)

@@ -26,6 +26,11 @@ OLD_JOB = {
     "operation": "CreateAndExecuteJob",
     "body": {"job_type": 1, "job_name": "x", "cluster_id": CLUSTER, "jar_path": "s3a://b/a.jar"},
 }
+RUN = {
+    "operation": "ExecuteJob",
+    "path": {"job_id": "j-1"},
+    "body": {"cluster_id": CLUSTER, "input_id": "i-1", "output_id": "o-1", "job_configs": {}},
+}
 ORDER = {"body": {"cluster_name": "night-7", "tags": [{"key": "team", "value": "red"}]}}
 FLOW = {"body": {"cluster_name": "night-7", "steps": [{"job_execution": {"job_type": "MapReduce"}}]}}
 TARGET = {"request": {"id": "r-1"}}
@@ -58,6 +63,7 @@ def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Rea
         ({"allow": {"job_types": ["SparkSql"]}}, "mrs.sql.submit", PRESTO, "allow.job_types", "job_type_not_allowed"),
         ({"allow": {"job_types": ["SparkSql"]}}, "mrs.call", EXECUTE, "allow.job_types", "job_type_not_allowed"),
         ({"allow": {"job_types": ["SparkSql"]}}, "mrs.call", OLD_JOB, "allow.job_types", "job_type_not_allowed"),
+        ({"allow": {"job_types": ["MapReduce"]}}, "mrs.call", RUN, "allow.job_types", "job_type_not_allowed"),
         ({"allow": {"job_types": ["Flink"]}}, "mrs.cluster.flow", FLOW, "allow.job_types", "job_type_not_allowed"),
         ({"allow": {"clusters": ["c-2"]}}, "mrs.sql.submit", SQL, "allow.clusters", "cluster_not_allowed"),
         ({"allow": {"clusters": ["c-2"]}}, "mrs.call", EXECUTE, "allow.clusters", "cluster_not_allowed"),
@@ -113,6 +119,7 @@ def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
         ({"allow": {"job_types": ["Presto"]}}, "mrs.sql.submit", PRESTO),
         ({"allow": {"job_types": ["MapReduce"]}}, "mrs.call", OLD_JOB),
         ({"allow": {"job_types": ["MapReduce"]}}, "mrs.cluster.flow", FLOW),
+        ({"allow": {"job_types": ["*"]}}, "mrs.call", RUN),
         ({"allow": {"job_types": []}}, "mrs.call", {"operation": "ListClusters"}),
         ({"allow": {"clusters": ["c-2", CLUSTER]}}, "mrs.sql.submit", SQL),
         ({"allow": {"clusters": []}}, "mrs.call", {"operation": "ListClusters"}),
@@ -186,6 +193,13 @@ def test_defaults_stand_where_a_request_says_nothing() -> None:
     assert sorted(call.data) == ["labels", "operation", "priority", "queue_deadline_s"]
     cancel = _message("mrs.job.cancel", TARGET)
     assert rules.with_defaults(chosen, cancel) is cancel
+
+
+@pytest.mark.parametrize("kind", ["mrs.cluster.delete", "mrs.cluster.resize", "mrs.job.delete"])
+def test_what_deletes_or_resizes_gets_no_cluster_by_default(kind: str) -> None:
+    """A message that forgot to name its cluster is rejected; it never falls on the tenant's usual one."""
+    chosen = policy(defaults={"cluster": "c-1", "priority": 7})
+    assert rules.with_defaults(chosen, _message(kind, {})).data == {"priority": 7}
 
 
 @pytest.mark.parametrize("data", [None, [], "text"])

@@ -251,6 +251,30 @@ def test_unknown_member_of_a_newer_event_is_skipped() -> None:
     assert events.read(newer, headers).data == _event().data
 
 
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_new_words_of_a_newer_event_are_kept(mode: events.Mode) -> None:
+    """A state or class of reason that came later does not make an event unreadable: its request's end would be lost."""
+    reason = reasons.Reason(kind="refused", code="0176", message="no")
+    data = _event().data.model_copy(update={"reason": reason, "state": "failed", "previous_state": "running"})
+    key, value, headers = events.write(_event(data=data), _SOURCE, mode)
+    assert key
+    for old, new in ((b'"refused"', b'"later"'), (b'"running"', b'"paused"')):
+        assert old in value
+        value = value.replace(old, new)
+    told = events.read(value, headers).data
+    assert (told.state, told.previous_state, told.sequence) == ("failed", "paused", data.sequence)
+    assert told.reason is not None
+    assert (told.reason.kind, told.reason.code) == ("later", "0176")
+
+
+@pytest.mark.parametrize("word", ["7", '""', "null", "[]", "{}"])
+def test_a_state_that_is_no_word_is_refused(word: str) -> None:
+    """Only words may be new."""
+    value = b'{"request":{"id":"r","source":"/s"},"sequence":1,"attempt":0,"state":%s}' % word.encode()
+    with pytest.raises(ValueError):  # noqa: PT011 - as above
+        events.data_of(value)
+
+
 def test_identity_is_deterministic_and_legal() -> None:
     """The same request always has the same name, pinned because event ids of all versions are made from it."""
     assert events.identity("/billing", "order-1") == "2ed9b579c77da842c69dcb3388ed2877"
