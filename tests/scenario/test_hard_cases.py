@@ -265,3 +265,18 @@ async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() 
         assert sorted(results) == ["KILLED", "SUCCEEDED"]
         assert [event.data["reason"]["class"] for event in here.events() if event.data.get("repeated")] == ["duplicate"]
         assert here.states("r-1")[-1] == "succeeded"
+
+
+async def test_a_job_that_shows_up_while_its_request_waits_to_be_sent_again_is_adopted() -> None:
+    """Longer on its way than is promised for, and the cluster is full meanwhile: what is known is not done twice."""
+    chosen = world.settings(engine={"slots_per_cluster": 1})
+    too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+        await here.start_replica(_SlowWire(here.mrs, too_long_s))
+        here.put(service.job("r-1"))
+        await asyncio.sleep(10)
+        here.put(service.job("r-2"))
+        await here.until_ended(["r-1", "r-2"], 3600)
+        assert history.faults(["r-1", "r-2"], here.events(), here.created()) == []
+        assert len(here.created()) == 2
+        assert [event.data["attempt"] for event in here.events() if event.state == "succeeded"] == [1, 1]

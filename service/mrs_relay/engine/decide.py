@@ -249,12 +249,18 @@ def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | No
     return Decision(told_job, (told,), commands.Command.TRACK)
 
 
+_UNSENT = frozenset({State.QUEUED, State.SUBMITTING})
+
+
 def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decision | None:
     """
     Stop what showed up late beside the job that is kept; also when that one has ended.
 
-    Who has no job on MRS now, or another attempt's, or is unknown, has none to keep: then nothing is stopped.
+    Who is about to send the very attempt once more is in doubt again: it had taken effect. Who has no job on MRS
+    otherwise, or another attempt's, or is unknown, has none to keep: then nothing is stopped.
     """
+    if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and isinstance(job.work, jobs.Batch):
+        return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
     late = tuple(job_id for job_id in fact.job_ids if job_id not in {job.seen.job_id, *job.twins})

@@ -82,7 +82,7 @@ TRAITS: Final[dict[State, Trait]] = {
     State.AWAITED: Trait(frozenset(), "rejected", last=True),
     State.REJECTED: Trait(frozenset({State.CHOOSING, State.QUEUED, State.REJECTED}), "rejected", last=True),
     State.CHOOSING: Trait(frozenset({State.QUEUED, State.REJECTED, State.CANCELLED}), "accepted"),
-    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.CANCELLED}), "accepted"),
+    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.DOUBTFUL, State.CANCELLED}), "accepted"),
     State.SUBMITTING: Trait(frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY, "accepted", holds_slot=True),
     State.DOUBTFUL: Trait(
         frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN, State.CANCELLED}), "accepted", holds_slot=True
@@ -104,7 +104,8 @@ TRAITS: Final[dict[State, Trait]] = {
 Every state with the moves out of it.
 
 A rejected request may be sent again, corrected: it starts anew. AWAITED is no job yet: a cancel waits there for its
-request. UNKNOWN can be settled by a person. SUBMITTED and RUNNING go back to QUEUED for the next attempt of a retry.
+request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if what was thought lost shows up. SUBMITTED
+and RUNNING go back to QUEUED for the next attempt of a retry.
 """
 
 

@@ -129,6 +129,9 @@ class Performer:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
             case commands.Command.LOOK_UP:
+                self._forget_later(key)
+                self._desk.gate.withdraw(key, self)  # it may have waited for its turn to be sent once more
+                self._desk.gate.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
                 (self._desk.clusters if job.subject == "cluster" else self._desk.tracker).watch(job, key, self)

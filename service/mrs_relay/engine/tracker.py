@@ -319,7 +319,8 @@ class Tracker:
                 await self._read_job(cluster_id, cluster.way, watch)
         except errors.MrsError as error:
             failed.append(error)
-            if cluster.watches.pop(watch.job_id, None) is not None:
+            if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now
+                del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch
 
     async def _read_job(self, cluster_id: str, way: ways.Way, watch: _Watch) -> None:

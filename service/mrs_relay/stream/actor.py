@@ -282,6 +282,7 @@ class Actor(Generic[T]):
     async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
         common = self._common
         where = origin.Origin(self.position, common.kafka, common.consumer, common.first_partitions)
+        await where.keep_if_new()
         mirrored = await where.mirrored()
         restored = await ledger.open(self._last_claim)
         self._count_foreign(restored)

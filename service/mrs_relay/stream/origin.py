@@ -35,6 +35,23 @@ class Origin:
     consumer: brokers.GroupConsumer
     first_partitions: int
 
+    async def keep_if_new(self) -> None:
+        """
+        Note for the group that a partition which the topic got while we run begins at its beginning.
+
+        Its ledger may grow only later, and whoever has been restarted by then cannot tell that it is new.
+        """
+        if not self._is_new or self.kafka.first_start == "earliest":
+            return
+        if await self.consumer.committed(self.position) is None:
+            bounds = await self.consumer.bounds(self.position)
+            await self.consumer.commit({self.position: bounds.first}, mirror=False)
+
+    @property
+    def _is_new(self) -> bool:
+        """What came to such a partition before we noticed it was sent to us, unlike what was there before our time."""
+        return self.position.partition >= self.first_partitions
+
     async def first(self) -> int:
         """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
         bounds = await self.consumer.bounds(self.position)
@@ -42,9 +59,7 @@ class Origin:
         stable = committed is not None and committed == await self.consumer.committed(self.position)
         if committed is not None and stable and bounds.first <= committed:
             return committed
-        # What came to a new partition before we noticed it was sent to us, unlike what was there before our time.
-        is_new = self.position.partition >= self.first_partitions
-        return bounds.first if is_new or self.kafka.first_start == "earliest" else bounds.end
+        return bounds.first if self._is_new or self.kafka.first_start == "earliest" else bounds.end
 
     async def mirrored(self) -> int | None:
         """

@@ -120,6 +120,7 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "choosing": _job(_S.CHOOSING, **CHOOSING),
     "choosing, late": _job(_S.CHOOSING, **CHOOSING, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
     "queued": _job(_S.QUEUED),
+    "queued, to be sent again": _job(_S.QUEUED, attempt=1, intent_ms=NOW_MS - 5000),
     "queued, late": _job(_S.QUEUED, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
     "submitting": _job(_S.SUBMITTING),
     "submitting, for a retry": _job(_S.SUBMITTING, retry=jobs.Retry(2, 30.0, ("refused",))),

@@ -349,7 +349,7 @@ def test_second_job_that_shows_up_late_is_noted_and_told(name: str) -> None:
     assert decide.decide(decision.job, _LATE, samples.NOW_MS, samples.RULES) is None
 
 
-@pytest.mark.parametrize("name", ["queued", "submitting", "doubtful", "unknown", "running, the last attempt"])
+@pytest.mark.parametrize("name", ["queued", "doubtful", "unknown", "running, the last attempt"])
 def test_nothing_is_stopped_where_no_job_is_kept(name: str) -> None:
     """Who waits for his turn, is unknown, or follows another attempt's job must not have the only job stopped."""
     assert decide.decide(_job(name), _LATE, samples.NOW_MS, samples.RULES) is None

@@ -40,8 +40,9 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
     _S.CHOOSING: ("chosen", "chosen", "chosen", "none fits", "cancel", "due", "request"),
     _S.AWAITED: ("request", "request, other payload", "cancel", "cancel matched", "expired"),
     _S.REJECTED: ("request", "request, other payload", "request, without a cluster", "invalid"),
-    _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due"),
+    _S.QUEUED: ("turn", "turn", "turn", "turn", "cancel", "due", "looked again"),
     _S.SUBMITTING: (
+        "looked again",
         "cancel",
         "taken",
         "not taken",

@@ -146,6 +146,12 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"turn": ("submitting", (), _C.SUBMIT)},
         _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
+    "queued, to be sent again": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _end("cancelled")),
+        {"turn": ("submitting", (), _C.SUBMIT)},
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
+    ],
     "queued, late": [
         _known("queued", "accepted"),
         _wished("queued", "accepted", _end("cancelled"), due=_end("cancelled")),
@@ -443,10 +449,21 @@ _NOTICES: dict[str, Row] = {
 }
 """Who has a job on MRS, of the attempt that was looked for, is told of a second one; nobody else has one to keep."""
 
+_NOT_LOST = (
+    "queued, to be sent again",
+    "submitting",
+    "submitting, for a retry",
+    "submitting, to be cancelled",
+)
+"""Who is about to send again what MRS has after all looks it up again."""
+
 for _name, _parts in TABLE.items():
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
-    _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
+    if _name in _NOT_LOST:
+        _parts.append(_all(["looked again", "looked again, found two"], ("doubtful", (), _C.LOOK_UP)))
+    else:
+        _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
     if not _name.startswith("choosing"):
         _parts.append(_nothing("chosen", "none fits"))
     if _name in {"none", "rejected"}:

@@ -412,6 +412,25 @@ def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_goes_on() -> None:
     _run(live, mrs=mrs)
 
 
+def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_its_slot() -> None:
+    """It waited for the cluster's only slot when it showed up on MRS: no turn is given to it any more."""
+
+    async def live(bench: _Bench) -> None:
+        queued = samples.JOBS["queued, to be sent again"]
+        assert queued is not None
+        other = jobs.ledger_key("/b", "2")
+        bench.doors.occupy(other, queued, bench.performer)
+        bench.perform(_C.ENQUEUE, "queued, to be sent again")
+        assert bench.doors.waiting == 1
+        bench.perform(_C.LOOK_UP, "doubtful")
+        assert (bench.doors.waiting, bench.doors.in_flight) == (0, 0)
+        assert bench.doors.load(queued.cluster) == (2, 0)
+        bench.doors.release(other, queued, bench.performer)
+        assert not bench.doors.enter_at_once(gate.ticket(other, queued, bench.performer, print))
+
+    _run(live, mrs=_Doubtful(), slots=1)
+
+
 def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> None:
     """The job may have just been let through: its slot is not given back."""
 

@@ -182,3 +182,32 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: error
         await pollers.close()
 
     gates.run_virtually(live())
+
+
+def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it() -> None:
+    """The partition moves within the process while MRS is asked: the new owner is told, not the one before."""
+
+    async def live() -> None:
+        mrs, before, after = _Mrs("FINISHED", "SUCCEEDED"), _Owner(), _Owner()
+        answer = mrs.call
+
+        async def call(operation: object, *, path: dict[str, str]) -> Any:
+            if mrs.reads == 0:
+                mrs.reads += 1
+                await asyncio.sleep(10)
+                raise errors.MrsUntouched("no reply in time")
+            return await answer(operation, path=path)
+
+        mrs.call = call  # type: ignore[method-assign]  # fails once, slowly
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        pollers.watch(job, job.ledger_key, before)
+        await asyncio.sleep(10)
+        pollers.leave(before)
+        pollers.watch(job, job.ledger_key, after)
+        await asyncio.sleep(60)
+        assert (before.told, len(after.told)) == ([], 1)
+        await pollers.close()
+
+    gates.run_virtually(live())

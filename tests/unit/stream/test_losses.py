@@ -208,6 +208,33 @@ async def test_new_partition_waits_for_its_ledger_and_loses_nothing(guarantee: s
     assert (shares[0], shares[-1]) == ((2, 2), (3, 3))
 
 
+@_BOTH
+async def test_new_partition_loses_nothing_if_we_are_restarted_before_its_ledger_has_grown(guarantee: str) -> None:
+    """A new process cannot tell that the partition is new; the group's offset, left by the one before, can."""
+    broker = streams.working_cluster(guarantee, partitions=2, first_start="latest")
+
+    async def live(change: Callable[[], None], handler: streams.Counting, *, grown: bool) -> None:
+        work = runtime.Runtime(broker.kafka, broker, handler, clock.LoopClock())
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(work.run())
+            await work.ready()
+            change()
+            await asyncio.sleep(100)
+            assert work.status().ready is grown
+            work.stop()
+            await task
+
+    def grow() -> None:
+        broker.grow(streams.IN, 3)
+        streams.feed_in(broker, 3, partitions=3)
+
+    await live(grow, streams.Counting(), grown=False)
+    broker.grow(streams.LEDGER, 3)
+    handler = streams.Counting()
+    await live(lambda: None, handler, grown=True)
+    assert handler.taken[2] == [0]
+
+
 async def test_budget_is_shared_by_the_present_number_of_partitions() -> None:
     """Of two replicas each counts its partitions against all of them as soon as there are more."""
     broker, shares = streams.working_cluster(partitions=2), dict[int, tuple[int, int]]()
