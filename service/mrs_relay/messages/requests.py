@@ -92,9 +92,19 @@ def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds
     return moment
 
 
+def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+_WHOLE: Final = pydantic.BeforeValidator(_whole)
+"""Takes 5.0 for 5: JSON, and JSON Schema's `integer`, make no difference."""
+
+
 class _Queued(_Model):
     priority: Annotated[
-        int, pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster.")
+        int,
+        pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster."),
+        _WHOLE,
     ] = 5
     labels: Annotated[
         dict[Annotated[str, pydantic.Field(max_length=63)], Annotated[str, pydantic.Field(max_length=255)]],
@@ -119,7 +129,7 @@ class _Queued(_Model):
 class RetryPolicy(_Model):
     """A further attempt after a bad end; each attempt is a new job on MRS with a mark of its own."""
 
-    attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included.")]
+    attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included."), _WHOLE]
     backoff_s: Annotated[
         float,
         pydantic.Field(
