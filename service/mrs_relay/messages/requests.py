@@ -52,7 +52,8 @@ class ClusterChoice(_Model):
     """
     Any running cluster with this name and these tags; the one with most free slots is taken.
 
-    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given.
+    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given. The choice is
+    made when the request comes, also of one with `not_before`, and holds for all its attempts.
     """
 
     name: Annotated[str | None, pydantic.Field(min_length=1, max_length=64, description="The whole name on MRS.")] = (
