@@ -56,9 +56,12 @@ class ClusterChoice(_Model):
     made when the request comes, also of one with `not_before`, and holds for all its attempts.
     """
 
-    name: Annotated[str | None, pydantic.Field(min_length=1, max_length=64, description="The whole name on MRS.")] = (
-        None
-    )
+    name: Annotated[
+        str | None,
+        pydantic.Field(
+            min_length=1, max_length=64, description="The whole name on MRS, or the one that a request ordered it by."
+        ),
+    ] = None
     tags: Annotated[
         dict[
             Annotated[str, pydantic.Field(min_length=1, max_length=127)], Annotated[str, pydantic.Field(max_length=255)]
