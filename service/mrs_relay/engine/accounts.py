@@ -50,6 +50,9 @@ class Account:
         policy: its limits.
         share: which part of the tenant's partitions is ours.
         time: monotonic time.
+
+    Attributes:
+        is_bounded: it has a limit of what runs or starts.
     """
 
     def __init__(self, policy: policies.Policy, share: Share, time: clock.Clock) -> None:
@@ -57,6 +60,7 @@ class Account:
         self.share = share
         self._limits: Final = policy.limits
         self._counts: Final = bool(policy.tenant)
+        self.is_bounded: Final = (policy.limits.running, policy.limits.per_minute) != (None, None)
         self._time = time
         self._running: set[Holder] = set()
         self._started_s: deque[float] = deque()
@@ -98,7 +102,8 @@ class Account:
         """One was let through."""
         if self._limits.per_minute is not None:
             self._started_s.append(self._time.monotonic_s())
-        self.occupy(holder)
+        if self._counts:
+            self._running.add(holder)
 
     def recall(self, age_s: float) -> None:
         """One was started so long ago, by whoever had the partition then."""

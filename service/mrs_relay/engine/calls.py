@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, results
+from mrs_relay.engine import codes, facts, jobs, results, ways
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
@@ -115,8 +115,13 @@ class Caller:
             return [jobs.Seen(job.cluster)] if gone else []
         name = job.mrs_name
         listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
-        found = [one async for one in listed if one.cluster_name == name]
+        since_ms = ways.oldest_ms(job)
+        found = [one async for one in listed if one.cluster_name == name and _is_since(one, since_ms)]
         return [jobs.Seen(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
+
+
+def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
+    return not cluster.created_s or cluster.created_s * 1000 >= since_ms
 
 
 def _is_gone(error: errors.MrsRefused) -> bool:

@@ -274,9 +274,10 @@ class Gate:
         self._open[line.account].pop(line.spot.place, None)
 
     def _forget_if_idle(self, spot: _Spot) -> None:
-        for line in [line for line in spot.lines.values() if not line.waiting]:
-            self._shut(line)
-            del spot.lines[line.account]
+        for line in list(spot.lines.values()):
+            if not line.waiting:
+                self._shut(line)
+                del spot.lines[line.account]
         if not spot.lines and not spot.holders and spot.careful_until_s <= self._time.monotonic_s():
             self._spots.pop(spot.place, None)
 
@@ -309,6 +310,8 @@ class Gate:
 
     def _is_limited(self, account: accounts.Account) -> bool:
         """Whether a tenant has all that it may have; whoever ends looks again, and else the alarm."""
+        if not account.is_bounded:
+            return False
         if account.is_full:
             return True
         wait_s = account.wait_s()
@@ -342,13 +345,13 @@ class Gate:
     def _pump(self) -> None:
         """Let through whoever may go: tenants by turns, and of each tenant one line after the other."""
         dry: set[str] = set()
-        while self._round(dry):
+        while not self._is_crowded() and self._round(dry):
             pass  # who gave way to somebody, or had only one turn, may go now
 
     def _round(self, dry: set[str]) -> bool:
         """Give each open line a turn; whether one took it."""
         moved = False
-        rounds = deque((account, iter(list(lines.values()))) for account, lines in self._open.items())
+        rounds = deque((account, iter(list(lines.values()))) for account, lines in self._open.items() if lines)
         while rounds:
             account, lines = rounds.popleft()
             if self._is_crowded():
@@ -395,8 +398,9 @@ class Gate:
         self._drop_withdrawn(line)
         spot, account = line.spot, line.account
         self._let_through(spot, account, lucky)
-        spot.lines[account] = spot.lines.pop(account)
-        self._open[account] = self._open.pop(account)
+        if len(self._open) > 1:
+            spot.lines[account] = spot.lines.pop(account)
+            self._open[account] = self._open.pop(account)
         self._shut(line)
         self._open_up(line)
         lucky.admit(lucky.key)

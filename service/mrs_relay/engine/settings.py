@@ -103,7 +103,10 @@ class EngineSettings(pydantic.BaseModel):
     """
 
     remember_s: Seconds = 7 * 24 * 3600.0
-    """Seconds for which a finished request answers for its id; after that the same id starts a new job."""
+    """
+    Seconds for which a finished request answers for its id; after that the same id starts a new job. Of an id that is
+    used again within a day, a look-up after a lost reply cannot tell the job of before from the new one.
+    """
 
     max_request_bytes: Annotated[int, pydantic.Field(ge=1024)] = 524_288
     """Bytes of a request message; larger ones are rejected. MRS takes 150,000 characters of arguments."""

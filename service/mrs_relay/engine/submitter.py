@@ -193,17 +193,27 @@ class Submitter:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
 
     async def stop_twin(self, job: jobs.Job, job_id: str) -> bool:
-        """Ask MRS to stop a further job of the same submission; whether there is nothing more to ask."""
+        """
+        Ask MRS to stop a further job of the same submission, unless it has ended; whether there is nothing more to ask.
+
+        Neither that MRS takes the wish nor that it refuses it means that the job goes on no more. Source: StopJob: an
+        accepted kill is no end yet; 0175: killing the job failed.
+        """
+        way = self._ways[job.api]
+        is_gone = False
         try:
-            await self._ways[job.api].stop(job.cluster, job_id)
+            shown = await way.show(job.cluster, job_id)
+            is_gone = isinstance(shown, ways.Gone)
+            if isinstance(shown, jobs.Seen) and verdict.of_job(shown.job_state, shown.job_result) in _OVER:
+                _log.warning("twin_stopped", request=job.id, job_id=job_id, state=shown.job_state)
+                return True
+            await way.stop(job.cluster, job_id)
         except errors.MrsRefused as error:
-            _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))  # it has ended
+            _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))
+            return is_gone or error.code in codes.NO_SUCH_JOB | way.nowhere
         except errors.MrsError as error:
             _log.warning("twin_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
-            return False
-        else:
-            _log.warning("twin_stopped", request=job.id, job_id=job_id)
-        return True
+        return False
 
     async def collect(self, job: jobs.Job) -> facts.Fact:
         """Read the result of a job that has succeeded; after `collect_within_s` seconds, say why there is none."""
@@ -222,6 +232,7 @@ class Submitter:
                 await asyncio.sleep(wait_s)
 
 
+_OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
 _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
 
 

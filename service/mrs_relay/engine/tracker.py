@@ -196,8 +196,7 @@ class Tracker:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
             del cluster.watches[watch.job_id]
         try:
-            await self._look_at_jobs(cluster_id, cluster)
-            await self._one_by_one(cluster_id, cluster, [one for one in cluster.watches.values() if one.statement])
+            await self._look_at_all(cluster_id, cluster)
         except errors.MrsThrottled as error:
             _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
             await asyncio.sleep(error.retry_after_s)
@@ -215,6 +214,27 @@ class Tracker:
             _log.exception("poller_bug", cluster=cluster_id)
         else:
             cluster.failures = 0
+
+    async def _look_at_all(self, cluster_id: str, cluster: _Cluster) -> None:
+        """
+        Look at batch jobs and at statements: trouble with the ones keeps nobody from looking at the others.
+
+        Raises:
+            MrsError: the first trouble.
+        """
+        troubles: list[errors.MrsError] = []
+        for look in (self._look_at_jobs, self._look_at_statements):
+            try:
+                await look(cluster_id, cluster)
+            except errors.MrsThrottled:
+                raise
+            except errors.MrsError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+
+    async def _look_at_statements(self, cluster_id: str, cluster: _Cluster) -> None:
+        await self._one_by_one(cluster_id, cluster, [one for one in cluster.watches.values() if one.statement])
 
     async def _look_at_jobs(self, cluster_id: str, cluster: _Cluster) -> None:
         """
@@ -268,18 +288,39 @@ class Tracker:
                 self._seen(watch, seen)
 
     async def _one_by_one(self, cluster_id: str, cluster: _Cluster, watches: list[_Watch]) -> None:
+        """
+        Read each by itself, a few at once. One that MRS fails to show keeps no other from being told.
+
+        Raises:
+            MrsError: the first failure, once all have been read, or none of a group could be, or MRS throttles.
+        """
+        troubles: list[errors.MrsError] = []
         for start in range(0, len(watches), _AT_ONCE):
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for watch in watches[start : start + _AT_ONCE]:
-                        reading = (
-                            self._read_statement(cluster_id, watch)
-                            if watch.statement
-                            else self._read_job(cluster_id, cluster.way, watch)
-                        )
-                        group.create_task(reading, name=f"read {watch.job_id}")
-            except ExceptionGroup as several:
-                raise several.exceptions[0] from several
+            several = watches[start : start + _AT_ONCE]
+            failed: list[errors.MrsError] = []
+            async with asyncio.TaskGroup() as group:
+                for watch in several:
+                    group.create_task(self._read(cluster_id, cluster, watch, failed), name=f"read {watch.job_id}")
+            throttled = next((error for error in failed if isinstance(error, errors.MrsThrottled)), None)
+            if throttled is not None:
+                raise throttled
+            troubles += failed
+            if len(failed) == len(several):
+                break
+        if troubles:
+            raise troubles[0]
+
+    async def _read(self, cluster_id: str, cluster: _Cluster, watch: _Watch, failed: list[errors.MrsError]) -> None:
+        """Read one; if that fails it goes behind all others, so that they come first at the next look."""
+        try:
+            if watch.statement:
+                await self._read_statement(cluster_id, watch)
+            else:
+                await self._read_job(cluster_id, cluster.way, watch)
+        except errors.MrsError as error:
+            failed.append(error)
+            if cluster.watches.pop(watch.job_id, None) is not None:
+                cluster.watches[watch.job_id] = watch
 
     async def _read_job(self, cluster_id: str, way: ways.Way, watch: _Watch) -> None:
         shown = await way.show(cluster_id, watch.job_id)

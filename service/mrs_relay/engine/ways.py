@@ -31,6 +31,16 @@ the mark is in the query, too; a job that the query leaves out would be submitte
 tokens any difference.
 """
 
+
+def oldest_ms(job: jobs.Job) -> int:
+    """
+    From when on, epoch milliseconds, something on MRS can be the effect of the job's submission.
+
+    What is older carries the mark of an earlier request with the same id, which is forgotten: it must not be adopted.
+    """
+    return max(0, job.intent_ms - _CLOCK_SKEW_MS)
+
+
 _OLD_PAGE: Final = 100
 """Jobs per page that ListExecuteJob gives at most. Source: mrs_02_0046, page_size."""
 
@@ -136,7 +146,7 @@ class V2:
                 limit=self.page_size,
                 offset=page,
                 sort_by="asc",
-                submitted_begin_ms=max(0, job.intent_ms - _CLOCK_SKEW_MS),
+                submitted_begin_ms=oldest_ms(job),
             )
             reply = await self._client.call(
                 job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": job.cluster}, query=query
@@ -222,7 +232,7 @@ class V11:
 
     async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
         """
-        Jobs of that name by the list, all its pages.
+        Jobs of that name by the list, all its pages, from a day before the intent on.
 
         No order of the list is documented, and neither whether the name must match exactly.
         """
@@ -232,7 +242,9 @@ class V11:
             listed, last = await self._read(job.cluster, number, job_name=job.mrs_name)
             found |= {one.id: sightings.of_old_job(one) for one in listed if one.job_name == job.mrs_name}
             if last:
-                return sorted(found.values(), key=lambda seen: seen.submitted_ms)
+                since_ms = oldest_ms(job)
+                recent = [one for one in found.values() if not one.submitted_ms or one.submitted_ms >= since_ms]
+                return sorted(recent, key=lambda seen: seen.submitted_ms)
             number += 1
 
     async def page(self, cluster: str, number: int, since_ms: int, *, unfinished: bool) -> Page:  # noqa: ARG002 - V1.1's list knows no times

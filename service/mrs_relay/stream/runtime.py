@@ -127,7 +127,11 @@ class Runtime(Generic[T]):
         """Finish running commits within a deadline, then hold everything until the next assignment."""
         self._epoch += 1
         self._joined = False
-        log.info("partitions_revoked", partitions=sorted(position.partition for position in positions))
+        log.info(
+            "partitions_revoked",
+            topic=self._kafka.topics.requests,
+            partitions=sorted(position.partition for position in positions),
+        )
         running = [actor for actor in self._actors.values() if actor.state is actors.State.RUNNING]
         limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
         with contextlib.suppress(TimeoutError):
@@ -142,7 +146,11 @@ class Runtime(Generic[T]):
         """Compare what we have with what we should have: end first, then resume, then start."""
         self._epoch += 1
         self._joined = True
-        log.info("partitions_assigned", partitions=sorted(position.partition for position in positions))
+        log.info(
+            "partitions_assigned",
+            topic=self._kafka.topics.requests,
+            partitions=sorted(position.partition for position in positions),
+        )
         for position, actor in list(self._actors.items()):
             if position not in positions or not actor.resume():
                 actor.dispose()
@@ -213,7 +221,7 @@ class Runtime(Generic[T]):
 
     async def _drain(self) -> None:
         """Let the handlers finish, as long as there is time."""
-        log.info("draining", partitions=len(self._actors))
+        log.info("draining", topic=self._kafka.topics.requests, partitions=len(self._actors))
         for actor in self._actors.values():
             actor.stop()
         running = [task for task in self._tasks.values() if not task.done()]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
-from mrs_relay.engine import clusters, jobs, verdict
+import pytest
+from tests.unit.engine import gates, samples
+
+from mrs_relay.engine import calls, clusters, jobs, verdict
 from mrs_relay.mrs.models import clusters as models
 
 _V = verdict.Verdict
@@ -101,3 +105,22 @@ def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], k
     """All must have ended, and all well; when the cluster went before that was seen, nobody can tell."""
     goal = jobs.Goal("flowed", jobs=2)
     assert clusters.judge(goal, _shown(state), changing=False, overdue=False, ends=ends) is known
+
+
+def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_one() -> None:
+    """An id may be used again once it is forgotten; the name with its mark is the same then."""
+    now_s = 30 * 86_400
+    work = jobs.Call("CreateCluster", body={}, goal=jobs.Goal("created"))
+    order = samples.request(work, name="night", cluster="", attempt=1, intent_ms=now_s * 1000)
+
+    class Mrs:
+        async def iterate(self, _listing: object, *, query: dict[str, str]) -> AsyncIterator[models.Cluster]:
+            for one, created_s in (("old", now_s - 7 * 86_400), ("new", now_s + 1), ("timeless", None)):
+                shown = {"clusterId": one, "clusterName": query["clusterName"], "clusterState": "running"}
+                yield models.Cluster.model_validate({**shown, "createAt": created_s})
+
+    async def live() -> None:
+        found = await calls.Caller(cast("Any", Mrs()), 1000).sought(order, work)
+        assert {seen.job_id for seen in found} == {"new", "timeless"}
+
+    gates.run_virtually(live())

@@ -174,15 +174,51 @@ def test_looking_again_comes_later_and_names_all() -> None:
     assert mrs.times == [105]
 
 
+class _Twin:
+    """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
+
+    def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
+        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped}
+        self.asked: list[str] = []
+
+    async def call(self, operation: Any, **_: object) -> Any:
+        self.asked.append(operation.name)
+        answer = self.answers[operation.name]
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        state, _, result = str(answer).partition(" ")
+        shown = {"job_id": "j-2", "job_name": _NAME, "job_state": state, "job_result": result}
+        return SimpleNamespace(job_detail=job_models.JobDetail.model_validate(shown))
+
+
+_UNKNOWN = errors.MrsRefused("no such job", code="0176")
+
+
 @pytest.mark.parametrize(
-    ("answer", "is_over"),
+    ("shown", "stopped", "is_over"),
     [
-        ("", True),
-        (errors.MrsRefused("it has ended", code="0176"), True),
-        (errors.MrsAmbiguous("no reply"), False),
-        (errors.MrsThrottled("429", retry_after_s=1.0), False),
+        ("RUNNING UNDEFINED", None, False),
+        ("RUNNING UNDEFINED", errors.MrsRefused("killing failed", code="0175"), False),
+        ("RUNNING UNDEFINED", errors.MrsRefused("no rights", code="APIGW.0301"), False),
+        ("RUNNING UNDEFINED", errors.MrsAmbiguous("no reply"), False),
+        ("RUNNING UNDEFINED", errors.MrsThrottled("429", retry_after_s=1.0), False),
+        ("RUNNING UNDEFINED", _UNKNOWN, True),
+        (errors.MrsUntouched("no connection"), None, False),
+        (_UNKNOWN, None, False),
+        (_UNKNOWN, errors.MrsRefused("says no more"), True),
+        (errors.MrsRefused("no such cluster", code="12000003"), None, True),
     ],
 )
-def test_a_twin_is_stopped_when_mrs_says_so_or_has_none(answer: errors.MrsError | str, *, is_over: bool) -> None:
-    """Anything else is asked again."""
-    assert _run(_submitter(_Mrs(answer)).stop_twin(_job("running"), "j-2")) is is_over
+def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_goes_on_no_more(
+    shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
+) -> None:
+    """A wish that MRS took, or refused for whatever reason, is no end."""
+    assert _run(_submitter(cast("Any", _Twin(shown, stopped))).stop_twin(_job("running"), "j-2")) is is_over
+
+
+@pytest.mark.parametrize("shown", ["KILLED KILLED", "FINISHED SUCCEEDED", "FINISHED UNDEFINED"])
+def test_a_twin_that_has_ended_is_left_alone(shown: str) -> None:
+    """Nothing is written for it."""
+    mrs = _Twin(shown, None)
+    assert _run(_submitter(cast("Any", mrs)).stop_twin(_job("running"), "j-2")) is True
+    assert mrs.asked == ["ShowSingleJobExe"]

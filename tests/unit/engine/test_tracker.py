@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
+from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, tracker
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs import limits
 from mrs_relay.mrs.models import jobs as job_models
+from mrs_relay.mrs.models import sql as sql_models
 
 
 class _Mrs:
@@ -134,6 +136,49 @@ def test_jobs_of_both_apis_on_one_cluster_are_let_go_each_by_itself() -> None:
         assert pollers.watched == 1
         pollers.unwatch(job)
         assert pollers.watched == 0
+        await pollers.close()
+
+    gates.run_virtually(live())
+
+
+class _Broken(_Mrs):
+    """Fails to show some jobs, and shows all others as ended; every statement runs on."""
+
+    def __init__(self, broken: frozenset[str], error: errors.MrsError) -> None:
+        super().__init__("FINISHED", "SUCCEEDED")
+        self.broken = broken
+        self.error = error
+
+    async def call(self, operation: Any, *, path: dict[str, str], **_: object) -> Any:
+        if operation.name == "ShowSqlResult":
+            return sql_models.SqlResult.model_validate({"id": path["sql_id"], "status": "FINISHED"})
+        if path["job_execution_id"] in self.broken:
+            raise self.error
+        return await super().call(operation, path=path)
+
+
+@pytest.mark.parametrize(
+    "error", [errors.MrsUntouched("HTTP 500", status=500), errors.MrsRefused("no rights", code="APIGW.0301")]
+)
+@pytest.mark.parametrize("broken", [1, 9])
+def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: errors.MrsError, broken: int) -> None:
+    """Neither jobs nor statements that come after them, also if they are more than are read at once."""
+
+    async def live() -> None:
+        owner, odd = _Owner(), frozenset(f"odd-{number}" for number in range(broken))
+        settings = engine_settings.EngineSettings(single_reads=20)
+        pollers = tracker.Tracker(cast("Any", _Broken(odd, error)), settings, clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        for job_id in [*sorted(odd), "sound", "statement"]:
+            one = msgspec.structs.replace(
+                job, id=job_id, seen=jobs.Seen(job_id), statement=job_id == "statement", work=None
+            )
+            pollers.watch(one, one.ledger_key, owner)
+        await asyncio.sleep(120)
+        told = {fact.seen.job_id for fact in owner.told if isinstance(fact, facts.Observed | facts.StatementObserved)}
+        assert told == {"sound", "statement"}
+        assert pollers.watched == broken
         await pollers.close()
 
     gates.run_virtually(live())

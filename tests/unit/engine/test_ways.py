@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
@@ -143,6 +144,16 @@ def test_all_pages_are_searched_and_only_the_very_name_counts() -> None:
         (1, _JOB.mrs_name, None),
         (2, _JOB.mrs_name, None),
     ]
+
+
+def test_a_job_of_an_earlier_request_with_the_same_id_is_not_taken_for_this_one() -> None:
+    """An id may be used again once it is forgotten; marks are the same then, and V1.1's list knows no times."""
+    now_ms = 30 * 86_400_000
+    job = msgspec.structs.replace(_JOB, intent_ms=now_ms)
+    week_old, fresh = _shown(id="j-1", start_time=now_ms - 7 * 86_400_000), _shown(id="j-2", start_time=now_ms + 1000)
+    timeless = _shown(id="j-3")
+    found = _run(_way(_Mrs(ListExecuteJob=(week_old, fresh, timeless))).marked(job))
+    assert {seen.job_id for seen in found} == {"j-2", "j-3"}
 
 
 def test_pages_never_ask_for_more_than_v11_gives() -> None:
