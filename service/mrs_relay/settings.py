@@ -190,6 +190,8 @@ def without_mrs(config: pathlib.Path | None = None) -> tuple[tenancy.Tenancy, ..
         found = WithoutMrs(**(_read_file(config) if config else {}))
     except pydantic.ValidationError as error:
         raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
+    except pydantic_settings.SettingsError as error:
+        raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
     return tenancy.resolve(found.kafka, found.tenants, "")
 
 

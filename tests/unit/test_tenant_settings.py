@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Callable
 
 import pytest
 
@@ -128,6 +129,16 @@ def test_variables_make_tenants_and_win_over_the_file(file: pathlib.Path, monkey
     assert (pond.project_id, pond.access_key) == ("77", "1234")
     assert pond.secret_key is not None
     assert pond.secret_key.get_secret_value() == "1e5"
+
+
+@pytest.mark.parametrize("read", [settings.load, settings.without_mrs])
+def test_a_variable_that_is_no_json_is_told_without_a_stack(
+    file: pathlib.Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[pathlib.Path], object]
+) -> None:
+    """Commands that need no MRS read the same variables as the service, and say the same of a wrong one."""
+    monkeypatch.setenv(settings.PREFIX + "TENANTS", "{bad")
+    with pytest.raises(errors.SettingsError, match="tenants"):
+        read(file)
 
 
 def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file: pathlib.Path) -> None:

@@ -21,6 +21,9 @@ from mrs_relay.stream import records, tap
 from mrs_relay.stream import settings as stream_settings
 
 _REDRAW_S: Final = 0.5
+_WISHES: Final = frozenset({"mrs.job.cancel", "mrs.job.resolve"})
+"""Answered by the events of the request that they name; none comes under their own id unless they are turned away."""
+
 _SILENCE_S: Final = 15.0
 """Seconds without any event after which it is worth saying that perhaps no relay runs."""
 
@@ -49,7 +52,7 @@ class How:
 
 async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.KafkaSettings, how: How) -> run.Code:
     """
-    Send `messages`; with `how.wait` follow them.
+    Send `messages`; with `how.wait` follow those that become a job.
 
     Returns:
         OK, or FAILED when one did not succeed or the time was up.
@@ -60,6 +63,8 @@ async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.Ka
     broker = connect.broker(kafka)
     topic = kafka.topics.requests
     outgoing = [records.Outgoing(topic, message.key, message.value, message.headers) for message in messages]
+    followed = [message for message in messages if message.type not in _WISHES]
+    how = dataclasses.replace(how, wait=how.wait and bool(followed))
     if not how.wait:
         await tap.send(broker, outgoing)
         _print_sent(messages, how)
@@ -67,7 +72,7 @@ async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.Ka
     async with tap.tail(broker, kafka.topics.events, tap.NOW) as tail:
         await tap.send(broker, outgoing)
         _print_sent(messages, how)
-        return await _follow(tail, messages, how)
+        return await _follow(tail, followed, how)
 
 
 def _print_sent(messages: Sequence[compose.Message], how: How) -> None:

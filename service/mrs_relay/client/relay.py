@@ -21,6 +21,7 @@ from mrs_relay.stream import client as door
 from mrs_relay.stream import records, settings, tap
 
 _POLL_S: Final = 0.5
+_WISHES: Final[frozenset[type[object]]] = frozenset({requests.JobCancel, requests.JobResolve})
 
 log = structlog.get_logger(__name__)
 
@@ -81,21 +82,27 @@ class RelayClient:
         await self._stack.aclose()
 
     async def submit(
-        self, request: requests.Request, *, request_id: str | None = None, key: bytes | None = None
+        self, request: requests.Work, *, request_id: str | None = None, key: bytes | None = None
     ) -> handle.Handle:
         """
         Send a request; returns when all of Kafka's replicas have it.
 
         Args:
-            request: a model of `messages.requests`, or what `job` and `sql` make.
+            request: a model of `messages.requests` that becomes a job, or what `job` and `sql` make.
             request_id: the same id is never run twice, so after an error send again with it; None: a new one.
             key: Kafka key; the same for the same id. None: the cluster's id.
 
         Raises:
             NotAcknowledged: it may have been written or not; send it again under the `request_id` of the error.
-            BadMessage: the id is not usable, this client follows a request of it already, or the message is larger
-            than `kafka.record_bytes`. ClientClosed.
+            BadMessage: the id is not usable, this client follows a request of it already, the message is larger than
+            `kafka.record_bytes`, or it is a cancel or the like, which has no events of its own to wait for.
+            ClientClosed.
         """
+        if type(request) in _WISHES:
+            text = (
+                "only requests that become a job are submitted; `cancel` of the request's handle stops it, see `attach`"
+            )
+            raise errors.BadMessage("bad_value", text)
         new_id = request_id or wording.new_id()
         value = wording.message(request, self._source, new_id)
         found = handle.Handle(

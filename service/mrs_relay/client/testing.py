@@ -19,6 +19,7 @@ from mrs_relay.messages import codec, envelope, events, reasons, requests
 from mrs_relay.stream import memory, memory_tap, records, settings, tap
 
 _SOURCE: Final = "/mrs-relay/testing"
+_SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster", "call": "call"}
 _READ_S: Final = 60.0
 
 
@@ -135,7 +136,8 @@ class Relay:
         self.received.append(request)
         outcome = self._outcomes.popleft() if self._outcomes else _Outcome(("submitted", "running", "succeeded"))
         begin: tuple[events.State, ...] = () if outcome.states == ("rejected",) else ("accepted",)
-        for state in (*begin, *outcome.states):
+        told = events.SUBJECTS[_subject_of(message)]  # a call, for one, is never told as submitted or running
+        for state in (one for one in (*begin, *outcome.states) if one in told):
             last = state in events.LAST
             data = self._next(name, self._told.get(name), state, reason=outcome.reason if last else None)
             if last and outcome.result is not None:
@@ -177,9 +179,8 @@ class Relay:
     def _tell(self, told: _Told) -> None:
         name = (told.record.source, told.record.id)
         self._told[name] = told
-        subject: events.Subject = "sql" if told.record.type.startswith("mrs.sql.") else "job"
         event = events.Event(
-            subject=subject,
+            subject=_subject_of(told.record),
             key=told.key,
             time_ms=self._clock.now_ms(),
             data=told.data,
@@ -191,3 +192,7 @@ class Relay:
 
     def _failed(self, _name: str, error: BaseException) -> None:
         self._error = error
+
+
+def _subject_of(message: envelope.Envelope) -> events.Subject:
+    return _SUBJECTS.get(message.type.removeprefix("mrs.").partition(".")[0], "job")

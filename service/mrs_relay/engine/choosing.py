@@ -225,9 +225,22 @@ def known(cluster: models.Cluster) -> Known:
 
 
 def fits(choice: jobs.Choice, cluster: Known) -> bool:
-    """Whether a cluster has the id, the name and all the tags that are asked for."""
-    is_named = choice.id in {"", cluster.id} and choice.name in {"", cluster.name}
-    return is_named and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
+    """
+    Whether a cluster has the id, the name and all the tags that are asked for.
+
+    A cluster that a request ordered has a mark behind the name that the request gave it; it goes by both.
+    """
+    is_named = choice.name == "" or _goes_by(cluster.name, choice.name)
+    return (
+        choice.id in {"", cluster.id}
+        and is_named
+        and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
+    )
+
+
+def _goes_by(name: str, wanted: str) -> bool:
+    ordered = jobs.unmarked(name)
+    return wanted == name or (ordered != name and jobs.cut(wanted) == ordered)
 
 
 def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import re
 from typing import Any, Final, Literal, NewType
 
 import msgspec
@@ -34,6 +35,7 @@ FOR_EVER_S: Final = 0.0
 """No deadline. This very object is left out of ledger records, an equal one is not."""
 
 MARK_LENGTH: Final = 16
+_MARKED_END: Final = re.compile(r"-mr[0-9a-f]{14}\Z")
 NAME_LENGTH: Final = 64
 """Characters of a job's name. Source: CreateExecuteJob, job_name."""
 
@@ -375,7 +377,17 @@ def mark(key: LedgerKey, attempt: int, tenant: str = "") -> str:
 
 def marked(name: str, token: str) -> str:
     """`<name>-<mark>`, the name cut so that the whole fits into MRS's 64 characters."""
-    return f"{name[: NAME_LENGTH - MARK_LENGTH - 1]}-{token}"
+    return f"{cut(name)}-{token}"
+
+
+def cut(name: str) -> str:
+    """As much of a wished name as has room beside a mark."""
+    return name[: NAME_LENGTH - MARK_LENGTH - 1]
+
+
+def unmarked(name: str) -> str:
+    """The name as it was wished, as far as it was kept, if a mark stands at its end; else the name itself."""
+    return _MARKED_END.sub("", name)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -108,12 +108,17 @@ def unproved(policy: policies.Policy, request: requests.Request) -> set[str]:
 
 
 def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: Mapping[str, str]) -> bool:
-    """Whether a tenant may use a cluster: by its id, by its name or by one of its tags."""
+    """
+    Whether a tenant may use a cluster: by its id, by its name or by one of its tags.
+
+    A cluster that a request ordered goes by the name that the request gave it, too: what may be ordered may be used.
+    """
     if policy.allow.clusters is None:
         return True
     for wanted in policy.allow.clusters:
         if wanted.startswith(policies.NAME):
-            fits = bool(name) and policies.fits(name, (wanted.removeprefix(policies.NAME),))
+            pattern = (wanted.removeprefix(policies.NAME),)
+            fits = bool(name) and (policies.fits(name, pattern) or policies.fits(jobs.unmarked(name), pattern))
         elif wanted.startswith(policies.TAG):
             key, _, value = wanted.removeprefix(policies.TAG).partition("=")
             fits = tags.get(key) == value

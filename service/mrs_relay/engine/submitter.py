@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, facts, gate, jobs, sightings, verdict, ways
+from mrs_relay.engine import calls, codes, discreet, facts, gate, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
@@ -85,10 +85,10 @@ class Submitter:
                 self._unsent += 1
                 self._unsent_s = self._time.monotonic_s()
             wait_s = self._pause.delay_s(self._unsent)
-            _log.warning("submission_not_sent", error=str(error), wait_s=round(wait_s, 2))
+            _log.warning("submission_not_sent", error=_told(error, job), wait_s=round(wait_s, 2))
             return self._not_taken(None, wait_s)
         except errors.MrsAmbiguous as error:
-            _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=str(error))
+            _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_told(error, job))
             return facts.InDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
             self._unsent = 0
@@ -248,6 +248,11 @@ def _found(job: jobs.Job, found: list[jobs.Seen]) -> facts.Found:
     if twins:
         _log.error("several_jobs_with_one_mark", request=job.id, kept=kept.job_id, twins=twins)
     return facts.Found(kept, () if isinstance(job.work, jobs.Call) else twins)
+
+
+def _told(error: errors.MrsError, job: jobs.Job) -> str:
+    """The error as it may be logged: MRS may quote what it was asked."""
+    return discreet.told(str(error), job.work)
 
 
 def refusal(error: errors.MrsError) -> jobs.Reason:

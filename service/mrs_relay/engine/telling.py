@@ -65,6 +65,9 @@ def end(
     """Publish the last event and shrink the job to what its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
+    if result is not None and result.unavailable:
+        says = discreet.told(result.unavailable, job.work)[: reasons.MAX_MESSAGE]
+        result = result.model_copy(update={"unavailable": says})
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)

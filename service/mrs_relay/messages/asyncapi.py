@@ -257,6 +257,14 @@ def _definitions() -> _Node:
             "mrs_relay_position": {**_TEXT, "description": "`<topic>-<partition>-<offset>` of the message."},
             "mrs_relay_timestamp_ms": {**_TEXT, "description": "Its timestamp, epoch milliseconds."},
             "mrs_relay_no_value": {**_TEXT, "description": "It had no value (a tombstone)."},
+            **{
+                f"mrs_relay_cut_{what}": {**_TEXT, "description": f"{told}, where it did not fit into the topic."}
+                for what, told in (
+                    ("from_bytes", "Bytes that the value had before it was cut"),
+                    ("headers", "How many headers it had; they were left out"),
+                    ("key_bytes", "Bytes of its key, which was left out"),
+                )
+            },
             "mrs_relay_replay_of": {**_TEXT, "description": "It was a replay of the message at this position."},
         },
     }

@@ -96,6 +96,8 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
     members = codec.decode(value)
     if not isinstance(members, dict):
         raise errors.BadMessage("not_an_object", f"the JSON is a {_json_type(members)}, not an object")
+    if None in members.values():  # the same as not there. Source: CloudEvents JSON format 1.0.2, section 2.2
+        members = {name: value for name, value in members.items() if value is not None}
     return _envelope(topic, members, _payload(members), names)
 
 

@@ -52,12 +52,16 @@ class ClusterChoice(_Model):
     """
     Any running cluster with this name and these tags; the one with most free slots is taken.
 
-    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given.
+    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given. The choice is
+    made when the request comes, also of one with `not_before`, and holds for all its attempts.
     """
 
-    name: Annotated[str | None, pydantic.Field(min_length=1, max_length=64, description="The whole name on MRS.")] = (
-        None
-    )
+    name: Annotated[
+        str | None,
+        pydantic.Field(
+            min_length=1, max_length=64, description="The whole name on MRS, or the one that a request ordered it by."
+        ),
+    ] = None
     tags: Annotated[
         dict[
             Annotated[str, pydantic.Field(min_length=1, max_length=127)], Annotated[str, pydantic.Field(max_length=255)]
@@ -92,9 +96,19 @@ def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds
     return moment
 
 
+def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+_WHOLE: Final = pydantic.BeforeValidator(_whole)
+"""Takes 5.0 for 5: JSON, and JSON Schema's `integer`, make no difference."""
+
+
 class _Queued(_Model):
     priority: Annotated[
-        int, pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster.")
+        int,
+        pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster."),
+        _WHOLE,
     ] = 5
     labels: Annotated[
         dict[Annotated[str, pydantic.Field(max_length=63)], Annotated[str, pydantic.Field(max_length=255)]],
@@ -119,7 +133,7 @@ class _Queued(_Model):
 class RetryPolicy(_Model):
     """A further attempt after a bad end; each attempt is a new job on MRS with a mark of its own."""
 
-    attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included.")]
+    attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included."), _WHOLE]
     backoff_s: Annotated[
         float,
         pydantic.Field(

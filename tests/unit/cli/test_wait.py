@@ -43,6 +43,17 @@ async def test_a_relay_that_answers_at_once_is_not_missed(
     assert [line["data"]["state"] for line in lines] == ["accepted", "submitted", "succeeded"]
 
 
+async def test_a_cancel_among_requests_is_sent_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is answered by its request's events, so nothing comes under its own id."""
+    kafka = _kafka(monkeypatch, lambda one: [] if one.type == "mrs.job.cancel" else _succeed(one))
+    wish = {"id": "w", "type": "mrs.job.cancel", "data": {"request": {"id": "a"}}}
+    cancel = compose.message(wish, compose.Defaults())
+    how = wait.How(wait=True, timeout_s=5)
+    assert await wait.deliver([*_messages("a"), cancel], _SETTINGS, how) is run.Code.OK
+    assert await wait.deliver([cancel], _SETTINGS, how) is run.Code.OK
+    assert len(kafka.logs["mrs.requests"]) == 3
+
+
 async def test_rows_are_shown_when_all_have_succeeded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

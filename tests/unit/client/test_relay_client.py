@@ -11,7 +11,8 @@ from mrs_relay import client as relay_client
 from mrs_relay import errors
 from mrs_relay.client import handle as handles
 from mrs_relay.client import testing, wording
-from mrs_relay.messages import events, requests
+from mrs_relay.messages import events, registry, requests
+from mrs_relay.stream import memory_tap, tap
 
 pytestmark = pytest.mark.looptime
 
@@ -56,6 +57,42 @@ async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
         await running.cancel()
         with pytest.raises(relay_client.RequestCancelled):
             await running.result(10)
+
+
+@pytest.mark.parametrize(
+    ("request_", "types"),
+    [
+        (requests.Call(operation="ListClusters"), ["mrs.call.accepted", "mrs.call.succeeded"]),
+        (
+            requests.ClusterDelete(cluster="c-1"),
+            [f"mrs.cluster.{state}" for state in ("accepted", "submitted", "running", "succeeded")],
+        ),
+    ],
+)
+async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_them(
+    request_: requests.Work, types: list[str]
+) -> None:
+    """The relay for tests tells no event that the real one never tells."""
+    async with testing.Relay() as relay, relay.client() as client:
+        await (await client.submit(request_)).result(10)
+        records = [record async for record in tap.read_all(memory_tap.TappedMemory(relay.kafka), "mrs.events")]
+        assert [events.read(record.value or b"", record.headers).type for record in records] == types
+        assert set(types) <= set(registry.EVENTS)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        requests.JobCancel(request=requests.Target(id="r-1")),
+        requests.JobResolve(request=requests.Target(id="r-1"), verdict="failed", note="x"),
+    ],
+)
+async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> None:
+    """A handle of a cancel would wait for ever: its answer is told by the request that it names."""
+    async with testing.Relay() as relay, relay.client() as client:
+        with pytest.raises(errors.BadMessage, match="`cancel` of the request's handle"):
+            await client.submit(wish)
+        assert client.following == 0
 
 
 async def test_a_rejected_request_raises_at_once() -> None:

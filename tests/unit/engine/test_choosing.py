@@ -93,6 +93,22 @@ async def test_a_cluster_fits_that_has_the_name_and_every_tag(choice: jobs.Choic
     assert await _choose(mrs, choice) == [facts.Chosen(chosen)]
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted", "found"),
+    [
+        ("etl-mr0123456789abcd", "etl", True),
+        ("etl-mr0123456789abcd", "etl-mr0123456789abcd", True),
+        ("etl-mr0123456789abcd", "et", False),
+        (f"{'e' * 47}-mr0123456789abcd", "e" * 60, True),
+        ("e" * 47, "e" * 60, False),
+        ("etl-mr0123456789abcdef", "etl", False),
+    ],
+)
+def test_a_cluster_that_was_ordered_here_goes_by_its_ordered_name_too(name: str, wanted: str, *, found: bool) -> None:
+    """`mrs.cluster.create` puts a mark behind the name and may cut it; who ordered `etl` asks for `etl`."""
+    assert choosing.fits(jobs.Choice(wanted), choosing.Known("c-1", name, "running", {})) is found
+
+
 @pytest.mark.parametrize("state", ["running", "scaling-out", "scaling-in"])
 async def test_a_cluster_that_is_scaled_takes_jobs(state: str) -> None:
     """MRS takes jobs while nodes are added or removed."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import given
@@ -15,7 +17,11 @@ from hypothesis import strategies as st
 from tests.support import malformed
 from tests.unit.engine import benches, samples
 
-from mrs_relay.engine import facts, jobs, plan
+from mrs_relay import errors
+from mrs_relay.engine import facts, jobs, plan, submitter
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
+from mrs_relay.messages import events
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
 
@@ -187,6 +193,40 @@ def test_retry_tells_nothing_either() -> None:
     life.happen(facts.Turn(), facts.Refused(jobs.Reason("refused", "1", "no such thing as hunter2 x")))
     assert any(b"mrs.job.retrying" in piece for piece in life.out)
     _check(life, [])
+
+
+def test_a_result_that_cannot_be_read_is_told_without_the_sql() -> None:
+    """Why there are no rows is MRS's text, too, and may quote the statement; it is no longer than a reason."""
+    sql = {"cluster": _CLUSTER, "engine": "spark", "statement": "select a from t where b = 'hunter2 x'"}
+    life = _Life(_TOPICS)
+    life.take(samples.record(samples.message(sql, "mrs.sql.submit")))
+    life.happen(facts.Turn(), facts.Taken("j-1"), samples.FACTS["running"])
+    said = f"no result of: == SQL == {sql['statement']}"
+    job = next(iter(life.jobs.values()))
+    collecting = msgspec.structs.replace(job, state=jobs.State.COLLECTING)
+    life.jobs[job.ledger_key] = collecting
+    life.happen(facts.Collected(events.Result(unavailable=f"no 'hunter2 x' {'y' * 5_000} {said}")))
+    assert any(b"mrs.sql.succeeded" in piece for piece in life.out)
+    assert max(map(len, life.out)) < 3_000
+    _check(life, [])
+
+
+@pytest.mark.parametrize("error", [errors.MrsAmbiguous, errors.MrsUntouched])
+def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> None:
+    """MRS may answer an error with the statement in it; what is logged of that leaves it out."""
+    statement = "select a from t where b = 'hunter2 x'"
+    job = samples.request(work=jobs.Presto(statement))
+    said = error(f"failed: {statement}")
+
+    class Mrs:
+        async def call(self, *_: object, **__: object) -> None:
+            raise said
+
+    made = submitter.Submitter(Mrs(), lambda *_: None, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(made.submit(job, lambda: True))
+    assert len(logs) == 1
+    assert "hunter2" not in str(logs)
 
 
 def test_names_of_properties_are_the_senders_own() -> None:

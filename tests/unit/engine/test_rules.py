@@ -145,6 +145,8 @@ def test_what_keeps_the_rules_passes(groups: dict[str, Any], kind: str, data: di
         (["name:night-*"], ("c-1", "night-1", {}), True),
         (["name:*"], ("c-1", "", {}), False),
         (["name:night"], ("night", "night-1", {}), False),
+        (["name:night"], ("c-1", "night-mr0123456789abcd", {}), True),
+        (["name:night"], ("c-1", "night-mr0123456789abc", {}), False),
         (["tag:team=red"], ("c-1", "", {"team": "red"}), True),
         (["tag:team=red"], ("c-1", "", {"team": "reddish"}), False),
         (["tag:team="], ("c-1", "", {}), False),
