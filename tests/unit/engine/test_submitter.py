@@ -186,7 +186,7 @@ class _Twin:
         answer = self.answers[operation.name]
         if isinstance(answer, errors.MrsError):
             raise answer
-        state, _, result = str(answer).partition(" ")
+        state, *_rest, result = str(answer).partition(" ")
         shown = {"job_id": "j-2", "job_name": _NAME, "job_state": state, "job_result": result}
         return SimpleNamespace(job_detail=job_models.JobDetail.model_validate(shown))
 
