@@ -223,6 +223,25 @@ class _SlowWire(world.Wire):
         return await super().send(request, 60)
 
 
+async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told() -> None:
+    """Longer on its way than is promised for: the cancel was told too early, so the job is stopped once it shows."""
+    chosen = world.settings()
+    too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
+    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
+        await here.start_replica(_SlowWire(here.mrs, too_long_s))
+        here.put(service.job("r-1"))
+        await asyncio.sleep(40)
+        here.put(service.cancel("c-1", "r-1"))
+        await here.until_ended(["r-1"], 600)
+        assert (here.states("r-1"), here.created()) == (["accepted", "cancelled"], [])
+        await asyncio.sleep(600)
+        assert here.states("r-1") == ["accepted", "cancelled", "cancelled"]
+        told = here.events()[-1].data
+        assert (told["repeated"], told["reason"]["code"]) == (True, "stopped_twin")
+        [late] = [effect.effect_id for effect in here.mrs.effects() if effect.kind == "job"]
+        assert await _job_result(here, late) == "KILLED"
+
+
 async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_found() -> None:
     """The wait for requests on their way comes before the visibility window, not within it: one job, adopted."""
     chosen = world.settings()

@@ -256,11 +256,14 @@ def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decisi
     """
     Stop what showed up late beside the job that is kept; also when that one has ended.
 
-    Who is about to send the very attempt once more is in doubt again: it had taken effect. Who has no job on MRS
-    otherwise, or another attempt's, or is unknown, has none to keep: then nothing is stopped.
+    Who is about to send the very attempt once more is in doubt again: it had taken effect. Who was cancelled because
+    nothing showed wants none of it. Who has no job on MRS otherwise, or another attempt's, or is unknown, has none to
+    keep: then nothing is stopped.
     """
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and isinstance(job.work, jobs.Batch):
         return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
+    if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt - 1 and fact.job_ids:
+        return _unwanted(job, fact, now_ms)
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
     late = tuple(job_id for job_id in fact.job_ids if job_id not in {job.seen.job_id, *job.twins})
@@ -268,6 +271,16 @@ def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decisi
         return None
     noted = _replace(job, twins=(*job.twins, *late))
     told_job, told = _tell(noted, jobs.TRAITS[job.state].shown, now_ms, reason=_twins(late), repeated=True)
+    return Decision(told_job, (told,))
+
+
+def _unwanted(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decision | None:
+    late = tuple(job_id for job_id in fact.job_ids if job_id not in job.twins)
+    if not late:
+        return None
+    text = f"the cancelled submission took effect after all; job {', '.join(late)} is being stopped"
+    reason = jobs.Reason("duplicate", "stopped_twin", text)
+    told_job, told = _tell(_replace(job, twins=(*job.twins, *late)), "cancelled", now_ms, reason=reason, repeated=True)
     return Decision(told_job, (told,))
 
 

@@ -55,7 +55,7 @@ def read(
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             job = works.job_of(message, request, record, result_job_types)
             return key, _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
-        if barred is not None:
+        if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
             return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:
         reason = jobs.Reason("invalid", error.code, error.message, field=error.field)

@@ -60,7 +60,8 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds after which a job that MRS no longer shows becomes `unknown`."""
 
     outcome_within_s: Seconds = 3600.0
-    """Seconds after which a job that has ended on MRS, which does not say how, becomes `unknown`."""
+    """Seconds after which a job that has ended on MRS, which does not say how, or that is in a state which no document
+    knows, becomes `unknown`."""
 
     cluster_poll_s: Seconds = 15.0
     """Seconds between two looks at a cluster that is being created, resized or deleted."""

@@ -344,7 +344,8 @@ class Tracker:
         self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
-        if verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED:
+        known = verdict.of_job(seen.job_state, seen.job_result)
+        if known is verdict.Verdict.UNSETTLED or not verdict.is_documented(seen.job_state):
             self._unsettled(watch, seen)
         else:
             watch.missing_since_s = None

@@ -25,6 +25,9 @@ class Verdict(enum.Enum):
     KILLED = "was killed"
 
 
+_BEFORE: Final = frozenset({"", "NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "STARTING"})
+"""Words of jobs that have not started, of both APIs; "" where MRS has said nothing yet."""
+
 _ENDED: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
 _OUTCOMES: Final = {"SUCCEEDED": Verdict.SUCCEEDED, "FAILED": Verdict.FAILED, "KILLED": Verdict.KILLED}
 _OLD: Final = {
@@ -72,6 +75,11 @@ def of_job(job_state: str, job_result: str) -> Verdict:
     if job_state in _ENDED:
         return _OUTCOMES.get(job_result, Verdict.UNSETTLED)
     return Verdict.RUNNING if job_state == "RUNNING" else Verdict.WAITING
+
+
+def is_documented(job_state: str) -> bool:
+    """Whether a job's state is one that MRS's documents know; any other is taken for one that is not the end."""
+    return job_state in _BEFORE or job_state == "RUNNING" or job_state in _ENDED or job_state in _OLD
 
 
 def of_statement(status: str) -> Verdict:

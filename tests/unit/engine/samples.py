@@ -155,6 +155,7 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "succeeded": _job(_S.SUCCEEDED, location="obs://b/x"),
     "failed": _job(_S.FAILED, reason=REFUSAL),
     "cancelled": _job(_S.CANCELLED, reason=jobs.Reason("job_killed", "job_result", "killed")),
+    "cancelled while in doubt": _stopped(_S.CANCELLED, reason=STOP, seen=None, attempt=0),
     "cancelled by a message": _stopped(_S.CANCELLED, reason=STOP),
     "unknown": _job(_S.UNKNOWN, reason=jobs.Reason("unresolved", "job_vanished", "gone")),
 }

@@ -437,7 +437,7 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
         _nothing("replied", "cluster starts", "another cluster"),
     ],
 }
-TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE}
+TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE, "cancelled while in doubt": [*_BY_A_MESSAGE]}
 TABLE |= _CALLS
 TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
 _KEPT = ("submitted", "running", "collecting", "cancelling", "succeeded", "failed", "cancelled")
@@ -460,7 +460,9 @@ _NOT_LOST = (
 for _name, _parts in TABLE.items():
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
-    if _name in _NOT_LOST:
+    if _name == "cancelled while in doubt":  # none of it is wanted
+        _parts.append(_all(["looked again", "looked again, found two"], ("cancelled", ("cancelled*",), None)))
+    elif _name in _NOT_LOST:
         _parts.append(_all(["looked again", "looked again, found two"], ("doubtful", (), _C.LOOK_UP)))
     else:
         _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})

@@ -278,6 +278,14 @@ def test_a_cluster_in_the_body_of_a_call_must_be_allowed_by_its_id() -> None:
         assert (fact.barred and fact.barred.code) == code
 
 
+def test_an_answer_to_a_cancel_is_read_although_cancels_are_not_allowed_any_more() -> None:
+    """What another partition says of a cancel that was allowed is no cancel, and names the request itself."""
+    value = json.dumps({"id": "r-1", "source": "/s", "type": "mrs.job.cancel", "data": TARGET}).encode()
+    answer = records.Record("t", 0, 1, 0, b"k", value, ((intake.MATCHED, b"1"),))
+    meaning = intake.read(answer, frozenset(), 1_000_000, policy(allow={"types": []}))
+    assert meaning == (jobs.ledger_key("/s", "r-1"), facts.CancelMatched())
+
+
 def test_a_cancel_that_is_not_allowed_is_rejected_under_its_own_id() -> None:
     """It never becomes a wish about the request that it names."""
     key, fact = _read("mrs.job.cancel", TARGET, policy(allow={"types": ["mrs.job.submit"]}))

@@ -42,11 +42,12 @@ class _Owner:
         self.told.append(fact)
 
 
-def test_job_whose_outcome_mrs_never_tells_is_given_up() -> None:
-    """FINISHED and UNDEFINED for an hour: nobody can tell; it is not polled for ever."""
+@pytest.mark.parametrize("state", ["FINISHED", "SUSPENDED"])
+def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
+    """Ended without an outcome, or in a state that no document knows, for an hour: it is not polled for ever."""
 
     async def live() -> None:
-        mrs, owner = _Mrs("FINISHED", "UNDEFINED"), _Owner()
+        mrs, owner = _Mrs(state, "UNDEFINED"), _Owner()
         settings = engine_settings.EngineSettings(outcome_within_s=600)
         pollers = tracker.Tracker(cast("Any", mrs), settings, clock.SystemClock())
         job = samples.JOBS["submitted"]
@@ -57,7 +58,7 @@ def test_job_whose_outcome_mrs_never_tells_is_given_up() -> None:
         await asyncio.sleep(60)
         given_up = next(fact for fact in owner.told if isinstance(fact, facts.Vanished))
         assert given_up.code == "no_outcome"
-        assert "FINISHED without an outcome (UNDEFINED)" in given_up.message
+        assert f"{state} without an outcome (UNDEFINED)" in given_up.message
         await pollers.close()
 
     gates.run_virtually(live())
