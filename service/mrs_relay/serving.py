@@ -178,6 +178,7 @@ def _served(
     def note_share(owned: int, total: int) -> None:
         share.owned, share.total = owned, total
         connection.spread()
+        connection.gate.look_again()
 
     tools = _desk(settings, one, connection, share, time)
     kafka = runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)

@@ -141,6 +141,24 @@ async def test_jobs_taken_over_count_as_running() -> None:
         assert await _most_running(here, "a", 6, 900) == 2
 
 
+async def test_a_limit_that_grows_with_the_share_lets_waiting_requests_go() -> None:
+    """Another replica's partition comes to us: our part of `running` is larger at once, not when a job has ended."""
+    chosen = tenants(a={"limits": {"running": 4}}, mrs={"budgets": False})
+    async with world.world(chosen, partitions=2, replicas=2, emulated={"limits": {"on": False}}) as here:
+        for replica in here.replicas:
+            await replica.kafka.ready()
+        for number in range(6):
+            put(here, "a", job(f"r-{number}", 36_000.0))
+        await until(here, "a", "submitted", 2, 60)
+        await asyncio.sleep(60)
+        assert count(here, "a", "submitted") == 2
+        other = next(
+            one for one in here.replicas if 0 not in {each.partition for each in one.kafka.status().partitions}
+        )
+        await other.kill()
+        await until(here, "a", "submitted", 4, 120)
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> None:
     """`limits.per_minute`: five at once, and in no 60 seconds more than five, also when another replica takes over."""

@@ -232,18 +232,21 @@ def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, r
     if job.state is not State.DOUBTFUL:
         return None
     if isinstance(fact, facts.Found):
-        return _under_way(_replace(job, twins=fact.twins), jobs.Seen(fact.seen.job_id), now_ms)
+        return _under_way(job, jobs.Seen(fact.seen.job_id), now_ms, twins=fact.twins)
     return _back_in_line(job, now_ms, rules)
 
 
-def _under_way(job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | None = None) -> Decision:
+def _under_way(
+    job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | None = None, twins: tuple[str, ...] = ()
+) -> Decision:
     goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
     kept = job.work if wishes.may_retry(job) else goal
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
-    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(submitted.twins))
+    submitted = _replace(submitted, twins=(*job.twins, *twins))  # those of an earlier attempt may not have ended yet
+    told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(twins))
     if submitted.stop is not None:
         return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
     return Decision(told_job, (told,), commands.Command.TRACK)

@@ -243,6 +243,10 @@ class Gate:
         self._accounts.pop(owner, None)
         self._pump()
 
+    def look_again(self) -> None:
+        """Let through who may go now that a limit has changed, as with a tenant's share of it."""
+        self._pump()
+
     def close(self) -> None:
         """Stop the alarm clock."""
         if self._alarm is not None:
@@ -365,10 +369,12 @@ class Gate:
 
     def _may_go(self, line: _Line, dry: set[str]) -> bool:
         spot = line.spot
+        if spot.place[1] in dry:
+            return False
         if self._is_full(spot):
             self._shut(line)  # whoever gives back a slot opens it again
             return False
-        if spot.place[1] in dry or self._must_wait(spot) or self._gives_way(line):
+        if self._must_wait(spot) or self._gives_way(line):
             return False
         if not self._may_spend(spot):
             dry.add(spot.place[1])

@@ -43,6 +43,7 @@ class Performer:
         self._submissions = tasks.Crew(self._on_error)
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
+        self._sent: dict[jobs.LedgerKey, jobs.Job] = {}
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._choices: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._twins: set[str] = set()
@@ -124,13 +125,13 @@ class Performer:
             self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
+                self._sent[key] = job
                 self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
             case commands.Command.CHOOSE | commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
             case commands.Command.LOOK_UP:
-                self._forget_later(key)
-                self._desk.gate.withdraw(key, self)  # it may have waited for its turn to be sent once more
+                self._send_no_more(key)
                 self._desk.gate.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
@@ -237,6 +238,17 @@ class Performer:
         if number is not None:
             self._timers.drop(number)
 
+    def _send_no_more(self, key: jobs.LedgerKey) -> None:
+        """
+        Look up what may have been about to be sent once more.
+
+        It wants no turn, is not sent if it waits for that, and if it is on its way, the look-up answers: what MRS
+        replies to it must not be taken for the reply to a later attempt.
+        """
+        self._forget_later(key)
+        self._sent.pop(key, None)
+        self._desk.gate.withdraw(key, self)
+
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())
 
@@ -244,8 +256,8 @@ class Performer:
         committed_s = self._desk.time.monotonic_s()
 
         def still_ours() -> bool:
-            if job.stop is not None:
-                return False  # a cancel came in the batch of the intent: nothing has been sent yet
+            if job.stop is not None or self._sent.get(key) is not job:
+                return False  # a cancel came in the batch of the intent, or what was thought lost has shown up
             age_s = self._desk.time.monotonic_s() - committed_s
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
 
@@ -253,9 +265,13 @@ class Performer:
             async with self._desk.sending:
                 fact = await self._desk.submitter.submit(job, still_ours)
         finally:
-            self._desk.gate.landed(key, self)
+            is_awaited = self._sent.get(key) is job
+            if is_awaited:
+                del self._sent[key]
+                self._desk.gate.landed(key, self)
             self._landed.set()
-        self.tell(key, fact)
+        if is_awaited:
+            self.tell(key, fact)
 
     async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
         fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)

@@ -26,6 +26,7 @@ async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
     """
     jobs = plan.load(lease)
     async with perform.Performer(lease, desk) as performer:
+        desk.account.queue(lease, jobs.queued)
         performer.take_up(jobs)
         while (batch := await performer.take()) is not None:  # 1 take: messages, and facts from outside
             draft = plan.Plan(jobs, desk, lease, performer.admit)

@@ -56,7 +56,8 @@ class _Watch:
     Attributes:
         since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
         told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it, or showed that it has ended and not how.
+        missing_since_s: when MRS stopped showing it.
+        unsettled_since_s: when MRS showed that it has ended and not how, or a state that no document knows.
         ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
@@ -67,6 +68,7 @@ class _Watch:
     statement: bool
     told: int = 0
     missing_since_s: float | None = None
+    unsettled_since_s: float | None = None
     ended: bool = False
 
 
@@ -344,11 +346,12 @@ class Tracker:
         self._tell_news(watch, fact)
 
     def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
+        watch.missing_since_s = None
         known = verdict.of_job(seen.job_state, seen.job_result)
         if known is verdict.Verdict.UNSETTLED or not verdict.is_documented(seen.job_state):
             self._unsettled(watch, seen)
         else:
-            watch.missing_since_s = None
+            watch.unsettled_since_s = None
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, facts.Observed(seen))
@@ -363,20 +366,19 @@ class Tracker:
             watch.owner.tell(watch.key, fact)
 
     def _unsettled(self, watch: _Watch, seen: jobs.Seen) -> None:
-        waited_s = self._without_word(watch)
+        now_s = self._time.monotonic_s()
+        if watch.unsettled_since_s is None:
+            watch.unsettled_since_s = now_s
+        waited_s = now_s - watch.unsettled_since_s
         if waited_s >= self._settings.outcome_within_s:
             text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
             watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
 
-    def _without_word(self, watch: _Watch) -> float:
-        """Seconds since MRS last said something of use."""
+    def _missing(self, watch: _Watch, message: str) -> None:
         now_s = self._time.monotonic_s()
         if watch.missing_since_s is None:
             watch.missing_since_s = now_s
-        return now_s - watch.missing_since_s
-
-    def _missing(self, watch: _Watch, message: str) -> None:
-        gone_s = self._without_word(watch)
+        gone_s = now_s - watch.missing_since_s
         if gone_s >= self._settings.vanish_after_s:
             watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
 

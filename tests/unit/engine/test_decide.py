@@ -364,3 +364,18 @@ def test_each_stopped_twin_leaves_the_others() -> None:
     assert left is not None
     assert left.twins == ("j-3",)
     assert decide.decide(left, facts.TwinsStopped(("j-2",)), samples.NOW_MS, samples.RULES) is None
+
+
+def test_a_look_up_of_a_later_attempt_forgets_no_second_job_of_an_earlier_one() -> None:
+    """The wish to stop it stands in the ledger until MRS shows that it has ended; only what is new is told."""
+    seen = jobs.Seen("j-5", submitted_ms=samples.NOW_MS)
+    doubtful = msgspec.structs.replace(_job("doubtful"), attempt=2, twins=("j-2",))
+    decision = _decide(doubtful, facts.Found(seen, ("j-6",)))
+    assert decision.job is not None
+    assert decision.job.twins == ("j-2", "j-6")
+    told = _only_event(decision)
+    assert told.reason is not None
+    assert "j-6" in told.reason.message
+    assert "j-2" not in told.reason.message
+    nothing_new = _only_event(_decide(doubtful, facts.Found(seen)))
+    assert nothing_new.reason is None

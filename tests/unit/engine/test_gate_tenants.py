@@ -114,3 +114,17 @@ async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
     assert not two.enter("b0")
     await asyncio.sleep(10.5)
     assert len(one.admitted) + len(two.admitted) == 1
+
+
+async def test_a_tenant_whose_share_has_grown_uses_it_at_once() -> None:
+    """More partitions mean a larger part of the limit; its waiting requests need not wait until one of theirs ends."""
+    doors = gates.open_gate()
+    account = gates.account("a", running=4)
+    account.share.owned, account.share.total = 1, 2
+    partition = gates.Partition(doors, account)
+    for number in range(5):
+        partition.enter(f"a{number}")
+    assert partition.admitted == ["a0", "a1"]
+    account.share.owned = 2
+    doors.look_again()
+    assert partition.admitted == ["a0", "a1", "a2", "a3"]

@@ -442,3 +442,54 @@ def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> No
         assert not bench.doors.enter_at_once(gate.ticket(jobs.ledger_key("/b", "2"), job, bench.performer, print))
 
     _run(live, mrs=_Doubtful(), slots=1)
+
+
+class _Slow(_Doubtful):
+    """Answers a submission after some time: the cluster is full."""
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__()
+        self.takes_s = takes_s
+
+    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+        if still_ours():
+            self.sent.append(job.mrs_name)
+            await asyncio.sleep(self.takes_s)
+        return facts.NotTaken()
+
+
+def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_next_one() -> None:
+    """It comes when the next attempt is on its way: taken for its reply, it would send that one twice."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.SUBMIT, "submitting", attempt=1)
+        await asyncio.sleep(10)
+        bench.perform(_C.LOOK_UP, "doubtful", attempt=1)
+        await asyncio.sleep(10)
+        job = samples.JOBS["submitting"]
+        assert job is not None
+        assert bench.doors.enter_at_once(gate.ticket(job.ledger_key, job, bench.performer, print))
+        bench.perform(_C.SUBMIT, "submitting", attempt=2)
+        await asyncio.sleep(15)
+        assert facts.NotTaken() not in await bench.told()
+        assert bench.doors.in_flight == 1
+        await asyncio.sleep(20)
+        assert (await bench.told()).count(facts.NotTaken()) == 1
+        assert bench.doors.in_flight == 0
+        assert len(bench.mrs.sent) == 2
+
+    _run(live, mrs=_Slow(30))
+
+
+def test_a_submission_that_waits_to_be_sent_is_not_when_its_job_is_looked_up_instead() -> None:
+    """What was thought lost has shown up: sending it now would make a second job."""
+
+    async def live(bench: _Bench) -> None:
+        bench.perform(_C.SUBMIT, "submitting", id="other")
+        bench.perform(_C.SUBMIT, "submitting", attempt=1)
+        await asyncio.sleep(1)
+        bench.perform(_C.LOOK_UP, "doubtful", attempt=1)
+        await asyncio.sleep(60)
+        assert len(bench.mrs.sent) == 1
+
+    _run(live, mrs=_Slow(3), in_flight=1)

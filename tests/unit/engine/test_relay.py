@@ -13,6 +13,7 @@ from tests.unit.engine import benches, gates, samples
 from mrs_relay import errors
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import facts, jobs, relay
+from mrs_relay.engine import policy as policies
 from mrs_relay.kit import clock
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -86,3 +87,22 @@ def test_submission_whose_intention_was_not_committed_is_never_sent() -> None:
     with pytest.raises(errors.Fenced):
         gates.run_virtually(_carry(writer, 60))
     assert writer.log == ["commit begins"]
+
+
+def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> None:
+    """Else another partition would take more than `queued` allows while nothing happens here."""
+    waits = samples.request(not_before_ms=samples.NOW_MS + 3_600_000)
+
+    async def live() -> None:
+        desk = dataclasses.replace(benches.desk(policy=policies.Policy("nightly")), gate=gates.open_gate())
+        pretended: Any = _Writer(refuses=False)
+        desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended)
+        lease = benches.lease(restored={waits.ledger_key: jobs.encode(waits)})
+        working = asyncio.create_task(relay.relay(lease, desk))
+        await asyncio.sleep(1)
+        assert desk.account.queued == 1
+        working.cancel()
+        await asyncio.wait([working])
+        assert desk.account.queued == 0
+
+    gates.run_virtually(live())

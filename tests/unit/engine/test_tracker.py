@@ -210,3 +210,31 @@ def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it
         await pollers.close()
 
     gates.run_virtually(live())
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "SUSPENDED"])
+def test_a_job_that_waits_for_its_outcome_is_not_lost_when_mrs_does_not_show_it_once(state: str) -> None:
+    """The time for which MRS has not shown a job begins when it does not show it, whatever it showed before."""
+
+    async def live() -> None:
+        class Blinking(_Mrs):
+            async def call(self, operation: object, *, path: dict[str, str]) -> Any:
+                shown = await super().call(operation, path=path)
+                if 500 < asyncio.get_running_loop().time() < 511:
+                    raise errors.MrsRefused("no such job", code="0201")
+                return shown
+
+        mrs, owner = Blinking(state, "UNDEFINED"), _Owner()
+        settings = engine_settings.EngineSettings(outcome_within_s=900, vanish_after_s=300)
+        pollers = tracker.Tracker(cast("Any", mrs), settings, clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        pollers.watch(job, job.ledger_key, owner)
+        await asyncio.sleep(890)
+        assert not [fact for fact in owner.told if isinstance(fact, facts.Vanished)]
+        await asyncio.sleep(60)
+        given_up = next(fact for fact in owner.told if isinstance(fact, facts.Vanished))
+        assert given_up.code == "no_outcome"
+        await pollers.close()
+
+    gates.run_virtually(live())
