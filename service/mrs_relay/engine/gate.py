@@ -172,6 +172,8 @@ class Gate:
         if spot is not None:
             spot.flying -= 1
             self._pump()
+            if self._spots.get(spot.place) is spot:
+                self._forget_if_idle(spot)
 
     def withdraw(self, key: jobs.LedgerKey, owner: Owner) -> None:
         """

@@ -80,6 +80,8 @@ class _Cluster:
     Attributes:
         api: which.
         way: how it is asked.
+        failures: looks in a row that showed nothing.
+        shown: the present look has been answered something.
         crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
     """
 
@@ -87,6 +89,7 @@ class _Cluster:
     way: ways.Way
     watches: dict[str, _Watch] = field(default_factory=dict)
     failures: int = 0
+    shown: bool = False
     crowded_since_ms: int | None = None
 
 
@@ -197,25 +200,30 @@ class Tracker:
     async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
             del cluster.watches[watch.job_id]
+        cluster.shown = False
         try:
             await self._look_at_all(cluster_id, cluster)
         except errors.MrsThrottled as error:
             _log.warning("poll_throttled", cluster=cluster_id, wait_s=error.retry_after_s)
             await asyncio.sleep(error.retry_after_s)
         except errors.MrsRefused as error:
-            cluster.failures += 1
+            self._failed(cluster)
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
             if error.code in cluster.way.nowhere:
                 for watch in list(cluster.watches.values()):
                     self._missing(watch, str(error))
         except errors.MrsError as error:
-            cluster.failures += 1
+            self._failed(cluster)
             _log.warning("poll_failed", cluster=cluster_id, error=str(error), failures=cluster.failures)
         except Exception:  # noqa: BLE001 - a poller outlives its bugs; each is logged with its stack
-            cluster.failures += 1
+            self._failed(cluster)
             _log.exception("poller_bug", cluster=cluster_id)
         else:
             cluster.failures = 0
+
+    def _failed(self, cluster: _Cluster) -> None:
+        """Look less often as long as nothing is shown; a few jobs that MRS fails to show slow down no others."""
+        cluster.failures = 0 if cluster.shown else cluster.failures + 1
 
     async def _look_at_all(self, cluster_id: str, cluster: _Cluster) -> None:
         """
@@ -275,6 +283,7 @@ class Tracker:
         page = 1
         while wanted:
             read = await cluster.way.page(cluster_id, page, since_ms, unfinished=most_pages is None)
+            cluster.shown = True
             self._tell(wanted, read.jobs)
             if read.last:
                 break
@@ -319,6 +328,7 @@ class Tracker:
                 await self._read_statement(cluster_id, watch)
             else:
                 await self._read_job(cluster_id, cluster.way, watch)
+            cluster.shown = True
         except errors.MrsError as error:
             failed.append(error)
             if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now

@@ -406,3 +406,17 @@ async def test_ticket_carries_the_order_of_its_job() -> None:
         for priority, arrived_ms, order in [(9, 9, 9), (5, 1, 7), (5, 1, 8), (5, 2, 1), (0, 0, 0)]
     ]
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks
+
+
+async def test_a_place_that_nobody_uses_any_more_takes_no_memory() -> None:
+    """Each cluster that is ever deleted is a place of its own, and only for a moment."""
+    doors = gates.open_gate()
+    partition = gates.Partition(doors)
+    for number in range(50):
+        deletion = jobs.Call("DeleteCluster", {"cluster_id": f"c{number}"})
+        going = gates.job(f"r{number}", f"c{number}", subject="cluster", work=deletion)
+        assert doors.enter_at_once(gate.ticket(going.ledger_key, going, partition, print))
+        partition.land(f"r{number}")
+        partition.release(f"r{number}", f"c{number}", subject="cluster", work=None)
+        partition.withdraw(f"r{number}")
+    assert doors._spots == {}

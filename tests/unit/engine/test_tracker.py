@@ -149,11 +149,13 @@ class _Broken(_Mrs):
         super().__init__("FINISHED", "SUCCEEDED")
         self.broken = broken
         self.error = error
+        self.failed = 0
 
     async def call(self, operation: Any, *, path: dict[str, str]) -> Any:
         if operation.name == "ShowSqlResult":
             return sql_models.SqlResult.model_validate({"id": path["sql_id"], "status": "FINISHED"})
         if path["job_execution_id"] in self.broken:
+            self.failed += 1
             raise self.error
         return await super().call(operation, path=path)
 
@@ -180,6 +182,33 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: error
         told = {fact.seen.job_id for fact in owner.told if isinstance(fact, facts.Observed | facts.StatementObserved)}
         assert told == {"sound", "statement"}
         assert pollers.watched == broken
+        await pollers.close()
+
+    gates.run_virtually(live())
+
+
+def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
+    """Only looks that show nothing at all are made less often: ends of other jobs are seen as soon as ever."""
+
+    async def live() -> None:
+        owner, mrs = _Owner(), _Broken(frozenset({"odd"}), errors.MrsUntouched("HTTP 500", status=500))
+        mrs.words = {"job_state": "RUNNING", "job_result": "UNDEFINED"}
+        pollers = tracker.Tracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        for job_id in ("odd", "sound"):
+            pollers.watch(msgspec.structs.replace(job, seen=jobs.Seen(job_id)), job.ledger_key, owner)
+        await asyncio.sleep(601)
+        mrs.words = {"job_state": "FINISHED", "job_result": "SUCCEEDED"}
+        await asyncio.sleep(6)
+        assert [fact.seen.job_state for fact in owner.told if isinstance(fact, facts.Observed)] == [
+            "RUNNING",
+            "FINISHED",
+        ]
+        mrs.broken = frozenset({"odd", "sound"})
+        reads = mrs.failed
+        await asyncio.sleep(600)
+        assert mrs.failed - reads < 40
         await pollers.close()
 
     gates.run_virtually(live())
@@ -220,7 +249,8 @@ def test_a_job_that_waits_for_its_outcome_is_not_lost_when_mrs_does_not_show_it_
         class Blinking(_Mrs):
             async def call(self, operation: object, *, path: dict[str, str]) -> Any:
                 shown = await super().call(operation, path=path)
-                if 500 < asyncio.get_running_loop().time() < 511:
+                now_s = asyncio.get_running_loop().time()
+                if 100 < now_s < 106 or 500 < now_s < 511:
                     raise errors.MrsRefused("no such job", code="0201")
                 return shown
 
