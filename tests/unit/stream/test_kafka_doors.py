@@ -159,7 +159,10 @@ def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[e
     assert type(made._unknown_outcome(error)) is type(made._unknown_outcome(wrapped)) is kind
 
 
-@pytest.mark.parametrize("raised", [kafka_errors.UnknownError(), OSError("no route"), TimeoutError()])
+@pytest.mark.parametrize(
+    "raised",
+    [kafka_errors.UnknownError(), OSError("no route"), TimeoutError(), AssertionError("Did we not perform bootstrap?")],
+)
 async def test_errors_leave_the_door_as_ours(raised: Exception) -> None:
     """Address and setting are in the message, the library's error is the cause."""
     made = connection.connect(streams.kafka_settings(bootstrap_servers="kafka.example:9092"))

@@ -66,7 +66,8 @@ class Connection:
         try:
             async with asyncio.timeout(timeout_s):
                 yield
-        except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
+        except (kafka_errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
+            # NB: the library asserts that it knows a node, and a broker that is just starting may tell of none.
             refusal = await self._tls_refusal() if isinstance(error, _UNREACHABLE) else None
             raise self.down(what, error, refusal) from error
 
