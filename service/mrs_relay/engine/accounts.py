@@ -105,6 +105,11 @@ class Account:
         if self._counts:
             self._running.add(holder)
 
+    @property
+    def recalls(self) -> bool:
+        """Whether it matters what was started before."""
+        return self._limits.per_minute is not None
+
     def recall(self, age_s: float) -> None:
         """One was started so long ago, by whoever had the partition then."""
         if self._limits.per_minute is not None and 0.0 <= age_s < _MINUTE_S:

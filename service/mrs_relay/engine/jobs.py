@@ -458,7 +458,8 @@ def share(job: Job) -> Job:
     100,000 jobs would take longer than decoding it.
     """
     for name in _SHARED:
-        msgspec.structs.force_setattr(job, name, _first(getattr(job, name)))
+        if word := getattr(job, name):  # the empty one is shared anyway
+            msgspec.structs.force_setattr(job, name, _first(word))
     seen = job.seen
     if seen is not None:
         msgspec.structs.force_setattr(seen, "job_state", _first(seen.job_state))
