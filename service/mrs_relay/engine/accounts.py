@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,15 +106,14 @@ class Account:
         if self._counts:
             self._running.add(holder)
 
-    @property
-    def recalls(self) -> bool:
-        """Whether it matters what was started before."""
-        return self._limits.per_minute is not None
-
-    def recall(self, age_s: float) -> None:
-        """One was started so long ago, by whoever had the partition then."""
-        if self._limits.per_minute is not None and 0.0 <= age_s < _MINUTE_S:
-            bisect.insort(self._started_s, self._time.monotonic_s() - age_s)
+    def recall(self, ages_s: Iterable[float]) -> None:
+        """Some were started so long ago, by whoever had the partition then; without a limit of starts nobody looks."""
+        if self._limits.per_minute is None:
+            return
+        now_s = self._time.monotonic_s()
+        for age_s in ages_s:
+            if 0.0 <= age_s < _MINUTE_S:
+                bisect.insort(self._started_s, now_s - age_s)
 
     def occupy(self, holder: Holder) -> None:
         """One is under way, perhaps since before it came to us."""

@@ -11,17 +11,14 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.engine import codes, facts, jobs, results, ways
+from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
-from mrs_relay.mrs.models import oldjobs
 from mrs_relay.mrs.operations import clusters as operations
 from mrs_relay.mrs.operations import executions, lists, registry
-from mrs_relay.mrs.operations import oldjobs as old_calls
 
 _NOT_FOUND: Final = 404
-_PERHAPS_UNKNOWN: Final = frozenset({400, 404, 500})
-"""With these ShowJobExes refuses a job that it does not know. Source: acceptance tests of two clients."""
 
 _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
 
@@ -32,12 +29,13 @@ class Caller:
 
     Args:
         client: the MRS client.
-        most_reply_bytes: of a reply that an event carries.
+        settings: `inline_result_bytes`, of a reply that an event carries.
     """
 
-    def __init__(self, client: clients.Client, most_reply_bytes: int) -> None:
+    def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings) -> None:
         self._client = client
-        self._most_reply_bytes = most_reply_bytes
+        self._old = ways.V11(client, settings)
+        self._most_reply_bytes = settings.inline_result_bytes
 
     async def call(self, job: jobs.Job, work: jobs.Call) -> facts.Fact:
         """
@@ -78,14 +76,9 @@ class Caller:
         other. Where MRS does not show the job by itself, the cluster's list decides.
         """
         run_id = work.path["job_execution_id"]
-        try:
-            shown = (await self._client.call(old_calls.SHOW_JOB_EXES, path={"job_exe_id": run_id})).job_execution
-        except (errors.MrsRefused, errors.MrsUntouched) as error:
-            if error.status not in _PERHAPS_UNKNOWN:
-                raise
-            query = oldjobs.OldJobQuery(cluster_id=job.cluster, id=run_id)
-            listed = (await self._client.call(old_calls.LIST_EXECUTE_JOB, query=query)).job_executions
-            return None if any(one.id == run_id for one in listed) else facts.Replied(events.Result(reply={}))
+        shown = await self._old.find(job.cluster, run_id)
+        if isinstance(shown, ways.Gone):
+            return facts.Replied(events.Result(reply={}))
         if shown.cluster_id in {None, "", job.cluster}:
             return None
         text = f"job {run_id} is none of cluster {job.cluster}; name the cluster on which it ran"

@@ -9,6 +9,7 @@ What is returned is committed as a whole before any command is carried out. A fa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -266,25 +267,27 @@ def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decisi
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and isinstance(job.work, jobs.Batch):
         return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
     if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt - 1 and fact.job_ids:
-        return _unwanted(job, fact, now_ms)
+        return _told_late(job, fact.job_ids, _unwanted, now_ms)
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
-    late = tuple(job_id for job_id in fact.job_ids if job_id not in {job.seen.job_id, *job.twins})
+    others = tuple(job_id for job_id in fact.job_ids if job_id != job.seen.job_id)
+    return _told_late(job, others, _twins, now_ms)
+
+
+def _told_late(
+    job: jobs.Job, job_ids: tuple[str, ...], why: Callable[[tuple[str, ...]], jobs.Reason | None], now_ms: int
+) -> Decision | None:
+    late = tuple(job_id for job_id in job_ids if job_id not in job.twins)
     if not late:
         return None
     noted = _replace(job, twins=(*job.twins, *late))
-    told_job, told = _tell(noted, jobs.TRAITS[job.state].shown, now_ms, reason=_twins(late), repeated=True)
+    told_job, told = _tell(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
     return Decision(told_job, (told,))
 
 
-def _unwanted(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decision | None:
-    late = tuple(job_id for job_id in fact.job_ids if job_id not in job.twins)
-    if not late:
-        return None
-    text = f"the cancelled submission took effect after all; job {', '.join(late)} is being stopped"
-    reason = jobs.Reason("duplicate", "stopped_twin", text)
-    told_job, told = _tell(_replace(job, twins=(*job.twins, *late)), "cancelled", now_ms, reason=reason, repeated=True)
-    return Decision(told_job, (told,))
+def _unwanted(job_ids: tuple[str, ...]) -> jobs.Reason:
+    text = f"the cancelled submission took effect after all; job {', '.join(job_ids)} is being stopped"
+    return jobs.Reason("duplicate", "stopped_twin", text)
 
 
 def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:

@@ -70,13 +70,11 @@ class Performer:
 
     def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job]) -> None:
         """Resume every job of the ledger: slots first, so that nothing is submitted over the limit."""
-        recall = self._desk.account.recall if self._desk.account.recalls else None
         now_ms = self._desk.time.now_ms()
+        self._desk.account.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
                 self._desk.gate.occupy(key, job, self)
-            if recall is not None:
-                recall((now_ms - job.intent_ms) / 1000)
         waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
         followed = (item for item in restored.items() if item[1].state is not jobs.State.QUEUED)

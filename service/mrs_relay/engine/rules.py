@@ -11,21 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine import jobs, oldworks
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import envelope, requests
+from mrs_relay.mrs.models import oldjobs
 
 _SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql", "presto": policies.PRESTO}
 _SQL_CALLS: Final = frozenset({"ExecuteSql"})
 
 _OLD_JOB_TYPES: Final[dict[object, str]] = {
-    1: "MapReduce",
-    2: "SparkSubmit",
-    3: "HiveScript",
-    4: "HiveSql",
-    5: "DistCp",
-    6: "SparkScript",
-    7: "SparkSql",
+    **{number.value: name for name, number in oldworks.TYPES.items()},
+    oldjobs.ProgramType.HIVE_SQL.value: "HiveSql",
+    oldjobs.ProgramType.SPARK_SQL.value: "SparkSql",
     "Spark": "SparkSubmit",
     "Hive": "HiveScript",
     "hql": "HiveSql",

@@ -48,7 +48,7 @@ class Submitter:
     ) -> None:
         self._client = client
         self._ways = ways.by_api(client, settings)
-        self._caller = calls.Caller(client, settings.inline_result_bytes)
+        self._caller = calls.Caller(client, settings)
         self._hold = hold
         self._settings = settings
         self._time = time

@@ -254,6 +254,11 @@ class V11:
         return Page(tuple(map(sightings.of_old_job, listed)), 0, last)
 
     async def show(self, cluster: str, job_id: str) -> jobs.Seen | Gone:
+        """Read it by ShowJobExes; see `find`."""
+        found = await self.find(cluster, job_id)
+        return found if isinstance(found, Gone) else sightings.of_old_job(found)
+
+    async def find(self, cluster: str, job_id: str) -> old_models.OldJob | Gone:
         """
         Read it by ShowJobExes.
 
@@ -271,8 +276,8 @@ class V11:
                 return Gone(str(error))
             if shown is None:
                 raise
-            return sightings.of_old_job(shown)
-        return sightings.of_old_job(reply.job_execution)
+            return shown
+        return reply.job_execution
 
     async def stop(self, cluster: str, job_id: str) -> None:  # noqa: ARG002 - V1.1 finds a job by its id alone
         """

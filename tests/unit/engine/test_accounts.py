@@ -75,8 +75,7 @@ def test_starts_of_an_earlier_owner_count_for_what_is_left_of_their_minute() -> 
     """In whatever order they are told, and not those that are older, or of a clock that is ahead."""
     time = Time()
     one = account(time, per_minute=2)
-    for age_s in (10.0, 61.0, 50.0, -5.0):
-        one.recall(age_s)
+    one.recall([10.0, 61.0, 50.0, -5.0])
     assert one.wait_s() == 10.0
     time.now_s += 10
     assert one.wait_s() == 0.0
