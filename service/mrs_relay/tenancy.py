@@ -84,7 +84,7 @@ def resolve(
     the group of a deployment without tenants: replicas of before and after fence each other out as they should.
     """
     if not tenants:
-        return (Tenancy("", kafka, OWN, event_source, policies.Policy()),)
+        return (Tenancy("", kafka, OWN, event_source, policies.Policy(deployment=kafka.deployment)),)
     return tuple(_resolved(kafka, name, tenant, event_source) for name, tenant in tenants.items())
 
 
@@ -102,7 +102,7 @@ def _resolved(kafka: stream_settings.KafkaSettings, name: str, tenant: Tenant, e
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
-        policy=policies.Policy(name, tenant.allow, tenant.limits, tenant.defaults),
+        policy=policies.Policy(name, tenant.allow, tenant.limits, tenant.defaults, kafka.deployment),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from tests.support import brokers, service
 
+from mrs_relay.engine import deployments
+
 _QUICK = {
     "ENGINE__SEND_WITHIN_S": "0.1",
     "MRS__CALL_TIMEOUT_S": "2",
@@ -66,29 +68,59 @@ async def _until_found(deployment: service.Deployment, kind: str) -> dict[str, A
             await asyncio.sleep(0.5)
 
 
-async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, service.Emulator]) -> None:
-    """A marked job that no request knows: listed with exit code 1, stopped on request, gone from the list."""
-    deployment, _ = here
-    assert await _orphans(deployment) == (0, [])
-    body = {"job_type": "SparkSubmit", "job_name": "left-mr0123456789abcd", "properties": {"emulator.duration_s": "60"}}
+async def _start(deployment: service.Deployment, name: str) -> str:
+    """Start a job past the relay; its id."""
+    body = {"job_type": "SparkSubmit", "job_name": name, "properties": {"emulator.duration_s": "60"}}
     path = f"cluster_id={service.CLUSTER}"
     words = ("call", "CreateExecuteJob", "--path", path, "--body", json.dumps(body), "--json")
     code, out, err = await asyncio.to_thread(_run, deployment, *words)
     assert code == 0, err
-    job_id = json.loads(out)["job_submit_result"]["job_id"]
+    return str(json.loads(out)["job_submit_result"]["job_id"])
+
+
+async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, service.Emulator]) -> None:
+    """A marked job that no request knows: listed with exit code 1, stopped on request, gone from the list."""
+    deployment, _ = here
+    assert await _orphans(deployment) == (0, [])
+    job_id = await _start(deployment, "left-mr0123456789abcd")
     found = await _until_found(deployment, "stranger")
     assert (found["job_id"], found["job_name"]) == (job_id, "left-mr0123456789abcd")
     code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill", "no-such-job", "--yes")
     assert (code, "no orphan has this id" in err) == (2, True)
     code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
     assert (code, "no unknown request that could adopt it" in err) == (2, True)
-    code, _ = await _orphans(deployment, "--kill-all", "--yes")
+    code, _ = await _orphans(deployment, "--kill", job_id, "--yes")
     assert code == 0
     async with asyncio.timeout(30):
         while (await _orphans(deployment))[1]:
             await asyncio.sleep(0.5)
     _, ended = await _orphans(deployment, "--all")
     assert [one["job_result"] for one in ended] == ["KILLED"]
+
+
+async def test_kill_all_stops_what_is_surely_ours_alone(here: tuple[service.Deployment, service.Emulator]) -> None:
+    """Of four jobs that no request knows one carries our tag: it is stopped, the others run on and are named."""
+    deployment, _ = here
+    ours = await _start(deployment, f"job-{deployments.tag(deployment.name)}-mr0123456789abcd")
+    foreign = await _start(deployment, f"job-{deployments.tag('neighbour')}-mr0123456789abcd")
+    unproved = await _start(deployment, "job-mr0123456789abcd")
+    await _start(deployment, "job")
+    async with asyncio.timeout(60):
+        while len((await _orphans(deployment))[1]) < 2:
+            await asyncio.sleep(0.5)
+    _, shown = await _orphans(deployment, "--all")
+    assert {one["job_id"]: one["kind"] for one in shown} == {
+        ours: "forgotten",
+        foreign: "foreign",
+        unproved: "stranger",
+    }
+    code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill-all", "--yes")
+    assert (code, f"--kill {unproved}" in err, foreign in err) == (1, True, False)
+    async with asyncio.timeout(30):
+        while len((await _orphans(deployment))[1]) > 1:
+            await asyncio.sleep(0.5)
+    _, shown = await _orphans(deployment, "--all")
+    assert [one["job_id"] for one in shown if one["job_state"] == "KILLED"] == [ours]
 
 
 async def test_request_that_is_unknown_adopts_its_job(here: tuple[service.Deployment, service.Emulator]) -> None:

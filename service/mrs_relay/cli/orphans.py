@@ -30,7 +30,9 @@ _VERDICTS: Final = {
     verdict.Verdict.KILLED: "cancelled",
 }
 _ADVICE: Final[dict[finding.Kind, str]] = {
-    "stranger": "--kill it, if no other deployment uses this project",
+    "stranger": "--kill it by its id, if no other deployment uses this project",
+    "foreign": "leave it to its deployment",
+    "forgotten": "--kill it",
     "twin": "--kill it",
     "left": "--kill it",
     "unclaimed": "--adopt it once it has ended, or --kill it",
@@ -43,14 +45,15 @@ def orphans(
     *,
     clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; all by default.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also jobs that have ended and that no request waits for.")
+        bool, typer.Option("--all", help="Also jobs that have ended, and those of other deployments.")
     ] = False,
     adopt: Annotated[
         Ids, typer.Option("--adopt", metavar="JOB-ID", help="Settle its request by what became of this job.")
     ] = None,
     kill: Annotated[Ids, typer.Option("--kill", metavar="JOB-ID", help="Ask MRS to stop this job.")] = None,
     kill_all: Annotated[
-        bool, typer.Option("--kill-all", help="Ask MRS to stop all that are shown, but no job that a request lacks.")
+        bool,
+        typer.Option("--kill-all", help="Ask MRS to stop all that surely are this deployment's and no request lacks."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before adopting or killing.")] = False,
     as_json: options.AsJson = False,
@@ -60,6 +63,7 @@ def orphans(
     """
     Show jobs on MRS that carry our mark and nobody follows, and followed jobs that MRS lost.
 
+    A deployment with a kafka.app_id of its own puts a tag into its jobs' names; those of others are shown with --all.
     With tenants: on the connection of the named one, whose other tenants' ledgers are read, too. Exit 0 if there
     are none (or all were dealt with), 1 if there are.
     """
@@ -139,7 +143,12 @@ async def _orphans(
         listed = {one.cluster: one.jobs for one in lists}
         old_ids = frozenset(job_id for one in lists for job_id in one.old_ids)
         young_s = found.engine.settle_s + found.engine.visibility_s
-        seen = finding.find((job for _, job in placed), listed, before_ms=time.now_ms() - round(young_s * 1000))
+        seen = finding.find(
+            (job for _, job in placed),
+            listed,
+            before_ms=time.now_ms() - round(young_s * 1000),
+            deployment=found.kafka.deployment,
+        )
         shown = [one for one in seen if everything or _matters(one)]
         _print(shown, as_json=as_json)
         if not (adopt or kill.job_ids or kill.everything):
@@ -157,17 +166,35 @@ async def _orphans(
             await tap.send(connect.broker(found.kafka), settled)
         for one in killed:
             await _kill(mrs, one, _api_of(one, old_ids))
-    return run.Code.OK
+    return _leave([one for one in seen if kill.everything and one not in killed and _may_be_foreign(one)])
 
 
 def _matters(one: finding.Orphan) -> bool:
-    """Whether it still runs, or a request waits for it."""
-    return one.kind in {"unclaimed", "lost"} or _end(one) is None
+    """Whether it still runs, or a request waits for it; what another deployment runs is that one's matter."""
+    return one.kind in {"unclaimed", "lost"} or (one.kind != "foreign" and _end(one) is None)
 
 
 def _may_go(one: finding.Orphan) -> bool:
-    """Whether it still runs and no request lacks it."""
-    return one.kind in {"stranger", "twin", "left"} and _end(one) is None
+    """Whether it still runs, no request lacks it, and no other deployment can own it."""
+    return one.proven and one.kind in {"forgotten", "twin", "left"} and _end(one) is None
+
+
+def _may_be_foreign(one: finding.Orphan) -> bool:
+    """Whether it still runs, no request lacks it, and it cannot be told whose it is."""
+    return not one.proven and one.kind in {"stranger", "twin", "left"} and _end(one) is None
+
+
+def _leave(kept: Sequence[finding.Orphan]) -> run.Code:
+    """Say which jobs were not stopped, and how to stop them."""
+    if not kept:
+        return run.Code.OK
+    chosen = " ".join(f"--kill {one.job_id}" for one in kept)
+    text = (
+        f"left {len(kept)} that another deployment could own, because their names do not say whose they are; if no "
+        f"other one uses this project, stop them by their ids: mrs-relay orphans {chosen}"
+    )
+    view.err().print(view.plain(text), soft_wrap=True)
+    return run.Code.FAILED
 
 
 def _end(one: finding.Orphan) -> str | None:

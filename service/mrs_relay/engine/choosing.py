@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, rules
+from mrs_relay.engine import deployments, facts, jobs, rules
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
@@ -230,17 +230,12 @@ def fits(choice: jobs.Choice, cluster: Known) -> bool:
 
     A cluster that a request ordered has a mark behind the name that the request gave it; it goes by both.
     """
-    is_named = choice.name == "" or _goes_by(cluster.name, choice.name)
+    is_named = choice.name == "" or deployments.goes_by(cluster.name, choice.name)
     return (
         choice.id in {"", cluster.id}
         and is_named
         and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
     )
-
-
-def _goes_by(name: str, wanted: str) -> bool:
-    ordered = jobs.unmarked(name)
-    return wanted == name or (ordered != name and jobs.cut(wanted) == ordered)
 
 
 def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, rules, works
+from mrs_relay.engine import deployments, facts, jobs, rules, works
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import dead_letters, envelope, requests
 from mrs_relay.stream import records
@@ -54,7 +54,8 @@ def read(
         barred = rules.broken(policy, message.type, request) if policy.tenant else None
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             job = works.job_of(message, request, record, result_job_types)
-            return key, _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
+            is_owned = policy.tenant or policy.deployment
+            return key, _owned(job, request, policy, barred) if is_owned else facts.Requested(job)
         if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
             return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:
@@ -73,8 +74,16 @@ def read(
 def _owned(
     job: jobs.Job, request: requests.Work, policy: policies.Policy, barred: jobs.Reason | None
 ) -> facts.Requested:
-    """The request as one of a tenant's; its cluster is looked up first if only that can tell whether it is allowed."""
-    job = msgspec.structs.replace(job, tenant=policy.tenant)
+    """
+    Make the request one of its deployment and tenant.
+
+    Its cluster is looked up first if only that can tell whether it is allowed.
+    """
+    job = msgspec.structs.replace(
+        job,
+        tenant=deployments.owner(policy.deployment, policy.tenant),
+        name=deployments.tagged(job.name, policy.deployment),
+    )
     unproved = rules.unproved(policy, request)
     if unproved == {job.cluster}:
         job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))

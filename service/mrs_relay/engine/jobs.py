@@ -264,7 +264,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         choice: what it is chosen by, or looked at for, as long as CHOOSING.
         work: what to run; dropped once MRS has it, for nobody needs it then.
         statement: a Presto statement: no place in MRS's job list, no name, no slot.
-        name: the wished name on MRS, without mark; "" for statements and calls.
+        name: the wished name on MRS with the deployment's tag, without mark; "" for statements and calls.
         priority: 9 goes first.
         not_before_ms: epoch milliseconds; 0 means at once.
         labels: the sender's words.
@@ -290,7 +290,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
         twins: MRS ids of further jobs with the same mark, which are to be stopped.
         api: the job API that a batch job runs on; it answers for the job's id.
-        tenant: whose it was when it came; part of its mark. "" where there were no tenants.
+        tenant: whose it was when it came, `deployments.owner`; part of its mark. "" where neither deployment nor tenant
+            had a name.
     """
 
     source: str
@@ -368,8 +369,13 @@ def mark(key: LedgerKey, attempt: int, tenant: str = "") -> str:
     """
     Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
 
-    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants that
-    use the same source and id get different ones: none finds, adopts or stops a job of another.
+    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants and
+    deployments that use the same source and id get different ones: none finds, adopts or stops a job of another.
+
+    Args:
+        key: of the request.
+        attempt: number of the submission.
+        tenant: whose it is, `deployments.owner`.
     """
     whose = f"{tenant}\n".encode() if tenant else b""
     return "mr" + hashlib.sha256(whose + key + b"\n%d" % attempt).hexdigest()[:14]

@@ -1,24 +1,25 @@
 """
 What MRS and the ledger disagree about: jobs that carry our mark and nobody follows, followed jobs that MRS lost. Pure.
 
-A mark tells that some relay of this product submitted a job, not which one: another deployment on the same project has
-a ledger of its own, and its jobs look like orphans here.
+A mark tells that some relay submitted a job. Which one, the ledger tells of a request that it holds, and else the
+deployment's tag before the mark, see `deployments`; without either it may be anybody's on the same project.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine import deployments, jobs
 
-Kind = Literal["stranger", "twin", "left", "unclaimed", "lost"]
+Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
 KINDS: Final[dict[Kind, str]] = {
-    "stranger": "no request here knows the mark: forgotten, or another deployment's",
+    "stranger": "no request here knows the mark, and no tag tells whose it is: forgotten, or another deployment's",
+    "foreign": "another deployment's, by its tag",
+    "forgotten": "this deployment's, by its tag, and no request here knows it any more",
     "twin": "a further job of a request that follows another one",
     "left": "the job of a request that has ended without it",
     "unclaimed": "the job of a request that is unknown",
@@ -26,7 +27,11 @@ KINDS: Final[dict[Kind, str]] = {
 }
 """What each kind of orphan is."""
 
-_MARKED: Final = re.compile(r"-mr[0-9a-f]{14}$")
+_OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
+    "ours": "forgotten",
+    "foreign": "foreign",
+    "unproved": "stranger",
+}
 _FOLLOWED: Final = frozenset({jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.CANCELLING})
 
 
@@ -40,7 +45,8 @@ class Orphan(msgspec.Struct, frozen=True):
         job_id: MRS job id.
         seen: what MRS says of the job; None when it is lost.
         name: the job's name on MRS.
-        request: the job in the ledger; None for a stranger.
+        request: the job in the ledger; None if no request knows it.
+        proven: no other deployment can own it, unless it has this one's name.
     """
 
     kind: Kind
@@ -49,6 +55,7 @@ class Orphan(msgspec.Struct, frozen=True):
     seen: jobs.Seen | None
     name: str
     request: jobs.Job | None
+    proven: bool = False
 
 
 def find(
@@ -56,6 +63,7 @@ def find(
     listed: Mapping[str, Iterable[tuple[str, jobs.Seen]]],
     *,
     before_ms: int,
+    deployment: str = "",
 ) -> list[Orphan]:
     """
     Compare the ledger with the job lists of clusters.
@@ -65,6 +73,7 @@ def find(
         listed: cluster → name and sight of each of its jobs.
         before_ms: only what was submitted before this moment counts, epoch milliseconds: anything younger may be on its
             way into the ledger, or not yet in the list.
+        deployment: this deployment's name; "" if it has none of its own.
     """
     known: dict[str, tuple[jobs.Job, int]] = {}
     followed: list[jobs.Job] = []
@@ -77,10 +86,14 @@ def find(
     for cluster, sights in listed.items():
         for name, seen in sights:
             shown.add((cluster, seen.job_id))
+            belonging = deployments.belonging(name, deployment)
+            if belonging is None or seen.submitted_ms >= before_ms:
+                continue
             request, attempt = known.get(name, (None, 0))
-            kind = _kind(request, attempt, seen) if _MARKED.search(name) else None
-            if kind is not None and seen.submitted_ms < before_ms:
-                found.append(Orphan(kind, cluster, seen.job_id, seen, name, request))
+            kind = _OF_NO_REQUEST[belonging] if request is None else _kind(request, attempt, seen)
+            if kind is not None:
+                proven = belonging == "ours" if request is None else deployments.is_named(request.tenant)
+                found.append(Orphan(kind, cluster, seen.job_id, seen, name, request, proven))
     for job in followed:
         job_id = job.seen.job_id if job.seen is not None else ""
         if job.cluster in listed and (job.cluster, job_id) not in shown and job.intent_ms < before_ms:
@@ -97,9 +110,7 @@ def _names(job: jobs.Job) -> list[str]:
     ]
 
 
-def _kind(job: jobs.Job | None, attempt: int, seen: jobs.Seen) -> Kind | None:
-    if job is None:
-        return "stranger"
+def _kind(job: jobs.Job, attempt: int, seen: jobs.Seen) -> Kind | None:
     if attempt < job.attempt:
         return None  # an earlier attempt's, which has ended
     if job.state is jobs.State.UNKNOWN:

@@ -171,12 +171,14 @@ class Policy:
 
     Attributes:
         tenant: its name; "" where there are no tenants.
+        deployment: name of the deployment that serves it; "" if that has none of its own.
     """
 
     tenant: str = ""
     allow: Allow = field(default_factory=Allow)
     limits: Limits = field(default_factory=Limits)
     defaults: Defaults = field(default_factory=Defaults)
+    deployment: str = ""
 
 
 def fits(name: str, patterns: tuple[str, ...] | None) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from mrs_relay.engine import jobs, oldworks
+from mrs_relay.engine import deployments, jobs, oldworks
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import envelope, requests
 from mrs_relay.mrs.models import oldjobs
@@ -115,7 +115,7 @@ def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: M
     for wanted in policy.allow.clusters:
         if wanted.startswith(policies.NAME):
             pattern = (wanted.removeprefix(policies.NAME),)
-            fits = bool(name) and (policies.fits(name, pattern) or policies.fits(jobs.unmarked(name), pattern))
+            fits = bool(name) and any(policies.fits(one, pattern) for one in deployments.wished_names(name))
         elif wanted.startswith(policies.TAG):
             key, _, value = wanted.removeprefix(policies.TAG).partition("=")
             fits = tags.get(key) == value

@@ -8,13 +8,16 @@ environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SE
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Guarantee = Literal["exactly-once", "at-least-once"]
 
 _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
+
+ANY_APP_ID: Final = "mrs-relay"
+"""The `app_id` of a deployment that nobody gave a name."""
 
 TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
 """A name that Kafka takes for a topic."""
@@ -95,10 +98,13 @@ class KafkaSettings(_Group):
     security: Security = Security()
     """How to connect; see the group."""
 
-    app_id: str = Field(default="mrs-relay", pattern=_TOPIC_NAME)
+    app_id: str = Field(default=ANY_APP_ID, pattern=_TOPIC_NAME)
     """
     Name of this deployment; begins every transactional id. Two deployments that share it together with `group_id` and
-    the input topic fence each other for ever, and one of them exits with a message that says so.
+    the input topic fence each other for ever, and one of them exits with a message that says so. Deployments that use
+    one MRS project, also with a Kafka of their own each, need different names: every name but the default is part of
+    their jobs' names and marks on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
+    replica runs; jobs under way keep the name that they have.
     """
 
     group_id: str = Field(default="mrs-relay", min_length=1)
@@ -229,6 +235,11 @@ class KafkaSettings(_Group):
         topics = self.topics
         names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest]
         return len(set(names)) == len(names)
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's own name; "" under the default, which many may have."""
+        return "" if self.app_id == ANY_APP_ID else self.app_id
 
     @property
     def transactional(self) -> bool:

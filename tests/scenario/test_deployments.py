@@ -1,0 +1,107 @@
+"""Several deployments, each with a Kafka of its own, on one MRS project: none meddles with the jobs of another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support import history, scenes, service, world
+
+from mrs_relay import serving, settings
+from mrs_relay.emulator import core
+from mrs_relay.engine import jobs, orphans
+from mrs_relay.kit import clock
+from mrs_relay.stream import memory
+
+pytestmark = pytest.mark.looptime
+
+NAMES = ("prod", "staging")
+DAY_S = 86_400.0
+
+
+def named(deployment: str) -> settings.Settings:
+    """Settings of a deployment."""
+    return world.settings(kafka={"app_id": deployment}, mrs={"budgets": False})
+
+
+@contextlib.asynccontextmanager
+async def deployed(name: str, mrs: core.Emulator, time: clock.LoopClock) -> AsyncIterator[world.World]:
+    """A deployment of this name, with a broker of its own, on an MRS that others use, too."""
+    chosen = named(name)
+    broker = memory.MemoryBroker(chosen.kafka, transactions=True)
+    broker.create_topics(1, chosen.kafka.topics)
+    async with contextlib.AsyncExitStack() as stack:
+        made = world.World(chosen, broker, mrs, time, stack)
+        replica = await made.start_replica()
+        try:
+            yield made
+        finally:
+            serving.stop(replica.served)
+            assert replica.task is not None
+            await asyncio.wait([replica.task])
+
+
+@contextlib.asynccontextmanager
+async def two() -> AsyncIterator[dict[str, world.World]]:
+    """Two deployments on one project."""
+    async with world.world(named("prod"), emulated={"limits": {"on": False}}) as prod:
+        async with deployed("staging", prod.mrs, prod.time) as staging:
+            yield {"prod": prod, "staging": staging}
+
+
+def nightly(jar: str) -> bytes:
+    """The same request in both deployments but for what it runs."""
+    body = {"job_type": "SparkSubmit", "arguments": [jar], "properties": {"emulator.duration_s": "2000"}}
+    data = {"cluster": service.CLUSTER, "job": body}
+    return json.dumps({"id": "nightly", "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
+
+
+async def until(here: world.World, state: str) -> history.Seen:
+    """Let time pass until the request's newest event is of a state."""
+    async with asyncio.timeout(DAY_S):
+        while not (events := here.events()) or events[-1].state != state:
+            await asyncio.sleep(1.0)
+    return events[-1]
+
+
+@pytest.mark.parametrize("loss", ["drop_before", "drop_after"])
+async def test_deployments_with_the_same_topic_and_id_do_not_take_each_others_jobs(loss: str) -> None:
+    """One's reply is lost, with or without its job: it finds its own or starts its own, and the other's runs on."""
+    async with two() as here:
+        prod, staging = (here[name] for name in NAMES)
+        prod.put(nightly("obs://prod/a.jar"))
+        first = await until(prod, "running")
+        prod.trouble(action=loss, operation="CreateExecuteJob", count=1)
+        staging.put(nightly("obs://staging/a.jar"))
+        second = await until(staging, "running")
+        assert len(prod.created()) == len(set(prod.created())) == 2
+        assert first.data["mrs"]["job_id"] != second.data["mrs"]["job_id"]
+        for name in NAMES:
+            assert (await until(here[name], "succeeded")).data.get("reason") is None
+
+
+async def test_deployments_that_order_a_cluster_under_one_name_and_id_each_get_theirs() -> None:
+    """The cluster's name carries the deployment as well: a lost reply finds one's own cluster only."""
+    async with two() as here:
+        body = scenes.sample("v2-clusters", "CreateCluster")
+        order = {"id": "o-1", "source": "/test", "type": "mrs.cluster.create", "data": {"body": body}}
+        for name in NAMES:
+            here[name].trouble(action="drop_after", operation="CreateCluster", count=1)
+            here[name].put(json.dumps(order).encode())
+            await asyncio.sleep(30)
+        found = {(await until(here[name], "succeeded")).data["cluster"] for name in NAMES}
+        assert len(found) == 2
+
+
+async def test_only_jobs_that_are_surely_ours_are_proven() -> None:
+    """After a deployment has lost its ledger, its own job is forgotten, and the neighbour's is told from it."""
+    async with two() as here:
+        for name in NAMES:
+            here[name].put(nightly(f"obs://{name}/a.jar"))
+            await until(here[name], "running")
+        listed = {service.CLUSTER: [(name, jobs.Seen(name)) for name in here["prod"].created()]}
+        found = orphans.find([], listed, before_ms=1, deployment="prod")
+        assert [(one.kind, one.proven) for one in found] == [("forgotten", True), ("foreign", False)]
