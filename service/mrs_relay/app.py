@@ -1,8 +1,8 @@
 """
 Runs the service that `serving` builds out of its parts, and ends it in order.
 
-What opens last closes first: Kafka runtime, pollers, gate, MRS connections, HTTP. SIGTERM and SIGINT end it: intake
-stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
+What opens last closes first: Kafka runtime, pollers, gate, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end it:
+intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import structlog
 from mrs_relay import serving, tenancy
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import desk, probe, views
-from mrs_relay.kit import clock, logs, tasks
+from mrs_relay.kit import clock, logs, signals, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.stream import client as stream_client
-from mrs_relay.stream import runtime
+from mrs_relay.stream import supervisor
 from mrs_relay.web import health, server
 
 _log = structlog.get_logger(__name__)
@@ -47,15 +47,17 @@ def run(settings: all_settings.Settings) -> int:
 
 async def serve(settings: all_settings.Settings) -> int:
     """
-    Run the relay until SIGTERM or SIGINT; a second signal ends it at once.
+    Run the relay until SIGTERM, SIGINT or SIGHUP; a second SIGTERM or SIGINT ends it at once.
 
     Returns the exit code: 0 after an orderly end.
 
     Raises:
-        SettingsError: a setting, or the set-up of Kafka, is wrong. StreamDown: only a new process helps.
+        SettingsError: a setting is wrong, or Kafka's set-up for every tenant. StreamDown: only a new process helps.
     """
     time = clock.SystemClock()
-    connect = functools.partial(clients.connected, now=time)
+    # A file that cannot be read is one connection's trouble; where it is the only one, nobody could be served.
+    patient = len({one.connection for one in settings.tenancies}) > 1
+    connect = functools.partial(clients.connected, now=time, patient=patient)
     async with serving.opened(settings, connect, stream_client.KafkaBroker, time) as served:
         probes = {
             one.connection.name: probe.Probe(
@@ -65,7 +67,7 @@ async def serve(settings: all_settings.Settings) -> int:
             )
             for one in served
         }
-        status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served)
+        status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served, probes)
         _stop_on_signals(served)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
         async with server.serving(settings.web, status, counts), tasks.Crew(_report) as crew:
@@ -83,11 +85,11 @@ def _what(settings: all_settings.Settings, served: Sequence[serving.Served]) -> 
     return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
 
 
-def snapshot(served: Sequence[serving.Served]) -> views.Snapshot:
+def snapshot(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
     """What is under way right now."""
     connections = {one.connection.name: one.connection for one in served}
     return views.Snapshot(
-        tuple(_tenant_view(one) for one in served),
+        tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
         tuple(
             views.Connection(name, one.gate.in_flight, one.tracker.watched, one.tracker.lag)
             for name, one in connections.items()
@@ -95,24 +97,30 @@ def snapshot(served: Sequence[serving.Served]) -> views.Snapshot:
     )
 
 
-def _tenant_view(one: serving.Served) -> views.Tenant:
-    account = one.tools.account
-    return views.Tenant(one.tenancy.name, one.tools.counts, account.queued, account.running, one.kafka.status().ready)
+def _tenant_view(one: serving.Served, mrs: probe.Probe) -> views.Tenant:
+    account, is_ready = one.tools.account, one.kafka.status().ready and mrs.problem is None
+    return views.Tenant(one.tenancy.name, one.tools.counts, account.queued, account.running, is_ready)
 
 
 def health_of(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]) -> health.Health:
-    """Whether requests are being carried out, and what is in the way; a tenant's troubles begin with its name."""
-    found = [(one.tenancy.name, _health_of(one.kafka, probes[one.connection.name])) for one in served]
-    if len(found) == 1 and not found[0][0]:
-        return found[0][1]
-    reasons = tuple(f"tenant {name}: {reason}" for name, one in found for reason in one.reasons)
-    details = {name: one.as_json() for name, one in found}
-    return health.Health(all(one.ready for _, one in found), reasons, {"tenants": details})
+    """
+    Whether requests are being carried out, and what is in the way; a tenant's troubles begin with its name.
+
+    With tenants the process is ready as long as one of them is served: whoever takes it away for another one's trouble
+    takes it from all.
+    """
+    tenants = {one.tenancy.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
+    if len(tenants) == 1 and "" in tenants:
+        return tenants[""]
+    reasons = tuple(f"tenant {name}: {reason}" for name, one in tenants.items() for reason in one.reasons)
+    return health.Health(any(one.ready for one in tenants.values()), reasons, tenants=tenants)
 
 
-def _health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.Health:
+def _health_of(kafka: supervisor.Supervisor[desk.Notice], mrs: probe.Probe) -> health.Health:
     now = kafka.status()
     reasons = [mrs.problem] if mrs.problem else []
+    if kafka.fault is not None and not now.ready:
+        return health.Health(ready=False, reasons=(*reasons, f"ended, is tried again: {kafka.fault}"))
     reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
     reasons += [now.error] if now.connected and now.error else []
     reasons += [] if now.joined else ["the consumer group has not given us our share yet"]
@@ -126,19 +134,18 @@ def _health_of(kafka: runtime.Runtime[desk.Notice], mrs: probe.Probe) -> health.
 
 
 def _stop_on_signals(served: Sequence[serving.Served]) -> None:
-    loop = asyncio.get_running_loop()
     told = False
 
-    def stop(name: str) -> None:
+    def stop(number: signal.Signals) -> None:
         nonlocal told
-        if told:
+        is_hang_up = number.name == "SIGHUP"  # a terminal that closes may send several, and others beside
+        if told and not is_hang_up:
             os._exit(1)  # asked twice: whoever asks wants it gone now, and every step may be skipped safely
-        told = True
-        _log.info("stopping", signal=name)
+        told = told or not is_hang_up
+        _log.info("stopping", signal=number.name)
         serving.stop(served)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number.name)
+    signals.handle(stop)
 
 
 def _report(task: str, error: BaseException) -> None:

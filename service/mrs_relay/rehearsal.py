@@ -24,7 +24,7 @@ from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as mrs_clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs import transport
-from mrs_relay.stream import memory, memory_tap, runtime
+from mrs_relay.stream import memory, memory_tap, supervisor
 
 _HOST: Final = "mrs.rehearsal"
 
@@ -135,6 +135,6 @@ class _Wire:
         return transport.Response(reply.status, reply.body, {**reply.headers, "Content-Type": reply.content_type})
 
 
-async def _stop(service: runtime.Runtime[Any], work: asyncio.Task[None]) -> None:
+async def _stop(service: supervisor.Supervisor[Any], work: asyncio.Task[None]) -> None:
     service.stop()
     await asyncio.wait([work])

@@ -24,7 +24,7 @@ from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import lease as leases
-from mrs_relay.stream import runtime
+from mrs_relay.stream import runtime, supervisor
 from mrs_relay.stream import settings as stream_settings
 
 Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
@@ -79,7 +79,7 @@ class Served:
     tenancy: tenancy.Tenancy
     connection: Connection
     tools: desk.Desk
-    kafka: runtime.Runtime[desk.Notice]
+    kafka: supervisor.Supervisor[desk.Notice]
 
 
 @contextlib.asynccontextmanager
@@ -102,26 +102,27 @@ async def opened(
 
 async def run(served: Sequence[Served]) -> None:
     """
-    Run all runtimes until they are stopped; when one ends, all do, each in order.
+    Run all runtimes until they are stopped.
+
+    One that ends by an error is begun anew in the background, as long as a tenant is left that has no such trouble.
 
     Raises:
-        SettingsError, StreamError: what ended the first; names its tenant.
+        SettingsError, StreamError: all tenants are in trouble; names each with its own. They have left in order.
     """
     faults: list[errors.RelayError] = []
 
     async def follow(one: Served) -> None:
         try:
-            await one.kafka.run()
+            await one.kafka.run(lambda: any(other.kafka.fault is None for other in served))
         except errors.RelayError as error:
-            faults.append(_named(error, one.tenancy.name))
-        finally:
+            faults.append(error)
             stop(served)
 
     async with asyncio.TaskGroup() as group:
         for one in served:
             group.create_task(follow(one), name=f"kafka {one.tenancy.kafka.topics.requests}")
     if faults:
-        raise faults[0]
+        raise _told(faults[0], served)
 
 
 def stop(served: Sequence[Served]) -> None:
@@ -130,10 +131,11 @@ def stop(served: Sequence[Served]) -> None:
         one.kafka.stop()
 
 
-def _named(error: _E, tenant: str) -> _E:
-    """The error, with the tenant's name before its text."""
-    if tenant:
-        error.args = (f"tenant {tenant}: {error}", *error.args[1:])
+def _told(error: _E, served: Sequence[Served]) -> _E:
+    """The error that was the last straw, with what is wrong with each tenant as its text."""
+    lines = [f"tenant {one.tenancy.name}: {one.kafka.fault}" for one in served if one.tenancy.name and one.kafka.fault]
+    if lines:
+        error.args = ("\n".join(lines), *error.args[1:])
     return error
 
 
@@ -181,8 +183,11 @@ def _served(
         connection.gate.look_again()
 
     tools = _desk(settings, one, connection, share, time)
-    kafka = runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)
-    return Served(one, connection, tools, kafka)
+
+    def begin() -> runtime.Runtime[desk.Notice]:
+        return runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)
+
+    return Served(one, connection, tools, supervisor.Supervisor(begin, one.kafka.topics.requests))
 
 
 def _handler(tools: desk.Desk) -> Callable[[leases.Lease[desk.Notice]], Awaitable[None]]:

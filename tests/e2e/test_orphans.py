@@ -85,9 +85,9 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     job_id = await _start(deployment, "left-mr0123456789abcd")
     found = await _until_found(deployment, "stranger")
     assert (found["job_id"], found["job_name"]) == (job_id, "left-mr0123456789abcd")
-    code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill", "no-such-job", "--yes")
+    code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--kill", "no-such-job", "--yes")
     assert (code, "no orphan has this id" in err) == (2, True)
-    code, out, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
+    code, _, err = await asyncio.to_thread(_run, deployment, "orphans", "--adopt", job_id, "--yes")
     assert (code, "no unknown request that could adopt it" in err) == (2, True)
     code, _ = await _orphans(deployment, "--kill", job_id, "--yes")
     assert code == 0

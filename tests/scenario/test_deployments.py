@@ -47,9 +47,11 @@ async def deployed(name: str, mrs: core.Emulator, time: clock.LoopClock) -> Asyn
 @contextlib.asynccontextmanager
 async def two() -> AsyncIterator[dict[str, world.World]]:
     """Two deployments on one project."""
-    async with world.world(named("prod"), emulated={"limits": {"on": False}}) as prod:
-        async with deployed("staging", prod.mrs, prod.time) as staging:
-            yield {"prod": prod, "staging": staging}
+    async with (
+        world.world(named("prod"), emulated={"limits": {"on": False}}) as prod,
+        deployed("staging", prod.mrs, prod.time) as staging,
+    ):
+        yield {"prod": prod, "staging": staging}
 
 
 def nightly(jar: str) -> bytes:

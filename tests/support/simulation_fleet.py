@@ -15,7 +15,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.engine import desk
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
-from mrs_relay.stream import memory, memory_group, runtime
+from mrs_relay.stream import memory, memory_group, supervisor
 
 NOBODY = simulation_machine.NOBODY
 
@@ -26,7 +26,7 @@ class Replica:
 
     machine: simulation_loop.Machine
     line: simulation_machine.Line
-    kafka: runtime.Runtime[desk.Notice] | None = None
+    kafka: supervisor.Supervisor[desk.Notice] | None = None
     task: asyncio.Task[None] | None = None
 
 

@@ -24,7 +24,7 @@ from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs import transport
-from mrs_relay.stream import memory, runtime
+from mrs_relay.stream import memory, supervisor
 
 HOST = "mrs.test"
 LATENCY_S = 0.02
@@ -102,7 +102,7 @@ class Replica:
     task: asyncio.Task[None] | None = None
 
     @property
-    def kafka(self) -> runtime.Runtime[desk.Notice]:
+    def kafka(self) -> supervisor.Supervisor[desk.Notice]:
         """The runtime of the first tenant, or of all where there are none."""
         return self.served[0].kafka
 

@@ -13,7 +13,6 @@ import contextlib
 import json
 import pathlib
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
@@ -23,7 +22,7 @@ from rich import live, text
 
 from mrs_relay.cli import board, demo_requests, demo_stage, demo_view, follow, processes, run, view
 from mrs_relay.emulator import tpch
-from mrs_relay.kit import clock
+from mrs_relay.kit import clock, signals
 from mrs_relay.messages import events
 from mrs_relay.stream import records, tap
 
@@ -97,12 +96,11 @@ def _ended_by_signals() -> Iterator[None]:
     loop = asyncio.get_running_loop()
     if task is None:
         raise RuntimeError("the demo runs in a task")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
+    handled = signals.handle(lambda _number: task.cancel(), signals.FROM_OUTSIDE)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in handled:
             loop.remove_signal_handler(number)
 
 

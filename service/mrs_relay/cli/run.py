@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.kit import signals
 
 T = TypeVar("T")
 
@@ -41,8 +42,27 @@ def epilog(*examples: str) -> str:
 
 
 def loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end in a new event loop; Ctrl-C cancels it and raises KeyboardInterrupt."""
-    return asyncio.run(work)
+    """Run `work` to its end in a new event loop; Ctrl-C, SIGTERM and SIGHUP cancel it and raise KeyboardInterrupt."""
+    interrupted = False
+
+    async def main() -> T:
+        task = asyncio.current_task()
+
+        def interrupt(_number: signal.Signals) -> None:
+            nonlocal interrupted
+            interrupted = True
+            if task is not None:
+                task.cancel()
+
+        signals.handle(interrupt, signals.FROM_OUTSIDE)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def code_of(error: errors.RelayError) -> Code:
@@ -59,6 +79,5 @@ def code_of(error: errors.RelayError) -> Code:
 def stop_on_signals() -> asyncio.Event:
     """An event that SIGTERM, SIGHUP and Ctrl-C set; to be called in a running loop."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signals.handle(lambda _number: stop.set())
     return stop

@@ -141,19 +141,22 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(group: settings.MrsSettings, now: clock.Clock | None = None) -> AsyncIterator[Client]:
+async def connected(
+    group: settings.MrsSettings, now: clock.Clock | None = None, *, patient: bool = False
+) -> AsyncIterator[Client]:
     """
     A client over sockets, whose connections are closed at the end, with credentials that are kept good.
 
     Args:
         group: the connection's settings.
         now: the clock; the machine's when absent.
+        patient: begin also with a `credentials_file` that cannot be used yet.
 
     Raises:
-        SettingsError: `credentials_file` cannot be used.
+        SettingsError: `credentials_file` cannot be used, and nobody is patient.
     """
     time = now or clock.SystemClock()
-    async with credentials.opened(group, time) as signer, transport.AiohttpTransport(group) as door:
+    async with credentials.opened(group, time, patient=patient) as signer, transport.AiohttpTransport(group) as door:
         yield Client(group, door, time, signer)
 
 

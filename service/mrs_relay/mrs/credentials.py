@@ -123,6 +123,7 @@ class Keeper:
         self._failures = 0
         self._not_before_s = -_NEVER_S
         self._refusal: errors.RelayError | None = None
+        self._unusable: str | None = None
         self._asked = asyncio.Event()
         self._attempt: asyncio.Future[errors.RelayError | None] = asyncio.get_running_loop().create_future()
 
@@ -171,7 +172,15 @@ class Keeper:
         who = login.of(self._group, await self._file.read())
         if (problem := login.problem(who) or self._group.iam_problem(who)) is not None:
             raise errors.SettingsError(f"credentials_file {self._group.credentials_file}: {problem}")
-        self._who = who
+        self._who, self._unusable = who, None
+
+    async def load_or_wait(self) -> None:
+        """Read the file as `load`; where it cannot be used, have every call say so until it can."""
+        try:
+            await self.load()
+        except errors.SettingsError as error:
+            _log.error("credentials_file_unusable", error=str(error))
+            self._unusable = str(error)
 
     async def run(self) -> None:
         """Get and renew credentials until cancelled; for the one task that does it."""
@@ -227,6 +236,8 @@ class Keeper:
     async def _try_once(self) -> errors.RelayError | None:
         began_s = self._clock.monotonic_s()
         try:
+            if self._unusable is not None:
+                raise errors.MrsUntouched(self._unusable)
             grant = await self._iam.grant(self._who)
         except errors.MrsError as error:
             self._failed(error)
@@ -250,12 +261,19 @@ class Keeper:
 
 
 @contextlib.asynccontextmanager
-async def opened(group: settings.MrsSettings, now: clock.Clock) -> AsyncIterator[auth.Signer]:
+async def opened(
+    group: settings.MrsSettings, now: clock.Clock, *, patient: bool = False
+) -> AsyncIterator[auth.Signer]:
     """
     The signer of a connection, kept good while the block runs.
 
+    Args:
+        group: the connection's settings.
+        now: the clock.
+        patient: begin also with a credentials_file that cannot be used; calls fail, unsent, until it can.
+
     Raises:
-        SettingsError: credentials_file cannot be used.
+        SettingsError: credentials_file cannot be used, and nobody is patient.
     """
     lasting = iam.lasting(group, now)
     if lasting is not None:
@@ -264,7 +282,7 @@ async def opened(group: settings.MrsSettings, now: clock.Clock) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         door = await stack.enter_async_context(transport.AiohttpTransport(group, group.iam_url or None))
         keeper = Keeper(group, door, now)
-        await keeper.load()
+        await (keeper.load_or_wait() if patient else keeper.load())
         crew = await stack.enter_async_context(tasks.Crew(_report))
         crew.start(keeper.run(), name="credentials")
         yield keeper

@@ -13,14 +13,22 @@ class Health:
 
     Attributes:
         ready: it owns partitions, or waits for them in a group whose brokers answer.
-        reasons: why it is not ready, for people.
+        reasons: why it, or a tenant of it, is not ready, for people.
         details: numbers and names for whoever looks; no secrets.
+        tenants: each tenant by its name; empty where there are none.
     """
 
     ready: bool
     reasons: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
+    tenants: Mapping[str, Health] = field(default_factory=dict)
+
+    def of(self, tenant: str | None) -> Health | None:
+        """Return the health of one tenant, or of the process; None: there is no such tenant."""
+        return self if tenant is None else self.tenants.get(tenant)
 
     def as_json(self) -> dict[str, object]:
         """The body of the readiness answer."""
-        return {"ready": self.ready, "reasons": list(self.reasons), **self.details}
+        tenants = {name: one.as_json() for name, one in self.tenants.items()}
+        found = {"ready": self.ready, "reasons": list(self.reasons), **self.details}
+        return {**found, "tenants": tenants} if tenants else found

@@ -41,8 +41,11 @@ async def serving(
     async def alive(_request: web.Request) -> web.Response:
         return web.json_response({"alive": True})
 
-    async def ready(_request: web.Request) -> web.Response:
-        now = status()
+    async def ready(request: web.Request) -> web.Response:
+        tenant = request.query.get("tenant")
+        now = status().of(tenant)
+        if now is None:
+            return web.json_response({"ready": False, "reasons": [f"there is no tenant {tenant!r}"]}, status=404)
         return web.json_response(now.as_json(), status=200 if now.ready else 503)
 
     async def measured(_request: web.Request) -> web.Response:

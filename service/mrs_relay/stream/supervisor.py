@@ -1,0 +1,115 @@
+"""
+Runs the runtime of one input topic, and begins it anew after an error, while other topics are served.
+
+A runtime waits by itself while Kafka is away, and restarts a partition that fails. What ends it needs a person or a new
+consumer: missing topics, rights, another deployment's claims, a consumer that hangs. Alone, it takes the process with
+it; beside others it is tried again in the background, with growing waits, until it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kit import backoff, tasks
+from mrs_relay.stream import runtime
+from mrs_relay.stream import status as statuses
+
+T = TypeVar("T")
+
+_BACKOFF: Final = backoff.Backoff(first_s=1.0, most_s=60.0)
+
+_PEACE_S: Final = 600.0
+"""A runtime that ran for so long begins a new row of failures: the next wait is the shortest again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor(Generic[T]):
+    """
+    A runtime that may end and begin anew; to be run once.
+
+    Args:
+        make: makes a runtime, not yet run; called once for each beginning.
+        topic: its input topic, for the log.
+
+    Attributes:
+        fault: why it ended last; None while it has not, or once all of its share is being worked on again.
+    """
+
+    def __init__(self, make: Callable[[], runtime.Runtime[T]], topic: str) -> None:
+        self.fault: errors.RelayError | None = None
+        self._make = make
+        self._topic = topic
+        self._runtime = make()
+        self._stopping = asyncio.Event()
+
+    async def run(self, goes_on: Callable[[], bool] = lambda: False) -> None:
+        """
+        Work until `stop`, beginning anew after each error. A cancellation leaves without draining.
+
+        Args:
+            goes_on: asked after an error: whether to begin anew. By default an error is the end.
+
+        Raises:
+            SettingsError, StreamError: as `Runtime.run`, and it is not to go on.
+        """
+        failures = 0
+        while not self._stopping.is_set():
+            began_s = asyncio.get_running_loop().time()
+            error = await self._once()
+            if error is None:
+                return
+            self.fault = error
+            if self._stopping.is_set() or not goes_on():
+                raise error
+            failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1
+            delay_s = _BACKOFF.delay_s(failures)
+            log.error("runtime_ended", topic=self._topic, error=str(error), retry_in_s=round(delay_s, 1))
+            self._runtime = self._make()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Begin the shutdown; `run` returns when it is done."""
+        self._stopping.set()
+        self._runtime.stop()
+
+    async def ready(self) -> None:
+        """Return once all of our share is being worked on by the present runtime."""
+        await self._runtime.ready()
+
+    def status(self) -> statuses.Status:
+        """Return the present state; see `Runtime.status`."""
+        return self._runtime.status()
+
+    async def _once(self) -> errors.RelayError | None:
+        """Run the present runtime to its end; what ended it, or None after a stop."""
+        async with tasks.Crew(_report) as crew:
+            crew.start(self._recover(self._runtime), name=f"recovery of {self._topic}")
+            try:
+                await self._runtime.run()
+            except errors.RelayError as error:
+                return error
+            except Exception as error:
+                # As in a partition's loop: the bug that one topic met must not end the others.
+                log.exception("runtime_failed", topic=self._topic)
+                return errors.StreamError(f"the runtime of {self._topic} failed: {error!r}")
+        return None
+
+    async def _recover(self, running: runtime.Runtime[T]) -> None:
+        """Forget the last fault once all works again."""
+        await running.ready()
+        if self.fault is not None:
+            log.info("runtime_recovered", topic=self._topic)
+            self.fault = None
+
+
+def _report(task: str, error: BaseException) -> None:
+    log.error("task_failed", task=task, exc_info=error)
