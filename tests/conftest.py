@@ -1,5 +1,5 @@
 """
-What all tests share: the two brokers, and the check that no test leaves a task behind.
+What all tests share: the two brokers, and the check that no test leaves a task or a process behind.
 
 A test that asks for `kafka` or `embedded` gets the marker of that name, so `-m "not kafka"` leaves it out. One that is
 not left out fails when the broker is missing; it is never skipped.
@@ -18,7 +18,7 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from tests.support import brokers, leaks
+from tests.support import brokers, child, leaks
 
 # Plain stacks: the default prints every local variable, which takes seconds and thousands of lines.
 _CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -82,6 +82,15 @@ def _logs_as_found() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.configure(processors=_PROCESSORS)
+
+
+@pytest.fixture(autouse=True)
+def _processes_as_found(pytestconfig: pytest.Config) -> Iterator[None]:
+    """What a failed test left running is ended at once: it would take ports, partitions and time from the next."""
+    before = child.running()
+    yield
+    shared = {node.pid for node in pytestconfig.stash.get(_LOGS, [])}  # perhaps started within this test
+    child.end(process for process in child.running() - before if process.pid not in shared)
 
 
 @pytest.fixture

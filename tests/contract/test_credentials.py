@@ -214,3 +214,25 @@ async def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.SettingsError, match="absent cannot be read"):
         async with emulated.kept(project_id=emulated.PROJECT, credentials_file=tmp_path / "absent"):
             pass
+
+
+@pytest.mark.parametrize("text", [None, "{ not finished"])
+async def test_one_that_is_patient_begins_without_its_file_and_uses_it_once_it_is_there(
+    tmp_path: Path, text: str | None
+) -> None:
+    """Calls fail meanwhile, unsent, and name the file; beside other connections that is no reason not to start."""
+    file = tmp_path / "login"
+    if text is not None:
+        file.write_text(text)
+    known = {"access_key": "NEWKEY0002", "secret_key": "new-secret"}
+    async with emulated.kept(
+        emulated={"credentials": [known]}, patient=True, project_id=emulated.PROJECT, credentials_file=file
+    ) as mrs:
+        for _ in range(2):
+            with pytest.raises(errors.MrsUntouched, match=str(file)):
+                await mrs.client.call(clusters.LIST_CLUSTERS)
+            await asyncio.sleep(60)
+        assert not mrs.door.sent
+        _write(file, "json", **known)
+        await asyncio.sleep(60)
+        await mrs.client.call(clusters.LIST_CLUSTERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -24,6 +23,7 @@ from tests.support import brokers, child, ports, service
 pytestmark = pytest.mark.embedded
 
 _RELAY = [sys.executable, "-m", "mrs_relay"]
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SQL = ["submit", "sql", "--cluster", service.CLUSTER, "--engine", "spark"]
 
 
@@ -178,17 +178,32 @@ def test_watch_from_the_beginning_ends_after_so_many_requests(here: Here) -> Non
     assert shown.lines()[-1]["data"]["state"] == "succeeded"
 
 
-async def test_watch_ends_quietly_on_interrupt(here: Here) -> None:
-    """Ctrl-C is how one leaves: exit 0, no stack."""
-    watcher = await asyncio.create_subprocess_exec(
-        *_RELAY, "watch", "--from", "1h",
-        env=here.deployment.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert watcher.stdout is not None
-    await asyncio.wait_for(watcher.stdout.readline(), 30)
-    watcher.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(watcher.communicate(), 20)
-    assert (watcher.returncode, err) == (0, b"")
+@pytest.mark.parametrize("number", _ENDING)
+def test_watch_ends_quietly_on_interrupt(here: Here, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C is how one leaves, or SIGTERM, or closing the terminal: exit 0, no stack."""
+    assert here.run(*_SQL, "-s", "SELECT 1", "--id", f"left-{number}", "--wait").code == 0
+    log = tmp_path / "watch.txt"
+    words = [*_RELAY, "watch", "--from", "1h", "--id", f"left-{number}"]
+    watcher = child.Child(words, log=log, env=here.deployment.environment())
+    watcher.wait_ready(lambda: "succeeded" in log.read_text(), timeout_s=30)
+    shown = log.read_text()
+    watcher.send(number)
+    assert watcher.wait(20) == 0
+    assert log.read_text() == shown
+
+
+@pytest.mark.parametrize("number", _ENDING)
+def test_whoever_waits_may_leave(here: Here, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end `submit --wait` with 130 and a word on how to follow what was sent."""
+    log = tmp_path / "submit.txt"
+    pause = {"MRS_RELAY_ENGINE__POLL_INTERVAL_S": "0.3"}
+    words = ["submit", "job", "--cluster", service.CLUSTER, "--type", "SparkSubmit", "--id", f"gone-{number}", "--wait"]
+    waiting = child.Child([*_RELAY, *words], log=log, env={**here.deployment.environment(), **pause})
+    waiting.wait_ready(lambda: "accepted" in log.read_text(), timeout_s=30)
+    waiting.send(number)
+    assert waiting.wait(20) == 130
+    assert f"mrs-relay watch --from 1h --id gone-{number}" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def test_watch_draws_a_table_on_a_terminal(here: Here) -> None:
@@ -196,7 +211,7 @@ def test_watch_draws_a_table_on_a_terminal(here: Here) -> None:
     assert here.run(*_SQL, "-s", "SELECT 1", "--id", "drawn", "--wait").code == 0
     leader, follower = pty.openpty()
     watcher = subprocess.Popen(
-        [*_RELAY, "watch", "--from", "beginning", "--id", "drawn", "--until-done", "1"],
+        child.tied_to_tests([*_RELAY, "watch", "--from", "beginning", "--id", "drawn", "--until-done", "1"]),
         env={**here.deployment.environment(), "TERM": "xterm", "COLUMNS": "140", "LINES": "30"},
         stdout=follower,
         stderr=follower,
@@ -248,12 +263,14 @@ def test_without_kafka_a_command_ends_with_3_and_names_the_setting(here: Here, w
     assert len(shown.err.splitlines()) == 1
 
 
-def test_emulate_prints_what_a_relay_needs_and_ends_on_sigterm(tmp_path: Path) -> None:
-    """The address is in the first lines; SIGTERM is a good end."""
+@pytest.mark.parametrize("number", _ENDING)
+def test_emulate_prints_what_a_relay_needs_and_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """The address is in the first lines; SIGTERM, Ctrl-C and a closed terminal are a good end."""
     log = tmp_path / "emulate.txt"
     emulator = child.Child([*_RELAY, "emulate", "--port", "0"], log=log)
     emulator.wait_ready(lambda: "MRS_RELAY_MRS__ENDPOINT=http://127.0.0.1:" in log.read_text(), timeout_s=30)
-    assert emulator.stop(15) == 0
+    emulator.send(number)
+    assert emulator.wait(15) == 0
 
 
 def test_emulate_says_in_one_line_why_it_cannot_start(tmp_path: Path) -> None:

@@ -73,18 +73,21 @@ async def test_kept_running_it_takes_a_readers_own_messages(tmp_path: Path) -> N
         shown = await _printed(log, "Ctrl-C ends everything", demo)
         command = re.search(r"^\S[^\n]* submit sql [^\n]*\n[^\n]+", shown, re.MULTILINE)
         assert command is not None, shown
-        own = await asyncio.create_subprocess_shell(
-            command[0], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=dict(_environment(tmp_path))
+        own = await asyncio.create_subprocess_exec(
+            *child.tied_to_tests(["sh", "-c", command[0]]),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(_environment(tmp_path)),
         )
         out, err = await asyncio.wait_for(own.communicate(), 60)
         assert own.returncode == 0, err.decode()
         assert "25 rows" in out.decode()
         program = shown[shown.index("import asyncio, json") : shown.index("asyncio.run(main())") + 19]
-        sender = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+        sender = await asyncio.create_subprocess_exec(*child.tied_to_tests([sys.executable, "-c", program]))
         assert await asyncio.wait_for(sender.wait(), 30) == 0
         bootstrap = re.search(r"--bootstrap (\S+)", shown)
         assert bootstrap is not None
-        watching = [sys.executable, "-m", "mrs_relay", "watch", "--bootstrap", bootstrap[1]]
+        watching = child.tied_to_tests([sys.executable, "-m", "mrs_relay", "watch", "--bootstrap", bootstrap[1]])
         watcher = await asyncio.create_subprocess_exec(
             *watching, "--from", "beginning", "--id", "mine-2", "--until-done", "1", stdout=asyncio.subprocess.PIPE
         )
@@ -96,15 +99,15 @@ async def test_kept_running_it_takes_a_readers_own_messages(tmp_path: Path) -> N
     assert _left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_interrupted_in_the_middle_it_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C or SIGTERM while it runs: another exit code, and nothing is left."""
+    """Ctrl-C, SIGTERM or a closed terminal while it runs: another exit code, and nothing is left."""
     log = tmp_path / "demo.txt"
     demo = child.Child(_DEMO, log=log, env=_environment(tmp_path))
     await _printed(log, "Sending", demo)
     demo.send(number)
     code = await asyncio.to_thread(demo.wait, 30)
-    assert code == 128 + number, log.read_text()
+    assert code == (130 if number is signal.SIGINT else 143), log.read_text()
     assert "Traceback" not in log.read_text()
     assert _left_behind(tmp_path) == []
 

@@ -1,5 +1,5 @@
 """
-A process of the tests' own: started with a log file, ended by its pid, never outliving the test run.
+A process of the tests' own: started with a log file, ended by its pid, never outliving its test or the test run.
 
 Every call here blocks; async tests wrap the slow ones in `asyncio.to_thread`.
 """
@@ -12,19 +12,38 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mrs_relay.cli import tied
 
 _TIED = Path(tied.__file__)
+_FRESH = Path(__file__).with_name("fresh.py")
 _LOG_TAIL_LINES = 30
 
 # Linux delivers the parent-death signal when the starting *thread* ends, so one thread that lives as long as the
 # process starts every child; a child started from a worker thread would die with that worker.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="child-starter")
 _running: set[subprocess.Popen[bytes]] = set()
+
+
+def tied_to_tests(command: Sequence[str]) -> list[str]:
+    """Return the command as a process that ends with the tests, whatever ends them, and heeds the usual signals."""
+    return [sys.executable, "-I", "-S", str(_FRESH), str(_TIED), str(os.getpid()), *command]
+
+
+def running() -> frozenset[subprocess.Popen[bytes]]:
+    """Return the children that have not been seen to end."""
+    return frozenset(_running)
+
+
+def end(children: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Kill what still runs of these and wait until it is gone."""
+    for process in children:
+        process.kill()
+        process.wait()
+        _running.discard(process)
 
 
 class ChildFailed(RuntimeError):  # noqa: N818 - named for what happened
@@ -47,11 +66,10 @@ class Child:
     ) -> None:
         self.log = log
         self.name = Path(command[0]).name
-        wrapped = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command]
         with log.open("ab") as output:
             self._process = _starter.submit(
                 subprocess.Popen,
-                wrapped,
+                tied_to_tests(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -132,6 +150,4 @@ class Child:
 
 @atexit.register
 def _kill_the_rest() -> None:
-    for process in tuple(_running):
-        process.kill()
-        process.wait()
+    end(running())

@@ -111,12 +111,15 @@ class Kept:
 
 
 @contextlib.asynccontextmanager
-async def kept(*, emulated: Mapping[str, Any] | None = None, **changes: Any) -> AsyncIterator[Kept]:
+async def kept(
+    *, emulated: Mapping[str, Any] | None = None, patient: bool = False, **changes: Any
+) -> AsyncIterator[Kept]:
     """
     A client that logs in by itself.
 
     Args:
         emulated: settings of the emulator.
+        patient: begin also where the file of credentials cannot be used.
         changes: settings of the client; without them it has no credentials at all.
     """
     time = clocks.LoopClock()
@@ -127,7 +130,7 @@ async def kept(*, emulated: Mapping[str, Any] | None = None, **changes: Any) -> 
     async with core.Emulator(chosen, time) as mrs, tasks.Crew(lambda _, error: failed.append(error)) as crew:
         door = Door(mrs)
         keeper = credentials.Keeper(group_, door, time)
-        await keeper.load()
+        await (keeper.load_or_wait() if patient else keeper.load())
         crew.start(keeper.run(), name="credentials")
         yield Kept(client.Client(group_, door, time, keeper), mrs, keeper, door)
     assert not failed

@@ -45,7 +45,8 @@ def check(*, as_json: options.AsJson = False, config: options.Config = None, ten
     """
     Check settings, Kafka, its topics and MRS; exit 1 if something is wrong, 3 if one cannot be reached.
 
-    With tenants, the topics and the connection of each.
+    With tenants, the topics and the connection of each; what is wrong with one is told with its name, and 1 is the
+    exit code also if only one cannot be served.
     """
     code = run.loop(_check(config, tenant, as_json=as_json))
     if code:
@@ -55,7 +56,7 @@ def check(*, as_json: options.AsJson = False, config: options.Config = None, ten
 async def _check(config: pathlib.Path | None, tenant: str | None, *, as_json: bool) -> run.Code:
     code = run.Code.OK
     found = _settings(config)
-    for finding in found if isinstance(found, list) else [Finding("settings", "ok", "all settings are valid")]:
+    for finding in found if isinstance(found, list) else _sound(found):
         _print(finding, as_json=as_json)
     if isinstance(found, list):
         return run.Code.USAGE
@@ -72,6 +73,16 @@ async def _check(config: pathlib.Path | None, tenant: str | None, *, as_json: bo
     return code
 
 
+def _sound(found: settings.Settings) -> Iterator[Finding]:
+    yield Finding("settings", "ok", "all settings are valid")
+    if not found.kafka.deployment:
+        text = (
+            f"kafka.app_id is the default, {found.kafka.app_id}: give each deployment that uses the same MRS project "
+            "a name of its own, or they may take each other's jobs for theirs"
+        )
+        yield Finding("settings", "note", text)
+
+
 def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
     try:
         return settings.load(config)
@@ -83,7 +94,13 @@ async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> 
     async with connect.broker(found.kafka).admin() as admin:
         yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
         for one in meant:
-            for finding in _topics(await topics.check(admin, one.kafka)):
+            try:
+                findings = list(_topics(await topics.check(admin, one.kafka)))
+            except errors.RelayError as error:
+                if not one.name:
+                    raise
+                findings = [Finding("topics", "problem", str(error))]
+            for finding in findings:
                 yield _of(one.name, finding)
 
 
@@ -102,10 +119,11 @@ def _of(tenant: str, finding: Finding) -> Finding:
 
 async def _mrs(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
     for name in dict.fromkeys(one.connection for one in meant):
-        whose = "" if name == tenancy.OWN else f"{tenancy.group_of(name)}: "
+        tenants = ", ".join(one.name for one in meant if one.connection == name)
+        whose = f"{tenancy.group_of(name)}, of tenants {tenants}: " if tenants else ""
         try:
             yield Finding("mrs", "ok", whose + await _answer(found.connection(name)))
-        except errors.MrsError as error:
+        except errors.RelayError as error:
             if not whose:
                 raise
             yield Finding("mrs", "problem", f"{whose}{error}")

@@ -261,9 +261,7 @@ class Keeper:
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    group: settings.MrsSettings, now: clock.Clock, *, patient: bool = False
-) -> AsyncIterator[auth.Signer]:
+async def opened(group: settings.MrsSettings, now: clock.Clock, *, patient: bool = False) -> AsyncIterator[auth.Signer]:
     """
     The signer of a connection, kept good while the block runs.
 
