@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -152,15 +153,41 @@ async def _look(here: Here, port: int, count: int) -> None:
     assert (code, "--tenant: say which tenant; known: a, b, c" in text) == (2, True)
 
 
-async def test_a_tenant_whose_topics_are_missing_stops_the_start(here: Here) -> None:
-    """Exit 2, and the tenant, the topic and the command that makes it are named."""
+async def test_a_tenant_whose_topics_are_missing_does_not_keep_the_others_from_starting(here: Here) -> None:
+    """Health, readiness, metrics and `check` tell whose trouble it is; it is served once its topics are there."""
+    port = ports.free_port()
     for there in ("a", "c"):
-        code, text = await asyncio.to_thread(
-            here.whole.command, "topics", "create", "--tenant", there, "--partitions", "1", "--replication", "1"
-        )
-        assert code == 0, text
+        await _make_topics(here, there)
+    relay = await asyncio.to_thread(here.start, "ill", port)
+    await here.a.send([(b"k", service.job("r-1"))])
+    assert [one.state for one in await here.a.until_ended(["r-1"], 60)][-1] == "succeeded"
+    assert json.loads(_get(port, "/health")) == {"alive": True}
+    assert json.loads(_get(port, "/ready?tenant=a"))["ready"]
+    with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+        _get(port, "/ready?tenant=b")
+    assert f"{here.b.requests}.ledger" in json.loads(refused.value.read())["reasons"][0]
+    text = _get(port, "/metrics")
+    assert ('mrs_relay_tenant_ready{tenant="b"} 0.0' in text, "mrs_relay_ready 1.0" in text) == (True, True)
+    code, rows = await here.rows("check")
+    assert (code, [row["text"][:9] for row in rows if row["verdict"] == "problem"]) == (1, ["tenant b:"])
+    await _make_topics(here, "b")
+    await here.b.send([(b"k", service.job("r-1"))])
+    assert [one.state for one in await here.b.until_ended(["r-1"], 120)][-1] == "succeeded"
+    assert json.loads(_get(port, "/ready?tenant=b"))["ready"]
+    assert await asyncio.to_thread(relay.stop) == 0
+
+
+async def test_a_process_without_one_tenant_that_can_be_served_ends(here: Here) -> None:
+    """Exit 2; each tenant, its topics and the command that makes them are named."""
     code, text = await asyncio.to_thread(here.whole.command, "serve")
     assert code == 2
-    assert "tenant b: " in text
+    for name in "abc":
+        assert f"tenant {name}: " in text
     assert f"{here.b.requests}.ledger" in text
     assert "topics create" in text
+
+
+async def _make_topics(here: Here, tenant: str) -> None:
+    words = ("topics", "create", "--tenant", tenant, "--partitions", "1", "--replication", "1")
+    code, text = await asyncio.to_thread(here.whole.command, *words)
+    assert code == 0, text

@@ -56,3 +56,33 @@ def test_child_that_obeys_sigterm_returns_its_exit_code(tmp_path: Path) -> None:
     it = _python(tmp_path, code)
     it.wait_ready(lambda: "set" in it.log.read_text(), timeout_s=10, poll_s=0.01)
     assert it.stop() == 7
+
+
+_IGNORES = """
+import pathlib, signal, sys
+from tests.support import child
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+log = pathlib.Path(sys.argv[1])
+it = child.Child([sys.executable, "-c", "print('up', flush=True); __import__('time').sleep(30)"], log=log)
+it.wait_ready(lambda: "up" in log.read_text(), timeout_s=20)
+it.send(signal.SIGHUP)
+print(it.wait(20))
+"""
+
+
+def test_child_heeds_signals_that_the_tests_ignore(tmp_path: Path) -> None:
+    """`nohup make test &` ignores SIGHUP and SIGINT; what is under test gets them all the same."""
+    it = child.Child([sys.executable, "-c", _IGNORES, str(tmp_path / "inner.log")], log=tmp_path / "outer.log")
+    assert it.wait(40) == 0
+    assert it.log.read_text() == f"{-signal.SIGHUP}\n"
+
+
+def test_children_that_were_left_running_are_ended(tmp_path: Path) -> None:
+    """As the fixture of all tests does after each, so that a test that fails leaves none."""
+    before = child.running()
+    it = _python(tmp_path, "input_ = __import__('time').sleep(30)")
+    assert child.running() - before
+    child.end(child.running() - before)
+    assert it.exit_code() == -signal.SIGKILL
+    assert child.running() == before
