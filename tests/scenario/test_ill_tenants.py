@@ -146,7 +146,7 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
         assert "format 99" in now.tenants["b"].reasons[0]
 
 
-async def test_the_quota_of_a_tenant_that_is_ill_is_the_others() -> None:
+async def test_the_quota_of_a_tenant_that_is_ended_is_the_others() -> None:
     """MRS's quota is spent by part of the partitions that are served: those of an ended tenant count for none."""
     async with world.world(tenants(), replicas=0) as here:
         no_topic(here)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,8 +32,10 @@ def handle(
     """
     Have the running loop call the handler for each of the signals, but for ignored ones; returns the handled ones.
 
-    Where a loop cannot handle signals, as on Windows, they keep the meaning that they have.
+    Where a loop cannot handle signals, as on Windows or outside the main thread, they keep the meaning that they have.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return []
     loop = asyncio.get_running_loop()
     handled = []
     for number in numbers:

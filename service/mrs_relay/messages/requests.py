@@ -39,7 +39,8 @@ JobName = Annotated[
     str,
     pydantic.Field(
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Name on MRS. A mark of 17 characters is added to it, and it is cut to 47 before that.",
+        description="Name on MRS. A mark of 17 characters is added to it, with the deployment's tag 24, and it is cut "
+        "to 47, or 40, before that.",
     ),
 ]
 
@@ -316,7 +317,8 @@ class _ClusterOrder(_Queued):
         dict[str, Any],
         pydantic.Field(
             description="The body of the MRS operation, by the API's names. A mark of 17 characters is added to "
-            "cluster_name, which is cut to 47 before that. Passwords in it stand in the requests topic as sent."
+            "cluster_name, with the deployment's tag 24, and it is cut to 47, or 40, before that. Passwords in it "
+            "stand in the requests topic as sent."
         ),
     ]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from concurrent import futures
 from pathlib import Path
 
 import pytest
 from tests.support import child
+
+from mrs_relay.kit import signals
 
 _WAITS = """
 import asyncio, signal, sys
@@ -80,3 +84,13 @@ def test_a_command_under_nohup_goes_on_when_the_terminal_is_closed(tmp_path: Pat
     assert process.alive
     process.send(signal.SIGTERM)
     assert process.wait(20) == 130
+
+
+def test_outside_the_main_thread_nothing_is_handled() -> None:
+    """Where a command runs in a thread of somebody else's program, the signals are that program's."""
+
+    async def handled() -> list[signal.Signals]:
+        return signals.handle(lambda _number: None)
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, handled()).result() == []
