@@ -25,6 +25,7 @@ from mrs_relay.mrs import client as mrs_clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs import transport
 from mrs_relay.stream import memory, memory_tap, supervisor
+from mrs_relay.stream import settings as stream_settings
 
 _HOST: Final = "mrs.rehearsal"
 
@@ -46,6 +47,7 @@ class Relay:
         emulated: the MRS behind it, such as with `data`, a folder of tables, or with slower jobs.
         engine: how jobs are submitted and followed.
         guarantee: "exactly-once" or "at-least-once".
+        app_id: name of the deployment.
 
     Attributes:
         cluster: id of a cluster that runs.
@@ -58,6 +60,7 @@ class Relay:
         engine: engine_settings.EngineSettings = ATTENTIVE,
         *,
         guarantee: str = "exactly-once",
+        app_id: str = stream_settings.ANY_APP_ID,
     ) -> None:
         self.cluster = emulated.clusters[0].cluster_id
         keys = emulated.credentials[0]
@@ -68,7 +71,7 @@ class Relay:
             secret_key=keys.secret_key,
             budgets=emulated.limits.on,
         )
-        kafka = {"guarantee": guarantee, "shutdown_s": 5.0}
+        kafka = {"guarantee": guarantee, "shutdown_s": 5.0, "app_id": app_id}
         self._settings = settings.Settings.model_validate({"kafka": kafka, "mrs": mrs, "engine": engine})
         self.kafka = memory.MemoryBroker(self._settings.kafka, transactions=self._settings.kafka.transactional)
         self._clock = clock.LoopClock(clock.SystemClock().now_ms())

@@ -106,6 +106,7 @@ async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
                 put(here, "b", job(f"r-{(number := number + 1)}"))
                 await asyncio.sleep(5)
         assert "kafka.app_id" in str(fault)
+        assert [one.owned for one in of_b.connection.shares] == [1, 0]  # its part of the quota is the other's
         assert [one.ready for one in (await status(here)).tenants.values()] == [True, False]
         await until(here, "a", "succeeded", 1, 600)
         await until(here, "b", "succeeded", number, 600)
@@ -144,16 +145,6 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
         now = await status(here)
         assert now.ready
         assert "format 99" in now.tenants["b"].reasons[0]
-
-
-async def test_the_quota_of_a_tenant_that_is_ended_is_the_others() -> None:
-    """MRS's quota is spent by part of the partitions that are served: those of an ended tenant count for none."""
-    async with world.world(tenants(), replicas=0) as here:
-        no_topic(here)
-        await here.start_replica()
-        await asyncio.sleep(120)
-        shares = [(one.owned, one.total) for one in here.replicas[0].served[0].connection.shares]
-        assert shares == [(1, 1), (0, 0)]
 
 
 async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
