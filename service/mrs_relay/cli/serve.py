@@ -10,7 +10,7 @@ from mrs_relay.cli import options
 
 def serve(config: options.Config = None) -> None:
     """
-    Run the relay until SIGTERM or Ctrl-C.
+    Run the relay until SIGTERM, SIGHUP or Ctrl-C.
 
     Reads requests from Kafka, runs them on MRS, publishes every change of their state. Everything is a setting, in the
     environment or in a file; `mrs-relay settings` lists them.
