@@ -187,7 +187,10 @@ def _served(
     def begin() -> runtime.Runtime[desk.Notice]:
         return runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)
 
-    return Served(one, connection, tools, supervisor.Supervisor(begin, one.kafka.topics.requests))
+    def note_end() -> None:
+        note_share(0, share.total)
+
+    return Served(one, connection, tools, supervisor.Supervisor(begin, one.kafka.topics.requests, note_end))
 
 
 def _handler(tools: desk.Desk) -> Callable[[leases.Lease[desk.Notice]], Awaitable[None]]:

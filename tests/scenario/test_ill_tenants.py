@@ -89,6 +89,14 @@ async def test_a_process_all_of_whose_tenants_cannot_start_ends_and_names_each()
         assert [one.kafka.status().stopping for one in replica.served] == [True, True]
 
 
+async def _fault_within(served: serving.Served, limit_s: float) -> None:
+    """Let time pass, but not beyond the moment at which the tenant is ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while served.kafka.fault is None:
+                await asyncio.sleep(0.05)
+
+
 async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
     """Another deployment claims its partition again and again, for a while: the neighbour's job is not disturbed."""
     async with world.world(quick()) as here:
@@ -104,7 +112,7 @@ async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
                 with contextlib.suppress(errors.Fenced):
                     await rival.write([claim])
                 put(here, "b", job(f"r-{(number := number + 1)}"))
-                await asyncio.sleep(5)
+                await _fault_within(of_b, 5.0)
         assert "kafka.app_id" in str(fault)
         assert [one.owned for one in of_b.connection.shares] == [1, 0]  # its part of the quota is the other's
         assert [one.ready for one in (await status(here)).tenants.values()] == [True, False]

@@ -50,7 +50,7 @@ class Runtime(Generic[T]):
         handler: gets a lease, restored and ours; returns after `feed.Closed`. An exception restarts its partition
         alone.
         time: tells how long Kafka has been silent, also over a suspension of the machine.
-        on_share: called with each assignment, and at the end: how many partitions are ours, of how many.
+        on_share: called with each assignment: how many partitions are ours, of how many.
     """
 
     def __init__(
@@ -242,7 +242,6 @@ class Runtime(Generic[T]):
         for actor in self._actors.values():
             actor.dispose()
         await self._crew.close()
-        self._on_share(0, self._setup.partitions)
         if consumer is not None:
             await consumer.close()
 

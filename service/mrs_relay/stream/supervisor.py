@@ -37,15 +37,19 @@ class Supervisor(Generic[T]):
     Args:
         make: makes a runtime, not yet run; called once for each beginning.
         topic: its input topic, for the log.
+        on_end: called each time that a runtime has ended and holds nothing any more.
 
     Attributes:
         fault: why it ended last; None while it has not, or once all of its share is being worked on again.
     """
 
-    def __init__(self, make: Callable[[], runtime.Runtime[T]], topic: str) -> None:
+    def __init__(
+        self, make: Callable[[], runtime.Runtime[T]], topic: str, on_end: Callable[[], None] = lambda: None
+    ) -> None:
         self.fault: errors.RelayError | None = None
         self._make = make
         self._topic = topic
+        self._on_end = on_end
         self._runtime = make()
         self._stopping = asyncio.Event()
 
@@ -63,6 +67,7 @@ class Supervisor(Generic[T]):
         while not self._stopping.is_set():
             began_s = asyncio.get_running_loop().time()
             error = await self._once()
+            self._on_end()
             if error is None:
                 return
             self.fault = error
