@@ -19,7 +19,7 @@ POST = transport.Request("POST", "/v2/p/jobs", {"Host": "h", "X-Sdk-Date": "d"},
 GET = transport.Request("GET", "/v2/p/jobs?a=%20b&c=%2F", {"Host": "h"})
 PUT = transport.Request("PUT", "/v2/p/jobs", {"Host": "h"}, b"{}")
 LONG_S = 5.0
-SHORT_S = 0.1
+SHORT_S = 0.3
 
 
 @contextlib.asynccontextmanager
