@@ -99,7 +99,7 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The gate lets the job go: there is a slot, and budget for one submission."""
+    """The scheduler lets the job go: there is a slot, and budget for one submission."""
 
 
 class Taken(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What holds at the gate for every order of events: bounds, no ticket lost or let through twice, no turn wasted."""
+"""What holds at the scheduler for every order of events: bounds, no entry lost or let through twice, no turn wasted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.engine import gates
 
-from mrs_relay.engine import gate, jobs
+from mrs_relay.engine import jobs
+from mrs_relay.engine.scheduling import breaker, entries
 
 _SLOTS = 2
 _MOST = 3
@@ -20,10 +21,10 @@ _PLACES = [("a", jobs.SUBMISSION), ("b", jobs.SUBMISSION), ("c", jobs.SUBMISSION
 
 @dataclass(eq=False)
 class _Entry:
-    """One ticket's way: it waits, is let through once, flies, lands and holds its slot until it is given back."""
+    """One entry's way: it waits, is let through once, flies, lands and holds its slot until it is given back."""
 
     request_id: str
-    place: gate.Place
+    place: entries.Place
     owner: gates.Partition
     flying: bool = True
 
@@ -34,13 +35,13 @@ class _Entry:
 
 @dataclass(eq=False)
 class _World:
-    """The gate, and beside it a plain account of what must be true of it."""
+    """The scheduler, and beside it a plain account of what must be true of it."""
 
     quota: gates.Quota
     entries: list[_Entry] = field(default_factory=list)
     known: set[_Entry] = field(default_factory=set)
-    held_until_s: dict[gate.Place | None, float] = field(default_factory=dict)
-    careful_until_s: dict[gate.Place, float] = field(default_factory=dict)
+    held_until_s: dict[entries.Place | None, float] = field(default_factory=dict)
+    careful_until_s: dict[entries.Place, float] = field(default_factory=dict)
     counted: int = 0
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class _World:
                 return data.draw(st.sampled_from([0.0, 0.3, 1.0, 10.0]))
         return 0.0
 
-    def _enter(self, place: gate.Place, data: st.DataObject) -> None:
+    def _enter(self, place: entries.Place, data: st.DataObject) -> None:
         owner = data.draw(st.sampled_from(self.partitions))
         self.counted += 1
         entry = _Entry(f"j{self.counted}", place, owner)
@@ -123,12 +124,15 @@ class _World:
             self.held_until_s.pop(entry.place, None)
         entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
 
-    def _hold(self, place: gate.Place | None, wait_s: float) -> None:
+    def _hold(self, place: entries.Place | None, wait_s: float) -> None:
         until_s = _now_s() + wait_s
         if place is not None:
-            self.careful_until_s[place] = until_s + gate._CAREFUL_S
+            self.careful_until_s[place] = until_s + breaker.CAREFUL_S
         self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
-        self.doors.hold(place, wait_s)
+        if place is None:
+            self.doors.feedback.pause(wait_s)
+        else:
+            self.doors.feedback.full(place, wait_s=wait_s)
 
     def _leave(self, number: int) -> None:
         owner = self.partitions[number]
@@ -137,7 +141,7 @@ class _World:
         self.partitions[number] = gates.Partition(self.doors, owner.account)
 
     def check(self) -> None:
-        """Compare the gate with the account."""
+        """Compare the scheduler with the account."""
         flying = [entry for entry in self.gone if entry.flying]
         assert self.doors.in_flight == len(flying) <= _MOST
         assert self.doors.waiting == len(self.waiting)
@@ -165,7 +169,7 @@ class _World:
             careful = trying and self.careful_until_s.get(place, 0.0) > _now_s() - 0.01
             assert limited or crowded or full or held or dry or careful, f"{place} waits for nothing at {_now_s()}"
 
-    def _held_until_s(self, place: gate.Place) -> float:
+    def _held_until_s(self, place: entries.Place) -> float:
         return max(self.held_until_s.get(place, 0.0), self.held_until_s.get(None, 0.0))
 
     async def finish(self) -> None:
@@ -203,7 +207,7 @@ def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
     data: st.DataObject, rate: float, length: int
 ) -> None:
     """
-    Never more holders than slots, in flight or running than allowed; no ticket lost, none let through twice.
+    Never more holders than slots, in flight or running than allowed; no entry lost, none let through twice.
 
     Whoever waits, waits for something, and everybody is let through in the end when room is given back.
     """
