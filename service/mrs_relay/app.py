@@ -89,7 +89,14 @@ def snapshot(served: Sequence[serving.Served]) -> views.Snapshot:
     return views.Snapshot(
         tuple(_tenant_view(one) for one in served),
         tuple(
-            views.Connection(name, one.gate.in_flight, one.tracker.watched, one.tracker.lag)
+            views.Connection(
+                name,
+                one.gate.in_flight,
+                one.tracker.watched,
+                one.tracker.lag,
+                one.gate.waiting_by_cause(),
+                one.gate.paused(),
+            )
             for name, one in connections.items()
         ),
     )

@@ -95,7 +95,14 @@ class ResolveAsked(msgspec.Struct, frozen=True):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """A deadline of the job may have come."""
+    """
+    A deadline of the job may have come.
+
+    Attributes:
+        why: what the job waits for, if it waits for its submission.
+    """
+
+    why: str = ""
 
 
 class Turn(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ import structlog
 
 from mrs_relay.engine import commands, decide, facts, jobs, timers
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine.scheduling import entries
+from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.kit import tasks
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -182,7 +182,16 @@ class Performer:
 
     def _due(self, key: jobs.LedgerKey, fact: facts.Due | facts.Expired) -> None:
         del self._dues[key]
-        self.tell(key, fact)
+        waiting = self.why(key)
+        self.tell(key, facts.Due(str(waiting)) if waiting is not None and fact == _DUE else fact)
+
+    def why(self, key: jobs.LedgerKey) -> waits.Waiting | None:
+        """Say why a job waits for its submission; None: it does not, or its turn has just come."""
+        if key in self._choices:
+            return waits.Waiting(waits.Cause.CHOICE)
+        if key in self._later:
+            return waits.Waiting(waits.Cause.NOT_BEFORE)
+        return self._desk.gate.why(key, self)
 
     def _stop_killing(self, key: jobs.LedgerKey) -> None:
         killing = self._kills.pop(key, None)

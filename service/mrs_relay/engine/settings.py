@@ -23,8 +23,8 @@ class EngineSettings(pydantic.BaseModel):
     max_in_flight: Annotated[int, pydantic.Field(ge=1)] = 64
     """
     Submissions of this process that wait for their reply at the same time. Bounds the load on MRS. A free place goes to
-    the tenant with the fewest, then to its cluster with the fewest; the last eighth is closed to a cluster that holds
-    three quarters, and to a tenant that does where there are several.
+    the tenant with the fewest, then to its cluster with the fewest. One cluster alone has seven eighths at most; where
+    there are several tenants, one tenant has seven eighths and a cluster three quarters at most.
     """
 
     max_others_in_flight: Annotated[int, pydantic.Field(ge=1)] = 12

@@ -93,7 +93,7 @@ class Partition:
 
 
 def entry(
-    one: jobs.Job, owner: object, admit: Callable[[jobs.LedgerKey], object] = print, aging_s: float = AGING_S
+    one: jobs.Job, owner: object, admit: Callable[[jobs.LedgerKey], None] = print, aging_s: float = AGING_S
 ) -> entries.QueueEntry:
     """Make the queue entry of a job."""
     return entries.queue_entry(one.ledger_key, one, owner, admit, aging_s)

@@ -3,8 +3,8 @@ How many calls may be under way at once, shared by tenants and their clusters.
 
 Submissions, other writes and reads have lanes of their own, so calls of one kind that hang never keep another kind
 waiting. Within a lane a free place goes to the tenant with the fewest calls under way, and of that tenant to the
-cluster with the fewest. The last eighth of a lane is closed to a cluster that holds three quarters of it, and to a
-tenant that does where there are several: a newcomer need not wait until a call of theirs ends.
+cluster with the fewest. So that a newcomer need not wait until a call ends, one cluster alone never holds the last
+eighth of a lane; where there are several tenants, neither does one tenant, and a cluster never holds the last quarter.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Lane:
     def may_take(self, group: Group) -> bool:
         """Whether a place is free for this tenant and cluster."""
         free = self.most - self.taken
-        if free > self._reserved or free <= 0:
+        kept = self._reserved * (1 if self.tenants <= 1 else 2)
+        if free > kept or free <= 0:
             return free > 0
-        bound = self.most - 2 * self._reserved
-        if self._by_group[group] >= bound:
+        if self._by_group[group] >= self.most - kept:
             return False
-        return self.tenants <= 1 or self._by_tenant[group[0]] < bound
+        return self.tenants <= 1 or free > self._reserved or self._by_tenant[group[0]] < self.most - self._reserved
 
     def take(self, group: Group) -> None:
         """Take a place."""

@@ -12,19 +12,21 @@ from mrs_relay.kit import clock
 class Cause(enum.StrEnum):
     """What must change before the job can go. The values are labels of a metric: never rename one."""
 
+    CHOICE = "cluster_choice"
     NOT_BEFORE = "not_before"
-    CONNECTION = "connection_paused"
+    CONNECTION = "mrs_paused"
     CLUSTER = "cluster_paused"
     PROBE = "cluster_probed"
     SLOTS = "slots_taken"
-    RUNNING = "tenant_running"
-    PACE = "tenant_pace"
+    RUNNING = "limit_running"
+    PACE = "limit_per_minute"
     IN_FLIGHT = "in_flight"
     QUOTA = "quota"
     TURN = "turn"
 
 
 _TEXTS = {
+    Cause.CHOICE: "no cluster that it may run on has been chosen yet",
     Cause.NOT_BEFORE: "its not_before or the backoff of its retry has not come",
     Cause.CONNECTION: "MRS throttles or cannot be reached",
     Cause.CLUSTER: "cluster {cluster} is left alone",
@@ -54,7 +56,7 @@ class Waiting:
     """
 
     cause: Cause
-    place: entries.Place
+    place: entries.Place = ("", "")
     ahead: int = 0
     wait_s: float = 0.0
     state: breaker.State = breaker.State.CLOSED
