@@ -74,7 +74,7 @@ class Submitter:
             fact = await self._send(job)
         except errors.MrsAmbiguous as error:
             _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_told(error, job))
-            self._outcomes.lost_reply((job.cluster, job.operation), begun_s, _answer(error))
+            self._outcomes.failed((job.cluster, job.operation), begun_s, _answer(error))
             return facts.InDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
             self._outcomes.answered((job.cluster, job.operation), begun_s)

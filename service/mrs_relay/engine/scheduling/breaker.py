@@ -3,7 +3,7 @@ How long a place is left alone that takes no calls: a circuit breaker for one cl
 
     CLOSED ── full ─────→ FULL       a pause of fixed length; ends at once when a job of ours on the cluster ends
        ↑ ─── refused ──→ REFUSING   pauses that double: the cluster's state forbids it
-       │ ─── failed ───→ FAILING    pauses that double: a read failed, or replies are lost again and again
+       │ ─── failed ───→ FAILING    pauses that double: a read failed, or the reply to a write was lost
        └──── worked, answered ──┘
 
 After a pause one call at a time goes as a probe. A call that was sent before the last trouble was counted changes
@@ -18,9 +18,6 @@ from typing import Final
 
 CAREFUL_S: Final = 60.0
 """Seconds after a full cluster's pause in which one submission follows another: most of a burst would be refused."""
-
-LOST_REPLIES: Final = 2
-"""So many lost replies in a row are bad luck; further ones are the place's trouble."""
 
 
 class State(enum.StrEnum):
@@ -89,7 +86,6 @@ class Breaker:
     until_s: float = 0.0
     careful_until_s: float = 0.0
     _failures: int = 0
-    _lost: int = 0
     _changed_s: float = float("-inf")
 
     @property
@@ -125,16 +121,6 @@ class Breaker:
         self._changed_s = now_s
         self.until_s = now_s + pause.after(self._failures)
 
-    def lost_reply(self, begun_s: float, now_s: float) -> bool:
-        """A write's reply was lost; returns whether that counts as a failure of the place."""
-        if begun_s <= self._changed_s:
-            return False
-        if self.is_closed and self._lost < LOST_REPLIES:
-            self._lost += 1
-            self._changed_s = now_s
-            return False
-        return True
-
     def worked(self, begun_s: float) -> None:
         """A call was taken: the place takes calls."""
         if begun_s > self._changed_s:
@@ -142,15 +128,13 @@ class Breaker:
 
     def answered(self, begun_s: float) -> None:
         """A call was refused for good: the way is clear, which says nothing of the cluster's state."""
-        if begun_s > self._changed_s:
-            self._lost = 0
-            if self.state is State.FAILING:
-                self.open()
+        if begun_s > self._changed_s and self.state is State.FAILING:
+            self.open()
 
     def open(self) -> None:
         """End the pause. What was learned about bursts stays."""
         self.state, self.answer, self.until_s = State.CLOSED, NO_ANSWER, 0.0
-        self._failures = self._lost = 0
+        self._failures = 0
 
     def _enter(self, state: State, now_ms: int, answer: Answer) -> None:
         if self.state is not state:

@@ -74,15 +74,13 @@ class Feedback:
         return self._failed(place, breaker.State.REFUSING, begun_s, answer)
 
     def failed(self, place: entries.Place, begun_s: float, answer: breaker.Answer) -> float:
-        """Try a place whose call surely had no effect from time to time; returns the seconds until the next try."""
-        return self._failed(place, breaker.State.FAILING, begun_s, answer)
+        """
+        Try a place whose call failed, or whose reply was lost, from time to time; returns the seconds until the next.
 
-    def lost_reply(self, place: entries.Place, begun_s: float, answer: breaker.Answer) -> None:
-        """Note that nobody knows what became of a write; when that goes on, the place fails."""
-        seen = self._breaker_of(place)
-        if seen.lost_reply(begun_s, self._time.monotonic_s()):
-            refuses = seen.state is breaker.State.REFUSING
-            self._failed(place, seen.state if refuses else breaker.State.FAILING, begun_s, answer)
+        It does not shorten the pauses of a cluster that takes no calls anyway.
+        """
+        refuses = self._breaker_of(place).state is breaker.State.REFUSING
+        return self._failed(place, breaker.State.REFUSING if refuses else breaker.State.FAILING, begun_s, answer)
 
     def unreachable(self, begun_s: float) -> float:
         """Let nobody through for a while, for nothing can be sent on this connection; returns the seconds."""

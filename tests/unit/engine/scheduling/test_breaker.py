@@ -112,6 +112,14 @@ async def test_a_final_refusal_ends_a_failure_and_no_refusal_by_state() -> None:
     doors.close()
 
 
+async def test_a_lost_reply_makes_a_cluster_that_refuses_no_nearer() -> None:
+    """Its pauses go on to double."""
+    feedback = gates.open_gate().feedback
+    assert feedback.refused(PLACE, 0.0, STATE) == 15.0
+    await asyncio.sleep(15)
+    assert feedback.failed(PLACE, 15.0, breaker.Answer("no_reply")) == 30.0
+
+
 async def test_a_place_that_fails_holds_up_no_other() -> None:
     """Neither another operation on the cluster nor the operation on another cluster."""
     partition = gates.Partition(gates.open_gate())
