@@ -72,7 +72,7 @@ class Admission:
         if cluster is None:
             if len(self.clusters) >= self._sweep_at:
                 self._sweep()
-            cluster = self.clusters[place] = queues.ClusterQueue(place)
+            cluster = self.clusters[place] = queues.ClusterQueue(place, self._lanes[lanes.kind_of(place[1])])
         return cluster
 
     def sharing(self, cluster: queues.ClusterQueue) -> list[queues.ClusterQueue]:
@@ -103,17 +103,22 @@ class Admission:
     def take(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> None:
         """Count a call that was let through."""
         cluster.in_flight += 1
-        self._lane(cluster).take((tenant, cluster.place[0]))
+        cluster.lane.take((tenant, cluster.place[0]))
         self._probes.spend(cluster.place[1], probe=not cluster.breaker.is_closed)
 
     def give(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> None:
         """Count a call whose outcome is known."""
         cluster.in_flight -= 1
-        self._lane(cluster).give((tenant, cluster.place[0]))
+        cluster.lane.give((tenant, cluster.place[0]))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether in some lane somebody waits and a place is free."""
+        return any([lane.is_wanted for lane in self._lanes.values()])  # a list is faster than a generator
 
     def has_place(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
         """Whether the lane has a place for the tenant and cluster."""
-        return self._lane(cluster).may_take((tenant, cluster.place[0]))
+        return cluster.lane.may_take((tenant, cluster.place[0]))
 
     def is_full(self, cluster: queues.ClusterQueue) -> bool:
         """Whether all slots of the cluster are taken."""
@@ -186,7 +191,7 @@ class Admission:
                 tenant = queue.tenant
                 is_limited = tenant.is_bounded and (tenant.is_full or tenant.wait_s() > 0)
                 if queue.waiting and not is_limited and self.has_place(cluster, tenant):
-                    yield cluster, 1 if cluster.breaker.one_at_a_time(now_s) else len(queue.waiting)
+                    yield cluster, 1 if cluster.breaker.one_at_a_time(now_s) else queue.count
 
     def demand(self) -> dict[str, int]:
         """How many entries of each operation wait for nothing but a token of its quota."""
@@ -225,6 +230,3 @@ class Admission:
             for one in self.clusters.values()
             if one.breaker.state is not breaker.State.CLOSED
         ]
-
-    def _lane(self, cluster: queues.ClusterQueue) -> lanes.Lane:
-        return self._lanes[lanes.kind_of(cluster.place[1])]

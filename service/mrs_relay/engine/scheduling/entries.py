@@ -47,7 +47,8 @@ def queue_entry(
 
     Waiting for `aging_s` seconds is worth one step of priority. The gain is the same for all that wait, so the order of
     two entries never changes, and the rank can be fixed here: a job of priority 0 goes before every job of priority 9
-    that arrives more than nine times `aging_s` later.
+    that arrives more than nine times `aging_s` later. The time before its `not_before` is no waiting.
     """
-    rank = (job.arrived_ms - job.priority * round(aging_s * 1000), job.order)
+    since_ms = max(job.arrived_ms, job.not_before_ms)
+    rank = (since_ms - job.priority * round(aging_s * 1000), job.order)
     return QueueEntry(rank, key, (job.cluster, job.operation), owner, admit)

@@ -50,6 +50,7 @@ class Lane:
 
     Attributes:
         taken: places in use.
+        waiting: how many wait for a turn that takes one.
         tenants: how many tenants share the lane.
     """
 
@@ -59,7 +60,13 @@ class Lane:
         self._by_group: Counter[Group] = Counter()
         self._by_tenant: Counter[object] = Counter()
         self.taken = 0
+        self.waiting = 0
         self.tenants = 1
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits and a place is free, if only for newcomers."""
+        return self.waiting > 0 and self.taken < self.most
 
     def may_take(self, group: Group) -> bool:
         """Whether a place is free for this tenant and cluster."""

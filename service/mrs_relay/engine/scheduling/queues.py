@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mrs_relay.engine.scheduling import breaker, entries, quota
+from mrs_relay.engine.scheduling import breaker, entries, lanes, quota
 
 
 @dataclass(slots=True, eq=False)
@@ -14,6 +14,7 @@ class ClusterQueue:
 
     Attributes:
         place: the cluster and the operation.
+        lane: what its calls take places of.
         tenants: the queues of those who wait, the longest since its turn first.
         holders: jobs that hold a slot.
         in_flight: calls let through whose outcome is not known yet.
@@ -21,6 +22,7 @@ class ClusterQueue:
     """
 
     place: entries.Place
+    lane: lanes.Lane
     tenants: dict[quota.TenantQuota, TenantQueue] = field(default_factory=dict)
     holders: set[entries.Holder] = field(default_factory=set)
     in_flight: int = 0
@@ -38,8 +40,20 @@ class ClusterQueue:
 
 @dataclass(slots=True, eq=False)
 class TenantQueue:
-    """Those of one tenant who wait for a place: a heap, with withdrawn entries that are passed over."""
+    """
+    Those of one tenant who wait for a place.
+
+    Attributes:
+        waiting: a heap; a withdrawn entry stays until it is first.
+        count: entries that have not been withdrawn.
+    """
 
     cluster: ClusterQueue
     tenant: quota.TenantQuota
     waiting: list[entries.QueueEntry] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, more: int) -> None:
+        """Count entries that came, or with a negative number went."""
+        self.count += more
+        self.cluster.lane.waiting += more

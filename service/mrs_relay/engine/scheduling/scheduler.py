@@ -63,7 +63,7 @@ class SubmissionScheduler:
     def load(self, cluster_id: str) -> tuple[int, int]:
         """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
         with_slots = self._admission.with_slots(cluster_id)
-        waiting = sum(len(queue.waiting) for one in with_slots for queue in one.tenants.values())
+        waiting = sum(queue.count for one in with_slots for queue in one.tenants.values())
         return sum(len(one.holders) for one in with_slots), waiting
 
     def demand(self) -> dict[str, int]:
@@ -80,6 +80,7 @@ class SubmissionScheduler:
             return True
         queue = self._queue(wanted)
         heapq.heappush(queue.waiting, wanted)
+        queue.add(1)
         self._entries[wanted.owner, wanted.key] = wanted
         self._drop_withdrawn(queue)
         self._open_up(queue)
@@ -121,6 +122,7 @@ class SubmissionScheduler:
         gone = self._entries.pop((owner, key), None)
         if gone is not None:
             queue = self._queue(gone)
+            queue.add(-1)
             self._drop_withdrawn(queue)
             self._forget_if_idle(queue.cluster)
         self.completed(key, owner)
@@ -159,6 +161,7 @@ class SubmissionScheduler:
                 # Withdrawn entries go, too: one of them could come first now, and the first must be a real one.
                 queue.waiting = [one for one in queue.waiting if self._is_live(one)]
                 heapq.heapify(queue.waiting)
+                queue.add(len(queue.waiting) - queue.count)
                 self._open_up(queue)
             self._forget_if_idle(cluster)
         self._tenant(owner).leave(owner)
@@ -183,10 +186,15 @@ class SubmissionScheduler:
             return None
         queue = self._queue(entry)
         cause, wait_s = self._admission.cause(queue)
-        ahead = sum(other.rank < entry.rank and self._is_live(other) for other in queue.waiting)
         seen = queue.cluster.breaker
         since_ms = 0 if seen.is_closed else seen.since_ms
-        return waits.Waiting(cause, entry.place, ahead, wait_s, seen.state, since_ms, seen.answer)
+        return waits.Waiting(cause, entry.place, wait_s, seen.state, since_ms, seen.answer)
+
+    def ahead(self, key: jobs.LedgerKey, owner: entries.Owner) -> int:
+        """Count the entries of the same tenant and place that go before a job; looks at all of them."""
+        entry = self._entries.get((owner, key))
+        queue = [] if entry is None else self._queue(entry).waiting
+        return sum(other < entry and self._is_live(other) for other in queue if entry is not None)
 
     def waiting_by_cause(self) -> dict[waits.Cause, int]:
         """How many entries wait for what."""
@@ -194,7 +202,7 @@ class SubmissionScheduler:
         for cluster in self._admission.clusters.values():
             for queue in cluster.tenants.values():
                 cause, _ = self._admission.cause(queue)
-                counts[cause] = counts.get(cause, 0) + sum(map(self._is_live, queue.waiting))
+                counts[cause] = counts.get(cause, 0) + queue.count
         return counts
 
     def paused(self) -> list[waits.Paused]:
@@ -250,7 +258,7 @@ class SubmissionScheduler:
     def _pump(self) -> None:
         """Let through whoever may go: tenants by turns, and of each tenant one queue after the other."""
         known = admission.Pass()
-        while self._round(known):
+        while self._admission.is_wanted and self._round(known):
             pass  # who gave way to somebody, or had only one turn, may go now
 
     def _round(self, known: admission.Pass) -> bool:
@@ -259,6 +267,8 @@ class SubmissionScheduler:
         rounds = deque((tenant, iter(list(several.values()))) for tenant, several in self._open.items() if several)
         while rounds:
             tenant, several = rounds.popleft()
+            if not self._admission.is_wanted:
+                return False  # whatever ends looks again
             is_limited = self._admission.is_limited(tenant)
             queue = None if is_limited else next((one for one in several if self._may_go(one, known)), None)
             if queue is not None:
@@ -297,6 +307,7 @@ class SubmissionScheduler:
         """Let the first of a queue go; its tenant goes to the end, here and at the place; all others keep theirs."""
         chosen = heapq.heappop(queue.waiting)
         del self._entries[chosen.owner, chosen.key]
+        queue.add(-1)
         self._drop_withdrawn(queue)
         cluster, tenant = queue.cluster, queue.tenant
         self._let_through(cluster, tenant, chosen)

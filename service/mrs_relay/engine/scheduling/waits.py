@@ -48,7 +48,6 @@ class Waiting:
     Attributes:
         cause: what must change.
         place: the cluster and the operation.
-        ahead: entries of the same tenant and place that go first.
         wait_s: seconds until the cause may end, where time alone decides it; 0.0 else.
         state: what the cluster's last answers say.
         since_ms: since when they say so, epoch milliseconds; 0: they say nothing.
@@ -57,7 +56,6 @@ class Waiting:
 
     cause: Cause
     place: entries.Place = ("", "")
-    ahead: int = 0
     wait_s: float = 0.0
     state: breaker.State = breaker.State.CLOSED
     since_ms: int = 0
@@ -73,8 +71,6 @@ class Waiting:
             parts.append(f"{operation} on cluster {cluster} {_SAYS[self.state]} since {since}{last}")
         if self.wait_s > 0:
             parts.append(f"next look in {self.wait_s:.0f} s")
-        if self.ahead:
-            parts.append(f"{self.ahead} of the same tenant go first")
         return "; ".join(parts)
 
 
