@@ -77,7 +77,8 @@ class Submitter:
             self._outcomes.failed((job.cluster, job.operation), begun_s, _answer(error))
             return facts.InDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
-            self._outcomes.answered((job.cluster, job.operation), begun_s)
+            if error.status is not None:  # else our own client refused to send it
+                self._outcomes.answered((job.cluster, job.operation), begun_s)
             return facts.Refused(refusal(error))
         except errors.MrsError as error:
             self._note(job, error, begun_s)

@@ -13,7 +13,7 @@ from tests.unit.engine import samples
 from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.scheduling import entries, quota, scheduler
+from mrs_relay.engine.scheduling import breaker, entries, quota, scheduler
 from mrs_relay.kit import clock
 
 AGING_S: Final = 120.0
@@ -97,6 +97,12 @@ def entry(
 ) -> entries.QueueEntry:
     """Make the queue entry of a job."""
     return entries.queue_entry(one.ledger_key, one, owner, admit, aging_s)
+
+
+def full(doors: scheduler.SubmissionScheduler, place: entries.Place, wait_s: float) -> None:
+    """Say that a cluster is full, with a wait of this length."""
+    doors.feedback._full_wait_s = wait_s
+    doors.feedback.full(place, breaker.Answer("0177"))
 
 
 def account(tenant: str, **limits: int) -> quota.TenantQuota:

@@ -114,7 +114,7 @@ class Admission:
     @property
     def is_wanted(self) -> bool:
         """Whether in some lane somebody waits and a place is free."""
-        return any([lane.is_wanted for lane in self._lanes.values()])  # a list is faster than a generator
+        return any(lane.is_wanted for lane in self._lanes.values())
 
     def has_place(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
         """Whether the lane has a place for the tenant and cluster."""
@@ -169,13 +169,13 @@ class Admission:
             return True
         if operation in known.unprobed:
             return False
-        if self._probes.has(operation) or not self._is_wanted(operation):
+        if self._probes.has(operation) or not self._others_wait(operation):
             return True
         known.unprobed.add(operation)
         self._wake_in(_PROBE_AGAIN_S)
         return False
 
-    def _is_wanted(self, operation: str) -> bool:
+    def _others_wait(self, operation: str) -> bool:
         """Whether somebody waits for a token who is no probe."""
         return any(one.place[1] == operation and one.breaker.is_closed for one, _ in self.able())
 

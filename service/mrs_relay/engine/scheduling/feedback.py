@@ -16,7 +16,6 @@ from mrs_relay.kit import backoff, clock
 
 _FAILING: Final = breaker.Pause(first_s=0.5, most_s=30.0)
 _UNREACHABLE: Final = backoff.Backoff(first_s=0.5, most_s=30.0)
-_FULL: Final = breaker.Answer("", "it has no room for another job")
 
 
 class Feedback:
@@ -37,7 +36,7 @@ class Feedback:
         breaker_of: Callable[[entries.Place], breaker.Breaker],
         wake_in: Callable[[float], None],
     ) -> None:
-        self._full_wait_s: Final = settings.busy_wait_s
+        self._full_wait_s = settings.busy_wait_s
         self._refusing: Final = breaker.Pause(settings.busy_wait_s, max(settings.busy_wait_s, settings.busy_most_s))
         self._time = time
         self._breaker_of = breaker_of
@@ -57,17 +56,16 @@ class Feedback:
         seen.until_s = max(seen.until_s, self._time.monotonic_s() + wait_s)
         self._wake_in(wait_s)
 
-    def full(self, place: entries.Place, answer: breaker.Answer = _FULL, wait_s: float | None = None) -> float:
+    def full(self, place: entries.Place, answer: breaker.Answer) -> float:
         """
         Let nobody through to a cluster without room, then one after the other; returns the seconds.
 
         The pause ends at once when a job of ours on the cluster ends. It does not grow: a full cluster drains.
         """
         self._unreachable = 0
-        wait_s = self._full_wait_s if wait_s is None else wait_s
-        self._breaker_of(place).full(self._time.monotonic_s(), self._time.now_ms(), wait_s, answer)
-        self._wake_in(wait_s)
-        return wait_s
+        self._breaker_of(place).full(self._time.monotonic_s(), self._time.now_ms(), self._full_wait_s, answer)
+        self._wake_in(self._full_wait_s)
+        return self._full_wait_s
 
     def refused(self, place: entries.Place, begun_s: float, answer: breaker.Answer) -> float:
         """Try a cluster that takes no calls now from time to time; returns the seconds until the next try."""

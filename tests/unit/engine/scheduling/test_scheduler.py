@@ -107,7 +107,7 @@ async def test_job_that_ends_makes_room_for_the_other_api_too() -> None:
     doors = gates.open_gate(slots=0)
     partition = gates.Partition(doors)
     assert partition.enter("o1", api="v1.1")
-    doors.feedback.full(("a", "CreateExecuteJob"), wait_s=1000.0)
+    gates.full(doors, ("a", "CreateExecuteJob"), 1000.0)
     assert not partition.enter("j2")
     partition.release("o1", api="v1.1")
     assert partition.admitted == ["o1", "j2"]
@@ -140,7 +140,7 @@ async def test_higher_priority_goes_first_then_arrival() -> None:
 async def test_newcomer_waits_behind_those_who_wait() -> None:
     """A free slot is never taken past a entry that waits in the same line."""
     partition = gates.Partition(gates.open_gate(slots=2))
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=5.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 5.0)
     assert not partition.enter("j1")
     assert not partition.enter_at_once("j2")
     await asyncio.sleep(6)
@@ -228,7 +228,7 @@ async def test_quota_is_spent_only_by_those_who_go() -> None:
     partition = gates.Partition(gates.open_gate(slots=1, quota=quota))
     partition.enter("j1")
     partition.enter("j2")
-    partition.doors.feedback.full(("b", jobs.SUBMISSION), wait_s=9.0)
+    gates.full(partition.doors, ("b", jobs.SUBMISSION), 9.0)
     partition.enter("j3", "b")
     assert quota.spent == {jobs.SUBMISSION: 1}
 
@@ -236,7 +236,7 @@ async def test_quota_is_spent_only_by_those_who_go() -> None:
 async def test_held_line_goes_on_when_the_time_has_come() -> None:
     """A hold of one line stops that line alone, for its time alone."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=10.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 10.0)
     assert not partition.enter("j1", "a")
     assert partition.enter("s2", "a", statement=True)
     assert partition.enter("j3", "b")
@@ -263,7 +263,7 @@ async def test_holds_end_each_at_its_own_time() -> None:
     """Several holds at once, set in any order, each end when they should: no alarm drowns another."""
     partition = gates.Partition(gates.open_gate())
     for cluster, wait_s in [("c", 30.0), ("a", 10.0), ("d", 40.0), ("b", 20.0)]:
-        partition.doors.feedback.full((cluster, jobs.SUBMISSION), wait_s=wait_s)
+        gates.full(partition.doors, (cluster, jobs.SUBMISSION), wait_s)
         partition.enter(f"j{wait_s:.0f}", cluster)
     for passed in range(1, 5):
         await asyncio.sleep(10.002)
@@ -275,7 +275,7 @@ async def test_job_that_ends_makes_room_on_a_full_cluster() -> None:
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
     partition.land("j1")
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=60.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 60.0)
     partition.enter("j2")
     partition.release("j1")
     assert partition.admitted == ["j1", "j2"]
@@ -285,7 +285,7 @@ async def test_job_that_was_told_full_does_not_lift_the_hold() -> None:
     """The job that met the full cluster goes back into the line, and the hold stands for its whole time."""
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=60.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 60.0)
     partition.land("j1")
     partition.release("j1", state=jobs.State.QUEUED)
     assert not partition.enter("j1")
@@ -303,12 +303,12 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
     """
     quota = gates.Quota()
     partition = gates.Partition(gates.open_gate(quota=quota))
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     for number in range(5):
         partition.enter(f"j{number}")
     await asyncio.sleep(16)
     assert (partition.admitted, quota.spent[jobs.SUBMISSION]) == (["j0"], 1)
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     partition.land("j0")
     partition.release("j0", state=jobs.State.QUEUED)
     assert quota.spent[jobs.SUBMISSION] == 1
@@ -321,7 +321,7 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
 async def test_line_that_was_held_is_trusted_again_after_a_minute() -> None:
     """When nobody was told "full" for a minute, as many go at once as there are slots; other lines always do."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.full(("a", jobs.SUBMISSION), wait_s=15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     partition.enter("j1")
     await asyncio.sleep(16)
     assert not partition.enter("j2")

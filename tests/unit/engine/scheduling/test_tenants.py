@@ -109,7 +109,7 @@ async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
     """What MRS says of a cluster to one counts for the others, too: one tries, and carefully."""
     doors = gates.open_gate()
     one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
-    doors.feedback.full(("a", "CreateExecuteJob"), wait_s=10.0)
+    gates.full(doors, ("a", "CreateExecuteJob"), 10.0)
     assert not one.enter("a0")
     assert not two.enter("b0")
     await asyncio.sleep(10.5)

@@ -31,7 +31,7 @@ def _refused(partition: gates.Partition) -> None:
 
 
 def _probed(partition: gates.Partition) -> None:
-    partition.doors.feedback.full(PLACE, wait_s=0.0)
+    gates.full(partition.doors, PLACE, 0.0)
     partition.enter("j1")
 
 
