@@ -27,11 +27,11 @@ class EngineSettings(pydantic.BaseModel):
     there are several tenants, one tenant has seven eighths and a cluster three quarters at most.
     """
 
-    max_others_in_flight: Annotated[int, pydantic.Field(ge=1)] = 12
+    max_others_in_flight: Annotated[int, pydantic.Field(ge=1)] = 8
     """
-    The same for other writes of `mrs.call` and of cluster requests, and once more for reads: each kind has places of
-    its own, so that calls that hang keep no submission waiting. 64 + 12 + 12 leave 12 of `mrs.max_connections` to those
-    who follow jobs; 12 reads of 0.2 s each use up every documented read quota.
+    The same for other writes of `mrs.call` and of cluster requests, once more for reads, and once more for look-ups:
+    each kind has places of its own, so that calls that hang keep no submission waiting. 64 and three times 8 leave 12
+    of `mrs.max_connections` to those who follow jobs; 8 reads of 0.2 s each use up every documented read quota.
     """
 
     max_intents: Annotated[int, pydantic.Field(ge=1)] = 512

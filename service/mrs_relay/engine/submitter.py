@@ -17,7 +17,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.engine import calls, codes, discreet, facts, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.scheduling import breaker, feedback
+from mrs_relay.engine.scheduling import breaker, feedback, lanes
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
@@ -52,6 +52,7 @@ class Submitter:
         self._ways = ways.by_api(client, settings)
         self._caller = calls.Caller(client, settings)
         self._outcomes = outcomes
+        self._looking = lanes.InFlight(settings.max_others_in_flight)
         self._settings = settings
         self._time = time
         self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
@@ -159,9 +160,10 @@ class Submitter:
         failures = 0
         nowhere = self._ways[job.api].nowhere if isinstance(job.work, jobs.Batch) else _NO_CLUSTER
         while True:
-            started_s = self._time.monotonic_s()
             try:
-                return await self._marked(job), started_s
+                async with self._looking.place((None, job.cluster)):
+                    started_s = self._time.monotonic_s()
+                    return await self._marked(job), started_s
             except errors.MrsRefused as error:
                 # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
                 if error.code in nowhere:

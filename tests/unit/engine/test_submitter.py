@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
@@ -193,6 +194,36 @@ def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
     mrs = _Mrs([])
     assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.NotFound()
     assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
+
+
+class _Hanging(_Mrs):
+    """Answers nothing for a minute, but for one cluster."""
+
+    async def call(self, _operation: Any, **given: Any) -> Any:
+        self.asked.append((given["path"]["cluster_id"], asyncio.get_running_loop().time()))
+        if given["path"]["cluster_id"] == "hangs":
+            await asyncio.sleep(60)
+        return SimpleNamespace(job_list=[], total_record=0)
+
+
+def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> None:
+    """A hundred jobs in doubt on a cluster that does not answer take no more connections than may be."""
+    mrs = _Hanging()
+    one = _submitter(mrs)
+    hanging, other = (msgspec.structs.replace(_DOUBTFUL, cluster=cluster) for cluster in ("hangs", "works"))
+
+    async def look() -> None:
+        tasks = [asyncio.create_task(one.look_up(hanging)) for _ in range(100)]
+        await asyncio.sleep(1)
+        tasks.append(asyncio.create_task(one.look_up(other)))
+        await asyncio.sleep(1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    gates.run_virtually(look())
+    assert [cluster for cluster, _ in mrs.asked].count("hangs") == 7
+    assert ("works", 1.0) in mrs.asked
 
 
 def test_looking_again_comes_later_and_names_all() -> None:
