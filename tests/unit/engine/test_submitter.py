@@ -199,7 +199,7 @@ def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
 class _Hanging(_Mrs):
     """Answers nothing for a minute, but for one cluster."""
 
-    async def call(self, _operation: Any, **given: Any) -> Any:
+    async def call(self, operation: Any, **given: Any) -> Any:  # noqa: ARG002 - as the client has it
         self.asked.append((given["path"]["cluster_id"], asyncio.get_running_loop().time()))
         if given["path"]["cluster_id"] == "hangs":
             await asyncio.sleep(60)
