@@ -2,7 +2,7 @@
 Memory per tracked job: what the relay keeps for each job that runs on MRS.
 
 Jobs go through a whole life up to RUNNING, are written as ledger records, read back as after a restart, and put where
-the relay keeps them: the partition's dict, the gate's slots, the tracker's watches with what was seen last.
+the relay keeps them: the partition's dict, the scheduler's slots, the tracker's watches with what was seen last.
 
     python bench/memory.py [--count 100000]    a table
     python bench/memory.py --json              one line of JSON
@@ -21,8 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from mrs_relay.engine import decide, facts, gate, intake, jobs, sightings, tracker
+from mrs_relay.engine import decide, facts, intake, jobs, sightings, tracker
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import scheduler
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as job_models
@@ -40,7 +41,7 @@ class Kept:
     """All that stays in memory, by the part that keeps it."""
 
     by_key: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
-    gate: gate.Gate | None = None
+    scheduler: scheduler.SubmissionScheduler | None = None
     tracker: tracker.Tracker | None = None
 
     def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
@@ -127,11 +128,11 @@ def keep_jobs(kept: Kept, count: int) -> None:
 
 
 def keep_slots(kept: Kept, _count: int) -> None:
-    """The gate's slots of restored jobs."""
+    """The scheduler's slots of restored jobs."""
     settings = engine_settings.EngineSettings()
-    kept.gate = gate.Gate(settings, clock.SystemClock(), lambda _statement: 0.0)
+    kept.scheduler = scheduler.SubmissionScheduler(settings, clock.SystemClock(), lambda _statement: 0.0)
     for key, job in kept.by_key.items():
-        kept.gate.occupy(key, job, kept)
+        kept.scheduler.occupy(key, job, kept)
 
 
 def keep_watches(kept: Kept, _count: int) -> None:

@@ -31,6 +31,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "replicas": ("--count", "8000", "--rounds", "1"),
     "recovery": ("--jobs", "20000", "--rounds", "3"),
     "quota": ("--minutes", "5"),
+    "fairness": ("--minutes", "5"),
     "client": ("--rounds", "3"),
     "memory": ("--count", "20000"),
 }

@@ -131,6 +131,16 @@ def _quota(found: Figures) -> list[Row]:
     return rows
 
 
+def _fairness(found: Figures) -> list[Row]:
+    rows = [
+        Row(f"kept of the quota, virtual time: {one['what']}", 100 * one["part"], at_least=95, digits=1, unit=" %")
+        for one in found["measured"]
+    ]
+    # What has come before may take its turn, too: a minute's worth.
+    most_s = found["steps_s"] + 60
+    return [*rows, Row("longest wait of priority 0 behind a stream of 9", found["waited_s"], at_most=most_s, unit=" s")]
+
+
 def _messages(found: Figures) -> list[Row]:
     return [
         Row("decoded and validated on one core, slowest form: requests/s", found["decoded_per_s"], at_least=20_000),
@@ -177,6 +187,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "recovery": _recovery,
     "reads": _reads,
     "quota": _quota,
+    "fairness": _fairness,
     "messages": _messages,
     "client": _client,
     "client_handles": _client_handles,

@@ -1,7 +1,7 @@
 """
 Runs the service that `serving` builds out of its parts, and ends it in order.
 
-What opens last closes first: Kafka runtime, pollers, gate, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end it:
+What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end it:
 intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
 """
 
@@ -91,7 +91,14 @@ def snapshot(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]
     return views.Snapshot(
         tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
         tuple(
-            views.Connection(name, one.gate.in_flight, one.tracker.watched, one.tracker.lag)
+            views.Connection(
+                name,
+                one.gate.in_flight,
+                one.tracker.watched,
+                one.tracker.lag,
+                one.gate.waiting_by_cause(),
+                one.gate.paused(),
+            )
             for name, one in connections.items()
         ),
     )

@@ -8,6 +8,7 @@ Every error of the service on one page; a class says what the caller may do.
     │   ├─ MrsBusy       not now: repeat later, unchanged   (10 jobs run already, cluster state, stock)
     │   ├─ MrsThrottled  wait: carries retry_after_s        (429)
     │   ├─ MrsUntouched  surely nothing changed: try again  (a read, or the request never left us)
+    │   │   └─ MrsUnreachable  nothing can be sent on this connection   (no way to MRS, no credentials)
     │   └─ MrsAmbiguous  may have happened: reconcile, never repeat blindly   (lost reply, 5xx on a write)
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
@@ -106,6 +107,10 @@ class MrsThrottled(MrsError):  # noqa: N818
 
 class MrsUntouched(MrsError):  # noqa: N818
     """Surely nothing changed at MRS: a read failed, or the request never left us. Safe to repeat."""
+
+
+class MrsUnreachable(MrsUntouched):
+    """No call of this connection can be sent now: MRS cannot be reached, or there are no credentials."""
 
 
 class MrsAmbiguous(MrsError):  # noqa: N818

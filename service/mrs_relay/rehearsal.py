@@ -35,7 +35,9 @@ QUICK: Final = emulator_settings.EmulatorSettings(
 )
 """An MRS whose jobs take a fifth of a second and which has no quota."""
 
-ATTENTIVE: Final = engine_settings.EngineSettings(poll_interval_s=0.1, busy_wait_s=0.2, kill_again_s=1.0)
+ATTENTIVE: Final = engine_settings.EngineSettings(
+    poll_interval_s=0.1, busy_wait_s=0.2, busy_most_s=1.0, kill_again_s=1.0
+)
 """A relay that looks at its jobs ten times a second."""
 
 

@@ -1,8 +1,9 @@
 """
 Builds what serves: a set of tools for each connection to MRS, a desk and a Kafka runtime for each tenant.
 
-Tenants of one connection share its client, gate and pollers, because MRS counts quota and slots by project; topics,
-consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs what is built.
+Tenants of one connection share its client, scheduler and pollers, because MRS counts quota and slots by project;
+topics, consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs
+what is built.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Protocol, TypeVar
 
 from mrs_relay import errors, tenancy
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import accounts, choosing, clusters, decide, desk, gate, relay, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, decide, desk, relay, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
@@ -53,13 +55,13 @@ class Connection:
 
     name: str
     client: clients.Client
-    gate: gate.Gate
+    gate: scheduler.SubmissionScheduler
     tracker: tracker.Tracker
     clusters: clusters.Watcher
     chooser: choosing.Chooser
     submitter: submitter.Submitter
-    sending: asyncio.Semaphore
-    shares: list[accounts.Share]
+    sending: lanes.Lanes
+    shares: list[quota.Share]
 
     def spread(self) -> None:
         """
@@ -146,23 +148,23 @@ async def _connection(
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
 
-    doors = gate.Gate(engine, time, spend)
+    admitting = scheduler.SubmissionScheduler(engine, time, spend)
     pollers = tracker.Tracker(client, engine, time)
     watcher = clusters.Watcher(client, engine, time)
     try:
         yield Connection(
             name=name,
             client=client,
-            gate=doors,
+            gate=admitting,
             tracker=pollers,
             clusters=watcher,
-            chooser=choosing.Chooser(client, doors.load, engine, time),
-            submitter=submitter.Submitter(client, doors.hold, engine, time),
-            sending=asyncio.Semaphore(engine.max_in_flight),
+            chooser=choosing.Chooser(client, admitting.load, engine, time),
+            submitter=submitter.Submitter(client, admitting.feedback, engine, time),
+            sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             shares=[],
         )
     finally:
-        doors.close()
+        admitting.close()
         await pollers.close()
         await watcher.close()
 
@@ -174,8 +176,9 @@ def _served(
     broker: brokers.Broker,
     time: Clock,
 ) -> Served:
-    share = accounts.Share()
+    share = quota.Share()
     connection.shares.append(share)
+    connection.sending.share_between(len(connection.shares))
 
     def note_share(owned: int, total: int) -> None:
         share.owned, share.total = owned, total
@@ -201,7 +204,7 @@ def _desk(
     settings: all_settings.Settings,
     one: tenancy.Tenancy,
     connection: Connection,
-    share: accounts.Share,
+    share: quota.Share,
     time: Clock,
 ) -> desk.Desk:
     engine, topics = settings.engine, one.kafka.topics
@@ -225,5 +228,5 @@ def _desk(
         submitter=connection.submitter,
         sending=connection.sending,
         counts=views.Counts(),
-        account=accounts.Account(one.policy, share, time),
+        account=quota.TenantQuota(one.policy, share, time),
     )

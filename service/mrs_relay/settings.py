@@ -142,7 +142,7 @@ class Settings(_Read):
     @property
     def tenancies(self) -> tuple[tenancy.Tenancy, ...]:
         """What each tenant is served with; without tenants one that has no name."""
-        return tenancy.resolve(self.kafka, self.tenants, self.event_source)
+        return tenancy.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
         """The settings of a connection that a tenancy names."""

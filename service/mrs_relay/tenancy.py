@@ -75,20 +75,39 @@ class Tenancy:
 
 
 def resolve(
-    kafka: stream_settings.KafkaSettings, tenants: Mapping[str, Tenant], event_source: str
+    kafka: stream_settings.KafkaSettings,
+    tenants: Mapping[str, Tenant],
+    event_source: str,
+    queue_deadline_s: float = 0.0,
 ) -> tuple[Tenancy, ...]:
     """
     Say what each tenant is served with, in the order of the settings; without tenants, the one that has no name.
 
     The consumer group is `<group_id>.<requests>`, so a tenant may be renamed. A tenant on kafka.topics.requests keeps
     the group of a deployment without tenants: replicas of before and after fence each other out as they should.
+
+    `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
     """
     if not tenants:
-        return (Tenancy("", kafka, OWN, event_source, policies.Policy(deployment=kafka.deployment)),)
-    return tuple(_resolved(kafka, name, tenant, event_source) for name, tenant in tenants.items())
+        unnamed = policies.Policy(
+            defaults=_with_deadline(policies.Ruled(), queue_deadline_s), deployment=kafka.deployment
+        )
+        return (Tenancy("", kafka, OWN, event_source, unnamed),)
+    return tuple(
+        _resolved(kafka, name, tenant, event_source, _with_deadline(tenant, queue_deadline_s))
+        for name, tenant in tenants.items()
+    )
 
 
-def _resolved(kafka: stream_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str) -> Tenancy:
+def _with_deadline(rules: policies.Ruled, queue_deadline_s: float) -> policies.Defaults:
+    if not queue_deadline_s or rules.defaults.queue_deadline_s or rules.limits.queue_deadline_s:
+        return rules.defaults
+    return rules.defaults.model_copy(update={"queue_deadline_s": queue_deadline_s})
+
+
+def _resolved(
+    kafka: stream_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: policies.Defaults
+) -> Tenancy:
     shared = kafka.topics
     topics = stream_settings.Topics(
         requests=tenant.requests,
@@ -102,7 +121,7 @@ def _resolved(kafka: stream_settings.KafkaSettings, name: str, tenant: Tenant, e
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
         connection=tenant.connection,
         event_source=tenant.event_source or f"{event_source}/{name}",
-        policy=policies.Policy(name, tenant.allow, tenant.limits, tenant.defaults, kafka.deployment),
+        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults, kafka.deployment),
     )
 
 

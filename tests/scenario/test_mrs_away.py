@@ -27,7 +27,7 @@ class Cut:
         """Send unless it is shut."""
         if self.shut:
             await asyncio.sleep(0.01)
-            raise transport.NotSent("cannot reach http://mrs.test: name or service not known")
+            raise transport.NoConnection("cannot reach http://mrs.test: name or service not known")
         return await self._send(request, timeout_s)
 
 

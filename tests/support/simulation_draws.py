@@ -43,6 +43,7 @@ def settings(chance: random.Random, *, exactly_once: bool, hidden_s: float) -> a
         "visibility_s": hidden_s + 1.0,
         "look_up_interval_s": 1.0,
         "busy_wait_s": 2.0,
+        "busy_most_s": 10.0,
         "poll_interval_s": chance.choice((1.0, 3.0)),
         "kill_again_s": 5.0,
         "cancel_wait_s": 30.0,

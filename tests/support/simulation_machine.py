@@ -198,7 +198,7 @@ class Wire:
         """One request, one reply."""
         chance, weather = self._nature.chance, self._nature.weather
         if chance.random() < weather.drop / 4:
-            raise transport.NotSent("no connection")
+            raise transport.NoConnection("no connection")
         answer: asyncio.Future[wire.Reply] = asyncio.get_running_loop().create_future()
         self._nature.start(self._carry(request, answer), "request to MRS")
         try:

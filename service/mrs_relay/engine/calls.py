@@ -89,7 +89,7 @@ class Caller:
         try:
             found = await shown(self._client, cluster_id)
         except errors.MrsUntouched as error:
-            raise errors.MrsUntouched(f"the cluster could not be read before its resize: {error.message}") from error
+            raise type(error)(f"the cluster could not be read before its resize: {error.message}") from error
         if found is None or found.total_node_num is None:
             return goal
         more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances

@@ -56,7 +56,7 @@ class Known:
 
 @dataclass(slots=True)
 class _Load:
-    """What a cluster has to do: as MRS and the gate showed it, and what was chosen since."""
+    """What a cluster has to do: as MRS and the scheduler showed it, and what was chosen since."""
 
     read_s: float = float("-inf")
     busy: int | None = None
@@ -78,7 +78,7 @@ class Chooser:
 
     Args:
         client: the MRS client.
-        ours: what the gate knows of a cluster.
+        ours: what the scheduler knows of a cluster.
         settings: `clusters_fresh_s` and `choose_within_s`.
         time: the clock.
     """

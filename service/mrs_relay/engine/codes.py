@@ -20,5 +20,8 @@ NO_OLD_JOBS: Final = frozenset({"12000064", "12000085"})
 NO_NEW_JOBS: Final = "0167"
 """The cluster is too old for V2's job API."""
 
+FULL: Final = frozenset({"0177", "0202", "12000060"})
+"""The cluster takes jobs and has no room for another one; it has when one of its jobs ends."""
+
 EMPTY_RESULT: Final = "0181"
 """The result set of a SQL job is empty."""

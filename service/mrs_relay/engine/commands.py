@@ -17,7 +17,7 @@ class Command(enum.Enum):
     """What to do for a job, after its state has been committed."""
 
     CHOOSE = "choose its cluster"
-    ENQUEUE = "ask the gate for a turn"
+    ENQUEUE = "ask the scheduler for a turn"
     SUBMIT = "send the submission, once"
     LOOK_UP = "look for the mark on MRS"
     TRACK = "watch it until it ends"

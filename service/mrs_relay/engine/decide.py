@@ -84,7 +84,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.Collected():
             return _collected(job, fact, now_ms, rules)
         case facts.Due():
-            return wishes.due(job, now_ms, rules)
+            return wishes.due(job, now_ms, rules, fact.why)
         case facts.Expired():
             return wishes.expired(job, now_ms)
         case _:

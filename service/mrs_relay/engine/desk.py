@@ -1,12 +1,12 @@
-"""What all partitions of one tenant share in a process: settings, time, MRS, the gate and the pollers."""
+"""What all partitions of one tenant share in a process: settings, time, MRS, the scheduler and the pollers."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
-from mrs_relay.engine import accounts, choosing, clusters, decide, facts, gate, jobs, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, decide, facts, jobs, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.kit import clock
 from mrs_relay.messages import events
 
@@ -39,7 +39,8 @@ class Desk:
 
     Attributes:
         commit_interval_s: seconds between the starts of two commits of a partition under load.
-        sending: held by each submission in flight.
+        gate: admits queued jobs.
+        sending: bounds the calls in flight.
         account: the tenant's rules, and what it has under way.
     """
 
@@ -48,14 +49,14 @@ class Desk:
     rules: decide.Rules
     topics: Topics
     time: clock.Clock
-    gate: gate.Gate
+    gate: scheduler.SubmissionScheduler
     tracker: tracker.Tracker
     clusters: clusters.Watcher
     chooser: choosing.Chooser
     submitter: submitter.Submitter
-    sending: asyncio.Semaphore
+    sending: lanes.Lanes
     counts: views.Counts
-    account: accounts.Account
+    account: quota.TenantQuota
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,18 @@ class ResolveAsked(msgspec.Struct, frozen=True):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """A deadline of the job may have come."""
+    """
+    A deadline of the job may have come.
+
+    Attributes:
+        why: what the job waits for, if it waits for its submission.
+    """
+
+    why: str = ""
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The gate lets the job go: there is a slot, and budget for one submission."""
+    """The scheduler lets the job go: there is a slot, and budget for one submission."""
 
 
 class Taken(msgspec.Struct, frozen=True):

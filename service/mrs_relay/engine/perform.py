@@ -2,7 +2,7 @@
 The hands of one partition: what is done outside after a commit, and what comes back as facts.
 
 A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
-to the shared tracker and gate, and puts every outcome into the partition's inbox. It decides nothing.
+to the shared tracker and scheduler, and puts every outcome into the partition's inbox. It decides nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Self
 
 import structlog
 
-from mrs_relay.engine import commands, decide, facts, gate, jobs, timers
+from mrs_relay.engine import commands, decide, facts, jobs, timers
 from mrs_relay.engine import desk as desks
+from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.kit import tasks
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -111,7 +112,7 @@ class Performer:
         return (
             job.not_before_ms <= self._desk.time.now_ms()
             and self._lease.may_act()
-            and self._desk.gate.enter_at_once(gate.ticket(key, job, self, self._turn))
+            and self._desk.gate.enter_at_once(self._entry(key, job))
         )
 
     def perform(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
@@ -181,7 +182,16 @@ class Performer:
 
     def _due(self, key: jobs.LedgerKey, fact: facts.Due | facts.Expired) -> None:
         del self._dues[key]
-        self.tell(key, fact)
+        waiting = self.why(key)
+        self.tell(key, facts.Due(str(waiting)) if waiting is not None and fact == _DUE else fact)
+
+    def why(self, key: jobs.LedgerKey) -> waits.Waiting | None:
+        """Say why a job waits for its submission; None: it does not, or its turn has just come."""
+        if key in self._choices:
+            return waits.Waiting(waits.Cause.CHOICE)
+        if key in self._later:
+            return waits.Waiting(waits.Cause.NOT_BEFORE)
+        return self._desk.gate.why(key, self)
 
     def _stop_killing(self, key: jobs.LedgerKey) -> None:
         killing = self._kills.pop(key, None)
@@ -226,8 +236,11 @@ class Performer:
         elif not self._lease.may_act():
             # NB: a turn now would end unsent and cost a token of the quota each time round.
             self._enqueue_at(now_ms + _LOOK_AGAIN_MS, key, job)
-        elif self._desk.gate.enter(gate.ticket(key, job, self, self._turn)):
+        elif self._desk.gate.enter(self._entry(key, job)):
             self._turn(key)
+
+    def _entry(self, key: jobs.LedgerKey, job: jobs.Job) -> entries.QueueEntry:
+        return entries.queue_entry(key, job, self, self._turn, self._desk.settings.priority_aging_s)
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
@@ -266,14 +279,16 @@ class Performer:
             age_s = self._desk.time.monotonic_s() - committed_s
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
 
+        lane = self._desk.sending.of(job.operation)
+        group = (self._desk.account, job.cluster)
         try:
-            async with self._desk.sending:
+            async with lane.place(group):
                 fact = await self._desk.submitter.submit(job, still_ours)
         finally:
             is_awaited = self._sent.get(key) is job
             if is_awaited:
                 del self._sent[key]
-                self._desk.gate.landed(key, self)
+                self._desk.gate.completed(key, self)
             self._landed.set()
         if is_awaited:
             self.tell(key, fact)

@@ -1,8 +1,8 @@
 """
 What a tenant may ask for, how much of it, and what is taken where its requests say nothing: settings only.
 
-`rules` applies them to requests, `gate` keeps the limits of what runs. A tenant is an input topic; who may write to it
-is decided by Kafka's ACLs.
+`rules` applies them to requests, `scheduling` keeps the limits of what runs. A tenant is an input topic; who may write
+to it is decided by Kafka's ACLs.
 """
 
 from __future__ import annotations

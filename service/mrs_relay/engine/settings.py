@@ -21,12 +21,24 @@ class EngineSettings(pydantic.BaseModel):
     """
 
     max_in_flight: Annotated[int, pydantic.Field(ge=1)] = 64
-    """Submissions of this process that wait for their reply at the same time. Bounds the load on MRS."""
+    """
+    Submissions of this process that wait for their reply at the same time. Bounds the load on MRS. A free place goes to
+    the tenant with the fewest, then to its cluster with the fewest. One cluster alone has seven eighths at most; where
+    there are several tenants, one tenant has seven eighths and a cluster three quarters at most.
+    """
+
+    max_others_in_flight: Annotated[int, pydantic.Field(ge=1)] = 8
+    """
+    The same for other writes of `mrs.call` and of cluster requests, once more for reads, and once more for look-ups:
+    each kind has places of its own, so that calls that hang keep no submission waiting. 64 and three times 8 leave 12
+    of `mrs.max_connections` to those who follow jobs; 8 reads of 0.2 s each use up every documented read quota.
+    """
 
     max_intents: Annotated[int, pydantic.Field(ge=1)] = 512
     """
     Submissions of this process between their turn and their reply: being committed, waiting to be sent, or in flight.
-    Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`.
+    Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`. Other writes
+    and reads have so many in proportion to `max_others_in_flight`.
     """
 
     send_within_s: Seconds = 5.0
@@ -45,7 +57,32 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds between two looks for a job whose reply was lost."""
 
     busy_wait_s: Seconds = 15.0
-    """Seconds to leave a cluster alone after it said that it is full, unless one of our jobs on it ends earlier."""
+    """
+    Seconds to leave a cluster alone after it said that it is full, unless one of our jobs on it ends earlier; and the
+    first wait after it said that its state forbids jobs.
+    """
+
+    busy_most_s: Seconds = 300.0
+    """
+    Seconds between two tries of a cluster whose state forbids jobs, at most; the wait doubles from `busy_wait_s`. While
+    others wait for the quota, all such tries together take 4 % of it. Bigger wastes fewer calls; a cluster that is back
+    is noticed so much later.
+    """
+
+    priority_aging_s: Seconds = 120.0
+    """
+    Seconds of waiting that are worth one step of priority. A job of priority 0 goes before every one of priority 9 that
+    arrives nine times as long after it (18 minutes); one of priority 9 overtakes those of the default priority 5 that
+    have waited up to four times as long (480 of them at 60 submissions a minute). Bigger makes priorities stricter and
+    lets low ones wait longer.
+    """
+
+    queue_deadline_s: Annotated[float, pydantic.Field(ge=0, le=31_536_000)] = 0.0
+    """
+    Seconds that a request may wait for its submission if neither it nor its tenant names a `queue_deadline_s`; then it
+    ends `cancelled`, and says what it waited for. 0: for ever, because a job for a cluster that is down over night is
+    wanted in the morning, and only its sender knows better.
+    """
 
     poll_interval_s: Seconds = 5.0
     """Seconds between two looks at a cluster's jobs. Smaller tells changes sooner and costs more of the read quota."""

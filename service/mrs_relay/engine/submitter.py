@@ -15,11 +15,13 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, discreet, facts, gate, jobs, sightings, verdict, ways
+from mrs_relay.engine import calls, codes, discreet, facts, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import breaker, feedback, lanes
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import codes as mrs_codes
 from mrs_relay.mrs.models import sql as sql_models
 from mrs_relay.mrs.operations import sql as sql_calls
 
@@ -34,7 +36,7 @@ class Submitter:
 
     Args:
         client: the MRS client.
-        hold: tells the gate to wait, for one line or (None) for all.
+        outcomes: is told what became of each submission.
         settings: the waits.
         time: monotonic time.
     """
@@ -42,23 +44,20 @@ class Submitter:
     def __init__(
         self,
         client: clients.Client,
-        hold: Callable[[gate.Place | None, float], None],
+        outcomes: feedback.Feedback,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
     ) -> None:
         self._client = client
         self._ways = ways.by_api(client, settings)
         self._caller = calls.Caller(client, settings)
-        self._hold = hold
+        self._outcomes = outcomes
+        self._looking = lanes.InFlight(settings.max_others_in_flight)
         self._settings = settings
         self._time = time
         self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
-        self._unsent = 0
-        self._unsent_s = float("-inf")
 
-    async def submit(  # noqa: PLR0911 - one return per kind of answer
-        self, job: jobs.Job, still_ours: Callable[[], bool]
-    ) -> facts.Fact:
+    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
         """
         Ask MRS to run the job, once.
 
@@ -74,31 +73,41 @@ class Submitter:
         begun_s = self._time.monotonic_s()
         try:
             fact = await self._send(job)
-        except errors.MrsBusy as error:
-            _log.info("cluster_busy", cluster=job.cluster, code=error.code, wait_s=self._settings.busy_wait_s)
-            return self._not_taken((job.cluster, job.operation), self._settings.busy_wait_s)
-        except errors.MrsThrottled as error:
-            _log.warning("mrs_throttled", wait_s=error.retry_after_s)
-            return self._not_taken(None, error.retry_after_s)
-        except errors.MrsUntouched as error:
-            if begun_s > self._unsent_s:  # all that were under way together are one failure
-                self._unsent += 1
-                self._unsent_s = self._time.monotonic_s()
-            wait_s = self._pause.delay_s(self._unsent)
-            _log.warning("submission_not_sent", error=_told(error, job), wait_s=round(wait_s, 2))
-            return self._not_taken(None, wait_s)
         except errors.MrsAmbiguous as error:
             _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_told(error, job))
+            self._outcomes.failed((job.cluster, job.operation), begun_s, _answer(error))
             return facts.InDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
-            self._unsent = 0
+            if error.status is not None:  # else our own client refused to send it
+                self._outcomes.answered((job.cluster, job.operation), begun_s)
             return facts.Refused(refusal(error))
-        self._unsent = 0
+        except errors.MrsError as error:
+            self._note(job, error, begun_s)
+            return facts.NotTaken()
+        self._outcomes.worked((job.cluster, job.operation), begun_s)
         return fact
 
-    def _not_taken(self, place: gate.Place | None, wait_s: float) -> facts.NotTaken:
-        self._hold(place, wait_s)
-        return facts.NotTaken()
+    def _note(self, job: jobs.Job, error: errors.MrsError, begun_s: float) -> None:
+        """Pause what an answer is evidence against that surely had no effect: a place, or the whole connection."""
+        place, answer = (job.cluster, job.operation), _answer(error)
+        match error:
+            case errors.MrsBusy(code=code) if code in codes.FULL:
+                wait_s = self._outcomes.full(place, answer)
+                _log.info("cluster_full", cluster=job.cluster, code=code, wait_s=wait_s)
+            case errors.MrsBusy(code=code):
+                wait_s = self._outcomes.refused(place, begun_s, answer)
+                _log.info("cluster_refused", cluster=job.cluster, operation=place[1], code=code, wait_s=round(wait_s))
+            case errors.MrsThrottled(retry_after_s=wait_s, status=int()):
+                self._outcomes.pause(wait_s)
+                _log.warning("mrs_throttled", wait_s=wait_s)
+            case errors.MrsThrottled(retry_after_s=wait_s):  # our own budget of a read beside it; nothing was sent
+                self._outcomes.rest(place, wait_s)
+            case errors.MrsUnreachable():
+                wait_s = self._outcomes.unreachable(begun_s)
+                _log.warning("submission_not_sent", error=_told(error, job), wait_s=round(wait_s, 2))
+            case _:
+                wait_s = self._outcomes.failed(place, begun_s, answer)
+                _log.warning("submission_failed", error=_told(error, job), wait_s=round(wait_s, 2))
 
     async def _send(self, job: jobs.Job) -> facts.Fact:
         match job.work:
@@ -151,9 +160,10 @@ class Submitter:
         failures = 0
         nowhere = self._ways[job.api].nowhere if isinstance(job.work, jobs.Batch) else _NO_CLUSTER
         while True:
-            started_s = self._time.monotonic_s()
             try:
-                return await self._marked(job), started_s
+                async with self._looking.place((None, job.cluster)):
+                    started_s = self._time.monotonic_s()
+                    return await self._marked(job), started_s
             except errors.MrsRefused as error:
                 # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
                 if error.code in nowhere:
@@ -250,6 +260,13 @@ def _found(job: jobs.Job, found: list[jobs.Seen]) -> facts.Found:
     return facts.Found(kept, () if isinstance(job.work, jobs.Call) else twins)
 
 
+def _answer(error: errors.MrsError) -> breaker.Answer:
+    """What MRS answered, in words that quote nobody's request."""
+    code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
+    known = mrs_codes.MEANINGS.get(error.code or "")
+    return breaker.Answer(code, known.text if known is not None else "no known code")
+
+
 def _told(error: errors.MrsError, job: jobs.Job) -> str:
     """The error as it may be logged: MRS may quote what it was asked."""
     return discreet.told(str(error), job.work)
@@ -257,5 +274,4 @@ def _told(error: errors.MrsError, job: jobs.Job) -> str:
 
 def refusal(error: errors.MrsError) -> jobs.Reason:
     """The reason of an event, from what MRS said."""
-    code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
-    return jobs.Reason("refused", code, error.message, mrs_request_id=error.request_id)
+    return jobs.Reason("refused", _answer(error).code, error.message, mrs_request_id=error.request_id)

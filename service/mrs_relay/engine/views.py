@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mrs_relay.engine.scheduling import waits
 from mrs_relay.messages import events
 
 
@@ -78,12 +80,16 @@ class Connection:
         in_flight: submissions whose reply is awaited.
         tracked: jobs followed on MRS.
         detection_lag: seconds between the end of a job on MRS and the moment we saw it.
+        waiting: requests that wait for their submission, by what they wait for.
+        paused: clusters that take no calls now.
     """
 
     name: str
     in_flight: int
     tracked: int
     detection_lag: Histogram
+    waiting: Mapping[waits.Cause, int] = field(default_factory=dict)
+    paused: Sequence[waits.Paused] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,12 +140,12 @@ def with_deadlines(job: jobs.Job, now_ms: int) -> jobs.Job:
     return _replace(job, queue_deadline_ms=since_ms + round(job.queue_deadline_s * 1000))
 
 
-def due(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
-    """A deadline has come, unless the job has moved on meanwhile."""
+def due(job: jobs.Job, now_ms: int, rules: telling.Rules, why: str = "") -> telling.Decision | None:
+    """End a job whose deadline has come, unless it has moved on meanwhile; `why` is what it waited for."""
     if job.stop is not None:
         return None
     if job.state in _WAITS and 0 < job.queue_deadline_ms <= now_ms:
-        text = f"not submitted within queue_deadline_s ({job.queue_deadline_s:g} s)"
+        text = f"not submitted within queue_deadline_s ({job.queue_deadline_s:g} s){f': {why}' if why else ''}"
         return stop(to_stop(job, jobs.Reason("deadline", "queue_deadline", text, retryable=True), None), now_ms, rules)
     if job.state in _ON_MRS and 0 < job.run_deadline_ms <= now_ms:
         text = f"not ended within run_deadline_s ({job.run_deadline_s:g} s) after its submission"

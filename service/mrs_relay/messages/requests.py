@@ -108,7 +108,9 @@ _WHOLE: Final = pydantic.BeforeValidator(_whole)
 class _Queued(_Model):
     priority: Annotated[
         int,
-        pydantic.Field(ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster."),
+        pydantic.Field(
+            ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster; waiting lifts it."
+        ),
         _WHOLE,
     ] = 5
     labels: Annotated[

@@ -134,7 +134,8 @@ class Client:
         try:
             return await self._door.send(request, timeout_s)
         except transport.NotSent as error:
-            raise errors.MrsUntouched(str(error), method=wanted.verb, path=path) from error
+            unsent = errors.MrsUnreachable if isinstance(error, transport.NoConnection) else errors.MrsUntouched
+            raise unsent(str(error), method=wanted.verb, path=path) from error
         except transport.Lost as error:
             kind = _kind_of_loss(wanted, error)
             raise kind(str(error), method=wanted.verb, path=path) from error

@@ -137,7 +137,7 @@ class Keeper:
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """As the present credentials give them."""
         if self._signer is None:
-            raise errors.MrsUntouched("there are no credentials yet", method=verb, path=path)
+            raise errors.MrsUnreachable("there are no credentials yet", method=verb, path=path)
         return self._signer.headers(verb, path, query, body)
 
     async def prepare(self, timeout_s: float) -> str:
@@ -145,6 +145,8 @@ class Keeper:
         if (project_id := self.project_id) is not None:
             return project_id
         error = await self._next_attempt(timeout_s)
+        if isinstance(error, errors.MrsUntouched):
+            raise errors.MrsUnreachable(f"no credentials: {error.message}", path=error.path, status=error.status)
         if error is not None:
             raise error.with_traceback(None)
         return self.project_id or ""
@@ -201,7 +203,7 @@ class Keeper:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._attempt)
         except TimeoutError:
-            raise errors.MrsUntouched(f"no credentials within {timeout_s:.3g} s; nothing was sent") from None
+            raise errors.MrsUnreachable(f"no credentials within {timeout_s:.3g} s; nothing was sent") from None
 
     async def _until_wanted(self) -> None:
         """Sleep until credentials are due, somebody asks for new ones, or their file changes."""

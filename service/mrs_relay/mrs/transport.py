@@ -83,6 +83,10 @@ class NotSent(SendError):  # noqa: N818 - named for what is known
     """The request surely never left us."""
 
 
+class NoConnection(NotSent):
+    """There is no way to the address."""
+
+
 class Lost(SendError):  # noqa: N818 - named for what is known
     """A connection existed: the request may have arrived, and its effect may have happened."""
 
@@ -203,4 +207,8 @@ class AiohttpTransport:
             cause = f"no reply within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else cause
             return Lost(f"the reply of {where} was lost: {cause}")
         cause = "no connection in time" if isinstance(error, TimeoutError) else cause
-        return NotSent(f"cannot reach {where}: {cause}; check endpoint, network and proxies")
+        # NB: the whole call's time may have passed in the queue for a connection: nothing is wrong with the way then.
+        kind = (
+            NotSent if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError) else NoConnection
+        )
+        return kind(f"cannot reach {where}: {cause}; check endpoint, network and proxies")

@@ -8,6 +8,7 @@ import prometheus_client
 from prometheus_client import core, registry
 
 from mrs_relay.engine import views
+from mrs_relay.engine.scheduling import waits
 
 
 class _Snapshots(registry.Collector):
@@ -56,12 +57,26 @@ def _of_connections(connections: Sequence[views.Connection], *, labelled: bool) 
     lag = core.HistogramMetricFamily(
         "mrs_relay_detection_lag_seconds", "From a job's end on MRS to our seeing it.", labels=own
     )
+    waiting = core.GaugeMetricFamily(
+        "mrs_relay_jobs_waiting_for",
+        "Requests that wait for their submission, by what they wait for.",
+        labels=[*own, "cause"],
+    )
+    since = core.GaugeMetricFamily(
+        "mrs_relay_cluster_paused_since_seconds",
+        "Since when a cluster takes no calls of an operation, seconds since the epoch.",
+        labels=[*own, "cluster", "operation", "state", "code"],
+    )
     for one in connections:
         names = [one.name] if own else []
+        for cause in waits.Cause:
+            waiting.add_metric([*names, cause.value], one.waiting.get(cause, 0))
+        for place in one.paused:
+            since.add_metric([*names, *place.place, place.state.name.lower(), place.code], place.since_ms / 1000)
         flying.add_metric(names, one.in_flight)
         tracked.add_metric(names, one.tracked)
         lag.add_metric(names, _buckets(one.detection_lag), sum_value=one.detection_lag.sum_s)
-    yield from (flying, tracked, lag)
+    yield from (flying, tracked, lag, waiting, since)
 
 
 def _buckets(seen: views.Histogram) -> list[tuple[str, float]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from tests.unit.engine import samples
 
-from mrs_relay.engine import accounts, choosing, clusters, gate, rules, submitter, tracker, views
+from mrs_relay.engine import choosing, clusters, rules, submitter, tracker, views
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import records
@@ -62,19 +62,19 @@ def lease(
 
 def desk(partitions: int = 1, *, policy: policies.Policy = rules.OPEN, **settings: Any) -> desks.Desk:
     """Make the tools of a plan."""
-    nobody: Any = None  # a plan asks neither the gate nor MRS
+    nobody: Any = None  # a plan asks neither the scheduler nor MRS
     return desks.Desk(
         settings=engine_settings.EngineSettings(**settings),
         commit_interval_s=0.05,
         rules=samples.RULES,
         topics=TOPICS,
         time=Time(),
-        gate=cast("gate.Gate", nobody),
+        gate=cast("scheduler.SubmissionScheduler", nobody),
         tracker=cast("tracker.Tracker", nobody),
         clusters=cast("clusters.Watcher", nobody),
         chooser=cast("choosing.Chooser", nobody),
         submitter=cast("submitter.Submitter", nobody),
-        sending=asyncio.Semaphore(1),
+        sending=lanes.Lanes(1, 1),
         counts=views.Counts(),
-        account=accounts.Account(policy, accounts.Share(1, partitions), Time()),
+        account=quota.TenantQuota(policy, quota.Share(1, partitions), Time()),
     )

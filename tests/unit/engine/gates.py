@@ -1,19 +1,23 @@
-"""Owners, tickets and a quota for the tests of the gate, and a loop whose hours pass at once."""
+"""Owners, entries and a quota for the tests of the scheduler, and a loop whose hours pass at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import looptime
 from tests.unit.engine import samples
 
-from mrs_relay.engine import accounts, gate, jobs
+from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.scheduling import breaker, entries, quota, scheduler
 from mrs_relay.kit import clock
+
+AGING_S: Final = 120.0
+"""Seconds of waiting that are worth one step of priority."""
 
 
 class Quota:
@@ -50,9 +54,9 @@ class Quota:
 
 
 class Partition:
-    """An owner of tickets, slots and places in flight, as a partition's performer is one."""
+    """An owner of entries, slots and places in flight, as a partition's performer is one."""
 
-    def __init__(self, doors: gate.Gate, account: accounts.Account | None = None) -> None:
+    def __init__(self, doors: scheduler.SubmissionScheduler, account: quota.TenantQuota | None = None) -> None:
         self.doors = doors
         self.account = account
         self.admitted: list[str] = []
@@ -61,18 +65,18 @@ class Partition:
 
     def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:
         """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
-        if self.doors.enter(gate.ticket(*keyed(job(request_id, cluster, **changes)), self, self._admit)):
+        if self.doors.enter(entry(job(request_id, cluster, **changes), self, self._admit)):
             self.admitted.append(request_id)
             return True
         return False
 
     def enter_at_once(self, request_id: str, cluster: str = "a") -> bool:
         """Ask for a turn right now or not at all."""
-        return self.doors.enter_at_once(gate.ticket(*keyed(job(request_id, cluster)), self, self._admit))
+        return self.doors.enter_at_once(entry(job(request_id, cluster), self, self._admit))
 
     def land(self, request_id: str) -> None:
         """Say that the outcome of a submission is known."""
-        self.doors.landed(job(request_id).ledger_key, self)
+        self.doors.completed(job(request_id).ledger_key, self)
 
     def withdraw(self, request_id: str) -> None:
         """Say that a job wants no turn any more."""
@@ -88,10 +92,23 @@ class Partition:
         self.admitted.append(key.decode().rpartition(" ")[2])
 
 
-def account(tenant: str, **limits: int) -> accounts.Account:
+def entry(
+    one: jobs.Job, owner: object, admit: Callable[[jobs.LedgerKey], None] = print, aging_s: float = AGING_S
+) -> entries.QueueEntry:
+    """Make the queue entry of a job."""
+    return entries.queue_entry(one.ledger_key, one, owner, admit, aging_s)
+
+
+def full(doors: scheduler.SubmissionScheduler, place: entries.Place, wait_s: float) -> None:
+    """Say that a cluster is full, with a wait of this length."""
+    doors.feedback._full_wait_s = wait_s
+    doors.feedback.full(place, breaker.Answer("0177"))
+
+
+def account(tenant: str, **limits: int) -> quota.TenantQuota:
     """Make a tenant's account, all of whose partitions are ours."""
     chosen = policies.Policy(tenant, limits=policies.Limits(**limits))
-    return accounts.Account(chosen, accounts.Share(1, 1), clock.SystemClock())
+    return quota.TenantQuota(chosen, quota.Share(1, 1), clock.SystemClock())
 
 
 def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:
@@ -105,10 +122,12 @@ def keyed(one: jobs.Job) -> tuple[jobs.LedgerKey, jobs.Job]:
     return one.ledger_key, one
 
 
-def open_gate(*, slots: int = 10, intents: int = 64, quota: Quota | None = None) -> gate.Gate:
-    """Make a gate."""
-    settings = engine_settings.EngineSettings(slots_per_cluster=slots, max_intents=intents)
-    return gate.Gate(settings, clock.SystemClock(), (quota or Quota()).spend)
+def open_gate(
+    *, slots: int = 10, intents: int = 64, quota: Quota | None = None, **changes: Any
+) -> scheduler.SubmissionScheduler:
+    """Make a scheduler."""
+    settings = engine_settings.EngineSettings(slots_per_cluster=slots, max_intents=intents, **changes)
+    return scheduler.SubmissionScheduler(settings, clock.SystemClock(), (quota or Quota()).spend)
 
 
 def run_virtually(work: Coroutine[Any, Any, None]) -> None:

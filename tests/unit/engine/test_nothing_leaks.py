@@ -15,7 +15,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import malformed
-from tests.unit.engine import benches, samples
+from tests.unit.engine import benches, gates, samples
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, plan, submitter
@@ -222,7 +222,7 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
         async def call(self, *_: object, **__: object) -> None:
             raise said
 
-    made = submitter.Submitter(Mrs(), lambda *_: None, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
+    made = submitter.Submitter(Mrs(), gates.open_gate().feedback, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
     with structlog.testing.capture_logs() as logs:
         asyncio.run(made.submit(job, lambda: True))
     assert len(logs) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ import msgspec
 import pytest
 from tests.unit.engine import benches, gates, samples
 
-from mrs_relay.engine import commands, facts, gate, jobs, perform
+from mrs_relay.engine import commands, facts, jobs, perform
 from mrs_relay.engine import desk as desks
+from mrs_relay.engine.scheduling import lanes
 from mrs_relay.stream import lease as leases
 
 _C = commands.Command
@@ -65,7 +67,7 @@ class _Mrs:
 
 
 class _Bench:
-    """A performer with a real gate and lease, and a pretended MRS."""
+    """A performer with a real scheduler and lease, and a pretended MRS."""
 
     def __init__(self, *, slots: int = 10, in_flight: int = 9, mrs: _Mrs | None = None) -> None:
         self.mrs = mrs or _Mrs()
@@ -79,10 +81,14 @@ class _Bench:
             tracker=pretended,
             clusters=pretended,
             submitter=pretended,
-            sending=asyncio.Semaphore(in_flight),
+            sending=lanes.Lanes(in_flight, in_flight),
         )
         self.lease: leases.Lease[desks.Notice] = benches.lease()
         self.performer = perform.Performer(self.lease, self.desk)
+
+    def place(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Hold a place in flight."""
+        return self.desk.sending.of(jobs.SUBMISSION).place((self.desk.account, "other"))
 
     def perform(self, command: commands.Command, name: str, **changes: Any) -> None:
         job = samples.JOBS[name]
@@ -215,7 +221,7 @@ def test_queue_deadline_rings_once_although_the_job_comes_back_to_the_queue_ofte
         for _ in range(50):
             bench.perform(_C.ENQUEUE, "queued", **waits)
         await asyncio.sleep(61)
-        assert await bench.told() == [facts.Due()]
+        assert await bench.told() == [facts.Due("its not_before or the backoff of its retry has not come")]
 
     _run(live)
 
@@ -280,7 +286,7 @@ def test_submission_of_an_earlier_ownership_is_not_sent() -> None:
     """An intent is good only in the epoch it was committed in: another owner may have taken it up meanwhile."""
 
     async def live(bench: _Bench) -> None:
-        async with bench.desk.sending:
+        async with bench.place():
             bench.perform(_C.SUBMIT, "submitting")
             await asyncio.sleep(0)
             bench.lease.park()
@@ -297,7 +303,7 @@ def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
 
     async def live(bench: _Bench) -> None:
         for wait_s, sent in ((4.9, ["order-1"]), (5.1, ["order-1"])):
-            async with bench.desk.sending:
+            async with bench.place():
                 bench.perform(_C.SUBMIT, "submitting")
                 await asyncio.sleep(wait_s)
             await asyncio.sleep(1)
@@ -426,7 +432,9 @@ def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_i
         assert (bench.doors.waiting, bench.doors.in_flight) == (0, 0)
         assert bench.doors.load(queued.cluster) == (2, 0)
         bench.doors.release(other, queued, bench.performer)
-        assert not bench.doors.enter_at_once(gate.ticket(other, queued, bench.performer, print))
+        assert not bench.doors.enter_at_once(
+            gates.entry(msgspec.structs.replace(queued, source="/b", id="2"), bench.performer)
+        )
 
     _run(live, mrs=_Doubtful(), slots=1)
 
@@ -439,7 +447,9 @@ def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> No
         assert job is not None
         bench.doors.occupy(job.ledger_key, job, bench.performer)
         bench.perform(_C.STOP_TWINS, "queued", twins=("j-2",))
-        assert not bench.doors.enter_at_once(gate.ticket(jobs.ledger_key("/b", "2"), job, bench.performer, print))
+        assert not bench.doors.enter_at_once(
+            gates.entry(msgspec.structs.replace(job, source="/b", id="2"), bench.performer)
+        )
 
     _run(live, mrs=_Doubtful(), slots=1)
 
@@ -468,7 +478,7 @@ def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_ne
         await asyncio.sleep(10)
         job = samples.JOBS["submitting"]
         assert job is not None
-        assert bench.doors.enter_at_once(gate.ticket(job.ledger_key, job, bench.performer, print))
+        assert bench.doors.enter_at_once(gates.entry(job, bench.performer))
         bench.perform(_C.SUBMIT, "submitting", attempt=2)
         await asyncio.sleep(15)
         assert facts.NotTaken() not in await bench.told()

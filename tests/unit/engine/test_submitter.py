@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
@@ -50,7 +51,7 @@ class _Mrs:
 
 def _submitter(mrs: _Mrs) -> submitter.Submitter:
     settings = engine_settings.EngineSettings()
-    return submitter.Submitter(cast("Any", mrs), lambda _place, _wait_s: None, settings, clock.LoopClock())
+    return submitter.Submitter(cast("Any", mrs), gates.open_gate().feedback, settings, clock.LoopClock())
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -100,24 +101,52 @@ def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, o
     assert len(mrs.asked) == 1
 
 
-def test_a_burst_that_fails_together_is_one_failure() -> None:
-    """An outage of a moment holds everybody for half a second, however many were on their way, not for minutes."""
-    holds: list[float] = []
-    mrs = _Mrs(errors.MrsUntouched("no connection"))
-    settings = engine_settings.EngineSettings()
-    one = submitter.Submitter(
-        cast("Any", mrs), lambda _place, wait_s: holds.append(wait_s), settings, clock.LoopClock()
-    )
+def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
+    """How long the place, and the whole connection, are left alone after bursts of 64 that failed a second apart."""
+    found: list[float] = []
 
-    async def bursts() -> None:
-        for _ in range(2):
+    async def play() -> None:
+        doors = gates.open_gate()
+        one = submitter.Submitter(
+            cast("Any", _Mrs(error)), doors.feedback, engine_settings.EngineSettings(), clock.LoopClock()
+        )
+        for number in range(bursts):
+            await asyncio.sleep(number)
             await asyncio.gather(*(one.submit(_job("submitting"), lambda: True) for _ in range(64)))
-            await asyncio.sleep(1)
+        now_s = asyncio.get_running_loop().time()
+        job = _job("submitting")
+        place = doors._admission.cluster((job.cluster, job.operation))
+        found.extend((place.breaker.until_s - now_s, doors.feedback.paused_until_s - now_s))
+        doors.close()
 
-    gates.run_virtually(bursts())
-    assert len(holds) == 128
-    assert max(holds[:64]) <= 0.5
-    assert 0.5 <= min(holds[64:]) <= max(holds[64:]) <= 1.0
+    gates.run_virtually(play())
+    return max(0.0, found[0]), max(0.0, found[1])
+
+
+def test_a_burst_that_fails_together_is_one_failure() -> None:
+    """An outage of a moment pauses everybody for half a second, however many were on their way, not for minutes."""
+    unreachable = errors.MrsUnreachable("no connection")
+    assert 0.25 <= _paused_s(unreachable)[1] <= 0.5
+    assert 0.5 <= _paused_s(unreachable, 2)[1] <= 1.0
+    assert _paused_s(errors.MrsBusy("state", code="12000062"))[0] == 15.0
+
+
+@pytest.mark.parametrize(
+    ("error", "place_s", "all_s"),
+    [
+        (errors.MrsUntouched("bad gateway", status=502), 0.5, 0.0),
+        (errors.MrsUntouched("no reply in time"), 0.5, 0.0),
+        (errors.MrsBusy("full", code="0177"), 15.0, 0.0),
+        (errors.MrsBusy("state", code="0056"), 15.0, 0.0),
+        (errors.MrsThrottled("429", status=429, retry_after_s=7.0), 0.0, 7.0),
+        (errors.MrsThrottled("its own budget; nothing was sent", retry_after_s=7.0), 7.0, 0.0),
+        (errors.MrsAmbiguous("no reply"), 0.5, 0.0),
+        (errors.MrsRefused("no", code="0167"), 0.0, 0.0),
+    ],
+)
+def test_an_answer_pauses_what_it_is_evidence_against(error: errors.MrsError, place_s: float, all_s: float) -> None:
+    """The operation on that cluster; all only when MRS throttles the connection or cannot be reached."""
+    assert _paused_s(error) == (place_s, all_s)
 
 
 def test_only_the_very_name_counts() -> None:
@@ -165,6 +194,36 @@ def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
     mrs = _Mrs([])
     assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.NotFound()
     assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
+
+
+class _Hanging(_Mrs):
+    """Answers nothing for a minute, but for one cluster."""
+
+    async def call(self, operation: Any, **given: Any) -> Any:  # noqa: ARG002 - as the client has it
+        self.asked.append((given["path"]["cluster_id"], asyncio.get_running_loop().time()))
+        if given["path"]["cluster_id"] == "hangs":
+            await asyncio.sleep(60)
+        return SimpleNamespace(job_list=[], total_record=0)
+
+
+def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> None:
+    """A hundred jobs in doubt on a cluster that does not answer take no more connections than may be."""
+    mrs = _Hanging()
+    one = _submitter(mrs)
+    hanging, other = (msgspec.structs.replace(_DOUBTFUL, cluster=cluster) for cluster in ("hangs", "works"))
+
+    async def look() -> None:
+        tasks = [asyncio.create_task(one.look_up(hanging)) for _ in range(100)]
+        await asyncio.sleep(1)
+        tasks.append(asyncio.create_task(one.look_up(other)))
+        await asyncio.sleep(1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    gates.run_virtually(look())
+    assert [cluster for cluster, _ in mrs.asked].count("hangs") == 7
+    assert ("works", 1.0) in mrs.asked
 
 
 def test_looking_again_comes_later_and_names_all() -> None:

@@ -274,6 +274,8 @@ READ: Refusal = lambda mrs: mrs.call(jobs.SHOW_SINGLE_JOB_EXE, path=support.AT_J
         (SUBMIT, transport.NotSent("m"), errors.MrsUntouched),
         (KILL, transport.NotSent("m"), errors.MrsUntouched),
         (READ, transport.NotSent("m"), errors.MrsUntouched),
+        (SUBMIT, transport.NoConnection("m"), errors.MrsUnreachable),
+        (READ, transport.NoConnection("m"), errors.MrsUnreachable),
         (SUBMIT, transport.Lost("m"), errors.MrsAmbiguous),
         (KILL, transport.Lost("m"), errors.MrsAmbiguous),
         (READ, transport.Lost("m"), errors.MrsUntouched),

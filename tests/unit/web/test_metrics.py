@@ -6,6 +6,7 @@ import prometheus_client
 import pytest
 
 from mrs_relay.engine import views
+from mrs_relay.engine.scheduling import breaker, waits
 from mrs_relay.web import metrics
 
 
@@ -16,10 +17,14 @@ def _tenant(name: str, waiting: int) -> views.Tenant:
     return views.Tenant(name, counts, waiting, running=2, ready=True)
 
 
+_PAUSED = waits.Paused(("c-1", "CreateExecuteJob"), breaker.State.REFUSING, "0056", 2000)
+_AT = '{cluster="c-1",code="0056",operation="CreateExecuteJob",state="refusing"}'
+
+
 def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> list[str]:
     lag = views.Histogram()
     lag.add(3.0)
-    at = tuple(views.Connection(name, in_flight=4, tracked=5, detection_lag=lag) for name in connections)
+    at = tuple(views.Connection(name, 4, 5, lag, {waits.Cause.QUOTA: 6}, (_PAUSED,)) for name in connections)
     registry = metrics.collect_from(lambda: views.Snapshot(tenants, at), lambda: True)
     text = prometheus_client.generate_latest(registry).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
@@ -33,6 +38,9 @@ def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> l
         "mrs_relay_commits_total 7.0",
         "mrs_relay_jobs_waiting 9.0",
         "mrs_relay_submissions_in_flight 4.0",
+        'mrs_relay_jobs_waiting_for{cause="quota"} 6.0',
+        'mrs_relay_jobs_waiting_for{cause="slots_taken"} 0.0',
+        f"mrs_relay_cluster_paused_since_seconds{_AT} 2.0",
         "mrs_relay_jobs_tracked 5.0",
         'mrs_relay_detection_lag_seconds_bucket{le="5.0"} 1.0',
         "mrs_relay_detection_lag_seconds_sum 3.0",
@@ -58,6 +66,7 @@ def test_without_tenants_metrics_have_the_names_and_labels_that_dashboards_know(
         'mrs_relay_tenant_ready{tenant="b"} 1.0',
         'mrs_relay_submissions_in_flight{connection="lake"} 4.0',
         'mrs_relay_jobs_tracked{connection="mrs"} 5.0',
+        'mrs_relay_jobs_waiting_for{cause="quota",connection="lake"} 6.0',
         'mrs_relay_detection_lag_seconds_bucket{connection="lake",le="5.0"} 1.0',
     ],
 )

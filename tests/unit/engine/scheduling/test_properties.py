@@ -1,15 +1,18 @@
-"""What holds at the gate for every order of events: bounds, no ticket lost or let through twice, no turn wasted."""
+"""What holds at the scheduler for every order of events: bounds, no entry lost or let through twice, no turn wasted."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.unit.engine import gates
 
-from mrs_relay.engine import gate, jobs
+from mrs_relay.engine import jobs
+from mrs_relay.engine.scheduling import breaker
+from mrs_relay.engine.scheduling import entries as queued
 
 _SLOTS = 2
 _MOST = 3
@@ -20,10 +23,10 @@ _PLACES = [("a", jobs.SUBMISSION), ("b", jobs.SUBMISSION), ("c", jobs.SUBMISSION
 
 @dataclass(eq=False)
 class _Entry:
-    """One ticket's way: it waits, is let through once, flies, lands and holds its slot until it is given back."""
+    """One entry's way: it waits, is let through once, flies, lands and holds its slot until it is given back."""
 
     request_id: str
-    place: gate.Place
+    place: queued.Place
     owner: gates.Partition
     flying: bool = True
 
@@ -34,13 +37,13 @@ class _Entry:
 
 @dataclass(eq=False)
 class _World:
-    """The gate, and beside it a plain account of what must be true of it."""
+    """The scheduler, and beside it a plain account of what must be true of it."""
 
     quota: gates.Quota
     entries: list[_Entry] = field(default_factory=list)
     known: set[_Entry] = field(default_factory=set)
-    held_until_s: dict[gate.Place | None, float] = field(default_factory=dict)
-    careful_until_s: dict[gate.Place, float] = field(default_factory=dict)
+    held_until_s: dict[queued.Place | None, float] = field(default_factory=dict)
+    careful_until_s: dict[queued.Place, float] = field(default_factory=dict)
     counted: int = 0
 
     def __post_init__(self) -> None:
@@ -58,11 +61,14 @@ class _World:
     def waiting(self) -> list[_Entry]:
         return [entry for entry in self.entries if not entry.let_through]
 
+    def breaker_of(self, place: queued.Place) -> breaker.Breaker:
+        return self.doors._admission.cluster(place).breaker
+
     def act(self, data: st.DataObject) -> float:
         """Do one thing that may happen; returns how long to wait after it."""
         kind = data.draw(
             st.sampled_from(
-                ["enter", "enter", "enter", "land", "land", "end", "end", "hold", "wait", "leave", "withdraw"]
+                ["enter", "enter", "enter", "land", "land", "fail", "end", "end", "hold", "wait", "leave", "withdraw"]
             )
         )
         match kind:
@@ -70,6 +76,8 @@ class _World:
                 self._enter(data.draw(st.sampled_from(_PLACES)), data)
             case "land" if flying := [entry for entry in self.gone if entry.flying]:
                 self.land(data.draw(st.sampled_from(flying)), full=data.draw(st.booleans()))
+            case "fail" if flying := [entry for entry in self.gone if entry.flying]:
+                self._fail(data.draw(st.sampled_from(flying)), data.draw(st.sampled_from(["refused", "failed"])))
             case "end" if landed := [entry for entry in self.gone if not entry.flying]:
                 self.end(data.draw(st.sampled_from(landed)))
             case "hold":
@@ -82,7 +90,7 @@ class _World:
                 return data.draw(st.sampled_from([0.0, 0.3, 1.0, 10.0]))
         return 0.0
 
-    def _enter(self, place: gate.Place, data: st.DataObject) -> None:
+    def _enter(self, place: queued.Place, data: st.DataObject) -> None:
         owner = data.draw(st.sampled_from(self.partitions))
         self.counted += 1
         entry = _Entry(f"j{self.counted}", place, owner)
@@ -97,8 +105,19 @@ class _World:
         if full:
             self._hold(entry.place, 3.0)
         entry.owner.land(entry.request_id)
-        if not full:
-            return
+        if full:
+            self._again(entry)
+
+    def _fail(self, entry: _Entry, how: str) -> None:
+        """The cluster takes no calls, or the call failed: the job goes back into the queue and the place is paused."""
+        entry.flying = False
+        feedback, answer = self.doors.feedback, breaker.Answer("0056")
+        (feedback.refused if how == "refused" else feedback.failed)(entry.place, _now_s(), answer)
+        self.held_until_s[entry.place] = self.breaker_of(entry.place).until_s
+        entry.owner.land(entry.request_id)
+        self._again(entry)
+
+    def _again(self, entry: _Entry) -> None:
         place = entry.place
         entry.owner.release(entry.request_id, place[0], statement=place[1] == jobs.STATEMENT, state=jobs.State.QUEUED)
         self.entries.remove(entry)
@@ -111,24 +130,31 @@ class _World:
         if entry.let_through and not entry.flying:
             return
         self.entries.remove(entry)
-        if entry.let_through and entry.place[1] == jobs.SUBMISSION:
-            self.held_until_s.pop(entry.place, None)
+        if entry.let_through:
+            self._room(entry.place)
         entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
         entry.owner.withdraw(entry.request_id)
 
     def end(self, entry: _Entry) -> None:
         """A job that MRS had has ended."""
         self.entries.remove(entry)
-        if entry.place[1] == jobs.SUBMISSION:
-            self.held_until_s.pop(entry.place, None)
+        self._room(entry.place)
         entry.owner.release(entry.request_id, entry.place[0], statement=entry.place[1] == jobs.STATEMENT)
 
-    def _hold(self, place: gate.Place | None, wait_s: float) -> None:
+    def _room(self, place: queued.Place) -> None:
+        """A job that ends makes room on a full cluster, and says nothing of one that takes no jobs."""
+        if place[1] == jobs.SUBMISSION and self.breaker_of(place).state is breaker.State.FULL:
+            self.held_until_s.pop(place, None)
+
+    def _hold(self, place: queued.Place | None, wait_s: float) -> None:
         until_s = _now_s() + wait_s
         if place is not None:
-            self.careful_until_s[place] = until_s + gate._CAREFUL_S
+            self.careful_until_s[place] = until_s + breaker.CAREFUL_S
         self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
-        self.doors.hold(place, wait_s)
+        if place is None:
+            self.doors.feedback.pause(wait_s)
+        else:
+            gates.full(self.doors, place, wait_s)
 
     def _leave(self, number: int) -> None:
         owner = self.partitions[number]
@@ -137,7 +163,7 @@ class _World:
         self.partitions[number] = gates.Partition(self.doors, owner.account)
 
     def check(self) -> None:
-        """Compare the gate with the account."""
+        """Compare the scheduler with the account."""
         flying = [entry for entry in self.gone if entry.flying]
         assert self.doors.in_flight == len(flying) <= _MOST
         assert self.doors.waiting == len(self.waiting)
@@ -163,9 +189,12 @@ class _World:
             dry = self.quota.wait_s(place[1]) > 0
             trying = any(entry.flying and entry.place == place for entry in self.gone)
             careful = trying and self.careful_until_s.get(place, 0.0) > _now_s() - 0.01
-            assert limited or crowded or full or held or dry or careful, f"{place} waits for nothing at {_now_s()}"
+            seen = self.breaker_of(place)
+            probing = not seen.is_closed and (trying or any(entry.place[1] == place[1] for entry in self.waiting))
+            reasons = (limited, crowded, full, held, dry, careful, probing)
+            assert any(reasons), f"{place} waits for nothing at {_now_s()}"
 
-    def _held_until_s(self, place: gate.Place) -> float:
+    def _held_until_s(self, place: queued.Place) -> float:
         return max(self.held_until_s.get(place, 0.0), self.held_until_s.get(None, 0.0))
 
     async def finish(self) -> None:
@@ -176,7 +205,7 @@ class _World:
                     self.land(entry, full=False)
                 self.end(entry)
                 self.check()
-            await asyncio.sleep(61)
+            await asyncio.sleep(301)
         assert not self.entries
         assert self.doors.waiting == self.doors.in_flight == 0
 
@@ -203,8 +232,64 @@ def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
     data: st.DataObject, rate: float, length: int
 ) -> None:
     """
-    Never more holders than slots, in flight or running than allowed; no ticket lost, none let through twice.
+    Never more holders than slots, in flight or running than allowed; no entry lost, none let through twice.
 
     Whoever waits, waits for something, and everybody is let through in the end when room is given back.
     """
     gates.run_virtually(_live(data, rate, length))
+
+
+class _Refused(gates.Partition):
+    """A partition whose submissions are refused a moment after they were sent, and wait again."""
+
+    def begin(self, request_id: str, cluster: str) -> None:
+        """Ask for a turn for the first time."""
+        if self.enter(request_id, cluster):
+            self._later(request_id)
+
+    def _admit(self, key: jobs.LedgerKey) -> None:
+        super()._admit(key)
+        self._later(self.admitted[-1])
+
+    def _later(self, request_id: str) -> None:
+        asyncio.get_running_loop().call_later(0.1, self._refuse, request_id, _now_s())
+
+    def _refuse(self, request_id: str, begun_s: float) -> None:
+        cluster = request_id[:-1]
+        self.doors.feedback.refused((cluster, jobs.SUBMISSION), begun_s, breaker.Answer("12000062"))
+        self.land(request_id)
+        self.begin(request_id, cluster)
+
+
+async def _flood(dead: int, failures: list[int], tokens: int) -> tuple[int, Counter[str]]:
+    """Count the submissions of a healthy cluster, and the probes of each dead one, while all of them wait."""
+    doors = gates.open_gate(slots=0, intents=10_000, quota=gates.Quota(rate=1.0))
+    healthy, others = gates.Partition(doors), _Refused(doors)
+    for number in range(dead):
+        place = (f"d{number}", jobs.SUBMISSION)
+        for _ in range(failures[number % len(failures)]):
+            doors.feedback.refused(place, _now_s(), breaker.Answer("12000062"))
+            await asyncio.sleep(0.01)
+        others.begin(f"d{number}0", place[0])
+    for number in range(2 * tokens):
+        healthy.enter(f"j{number}", "good")
+    before = len(healthy.admitted)
+    await asyncio.sleep(tokens)
+    doors.close()
+    return len(healthy.admitted) - before, Counter(others.admitted)
+
+
+@settings(max_examples=6, phases=[Phase.generate])  # an example takes a second: a smaller one is not worth the time
+@given(st.integers(1, 30), st.lists(st.integers(1, 8), min_size=1, max_size=4))
+def test_clusters_that_take_no_jobs_leave_the_others_their_tokens(dead: int, failures: list[int]) -> None:
+    """However many there are: a healthy cluster keeps 95 % of the quota, and each dead one is tried in the end."""
+    found: list[tuple[int, Counter[str]]] = []
+    tokens = 25 * dead + 400
+
+    async def play() -> None:
+        found.append(await _flood(dead, failures, tokens))
+
+    gates.run_virtually(play())
+    kept, probes = found[0]
+    assert kept >= 0.95 * tokens
+    assert len(probes) == dead, f"{probes} in {tokens} turns"

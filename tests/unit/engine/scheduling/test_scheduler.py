@@ -8,7 +8,7 @@ import itertools
 import pytest
 from tests.unit.engine import gates
 
-from mrs_relay.engine import gate, jobs
+from mrs_relay.engine import jobs
 
 pytestmark = pytest.mark.looptime
 
@@ -107,7 +107,7 @@ async def test_job_that_ends_makes_room_for_the_other_api_too() -> None:
     doors = gates.open_gate(slots=0)
     partition = gates.Partition(doors)
     assert partition.enter("o1", api="v1.1")
-    doors.hold(("a", "CreateExecuteJob"), 1000.0)
+    gates.full(doors, ("a", "CreateExecuteJob"), 1000.0)
     assert not partition.enter("j2")
     partition.release("o1", api="v1.1")
     assert partition.admitted == ["o1", "j2"]
@@ -138,9 +138,9 @@ async def test_higher_priority_goes_first_then_arrival() -> None:
 
 
 async def test_newcomer_waits_behind_those_who_wait() -> None:
-    """A free slot is never taken past a ticket that waits in the same line."""
+    """A free slot is never taken past a entry that waits in the same line."""
     partition = gates.Partition(gates.open_gate(slots=2))
-    partition.doors.hold(("a", jobs.SUBMISSION), 5.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 5.0)
     assert not partition.enter("j1")
     assert not partition.enter_at_once("j2")
     await asyncio.sleep(6)
@@ -149,7 +149,7 @@ async def test_newcomer_waits_behind_those_who_wait() -> None:
     assert partition.enter_at_once("j2")
 
 
-async def test_ticket_that_gets_no_turn_at_once_is_not_kept() -> None:
+async def test_entry_that_gets_no_turn_at_once_is_not_kept() -> None:
     """`enter_at_once` leaves nothing behind when it says no."""
     partition = gates.Partition(gates.open_gate(slots=1))
     assert partition.enter_at_once("j1")
@@ -228,7 +228,7 @@ async def test_quota_is_spent_only_by_those_who_go() -> None:
     partition = gates.Partition(gates.open_gate(slots=1, quota=quota))
     partition.enter("j1")
     partition.enter("j2")
-    partition.doors.hold(("b", jobs.SUBMISSION), 9.0)
+    gates.full(partition.doors, ("b", jobs.SUBMISSION), 9.0)
     partition.enter("j3", "b")
     assert quota.spent == {jobs.SUBMISSION: 1}
 
@@ -236,7 +236,7 @@ async def test_quota_is_spent_only_by_those_who_go() -> None:
 async def test_held_line_goes_on_when_the_time_has_come() -> None:
     """A hold of one line stops that line alone, for its time alone."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.hold(("a", jobs.SUBMISSION), 10.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 10.0)
     assert not partition.enter("j1", "a")
     assert partition.enter("s2", "a", statement=True)
     assert partition.enter("j3", "b")
@@ -249,8 +249,8 @@ async def test_held_line_goes_on_when_the_time_has_come() -> None:
 async def test_hold_of_all_stops_everybody_for_the_longest_time() -> None:
     """A hold of all stops all lines; a shorter one that follows does not shorten it."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.hold(None, 10.0)
-    partition.doors.hold(None, 1.0)
+    partition.doors.feedback.pause(10.0)
+    partition.doors.feedback.pause(1.0)
     partition.enter("j1", "a")
     partition.enter("s2", "b", statement=True)
     await asyncio.sleep(9.9)
@@ -263,7 +263,7 @@ async def test_holds_end_each_at_its_own_time() -> None:
     """Several holds at once, set in any order, each end when they should: no alarm drowns another."""
     partition = gates.Partition(gates.open_gate())
     for cluster, wait_s in [("c", 30.0), ("a", 10.0), ("d", 40.0), ("b", 20.0)]:
-        partition.doors.hold((cluster, jobs.SUBMISSION), wait_s)
+        gates.full(partition.doors, (cluster, jobs.SUBMISSION), wait_s)
         partition.enter(f"j{wait_s:.0f}", cluster)
     for passed in range(1, 5):
         await asyncio.sleep(10.002)
@@ -275,7 +275,7 @@ async def test_job_that_ends_makes_room_on_a_full_cluster() -> None:
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
     partition.land("j1")
-    partition.doors.hold(("a", jobs.SUBMISSION), 60.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 60.0)
     partition.enter("j2")
     partition.release("j1")
     assert partition.admitted == ["j1", "j2"]
@@ -285,7 +285,7 @@ async def test_job_that_was_told_full_does_not_lift_the_hold() -> None:
     """The job that met the full cluster goes back into the line, and the hold stands for its whole time."""
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
-    partition.doors.hold(("a", jobs.SUBMISSION), 60.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 60.0)
     partition.land("j1")
     partition.release("j1", state=jobs.State.QUEUED)
     assert not partition.enter("j1")
@@ -303,12 +303,12 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
     """
     quota = gates.Quota()
     partition = gates.Partition(gates.open_gate(quota=quota))
-    partition.doors.hold(("a", jobs.SUBMISSION), 15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     for number in range(5):
         partition.enter(f"j{number}")
     await asyncio.sleep(16)
     assert (partition.admitted, quota.spent[jobs.SUBMISSION]) == (["j0"], 1)
-    partition.doors.hold(("a", jobs.SUBMISSION), 15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     partition.land("j0")
     partition.release("j0", state=jobs.State.QUEUED)
     assert quota.spent[jobs.SUBMISSION] == 1
@@ -321,7 +321,7 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
 async def test_line_that_was_held_is_trusted_again_after_a_minute() -> None:
     """When nobody was told "full" for a minute, as many go at once as there are slots; other lines always do."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.hold(("a", jobs.SUBMISSION), 15.0)
+    gates.full(partition.doors, ("a", jobs.SUBMISSION), 15.0)
     partition.enter("j1")
     await asyncio.sleep(16)
     assert not partition.enter("j2")
@@ -336,7 +336,7 @@ async def test_hold_of_a_line_does_not_end_a_hold_of_all() -> None:
     """A job that ends gives its cluster room; when all must wait, its cluster waits with them."""
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
-    partition.doors.hold(None, 60.0)
+    partition.doors.feedback.pause(60.0)
     partition.enter("j2")
     partition.release("j1")
     assert partition.admitted == ["j1"]
@@ -345,7 +345,7 @@ async def test_hold_of_a_line_does_not_end_a_hold_of_all() -> None:
 
 
 async def test_partition_that_leaves_takes_everything_with_it() -> None:
-    """Tickets, slots and places in flight of a lost partition are free at once, for those who stay."""
+    """Entrys, slots and places in flight of a lost partition are free at once, for those who stay."""
     doors = gates.open_gate(slots=1, intents=2)
     leaving, staying = gates.Partition(doors), gates.Partition(doors)
     leaving.enter("j1", "a")
@@ -373,7 +373,7 @@ async def test_late_word_of_a_partition_that_left_is_ignored() -> None:
 
 
 async def test_nothing_is_kept_of_places_where_nobody_is() -> None:
-    """A gate that has seen many clusters keeps only those where somebody waits or works."""
+    """A scheduler that has seen many clusters keeps only those where somebody waits or works."""
     partition = gates.Partition(gates.open_gate(intents=10_000))
     for number in range(1000):
         partition.enter(f"j{number}", f"c{number}")
@@ -381,14 +381,16 @@ async def test_nothing_is_kept_of_places_where_nobody_is() -> None:
     for number in range(1000):
         partition.release(f"j{number}", f"c{number}")
         partition.release(f"s{number}", f"c{number}", statement=True)
-    assert len(partition.doors._spots) == 0
+        partition.land(f"j{number}")
+        partition.land(f"s{number}")
+    assert len(partition.doors._admission.clusters) == 0
     assert not any(partition.doors._open.values())
 
 
 async def test_closed_gate_leaves_no_alarm() -> None:
-    """After `close` no timer of the gate rings."""
+    """After `close` no timer of the scheduler rings."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.hold(None, 5.0)
+    partition.doors.feedback.pause(5.0)
     partition.enter("j1")
     partition.doors.close()
     partition.doors.close()
@@ -396,13 +398,11 @@ async def test_closed_gate_leaves_no_alarm() -> None:
     assert partition.admitted == []
 
 
-async def test_ticket_carries_the_order_of_its_job() -> None:
-    """A ticket's rank is priority first, then arrival, then offset."""
+async def test_entry_carries_the_order_of_its_job() -> None:
+    """An entry's rank is priority first, then arrival, then offset."""
     partition = gates.Partition(gates.open_gate())
     ranks = [
-        gate.ticket(
-            *gates.keyed(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order)), partition, print
-        )
+        gates.entry(gates.job("j", priority=priority, arrived_ms=arrived_ms, order=order), partition)
         for priority, arrived_ms, order in [(9, 9, 9), (5, 1, 7), (5, 1, 8), (5, 2, 1), (0, 0, 0)]
     ]
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks
@@ -415,8 +415,8 @@ async def test_a_place_that_nobody_uses_any_more_takes_no_memory() -> None:
     for number in range(50):
         deletion = jobs.Call("DeleteCluster", {"cluster_id": f"c{number}"})
         going = gates.job(f"r{number}", f"c{number}", subject="cluster", work=deletion)
-        assert doors.enter_at_once(gate.ticket(going.ledger_key, going, partition, print))
+        assert doors.enter_at_once(gates.entry(going, partition))
         partition.land(f"r{number}")
         partition.release(f"r{number}", f"c{number}", subject="cluster", work=None)
         partition.withdraw(f"r{number}")
-    assert doors._spots == {}
+    assert doors._admission.clusters == {}

@@ -1,11 +1,12 @@
-"""A tenant's account: its limits, and the part of them that is this process's."""
+"""A tenant's quota: its limits, and the part of them that is this process's."""
 
 from __future__ import annotations
 
 import pytest
 
-from mrs_relay.engine import accounts, jobs
+from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
+from mrs_relay.engine.scheduling import entries, quota
 
 
 class Time:
@@ -21,12 +22,12 @@ class Time:
         return self.now_s
 
 
-def account(time: Time | None = None, *, owned: int = 1, total: int = 1, **limits: int) -> accounts.Account:
+def account(time: Time | None = None, *, owned: int = 1, total: int = 1, **limits: int) -> quota.TenantQuota:
     chosen = policies.Policy("a", limits=policies.Limits(**limits))
-    return accounts.Account(chosen, accounts.Share(owned, total), time or Time())
+    return quota.TenantQuota(chosen, quota.Share(owned, total), time or Time())
 
 
-def holder(number: int, owner: object = "p") -> accounts.Holder:
+def holder(number: int, owner: object = "p") -> entries.Holder:
     return owner, jobs.ledger_key("/s", str(number))
 
 
@@ -35,13 +36,13 @@ def holder(number: int, owner: object = "p") -> accounts.Holder:
 )
 def test_a_limit_is_shared_by_partitions_rounded_down_and_never_to_nothing(owned: int, total: int, ours: int) -> None:
     """All replicas together keep the limit, as long as there are no more replicas than it allows."""
-    assert accounts.Share(owned, total).of(10) == ours
+    assert quota.Share(owned, total).of(10) == ours
 
 
 def test_shares_of_all_replicas_add_up_to_no_more_than_the_limit() -> None:
     """However partitions are spread."""
     for spread in ([1, 1, 1, 1], [2, 2], [3, 1], [4]):
-        assert sum(accounts.Share(owned, 4).of(10) for owned in spread) <= 10
+        assert sum(quota.Share(owned, 4).of(10) for owned in spread) <= 10
 
 
 def test_as_many_run_as_may() -> None:
@@ -107,7 +108,7 @@ def test_what_a_lost_partition_had_is_forgotten() -> None:
 
 def test_without_tenants_nothing_is_limited_and_nothing_kept() -> None:
     """100,000 jobs of a service without tenants take no more memory for it."""
-    one = accounts.Account(policies.Policy(), accounts.Share(1, 4), Time())
+    one = quota.TenantQuota(policies.Policy(), quota.Share(1, 4), Time())
     one.start(holder(1))
     one.occupy(holder(2))
     assert (one.running, one.is_full, one.wait_s(), one.most_queued) == (0, False, 0.0, None)

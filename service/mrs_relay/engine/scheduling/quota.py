@@ -1,8 +1,8 @@
 """
-A tenant's account: what it has under way in this process, and whether its limits let more through.
+A tenant's usage in this process against its limits.
 
-The gate asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes the
-part that its partitions are of the tenant's. Without tenants there is one account, which limits nothing.
+The scheduler asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes
+the part that its partitions are of the tenant's. Without tenants there is one quota, which limits nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
+from mrs_relay.engine.scheduling import entries
 from mrs_relay.kit import clock
-
-Owner = object
-"""Whoever holds tickets and slots and may lose them all at once: a partition. Hashable, equal only to itself."""
-
-Holder = tuple[Owner, jobs.LedgerKey]
 
 _MINUTE_S: Final = 60.0
 
@@ -43,9 +38,9 @@ class Share:
         return max(1, limit * self.owned // self.total) if self.total else limit
 
 
-class Account:
+class TenantQuota:
     """
-    One tenant's account in this process.
+    Count what one tenant has under way in this process.
 
     Args:
         policy: its limits.
@@ -63,9 +58,9 @@ class Account:
         self._counts: Final = bool(policy.tenant)
         self.is_bounded: Final = (policy.limits.running, policy.limits.per_minute) != (None, None)
         self._time = time
-        self._running: set[Holder] = set()
+        self._running: set[entries.Holder] = set()
         self._started_s: deque[float] = deque()
-        self._queued: dict[Owner, int] = {}
+        self._queued: dict[entries.Owner, int] = {}
 
     @property
     def running(self) -> int:
@@ -99,7 +94,7 @@ class Account:
         over = len(self._started_s) - self.share.of(most)
         return 0.0 if over < 0 else self._started_s[over] - begin_s
 
-    def start(self, holder: Holder) -> None:
+    def start(self, holder: entries.Holder) -> None:
         """One was let through."""
         if self._limits.per_minute is not None:
             self._started_s.append(self._time.monotonic_s())
@@ -115,23 +110,23 @@ class Account:
             if 0.0 <= age_s < _MINUTE_S:
                 bisect.insort(self._started_s, now_s - age_s)
 
-    def occupy(self, holder: Holder) -> None:
+    def occupy(self, holder: entries.Holder) -> None:
         """One is under way, perhaps since before it came to us."""
         if self._counts:
             self._running.add(holder)
 
-    def end(self, holder: Holder) -> bool:
+    def end(self, holder: entries.Holder) -> bool:
         """One is no longer under way; whether it was."""
         if holder not in self._running:
             return False
         self._running.discard(holder)
         return True
 
-    def queue(self, owner: Owner, count: int) -> None:
+    def queue(self, owner: entries.Owner, count: int) -> None:
         """So many of a partition's requests wait for their submission."""
         self._queued[owner] = count
 
-    def leave(self, owner: Owner) -> None:
+    def leave(self, owner: entries.Owner) -> None:
         """Forget what a partition had that is no longer ours."""
         self._running = {holder for holder in self._running if holder[0] is not owner}
         self._queued.pop(owner, None)

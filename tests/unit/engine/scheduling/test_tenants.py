@@ -1,4 +1,4 @@
-"""Several tenants at one gate: they take turns for quota and for slots, and each keeps its own limits."""
+"""Several tenants at one scheduler: they take turns for quota and for slots, and each keeps its own limits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewher
 
 
 async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
-    """`running`: its tickets wait until one of its own ends, of whatever kind; those of others go past."""
+    """`running`: its entrys wait until one of its own ends, of whatever kind; those of others go past."""
     doors = gates.open_gate(slots=10)
     limited, free = gates.Partition(doors, gates.account("a", running=2)), gates.Partition(doors, gates.account("b"))
     assert limited.enter("a0")
@@ -71,7 +71,7 @@ async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
 
 
 async def test_a_tenant_s_pace_is_kept_and_the_rest_follows_when_it_may() -> None:
-    """`per_minute`: as many at once, the next when the first is a minute old; nobody has to wake the gate."""
+    """`per_minute`: as many at once, the next when the first is a minute old; nobody has to wake the scheduler."""
     doors = gates.open_gate(slots=0)
     paced, free = gates.Partition(doors, gates.account("a", per_minute=3)), gates.Partition(doors, gates.account("b"))
     for number in range(5):
@@ -109,7 +109,7 @@ async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
     """What MRS says of a cluster to one counts for the others, too: one tries, and carefully."""
     doors = gates.open_gate()
     one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
-    doors.hold(("a", "CreateExecuteJob"), 10.0)
+    gates.full(doors, ("a", "CreateExecuteJob"), 10.0)
     assert not one.enter("a0")
     assert not two.enter("b0")
     await asyncio.sleep(10.5)

@@ -1,4 +1,4 @@
-"""Jobs that want no turn any more, because somebody cancelled them: nothing of theirs stays at the gate."""
+"""Jobs that want no turn any more, because somebody cancelled them: nothing of theirs stays at the scheduler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.engine import gates
 from mrs_relay.engine import jobs
 
 
-def test_withdrawn_ticket_gets_no_turn_and_keeps_nobody_waiting() -> None:
+def test_withdrawn_entry_gets_no_turn_and_keeps_nobody_waiting() -> None:
     """Whoever waits behind it goes; no slot, no place in flight and no token is spent on it."""
 
     async def live() -> None:
@@ -32,7 +32,7 @@ def test_withdrawn_ticket_gets_no_turn_and_keeps_nobody_waiting() -> None:
     gates.run_virtually(live())
 
 
-def test_ticket_withdrawn_from_the_middle_is_passed_over() -> None:
+def test_entry_withdrawn_from_the_middle_is_passed_over() -> None:
     """Not only the first of a line can go."""
 
     async def live() -> None:
@@ -50,8 +50,8 @@ def test_ticket_withdrawn_from_the_middle_is_passed_over() -> None:
     gates.run_virtually(live())
 
 
-def test_withdrawn_ticket_stays_harmless_when_another_partition_leaves() -> None:
-    """The tickets of a lost partition go from the middle of a line, which may bring a withdrawn one to its head."""
+def test_withdrawn_entry_stays_harmless_when_another_partition_leaves() -> None:
+    """The entrys of a lost partition go from the middle of a line, which may bring a withdrawn one to its head."""
 
     async def live() -> None:
         doors = gates.open_gate(slots=1)
@@ -109,8 +109,8 @@ def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
     gates.run_virtually(live())
 
 
-def test_ticket_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
-    """The old ticket may still lie in the line; only the new one counts."""
+def test_entry_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
+    """The old entry may still lie in the line; only the new one counts."""
 
     async def live() -> None:
         doors = gates.open_gate(slots=1)

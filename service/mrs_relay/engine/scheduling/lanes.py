@@ -1,0 +1,193 @@
+"""
+How many calls may be under way at once, shared by tenants and their clusters.
+
+Submissions, other writes and reads have lanes of their own, so calls of one kind that hang never keep another kind
+waiting. Within a lane a free place goes to the tenant with the fewest calls under way, and of that tenant to the
+cluster with the fewest. So that a newcomer need not wait until a call ends, one cluster alone never holds the last
+eighth of a lane; where there are several tenants, neither does one tenant, and a cluster never holds the last quarter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from typing import Final, Literal, TypeVar
+
+from mrs_relay.engine import jobs
+from mrs_relay.mrs import operation as operations
+from mrs_relay.mrs.operations import registry
+
+Kind = Literal["submissions", "writes", "reads"]
+KINDS: Final[tuple[Kind, ...]] = ("submissions", "writes", "reads")
+
+Group = tuple[object, str]
+"""A tenant, and one of its clusters."""
+
+_N = TypeVar("_N")
+
+_RESERVED_PART: Final = 8
+"""One part in this many of a lane is kept for newcomers."""
+
+
+@functools.cache
+def kind_of(operation: str) -> Kind:
+    """Return the lane of an operation: jobs and statements are submissions."""
+    if operation in jobs.SUBMISSIONS or operation == jobs.STATEMENT:
+        return "submissions"
+    known = registry.OPERATIONS.get(operation)
+    return "reads" if known is not None and known.safety is operations.Safety.READ else "writes"
+
+
+class Lane:
+    """
+    Count the places of one lane.
+
+    Args:
+        most: places in all.
+
+    Attributes:
+        taken: places in use.
+        waiting: how many wait for a turn that takes one.
+        tenants: how many tenants share the lane.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most: Final = most
+        self._reserved: Final = most // _RESERVED_PART
+        self._by_group: Counter[Group] = Counter()
+        self._by_tenant: Counter[object] = Counter()
+        self.taken = 0
+        self.waiting = 0
+        self.tenants = 1
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits and a place is free, if only for newcomers."""
+        return self.waiting > 0 and self.taken < self.most
+
+    def may_take(self, group: Group) -> bool:
+        """Whether a place is free for this tenant and cluster."""
+        free = self.most - self.taken
+        kept = self._reserved * (1 if self.tenants <= 1 else 2)
+        if free > kept or free <= 0:
+            return free > 0
+        if self._by_group[group] >= self.most - kept:
+            return False
+        return self.tenants <= 1 or free > self._reserved or self._by_tenant[group[0]] < self.most - self._reserved
+
+    def take(self, group: Group) -> None:
+        """Take a place."""
+        self.taken += 1
+        self._by_group[group] += 1
+        self._by_tenant[group[0]] += 1
+
+    def give(self, group: Group) -> None:
+        """Give a place back."""
+        self.taken -= 1
+        _less(self._by_group, group)
+        _less(self._by_tenant, group[0])
+
+    def held(self, group: Group) -> tuple[int, int]:
+        """Return the places of the tenant, and of its cluster."""
+        return self._by_tenant[group[0]], self._by_group[group]
+
+
+def _less(counts: Counter[_N], name: _N) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
+
+
+class InFlight:
+    """
+    Let calls of one lane be sent, a bounded number at a time.
+
+    Args:
+        most: calls under way at the same time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._lane: Final = Lane(most)
+        self._waiting: dict[Group, deque[asyncio.Future[None]]] = {}
+
+    @property
+    def taken(self) -> int:
+        """Calls under way."""
+        return self._lane.taken
+
+    def share_between(self, tenants: int) -> None:
+        """Note how many tenants there are."""
+        self._lane.tenants = tenants
+
+    @contextlib.asynccontextmanager
+    async def place(self, group: Group) -> AsyncIterator[None]:
+        """Hold a place for the length of the block."""
+        await self.acquire(group)
+        try:
+            yield
+        finally:
+            self.release(group)
+
+    async def acquire(self, group: Group) -> None:
+        """Wait for a place; calls of one group go in the order in which they came."""
+        if group not in self._waiting and self._lane.may_take(group):
+            self._lane.take(group)
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(group, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                self._forget(group, place)
+            else:
+                self.release(group)
+            raise
+
+    def release(self, group: Group) -> None:
+        """Give a place back; the next call goes."""
+        self._lane.give(group)
+        while (chosen := self._next()) is not None:
+            waiting = self._waiting.pop(chosen)
+            place = waiting.popleft()
+            if waiting:
+                self._waiting[chosen] = waiting  # behind groups that hold as few places
+            if not place.done():  # else its task was cancelled a moment ago
+                self._lane.take(chosen)
+                place.set_result(None)
+
+    def _forget(self, group: Group, place: asyncio.Future[None]) -> None:
+        waiting = self._waiting.get(group, deque())
+        if place in waiting:
+            waiting.remove(place)
+            if not waiting:
+                del self._waiting[group]
+
+    def _next(self) -> Group | None:
+        able = (group for group in self._waiting if self._lane.may_take(group))
+        return min(able, key=self._lane.held, default=None)
+
+
+class Lanes:
+    """
+    Keep a lane for each kind of call.
+
+    Args:
+        submissions: submissions under way at the same time.
+        others: the same for other writes, and for reads.
+    """
+
+    def __init__(self, submissions: int, others: int) -> None:
+        self._lanes: Final = {kind: InFlight(submissions if kind == "submissions" else others) for kind in KINDS}
+
+    def of(self, operation: str) -> InFlight:
+        """Return the lane of an operation."""
+        return self._lanes[kind_of(operation)]
+
+    def share_between(self, tenants: int) -> None:
+        """Note how many tenants there are."""
+        for lane in self._lanes.values():
+            lane.share_between(tenants)

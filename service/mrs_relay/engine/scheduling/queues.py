@@ -1,0 +1,59 @@
+"""The lines in which entries wait: one for each cluster and operation, and in it one for each tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mrs_relay.engine.scheduling import breaker, entries, lanes, quota
+
+
+@dataclass(slots=True, eq=False)
+class ClusterQueue:
+    """
+    What all tenants share of a place.
+
+    Attributes:
+        place: the cluster and the operation.
+        lane: what its calls take places of.
+        tenants: the queues of those who wait, the longest since its turn first.
+        holders: jobs that hold a slot.
+        in_flight: calls let through whose outcome is not known yet.
+        breaker: whether the place takes calls.
+    """
+
+    place: entries.Place
+    lane: lanes.Lane
+    tenants: dict[quota.TenantQuota, TenantQueue] = field(default_factory=dict)
+    holders: set[entries.Holder] = field(default_factory=set)
+    in_flight: int = 0
+    breaker: breaker.Breaker = field(default_factory=breaker.Breaker)
+
+    def wait_s(self, now_s: float) -> float:
+        """Return the seconds until a call may go, as far as time decides it; 0.0 also while a probe is under way."""
+        careful_s = self.breaker.careful_until_s if self.in_flight else 0.0
+        return max(0.0, self.breaker.until_s - now_s, careful_s - now_s)
+
+    def is_probing(self, now_s: float) -> bool:
+        """Whether the next call waits for the outcome of one that is under way."""
+        return self.in_flight > 0 and self.breaker.one_at_a_time(now_s)
+
+
+@dataclass(slots=True, eq=False)
+class TenantQueue:
+    """
+    Those of one tenant who wait for a place.
+
+    Attributes:
+        waiting: a heap; a withdrawn entry stays until it is first.
+        count: entries that have not been withdrawn.
+    """
+
+    cluster: ClusterQueue
+    tenant: quota.TenantQuota
+    waiting: list[entries.QueueEntry] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, more: int) -> None:
+        """Count entries that came, or with a negative number went."""
+        self.count += more
+        self.cluster.lane.waiting += more

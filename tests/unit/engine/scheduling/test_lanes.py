@@ -1,0 +1,149 @@
+"""How many calls are under way: kinds apart, shared by tenants and their clusters, with places for newcomers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.engine import gates
+
+from mrs_relay.engine import jobs
+from mrs_relay.engine.scheduling import lanes
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("CreateExecuteJob", "submissions"),
+        ("CreateAndExecuteJob", "submissions"),
+        ("ExecuteSql", "submissions"),
+        ("DeleteCluster", "writes"),
+        ("CreateCluster", "writes"),
+        ("ListHosts", "reads"),
+        ("ShowJobExeListNew", "reads"),
+        ("", "writes"),
+    ],
+)
+def test_each_operation_has_its_lane(operation: str, kind: str) -> None:
+    """Jobs and statements are submissions; calls go by whether they change anything."""
+    assert lanes.kind_of(operation) == kind
+
+
+async def _hang(lane: lanes.InFlight, group: lanes.Group, seconds: float, done: list[lanes.Group]) -> None:
+    async with lane.place(group):
+        await asyncio.sleep(seconds)
+    done.append(group)
+
+
+async def test_a_lane_is_bounded_and_one_tenant_alone_may_use_all_of_it() -> None:
+    """By two clusters it can; a single one leaves the last eighth to others."""
+    lane = lanes.InFlight(64)
+    done: list[lanes.Group] = []
+    async with asyncio.TaskGroup() as group:
+        for number in range(100):
+            group.create_task(_hang(lane, ("a", f"c{number % 2}"), 10.0, done))
+        await asyncio.sleep(1)
+        assert lane.taken == 64
+    assert (len(done), lane.taken) == (100, 0)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(_hang(lane, ("a", "c"), 10.0, done))
+        await asyncio.sleep(1)
+        assert lane.taken == 56
+
+
+@pytest.mark.parametrize("newcomer", [("b", "d"), ("a", "d")])
+async def test_a_newcomer_need_not_wait_for_calls_that_hang(newcomer: lanes.Group) -> None:
+    """Another tenant's, or another cluster of the same tenant: one place after the other is at once its."""
+    lane = lanes.InFlight(64)
+    lane.share_between(2)
+    done: list[lanes.Group] = []
+    async with asyncio.TaskGroup() as group:
+        for _ in range(200):
+            group.create_task(_hang(lane, ("a", "hangs"), 60.0, []))
+        await asyncio.sleep(1)
+        for _ in range(100):
+            group.create_task(_hang(lane, newcomer, 0.1, done))
+        await asyncio.sleep(2)
+        assert len(done) == 100
+
+
+async def test_a_tenant_whose_clusters_all_hang_leaves_places_to_others() -> None:
+    """Where there are several tenants, one never has all of a lane."""
+    lane = lanes.InFlight(64)
+    lane.share_between(2)
+    done: list[lanes.Group] = []
+    async with asyncio.TaskGroup() as group:
+        for number in range(200):
+            group.create_task(_hang(lane, ("a", f"c{number}"), 60.0, []))
+        await asyncio.sleep(1)
+        assert lane.taken == 56
+        group.create_task(_hang(lane, ("b", "d"), 0.1, done))
+        await asyncio.sleep(0.2)
+        assert done == [("b", "d")]
+
+
+async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
+    """First by tenant, then by cluster; of equals to the one that has waited longest since its turn."""
+    lane = lanes.InFlight(4)
+    for group in [("a", "x"), ("a", "x"), ("a", "y"), ("b", "z")]:
+        await lane.acquire(group)
+    order: list[lanes.Group] = []
+
+    async def wait(group: lanes.Group) -> None:
+        await lane.acquire(group)
+        order.append(group)
+
+    tasks = [asyncio.create_task(wait(group)) for group in [("a", "x"), ("a", "y"), ("b", "z"), ("c", "w"), ("b", "z")]]
+    await asyncio.sleep(0)
+    for group in [("a", "x"), ("a", "x"), ("a", "y"), ("b", "z"), ("c", "w")]:
+        lane.release(group)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert order == [("c", "w"), ("a", "x"), ("a", "y"), ("b", "z"), ("b", "z")]
+
+
+@pytest.mark.parametrize("granted", [True, False])
+async def test_a_call_that_is_given_up_leaves_no_place_taken(granted: bool) -> None:
+    """Cancelled while it waits, or when its place has just come: the next one goes."""
+    lane = lanes.InFlight(1)
+    await lane.acquire(("a", "x"))
+    given_up = asyncio.create_task(lane.acquire(("b", "y")))
+    following = asyncio.create_task(lane.acquire(("b", "y")))
+    await asyncio.sleep(0)
+    if granted:
+        lane.release(("a", "x"))
+    given_up.cancel()
+    if not granted:
+        lane.release(("a", "x"))
+    await asyncio.wait([given_up, following])
+    assert (given_up.cancelled(), following.done(), lane.taken) == (True, True, 1)
+    lane.release(("b", "y"))
+    await asyncio.wait_for(lane.acquire(("b", "y")), 1)
+
+
+async def test_calls_of_other_kinds_never_take_the_turn_of_submissions() -> None:
+    """Reads that hang fill their own lane, in the scheduler, too; so do other writes."""
+    doors = gates.open_gate(slots=0, intents=16, max_in_flight=16, max_others_in_flight=4)
+    partition = gates.Partition(doors)
+    for number in range(20):
+        read = jobs.Call("ListHosts", {"cluster_id": "a"}, repeatable=True)
+        partition.enter(f"r{number}", subject="call", work=read)
+        partition.enter(f"w{number}", subject="cluster", work=jobs.Call("DeleteCluster", {"cluster_id": "a"}))
+    assert [sum(one.startswith(kind) for one in partition.admitted) for kind in "rw"] == [4, 4]
+    assert all(partition.enter(f"j{number}", "b") for number in range(12))
+
+
+async def test_intents_of_a_cluster_that_hangs_leave_places_to_other_clusters() -> None:
+    """The last eighth of all intents is for those who have few."""
+    partition = gates.Partition(gates.open_gate(slots=0, intents=64))
+    for number in range(100):
+        partition.enter(f"j{number}", "hangs")
+    assert partition.doors.in_flight == 56
+    assert all(partition.enter(f"k{number}", "works") for number in range(8))
+    assert not partition.enter("k9", "works")
+    partition.land("j0")
+    partition.land("j1")
+    assert partition.admitted[-1] == "k9"

@@ -1,0 +1,147 @@
+"""Why a job waits: for people, metrics and events; and how many wait for the quota alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.unit.engine import gates
+
+from mrs_relay.engine import jobs
+from mrs_relay.engine.scheduling import breaker, waits
+
+pytestmark = pytest.mark.looptime
+
+PLACE = ("a", jobs.SUBMISSION)
+STATE = breaker.Answer("12000062", "the cluster's state forbids jobs now")
+C = waits.Cause
+
+
+def _why(partition: gates.Partition, request_id: str) -> waits.Waiting | None:
+    return partition.doors.why(gates.job(request_id).ledger_key, partition)
+
+
+def _full(partition: gates.Partition) -> None:
+    partition.enter("j1")
+
+
+def _refused(partition: gates.Partition) -> None:
+    partition.doors.feedback.refused(PLACE, 1.0, STATE)
+
+
+def _probed(partition: gates.Partition) -> None:
+    gates.full(partition.doors, PLACE, 0.0)
+    partition.enter("j1")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "slots", "intents", "rate", "limits", "cause"),
+    [
+        (_full, 1, 9, 0.0, {}, C.SLOTS),
+        (_full, 9, 1, 0.0, {}, C.IN_FLIGHT),
+        (_full, 9, 9, 0.1, {}, C.QUOTA),
+        (_full, 9, 9, 0.0, {"running": 1}, C.RUNNING),
+        (_full, 9, 9, 0.0, {"per_minute": 1}, C.PACE),
+        (_refused, 9, 9, 0.0, {}, C.CLUSTER),
+        (_probed, 9, 9, 0.0, {}, C.PROBE),
+        (lambda partition: partition.doors.feedback.pause(9.0), 9, 9, 0.0, {}, C.CONNECTION),
+    ],
+)
+async def test_a_job_that_waits_says_what_for(
+    prepare: Callable[[gates.Partition], None],
+    slots: int,
+    intents: int,
+    rate: float,
+    limits: dict[str, int],
+    cause: waits.Cause,
+) -> None:
+    """The first thing that has to change; and so say the counts that metrics show."""
+    doors = gates.open_gate(slots=slots, intents=intents, quota=gates.Quota(rate))
+    partition = gates.Partition(doors, gates.account("t", **limits))
+    prepare(partition)
+    partition.enter("j8")
+    why = _why(partition, "j8")
+    assert why is not None
+    assert (why.cause, why.place) == (cause, PLACE)
+    assert {name: count for name, count in doors.waiting_by_cause().items() if count} == {cause: 1}
+    assert str(why)
+    doors.close()
+
+
+async def test_what_the_cluster_said_last_is_told_with_its_moment() -> None:
+    """Its code and what that means; MRS's own words may quote another request and are not told."""
+    partition = gates.Partition(gates.open_gate())
+    partition.doors.feedback.refused(PLACE, 1.0, STATE)
+    for number in range(3):
+        partition.enter(f"j{number}")
+    partition.withdraw("j1")
+    why = _why(partition, "j2")
+    assert why is not None
+    assert (why.state, why.answer, why.wait_s) == (breaker.State.REFUSING, STATE, 15.0)
+    assert [partition.doors.ahead(gates.job(f"j{number}").ledger_key, partition) for number in range(4)] == [0, 0, 1, 0]
+    text = str(why)
+    assert text.startswith("cluster a is left alone; CreateExecuteJob on cluster a has been refused since 20")
+    assert text.endswith("Z, last answer 12000062 (the cluster's state forbids jobs now); next look in 15 s")
+    partition.doors.close()
+
+
+async def test_asking_changes_nothing() -> None:
+    """Neither a token nor a turn is taken; a job that does not wait has no reason."""
+    quota = gates.Quota(rate=0.1)
+    partition = gates.Partition(gates.open_gate(quota=quota))
+    partition.enter("j1")
+    partition.enter("j2")
+    before = dict(quota.spent)
+    for _ in range(5):
+        assert _why(partition, "j2") is not None
+        partition.doors.waiting_by_cause()
+        partition.doors.demand()
+    assert (quota.spent, partition.admitted) == (before, ["j1"])
+    assert _why(partition, "j1") is None
+    await asyncio.sleep(11)
+    assert partition.admitted == ["j1", "j2"]
+
+
+async def test_demand_counts_those_who_wait_for_nothing_but_the_quota() -> None:
+    """Not whoever waits for a slot, a limit or a pause; a cluster that is tried wants one call."""
+    doors = gates.open_gate(slots=3, quota=gates.Quota(rate=0.01))
+    open_one, limited = gates.Partition(doors), gates.Partition(doors, gates.account("t", running=1))
+    assert doors.demand() == {}
+    open_one.enter("j0", "z")
+    for number in range(1, 6):
+        open_one.enter(f"j{number}", "a")
+        open_one.enter(f"s{number}", "a", statement=True)
+        open_one.enter(f"k{number}", "refuses")
+    limited.enter("x1", "z", statement=True)
+    limited.enter("x2", "z")
+    doors.feedback.refused(("refuses", jobs.SUBMISSION), 1.0, STATE)
+    assert doors.demand() == {"CreateExecuteJob": 3 + 1, "ExecuteSql": 4 + 1}
+    await asyncio.sleep(16)
+    assert doors.demand() == {"CreateExecuteJob": 3 + 1 + 1, "ExecuteSql": 4 + 1}
+    doors.feedback.pause(5.0)
+    assert doors.demand() == {}
+    doors.close()
+
+
+async def test_waiting_lifts_a_job_and_the_wait_of_the_lowest_priority_is_bounded() -> None:
+    """Priority 0 goes before every job of priority 9 that comes nine steps later, and after those that come sooner."""
+    partition = gates.Partition(gates.open_gate(slots=1))
+    partition.enter("j0")
+    step_ms = 120_000
+    partition.enter("low1", priority=0, arrived_ms=1000)
+    partition.enter("j2", priority=9, arrived_ms=1000 + 9 * step_ms - 1)
+    partition.enter("j3", priority=9, arrived_ms=1000 + 9 * step_ms + 1)
+    for request_id in ("j0", "j2", "low1"):
+        partition.release(request_id)
+    assert partition.admitted == ["j0", "j2", "low1", "j3"]
+
+
+async def test_the_time_before_not_before_is_no_waiting() -> None:
+    """A job for tonight, sent this morning, goes behind those that have waited since noon."""
+    partition = gates.Partition(gates.open_gate(slots=1))
+    partition.enter("j0")
+    partition.enter("j1", arrived_ms=1000, not_before_ms=9_000_000)
+    partition.enter("j2", arrived_ms=8_000_000)
+    partition.release("j0")
+    assert partition.admitted == ["j0", "j2"]
