@@ -28,18 +28,19 @@ _MESSAGE_LENGTH: Final = 500
 def in_doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: telling.Rules) -> telling.Decision:
     """Note that a reply was lost; look the submission up, repeat it, or end the job as `unknown`."""
     before = job.doubt or jobs.Doubt()
-    only_reads = isinstance(job.work, jobs.Call) and job.work.reads
-    doubt = jobs.Doubt(before.sent + 1, before.is_open or not only_reads, fact.message[:_MESSAGE_LENGTH])
+    is_open = before.is_open or not _only_reads(job)
+    doubt = jobs.Doubt(before.sent + 1, is_open, fact.message[:_MESSAGE_LENGTH])
     noted = _replace(job, doubt=doubt)
     if isinstance(job.work, jobs.Batch) or orders.can_be_found(job.work):
         return telling.Decision(jobs.moved(noted, State.DOUBTFUL), (), commands.Command.LOOK_UP)
     is_repeatable = isinstance(job.work, jobs.Presto | jobs.Call) and job.work.repeatable
-    if is_repeatable and (doubt.sent < rules.repeat_attempts or job.stop is not None):
+    most = rules.resubmit_attempts if _only_reads(job) else rules.repeat_attempts
+    if is_repeatable and (doubt.sent < most or job.stop is not None):
         return _repeated(noted, doubt.sent, now_ms, rules)
     text = f"{_may(job)} or not, and MRS offers no way to find out: {doubt.message}"
     if is_repeatable:
         advice = "; a reply that takes longer than mrs.call_timeout_s is lost" if job.statement else ""
-        text = f"{_unanswered(doubt)} ({rules.repeat_attempts} at most: engine.repeat_attempts); {text}{advice}"
+        text = f"{_unanswered(doubt)}, and {most} are the most; {text}{advice}"
     return _unknown(noted, text, now_ms, rules, mrs_request_id=fact.mrs_request_id)
 
 
@@ -50,8 +51,8 @@ def not_found(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decis
     if doubt.sent < rules.resubmit_attempts or job.stop is not None:
         return _repeated(searched, doubt.sent - 1, now_ms, rules)
     text = (
-        f"{_unanswered(doubt)} ({rules.resubmit_attempts} at most: engine.resubmit_attempts), and MRS showed nothing "
-        f"of it; the last time: {doubt.message}"
+        f"{_unanswered(doubt)}, and {rules.resubmit_attempts} are the most; MRS showed nothing of it; "
+        f"the last time: {doubt.message}"
     )
     return _unknown(searched, text, now_ms, rules)
 
@@ -70,7 +71,7 @@ def refused(job: jobs.Job, reason: jobs.Reason, now_ms: int, rules: telling.Rule
 
     "No such cluster", say, is what the second deletion is told if the first one was carried out.
     """
-    if job.doubt is None or not isinstance(job.work, jobs.Call) or job.work.reads:
+    if job.doubt is None or not isinstance(job.work, jobs.Call) or _only_reads(job):
         return None
     text = f"{_unanswered(job.doubt)}, so {_may(job)}; sent again, it was refused ({reason.code}): {reason.message}"
     return _unknown(job, text, now_ms, rules, mrs_request_id=reason.mrs_request_id)
@@ -82,7 +83,7 @@ def withdrawn(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decis
     if doubt is None or stop is None:
         return telling.end(job, State.CANCELLED, now_ms, rules, reason=stop)
     if not doubt.is_open:
-        why = "it changes nothing" if isinstance(job.work, jobs.Call) and job.work.reads else "MRS shows nothing of it"
+        why = "it changes nothing" if _only_reads(job) else "MRS shows nothing of it"
         said = _replace(stop, message=f"{stop.message}; {_unanswered(doubt)}, but {why}")
         return telling.end(job, State.CANCELLED, now_ms, rules, reason=said)
     text = f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {_may(job)}: {doubt.message}"
@@ -116,6 +117,11 @@ def _unanswered(doubt: jobs.Doubt) -> str:
     if doubt.sent > 1:
         return f"{doubt.sent} submissions of it have no reply"
     return "a submission of it has no reply" if doubt.sent else "an earlier attempt has no reply"
+
+
+def _only_reads(job: jobs.Job) -> bool:
+    """Whether nothing of a lost submission can be left; a Presto statement that reads may still keep a cluster busy."""
+    return isinstance(job.work, jobs.Call) and job.work.reads
 
 
 def _may(job: jobs.Job) -> str:

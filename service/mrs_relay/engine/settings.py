@@ -53,8 +53,9 @@ class EngineSettings(pydantic.BaseModel):
 
     resubmit_attempts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
     """
-    Times that one attempt of a batch job or an order of a cluster is sent at most if its replies are lost and each
-    look-up shows that it had no effect. Then it is `unknown`. With the waits this outlasts two hours of outage.
+    Times that one attempt is sent at most if its replies are lost and it surely had no effect: a batch job or an order
+    of a cluster whose look-ups find nothing, a call that reads. Then it is `unknown`. With the waits between them this
+    outlasts two hours of outage.
     """
 
     repeat_backoff_s: Seconds = 10.0

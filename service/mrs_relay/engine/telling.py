@@ -28,7 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
         progress_step: per cent that progress must have changed by before it is told.
         cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
         repeat_attempts: how often one attempt is sent at most if its replies are lost and nothing can be looked up.
-        resubmit_attempts: the same if a look-up showed each time that it had no effect.
+        resubmit_attempts: the same if it surely had no effect: by look-ups that found nothing, or as it only reads.
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
     """

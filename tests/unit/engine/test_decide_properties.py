@@ -193,12 +193,13 @@ class _Life:
             self.lost += 1
             searched = isinstance(self.work, jobs.Batch) or orders.can_be_found(self.work)
             self.may_hide |= not searched and not (isinstance(self.work, jobs.Call) and self.work.reads)
-            assert self.lost <= (samples.RULES.resubmit_attempts if searched else samples.RULES.repeat_attempts)
+            sure = searched or not self.may_hide
+            assert self.lost <= (samples.RULES.resubmit_attempts if sure else samples.RULES.repeat_attempts)
             assert decision.job is not None
             waits = decision.job.state is _S.QUEUED and decision.job.not_before_ms > self.now_ms
             assert waits or decision.job.state in {_S.DOUBTFUL, _S.UNKNOWN}
         for event in decision.events:
-            if event.data.repeated or event.data.state == "rejected":
+            if event.data.repeated or event.data.state == "rejected" or isinstance(fact, facts.ResolveAsked):
                 continue
             assert not self.lost or event.data.attempt > 0
             if self.may_hide and event.data.reason is not None:

@@ -39,7 +39,7 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
         now_ms = job.not_before_ms
 
 
-@pytest.mark.parametrize("work", [samples.READ, samples.CALL, samples.DELETING_CALL])
+@pytest.mark.parametrize("work", [samples.READ, samples.DELETING_CALL])
 def test_what_cannot_be_looked_up_is_repeated_a_few_times_and_ever_later(work: jobs.Work) -> None:
     """Five times, doubling the wait; then `unknown`, which says how often it was sent and why."""
     sent, waits, told = _lose_all(work)
@@ -49,6 +49,14 @@ def test_what_cannot_be_looked_up_is_repeated_a_few_times_and_ever_later(work: j
     assert "5 submissions of it have no reply" in told.data.reason.message
     assert "no reply within 30 s" in told.data.reason.message
     assert ("mrs.call_timeout_s" in told.data.reason.message) is isinstance(work, jobs.Presto)
+
+
+def test_a_call_that_reads_is_repeated_for_hours_but_not_for_ever() -> None:
+    """It changes nothing, so an outage is outlasted; ever later, up to ten minutes."""
+    sent, waits, told = _lose_all(samples.CALL)
+    assert (sent, waits[:7], set(waits[7:])) == (20, [10, 20, 40, 80, 160, 320, 600], {600})
+    assert told.data.reason is not None
+    assert "20 submissions of it have no reply" in told.data.reason.message
 
 
 @pytest.mark.parametrize("work", [samples.BATCH, samples.CREATION])
