@@ -20,5 +20,8 @@ NO_OLD_JOBS: Final = frozenset({"12000064", "12000085"})
 NO_NEW_JOBS: Final = "0167"
 """The cluster is too old for V2's job API."""
 
+UNREADABLE_RESULT: Final = "0182"
+"""MRS could not read the result of a SQL job; so it answers, again and again, for one that is over its own limit."""
+
 EMPTY_RESULT: Final = "0181"
 """The result set of a SQL job is empty."""
