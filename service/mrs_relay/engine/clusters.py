@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, facts, jobs, sightings, tracker, verdict
+from mrs_relay.engine import calls, facts, jobs, sightings, verdict, watches
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as clients
@@ -114,9 +114,9 @@ class Watcher:
         self._settings = settings
         self._time = time
         self._crew = tasks.Crew(lambda task, error: _log.error("watch_failed", task=task, exc_info=error))
-        self._watches: dict[tuple[str, jobs.LedgerKey], tuple[tracker.Owner, asyncio.Task[None]]] = {}
+        self._watches: dict[tuple[str, jobs.LedgerKey], tuple[watches.Owner, asyncio.Task[None]]] = {}
 
-    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: tracker.Owner) -> None:
+    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: watches.Owner) -> None:
         """
         Follow the cluster of a job that has been taken by MRS, until `unwatch`; doing so twice is the same as once.
 
@@ -139,7 +139,7 @@ class Watcher:
         if watch is not None:
             watch[1].cancel()
 
-    def leave(self, owner: tracker.Owner) -> None:
+    def leave(self, owner: watches.Owner) -> None:
         """Stop following all clusters of a partition."""
         for name, (follower, watch) in list(self._watches.items()):
             if follower is owner:
@@ -152,7 +152,7 @@ class Watcher:
         await self._crew.close()
 
     async def _follow(
-        self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: tracker.Owner
+        self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: watches.Owner
     ) -> None:
         changing = job.state is jobs.State.RUNNING
         told: facts.Fact | None = None

@@ -72,10 +72,11 @@ CODES: Final[dict[str, str]] = {
     "cluster_failed": "the cluster did not become what was ordered",
     "cluster_unsettled": "MRS does not show whether the order was carried out",
     "stopped_twin": "a further job of the same submission was found and is being stopped",
-    "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
+    "reply_lost": "the reply to a submission was lost and whether it had an effect cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
     "no_outcome": "MRS shows that the job has ended and does not say how",
     "job_vanished": "MRS no longer shows the job",
+    "cluster_gone": "the cluster was deleted before MRS showed how the job ended",
     "result_unavailable": "the job succeeded and its result could not be read",
 }
 

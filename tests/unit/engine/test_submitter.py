@@ -180,7 +180,7 @@ class _Twin:
     """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
-        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped}
+        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
         self.asked: list[str] = []
 
     async def call(self, operation: Any, **_: object) -> Any:
@@ -188,6 +188,8 @@ class _Twin:
         answer = self.answers[operation.name]
         if isinstance(answer, errors.MrsError):
             raise answer
+        if operation.name == "ShowJobExeListNew":
+            return SimpleNamespace(job_list=[], total_record=0)
         state, *_rest, result = str(answer).partition(" ")
         shown = {"job_id": "j-2", "job_name": _NAME, "job_state": state, "job_result": result}
         return SimpleNamespace(job_detail=job_models.JobDetail.model_validate(shown))
