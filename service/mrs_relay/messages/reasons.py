@@ -55,6 +55,7 @@ CODES: Final[dict[str, str]] = {
     "too_large": "the message is larger than the service accepts",
     "type_not_allowed": "the tenant does not allow messages of this type",
     "operation_not_allowed": "the tenant does not allow this operation",
+    "not_followed": "the call begins work that the tenant's limits do not see; use the request type that follows it",
     "job_type_not_allowed": "the tenant does not allow jobs of this type",
     "cluster_not_allowed": "the tenant does not allow this cluster",
     "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
