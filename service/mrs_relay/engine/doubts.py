@@ -37,7 +37,7 @@ def in_doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: telling.Rul
     most = rules.resubmit_attempts if _only_reads(job) else rules.repeat_attempts
     if is_repeatable and (doubt.sent < most or job.stop is not None):
         return _repeated(noted, doubt.sent, now_ms, rules)
-    text = f"{_may(job)} or not, and MRS offers no way to find out: {doubt.message}"
+    text = f"{_may(job)} or not, and there is no way to find out: {doubt.message}"
     if is_repeatable:
         advice = "; a reply that takes longer than mrs.call_timeout_s is lost" if job.statement else ""
         text = f"{_unanswered(doubt)}, and {most} are the most; {text}{advice}"
