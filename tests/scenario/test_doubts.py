@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _last(here: world.World, request_id: str) -> dict[str, Any]:
+def _last(here: world.World, request_id: str) -> Mapping[str, Any]:
     return [event for event in here.events() if event.request_id == request_id][-1].data
 
 

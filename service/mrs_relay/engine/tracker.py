@@ -303,7 +303,8 @@ class Tracker:
             cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
-            watch.read_failed()
+            if error.code not in cluster.way.nowhere:  # that one says something of all jobs
+                watch.read_failed()
             if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now
                 del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch

@@ -25,7 +25,8 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
     """Lose every reply, and find nothing: how often it was sent, the waits between in seconds, the last event."""
     job = samples.request(work, sequence=1, shown="accepted")
     now_ms = samples.NOW_MS
-    sent, waits = 0, []
+    sent = 0
+    waits: list[float] = []
     while True:
         job, _ = _happen(job, facts.Turn(), now_ms)
         sent += 1

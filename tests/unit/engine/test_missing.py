@@ -106,13 +106,17 @@ def test_an_outage_of_the_list_is_no_time_in_which_a_job_is_missing(count: int, 
     gates.run_virtually(live())
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(("shown", "lost"), [("running", False), ("terminating", False), ("terminated", True)])
-def test_a_list_that_knows_no_cluster_is_a_verdict_only_if_the_cluster_is_gone(shown: str, lost: bool) -> None:
+def test_a_list_that_knows_no_cluster_is_a_verdict_only_if_the_cluster_is_gone(
+    count: int, shown: str, lost: bool
+) -> None:
     """What the cluster itself shows decides; of a deleted one nobody can tell how its jobs ended."""
 
     async def live() -> None:
-        followed = _Followed(3)
-        followed.mrs.answers |= {"ShowJobExeListNew": _NO_CLUSTER, "ShowClusterDetails": _cluster(shown)}
+        followed = _Followed(count)
+        followed.mrs.answers |= {"ShowJobExeListNew": _NO_CLUSTER, "ShowSingleJobExe": _NO_CLUSTER}
+        followed.mrs.answers["ShowClusterDetails"] = _cluster(shown)
         await followed.until(3600)
         assert [fact.code for _, fact in followed.owner.lost] == ["cluster_gone"] * lost
         await followed.tracker.close()
