@@ -28,6 +28,7 @@ _Verdict = verdict.Verdict
 
 _SCALING: Final = frozenset({_State.SCALING_OUT, _State.SCALING_IN})
 _LOST: Final = frozenset({_State.FAILED, _State.TERMINATING, _State.TERMINATED})
+_ORDERED: Final = frozenset({"created", "flowed"})
 _SCALING_FAILED: Final = "scaling-error"
 _ENDS: Final = frozenset({_Verdict.SUCCEEDED, _Verdict.FAILED, _Verdict.UNSETTLED})
 
@@ -154,7 +155,7 @@ class Watcher:
     async def _follow(
         self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: watches.Owner
     ) -> None:
-        changing = job.state is jobs.State.RUNNING
+        changing = was_shown = job.state is jobs.State.RUNNING
         told: facts.Fact | None = None
         while True:
             try:
@@ -167,10 +168,13 @@ class Watcher:
                 overdue = self._time.now_ms() - job.intent_ms > self._settings.cluster_settle_s * 1000
                 outcome = judge(goal, shown, changing=changing, overdue=overdue, ends=ends)
                 fact = facts.ClusterObserved(_seen(cluster_id, shown), outcome, _says(shown))
-                if fact != told:
+                # NB: MRS has just taken the order; that it does not show the new cluster yet is no verdict.
+                was_shown = was_shown or shown is not None
+                is_hidden = not was_shown and goal.kind in _ORDERED and not overdue
+                if fact != told and not is_hidden:
                     told = fact
                     owner.tell(key, fact)
-                if outcome in _ENDS:
+                if outcome in _ENDS and not is_hidden:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
 

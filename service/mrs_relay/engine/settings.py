@@ -88,7 +88,8 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds between two looks at a cluster that is being created, resized or deleted."""
 
     cluster_settle_s: Seconds = 900.0
-    """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`."""
+    """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`, and an ordered cluster that
+    MRS has not shown yet counts as failed."""
 
     clusters_fresh_s: Seconds = 10.0
     """
