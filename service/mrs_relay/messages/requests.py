@@ -383,8 +383,8 @@ class JobCancel(_Model):
     """
     Stop a request, whatever its state, also before it came.
 
-    Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, or
-    the job's own verdict if that came first, or `unknown` if a reply was lost and nobody can tell what MRS did; `rejected`
+    Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, the
+    job's own verdict if that came first, or `unknown` if a reply was lost and nobody can tell what MRS did; `rejected`
     under this message's id if no such request comes in time.
     """
 
