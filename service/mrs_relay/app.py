@@ -1,8 +1,8 @@
 """
 Runs the service that `serving` builds out of its parts, and ends it in order.
 
-What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end it:
-intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
+What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end
+it: intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
 """
 
 from __future__ import annotations

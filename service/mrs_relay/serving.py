@@ -211,7 +211,7 @@ def _desk(
     return desk.Desk(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        rules=decide.Rules(round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)),
+        rules=_rules(engine),
         topics=desk.Topics(
             topics.requests,
             topics.events,
@@ -229,4 +229,16 @@ def _desk(
         sending=connection.sending,
         counts=views.Counts(),
         account=quota.TenantQuota(one.policy, share, time),
+    )
+
+
+def _rules(engine: engine_settings.EngineSettings) -> decide.Rules:
+    return decide.Rules(
+        remember_ms=round(engine.remember_s * 1000),
+        progress_step=engine.progress_step,
+        cancel_wait_ms=round(engine.cancel_wait_s * 1000),
+        repeat_attempts=engine.repeat_attempts,
+        resubmit_attempts=engine.resubmit_attempts,
+        repeat_backoff_ms=round(engine.repeat_backoff_s * 1000),
+        collect_within_ms=round(engine.collect_within_s * 1000),
     )

@@ -123,6 +123,19 @@ async def test_a_repeatable_write_whose_reply_is_lost_is_repeated() -> None:
 
 
 @VIRTUAL
+async def test_a_read_that_mrs_answers_badly_is_repeated_with_growing_waits() -> None:
+    """A bad gateway for minutes: a handful of reads, and the answer when there is one."""
+    async with world.world() as here:
+        here.trouble(operation="ListClusterTags", action="status", status=502, count=5)
+        here.put(call("c-1", "ListClusterTags", _AT))
+        await here.until_ended(["c-1"], 3600)
+        assert here.states("c-1") == ["accepted", "succeeded"]
+        times = [one.at_s for one in here.replicas[0].wire.answered if one.target.endswith("/tags")]
+        waits = [later - sooner for sooner, later in itertools.pairwise(times)]
+        assert [round(wait_s, -1) for wait_s in waits] == [10, 20, 40, 80, 160]
+
+
+@VIRTUAL
 async def test_any_other_write_whose_reply_is_lost_ends_as_unknown() -> None:
     """Nobody repeats what may have happened; a person settles it."""
     async with world.world() as here:

@@ -397,3 +397,18 @@ async def test_the_queue_of_a_partition_that_moves_is_counted_where_it_is() -> N
         waiting = [replica.tools.account.queued for replica in here.replicas]
         running = [replica.tools.account.running for replica in here.replicas]
         assert (sum(waiting) + sum(running), min(waiting) > 0) == (9, True)
+
+
+async def test_a_call_does_not_begin_what_the_limits_would_not_see() -> None:
+    """A tenant with a limit of what runs starts no job by `mrs.call`; one without limits may."""
+    chosen = tenants(a={"limits": {"running": 2, "run_deadline_s": 60}}, mrs={"budgets": False})
+    call = {"operation": "CreateExecuteJob", "path": {"cluster_id": CLUSTERS[0]}, "body": scenes.JOB}
+    async with world.world(chosen, emulated={"limits": {"on": False}}) as here:
+        for tenant in "ab":
+            put(here, tenant, json.dumps({"id": "c", "source": "/test", "type": "mrs.call", "data": call}).encode())
+        await until(here, "a", "rejected", 1, 30)
+        await until(here, "b", "succeeded", 1, 30)
+        reason = told(here, "a")[-1].data["reason"]
+        assert (reason["class"], reason["code"]) == ("not_allowed", "not_followed")
+        assert "send mrs.job.submit instead" in reason["message"]
+        assert len(here.created()) == 1

@@ -125,7 +125,11 @@ app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay cancel nightly-7 
 )
 app.command(
     rich_help_panel=_USE,
-    epilog=run.epilog("mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'"),
+    epilog=run.epilog(
+        "mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'",
+        "mrs-relay resolve load-3 load-4 failed --note 'looked, Ann'",
+        "mrs-relay resolve failed --cluster CLUSTER-ID --reason-code cluster_gone --note 'cluster was deleted'",
+    ),
 )(wishes.resolve)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
 app.command(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from mrs_relay import errors, settings
-from mrs_relay.cli import columns, compose, connect, ledger, options, run, view
+from mrs_relay.cli import columns, connect, ledger, options, run, settling, view
 from mrs_relay.engine import codes, verdict
 from mrs_relay.engine import jobs as engine_jobs
 from mrs_relay.engine import orphans as finding
@@ -253,14 +253,8 @@ def _settling(
         raise errors.SettingsError(f"{one.job_id} is a {one.kind}: there is no unknown request that could adopt it")
     if ended is None:
         raise errors.SettingsError(f"{one.job_id} has not ended yet; wait until it has, or kill it")
-    data = {
-        "request": {"id": request.id, "source": request.source},
-        "verdict": ended,
-        "note": f"adopted MRS job {one.job_id}, found by its mark",
-    }
-    message = compose.message({"type": "mrs.job.resolve", "data": data}, compose.Defaults(key=request.id))
-    place = places[_whose(request)]
-    return records.Outgoing(place.topic, request.key, message.value, message.headers, place.partition)
+    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its mark")
+    return settling.message(request, places[_whose(request)], said)
 
 
 def _api_of(one: finding.Orphan, old_ids: Collection[str]) -> engine_jobs.Api:

@@ -16,6 +16,7 @@ import typer
 
 from mrs_relay.cli import message_reference, run, view
 from mrs_relay.emulator import core, settings
+from mrs_relay.engine import rules
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base
 
@@ -33,6 +34,10 @@ of calls a minute. Names are those of the vendor's SDK; V1.1 operations whose na
 emulator column says whether `mrs-relay emulate` plays it, the last but one which foreign client's test calls it.
 `mrs-relay call NAME --help` shows the fields of each body.
 
+The work that some operations begin goes on after their reply, which ends a call by message: the request type under
+"followed as" begins the same and follows it to its end. A tenant with `limits.running` or `limits.run_deadline_s` may
+not call these by message.
+
 Foreign clients are programs that others wrote against MRS, unmodified: the vendor's Python SDK (`huaweicloudsdkmrs`,
 files `test_vendor_sdk_*`), the vendor's former Java SDK (`com.huawei:openstack4j`, `test_java_sdk`), and OpenStack's
 Sahara client, whose API MRS V1.1 inherited (`python-saharaclient`, `test_sahara_sdk`). Python SDKs newer than V1.1's
@@ -42,7 +47,8 @@ update of a data source leaves out the type); with `openstacksdk` 4 it cannot cr
 logs in by password here: with a key pair it signs in an older form that the emulator does not know.
 """
 _COLUMNS: Final = (
-    *("operation", "sent as", "safety", "budget", "body", "query", "reply", "emulator", "foreign client", "source"),
+    *("operation", "sent as", "safety", "budget", "followed as", "body", "query", "reply", "emulator"),
+    *("foreign client", "source"),
 )
 
 Folder = Annotated[pathlib.Path, typer.Argument(metavar="DIR", file_okay=False, exists=True, help="The repository.")]
@@ -101,6 +107,7 @@ def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[s
         f"`{each.verb} {each.path}`",
         each.safety.value,
         str(each.per_minute) if each.per_minute else "not documented",
+        rules.FOLLOWED_BY.get(each.name, "-"),
         _model(each.body),
         _model(each.query),
         _model(each.reply),

@@ -1,16 +1,18 @@
 """
-`mrs-relay cancel` and `mrs-relay resolve`: what people want of a request that was sent before.
+`mrs-relay cancel` and `mrs-relay resolve`: what people want of requests that were sent before.
 
-Both send one message; what comes of it is told by the request's own events (`mrs-relay watch --id …`).
+Both send a message for each request; what comes of it is told by the request's own events (`mrs-relay watch --id …`).
 """
 
 from __future__ import annotations
 
+import pathlib
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from mrs_relay.cli import compose, connect, options, run, wait
+from mrs_relay.cli import compose, connect, options, run, settling, wait
 
 Request = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
 RequestSource = Annotated[str, typer.Option("--source", help="Source of the request.")]
@@ -34,32 +36,70 @@ def cancel(
     `cancelled` is told once MRS confirms; a job that ends first is told with its own verdict.
     """
     data = {"request": {"id": request_id, "source": source}, "note": note}
-    _send("mrs.job.cancel", data, key, wait.How(config, bootstrap, tenant, as_json=as_json))
+    _send("mrs.job.cancel", [data], key, wait.How(config, bootstrap, tenant, as_json=as_json))
 
 
 def resolve(
     *,
-    request_id: Request,
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of the requests.", show_default=False)
+    ] = None,
     verdict: Annotated[str, typer.Argument(metavar="VERDICT", help="succeeded, failed or cancelled.")],
     note: Annotated[str, typer.Option("--note", help="Who says so and why; it comes back in the reason.")],
-    source: RequestSource = compose.SOURCE,
+    file: Annotated[
+        pathlib.Path | None,
+        typer.Option("--file", metavar="FILE", exists=True, dir_okay=False, help="More ids, one a line."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help=f"Source of the requests; with ids {compose.SOURCE} by default.")
+    ] = None,
     key: Key = None,
+    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only of this MRS cluster.")] = None,
+    codes: Annotated[
+        list[str] | None, typer.Option("--reason-code", metavar="CODE", help="Only unknown for this reason.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DURATION", help="Only that came in the last 10m, 2h or 1d.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are unknown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before settling.")] = False,
     as_json: options.AsJson = False,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
     tenant: options.Tenant = None,
 ) -> None:
     """
-    Settle a request that is `unknown`, after a look at MRS.
+    Settle requests that are `unknown`, after a look at MRS.
 
-    Any other request is told again as it stands.
+    Any other single request is told again as it stands. Many ids, a file, or a filter (--cluster, --reason-code,
+    --since, --all) choose among the unknown requests of the ledger: they are shown, and settled once confirmed.
     """
-    data = {"request": {"id": request_id, "source": source}, "verdict": verdict, "note": note}
-    _send("mrs.job.resolve", data, key, wait.How(config, bootstrap, tenant, as_json=as_json))
+    ids = [*(request_ids or ()), *(settling.ids_of(file) if file else ())]
+    filters = bool(clusters or codes or since or everything)
+    if not ids and (file is not None or not filters):
+        raise typer.BadParameter("say which: an ID, --file, --cluster, --reason-code, --since, or --all")
+    if key is not None and filters:
+        raise typer.BadParameter("a filter finds each request's own key; leave it out", param_hint="--key")
+    since_s = options.seconds(since) if since else None
+    if since and since_s is None:
+        raise typer.BadParameter(f"{since!r} is no duration such as 90s, 10m or 2h", param_hint="--since")
+    how = wait.How(config, bootstrap, tenant, as_json=as_json)
+    by_id = source or (compose.SOURCE if ids else None)
+    if not filters and (key is not None or len(ids) == 1):
+        target = [{"request": {"id": one, "source": by_id}, "verdict": verdict, "note": note} for one in ids]
+        _send("mrs.job.resolve", target, key, how)
+        return
+    choice = settling.Choice(frozenset(ids) if ids else None, by_id, clusters or (), codes or (), since_s)
+    kafka = connect.kafka(config, bootstrap, tenant)
+    _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json))
 
 
-def _send(kind: str, data: dict[str, Any], key: str | None, how: wait.How) -> None:
-    message = compose.message({"type": kind, "data": data}, compose.Defaults(key=key))
-    code = run.loop(wait.deliver([message], connect.kafka(how.config, how.bootstrap, how.tenant), how))
+def _send(kind: str, data: Sequence[Mapping[str, Any]], key: str | None, how: wait.How) -> None:
+    messages = [compose.message({"type": kind, "data": one}, compose.Defaults(key=key)) for one in data]
+    _end(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+
+
+def _end(work: Coroutine[Any, Any, run.Code]) -> None:
+    code = run.loop(work)
     if code:
         raise typer.Exit(code)

@@ -7,13 +7,14 @@ anybody repeats it: a new cluster by the mark in its name, a deletion by the sta
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mrs_relay import errors
 from mrs_relay.engine import codes, facts, jobs, results, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import operation, transport
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import clusters as operations
 from mrs_relay.mrs.operations import executions, lists, registry
@@ -55,7 +56,7 @@ class Caller:
         if deletes_run and (known := await self._known_about_run(job, work)) is not None:
             return known
         try:
-            reply = await self._client.call(wanted, path=work.path, query=query, body=body, spend_budget=False)
+            reply = await self._send(wanted, work.path, query, body)
         except errors.MrsBusy:
             if goal is not None and goal.kind == "deleted" and await self.sought(job, work):
                 return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
@@ -67,6 +68,33 @@ class Caller:
         if goal is None:
             return facts.Replied(results.reply(reply, self._most_reply_bytes))
         return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
+
+    async def _send(
+        self,
+        wanted: operation.AnyOperation,
+        path: dict[str, str],
+        query: dict[str, Any] | None,
+        body: dict[str, Any] | None,
+    ) -> Any:  # noqa: ANN401 - the operation's own reply
+        """
+        Send the call; of one that was sent and failed nobody knows the outcome.
+
+        A write that MRS calls failed may be half done, and a read is not repeated without end. Only a call that surely
+        did not leave waits for MRS to be there.
+        """
+        try:
+            return await self._client.call(wanted, path=path, query=query, body=body, spend_budget=False)
+        except errors.MrsUntouched as error:
+            if error.status is None and not isinstance(error.__cause__, transport.Lost):
+                raise
+            raise errors.MrsAmbiguous(
+                error.message,
+                method=error.method,
+                path=error.path,
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+            ) from error
 
     async def _known_about_run(self, job: jobs.Job, work: jobs.Call) -> facts.Fact | None:
         """

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, facts, jobs, sightings, tracker, verdict
+from mrs_relay.engine import calls, facts, jobs, sightings, verdict, watches
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as clients
@@ -28,6 +28,7 @@ _Verdict = verdict.Verdict
 
 _SCALING: Final = frozenset({_State.SCALING_OUT, _State.SCALING_IN})
 _LOST: Final = frozenset({_State.FAILED, _State.TERMINATING, _State.TERMINATED})
+_ORDERED: Final = frozenset({"created", "flowed"})
 _SCALING_FAILED: Final = "scaling-error"
 _ENDS: Final = frozenset({_Verdict.SUCCEEDED, _Verdict.FAILED, _Verdict.UNSETTLED})
 
@@ -114,9 +115,9 @@ class Watcher:
         self._settings = settings
         self._time = time
         self._crew = tasks.Crew(lambda task, error: _log.error("watch_failed", task=task, exc_info=error))
-        self._watches: dict[tuple[str, jobs.LedgerKey], tuple[tracker.Owner, asyncio.Task[None]]] = {}
+        self._watches: dict[tuple[str, jobs.LedgerKey], tuple[watches.Owner, asyncio.Task[None]]] = {}
 
-    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: tracker.Owner) -> None:
+    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: watches.Owner) -> None:
         """
         Follow the cluster of a job that has been taken by MRS, until `unwatch`; doing so twice is the same as once.
 
@@ -139,7 +140,7 @@ class Watcher:
         if watch is not None:
             watch[1].cancel()
 
-    def leave(self, owner: tracker.Owner) -> None:
+    def leave(self, owner: watches.Owner) -> None:
         """Stop following all clusters of a partition."""
         for name, (follower, watch) in list(self._watches.items()):
             if follower is owner:
@@ -152,9 +153,9 @@ class Watcher:
         await self._crew.close()
 
     async def _follow(
-        self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: tracker.Owner
+        self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: watches.Owner
     ) -> None:
-        changing = job.state is jobs.State.RUNNING
+        changing = was_shown = job.state is jobs.State.RUNNING
         told: facts.Fact | None = None
         while True:
             try:
@@ -167,10 +168,13 @@ class Watcher:
                 overdue = self._time.now_ms() - job.intent_ms > self._settings.cluster_settle_s * 1000
                 outcome = judge(goal, shown, changing=changing, overdue=overdue, ends=ends)
                 fact = facts.ClusterObserved(_seen(cluster_id, shown), outcome, _says(shown))
-                if fact != told:
+                # NB: MRS has just taken the order; that it does not show the new cluster yet is no verdict.
+                was_shown = was_shown or shown is not None
+                is_hidden = not was_shown and goal.kind in _ORDERED and not overdue
+                if fact != told and not is_hidden:
                     told = fact
                     owner.tell(key, fact)
-                if outcome in _ENDS:
+                if outcome in _ENDS and not is_hidden:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
 

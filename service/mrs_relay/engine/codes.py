@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mrs_relay import errors
+
 NO_SUCH_JOB: Final = frozenset({"0176", "0201"})
 """The job does not exist, or not yet: a fresh job may be hidden for a while."""
 
@@ -23,5 +25,17 @@ NO_NEW_JOBS: Final = "0167"
 FULL: Final = frozenset({"0177", "0202", "12000060"})
 """The cluster takes jobs and has no room for another one; it has when one of its jobs ends."""
 
+UNREADABLE_RESULT: Final = "0182"
+"""MRS could not read the result of a SQL job; so it answers, again and again, for one that is over its own limit."""
+
 EMPTY_RESULT: Final = "0181"
 """The result set of a SQL job is empty."""
+
+_ABOUT_THE_CALLER: Final = frozenset({"12000001", "130000002", "12000136", "12000052", "0190", "0192"})
+"""Authentication and rights, whatever the HTTP status."""
+
+
+def is_about_what_was_asked(error: errors.MrsRefused) -> bool:
+    """Whether MRS itself refused a read for what it asks for, not the caller for who it is."""
+    is_gateway = error.code is not None and error.code.startswith("APIGW.")
+    return not is_gateway and error.status not in {401, 403} and error.code not in _ABOUT_THE_CALLER

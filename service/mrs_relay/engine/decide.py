@@ -4,7 +4,7 @@ The pure core: (job, fact, now) → what the job becomes, what to tell, what to 
 No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production and after a crash.
 What is returned is committed as a whole before any command is carried out. A fact that does not fit the job's state
 (it came late, or twice) yields None: nothing changes. `wishes` decides what people and deadlines want of a job,
-`telling` how things are told.
+`doubts` what follows a lost reply, `telling` how things are told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, discreet, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import commands, discreet, doubts, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -197,44 +197,22 @@ def _reply(
             is_call = isinstance(job.work, jobs.Call)
             return _end(job, State.SUCCEEDED, now_ms, rules, result=fact.result) if is_call else None
         case facts.Refused():
-            return wishes.ended_badly(job, State.FAILED, fact.reason, now_ms, rules)
+            hidden = doubts.refused(job, fact.reason, now_ms, rules)
+            return hidden or wishes.ended_badly(job, State.FAILED, fact.reason, now_ms, rules)
         case facts.NotTaken():
-            return _back_in_line(job, now_ms, rules)
+            return doubts.not_taken(job, now_ms, rules)
         case facts.InDoubt():
-            return _doubt(job, fact, now_ms, rules)
+            return doubts.in_doubt(job, fact, now_ms, rules)
         case _:
             assert_never(fact)
-
-
-def _doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: Rules) -> Decision:
-    if isinstance(job.work, jobs.Batch) or orders.can_be_found(job.work):
-        return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
-    if isinstance(job.work, jobs.Presto | jobs.Call) and job.work.repeatable:
-        return _back_in_line(job, now_ms, rules)
-    what = "the statement may have run" if job.statement else "MRS may have carried out the call"
-    reason = jobs.Reason(
-        "unresolved",
-        "reply_lost",
-        f"{what} or not, and offers no way to find out: {fact.message}",
-        mrs_request_id=fact.mrs_request_id,
-    )
-    return _end(job, State.UNKNOWN, now_ms, rules, reason=reason)
-
-
-def _back_in_line(job: jobs.Job, now_ms: int, rules: Rules) -> Decision:
-    """The submission surely had no effect: wait for the next turn, unless somebody wants the job stopped meanwhile."""
-    queued = jobs.moved(job, State.QUEUED)
-    if job.stop is not None:
-        return _end(queued, State.CANCELLED, now_ms, rules, reason=job.stop)
-    return Decision(queued, (), commands.Command.ENQUEUE)
 
 
 def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, rules: Rules) -> Decision | None:
     if job.state is not State.DOUBTFUL:
         return None
     if isinstance(fact, facts.Found):
-        return _under_way(job, jobs.Seen(fact.seen.job_id), now_ms, twins=fact.twins)
-    return _back_in_line(job, now_ms, rules)
+        return _under_way(_replace(job, doubt=None), jobs.Seen(fact.seen.job_id), now_ms, twins=fact.twins)
+    return doubts.not_found(job, now_ms, rules)
 
 
 def _under_way(
@@ -244,6 +222,7 @@ def _under_way(
     kept = job.work if wishes.may_retry(job) else goal
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
+    submitted = _replace(submitted, doubt=doubts.of_next_attempt(job.doubt))
     if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
         submitted = _replace(submitted, cluster=seen.job_id, stop=None)
     submitted = _replace(submitted, twins=(*job.twins, *twins))  # those of an earlier attempt may not have ended yet
@@ -266,7 +245,7 @@ def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decisi
     """
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and isinstance(job.work, jobs.Batch):
         return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
-    if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt - 1 and fact.job_ids:
+    if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt and fact.job_ids:
         return _told_late(job, fact.job_ids, _unwanted, now_ms)
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
@@ -315,7 +294,9 @@ def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Deci
         case verdict.Verdict.RUNNING:
             return None if job.state is State.CANCELLING else _running(job, seen, now_ms, rules)
         case verdict.Verdict.SUCCEEDED if job.collect:
-            return Decision(_replace(jobs.moved(job, State.COLLECTING), seen=seen), (), commands.Command.COLLECT)
+            until_ms = now_ms + rules.collect_within_ms
+            collecting = _replace(jobs.moved(job, State.COLLECTING), seen=seen, run_deadline_ms=until_ms)
+            return Decision(collecting, (), commands.Command.COLLECT)
         case verdict.Verdict.SUCCEEDED:
             return _end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, rules)
         case verdict.Verdict.FAILED | verdict.Verdict.KILLED:

@@ -84,7 +84,7 @@ TRAITS: Final[dict[State, Trait]] = {
     State.AWAITED: Trait(frozenset(), "rejected", last=True),
     State.REJECTED: Trait(frozenset({State.CHOOSING, State.QUEUED, State.REJECTED}), "rejected", last=True),
     State.CHOOSING: Trait(frozenset({State.QUEUED, State.REJECTED, State.CANCELLED}), "accepted"),
-    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.DOUBTFUL, State.CANCELLED}), "accepted"),
+    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.DOUBTFUL, State.CANCELLED, State.UNKNOWN}), "accepted"),
     State.SUBMITTING: Trait(frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY, "accepted", holds_slot=True),
     State.DOUBTFUL: Trait(
         frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN, State.CANCELLED}), "accepted", holds_slot=True
@@ -106,8 +106,9 @@ TRAITS: Final[dict[State, Trait]] = {
 Every state with the moves out of it.
 
 A rejected request may be sent again, corrected: it starts anew. AWAITED is no job yet: a cancel waits there for its
-request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if what was thought lost shows up. SUBMITTED
-and RUNNING go back to QUEUED for the next attempt of a retry.
+request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if what was thought lost shows up, and to
+UNKNOWN if it is to be stopped while an earlier submission may have an effect. SUBMITTED and RUNNING go back to QUEUED
+for the next attempt of a retry.
 """
 
 
@@ -169,6 +170,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
         body: its body, the same.
         repeatable: sent twice, it does no harm.
         goal: what the cluster is followed to; None: the reply is the end.
+        reads: it changes nothing, so there is no effect that a lost reply could hide.
     """
 
     operation: str
@@ -177,6 +179,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     body: dict[str, Any] | None = None
     repeatable: bool = False
     goal: Goal | None = None
+    reads: bool = False
 
 
 Work = Batch | Presto | Call | Goal
@@ -245,6 +248,21 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     on: tuple[str, ...]
 
 
+class Doubt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """
+    Submissions of a job whose reply was lost.
+
+    Attributes:
+        sent: how many of the present attempt.
+        is_open: one of them, or of an earlier attempt, may have had an effect that no look-up has ruled out.
+        message: why there was no reply, of the last one.
+    """
+
+    sent: int = 0
+    is_open: bool = False
+    message: str = ""
+
+
 class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
     One request's life.
@@ -283,7 +301,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         queue_deadline_s: seconds that it may wait for its submission; 0 means for ever.
         queue_deadline_ms: the moment that follows from it, epoch milliseconds.
         run_deadline_s: seconds from its submission to its end; 0 means for ever.
-        run_deadline_ms: the moment that follows from it, epoch milliseconds.
+        run_deadline_ms: the moment that follows from it, epoch milliseconds; while COLLECTING: when reading rows ends.
         stop: why it is to be stopped, once somebody wants that.
         asked_by: id of the message that asked for it.
         asked_source: source of that message; only while AWAITED.
@@ -292,6 +310,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         api: the job API that a batch job runs on; it answers for the job's id.
         tenant: whose it was when it came, `deployments.owner`; part of its mark. "" where neither deployment nor tenant
             had a name.
+        doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
     """
 
     source: str
@@ -335,6 +354,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     twins: tuple[str, ...] = ()
     api: Api = "v2"
     tenant: str = ""
+    doubt: Doubt | None = None
 
     @property
     def ledger_key(self) -> LedgerKey:

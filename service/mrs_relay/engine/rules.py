@@ -37,6 +37,21 @@ _STORED_JOB_CALLS: Final = frozenset({"ExecuteJob"})
 """Here a job starts whose type stands on MRS alone: it counts as none that is named."""
 
 
+FOLLOWED_BY: Final[Mapping[str, str]] = {
+    "CreateExecuteJob": "mrs.job.submit",
+    "CreateAndExecuteJob": "mrs.job.submit with api v1.1",
+    "ExecuteJob": "mrs.job.submit with api v1.1",
+    "ExecuteSql": "mrs.sql.submit",
+    "CreateCluster": "mrs.cluster.create",
+    "CreateClusterV11": "mrs.cluster.create",
+    "RunJobFlow": "mrs.cluster.flow",
+}
+"""
+Operations whose reply is the beginning of work that goes on, and the type of request that follows it to its end.
+
+A call ends with the reply, so what it began would be outside a tenant's limits of what runs and for how long.
+"""
+
 _SUBMISSIONS: Final = frozenset({requests.JobSubmit, requests.SqlSubmit})
 
 OPEN: Final = policies.Policy()
@@ -73,9 +88,8 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
     allow = policy.allow
     if not policies.fits(message_type, allow.types):
         return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
-    if isinstance(request, requests.Call) and not policies.fits(request.operation, allow.operations):
-        what = f"the operation {request.operation}"
-        return _not_allowed(policy, "allow.operations", "operation_not_allowed", what, "data.operation")
+    if isinstance(request, requests.Call) and (refusal := _of_call(policy, request.operation)) is not None:
+        return refusal
     for job_type in _job_types(request) if allow.job_types is not None else ():
         if not policies.fits(job_type, allow.job_types):
             return _not_allowed(policy, "allow.job_types", "job_type_not_allowed", "jobs of this type", "data")
@@ -186,6 +200,22 @@ def _job_types(request: requests.Request) -> Iterator[str]:
             yield from ("" for _ in range(operation in _STORED_JOB_CALLS))
             for name in _JOB_TYPE_FIELDS if operation in _OLD_JOB_CALLS else _JOB_TYPE_FIELDS[:1]:
                 yield from map(_named, _values(body, name))
+
+
+def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
+    """Why an operation may not be called; limits that count only what is followed want nothing else to begin."""
+    if not policies.fits(operation, policy.allow.operations):
+        what = f"the operation {operation}"
+        return _not_allowed(policy, "allow.operations", "operation_not_allowed", what, "data.operation")
+    limits = {"limits.running": policy.limits.running, "limits.run_deadline_s": policy.limits.run_deadline_s}
+    rule = next((name for name, limit in limits.items() if limit is not None), None)
+    if rule is None or operation not in FOLLOWED_BY:
+        return None
+    text = (
+        f"{_who(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
+        f"send {FOLLOWED_BY[operation]} instead, which is followed to its end"
+    )
+    return jobs.Reason("not_allowed", "not_followed", text, field="data.operation")
 
 
 def _named(job_type: object) -> str:

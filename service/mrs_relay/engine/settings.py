@@ -56,6 +56,27 @@ class EngineSettings(pydantic.BaseModel):
     look_up_interval_s: Seconds = 10.0
     """Seconds between two looks for a job whose reply was lost."""
 
+    repeat_attempts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 5
+    """
+    Times that one attempt is sent at most if its replies are lost and MRS offers nothing to look up: a Presto statement
+    that reads, a call that may be repeated. Then it is `unknown`. Each time may put the same load on a cluster, so few;
+    1 repeats nothing.
+    """
+
+    resubmit_attempts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 20
+    """
+    Times that one attempt is sent at most if its replies are lost and it surely had no effect: a batch job or an order
+    of a cluster whose look-ups find nothing, a call that reads. Then it is `unknown`. With the waits between them this
+    outlasts two hours of outage.
+    """
+
+    repeat_backoff_s: Seconds = 10.0
+    """
+    Seconds to wait before an attempt whose reply was lost is sent again; doubles each time, up to ten minutes. The
+    first repetition after a look-up waits no longer, for the look-up took its time. Smaller repeats sooner into an
+    outage.
+    """
+
     busy_wait_s: Seconds = 15.0
     """
     Seconds to leave a cluster alone after it said that it is full, unless one of our jobs on it ends earlier; and the
@@ -104,7 +125,8 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds between two looks at a cluster that is being created, resized or deleted."""
 
     cluster_settle_s: Seconds = 900.0
-    """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`."""
+    """Seconds after which a resize or deletion that does not show on MRS becomes `unknown`, and an ordered cluster that
+    MRS has not shown yet counts as failed."""
 
     clusters_fresh_s: Seconds = 10.0
     """
@@ -116,8 +138,11 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds that a request waits while the clusters it names by name or tags are there but do not run; then it is
     rejected."""
 
-    collect_within_s: Seconds = 600.0
-    """Seconds to keep trying to read the rows of a job that succeeded; then it is told without them."""
+    collect_within_s: Seconds = 45.0
+    """
+    Seconds from the moment a job is seen to have succeeded within which its rows are read, restarts included; then it
+    is told without them. Longer tells successes later if MRS gives out no rows; shorter loses rows to a short failure.
+    """
 
     result_job_types: frozenset[str] = frozenset({"SparkSql", "SparkScript"})
     """Job types whose rows are read after success. MRS documents the call for these two only."""

@@ -29,6 +29,11 @@ _log = structlog.get_logger(__name__)
 
 _NO_CLUSTER: Final = frozenset({codes.NO_SUCH_CLUSTER})
 
+_ONE_READ_S: Final = 5.0
+"""Seconds for a result even if its time is up, because the job was taken over from somebody who had no luck."""
+
+_UNREADABLE_TRIES: Final = 2
+
 
 class Submitter:
     """
@@ -225,21 +230,34 @@ class Submitter:
             _log.warning("twin_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
         return False
 
-    async def collect(self, job: jobs.Job) -> facts.Fact:
-        """Read the result of a job that has succeeded; after `collect_within_s` seconds, say why there is none."""
-        give_up_s = self._time.monotonic_s() + self._settings.collect_within_s
+    async def collect(self, job: jobs.Job) -> facts.Collected:
+        """
+        Read the result of a job that has succeeded, or say why there is none.
+
+        Ends within `collect_within_s` seconds of the moment at which the job was seen to have succeeded, whoever saw
+        it; the result is asked for once in any case, and not again when MRS says that it cannot be read.
+        """
+        left_s = min(self._settings.collect_within_s, (job.run_deadline_ms - self._time.now_ms()) / 1000)
+        limit_s = max(_ONE_READ_S, left_s if job.run_deadline_ms else self._settings.collect_within_s)
+        give_up_s = self._time.monotonic_s() + limit_s
         failures = 0
-        while True:
-            try:
-                return facts.Collected(await self._ways[job.api].collect(job))
-            except errors.MrsRefused as error:
-                return facts.Collected(events.Result(unavailable=str(error)))
-            except (errors.MrsBusy, errors.MrsUntouched, errors.MrsThrottled) as error:
-                failures += 1
-                wait_s = self._wait_s(failures, error)
-                if self._time.monotonic_s() + wait_s > give_up_s:
-                    return facts.Collected(events.Result(unavailable=str(error)))
-                await asyncio.sleep(wait_s)
+        why = f"MRS did not answer within {limit_s:.0f} s"
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    try:
+                        return facts.Collected(await self._ways[job.api].collect(job))
+                    except errors.MrsError as error:
+                        failures += 1
+                        why = _no_result(error)
+                        _log.warning("result_not_read", request=job.id, code=error.code, error=_told(error, job))
+                        wait_s = self._wait_s(failures, error)
+                        if not _may_be_read_later(error, failures) or self._time.monotonic_s() + wait_s > give_up_s:
+                            return facts.Collected(events.Result(unavailable=why))
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            _log.warning("result_not_read", request=job.id, error=why)
+            return facts.Collected(events.Result(unavailable=why))
 
 
 _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
@@ -265,6 +283,19 @@ def _answer(error: errors.MrsError) -> breaker.Answer:
     code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
     known = mrs_codes.MEANINGS.get(error.code or "")
     return breaker.Answer(code, known.text if known is not None else "no known code")
+
+
+def _may_be_read_later(error: errors.MrsError, failures: int) -> bool:
+    """Whether to ask again for a result; what MRS cannot read it may be asked for once more, in case it just failed."""
+    if error.code == codes.UNREADABLE_RESULT:
+        return failures < _UNREADABLE_TRIES
+    return not isinstance(error, errors.MrsRefused)
+
+
+def _no_result(error: errors.MrsError) -> str:
+    if error.code == codes.UNREADABLE_RESULT:
+        return f"MRS cannot read the rows, perhaps because the result is over its own limit: {error}"
+    return str(error)
 
 
 def _told(error: errors.MrsError, job: jobs.Job) -> str:

@@ -27,11 +27,19 @@ class Rules(msgspec.Struct, frozen=True):
         remember_ms: how long a finished job answers for its idempotency key, milliseconds.
         progress_step: per cent that progress must have changed by before it is told.
         cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
+        repeat_attempts: how often one attempt is sent at most if its replies are lost and nothing can be looked up.
+        resubmit_attempts: the same if it surely had no effect: by look-ups that found nothing, or as it only reads.
+        repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
+        collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
     """
 
     remember_ms: int = 7 * 24 * 3_600_000
     progress_step: float = 10.0
     cancel_wait_ms: int = 3_600_000
+    repeat_attempts: int = 5
+    resubmit_attempts: int = 20
+    repeat_backoff_ms: int = 10_000
+    collect_within_ms: int = 45_000
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -71,7 +79,8 @@ def end(
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
-    shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
+    expires_ms = now_ms + rules.remember_ms
+    shrunk = _replace(told_job, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
 
 
@@ -82,8 +91,9 @@ def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
 
 
 def submissions(job: jobs.Job) -> int:
-    """Submissions so far; while a job waits for its turn, `attempt` counts the one that it waits for."""
-    return job.attempt - 1 if job.state is jobs.State.QUEUED and job.attempt else job.attempt
+    """Attempts sent so far; while a job waits for its turn, `attempt` may count one that was not sent yet."""
+    was_sent = job.state is not jobs.State.QUEUED or (job.doubt is not None and job.doubt.sent > 0)
+    return job.attempt if was_sent else max(0, job.attempt - 1)
 
 
 def tell(

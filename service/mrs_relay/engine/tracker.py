@@ -3,8 +3,8 @@ Follows jobs on MRS: one poller per cluster and job API, which lists jobs page b
 
 Cost grows with pages, not with jobs: a look at n jobs takes ceil(n / page) reads and at most one more, unless the list
 holds many jobs that are not followed. `ways` knows how each API is asked. A failed poll never changes a job; a job that
-MRS stops showing is read by itself, and only when that says "no such job" for a long time is it given up. Statements
-have no list and are read one by one.
+MRS stops showing is read by itself, and only when that says "no such job" for a long time, in which the list answers,
+is it given up. Statements have no list and are read one by one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings, verdict, views, ways
+from mrs_relay.engine import calls, codes, facts, jobs, sightings, verdict, views, watches, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import clusters
 from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
@@ -39,58 +39,6 @@ _COUNT_AGAIN_S: Final = 1.0
 
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
-
-
-class Owner(Protocol):
-    """Who follows jobs: a partition."""
-
-    def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Take note of what happened to a job; must not block."""
-
-
-@dataclass(slots=True, eq=False)
-class _Watch:
-    """
-    One job that is followed; there may be 100,000 of them.
-
-    Attributes:
-        since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
-        told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it.
-        unsettled_since_s: when MRS showed that it has ended and not how, or a state that no document knows.
-        ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
-    """
-
-    job_id: str
-    key: jobs.LedgerKey
-    owner: Owner
-    since_ms: int
-    statement: bool
-    told: int = 0
-    missing_since_s: float | None = None
-    unsettled_since_s: float | None = None
-    ended: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Cluster:
-    """
-    What is followed on one cluster by one job API.
-
-    Attributes:
-        api: which.
-        way: how it is asked.
-        failures: looks in a row that showed nothing.
-        shown: the present look has been answered something.
-        crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
-    """
-
-    api: jobs.Api
-    way: ways.Way
-    watches: dict[str, _Watch] = field(default_factory=dict)
-    failures: int = 0
-    shown: bool = False
-    crowded_since_ms: int | None = None
 
 
 _Place = tuple[jobs.Api, str]
@@ -115,7 +63,7 @@ class Tracker:
         self._settings = settings
         self._time = time
         self._ways = ways.by_api(client, settings)
-        self._clusters: dict[_Place, _Cluster] = {}
+        self._clusters: dict[_Place, watches.Cluster] = {}
         self._all_reads: Counter[jobs.Api] = Counter()
         self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
@@ -127,7 +75,7 @@ class Tracker:
         """Jobs that are followed."""
         return sum(len(cluster.watches) for cluster in self._clusters.values())
 
-    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: Owner) -> None:
+    def watch(self, job: jobs.Job, key: jobs.LedgerKey, owner: watches.Owner) -> None:
         """
         Follow a job until `unwatch`; doing so twice is the same as once.
 
@@ -141,12 +89,12 @@ class Tracker:
         place = (job.api, job.cluster)
         cluster = self._clusters.get(place)
         if cluster is None:
-            cluster = self._clusters[place] = _Cluster(job.api, self._ways[job.api])
+            cluster = self._clusters[place] = watches.Cluster(job.api, self._ways[job.api])
             self._pollers.start(self._poll(place, cluster), name=f"poll {job.api} {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
-            cluster.watches[job_id] = _Watch(job_id, key, owner, since_ms, job.statement)
+            cluster.watches[job_id] = watches.Watch(job_id, key, owner, since_ms, job.statement)
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
@@ -154,7 +102,7 @@ class Tracker:
         if cluster is not None and job.seen is not None:
             cluster.watches.pop(job.seen.job_id, None)
 
-    def leave(self, owner: Owner) -> None:
+    def leave(self, owner: watches.Owner) -> None:
         """Stop following all jobs of a partition."""
         for cluster in self._clusters.values():
             for job_id in [job_id for job_id, watch in cluster.watches.items() if watch.owner is owner]:
@@ -167,7 +115,7 @@ class Tracker:
     def _on_error(self, task: str, error: BaseException) -> None:
         _log.error("poller_ended", task=task, exc_info=error)
 
-    async def _poll(self, place: _Place, cluster: _Cluster) -> None:
+    async def _poll(self, place: _Place, cluster: watches.Cluster) -> None:
         """Look at one cluster again and again, as long as there is something to look at."""
         try:
             while True:
@@ -179,7 +127,7 @@ class Tracker:
             if self._clusters.get(place) is cluster:
                 del self._clusters[place]
 
-    def _wait_s(self, cluster: _Cluster) -> float:
+    def _wait_s(self, cluster: watches.Cluster) -> float:
         """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
         now_s = self._time.monotonic_s()
         if now_s >= self._counted_s + _COUNT_AGAIN_S:
@@ -192,12 +140,12 @@ class Tracker:
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
-    def _reads(self, cluster: _Cluster) -> int:
+    def _reads(self, cluster: watches.Cluster) -> int:
         """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
         count = len(cluster.watches)
         return count if count <= self._settings.single_reads else _pages(cluster, count) + 1
 
-    async def _look(self, cluster_id: str, cluster: _Cluster) -> None:
+    async def _look(self, cluster_id: str, cluster: watches.Cluster) -> None:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
             del cluster.watches[watch.job_id]
         cluster.shown = False
@@ -210,8 +158,7 @@ class Tracker:
             self._failed(cluster)
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
             if error.code in cluster.way.nowhere:
-                for watch in list(cluster.watches.values()):
-                    self._missing(watch, str(error))
+                await self._nothing_there(cluster_id, cluster, error)
         except errors.MrsError as error:
             self._failed(cluster)
             _log.warning("poll_failed", cluster=cluster_id, error=str(error), failures=cluster.failures)
@@ -221,11 +168,11 @@ class Tracker:
         else:
             cluster.failures = 0
 
-    def _failed(self, cluster: _Cluster) -> None:
+    def _failed(self, cluster: watches.Cluster) -> None:
         """Look less often as long as nothing is shown; a few jobs that MRS fails to show slow down no others."""
         cluster.failures = 0 if cluster.shown else cluster.failures + 1
 
-    async def _look_at_all(self, cluster_id: str, cluster: _Cluster) -> None:
+    async def _look_at_all(self, cluster_id: str, cluster: watches.Cluster) -> None:
         """
         Look at batch jobs and at statements: trouble with the ones keeps nobody from looking at the others.
 
@@ -233,20 +180,43 @@ class Tracker:
             MrsError: the first trouble.
         """
         troubles: list[errors.MrsError] = []
-        for look in (self._look_at_jobs, self._look_at_statements):
+        for statements, look_at in ((False, self._look_at_jobs), (True, self._look_at_statements)):
+            look = cluster.begin(statements=statements, now_s=self._time.monotonic_s())
             try:
-                await look(cluster_id, cluster)
+                await look_at(cluster_id, cluster)
             except errors.MrsThrottled:
                 raise
             except errors.MrsError as error:
+                look.answered = cluster.read  # those that could not be read begin to be missing anew
                 troubles.append(error)
+            else:
+                look.answered = True
         if troubles:
             raise troubles[0]
 
-    async def _look_at_statements(self, cluster_id: str, cluster: _Cluster) -> None:
+    async def _nothing_there(self, cluster_id: str, cluster: watches.Cluster, refusal: errors.MrsRefused) -> None:
+        """Take all jobs of a cluster for missing whose list is refused, if the cluster shows that it is right so."""
+        message, code = str(refusal), "job_vanished"
+        if refusal.code == codes.NO_SUCH_CLUSTER:
+            try:
+                shown = await calls.shown(self._client, cluster_id)
+            except errors.MrsError as error:
+                _log.warning("cluster_not_read", cluster=cluster_id, error=str(error))
+                return
+            if shown is not None and shown.cluster_state != clusters.ClusterState.TERMINATED:
+                return  # the list is wrong: no verdict
+            message, code = (
+                f"cluster {cluster_id} is there no more, and how its jobs ended is not shown",
+                "cluster_gone",
+            )
+        cluster.answered()
+        for watch in list(cluster.watches.values()):
+            self._missing(watch, message, code)
+
+    async def _look_at_statements(self, cluster_id: str, cluster: watches.Cluster) -> None:
         await self._one_by_one(cluster_id, cluster, [one for one in cluster.watches.values() if one.statement])
 
-    async def _look_at_jobs(self, cluster_id: str, cluster: _Cluster) -> None:
+    async def _look_at_jobs(self, cluster_id: str, cluster: watches.Cluster) -> None:
         """
         Look at batch jobs.
 
@@ -266,7 +236,7 @@ class Tracker:
         await self._one_by_one(cluster_id, cluster, list(wanted.values()))
 
     async def _list(
-        self, cluster_id: str, cluster: _Cluster, wanted: dict[str, _Watch], most_pages: int | None
+        self, cluster_id: str, cluster: watches.Cluster, wanted: dict[str, watches.Watch], most_pages: int | None
     ) -> bool:
         """
         Read the cluster's list from the oldest of `wanted` on; takes out of `wanted` what it shows.
@@ -292,13 +262,13 @@ class Tracker:
             page += 1
         return True
 
-    def _tell(self, wanted: dict[str, _Watch], listed: Iterable[jobs.Seen]) -> None:
+    def _tell(self, wanted: dict[str, watches.Watch], listed: Iterable[jobs.Seen]) -> None:
         for seen in listed:
             watch = wanted.pop(seen.job_id, None)
             if watch is not None:
                 self._seen(watch, seen)
 
-    async def _one_by_one(self, cluster_id: str, cluster: _Cluster, watches: list[_Watch]) -> None:
+    async def _one_by_one(self, cluster_id: str, cluster: watches.Cluster, wanted: list[watches.Watch]) -> None:
         """
         Read each by itself, a few at once. One that MRS fails to show keeps no other from being told.
 
@@ -306,8 +276,8 @@ class Tracker:
             MrsError: the first failure, once all have been read, or none of a group could be, or MRS throttles.
         """
         troubles: list[errors.MrsError] = []
-        for start in range(0, len(watches), _AT_ONCE):
-            several = watches[start : start + _AT_ONCE]
+        for start in range(0, len(wanted), _AT_ONCE):
+            several = wanted[start : start + _AT_ONCE]
             failed: list[errors.MrsError] = []
             async with asyncio.TaskGroup() as group:
                 for watch in several:
@@ -321,52 +291,54 @@ class Tracker:
         if troubles:
             raise troubles[0]
 
-    async def _read(self, cluster_id: str, cluster: _Cluster, watch: _Watch, failed: list[errors.MrsError]) -> None:
+    async def _read(
+        self, cluster_id: str, cluster: watches.Cluster, watch: watches.Watch, failed: list[errors.MrsError]
+    ) -> None:
         """Read one; if that fails it goes behind all others, so that they come first at the next look."""
         try:
             if watch.statement:
                 await self._read_statement(cluster_id, watch)
             else:
                 await self._read_job(cluster_id, cluster.way, watch)
-            cluster.shown = True
+            cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
+            if error.code not in cluster.way.nowhere:  # that one says something of all jobs
+                watch.read_failed()
             if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now
                 del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch
 
-    async def _read_job(self, cluster_id: str, way: ways.Way, watch: _Watch) -> None:
+    async def _read_job(self, cluster_id: str, way: ways.Way, watch: watches.Watch) -> None:
         shown = await way.show(cluster_id, watch.job_id)
         if isinstance(shown, ways.Gone):
             self._missing(watch, shown.message)
         else:
             self._seen(watch, shown)
 
-    async def _read_statement(self, cluster_id: str, watch: _Watch) -> None:
+    async def _read_statement(self, cluster_id: str, watch: watches.Watch) -> None:
         path = {"cluster_id": cluster_id, "sql_id": watch.job_id}
         try:
             reply = await self._client.call(sql_calls.SHOW_SQL_RESULT, path=path)
         except errors.MrsRefused as error:
-            if error.code == codes.NO_SUCH_CLUSTER:
+            if error.code == codes.NO_SUCH_CLUSTER or not codes.is_about_what_was_asked(error):
                 raise
             self._missing(watch, str(error))  # the error for an unknown statement is not documented
             return
         fact = sightings.of_statement(reply, self._settings.inline_result_bytes)
         watch.missing_since_s = None
+        self._settle(watch, fact.seen, is_clear=verdict.is_documented_status(fact.seen.job_state))
         self._tell_news(watch, fact)
 
-    def _seen(self, watch: _Watch, seen: jobs.Seen) -> None:
+    def _seen(self, watch: watches.Watch, seen: jobs.Seen) -> None:
         watch.missing_since_s = None
-        known = verdict.of_job(seen.job_state, seen.job_result)
-        if known is verdict.Verdict.UNSETTLED or not verdict.is_documented(seen.job_state):
-            self._unsettled(watch, seen)
-        else:
-            watch.unsettled_since_s = None
+        is_open = verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED
+        self._settle(watch, seen, is_clear=not is_open and verdict.is_documented(seen.job_state))
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, facts.Observed(seen))
 
-    def _tell_news(self, watch: _Watch, fact: facts.Observed | facts.StatementObserved) -> None:
+    def _tell_news(self, watch: watches.Watch, fact: facts.Observed | facts.StatementObserved) -> None:
         told = hash(msgspec.structs.astuple(fact.seen))
         if told != watch.told:
             watch.told = told
@@ -375,7 +347,11 @@ class Tracker:
             watch.ended = _is_end(fact)
             watch.owner.tell(watch.key, fact)
 
-    def _unsettled(self, watch: _Watch, seen: jobs.Seen) -> None:
+    def _settle(self, watch: watches.Watch, seen: jobs.Seen, *, is_clear: bool) -> None:
+        """Give up a job or statement whose state says for too long neither that it goes on nor how it ended."""
+        if is_clear:
+            watch.unsettled_since_s = None
+            return
         now_s = self._time.monotonic_s()
         if watch.unsettled_since_s is None:
             watch.unsettled_since_s = now_s
@@ -384,21 +360,22 @@ class Tracker:
             text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
             watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
 
-    def _missing(self, watch: _Watch, message: str) -> None:
+    def _missing(self, watch: watches.Watch, message: str, code: str = "job_vanished") -> None:
         now_s = self._time.monotonic_s()
         if watch.missing_since_s is None:
             watch.missing_since_s = now_s
         gone_s = now_s - watch.missing_since_s
         if gone_s >= self._settings.vanish_after_s:
-            watch.owner.tell(watch.key, facts.Vanished(f"MRS has not shown the job for {round(gone_s)} s: {message}"))
+            text = f"MRS has not shown the job for {round(gone_s)} s: {message}"
+            watch.owner.tell(watch.key, facts.Vanished(text, code))
 
 
-def _pages(cluster: _Cluster, count: int) -> int:
+def _pages(cluster: watches.Cluster, count: int) -> int:
     return -(-count // cluster.way.page_size)
 
 
-def _oldest_ms(watches: Mapping[str, _Watch]) -> int:
-    return min(watch.since_ms for watch in watches.values())
+def _oldest_ms(wanted: Mapping[str, watches.Watch]) -> int:
+    return min(watch.since_ms for watch in wanted.values())
 
 
 def _is_end(fact: facts.Observed | facts.StatementObserved) -> bool:

@@ -60,6 +60,7 @@ itself. Source: ShowJobExes (job_state -1, 3, 4, 5; job_final_status 0 to 3); us
 well, a stopped job becomes Terminated, Abnormal is an error; Terraform providers: Error is a failure.
 """
 
+_STATEMENT_BEFORE: Final = frozenset({"QUEUED", "WAITING_FOR_RESOURCES", "PLANNING", "STARTING"})
 _STATEMENT: Final = {
     "RUNNING": Verdict.RUNNING,
     "FINISHING": Verdict.RUNNING,
@@ -80,6 +81,11 @@ def of_job(job_state: str, job_result: str) -> Verdict:
 def is_documented(job_state: str) -> bool:
     """Whether a job's state is one that MRS's documents know; any other is taken for one that is not the end."""
     return job_state in _BEFORE or job_state == "RUNNING" or job_state in _ENDED or job_state in _OLD
+
+
+def is_documented_status(status: str) -> bool:
+    """Whether a statement's status is one that MRS's documents know."""
+    return status in _STATEMENT or status in _STATEMENT_BEFORE
 
 
 def of_statement(status: str) -> Verdict:

@@ -171,15 +171,22 @@ class V2:
         return Page(tuple(map(sightings.of_job, listed)), reply.total_record or 0, len(listed) < self.page_size)
 
     async def show(self, cluster: str, job_id: str) -> jobs.Seen | Gone:
-        """Read it by ShowSingleJobExe."""
+        """Read it by ShowSingleJobExe; it is gone only if the list, asked for its id, does not show it either."""
         path = {"cluster_id": cluster, "job_execution_id": job_id}
         try:
             reply = await self._client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)
         except errors.MrsRefused as error:
             if error.code not in codes.NO_SUCH_JOB:
                 raise
-            return Gone(str(error))
+            return await self._listed(cluster, job_id) or Gone(str(error))
         return sightings.of_job(reply.job_detail)
+
+    async def _listed(self, cluster: str, job_id: str) -> jobs.Seen | None:
+        """What the list shows of a job: where it does not answer, nobody can say that there is none."""
+        query = job_models.JobQuery(job_id=job_id, limit=self.page_size, offset=1)
+        reply = await self._client.call(job_calls.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster}, query=query)
+        shown = [detail for detail in reply.job_list or () if detail.job_id == job_id]
+        return sightings.of_job(shown[0]) if shown else None
 
     async def stop(self, cluster: str, job_id: str) -> None:
         """Ask for it by StopJob. Source: StopJob: an accepted kill is no end yet."""

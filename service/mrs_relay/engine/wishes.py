@@ -1,8 +1,8 @@
 """
 What people and deadlines want of a job: cancel, settle, give up in time, try again. Pure, beside `decide`.
 
-A wish never ends a job by itself: `cancelled` is told only when nothing was submitted or MRS confirms it. A cancel that
-loses the race ends in the job's own verdict.
+A wish never ends a job by itself: `cancelled` is told only when nothing was submitted, MRS shows nothing of it, or MRS
+confirms it. A cancel that loses the race ends in the job's own verdict.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, telling
+from mrs_relay.engine import commands, doubts, facts, jobs, telling
 from mrs_relay.messages import events
 
 State = jobs.State
@@ -112,7 +112,7 @@ def stop(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
     if job.state is State.CHOOSING:
         return accepted_and_stopped(job, now_ms, rules)
     if job.state is State.QUEUED:
-        return telling.end(job, State.CANCELLED, now_ms, rules, reason=job.stop)
+        return doubts.withdrawn(job, now_ms, rules)
     if job.state in _ON_MRS:
         return telling.Decision(jobs.moved(job, State.CANCELLING), (), commands.Command.KILL)
     return telling.Decision(job)  # on its way: the reply or the look-up decides; collecting: the verdict is known
@@ -145,7 +145,8 @@ def due(job: jobs.Job, now_ms: int, rules: telling.Rules, why: str = "") -> tell
     if job.stop is not None:
         return None
     if job.state in _WAITS and 0 < job.queue_deadline_ms <= now_ms:
-        text = f"not submitted within queue_deadline_s ({job.queue_deadline_s:g} s){f': {why}' if why else ''}"
+        what = "still waiting to be submitted again after" if telling.submissions(job) else "not submitted within"
+        text = f"{what} queue_deadline_s ({job.queue_deadline_s:g} s){f': {why}' if why else ''}"
         return stop(to_stop(job, jobs.Reason("deadline", "queue_deadline", text, retryable=True), None), now_ms, rules)
     if job.state in _ON_MRS and 0 < job.run_deadline_ms <= now_ms:
         text = f"not ended within run_deadline_s ({job.run_deadline_s:g} s) after its submission"
@@ -187,5 +188,6 @@ def ended_badly(
         not_before_ms=now_ms + wait_ms,
         seen=None,
         run_deadline_ms=0,
+        doubt=doubts.of_next_attempt(job.doubt),
     )
     return telling.Decision(with_deadlines(again, now_ms), (told,), commands.Command.ENQUEUE)

@@ -176,4 +176,5 @@ def _call(
     except errors.MrsRefused as error:
         raise errors.BadMessage("bad_value", error.message, field="data") from error
     repeatable = wanted.safety is not operation.Safety.NON_REPEATABLE_WRITE
-    return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, goal)
+    reads = wanted.safety is operation.Safety.READ
+    return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, goal, reads)

@@ -43,7 +43,7 @@ STATES: Final[dict[State, str]] = {
     "retrying": "the attempt ended badly; the request wants another one, which waits for its turn",
     "succeeded": "the job ended well; the result is in the event or named by it. Last event.",
     "failed": "MRS refused the submission, or the job ended badly; see the reason. Last event.",
-    "cancelled": "the job was stopped on MRS, or before it was submitted. Last event.",
+    "cancelled": "the job was stopped on MRS or before it was submitted, or MRS shows nothing of it. Last event.",
     "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
 }
 
@@ -124,7 +124,14 @@ class EventData(_Model):
     state: State
     previous_state: State | None = None
     sequence: Annotated[int, pydantic.Field(ge=1)]
-    attempt: Annotated[int, pydantic.Field(ge=0, description="Submissions of this request so far; 0 before the first.")]
+    attempt: Annotated[
+        int,
+        pydantic.Field(
+            ge=0,
+            description="Submissions of this request so far; 0 before the first. One that is repeated because its "
+            "reply was lost counts once.",
+        ),
+    ]
     cluster: str | None = None
     operation: Annotated[str | None, pydantic.Field(description="The MRS operation, while a call is under way.")] = None
     mrs: MrsView | None = None

@@ -55,6 +55,7 @@ CODES: Final[dict[str, str]] = {
     "too_large": "the message is larger than the service accepts",
     "type_not_allowed": "the tenant does not allow messages of this type",
     "operation_not_allowed": "the tenant does not allow this operation",
+    "not_followed": "the call begins work that the tenant's limits do not see; use the request type that follows it",
     "job_type_not_allowed": "the tenant does not allow jobs of this type",
     "cluster_not_allowed": "the tenant does not allow this cluster",
     "deadline_too_long": "the request asks for a longer deadline than the tenant allows",
@@ -72,10 +73,11 @@ CODES: Final[dict[str, str]] = {
     "cluster_failed": "the cluster did not become what was ordered",
     "cluster_unsettled": "MRS does not show whether the order was carried out",
     "stopped_twin": "a further job of the same submission was found and is being stopped",
-    "reply_lost": "the reply to the submission was lost and the statement cannot be looked up",
+    "reply_lost": "the reply to a submission was lost and whether it had an effect cannot be looked up",
     "statement_without_id": "MRS runs the statement but gave it no id, so it cannot be followed",
     "no_outcome": "MRS shows that the job has ended and does not say how",
     "job_vanished": "MRS no longer shows the job",
+    "cluster_gone": "the cluster was deleted before MRS showed how the job ended",
     "result_unavailable": "the job succeeded and its result could not be read",
 }
 

@@ -273,9 +273,10 @@ class Call(_Queued):
     """
     Call any one operation of the MRS API.
 
-    Answered by `mrs.call.succeeded` with MRS's reply, or `mrs.call.failed` with MRS's reason. A lost reply is no
-    matter for an operation that may be repeated; for any other it ends in `unknown`. Nothing is tracked: for work that
-    goes on after the reply use the type made for it. Passwords in a body stand in the requests topic, as you sent them.
+    Answered by `mrs.call.succeeded` with MRS's reply, or `mrs.call.failed` with MRS's reason. After a lost reply an
+    operation that may be repeated is sent again, a few times; any other ends in `unknown`. Nothing is tracked: for work
+    that goes on after the reply use the type made for it; a tenant with limits of what runs must. Passwords in a body
+    stand in the requests topic, as you sent them.
     """
 
     operation: Annotated[
@@ -386,8 +387,9 @@ class JobCancel(_Model):
     """
     Stop a request, whatever its state, also before it came.
 
-    Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, or
-    the job's own verdict if that came first; `rejected` under this message's id if no such request comes in time.
+    Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, the
+    job's own verdict if that came first, or `unknown` if a reply was lost and nobody can tell what MRS did; `rejected`
+    under this message's id if no such request comes in time.
     """
 
     request: Annotated[Target, pydantic.Field(description="Which request.")]

@@ -35,7 +35,11 @@ OPTIONS = {
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
-    "resolve": ["request_id", "verdict", "--note", "--source", "--key", "--json", *_CONNECTION],
+    "resolve": [
+        *("request_ids", "verdict", "--note", "--file", "--source", "--key", "--cluster", "--reason-code", "--since"),
+        *("--all", "--yes", "--json"),
+        *_CONNECTION,
+    ],
     "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],

@@ -22,7 +22,8 @@ SPARK_SQL: Final = jobs.Batch("SparkSql", ("select 1",))
 READ: Final = jobs.Presto("select 1", repeatable=True)
 WRITE: Final = jobs.Presto("insert into t values 1")
 
-CALL: Final = jobs.Call("ShowClusterDetails", {"cluster_id": CLUSTER}, repeatable=True)
+CALL: Final = jobs.Call("ShowClusterDetails", {"cluster_id": CLUSTER}, repeatable=True, reads=True)
+DELETING_CALL: Final = jobs.Call("DeleteCluster", {"cluster_id": CLUSTER}, repeatable=True)
 WRITING_CALL: Final = jobs.Call("CreateDataSource", body={"data_source": {"name": "d"}})
 CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, goal=jobs.Goal("created"))
 RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=jobs.Goal("resized"))
@@ -32,6 +33,8 @@ REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
 NO_CLUSTER: Final = jobs.Reason("invalid", "no_cluster", "no running cluster", field="data.cluster", retryable=True)
 STOP: Final = jobs.Reason("cancelled", "requested", "no longer needed")
 BY_HAND: Final = jobs.Reason("resolved", "by_hand", "the rows are there")
+LOST: Final = jobs.Doubt(1, is_open=True, message="no reply within 30 s")
+SEARCHED: Final = jobs.Doubt(1, message="no reply within 30 s")
 FAULT: Final = jobs.Reason("invalid", "missing_field", "`data.cluster`: is required", field="data.cluster")
 
 _replace = msgspec.structs.replace
@@ -122,6 +125,12 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "queued": _job(_S.QUEUED),
     "queued, to be sent again": _job(_S.QUEUED, attempt=1, intent_ms=NOW_MS - 5000),
     "queued, late": _job(_S.QUEUED, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
+    "queued, looked up in vain": _job(_S.QUEUED, attempt=1, intent_ms=NOW_MS - 5000, doubt=SEARCHED),
+    "queued, late, a statement in doubt": _job(
+        _S.QUEUED, READ, attempt=1, doubt=LOST, queue_deadline_s=60, queue_deadline_ms=NOW_MS
+    ),
+    "queued, a call in doubt": _job(_S.QUEUED, DELETING_CALL, attempt=1, doubt=LOST),
+    "queued, a call that reads, without reply": _job(_S.QUEUED, CALL, attempt=1, doubt=SEARCHED),
     "submitting": _job(_S.SUBMITTING),
     "submitting, for a retry": _job(_S.SUBMITTING, retry=jobs.Retry(2, 30.0, ("refused",))),
     "submitting, to be cancelled": _stopped(_S.SUBMITTING),
@@ -129,6 +138,10 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "submitting, a statement that reads": _job(_S.SUBMITTING, READ),
     "submitting, a statement that writes": _job(_S.SUBMITTING, WRITE),
     "submitting, a call that reads": _job(_S.SUBMITTING, CALL),
+    "submitting, a call that deletes": _job(_S.SUBMITTING, DELETING_CALL),
+    "submitting, a call that deletes, again": _job(_S.SUBMITTING, DELETING_CALL, doubt=LOST),
+    "submitting, a call to be cancelled": _stopped(_S.SUBMITTING, DELETING_CALL),
+    "submitting, a statement for the last time": _job(_S.SUBMITTING, READ, doubt=_replace(LOST, sent=4)),
     "submitting, a call that writes": _job(_S.SUBMITTING, WRITING_CALL),
     "submitting, a cluster to create": _job(_S.SUBMITTING, CREATION, name="nightly"),
     "submitting, a cluster to resize": _stopped(_S.SUBMITTING, RESIZE),
@@ -136,6 +149,7 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "submitted, a cluster": _replace(_job(_S.SUBMITTED, CREATION), work=CREATION.goal),
     "running, a cluster": _replace(_job(_S.RUNNING, CREATION), work=CREATION.goal, seen=jobs.Seen(JOB_ID, "STARTING")),
     "doubtful": _job(_S.DOUBTFUL),
+    "doubtful, for the last time": _job(_S.DOUBTFUL, doubt=_replace(LOST, sent=20)),
     "doubtful, to be cancelled": _stopped(_S.DOUBTFUL),
     "submitted": _job(_S.SUBMITTED),
     "submitted, with a twin": _job(_S.SUBMITTED, twins=("j-2",)),
@@ -155,7 +169,7 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "succeeded": _job(_S.SUCCEEDED, location="obs://b/x"),
     "failed": _job(_S.FAILED, reason=REFUSAL),
     "cancelled": _job(_S.CANCELLED, reason=jobs.Reason("job_killed", "job_result", "killed")),
-    "cancelled while in doubt": _stopped(_S.CANCELLED, reason=STOP, seen=None, attempt=0),
+    "cancelled while in doubt": _stopped(_S.CANCELLED, reason=STOP, seen=None, attempt=1),
     "cancelled by a message": _stopped(_S.CANCELLED, reason=STOP),
     "unknown": _job(_S.UNKNOWN, reason=jobs.Reason("unresolved", "job_vanished", "gone")),
 }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
+import msgspec
 import pytest
 from tests.unit.engine import gates, samples
 
-from mrs_relay.engine import calls, clusters, jobs, verdict
+from mrs_relay import errors
+from mrs_relay.engine import calls, clusters, facts, jobs, verdict
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kit import clock
 from mrs_relay.mrs.models import clusters as models
 
 _V = verdict.Verdict
@@ -123,5 +128,38 @@ def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_on
     async def live() -> None:
         found = await calls.Caller(cast("Any", Mrs()), engine_settings.EngineSettings()).sought(order, work)
         assert {seen.job_id for seen in found} == {"new", "timeless"}
+
+    gates.run_virtually(live())
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) -> None:
+    """The order was taken: the cluster is waited for as long as an order may take to show."""
+
+    class Mrs:
+        async def call(self, _operation: object, **_: object) -> Any:
+            now_s = asyncio.get_running_loop().time()
+            if not comes or now_s < 60:
+                raise errors.MrsRefused("no such cluster", status=400, code="12000003")
+            return SimpleNamespace(cluster=_shown("starting" if now_s < 300 else "running"))
+
+    class Owner:
+        told: ClassVar[list[tuple[float, _V]]] = []
+
+        def tell(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
+            assert isinstance(fact, facts.ClusterObserved)
+            self.told.append((asyncio.get_running_loop().time(), fact.outcome))
+
+    async def live() -> None:
+        owner, time = Owner(), clock.LoopClock()
+        owner.told.clear()
+        watcher = clusters.Watcher(cast("Any", Mrs()), engine_settings.EngineSettings(), time)
+        job = samples.JOBS["submitted, a cluster"]
+        assert job is not None
+        watcher.watch(msgspec.structs.replace(job, intent_ms=time.now_ms()), job.ledger_key, owner)
+        await asyncio.sleep(1000)
+        await watcher.close()
+        assert [outcome for _, outcome in owner.told] == ([_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED])
+        assert comes or owner.told[0][0] > 900
 
     gates.run_virtually(live())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
-from mrs_relay.engine import commands, decide, facts, jobs
+from mrs_relay.engine import commands, decide, facts, jobs, orders
 from mrs_relay.messages import events
 
 _S = jobs.State
@@ -22,6 +22,7 @@ _WORKS = (
     samples.READ,
     samples.WRITE,
     samples.CALL,
+    samples.DELETING_CALL,
     samples.WRITING_CALL,
     samples.CREATION,
     samples.RESIZE,
@@ -103,6 +104,8 @@ class _Life:
         self.now_ms = samples.NOW_MS
         self.sequence = 0
         self.may_submit = True
+        self.lost = 0
+        self.may_hide = False
 
     def draw(self, data: st.DataObject) -> facts.Fact:
         """Choose what happens next."""
@@ -143,6 +146,7 @@ class _Life:
         self._check_messages(before, fact, decision, ours)
         self._check_events(before, ours)
         self._check_state(before, decision.job, fact)
+        self._check_lost(before, fact, decision)
         self._check_cancelled(before, fact, ours)
         self._check_submission(fact, decision)
         self.job = jobs.decode(jobs.encode(decision.job)) if decision.job else None
@@ -180,11 +184,39 @@ class _Life:
                 and before is not None
                 and before.state is _S.CANCELLING
             )
-            assert confirmed or isinstance(fact, facts.ResolveAsked) or not self.on_mrs or self._is_without_effect(fact)
+            nothing = not self.may_hide and (not self.on_mrs or self._is_without_effect(fact))
+            assert confirmed or isinstance(fact, facts.ResolveAsked) or nothing
+
+    def _check_lost(self, before: jobs.Job | None, fact: facts.Fact, decision: decide.Decision) -> None:
+        """Replies are lost a bounded number of times in an attempt, and no effect that may be hidden is denied."""
+        if isinstance(fact, facts.InDoubt):
+            self.lost += 1
+            searched = isinstance(self.work, jobs.Batch) or orders.can_be_found(self.work)
+            self.may_hide |= not searched and not (isinstance(self.work, jobs.Call) and self.work.reads)
+            sure = searched or not self.may_hide
+            assert self.lost <= (samples.RULES.resubmit_attempts if sure else samples.RULES.repeat_attempts)
+            assert decision.job is not None
+            waits = decision.job.state is _S.QUEUED and decision.job.not_before_ms > self.now_ms
+            assert waits or decision.job.state in {_S.DOUBTFUL, _S.UNKNOWN}
+        for event in decision.events:
+            if event.data.repeated or event.data.state == "rejected" or isinstance(fact, facts.ResolveAsked):
+                continue
+            assert not self.lost or event.data.attempt > 0
+            if self.may_hide and event.data.reason is not None:
+                assert "not submitted" not in event.data.reason.message
+                assert event.data.state != "failed" or before is None or before.subject != "call"
+        if decision.job is None or any(event.data.state in {"accepted", "retrying"} for event in decision.events):
+            self.lost = 0
+        if decision.job is None or decision.job.state in {_S.REJECTED, _S.AWAITED}:
+            self.may_hide = False
 
     def _is_without_effect(self, fact: facts.Fact) -> bool:
+        reads = isinstance(self.work, jobs.Call) and self.work.reads
+        return isinstance(fact, facts.NotTaken | facts.NotFound) or (isinstance(fact, facts.InDoubt) and reads)
+
+    def _may_be_repeated(self, fact: facts.Fact) -> bool:
         harmless = isinstance(self.work, jobs.Presto | jobs.Call) and self.work.repeatable
-        return isinstance(fact, facts.NotTaken | facts.NotFound) or (isinstance(fact, facts.InDoubt) and harmless)
+        return self._is_without_effect(fact) or (isinstance(fact, facts.InDoubt) and harmless)
 
     def _check_events(self, before: jobs.Job | None, told: tuple[events.Event, ...]) -> None:
         for event in told:
@@ -231,8 +263,8 @@ class _Life:
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
     def _check_submission(self, fact: facts.Fact, decision: decide.Decision) -> None:
-        """Between two submissions of one request stands the certainty that the first one had no effect."""
-        if self._is_without_effect(fact):
+        """Between two submissions stands the certainty that the first had no effect, or that a second does no harm."""
+        if self._may_be_repeated(fact):
             self.may_submit, self.on_mrs = True, False
         self.on_mrs = self.on_mrs and not isinstance(fact, facts.Refused)
         job = decision.job

@@ -152,6 +152,19 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"turn": ("submitting", (), _C.SUBMIT)},
         _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
+    "queued, looked up in vain": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _end("cancelled")),
+        {"turn": ("submitting", (), _C.SUBMIT)},
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    # What may have run is not told as cancelled.
+    "queued, late, a statement in doubt": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _UNKNOWN, due=_UNKNOWN),
+        {"turn": _UNKNOWN},
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
+    ],
     "queued, late": [
         _known("queued", "accepted"),
         _wished("queued", "accepted", _end("cancelled"), due=_end("cancelled")),
@@ -174,8 +187,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "submitting, a statement to be cancelled": [
         _known("submitting", "accepted"),
         _stopped("submitting", "accepted"),
-        {"taken": _SUBMITTED_KILL, "refused": _end("failed")},
-        _all(["not taken", "in doubt"], _end("cancelled")),
+        {"taken": _SUBMITTED_KILL, "refused": _end("failed"), "not taken": _end("cancelled"), "in doubt": _UNKNOWN},
         _all(["statement queued", "statement running"], _SUBMITTED_KILL),
         # It failed by itself, before MRS was asked to stop it.
         {"statement finished": _end("succeeded", "submitted"), "statement failed": _end("failed", "submitted")},
@@ -207,6 +219,21 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         },
         _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
+    "submitting, a statement for the last time": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        {
+            "taken": _SUBMITTED,
+            "refused": _end("failed"),
+            "not taken": _REQUEUED,
+            "in doubt": _UNKNOWN,
+            "statement queued": _SUBMITTED,
+            "statement running": ("running", ("submitted", "running"), _C.TRACK),
+            "statement finished": _end("succeeded", "submitted"),
+            "statement failed": _end("failed", "submitted"),
+        },
+        _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
+    ],
     "submitting, a statement that writes": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
@@ -226,6 +253,12 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("doubtful", "accepted"),
         _stopped("doubtful", "accepted"),
         {"found": _SUBMITTED_KILL, "two found": _SUBMITTED_KILL, "not found": _end("cancelled")},
+        _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
+    ],
+    "doubtful, for the last time": [
+        _known("doubtful", "accepted"),
+        _wished("doubtful", "accepted", ("doubtful", (), None)),
+        {"found": _SUBMITTED, "two found": _SUBMITTED, "not found": _UNKNOWN},
         _nothing("turn", "taken", "refused", "not taken", "in doubt", *_SEEN, *_STATEMENT, *_LATER),
     ],
     "doubtful": [
@@ -386,6 +419,38 @@ _SENT: dict[str, Row | None] = {"taken": _SUBMITTED, "refused": _end("failed"), 
 _OTHERS = ("found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER)
 
 _CALLS: dict[str, list[dict[str, Row | None]]] = {
+    "queued, a call in doubt": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _UNKNOWN),
+        {"turn": ("submitting", (), _C.SUBMIT)},
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER, "replied", *_CLUSTER),
+    ],
+    "queued, a call that reads, without reply": [
+        _known("queued", "accepted"),
+        _wished("queued", "accepted", _end("cancelled")),
+        {"turn": ("submitting", (), _C.SUBMIT)},
+        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER, "replied", *_CLUSTER),
+    ],
+    "submitting, a call that deletes": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        _SENT | {"in doubt": _REQUEUED, "replied": _end("succeeded")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    # "No such cluster" may be the effect of the first submission, whose reply was lost.
+    "submitting, a call that deletes, again": [
+        _known("submitting", "accepted"),
+        _wished("submitting", "accepted", ("submitting", (), None)),
+        _SENT | {"in doubt": _REQUEUED, "replied": _end("succeeded"), "refused": _UNKNOWN},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
+    "submitting, a call to be cancelled": [
+        _known("submitting", "accepted"),
+        _stopped("submitting", "accepted"),
+        {"taken": _SUBMITTED_KILL, "refused": _end("failed"), "not taken": _end("cancelled")},
+        {"in doubt": _UNKNOWN, "replied": _end("succeeded")},
+        _nothing("turn", *_OTHERS, *_CLUSTER),
+    ],
     "submitting, a call that reads": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
@@ -451,6 +516,7 @@ _NOTICES: dict[str, Row] = {
 
 _NOT_LOST = (
     "queued, to be sent again",
+    "queued, looked up in vain",
     "submitting",
     "submitting, for a retry",
     "submitting, to be cancelled",

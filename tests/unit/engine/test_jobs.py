@@ -75,6 +75,7 @@ _jobs = st.builds(
     twins=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
     tenant=_TEXT,
+    doubt=st.none() | st.builds(jobs.Doubt, st.integers(0, 20), st.booleans(), _TEXT),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 from mrs_relay.engine import facts, intake, jobs, rules
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import envelope, reasons, requests
+from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import records
 
 CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
@@ -91,6 +92,10 @@ def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Rea
             "limits.run_deadline_s",
             "deadline_too_long",
         ),
+        ({"limits": {"running": 1}}, "mrs.call", EXECUTE, "limits.running", "not_followed"),
+        ({"limits": {"run_deadline_s": 60}}, "mrs.call", EXECUTE, "limits.run_deadline_s", "not_followed"),
+        ({"limits": {"running": 1}}, "mrs.call", OLD_JOB, "limits.running", "not_followed"),
+        ({"limits": {"running": 1}}, "mrs.call", RUN, "limits.running", "not_followed"),
     ],
 )
 def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
@@ -127,6 +132,8 @@ def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
         ({"allow": {"clusters": ["name:night-*"]}}, "mrs.cluster.create", ORDER),
         ({"allow": {"clusters": ["tag:team=red"]}}, "mrs.cluster.create", ORDER),
         ({"limits": {"run_deadline_s": 60}}, "mrs.job.submit", {**JOB, "run_deadline_s": 60.0}),
+        ({"limits": {"running": 1, "run_deadline_s": 60}}, "mrs.call", {"operation": "ListClusters"}),
+        ({"limits": {"per_minute": 1, "queued": 1, "queue_deadline_s": 60}}, "mrs.call", EXECUTE),
         ({"limits": {"queue_deadline_s": 60}}, "mrs.job.resolve", {**TARGET, "verdict": "failed", "note": "x"}),
     ],
 )
@@ -310,3 +317,15 @@ def test_a_tenant_s_mark_is_its_own_and_a_job_without_one_keeps_the_old() -> Non
     key = jobs.ledger_key("/billing", "order-1")
     assert jobs.mark(key, 1) == jobs.mark(key, 1, "") == "mr1f224a995004c3"
     assert len({jobs.mark(key, 1, tenant) for tenant in ("", "a", "b")}) == 3
+
+
+def test_every_operation_that_begins_work_names_a_type_that_follows_it() -> None:
+    """The names are those of operations and of request types; what they name is what the rejection tells to send."""
+    assert rules.FOLLOWED_BY.keys() <= registry.OPERATIONS.keys()
+    assert {kind.split()[0] for kind in rules.FOLLOWED_BY.values()} <= requests.MODELS.keys()
+    for operation, kind in rules.FOLLOWED_BY.items():
+        call = requests.Call.model_construct(operation=operation)  # type: ignore[arg-type]  # a name known at run time
+        reason = rules.broken(policy(limits={"running": 1}), "mrs.call", call)
+        assert reason is not None
+        assert (reason.code, reason.field) == ("not_followed", "data.operation")
+        assert f"send {kind} instead" in reason.message

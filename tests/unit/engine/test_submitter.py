@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import structlog
 from tests.unit.engine import gates, samples
 
 from mrs_relay import errors
@@ -237,7 +238,7 @@ class _Twin:
     """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
-        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped}
+        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
         self.asked: list[str] = []
 
     async def call(self, operation: Any, **_: object) -> Any:
@@ -245,6 +246,8 @@ class _Twin:
         answer = self.answers[operation.name]
         if isinstance(answer, errors.MrsError):
             raise answer
+        if operation.name == "ShowJobExeListNew":
+            return SimpleNamespace(job_list=[], total_record=0)
         state, *_rest, result = str(answer).partition(" ")
         shown = {"job_id": "j-2", "job_name": _NAME, "job_state": state, "job_result": result}
         return SimpleNamespace(job_detail=job_models.JobDetail.model_validate(shown))
@@ -281,3 +284,89 @@ def test_a_twin_that_has_ended_is_left_alone(shown: str) -> None:
     mrs = _Twin(shown, None)
     assert _run(_submitter(cast("Any", mrs)).stop_twin(_job("running"), "j-2")) is True
     assert mrs.asked == ["ShowSingleJobExe"]
+
+
+class _Rows:
+    """Answers reads of a result with what is in its script, then with the last of it again."""
+
+    def __init__(self, *script: errors.MrsError | float | str) -> None:
+        self.script = list(script)
+        self.times: list[float] = []
+
+    async def call(self, _operation: Any, **_: object) -> Any:
+        self.times.append(asyncio.get_running_loop().time())
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        return SimpleNamespace(statements=[[{"n": answer}]])
+
+
+_UNREADABLE = errors.MrsUntouched("the SQL result could not be read", status=500, code="0182")
+
+
+def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]]:
+    """Why there are no rows, when that was known, and what was logged."""
+
+    async def collect() -> tuple[str | None, float]:
+        job = msgspec.structs.replace(_job("collecting"), **changes)
+        fact = await _submitter(cast("Any", mrs)).collect(job)
+        return fact.result.unavailable, asyncio.get_running_loop().time()
+
+    with structlog.testing.capture_logs() as logs:
+        why, at_s = _run(collect())
+    return why, at_s, [entry for entry in logs if entry["event"] == "result_not_read"]
+
+
+def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
+    """MRS answers 0182 as often as it is asked for a result over its own limit: twice is enough, each try is logged."""
+    mrs = _Rows(_UNREADABLE)
+    why, at_s, logged = _collected(mrs)
+    assert why is not None
+    assert "over its own limit" in why
+    assert "0182" in why
+    assert at_s <= 2
+    assert [entry["code"] for entry in logged] == ["0182", "0182"]
+    assert len(mrs.times) == 2
+
+
+def test_a_result_that_once_could_not_be_read_is_told() -> None:
+    """The second answer counts."""
+    why, at_s, logged = _collected(_Rows(_UNREADABLE, "1"))
+    assert (why, len(logged)) == (None, 1)
+    assert at_s <= 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        errors.MrsUntouched("no connection"),
+        errors.MrsBusy("the job is running", code="0183"),
+        errors.MrsThrottled("429", retry_after_s=20.0),
+        errors.MrsThrottled("429", retry_after_s=900.0),
+        100.0,
+    ],
+)
+def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> None:
+    """Whatever keeps the rows, also a read without an answer: the job has succeeded, and what is missing is said."""
+    why, at_s, logged = _collected(_Rows(trouble))
+    assert why
+    assert at_s <= 45
+    assert logged
+
+
+def test_the_time_for_a_result_goes_on_for_the_next_owner() -> None:
+    """It counts from when the success was seen; a result is asked for once in any case."""
+    now_ms = clock.LoopClock().now_ms
+    mrs = _Rows(errors.MrsUntouched("no connection"))
+
+    async def collect(left_ms: int) -> float:
+        job = msgspec.structs.replace(_job("collecting"), run_deadline_ms=now_ms() + left_ms)
+        await _submitter(cast("Any", mrs)).collect(job)
+        return asyncio.get_running_loop().time()
+
+    assert _run(collect(20_000)) <= 20
+    mrs.times.clear()
+    assert _run(collect(-3_600_000)) <= 5
+    assert mrs.times

@@ -1,0 +1,128 @@
+"""
+Decide what follows when nobody knows whether a submission had an effect. Pure, beside `decide`.
+
+A submission that MRS can be searched for is looked up, and sent again only if the whole window shows nothing. Any other
+is repeated if a repetition does no harm. Repetitions wait longer each time, and are bounded; then the job ends as
+`unknown`. An effect that may exist is never denied: such a job is not told as `cancelled`, nor as not submitted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine import commands, facts, jobs, orders, telling
+
+State = jobs.State
+_replace = msgspec.structs.replace
+
+_MOST_WAIT_MS: Final = 600_000
+"""Doubling the wait before a repetition ends here."""
+
+_MOST_DOUBLINGS: Final = 20
+_MESSAGE_LENGTH: Final = 500
+"""Characters kept of why a reply was lost: the job carries them until it ends."""
+
+
+def in_doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """Note that a reply was lost; look the submission up, repeat it, or end the job as `unknown`."""
+    before = job.doubt or jobs.Doubt()
+    is_open = before.is_open or not _only_reads(job)
+    doubt = jobs.Doubt(before.sent + 1, is_open, fact.message[:_MESSAGE_LENGTH])
+    noted = _replace(job, doubt=doubt)
+    if isinstance(job.work, jobs.Batch) or orders.can_be_found(job.work):
+        return telling.Decision(jobs.moved(noted, State.DOUBTFUL), (), commands.Command.LOOK_UP)
+    is_repeatable = isinstance(job.work, jobs.Presto | jobs.Call) and job.work.repeatable
+    most = rules.resubmit_attempts if _only_reads(job) else rules.repeat_attempts
+    if is_repeatable and (doubt.sent < most or job.stop is not None):
+        return _repeated(noted, doubt.sent, now_ms, rules)
+    text = f"{_may(job)} or not, and there is no way to find out: {doubt.message}"
+    if is_repeatable:
+        advice = "; a reply that takes longer than mrs.call_timeout_s is lost" if job.statement else ""
+        text = f"{_unanswered(doubt)}, and {most} are the most; {text}{advice}"
+    return _unknown(noted, text, now_ms, rules, mrs_request_id=fact.mrs_request_id)
+
+
+def not_found(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """Go on after a look-up that found nothing: the submission had no effect."""
+    doubt = _replace(job.doubt or jobs.Doubt(1), is_open=False)
+    searched = _replace(job, doubt=doubt)
+    if doubt.sent < rules.resubmit_attempts or job.stop is not None:
+        return _repeated(searched, doubt.sent - 1, now_ms, rules)
+    text = (
+        f"{_unanswered(doubt)}, and {rules.resubmit_attempts} are the most; MRS showed nothing of it; "
+        f"the last time: {doubt.message}"
+    )
+    return _unknown(searched, text, now_ms, rules)
+
+
+def not_taken(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """Put a job back in line whose present submission surely had no effect, unless it is to be stopped."""
+    queued = jobs.moved(job, State.QUEUED)
+    if job.stop is not None:
+        return withdrawn(queued, now_ms, rules)
+    return telling.Decision(queued, (), commands.Command.ENQUEUE)
+
+
+def refused(job: jobs.Job, reason: jobs.Reason, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
+    """
+    Decide a refusal that may follow from the effect of an earlier submission of the same call; None: it does not.
+
+    "No such cluster", say, is what the second deletion is told if the first one was carried out.
+    """
+    if job.doubt is None or not isinstance(job.work, jobs.Call) or _only_reads(job):
+        return None
+    text = f"{_unanswered(job.doubt)}, so {_may(job)}; sent again, it was refused ({reason.code}): {reason.message}"
+    return _unknown(job, text, now_ms, rules, mrs_request_id=reason.mrs_request_id)
+
+
+def withdrawn(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """End a job in line that is to be stopped: as `unknown` if an earlier submission may have had an effect."""
+    doubt, stop = job.doubt, job.stop
+    if doubt is None or stop is None:
+        return telling.end(job, State.CANCELLED, now_ms, rules, reason=stop)
+    if not doubt.is_open:
+        why = "it changes nothing" if _only_reads(job) else "MRS shows nothing of it"
+        said = _replace(stop, message=f"{stop.message}; {_unanswered(doubt)}, but {why}")
+        return telling.end(job, State.CANCELLED, now_ms, rules, reason=said)
+    text = f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {_may(job)}: {doubt.message}"
+    ended = _unknown(job, text, now_ms, rules)
+    return _replace(ended, events=tuple(_replace(told, causation_id=job.asked_by) for told in ended.events))
+
+
+def of_next_attempt(doubt: jobs.Doubt | None) -> jobs.Doubt | None:
+    """What a further attempt keeps of the doubt about earlier ones: what nobody looked for may still be there."""
+    return _replace(doubt, sent=0) if doubt is not None and doubt.is_open else None
+
+
+def _repeated(job: jobs.Job, doublings: int, now_ms: int, rules: telling.Rules) -> telling.Decision:
+    """Queue the same attempt once more; at once where `doublings` is 0, for a look-up was waited for."""
+    queued = jobs.moved(job, State.QUEUED)
+    if job.stop is not None:
+        return withdrawn(queued, now_ms, rules)
+    wait_ms = rules.repeat_backoff_ms * 2 ** min(doublings - 1, _MOST_DOUBLINGS) if doublings else 0
+    later = _replace(queued, not_before_ms=now_ms + min(wait_ms, _MOST_WAIT_MS))
+    return telling.Decision(later, (), commands.Command.ENQUEUE)
+
+
+def _unknown(
+    job: jobs.Job, text: str, now_ms: int, rules: telling.Rules, *, mrs_request_id: str | None = None
+) -> telling.Decision:
+    reason = jobs.Reason("unresolved", "reply_lost", text, mrs_request_id=mrs_request_id)
+    return telling.end(job, State.UNKNOWN, now_ms, rules, reason=reason)
+
+
+def _unanswered(doubt: jobs.Doubt) -> str:
+    if doubt.sent > 1:
+        return f"{doubt.sent} submissions of it have no reply"
+    return "a submission of it has no reply" if doubt.sent else "an earlier attempt has no reply"
+
+
+def _only_reads(job: jobs.Job) -> bool:
+    """Whether nothing of a lost submission can be left; a Presto statement that reads may still keep a cluster busy."""
+    return isinstance(job.work, jobs.Call) and job.work.reads
+
+
+def _may(job: jobs.Job) -> str:
+    return "the statement may have run" if job.statement else "MRS may have carried out the call"
