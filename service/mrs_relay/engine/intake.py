@@ -44,6 +44,7 @@ def read(
         policy: what may be asked for here.
     """
     try:
+        _check_readable(record)
         message = envelope.read(record.topic, record.value, record.headers)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
@@ -101,6 +102,11 @@ def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: rec
     return key, facts.CancelAsked(awaited, reason, message.id, came_from)
 
 
+def _check_readable(record: records.Record) -> None:
+    if record.unreadable is not None:
+        raise errors.BadMessage("unreadable_batch", record.unreadable)
+
+
 def _check_size(record: records.Record, most_bytes: int) -> None:
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         raise errors.BadMessage(
@@ -138,4 +144,5 @@ def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_lette
         partition=record.partition,
         offset=record.offset,
         timestamp_ms=record.timestamp_ms,
+        cut=() if record.unreadable is None else dead_letters.WHOLE_BATCH,
     )

@@ -76,6 +76,11 @@ class Feed(Generic[T]):
         return self._accepted_to
 
     @property
+    def passed_to(self) -> int:
+        """Offset below which no readable record is left that has not been handed to the handler."""
+        return self._taken_to if self._records else max(self._taken_to, self._accepted_to)
+
+    @property
     def full(self) -> bool:
         """So many records wait that no more should be delivered for now."""
         return self._full
@@ -114,6 +119,15 @@ class Feed(Generic[T]):
                 self._accepted_to = record.offset + 1
         self._full = self._full or len(self._records) >= self._capacity
         self._wake()
+
+    def pass_to(self, offset: int) -> None:
+        """Note that below an offset there is nothing to deliver any more; for the runtime."""
+        if not self._closed:
+            self._accepted_to = max(self._accepted_to, offset)
+
+    def skip(self) -> None:
+        """Count what is no record, at the end of what was delivered, as handed to the handler; for the runtime."""
+        self._taken_to = self.passed_to
 
     def drop_records(self) -> None:
         """Forget records that wait: they will be read again from `next_offset`. For the runtime at a rebalance."""

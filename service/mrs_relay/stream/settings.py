@@ -16,6 +16,8 @@ Guarantee = Literal["exactly-once", "at-least-once"]
 
 _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
 
+_BATCH = r"^\d{1,9}@\d{1,18}$"
+
 TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
 """A name that Kafka takes for a topic."""
 
@@ -157,6 +159,19 @@ class KafkaSettings(_Group):
 
     max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
     """Most bytes per partition and fetch. Checked and unpacked on the event loop: bigger blocks it longer."""
+
+    unpacked_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    """
+    Most bytes that one compressed batch may unpack to; a batch that is larger is not read, and its partition waits for
+    a person. 64 times Kafka's own limit of a compressed batch: senders fill batches by their compressed size, and JSON
+    shrinks to a tenth or less. Bounds memory, for each partition in the worst case. Unpacked outside the event loop.
+    """
+
+    skip_unreadable: tuple[Annotated[str, Field(pattern=_BATCH)], ...] = ()
+    """
+    Batches of requests that cannot be read and have been given up, as `<partition>@<first offset>` (the log event
+    `partition_unreadable` names both). Each becomes one dead letter without content; any other stops its partition.
+    """
 
     feed_records: int = Field(default=2_000, ge=1)
     """Records that may wait for a partition's handler before reading pauses. Bounds memory; too small starves it."""
