@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 from tests.support import batches as built
 
 from mrs_relay.stream import broker, records
-from mrs_relay.stream.kafka import unpacking
+from mrs_relay.stream.kafka import batches, unpacking
 
 _MOST = 1 << 20
 _BOMB = built.batch(2, [b"\0" * (2 << 20)], codec="zstd")
@@ -26,7 +26,7 @@ _BOMB = built.batch(2, [b"\0" * (2 << 20)], codec="zstd")
 
 @asynccontextmanager
 async def _consumer(
-    logs: Mapping[int, bytes], monkeypatch: pytest.MonkeyPatch, version: type[Any] = fetch.FetchResponse_v11
+    logs: Mapping[int, bytes], monkeypatch: pytest.MonkeyPatch, version: Any = fetch.FetchResponse_v11
 ) -> AsyncIterator[tuple[aiokafka.AIOKafkaConsumer, unpacking.Unpacker, list[int]]]:
     """The library's consumer with its fetcher, and in place of brokers the bytes of each partition's batches."""
     client = aiokafka.AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset="none", **unpacking.OPTIONS)
@@ -39,7 +39,7 @@ async def _consumer(
         for _, asked in request.topics:
             for partition, offset, _ in asked:
                 raw = _from(logs[partition], offset)
-                facts = {11: [100, 90, 0, [], -1], 4: [100, 90, []], 0: [100]}[version.API_VERSION]
+                facts: Any = {11: [100, 90, 0, [], -1], 4: [100, 90, []], 0: [100]}[version.API_VERSION]
                 parts.append((partition, 0, *facts, raw))
         made = version(**{name: 0 for name in version.SCHEMA.names if name != "topics"}, topics=[("t", parts)])
         if not any(part[-1] for part in parts):
@@ -87,9 +87,7 @@ async def _read(client: aiokafka.AIOKafkaConsumer, rounds: int = 20) -> dict[int
 @pytest.mark.parametrize(
     "version", [fetch.FetchResponse_v11, fetch.FetchResponse_v4, fetch.FetchResponse_v0], ids=["11", "4", "0"]
 )
-async def test_batches_of_all_compressions_reach_the_consumer(
-    version: type[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_batches_of_all_compressions_reach_the_consumer(version: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the version of the broker's answers."""
     log = b"".join(
         built.batch(2 * number, [b"a" * 900, b"b"], codec=codec) for number, codec in enumerate(sorted(built.CODECS))
@@ -136,7 +134,7 @@ async def test_bad_batch_of_a_partition_that_went_elsewhere_is_no_matter(monkeyp
         client.seek(TopicPartition("t", 0), 0)
         client.resume(TopicPartition("t", 0))
         assert unpacker.take_bad() is None
-        unpacker._note(TopicPartition("t", 0), 2, unpacking.batches.Bad(2, 3, "it"))
+        unpacker._note(TopicPartition("t", 0), 2, batches.Bad(2, 3, "it"))
         assert not client.paused()
         assert await _read(client, 5) == {0: [0, 1]}
         assert isinstance(unpacker.take_bad(), broker.BatchUnreadable)
@@ -156,7 +154,7 @@ async def test_what_partitions_unpack_at_once_is_bounded(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(client._client, "send", watched)
         found = await _read(client, 40)
-        assert found == dict.fromkeys(range(4), [0, 1])
+        assert found == {number: [0, 1] for number in range(4)}
         assert unpacker.take_bad() is None
         assert max(sizes) <= _MOST
 
