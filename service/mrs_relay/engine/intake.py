@@ -31,6 +31,10 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
+_READ_TIMES: Final = 2
+"""A message that is too large is still parsed for its id up to so many times the limit; parsing more takes too long."""
+
+
 def read(
     record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = rules.OPEN
 ) -> Keyed | dead_letters.DeadLetter:
@@ -44,8 +48,7 @@ def read(
         policy: what may be asked for here.
     """
     try:
-        _check_readable(record)
-        message = envelope.read(record.topic, record.value, record.headers)
+        message = _envelope(record, most_bytes)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
     key = jobs.ledger_key(message.source, message.id)
@@ -102,9 +105,17 @@ def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: rec
     return key, facts.CancelAsked(awaited, reason, message.id, came_from)
 
 
-def _check_readable(record: records.Record) -> None:
+def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
+    """Find out whose message it is; the JSON of one that is far too large is not parsed."""
     if record.unreadable is not None:
         raise errors.BadMessage("unreadable_batch", record.unreadable)
+    if record.value is None or len(record.value) <= (most := _READ_TIMES * most_bytes):
+        return envelope.read(record.topic, record.value, record.headers)
+    try:
+        return envelope.read(record.topic, b"{}", record.headers)  # in binary mode the headers tell
+    except errors.BadMessage:
+        text = f"the message has {len(record.value)} bytes: its id is looked for in at most {most}"
+        raise errors.BadMessage("too_large", text) from None
 
 
 def _check_size(record: records.Record, most_bytes: int) -> None:

@@ -342,7 +342,10 @@ class Actor(Generic[T]):
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
         feed: feeds.Feed[T] = feeds.Feed(
-            capacity=common.kafka.feed_records, next_offset=next_offset, on_room=common.on_room
+            capacity=common.kafka.feed_records,
+            capacity_bytes=common.kafka.feed_bytes,
+            next_offset=next_offset,
+            on_room=common.on_room,
         )
         start = leases.Start(restored.state, next_offset, restored.claimed_at_s)
         stale_after_s = common.kafka.session_timeout_ms / 1000

@@ -19,6 +19,9 @@ from typing import Any, Final
 NAMES: Final[Mapping[int, str]] = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """Names of the compressions by their number in a batch; those of Kafka's setting compression.type."""
 
+WAYS: Final = tuple(name for number, name in NAMES.items() if number)
+"""All compressions; `none` is not one."""
+
 _GZIP_WINDOW: Final = 31  # zlib's way to say: with the header of gzip
 _MEMBERS: Final = 16  # of a gzip stream; Kafka's clients write one, and each costs a copy of all that follow
 _XERIAL: Final = b"\x82SNAPPY\0"

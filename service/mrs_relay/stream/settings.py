@@ -176,6 +176,10 @@ class KafkaSettings(_Group):
     feed_records: int = Field(default=2_000, ge=1)
     """Records that may wait for a partition's handler before reading pauses. Bounds memory; too small starves it."""
 
+    feed_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Bytes of records that may wait for a partition's handler before reading pauses; of 2,000 of 8 kB each. What one
+    fetch brings comes on top, see `unpacked_bytes`."""
+
     batch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
     """Most bytes of records sent to one partition at once; must not exceed any topic's max.message.bytes."""
 
