@@ -23,6 +23,7 @@ WAYS: Final = tuple(name for number, name in NAMES.items() if number)
 """All compressions; `none` is not one."""
 
 _GZIP_WINDOW: Final = 31  # zlib's way to say: with the header of gzip
+_PART_BYTES: Final = 1 << 20  # unpacked at once; between two parts other threads go on
 _MEMBERS: Final = 16  # of a gzip stream; Kafka's clients write one, and each costs a copy of all that follow
 _XERIAL: Final = b"\x82SNAPPY\0"
 _XERIAL_HEAD_BYTES: Final = 16
@@ -39,30 +40,36 @@ class TooLarge(Unreadable):
     """They unpack to more than the bound."""
 
 
-def unpack(codec: int, packed: bytes | memoryview, most_bytes: int) -> bytes:
+def unpack(
+    codec: int, packed: bytes | memoryview, most_bytes: int, head: Callable[[int], bytes] = lambda _size: b""
+) -> bytes:
     """
     Unpack a batch's records.
 
     Args:
         codec: number of the compression.
         packed: the compressed records.
-        most_bytes: bound of the result; no more than this is ever written.
+        most_bytes: bound of what they unpack to; no more than this is ever written.
+        head: what is to stand before them, given their size; of the same length for every size.
 
     Raises:
         TooLarge, Unreadable.
     """
-    if codec == 0:
-        return bytes(packed)
     if (way := _WAYS.get(codec)) is None:
-        raise Unreadable(f"it is compressed with codec {codec}, which is not known: expected 0 to {max(NAMES)}")
-    try:
-        return way(packed, most_bytes)
-    except Unreadable:
-        raise
-    except Exception as error:
-        if _FULL in str(error):
-            raise _too_large(most_bytes) from error
-        raise Unreadable(f"{NAMES[codec]} cannot unpack it: {error}") from error
+        raise Unreadable(f"it is compressed with codec {codec}, which is not known: expected 1 to {max(_WAYS)}")
+    front = len(head(0))
+    with mmap.mmap(-1, front + max(1, most_bytes)) as area:
+        try:
+            with memoryview(area) as whole, whole[front : front + most_bytes] as room:
+                size = way(packed, room)
+        except Unreadable:
+            raise
+        except Exception as error:
+            if _FULL in str(error):
+                raise _too_large(most_bytes) from error
+            raise Unreadable(f"{NAMES[codec]} cannot unpack it: {error}") from error
+        area[:front] = head(size)
+        return area[: front + size]
 
 
 def missing() -> Mapping[str, str]:
@@ -79,28 +86,34 @@ def missing() -> Mapping[str, str]:
     return found
 
 
-def _gunzip(packed: bytes | memoryview, most_bytes: int) -> bytes:
-    unpacked = b""
+def _gunzip(packed: bytes | memoryview, room: memoryview) -> int:
+    size = 0
     rest: bytes | memoryview = packed
     for _ in range(_MEMBERS):
         member = zlib.decompressobj(_GZIP_WINDOW)
-        unpacked += member.decompress(rest, most_bytes - len(unpacked) + 1)
-        if len(unpacked) > most_bytes:
-            raise _too_large(most_bytes)
-        if not member.eof:
-            raise Unreadable("gzip cannot unpack it: it is cut short")
+        while not member.eof:
+            part = member.decompress(rest, _PART_BYTES)
+            rest = member.unconsumed_tail
+            if size + len(part) > len(room):
+                raise _too_large(len(room))
+            if not part and not rest and not member.eof:
+                raise Unreadable("gzip cannot unpack it: it is cut short")
+            room[size : size + len(part)] = part
+            size += len(part)
         if not (rest := member.unused_data):
-            return unpacked
+            return size
     raise Unreadable(f"gzip cannot unpack it: it has more than {_MEMBERS} members")
 
 
-def _unsnap(packed: bytes | memoryview, most_bytes: int) -> bytes:
-    library = _library()
-    blocks = list(_xerial_blocks(packed)) if bytes(packed[: len(_XERIAL)]) == _XERIAL else [packed]
-    sizes = [library.snappy.decompress_raw_len(block) for block in blocks]
-    if sum(sizes) > most_bytes:
-        raise _too_large(most_bytes)
-    return b"".join(bytes(library.snappy.decompress_raw(block)) for block in blocks)
+def _unsnap(packed: bytes | memoryview, room: memoryview) -> int:
+    library = _library().snappy
+    blocks = _xerial_blocks(packed) if bytes(packed[: len(_XERIAL)]) == _XERIAL else [packed]
+    size = 0
+    for block in blocks:
+        if size + library.decompress_raw_len(block) > len(room):
+            raise _too_large(len(room))
+        size += library.decompress_raw_into(block, room[size:])
+    return size
 
 
 def _xerial_blocks(packed: bytes | memoryview) -> list[bytes | memoryview]:
@@ -115,13 +128,8 @@ def _xerial_blocks(packed: bytes | memoryview) -> list[bytes | memoryview]:
     return blocks
 
 
-def _into_area(library_name: str) -> Callable[[bytes | memoryview, int], bytes]:
-    def unpack_into(packed: bytes | memoryview, most_bytes: int) -> bytes:
-        way = getattr(_library(), library_name)
-        with mmap.mmap(-1, max(1, most_bytes)) as area:
-            return area[: way.decompress_into(packed, area)]
-
-    return unpack_into
+def _unframe(library_name: str) -> Callable[[bytes | memoryview, memoryview], int]:
+    return lambda packed, room: int(getattr(_library(), library_name).decompress_into(packed, room))
 
 
 def _library() -> Any:  # noqa: ANN401 - the library's module
@@ -141,11 +149,11 @@ def _gzip(content: bytes) -> bytes:
     return packer.compress(content) + packer.flush()
 
 
-_WAYS: Final[Mapping[int, Callable[[bytes | memoryview, int], bytes]]] = {
+_WAYS: Final[Mapping[int, Callable[[bytes | memoryview, memoryview], int]]] = {
     1: _gunzip,
     2: _unsnap,
-    3: _into_area("lz4"),
-    4: _into_area("zstd"),
+    3: _unframe("lz4"),
+    4: _unframe("zstd"),
 }
 
 _PACKERS: Final[Mapping[int, Callable[[bytes], bytes]]] = {

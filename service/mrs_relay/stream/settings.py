@@ -160,11 +160,12 @@ class KafkaSettings(_Group):
     max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
     """Most bytes per partition and fetch. Checked and unpacked on the event loop: bigger blocks it longer."""
 
-    unpacked_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    unpacked_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
     """
-    Most bytes that one compressed batch may unpack to; a batch that is larger is not read, and its partition waits for
-    a person. 64 times Kafka's own limit of a compressed batch: senders fill batches by their compressed size, and JSON
-    shrinks to a tenth or less. Bounds memory, for each partition in the worst case. Unpacked outside the event loop.
+    Most bytes that one compressed batch may unpack to; a larger one is not read, and its partition waits for a person.
+    32 times Kafka's own limit of a compressed batch, and 60 of the largest requests: senders fill batches by their
+    compressed size, and JSON shrinks to a tenth or so. Bounds memory, for each partition in the worst case; batches are
+    unpacked outside the event loop, which copies of this size hold up for some 20 ms.
     """
 
     skip_unreadable: tuple[Annotated[str, Field(pattern=_BATCH)], ...] = ()

@@ -12,6 +12,7 @@ Source: Kafka's message formats v0 to v2; aiokafka 0.14, consumer/fetcher.py (`g
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -176,14 +177,16 @@ def _plain(batch: bytes, most_bytes: int) -> bytes:
         if codec:
             codecs.unpack(codec, _old_value(batch, magic), most_bytes)  # the library does it again, within the bound
     elif codec:
-        batch = _uncompressed(batch, codecs.unpack(codec, memoryview(batch)[HEAD.size :], most_bytes))
+        head = functools.partial(_plain_head, batch)
+        batch = codecs.unpack(codec, memoryview(batch)[HEAD.size :], most_bytes, head)
     return _parsed(batch)
 
 
-def _uncompressed(batch: bytes, body: bytes) -> bytes:
+def _plain_head(batch: bytes, size: int) -> bytes:
+    """Return the head of the batch for so many bytes of records that are not compressed; its checksum is not kept."""
     head = Head(*HEAD.unpack_from(batch))
-    length = HEAD.size - _OFFSET_AND_LENGTH.size + len(body)
-    return HEAD.pack(*head._replace(length=length, attributes=head.attributes & ~_CODEC)) + body
+    length = HEAD.size - _OFFSET_AND_LENGTH.size + size
+    return HEAD.pack(*head._replace(length=length, attributes=head.attributes & ~_CODEC))
 
 
 def _parsed(batch: bytes) -> bytes:
