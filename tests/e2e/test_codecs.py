@@ -7,12 +7,13 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
-from tests.support import batches, stream_worker
+from tests.support import batches, service, stream_worker
 from tests.support import brokers as nodes
 
 from mrs_relay.kit import clock
@@ -33,24 +34,8 @@ class Stage:
     restored: list[dict[bytes, bytes]] = field(default_factory=list)
 
     async def send(self, values: list[bytes], partition: int = 0, codec: str = "none") -> None:
-        """Send records in one batch of the compression, as any client does."""
-        kind = None if codec == "none" else codec
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self.kafka.bootstrap_servers,
-            compression_type=kind,
-            max_batch_size=32 << 20,
-            max_request_size=32 << 20,
-        )
-        await producer.start()
-        try:
-            batch = producer.create_batch()
-            for value in values:
-                assert batch.append(key=b"k", value=value, timestamp=None) is not None
-            batch.close()
-            sent = await producer.send_batch(batch, self.kafka.topics.requests, partition=partition)
-            await sent
-        finally:
-            await producer.stop()
+        """Send requests in one batch of the compression."""
+        await _send(self.kafka.bootstrap_servers, self.kafka.topics.requests, values, partition=partition, codec=codec)
 
     @contextlib.asynccontextmanager
     async def running(self, **changes: object) -> AsyncIterator[runtime.Runtime[None]]:
@@ -81,6 +66,25 @@ class Stage:
         """The text of all committed events."""
         found = tap.read_all(client.KafkaBroker(self.kafka), self.kafka.topics.events)
         return [one.value or b"" async for one in found]
+
+
+async def _send(bootstrap: str, topic: str, values: list[bytes], *, partition: int = 0, codec: str = "none") -> None:
+    """Send records in one batch, as any client does."""
+    producer = aiokafka.AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        compression_type=None if codec == "none" else codec,
+        max_batch_size=32 << 20,
+        max_request_size=32 << 20,
+    )
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        for value in values:
+            assert batch.append(key=b"k", value=value, timestamp=None) is not None
+        batch.close()
+        await (await producer.send_batch(batch, topic, partition=partition))
+    finally:
+        await producer.stop()
 
 
 async def _stage(node: nodes.KafkaNode, partitions: int = 1, compression: str | None = None) -> Stage:
@@ -155,6 +159,29 @@ async def test_batch_that_unpacks_to_too_much_stops_its_partition_alone_until_it
         (3, None),
         (4, b"c"),
     ]
+
+
+async def test_commands_name_what_they_cannot_read(kafka: nodes.KafkaNode, tmp_path: Path) -> None:
+    """Partition, offset and reason on standard error, and exit code 1; the check knows all compressions."""
+    small = {"KAFKA__UNPACKED_BYTES": str(1 << 20)}
+    name = f"codec-{uuid.uuid4().hex[:8]}"
+    here = service.Deployment(kafka.bootstrap, name, "http://localhost:1", tmp_path, more=small)
+    await asyncio.to_thread(here.create_topics, 1)
+    for topic in (here.dead_letters, f"{here.requests}.ledger"):
+        await _send(kafka.bootstrap, topic, [b"\0" * (8 << 20)], codec="lz4")
+    for words, topic in (
+        (("dead-letters", "list"), here.dead_letters),
+        (("dead-letters", "replay", "--all"), here.dead_letters),
+        (("jobs",), f"{here.requests}.ledger"),
+        (("jobs", "--json"), f"{here.requests}.ledger"),
+    ):
+        code, text = await asyncio.to_thread(here.command, *words)
+        assert code == 1, text
+        assert f"the batch at offset 0 of {topic}-0 cannot be read: it unpacks to more than 1048576 bytes" in text
+        assert "Traceback" not in text
+    code, text = await asyncio.to_thread(here.command, "check")
+    assert code == 3, text  # MRS is not there
+    assert "gzip, lz4, snappy, zstd are unpacked as they were packed" in text
 
 
 async def test_aborted_records_and_markers_are_no_lag_for_anybody(kafka: nodes.KafkaNode) -> None:
