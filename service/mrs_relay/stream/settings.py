@@ -158,7 +158,8 @@ class KafkaSettings(_Group):
     """A process whose event loop stands still for so long leaves the group."""
 
     max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
-    """Most bytes per partition and fetch. Checked and unpacked on the event loop: bigger blocks it longer."""
+    """Most bytes per partition and fetch. Checked on the event loop where they are not compressed: bigger blocks it
+    longer. What is compressed is unpacked in a thread, see `unpacked_bytes`."""
 
     unpacked_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
     """
