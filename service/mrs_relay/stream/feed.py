@@ -88,7 +88,7 @@ class Feed(Generic[T]):
     @property
     def passed_to(self) -> int:
         """Offset below which no readable record is left that has not been handed to the handler."""
-        return self._taken_to if self._records else max(self._taken_to, self._accepted_to)
+        return self._taken_to if self._records else self._accepted_to
 
     @property
     def full(self) -> bool:
