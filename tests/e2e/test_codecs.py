@@ -161,6 +161,23 @@ async def test_batch_that_unpacks_to_too_much_stops_its_partition_alone_until_it
     ]
 
 
+async def test_ledger_that_cannot_be_read_stops_its_partition_alone(kafka: nodes.KafkaNode) -> None:
+    """Its owner claims it, reads up to the batch, and says which one it is; the neighbours work."""
+    stage = await _stage(kafka, partitions=2)
+    ledger = stage.kafka.topics.ledger
+    await _send(kafka.bootstrap, ledger, [b"\0" * (8 << 20)], partition=1, codec="snappy")
+
+    async def neighbour() -> bool:
+        await stage.send([b"n"], partition=0)
+        return len(await stage.events()) >= 5
+
+    async with stage.running(unpacked_bytes=1 << 20) as work:
+        await _until(neighbour)
+        found = work.status().partitions
+    assert [one.state for one in found] == [actor.State.RUNNING, actor.State.UNREADABLE]
+    assert f"the batch at offset 0 of {ledger}-1 cannot be read" in (found[1].error or "")
+
+
 async def test_commands_name_what_they_cannot_read(kafka: nodes.KafkaNode, tmp_path: Path) -> None:
     """Partition, offset and reason on standard error, and exit code 1; the check knows all compressions."""
     small = {"KAFKA__UNPACKED_BYTES": str(1 << 20)}
