@@ -17,7 +17,8 @@ async def main(bootstrap: str, cluster: str, prefix: str = "mrs") -> None:
             data = await handle.result(timeout_s=120)
         except relay_client.RequestEnded as error:
             sys.exit(f"no rows: {error}")
-        print(data.result.statements[0].rows if data.result else "no rows")
+        for statement in data.result.statements if data.result else ():  # none where the statement has no rows
+            print(statement.rows)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ _GC_ALLOCATIONS = 20_000
 def run(settings: all_settings.Settings) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
     logs.setup(level=settings.log.level, style=settings.log.format)
+    stream_client.quieten()
     gc.freeze()  # what is loaded now lives as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
     if sys.platform == "win32":

@@ -16,6 +16,7 @@ Every error of the service on one page; a class says what the caller may do.
     │   ├─ TooLarge (stream/records.py)    a record exceeds its topic; nothing was written, shrink it
     │   ├─ OffsetGone (stream/broker.py)   the broker no longer has the records; the partition is parked
     │   └─ StateUnreadable   stop and call a human
+    │      └─ BatchUnreadable (stream/broker.py)   a batch of records cannot be read; its partition is parked
     └─ SettingsError     refuse to start; say which setting
 
 `MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses
@@ -130,7 +131,7 @@ class StreamDown(StreamError):  # noqa: N818
 
 
 class StateUnreadable(StreamError):  # noqa: N818
-    """A ledger is missing, truncated or of a newer format; a person must decide."""
+    """A ledger is missing, truncated or of a newer format, or records cannot be read; a person must decide."""
 
 
 class SettingsError(RelayError):

@@ -18,7 +18,7 @@ from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import topics
+from mrs_relay.stream import codecs, topics
 
 Verdict = Literal["ok", "note", "problem"]
 
@@ -31,7 +31,7 @@ class Finding:
     One thing that was looked at.
 
     Attributes:
-        what: settings, kafka, topics or mrs.
+        what: settings, kafka, codecs, topics or mrs.
         verdict: how it stands.
         text: what was found, and what to do about it.
     """
@@ -93,6 +93,8 @@ def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
 async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
     async with connect.broker(found.kafka).admin() as admin:
         yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
+        if not codecs.missing():
+            yield Finding("codecs", "ok", f"{', '.join(sorted(codecs.WAYS))} are unpacked as they were packed")
         for one in meant:
             try:
                 findings = list(_topics(await topics.check(admin, one.kafka)))
@@ -109,6 +111,9 @@ def _topics(report: topics.Report) -> Iterator[Finding]:
         yield Finding("topics", "problem", problem)
     for note in report.notes:
         yield Finding("topics", "note", note)
+    if report.compressions:
+        told = ", ".join(f"{name} {codec}" for name, codec in report.compressions.items())
+        yield Finding("codecs", "note", f"the broker compresses what is written to: {told} (compression.type)")
     if not report.problems:
         yield Finding("topics", "ok", f"all are as they must be; {report.partitions} partitions of requests")
 

@@ -90,4 +90,5 @@ def broker(found: stream_settings.KafkaSettings) -> client.KafkaBroker:
     """
     logs.setup(level="ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    client.quieten()
     return client.KafkaBroker(found)

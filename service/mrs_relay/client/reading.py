@@ -17,7 +17,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.stream import records, tap
+from mrs_relay.stream import broker, records, tap
 
 SILENT_S: Final = 30.0
 """
@@ -64,6 +64,9 @@ class Follower:
             if self._tail is None:
                 await self._open(tap.Start(at=self._places))
             return await self._take(timeout_s)
+        except broker.BatchUnreadable as error:
+            await self._pass_over(error)
+            return ()
         except (errors.StreamDown, errors.SettingsError) as error:  # the topic may be away for a while, too
             log.warning("relay_client_waits", topic=self._topic, error=str(error))
             await asyncio.sleep(_AGAIN_S)
@@ -78,6 +81,12 @@ class Follower:
             log.info("relay_client_reconnects", topic=self._topic, reason=why)
             await self._close()
         return found
+
+    async def _pass_over(self, error: broker.BatchUnreadable) -> None:
+        """Go on behind events that nobody can read: to a handle they are missing, as those that left the topic."""
+        log.error("relay_client_skips", topic=self._topic, partition=error.position.partition, error=str(error))
+        await self._close()
+        self._places = {**self._places, error.position.partition: error.next_offset}
 
     def _outdated(self, tail: tap.Tail) -> str | None:
         """Why this connection should be replaced."""

@@ -135,7 +135,8 @@ class RelayClient:
             key: Kafka key of the request, for `cancel`; None: its id (the relay passes such a cancel on).
 
         Raises:
-            StreamDown: Kafka cannot be reached. BadMessage: this client follows it already. ClientClosed.
+            StreamDown: Kafka cannot be reached. BatchUnreadable: the past cannot be read; choose `since_ms` behind it.
+            BadMessage: this client follows it already. ClientClosed.
         """
         found = handle.Handle(
             source or self._source, request_id, key=key or request_id.encode(), attached=True, cancel=self._cancel

@@ -31,6 +31,10 @@ MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
 
+_READ_TIMES: Final = 2
+"""A message that is too large is still parsed for its id up to so many times the limit; parsing more takes too long."""
+
+
 def read(
     record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = rules.OPEN
 ) -> Keyed | dead_letters.DeadLetter:
@@ -44,7 +48,7 @@ def read(
         policy: what may be asked for here.
     """
     try:
-        message = envelope.read(record.topic, record.value, record.headers)
+        message = _envelope(record, most_bytes)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
     key = jobs.ledger_key(message.source, message.id)
@@ -110,6 +114,19 @@ def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: rec
     return key, facts.CancelAsked(awaited, reason, message.id, came_from)
 
 
+def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
+    """Find out whose message it is; the JSON of one that is far too large is not parsed."""
+    if record.unreadable is not None:
+        raise errors.BadMessage("unreadable_batch", record.unreadable)
+    if record.value is None or len(record.value) <= (most := _READ_TIMES * most_bytes):
+        return envelope.read(record.topic, record.value, record.headers)
+    try:
+        return envelope.read(record.topic, b"{}", record.headers)  # in binary mode the headers tell
+    except errors.BadMessage:
+        text = f"the message has {len(record.value)} bytes: its id is looked for in at most {most}"
+        raise errors.BadMessage("too_large", text) from None
+
+
 def _check_size(record: records.Record, most_bytes: int) -> None:
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         raise errors.BadMessage(
@@ -147,4 +164,5 @@ def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_lette
         partition=record.partition,
         offset=record.offset,
         timestamp_ms=record.timestamp_ms,
+        cut=() if record.unreadable is None else dead_letters.WHOLE_BATCH,
     )

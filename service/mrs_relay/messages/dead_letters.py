@@ -29,6 +29,9 @@ _TIMESTAMP: Final = "mrs_relay_timestamp_ms"
 _NO_VALUE: Final = "mrs_relay_no_value"
 _CUT: Final = "mrs_relay_cut_"
 
+WHOLE_BATCH: Final[Headers] = ((f"{_CUT}batch", b"1"),)
+"""Says that the letter stands for a batch of messages that could not be read, and has none of them."""
+
 _PLACE: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}-\d{1,9}-\d{1,18}")
 
 

@@ -42,6 +42,7 @@ CLASSES: Final[dict[ReasonClass, str]] = {
 CODES: Final[dict[str, str]] = {
     "no_value": "the message has no value (a tombstone)",
     "unreadable_json": "the bytes are not JSON",
+    "unreadable_batch": "Kafka's batch of messages cannot be unpacked or is damaged, and has been given up by a person",
     "not_an_object": "the JSON is not an object",
     "unreadable_encoding": "the content type is one that is not read here",
     "missing_field": "a required field is missing",

@@ -110,6 +110,7 @@ class Actor(Generic[T]):
         self._death: errors.StreamError | None = None
         self._last_claim: int | None = None
         self._foreign_in_a_row = 0
+        self._before_unreadable = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
     async def live(self) -> None:
@@ -137,7 +138,19 @@ class Actor(Generic[T]):
     def wants(self) -> bool:
         """Records may be delivered."""
         lease = self.lease
-        return lease is not None and lease.state is leases.State.RUNNING and lease.feed.wants
+        if lease is None or self._before_unreadable:
+            return False
+        return lease.state is leases.State.RUNNING and lease.feed.wants
+
+    @property
+    def shown_state(self) -> State:
+        """Where the partition is, for people: also unreadable while jobs go on and only its messages wait."""
+        return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
+
+    @property
+    def lag_offset(self) -> int | None:
+        """Offset up to which everything that can be read is committed; None without a lease."""
+        return None if self.lease is None else self.lease.done_to
 
     @property
     def committed_offset(self) -> int | None:
@@ -146,9 +159,23 @@ class Actor(Generic[T]):
 
     def deliver(self, arrived: Sequence[records.Record]) -> None:
         """Hand over records of this partition."""
-        if self.lease is not None and self.lease.state is leases.State.RUNNING:
+        if arrived and self.lease is not None and self.lease.state is leases.State.RUNNING:
             self.lease.feed.deliver(arrived)
             self.lease.touch()
+
+    def passed(self, offset: int) -> None:
+        """Note that nothing readable is left below an offset, but for what was delivered."""
+        if self.lease is not None and self.lease.state is leases.State.RUNNING:
+            self.lease.feed.pass_to(offset)
+
+    async def catch_up(self) -> None:
+        """Commit an offset behind markers and aborted records, so that they are not taken for messages that wait."""
+        lease = self.lease
+        if lease is not None and self.state is State.RUNNING:
+            try:
+                await lease.catch_up()
+            except errors.StreamError as error:  # it is the lease's end, and `live` deals with that
+                self._log.info("catch_up_failed", error=str(error))
 
     def rewind(self) -> None:
         """Have records read again that were read but not delivered."""
@@ -163,7 +190,7 @@ class Actor(Generic[T]):
 
     def check_fresh(self) -> None:
         """Begin anew after too long a silence where nothing fences us; with transactions the next commit tells."""
-        fenced = self._common.kafka.transactional
+        fenced = self._common.kafka.transactional or self._before_unreadable  # where nothing is read, nothing answers
         if not fenced and self.state is State.RUNNING and self.lease is not None and self.lease.stale:
             self._end_lease(errors.StreamDown(f"Kafka has been silent about {self.position} for too long"))
 
@@ -196,6 +223,8 @@ class Actor(Generic[T]):
         except errors.StreamError:
             return False
         self._parked = False
+        if self._before_unreadable:  # it is met again, unless somebody has removed it
+            self.error, self._before_unreadable = None, False
         self._last_claim = None  # others may have been here by right
         self._enter(State.RUNNING)
         lease.resume()
@@ -204,6 +233,22 @@ class Actor(Generic[T]):
     def unreadable(self, error: errors.StreamError) -> None:
         """Give the partition up until a person has looked."""
         self._end_lease(errors.StateUnreadable(str(error)))
+
+    def stop_reading(self, error: brokers.BatchUnreadable) -> None:
+        """
+        Go on without new messages until a person has looked; jobs under way need none.
+
+        A batch that was given up is passed over, in its place a record that says so.
+        """
+        batch = {"first": error.first, "next_offset": error.next_offset, "error": str(error)}
+        if f"{self.position.partition}@{error.first}" in self._common.kafka.skip_unreadable:
+            self._log.warning("batch_skipped", **batch)
+            self.deliver([records.Record(*self.position, error.next_offset - 1, 0, None, None, (), str(error))])
+            self.rewind()
+        elif self.state is State.RUNNING:
+            self._log.error("partition_unreadable", **batch)
+            self.error, self._before_unreadable = str(error), True
+            self._common.on_change()
 
     def stop(self) -> None:
         """Let the handler finish; begin nothing new."""
@@ -297,7 +342,10 @@ class Actor(Generic[T]):
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
         feed: feeds.Feed[T] = feeds.Feed(
-            capacity=common.kafka.feed_records, next_offset=next_offset, on_room=common.on_room
+            capacity=common.kafka.feed_records,
+            capacity_bytes=common.kafka.feed_bytes,
+            next_offset=next_offset,
+            on_room=common.on_room,
         )
         start = leases.Start(restored.state, next_offset, restored.claimed_at_s)
         stale_after_s = common.kafka.session_timeout_ms / 1000
@@ -305,7 +353,7 @@ class Actor(Generic[T]):
         lease.on_dead(self._died)
         common.consumer.flow(self.position, next_offset)
         self.lease = lease
-        self.error = None
+        self.error, self._before_unreadable = None, False
         self._enter(State.RUNNING)
         return lease
 

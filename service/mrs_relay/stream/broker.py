@@ -4,7 +4,7 @@ What this part needs of a broker, as small protocols; the rest of the part is wr
 `client.KafkaBroker` is the real one, `memory.MemoryBroker` keeps the same contract in memory, and
 `tests/contract/test_broker_contract.py` runs against both. Errors that leave a broker are `errors.StreamDown`
 (Kafka cannot be reached or does not do what was asked), `errors.Fenced` (the outcome of a write is unknown, or
-somebody else has taken over) and `OffsetGone`.
+somebody else has taken over), `OffsetGone` and `BatchUnreadable`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,26 @@ class OffsetGone(errors.StreamError):
     def __init__(self, positions: frozenset[records.Position]) -> None:
         super().__init__(f"the broker has no records at our offset of {', '.join(sorted(map(str, positions)))}")
         self.positions = positions
+
+
+class BatchUnreadable(errors.StateUnreadable):
+    """
+    A batch of records cannot be read: an unknown compression, damage, or more than it may unpack to.
+
+    Attributes:
+        position: its partition, which is parked; everything before the batch has been handed out.
+        first: its first offset.
+        next_offset: the first offset behind it.
+        reason: for people; begins with "it" or "its".
+    """
+
+    def __init__(self, position: records.Position, first: int, next_offset: int, reason: str) -> None:
+        which = f"offset {first}" if next_offset <= first + 1 else f"offsets {first} to {next_offset - 1}"
+        super().__init__(f"the batch at {which} of {position} cannot be read: {reason}")
+        self.position = position
+        self.first = first
+        self.next_offset = next_offset
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +126,8 @@ class GroupConsumer(Protocol):
         May take as long as a rebalance lasts. To be called all the time, also with nothing wanted.
 
         Raises:
-            StreamDown: try again later. OffsetGone: a partition's records are no longer there.
+            StreamDown: try again later. OffsetGone: a partition's records are no longer there. BatchUnreadable: a
+            partition's next records cannot be read.
         """
 
     def flow(self, position: records.Position, offset: int) -> None:
@@ -141,7 +162,14 @@ class GroupConsumer(Protocol):
         """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of the partition as the last fetch told it; None when unknown."""
+        """End of what can be read of the partition now, as the last fetch told it; None when unknown."""
+
+    def read_to(self, position: records.Position) -> int | None:
+        """
+        Offset up to which `poll` has handed out all records; None where the partition is not read.
+
+        Past records that nobody is shown, such as transaction markers and aborted records.
+        """
 
     async def close(self) -> None:
         """Leave the group. Bounded in time, never raises."""
@@ -155,7 +183,7 @@ class LogReader(Protocol):
         """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
-        """Return the next records, or none after `timeout_s` seconds. Raises StreamDown."""
+        """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
 
 
 class Producer(Protocol):

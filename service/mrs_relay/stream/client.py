@@ -9,7 +9,12 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from mrs_relay.stream import broker, records, settings, tap
-from mrs_relay.stream.kafka import admin, connection, consumer, names, producer, quiet, reader, topic
+from mrs_relay.stream.kafka import admin, connection, consumer, producer, quiet, reader, topic
+
+
+def quieten() -> None:
+    """Keep the library's log readable in this process; for the service and the command line, never for a library."""
+    quiet.install()
 
 
 class KafkaBroker:
@@ -21,8 +26,6 @@ class KafkaBroker:
     """
 
     def __init__(self, kafka: settings.KafkaSettings) -> None:
-        quiet.install()
-        names.install()
         self._connection = connection.connect(kafka)
 
     def consumer(self) -> broker.GroupConsumer:

@@ -47,12 +47,22 @@ class Feed(Generic[T]):
 
     Args:
         capacity: records that may wait before the feed stops wanting more; it wants again at half of it.
+        capacity_bytes: the same for the bytes of their values.
         next_offset: offset of the first record that the handler has not seen; lower ones are ignored.
         on_room: called when a feed that was full wants records again; it must not block.
     """
 
-    def __init__(self, *, capacity: int, next_offset: int, on_room: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        next_offset: int,
+        capacity_bytes: int = 1 << 62,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self._capacity = max(1, capacity)
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
         self._on_room = on_room
         self._records: deque[records.Record] = deque()
         self._notices: deque[T] = deque()
@@ -74,6 +84,11 @@ class Feed(Generic[T]):
     def expected_offset(self) -> int:
         """Offset of the first record that has not been delivered."""
         return self._accepted_to
+
+    @property
+    def passed_to(self) -> int:
+        """Offset below which no readable record is left that has not been handed to the handler."""
+        return self._taken_to if self._records else self._accepted_to
 
     @property
     def full(self) -> bool:
@@ -111,13 +126,24 @@ class Feed(Generic[T]):
         for record in arrived:
             if record.offset >= self._accepted_to:
                 self._records.append(record)
+                self._bytes += len(record.value or b"")
                 self._accepted_to = record.offset + 1
-        self._full = self._full or len(self._records) >= self._capacity
+        self._full = self._full or len(self._records) >= self._capacity or self._bytes >= self._capacity_bytes
         self._wake()
+
+    def pass_to(self, offset: int) -> None:
+        """Note that below an offset there is nothing to deliver any more; for the runtime."""
+        if not self._closed:
+            self._accepted_to = max(self._accepted_to, offset)
+
+    def skip(self) -> None:
+        """Count what is no record, at the end of what was delivered, as handed to the handler; for the runtime."""
+        self._taken_to = self.passed_to
 
     def drop_records(self) -> None:
         """Forget records that wait: they will be read again from `next_offset`. For the runtime at a rebalance."""
         self._records.clear()
+        self._bytes = 0
         self._accepted_to = self._taken_to
         self._make_room()
 
@@ -187,13 +213,14 @@ class Feed(Generic[T]):
         notices = [self._notices.popleft() for _ in range(min(limit, len(self._notices)))]
         taken = [self._records.popleft() for _ in range(min(limit - len(notices), len(self._records)))]
         if taken:
+            self._bytes -= sum(len(record.value or b"") for record in taken)
             self._taken_to = taken[-1].offset + 1
             self._make_room()
         resumed, self._resumed = self._resumed, False
         return Batch(taken, notices, resumed)
 
     def _make_room(self) -> None:
-        if self._full and 2 * len(self._records) <= self._capacity:
+        if self._full and 2 * len(self._records) <= self._capacity and 2 * self._bytes <= self._capacity_bytes:
             self._full = False
             self._on_room()
 

@@ -220,6 +220,22 @@ class Lease(Generic[T]):
         """Kafka has not answered for this partition for longer than the session timeout."""
         return self._clock.boottime_s() - self._fresh_s > self._stale_after_s
 
+    @property
+    def done_to(self) -> int:
+        """Offset up to which everything that can be read is committed; further than `next_offset` behind markers."""
+        return max(self._next_offset, self.feed.passed_to) if self._idle else self._next_offset
+
+    @property
+    def _idle(self) -> bool:
+        """All records that were handed to the handler are committed."""
+        return self._next_offset >= self.feed.next_offset
+
+    async def catch_up(self) -> None:
+        """Commit the offset `done_to`, if it is further than what is committed and nobody is about to commit."""
+        if self._state is State.RUNNING and not self.committing and self.done_to > self._next_offset:
+            self.feed.skip()
+            await self.commit([], [], self.feed.next_offset)
+
     def drain(self) -> None:
         """Forbid acting, drop the records that wait; commits still work."""
         if self._state is State.RUNNING:

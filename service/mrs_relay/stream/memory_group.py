@@ -224,8 +224,12 @@ class MemoryGroupConsumer:
         return self._answers.get(position)
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of the partition."""
-        return self._cluster.log(position).end if self._cluster.up else None
+        """End of what can be read of the partition."""
+        return self._cluster.log(position).stable_end if self._cluster.up else None
+
+    def read_to(self, position: records.Position) -> int | None:
+        """Offset up to which all records have been handed out."""
+        return self._positions.get(position)
 
     async def close(self) -> None:
         """Leave the group."""
@@ -266,15 +270,26 @@ class MemoryGroupConsumer:
     ) -> dict[records.Position, Sequence[records.Record]]:
         found: dict[records.Position, Sequence[records.Record]] = {}
         for position in sorted(wanted & self._positions.keys()) if self._cluster.up else ():
-            partition = self._cluster.log(position)
-            if not partition.first <= self._positions[position] <= partition.end:
-                self.park(position)
-                raise brokers.OffsetGone(frozenset({position}))
+            partition, offset = self._cluster.log(position), self._positions[position]
             self._answers[position] = self._answers.get(position, 0) + 1
-            read, self._positions[position] = partition.read(self._positions[position], limit)
+            try:
+                read, self._positions[position] = _read(partition, position, offset, limit)
+            except (brokers.OffsetGone, brokers.BatchUnreadable):
+                if found:  # what was read of others would be lost
+                    break
+                self.park(position)
+                raise
             if read:
                 found[position] = read
                 limit -= len(read)
             if limit <= 0:
                 break
         return found
+
+
+def _read(
+    partition: memory_log.Log, position: records.Position, offset: int, limit: int
+) -> tuple[list[records.Record], int]:
+    if not partition.first <= offset <= partition.end:
+        raise brokers.OffsetGone(frozenset({position}))
+    return partition.read(offset, limit)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mrs_relay import errors
-from mrs_relay.stream import records
+from mrs_relay.stream import broker, records
 
 
 class Outcome(enum.Enum):
@@ -53,6 +53,7 @@ class Log:
         self._position = position
         self._entries: list[_Entry] = []
         self._undecided: dict[Transaction, int] = {}
+        self._spoilt: dict[int, tuple[int, str]] = {}
         self.first = 0
         self.end = 0
 
@@ -82,9 +83,18 @@ class Log:
         self.end += 1
 
     def read(self, offset: int, limit: int) -> tuple[list[records.Record], int]:
-        """Return committed records from `offset` on, `limit` at most, and the offset to go on at."""
+        """
+        Return committed records from `offset` on, `limit` at most, and the offset to go on at.
+
+        Raises:
+            BatchUnreadable: there is none before a batch that cannot be read.
+        """
         found: list[records.Record] = []
         stable_end = self.stable_end
+        spoilt = min((first for first, (behind, _) in self._spoilt.items() if behind > offset), default=self.end)
+        if spoilt <= offset < self.end:
+            raise broker.BatchUnreadable(self._position, spoilt, *self._spoilt[spoilt])
+        stable_end = min(stable_end, spoilt)
         start = bisect.bisect_left(self._entries, offset, key=lambda entry: entry.offset)
         for entry in itertools.islice(self._entries, start, None):
             if entry.offset >= stable_end:
@@ -95,6 +105,10 @@ class Log:
                 return found, entry.offset
             found.append(entry.record)
         return found, max(offset, stable_end)
+
+    def spoil(self, first: int, next_offset: int, reason: str) -> None:
+        """Make the records from `first` up to `next_offset` a batch that nobody can read."""
+        self._spoilt[first] = next_offset, reason
 
     def cut(self, before: int) -> None:
         """Remove what lies below an offset, as retention does."""

@@ -61,6 +61,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         key: or None.
         value: None is a tombstone.
         headers: in their order; a name may appear twice. A null header value reads as empty.
+        unreadable: for a batch that could not be read and has been given up: which, and why. There is no content then,
+        and the offset is the batch's last one.
     """
 
     topic: str
@@ -70,6 +72,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    unreadable: str | None = None
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -263,25 +263,48 @@ class Runtime(Generic[T]):
                 for position in error.positions & self._actors.keys():
                     self._actors[position].unreadable(error)
                 continue
+            except brokers.BatchUnreadable as error:
+                if (actor := self._actors.get(error.position)) is not None:
+                    actor.stop_reading(error)
+                continue
             except errors.StreamDown as error:
                 self._watch.lost(error)
                 log.warning("poll_failed", error=str(error))
                 await asyncio.sleep(self._kafka.retry_first_s)
                 continue
             self._watch.polled()
-            for position in arrived.keys() & self._actors.keys():
-                if epoch == self._epoch:
-                    self._actors[position].deliver(arrived[position])
-                else:
-                    self._actors[position].rewind()
+            self._deliver(arrived, consumer if epoch == self._epoch else None)
             if not wanted:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_S):
                         await self._room.wait()
 
+    def _deliver(
+        self,
+        arrived: Mapping[records.Position, Sequence[records.Record]],
+        consumer: brokers.GroupConsumer | None,
+    ) -> None:
+        """
+        Hand over what a poll has brought; nothing may be awaited between the two.
+
+        Args:
+            arrived: the records.
+            consumer: says how far it came, past what is no record; None after a rebalance.
+        """
+        for position, actor in self._actors.items():
+            if consumer is None:
+                if position in arrived:
+                    actor.rewind()
+                continue
+            actor.deliver(arrived.get(position, ()))
+            if (read_to := consumer.read_to(position)) is not None:
+                actor.passed(read_to)
+
     async def _mirror(self, consumer: brokers.GroupConsumer) -> None:
         while True:
             await asyncio.sleep(self._kafka.mirror_interval_s)
+            for actor in list(self._actors.values()):
+                await actor.catch_up()
             await self._mirror_once(consumer)
 
     async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:
@@ -332,14 +355,14 @@ class Runtime(Generic[T]):
         self._tasks[position] = self._crew.start(actor.live(), name=str(position))
 
     def _describe(self, actor: actors.Actor[T]) -> statuses.Partition:
-        lease = actor.lease
+        lease, done_to = actor.lease, actor.lag_offset
         end = self._consumer.end_offset(actor.position) if self._consumer is not None else None
         return statuses.Partition(
             topic=actor.position.topic,
             partition=actor.position.partition,
-            state=actor.state,
+            state=actor.shown_state,
             next_offset=lease.next_offset if lease is not None else None,
-            lag=max(0, end - lease.next_offset) if lease is not None and end is not None else None,
+            lag=max(0, end - done_to) if done_to is not None and end is not None else None,
             waiting=lease.feed.waiting if lease is not None else 0,
             failures=actor.failures,
             crashes=actor.crashes,

@@ -18,6 +18,7 @@ _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
 
 ANY_APP_ID: Final = "mrs-relay"
 """The `app_id` of a deployment that nobody gave a name."""
+_BATCH = r"^\d{1,9}@\d{1,18}$"
 
 TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
 """A name that Kafka takes for a topic."""
@@ -162,10 +163,29 @@ class KafkaSettings(_Group):
     """A process whose event loop stands still for so long leaves the group."""
 
     max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
-    """Most bytes per partition and fetch. Checked and unpacked on the event loop: bigger blocks it longer."""
+    """Most bytes per partition and fetch. Checked on the event loop where they are not compressed: bigger blocks it
+    longer. What is compressed is unpacked in a thread, see `unpacked_bytes`."""
+
+    unpacked_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
+    """
+    Most bytes that one compressed batch may unpack to; a larger one is not read, and its partition waits for a person.
+    32 times Kafka's own limit of a compressed batch, and 60 of the largest requests: senders fill batches by their
+    compressed size, and JSON shrinks to a tenth or so. Bounds memory, for each partition in the worst case; batches are
+    unpacked outside the event loop, which copies of this size hold up for some 20 ms.
+    """
+
+    skip_unreadable: tuple[Annotated[str, Field(pattern=_BATCH)], ...] = ()
+    """
+    Batches of requests that cannot be read and have been given up, as `<partition>@<first offset>` (the log event
+    `partition_unreadable` names both). Each becomes one dead letter without content; any other stops its partition.
+    """
 
     feed_records: int = Field(default=2_000, ge=1)
     """Records that may wait for a partition's handler before reading pauses. Bounds memory; too small starves it."""
+
+    feed_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Bytes of records that may wait for a partition's handler before reading pauses; of 2,000 of 8 kB each. What one
+    fetch brings comes on top, see `unpacked_bytes`."""
 
     batch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
     """Most bytes of records sent to one partition at once; must not exceed any topic's max.message.bytes."""

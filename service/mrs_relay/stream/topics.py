@@ -8,11 +8,11 @@ instead of by key, a batch larger than a topic takes. So the service refuses to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import settings
+from mrs_relay.stream import codecs, settings
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -34,6 +34,7 @@ class Report:
         limits_bytes: largest record by topic, where the broker tells.
         partitions: of the input topic; 0 when it does not exist.
         abilities: which producers the broker knows.
+        compressions: compression.type of each topic that has one of its own.
     """
 
     problems: tuple[str, ...]
@@ -41,6 +42,7 @@ class Report:
     limits_bytes: Mapping[str, int]
     partitions: int
     abilities: brokers.Abilities
+    compressions: Mapping[str, str] = field(default_factory=dict)
 
     def require_sound(self) -> None:
         """Raise SettingsError with all problems, if there are any."""
@@ -137,6 +139,9 @@ async def check(
     present = [name for name in names(kafka) if name in counts]
     configs = await admin.configs(present) if present else {}
     limits_bytes = limits(configs)
+    compressions = {
+        name: found for name in present if (found := configs.get(name, {}).get("compression.type")) in codecs.WAYS
+    }
     abilities = abilities or await admin.abilities(probe_id(kafka))
     problems = [
         *_missing(kafka, counts),
@@ -144,6 +149,7 @@ async def check(
         *_latest_problems(kafka, configs),
         *_size_problems(kafka, limits_bytes),
         *_ability_problems(kafka, abilities),
+        *_codec_problems(compressions),
     ]
     return Report(
         tuple(problems),
@@ -151,6 +157,7 @@ async def check(
         limits_bytes,
         counts.get(kafka.topics.requests, 0),
         abilities,
+        compressions,
     )
 
 
@@ -192,6 +199,15 @@ def _size_problems(kafka: settings.KafkaSettings, limits: Mapping[str, int]) -> 
     ]
 
 
+def _codec_problems(compressions: Mapping[str, str]) -> list[str]:
+    problems = []
+    for codec, reason in codecs.missing().items():
+        concerned = ", ".join(name for name, found in compressions.items() if found == codec)
+        also = f"; compression.type={codec} of {concerned} packs all that is written there" if concerned else ""
+        problems.append(f"this installation cannot unpack {codec}, which any sender may use: {reason}{also}")
+    return problems
+
+
 def _ability_problems(kafka: settings.KafkaSettings, abilities: brokers.Abilities) -> list[str]:
     if not kafka.transactional or abilities.transactions:
         return []
@@ -220,6 +236,11 @@ def _notes(
     if requests in limits and limits.get(dead_letters, 1 << 62) <= limits[requests]:
         notes.append(
             f"topic {dead_letters} takes no larger messages than {requests}: the largest ones cannot be kept whole"
+        )
+    if (ledger_bytes := limits.get(ledger, 0)) > kafka.unpacked_bytes:
+        notes.append(
+            f"topic {ledger} takes messages of {ledger_bytes} bytes, kafka.unpacked_bytes={kafka.unpacked_bytes}: one "
+            "that is larger, and compressed by the broker, could not be read again; raise kafka.unpacked_bytes"
         )
     return notes
 

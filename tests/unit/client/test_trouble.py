@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 
 from mrs_relay import client as relay_client
 from mrs_relay import errors
@@ -98,6 +99,21 @@ async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: m
         cluster.grow(TOPIC, 4)
         _put(cluster, "new", partition=3)
         assert await _texts(follower, 10) == ["new"]
+
+
+async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: memory.MemoryBroker) -> None:
+    """One batch holds up no other event; offset and reason are in the log."""
+    async with reading.Follower(memory_tap.TappedMemory(cluster), TOPIC) as follower:
+        for text in ("a", "damaged", "damaged too", "b"):
+            _put(cluster, text)
+        _put(cluster, "other", partition=1)
+        cluster.log(records.Position(TOPIC, 0)).spoil(1, 3, "its checksum is wrong")
+        with structlog.testing.capture_logs() as logs:
+            assert sorted(await _texts(follower, 5)) == ["a", "b", "other"]
+    told = [entry for entry in logs if entry["event"] == "relay_client_skips"]
+    assert [entry["error"] for entry in told] == [
+        "the batch at offsets 1 to 2 of mrs.events-0 cannot be read: its checksum is wrong"
+    ]
 
 
 async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory.MemoryBroker) -> None:

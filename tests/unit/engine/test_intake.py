@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -298,6 +299,39 @@ def test_message_over_the_limit_is_rejected() -> None:
     told = _invalid(samples.message(extra="x" * (padding + 1)))
     assert told.reason.code == "too_large"
     assert str(_MOST_BYTES) in told.reason.message
+
+
+def test_message_far_over_the_limit_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that names itself in its headers is rejected, any other is a dead letter; both say how large it is."""
+    parsed: list[int] = []
+    decode = codec.decode
+
+    def noted(value: bytes) -> Any:
+        parsed.append(len(value))
+        return decode(value)
+
+    monkeypatch.setattr(codec, "decode", noted)
+    value = b"[" * (2 * _MOST_BYTES + 1)
+    record = records.Record("mrs.requests", 0, 17, 5, b"k", value)
+    letter = intake.read(record, frozenset(), _MOST_BYTES)
+    assert isinstance(letter, dead_letters.DeadLetter)
+    assert (letter.code, letter.value) == ("too_large", value)
+    headers = (("ce_specversion", b"1.0"), ("ce_id", b"r-1"), ("ce_source", b"/s"), ("ce_type", b"mrs.sql.submit"))
+    told = intake.read(msgspec.structs.replace(record, headers=headers), frozenset(), _MOST_BYTES)
+    assert isinstance(told, tuple)
+    assert isinstance(told[1], facts.Invalid)
+    assert (told[1].reason.code, told[1].job.id) == ("too_large", "r-1")
+    assert all(size < 100 for size in parsed)
+
+
+def test_batch_that_was_given_up_is_a_dead_letter_that_cannot_be_replayed() -> None:
+    """It says which offsets and why; there is nothing to send again."""
+    record = records.Record("mrs.requests", 3, 17, 0, None, None, (), "the batch at offsets 9 to 17 cannot be read")
+    letter = intake.read(record, frozenset(), _MOST_BYTES)
+    assert isinstance(letter, dead_letters.DeadLetter)
+    assert (letter.code, letter.message) == ("unreadable_batch", record.unreadable)
+    with pytest.raises(ValueError, match="cut off"):
+        dead_letters.read(*letter.write()).replay()
 
 
 def test_kafka_key_over_the_limit_is_rejected() -> None:

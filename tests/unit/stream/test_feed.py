@@ -164,3 +164,24 @@ async def test_ended_feed_counts_as_idle() -> None:
     feed.put("late")
     async with asyncio.timeout(1):
         await feed.idle()
+
+
+async def test_feed_is_full_by_bytes_as_well() -> None:
+    """A few large records are as many as a lot of small ones; it wants more at half of the bytes."""
+    room: list[int] = []
+    feed: feeds.Feed[str] = feeds.Feed(capacity=1000, capacity_bytes=100, next_offset=0, on_room=lambda: room.append(1))
+    large = [records.Record("in", 0, number, 0, None, b"v" * 40) for number in range(5)]
+    feed.deliver(large[:2])
+    wants = [feed.wants]
+    feed.deliver(large[2:])
+    wants.append(feed.wants)
+    await feed.take(3)
+    wants.append(feed.wants)
+    assert room == []
+    await feed.take(1)
+    wants.append(feed.wants)
+    assert room == [1]
+    feed.deliver([records.Record("in", 0, 5, 0, None, b"v" * 100)])
+    feed.drop_records()
+    wants.append(feed.wants)
+    assert wants == [True, False, False, True, True]

@@ -13,10 +13,10 @@ import aiokafka
 import pytest
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import NewTopic
-from aiokafka.consumer import fetcher, group_coordinator
+from aiokafka.consumer import fetcher, group_coordinator, subscription_state
 from aiokafka.coordinator.assignors.sticky import sticky_assignor
 from aiokafka.producer import message_accumulator, sender
-from aiokafka.protocol import transaction
+from aiokafka.protocol import fetch, transaction
 from tests.support import streams
 
 import mrs_relay
@@ -68,6 +68,14 @@ def test_assertions_are_on() -> None:
         (aiokafka.AIOKafkaConsumer, "self._fetcher = Fetcher("),
         (aiokafka.AIOKafkaConsumer, "self._coordinator = GroupCoordinator("),
         (fetcher.Fetcher, "self._fetch_task = create_task("),
+        (fetcher.Fetcher, "response = await self._client.send(node_id, request)"),
+        (fetcher.Fetcher, "records = MemoryRecords(part_data[-1])"),
+        (fetcher.Fetcher, "for partition, error_code, highwater, *part_data in partitions"),
+        (fetcher.Fetcher, "if not tp_state.has_valid_position or tp_state.position != fetch_offset"),
+        (fetch.FetchRequest, "def topics(self)"),
+        (subscription_state.SubscriptionState, "def subscription(self)"),
+        (subscription_state.Assignment, "def state_value(self, tp"),
+        (subscription_state.TopicPartitionState, "def has_valid_position(self)"),
         (group_coordinator.GroupCoordinator, "self._heartbeat_task = "),
         (group_coordinator.GroupCoordinator, "async def fetch_committed_offsets(self, partitions)"),
         (sticky_assignor.StickyPartitionAssignor, "cls.member_assignment = "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -156,3 +157,27 @@ async def test_topic_of_latest_states_is_not_made_unless_wanted() -> None:
     """By default there is none."""
     broker = memory.MemoryBroker(streams.kafka_settings())
     assert len(await _create(broker)) == 4
+
+
+async def test_compression_that_cannot_be_unpacked_here_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own ledger could not be read, and any sender may use any: all are named, with the topics they matter to."""
+    broker = memory.MemoryBroker(streams.kafka_settings())
+    await _create(broker)
+    broker.configure("in.ledger", compression_type="zstd")
+    broker.configure("ev", compression_type="producer")
+    assert (await _check(broker)).problems == ()
+    assert (await _check(broker)).compressions == {"in.ledger": "zstd"}
+    monkeypatch.setitem(sys.modules, "cramjam", None)
+    snappy, lz4, zstd = (await _check(broker)).problems
+    assert snappy.startswith("this installation cannot unpack snappy, which any sender may use: the package cramjam")
+    assert "cannot unpack lz4" in lz4
+    assert zstd.endswith("; compression.type=zstd of in.ledger packs all that is written there")
+
+
+async def test_ledger_records_that_could_not_be_unpacked_again_are_noted() -> None:
+    """A bound below what the topic takes is told before the first such record is written."""
+    broker = memory.MemoryBroker(streams.kafka_settings(unpacked_bytes=1 << 20))
+    await _create(broker)
+    notes = [note for note in (await _check(broker)).notes if "kafka.unpacked_bytes=1048576" in note]
+    assert len(notes) == 1
+    assert (await _check(memory.MemoryBroker(streams.kafka_settings()))).notes == ()

@@ -23,7 +23,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mrs_relay import errors
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import reader
+from mrs_relay.stream.kafka import reader, unpacking
 
 _NOTE = "mrs-relay"
 """Metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
@@ -59,6 +59,7 @@ class KafkaGroupConsumer:
         self._connection = connection
         self._kafka = connection.kafka
         self._client: AIOKafkaConsumer | None = None
+        self._unpacker: unpacking.Unpacker | None = None
         self._flowing: set[TopicPartition] = set()
         self._silent_since_s: float | None = None
 
@@ -76,6 +77,7 @@ class KafkaGroupConsumer:
         except BaseException:
             await self.close()
             raise
+        self._unpacker = unpacking.Unpacker(self._client, self._kafka.unpacked_bytes)
         # Subscribing after the start keeps the start short: it would wait for the first assignment, however long.
         self._client.subscribe([self._kafka.topics.requests], listener=_Relay(self, listener))
 
@@ -83,6 +85,7 @@ class KafkaGroupConsumer:
         self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
     ) -> Mapping[records.Position, Sequence[records.Record]]:
         """Wait for records of the wanted partitions; without any wanted, look for errors in the group at once."""
+        self._raise_unreadable()
         partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
         # The library disables its own supervision when this call is cancelled, so its timeout is short instead.
         try:
@@ -162,12 +165,18 @@ class KafkaGroupConsumer:
         return answered_ms
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of the partition as the last fetch told it."""
+        """End of what can be read of the partition, as the last fetch told it."""
         tp = TopicPartition(*position)
         if tp not in self._started.assignment():
             return None
         end: int | None = self._started.highwater(tp)
-        return end
+        stable: int | None = self._started.last_stable_offset(tp)
+        return end if end is None or stable is None or stable < 0 else min(end, stable)
+
+    def read_to(self, position: records.Position) -> int | None:
+        """Offset up to which `poll` has handed out all records; the library moves it within its `getmany` alone."""
+        tp = TopicPartition(*position)
+        return self._unpacker.position(tp) if self._unpacker is not None and tp in self._flowing else None
 
     async def close(self) -> None:
         """Leave the group. The library may hang here, waiting for the group: then it is left to the process's end."""
@@ -214,7 +223,16 @@ class KafkaGroupConsumer:
             max_poll_interval_ms=kafka.max_poll_interval_ms,
             max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
             partition_assignment_strategy=(assignor,),
+            **unpacking.OPTIONS,
         )
+
+    def _raise_unreadable(self) -> None:
+        """Park a partition that stands before a batch that cannot be read, and say so."""
+        while self._unpacker is not None and (bad := self._unpacker.take_bad()) is not None:
+            tp = TopicPartition(*bad.position)
+            if tp in self._flowing:
+                self.park_all({tp})
+                raise bad
 
     def _offset_gone(self, error: kafka_errors.KafkaError) -> Mapping[records.Position, Sequence[records.Record]]:
         """Park what we were reading and say so; a complaint about a parked partition means nothing."""

@@ -1,95 +1,38 @@
 r"""
 Header names that are not UTF-8: one such record must not keep a partition from being read.
 
-Kafka takes any bytes as a header's name and aiokafka decodes them strictly: its fetch then fails at that record for
-ever, and drops those before it. Here such a name is read with its odd bytes written out (`\xff`), as text that can be
-written again; everything else of the record stays as it is.
+Kafka takes any bytes as a header's name and aiokafka decodes them strictly. Here a batch with such names is written
+anew with their odd bytes written out (`\xff`), as text that can be written again; everything else stays as it is.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-from aiokafka import errors as kafka_errors
-from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 
-_Strict: Final = fetcher.MemoryRecords
-
-_LENGTH: Final = struct.Struct(">i")
-_LENGTH_AT: Final = 8
-_LOG_OVERHEAD: Final = 12
-"""Bytes of a batch's offset and length. Source: Kafka's message format v2."""
-
-_MAGIC_WITH_HEADERS: Final = 2
+_OFFSET_AND_LENGTH_BYTES = 12
+_LENGTH_AT = slice(8, 12)
+_FIRST_TIMESTAMP_AT = slice(27, 35)
+_HEAD_BYTES = 61
+_NO_LIMIT_BYTES = (1 << 31) - 1
 
 
-def install() -> None:
-    """Let all consumers of this process read any header name. May be called again."""
-    fetcher.MemoryRecords = Records
-
-
-class Records:
-    """
-    The library's `MemoryRecords`, with batches that can be read to their end.
-
-    Args:
-        raw: what a fetch brought of one partition.
-    """
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._strict: Any = _Strict(raw)
-        self._at = 0
-
-    def size_in_bytes(self) -> int:
-        """As the library's."""
-        return int(self._strict.size_in_bytes())
-
-    def has_next(self) -> bool:
-        """As the library's."""
-        return bool(self._strict.has_next())
-
-    def next_batch(self) -> Any:  # noqa: ANN401 - the library's own type, or one that behaves like it
-        """As the library's."""
-        batch = self._strict.next_batch()
-        first, self._at = self._at, self._at + _LOG_OVERHEAD + _LENGTH.unpack_from(self._raw, self._at + _LENGTH_AT)[0]
-        if batch is None or batch.magic < _MAGIC_WITH_HEADERS:
-            return batch
-        return _Batch(batch, self._raw, slice(first, self._at))
-
-
-class _Batch:
-    """A batch that goes on where the library's gives up; all the rest is the library's."""
-
-    def __init__(self, strict: Any, raw: bytes, place: slice) -> None:  # noqa: ANN401 - the library ships no types
-        self._strict = strict
-        self._raw = raw
-        self._place = place
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the same
-        return getattr(self._strict, name)
-
-    def __next__(self) -> Any:  # noqa: ANN401 - the same
-        return next(self._strict)
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            yield from self._strict
-        except (UnicodeDecodeError, kafka_errors.CorruptRecordException) as error:
-            if not isinstance(error.__cause__ or error, UnicodeDecodeError):
-                raise
-            # NB: begins with the first record again; the fetcher passes over those that it has had.
-            yield from _tolerant(self._raw[self._place])
-
-
-def _tolerant(raw: bytes) -> Any:  # noqa: ANN401 - the same
-    batch: Any = default_records._DefaultRecordBatchPy(bytearray(raw))  # noqa: SLF001 - the one written in Python
-    batch._maybe_uncompress()  # noqa: SLF001 - the same
-    batch._buffer = _Buffer(batch._buffer)  # noqa: SLF001 - the same
-    return batch
+def rewritten(batch: bytes) -> bytes:
+    """Return an uncompressed batch of format v2 with header names that are UTF-8."""
+    found: Any = default_records._DefaultRecordBatchPy(batch)  # noqa: SLF001 - the one written in Python
+    found._buffer = _Buffer(found._buffer)  # noqa: SLF001 - the same
+    body = default_records.DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, _NO_LIMIT_BYTES)
+    first_timestamp = None
+    for record in found:
+        first_timestamp = record.timestamp if first_timestamp is None else first_timestamp
+        offset = record.offset - found.base_offset
+        body.append(offset, record.timestamp, record.key, record.value, record.headers)
+    head = bytearray(batch[:_HEAD_BYTES])
+    records = bytes(body.build())[_HEAD_BYTES:]
+    head[_LENGTH_AT] = (_HEAD_BYTES - _OFFSET_AND_LENGTH_BYTES + len(records)).to_bytes(4, "big")
+    head[_FIRST_TIMESTAMP_AT] = (first_timestamp or 0).to_bytes(8, "big", signed=True)
+    return bytes(head) + records
 
 
 class _Buffer(bytearray):

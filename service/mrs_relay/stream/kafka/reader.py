@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
+from mrs_relay.stream.kafka import unpacking
 
 _ASK_S = 10.0
 _STOP_S = 2.0
@@ -23,15 +24,27 @@ class KafkaLogReader:
     """See `broker.LogReader`."""
 
     def __init__(
-        self, connection: connections.Connection, client: AIOKafkaConsumer, position: records.Position, beginning: int
+        self, connection: connections.Connection, client: AIOKafkaConsumer, position: records.Position
     ) -> None:
-        self.beginning = beginning
+        self.beginning = 0
         self._connection = connection
         self._client = client
+        self._unpacker = unpacking.Unpacker(client, connection.kafka.unpacked_bytes)
         self._tp = TopicPartition(*position)
+
+    async def go_to(self, offset: int | None) -> None:
+        """Begin at an offset, or at the oldest that is still there."""
+        self._client.assign([self._tp])
+        self._client.seek(self._tp, offset or 0)
+        if offset is None:
+            offset = (await self._client.beginning_offsets([self._tp]))[self._tp]
+            self._client.seek(self._tp, offset)
+        self.beginning = offset
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
+        if (bad := self._unpacker.take_bad()) is not None:
+            raise bad
         async with self._connection.asking(f"read {self._tp.topic}-{self._tp.partition}", timeout_s + _ASK_S):
             fetched = await self._client.getmany(self._tp, timeout_ms=int(timeout_s * 1000))
         return [record(fact) for fact in fetched.get(self._tp, ())]
@@ -49,16 +62,14 @@ async def reading(
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
         max_partition_fetch_bytes=_FETCH_BYTES,
+        **unpacking.OPTIONS,
     )
-    tp = TopicPartition(*position)
     try:
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()
-            client.assign([tp])
-            client.seek(tp, beginning := 0 if offset is None else offset)
-            if offset is None:
-                client.seek(tp, beginning := (await client.beginning_offsets([tp]))[tp])
-        yield KafkaLogReader(connection, client, position, beginning)
+            reader = KafkaLogReader(connection, client, position)
+            await reader.go_to(offset)
+        yield reader
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.debug("reader_stop_failed", error=repr(error))

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import reader
+from mrs_relay.stream.kafka import reader, unpacking
 
 _ASK_S = 10.0
 _STOP_S = 2.0
@@ -31,7 +31,9 @@ class KafkaTopicReader:
     ) -> None:
         self._connection = connection
         self._client = client
+        self._unpacker = unpacking.Unpacker(client, connection.kafka.unpacked_bytes)
         self._all = [TopicPartition(topic, number) for number in range(partitions)]
+        client.assign(self._all)
 
     async def bounds(self) -> Mapping[int, broker.Bounds]:
         """Begin and end of each partition, asked just now; to be followed by `go_to`."""
@@ -63,9 +65,12 @@ class KafkaTopicReader:
         """Read on from these offsets."""
         for tp in self._all:
             self._client.seek(tp, offsets[tp.partition])
+        self._client.resume(*self._all)  # one that stood before an unreadable batch was paused
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
+        if (bad := self._unpacker.take_bad()) is not None:
+            raise bad
         async with self._connection.asking("read the topic", timeout_s + _ASK_S):
             fetched = await self._client.getmany(
                 *self._all, timeout_ms=int(timeout_s * 1000), max_records=_READ_RECORDS
@@ -98,11 +103,11 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
         request_timeout_ms=connection.kafka.request_timeout_ms,
         fetch_max_wait_ms=_FETCH_MS,
         max_partition_fetch_bytes=connection.kafka.max_partition_fetch_bytes,
+        **unpacking.OPTIONS,
     )
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()
-            client.assign([TopicPartition(topic, number) for number in range(partitions)])
         yield KafkaTopicReader(connection, client, topic, partitions)
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
