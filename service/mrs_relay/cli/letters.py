@@ -17,7 +17,7 @@ from mrs_relay.kit import clock
 from mrs_relay.messages import dead_letters
 from mrs_relay.stream import records, tap
 
-_NO_LIMIT: Final = 1 << 62
+_NO_LIMIT: Final = 1 << 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

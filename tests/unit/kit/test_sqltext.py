@@ -24,7 +24,7 @@ from mrs_relay.kit import sqltext
         ("select 1 /* ; */ + 2", "select 1   + 2"),
         ("/* ; */ select 1", "  select 1"),
         ("select 'it''s -- not; a comment' -- ;", "select 'it''s -- not; a comment'"),
-        ("select \"a;\" ;", "select \"a;\""),
+        ('select "a;" ;', 'select "a;"'),
         ("-- ;", ""),
     ],
 )
@@ -44,7 +44,7 @@ def test_semicolons_of_the_end_and_of_comments_go(statement: str, alone: str) ->
         "select 'it''s'; select '2'",
         "select 1 /* never ends ; select 2",
         "select 'never ends ; select 2",
-        "select \"--\"; drop table t",
+        'select "--"; drop table t',
         "select '/*'; drop table t; select '*/'",
     ],
 )

@@ -128,9 +128,7 @@ def test_bad_base64_is_left_to_the_parser(encoded: object, code: str) -> None:
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize(
-    ("value", "code"), [(b"{", "unreadable_json"), (b"", "missing_field"), (b"[]", "wrong_type")]
-)
+@pytest.mark.parametrize(("value", "code"), [(b"{", "unreadable_json"), (b"", "missing_field"), (b"[]", "wrong_type")])
 def test_unreadable_value_of_binary_message_is_left_to_the_parser(value: bytes, code: str) -> None:
     """In binary mode the headers name the owner, so bad bytes become a rejection, not a dead letter."""
     with pytest.raises(errors.BadMessage) as caught:

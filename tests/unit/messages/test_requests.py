@@ -516,9 +516,7 @@ def test_null_under_an_unknown_name_is_refused() -> None:
     assert _fault(samples.job_data(prioriti=None)).code == "unknown_field"
 
 
-@pytest.mark.parametrize(
-    ("value", "got"), [([], "an array"), ("x", "a string"), (7, "a number"), (True, "a boolean")]
-)
+@pytest.mark.parametrize(("value", "got"), [([], "an array"), ("x", "a string"), (7, "a number"), (True, "a boolean")])
 def test_data_of_another_type_is_told(value: object, got: str) -> None:
     """The text says what was expected and what came."""
     fault = _fault(value)
