@@ -59,7 +59,8 @@ def read(
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             job = works.job_of(message, request, record, result_job_types)
             is_owned = policy.tenant or policy.deployment
-            return key, _owned(job, request, policy, barred) if is_owned else facts.Requested(job)
+            fact = _owned(job, request, policy, barred) if is_owned else facts.Requested(job)
+            return key, msgspec.structs.replace(fact, record=record)
         if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
             return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:
