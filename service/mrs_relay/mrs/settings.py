@@ -40,6 +40,14 @@ class Address(pydantic.BaseModel):
     `project_id`.
     """
 
+    iam_over_http: bool = False
+    """
+    Whether `iam_endpoint` may be an http:// address of another machine.
+
+    Default false: passwords and tokens would cross the network in clear. On the loopback address http is always
+    allowed, for an emulator. True: for a network that encrypts by itself, such as a service mesh.
+    """
+
     project_name: Annotated[str, pydantic.Field(min_length=1, max_length=64)] | None = None
     """
     Name of the project, to find its id.
@@ -51,6 +59,16 @@ class Address(pydantic.BaseModel):
     @classmethod
     def _bare_address(cls, address: str | None) -> str | None:
         return None if address is None else regions.bare(address)
+
+    @pydantic.model_validator(mode="after")
+    def _iam_is_encrypted(self) -> Self:
+        address = self.iam_endpoint
+        if address is not None and not self.iam_over_http and not regions.keeps_secrets(address):
+            raise ValueError(
+                "iam_endpoint: passwords would cross the network in clear: expected https://, or http:// on the "
+                "loopback address; iam_over_http=true allows it"
+            )
+        return self
 
 
 class MrsSettings(login.Login, Address):
