@@ -138,15 +138,17 @@ class KafkaNode(Node):
     Args:
         workdir: an existing folder for its files and its log.
         format_options: of the tool that makes the data folder.
+        jvm: further options of the Java machine.
 
     Source: Kafka 4.3 documentation, "KRaft" and "Broker configs".
     """
 
     name = "kafka"
 
-    def __init__(self, workdir: Path, format_options: Sequence[str] = ()) -> None:
+    def __init__(self, workdir: Path, format_options: Sequence[str] = (), jvm: Sequence[str] = ()) -> None:
         super().__init__(workdir)
         self._format_options = list(format_options)
+        self._jvm = list(jvm)
         self._parts = require_kafka()
         self._data = workdir / f"kafka-{self.port}-data"
         self._properties = workdir / f"kafka-{self.port}.properties"
@@ -165,11 +167,24 @@ class KafkaNode(Node):
         super().close()
         shutil.rmtree(self._data, ignore_errors=True)
 
+    def tool(self, main: str, *arguments: str) -> str:
+        """
+        Run one of Kafka's own tools against the node, by its class; returns what it prints.
+
+        Raises:
+            ChildFailed: it failed.
+        """
+        command = [*self._java("-XX:TieredStopAtLevel=1"), main, "--bootstrap-server", self.bootstrap, *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise child.ChildFailed(f"{main} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
     def _command(self) -> list[str]:
         if not self._data.exists():
             self._format()
         config = _KAFKA_CONFIG / "log4j2.properties"
-        jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}"]
+        jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}", *self._jvm]
         return [*self._java(*jvm), "kafka.Kafka", str(self._properties)]
 
     def _format(self) -> None:

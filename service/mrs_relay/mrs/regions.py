@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -71,18 +70,6 @@ def bare(address: str) -> str:
         raise ValueError("must hold scheme, host and port alone: no path, query or user")
     _ = parts.port  # raises ValueError on a port that is none
     return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def keeps_secrets(address: str) -> bool:
-    """Whether what is sent to an address is encrypted, or does not leave this machine."""
-    parts = urlsplit(address)
-    name = parts.hostname or ""
-    if parts.scheme == "https" or name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def host(address: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from mrs_relay.kit import addresses
 from mrs_relay.mrs import login, regions
 
 
@@ -63,7 +64,7 @@ class Address(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _iam_is_encrypted(self) -> Self:
         address = self.iam_endpoint
-        if address is not None and not self.iam_over_http and not regions.keeps_secrets(address):
+        if address is not None and not self.iam_over_http and not addresses.keeps_secrets(address):
             raise ValueError(
                 "iam_endpoint: passwords would cross the network in clear: expected https://, or http:// on the "
                 "loopback address; iam_over_http=true allows it"

@@ -50,6 +50,7 @@ async def reading(
         request_timeout_ms=connection.kafka.request_timeout_ms,
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
+    connection.attend(client._client)  # noqa: SLF001 - the library's connections
     tp = TopicPartition(*position)
     try:
         async with connection.asking(f"begin to read {position}", _ASK_S):

@@ -99,6 +99,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
         fetch_max_wait_ms=_FETCH_MS,
         max_partition_fetch_bytes=connection.kafka.max_partition_fetch_bytes,
     )
+    connection.attend(client._client)  # noqa: SLF001 - the library's connections
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()
