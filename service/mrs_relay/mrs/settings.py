@@ -105,6 +105,35 @@ class MrsSettings(login.Login, Address):
     Default en-us. With zh-cn, cluster states arrive in Chinese and are not understood.
     """
 
+    ca_file: pathlib.Path | None = None
+    """
+    PEM file with the authorities that sign the certificates of MRS and IAM, or of a proxy that decrypts.
+
+    Default none: those of the system. It is read again for new connections when it changes.
+    """
+
+    proxy: str | None = None
+    """
+    Address of an HTTP proxy for MRS and IAM: http:// or https://, host and port alone.
+
+    Default none: straight. https:// speaks TLS with the proxy as well. The variables HTTPS_PROXY and so on are not
+    read. Calls through the proxy are tunnelled, so it sees no keys.
+    """
+
+    proxy_user: str | None = None
+    """
+    Who we are for the proxy.
+
+    Default none: it does not ask.
+    """
+
+    proxy_password: pydantic.SecretStr | None = None
+    """
+    The password for the proxy.
+
+    Default none.
+    """
+
     connect_timeout_s: Annotated[float, pydantic.Field(gt=0)] = 5.0
     """
     Longest wait for one of MRS's addresses to take a connection, TLS included, in seconds.
@@ -159,6 +188,11 @@ class MrsSettings(login.Login, Address):
     Default 30: the limits count by the minute, so half a minute is what remains on average. Too small: the next call is
     refused as well. Too big: budget is wasted.
     """
+
+    @pydantic.field_validator("proxy")
+    @classmethod
+    def _bare_proxy(cls, address: str | None) -> str | None:
+        return None if address is None else regions.bare(address)
 
     @pydantic.model_validator(mode="after")
     def _has_an_address(self) -> Self:

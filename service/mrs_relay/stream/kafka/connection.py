@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -14,8 +15,10 @@ from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 
 from mrs_relay import errors
+from mrs_relay.kit import tls
+from mrs_relay.stream import security as security_settings
 from mrs_relay.stream import settings
-from mrs_relay.stream.kafka import login, probe, tls
+from mrs_relay.stream.kafka import login, probe
 
 log = structlog.get_logger(__name__)
 
@@ -115,11 +118,21 @@ def connect(kafka: settings.KafkaSettings) -> Connection:
     if not security.verify_host:
         log.warning("kafka_hosts_not_verified", setting="kafka.security.verify_host")
     try:
-        return Connection(kafka, tls.rotating(security), tokens)
+        files = [path for path in (security.ca_file, security.cert_file, security.key_file) if path is not None]
+        return Connection(kafka, tls.rotating(files, functools.partial(_context, security)), tokens)
     except (OSError, ssl.SSLError) as error:
         raise errors.SettingsError(
             f"kafka.security.ca_file, cert_file, key_file or key_password cannot be used: {error}"
         ) from error
+
+
+def _context(security: security_settings.Security) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=security.ca_file)
+    context.check_hostname = security.verify_host
+    if security.cert_file is not None:
+        password = security.key_password.get_secret_value() if security.key_password is not None else None
+        context.load_cert_chain(security.cert_file, security.key_file, password)
+    return context
 
 
 async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:
