@@ -17,6 +17,7 @@ import subprocess
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,7 @@ class KafkaNode(Node):
         self.controller_port = ports.free_port()
         filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self._data)
         self._properties.write_text(f"{filled}\n")
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
     def add(self, properties: Mapping[str, str]) -> None:
         """Add to server.properties, or replace what stands there, before the node starts."""
@@ -188,9 +190,8 @@ class KafkaNode(Node):
         return [*self._java(*jvm), "kafka.Kafka", str(self._properties)]
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
-        storage_tool += self._format_options
+        storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}"]
+        storage_tool += ["-c", str(self._properties), *self._format_options]
         done = subprocess.run(
             [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
             stdin=subprocess.DEVNULL,
@@ -204,6 +205,52 @@ class KafkaNode(Node):
 
     def _java(self, *jvm: str) -> list[str]:
         return [str(self._parts.java), *jvm, "-cp", f"{self._parts.libs}/*"]
+
+
+class KafkaCluster:
+    """
+    Several Kafka nodes, each broker and controller, with everything replicated as in production.
+
+    Args:
+        workdir: an existing folder for their files and logs.
+        size: how many; with three, one may be missing.
+
+    Attributes:
+        nodes: each with a port of its own; `kill`, `send` and `start` them one by one.
+        bootstrap: the addresses of all.
+    """
+
+    def __init__(self, workdir: Path, size: int = 3) -> None:
+        self.nodes = [KafkaNode(workdir) for _ in range(size)]
+        self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
+        voters = (f"{number}@127.0.0.1:{node.controller_port}" for number, node in enumerate(self.nodes, 1))
+        common = {
+            "controller.quorum.voters": ",".join(voters),
+            "offsets.topic.replication.factor": str(size),
+            "transaction.state.log.replication.factor": str(size),
+            "transaction.state.log.min.isr": str(size // 2 + 1),
+            "default.replication.factor": str(size),
+            "min.insync.replicas": str(size // 2 + 1),
+        }
+        for number, node in enumerate(self.nodes, 1):
+            node.cluster_id = self.nodes[0].cluster_id
+            node.add({**common, "node.id": str(number)})
+
+    def start(self, timeout_s: float = 120.0) -> None:
+        """
+        Start those that do not run, together, since no node answers before there is a quorum.
+
+        Raises:
+            ChildFailed: one ended or did not answer in time.
+        """
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            for done in [pool.submit(node.start, timeout_s) for node in self.nodes]:
+                done.result()
+
+    def close(self) -> None:
+        """End all at once and throw their data away; the logs stay."""
+        for node in self.nodes:
+            node.close()
 
 
 class TansuNode(Node):
@@ -230,6 +277,22 @@ def start_kafka(workdir: Path) -> Iterator[KafkaNode]:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
     """
     yield from _run(KafkaNode(workdir))
+
+
+@contextmanager
+def start_cluster(workdir: Path, size: int = 3) -> Iterator[KafkaCluster]:
+    """
+    Run several Kafka nodes of your own in `workdir`; inside, kill, freeze and restart them as you like.
+
+    Raises:
+        BrokerMissing: run `make kafka` first. ChildFailed: one did not start; the message ends with its log.
+    """
+    cluster = KafkaCluster(workdir, size)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @contextmanager
