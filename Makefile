@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOREIGN := $(VENV)/.foreign
+KERBEROS := $(VENV)/.kerberos
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
@@ -51,8 +52,12 @@ demo: venv ## run everything on this machine: broker, emulator, relay, 30 reques
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@$(BIN)/python -m tests.support.kafka.fetch
 
-tools: venv ## fetch other people's tools for the tests: Node packages into .cache, kcat (needs Node.js 20 and npm)
+tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos (needs Node.js 20, npm)
+
+$(KERBEROS): $(INSTALLED)
 	@PYTHONPATH=. $(BIN)/python -m tests.support.node.fetch
+	@$(PIP) install -q -c constraints.txt -e '.[kerberos]'
+	@touch $@
 
 check: foreign ## look without running: lint, format, types, imports between parts, schemas, reference, docs
 	$(BIN)/ruff check .
@@ -113,7 +118,7 @@ run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
 lock: venv ## resolve constraints.txt anew, newest versions that pyproject.toml allows
 	@rm -rf .cache/lock
 	$(BIN)/python -m venv .cache/lock
-	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,foreign]'
+	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,foreign,kerberos]'
 	.cache/lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable > .cache/lock/constraints.txt
 	@mv .cache/lock/constraints.txt constraints.txt
 	@rm -rf .cache/lock

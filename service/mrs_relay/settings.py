@@ -9,6 +9,7 @@ its own group, never the whole.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import pathlib
 import re
@@ -30,6 +31,10 @@ PREFIX: Final = "MRS_RELAY_"
 
 _ANY_NAME: Final = "[A-Z][A-Z0-9-]*(?:_[A-Z0-9-]+)*"
 """A tenant's or connection's name, as it stands in a variable."""
+
+_SERVICE_HOST: Final = "_SERVICE_HOST"
+_LINK_NAME: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+_LINK_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+:[0-9]+")
 
 
 class LogSettings(pydantic.BaseModel):
@@ -265,19 +270,59 @@ def _read_file(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable must not be ignored in silence."""
+    """
+    Refuse a misspelt variable, which must not be ignored in silence.
+
+    Raises:
+        SettingsError: one line for each, with the nearest setting.
+    """
     known = {row.variable for row in describe()}
     groups = {
         "__".join(words[:count]) for words in (one.split("__") for one in known) for count in range(1, len(words))
     }
     ours = re.compile("|".join(re.escape(one).replace("<NAME>", _ANY_NAME) for one in known | groups))
+    links = _service_links(os.environ)
     unknown = sorted(
-        name for name in os.environ if name.upper().startswith(PREFIX) and not ours.fullmatch(name.upper())
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX) and not ours.fullmatch(name.upper()) and name not in links
     )
     if unknown:
         raise errors.SettingsError(
-            "\n".join(f"{name}: no such setting; `mrs-relay settings` lists all of them" for name in unknown)
+            "\n".join(
+                f"{name}: no such setting{_nearest(name, known)}; `mrs-relay settings` lists all of them"
+                for name in unknown
+            )
         )
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    """Say which setting's variable a misspelt one resembles."""
+    alike = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+    return f" (the nearest is {alike[0]})" if alike else ""
+
+
+def _service_links(environ: Mapping[str, str]) -> frozenset[str]:
+    """
+    Return the variables that Kubernetes sets for Services whose names begin like our prefix.
+
+    A pod gets them for every Service of its namespace, unless `enableServiceLinks` is false. A Service has a host and
+    a port with a plain name and port variables whose values are addresses, so a misspelt setting is none of them.
+    Source: Kubernetes, "Accessing the Service", environment variables; kubelet `envvars.FromServices`.
+    """
+    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    services = [name.removesuffix(_SERVICE_HOST) for name in ours if name.endswith(_SERVICE_HOST)]
+    return frozenset(
+        name
+        for name, value in ours.items()
+        if any(name.startswith(service) and _is_link(name.removeprefix(service), value) for service in services)
+    )
+
+
+def _is_link(rest: str, value: str) -> bool:
+    if rest == "_PORT":
+        return _LINK_ADDRESS.fullmatch(value) is not None
+    return _LINK_NAME.fullmatch(rest) is not None
 
 
 def _lines(error: pydantic.ValidationError) -> Iterator[str]:

@@ -17,6 +17,7 @@ import subprocess
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,15 +139,17 @@ class KafkaNode(Node):
     Args:
         workdir: an existing folder for its files and its log.
         format_options: of the tool that makes the data folder.
+        jvm: further options of the Java machine.
 
     Source: Kafka 4.3 documentation, "KRaft" and "Broker configs".
     """
 
     name = "kafka"
 
-    def __init__(self, workdir: Path, format_options: Sequence[str] = ()) -> None:
+    def __init__(self, workdir: Path, format_options: Sequence[str] = (), jvm: Sequence[str] = ()) -> None:
         super().__init__(workdir)
         self._format_options = list(format_options)
+        self._jvm = list(jvm)
         self._parts = require_kafka()
         self._data = workdir / f"kafka-{self.port}-data"
         self._properties = workdir / f"kafka-{self.port}.properties"
@@ -154,6 +157,7 @@ class KafkaNode(Node):
         self.controller_port = ports.free_port()
         filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self._data)
         self._properties.write_text(f"{filled}\n")
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
     def add(self, properties: Mapping[str, str]) -> None:
         """Add to server.properties, or replace what stands there, before the node starts."""
@@ -165,17 +169,29 @@ class KafkaNode(Node):
         super().close()
         shutil.rmtree(self._data, ignore_errors=True)
 
+    def tool(self, main: str, *arguments: str) -> str:
+        """
+        Run one of Kafka's own tools against the node, by its class; returns what it prints.
+
+        Raises:
+            ChildFailed: it failed.
+        """
+        command = [*self._java("-XX:TieredStopAtLevel=1"), main, "--bootstrap-server", self.bootstrap, *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise child.ChildFailed(f"{main} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
     def _command(self) -> list[str]:
         if not self._data.exists():
             self._format()
         config = _KAFKA_CONFIG / "log4j2.properties"
-        jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}"]
+        jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}", *self._jvm]
         return [*self._java(*jvm), "kafka.Kafka", str(self._properties)]
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
-        storage_tool += self._format_options
+        storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}"]
+        storage_tool += ["-c", str(self._properties), *self._format_options]
         done = subprocess.run(
             [*self._java("-XX:TieredStopAtLevel=1"), *storage_tool],
             stdin=subprocess.DEVNULL,
@@ -189,6 +205,52 @@ class KafkaNode(Node):
 
     def _java(self, *jvm: str) -> list[str]:
         return [str(self._parts.java), *jvm, "-cp", f"{self._parts.libs}/*"]
+
+
+class KafkaCluster:
+    """
+    Several Kafka nodes, each broker and controller, with everything replicated as in production.
+
+    Args:
+        workdir: an existing folder for their files and logs.
+        size: how many; with three, one may be missing.
+
+    Attributes:
+        nodes: each with a port of its own; `kill`, `send` and `start` them one by one.
+        bootstrap: the addresses of all.
+    """
+
+    def __init__(self, workdir: Path, size: int = 3) -> None:
+        self.nodes = [KafkaNode(workdir) for _ in range(size)]
+        self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
+        voters = (f"{number}@127.0.0.1:{node.controller_port}" for number, node in enumerate(self.nodes, 1))
+        common = {
+            "controller.quorum.voters": ",".join(voters),
+            "offsets.topic.replication.factor": str(size),
+            "transaction.state.log.replication.factor": str(size),
+            "transaction.state.log.min.isr": str(size // 2 + 1),
+            "default.replication.factor": str(size),
+            "min.insync.replicas": str(size // 2 + 1),
+        }
+        for number, node in enumerate(self.nodes, 1):
+            node.cluster_id = self.nodes[0].cluster_id
+            node.add({**common, "node.id": str(number)})
+
+    def start(self, timeout_s: float = 120.0) -> None:
+        """
+        Start those that do not run, together, since no node answers before there is a quorum.
+
+        Raises:
+            ChildFailed: one ended or did not answer in time.
+        """
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            for done in [pool.submit(node.start, timeout_s) for node in self.nodes]:
+                done.result()
+
+    def close(self) -> None:
+        """End all at once and throw their data away; the logs stay."""
+        for node in self.nodes:
+            node.close()
 
 
 class TansuNode(Node):
@@ -215,6 +277,22 @@ def start_kafka(workdir: Path) -> Iterator[KafkaNode]:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
     """
     yield from _run(KafkaNode(workdir))
+
+
+@contextmanager
+def start_cluster(workdir: Path, size: int = 3) -> Iterator[KafkaCluster]:
+    """
+    Run several Kafka nodes of your own in `workdir`; inside, kill, freeze and restart them as you like.
+
+    Raises:
+        BrokerMissing: run `make kafka` first. ChildFailed: one did not start; the message ends with its log.
+    """
+    cluster = KafkaCluster(workdir, size)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
 
 
 @contextmanager

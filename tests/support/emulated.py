@@ -124,7 +124,8 @@ async def kept(
     """
     time = clocks.LoopClock()
     chosen = emulator_settings.EmulatorSettings(**{"limits": {"on": False}, "seed": 7, **(emulated or {})})
-    given = {"endpoint": f"http://{HOST}", "iam_endpoint": f"http://{HOST}", "region": "cn-north-4", "budgets": False}
+    place = {"endpoint": f"http://{HOST}", "iam_endpoint": f"http://{HOST}", "iam_over_http": True}
+    given = {**place, "region": "cn-north-4", "budgets": False}
     group_ = settings.MrsSettings(**{**given, **changes})
     failed: list[BaseException] = []
     async with core.Emulator(chosen, time) as mrs, tasks.Crew(lambda _, error: failed.append(error)) as crew:

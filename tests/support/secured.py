@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 from cryptography.hazmat.primitives import serialization
-from tests.support import brokers, ports
+from tests.support import brokers, kerberos, ports
 
 USER = "relay"
 PASSWORD = "a-password-that-no-log-may-show"  # noqa: S105 - the tests' own
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Secured:
         ca_file: the authority that signed the broker's certificate.
         cert_file: a client's certificate with its key.
         stranger_file: an authority that has nothing to do with it.
+        realm: where its Kerberos tickets come from; None: it takes none.
+        server_file: its own certificate with the key.
     """
 
     node: brokers.KafkaNode
@@ -36,6 +38,18 @@ class Secured:
     ca_file: Path
     cert_file: Path
     stranger_file: Path
+    realm: kerberos.Realm | None
+    server_file: Path
+
+    def rotate(self, host: str, password: str) -> None:
+        """Restart the node with papers of a new authority, for `host`; its SCRAM users get another password."""
+        for kind in _SCRAM:
+            change = ["--alter", "--add-config", f"{kind}=[password={password}]", "--entity-type", "users"]
+            self.node.tool("kafka.admin.ConfigCommand", *change, "--entity-name", USER)
+        self.node.stop()
+        files = {"ca": self.ca_file, "server": self.server_file, "client": self.cert_file}
+        _issue(host, files)
+        self.node.start()
 
     def settings(self, protocol: str, mechanism: str = "PLAIN", **more: str) -> dict[str, str]:
         """The variables, without prefix, that lead a relay to the listener."""
@@ -53,34 +67,38 @@ class Secured:
 
 
 @contextlib.contextmanager
-def start(workdir: Path, host: str = "127.0.0.1") -> Iterator[Secured]:
+def start(workdir: Path, host: str = "127.0.0.1", realm: kerberos.Realm | None = None) -> Iterator[Secured]:
     """
-    Run a node whose certificate is for `host`.
+    Run a node whose certificate is for `host`; with a realm it takes Kerberos tickets, too.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
     """
-    authority = trustme.CA()
     files = {name: workdir / f"{name}.pem" for name in ("ca", "server", "client", "stranger")}
-    authority.cert_pem.write_to_path(files["ca"])
     trustme.CA().cert_pem.write_to_path(files["stranger"])
-    _write(authority.issue_cert(host), files["server"])
-    _write(authority.issue_cert(f"{USER}@clients.test"), files["client"])
+    _issue(host, files)
     tls, sasl = (f"127.0.0.1:{ports.free_port()}" for _ in range(2))
-    scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _MECHANISMS[1:]]
-    node = brokers.KafkaNode(workdir, scram)
-    node.add(_properties(node, tls, sasl, files))
+    scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _SCRAM]
+    jvm = [] if realm is None else [f"-Djava.security.krb5.conf={realm.conf}"]
+    node = brokers.KafkaNode(workdir, scram, jvm)
+    node.add(_properties(node, tls, sasl, files) | _mechanisms(realm))
     try:
         node.start()
-        yield Secured(node, tls, sasl, files["ca"], files["client"], files["stranger"])
+        yield Secured(node, tls, sasl, files["ca"], files["client"], files["stranger"], realm, files["server"])
     finally:
         node.close()
 
 
+def _issue(host: str, files: Mapping[str, Path]) -> None:
+    """Write an authority, the broker's papers and a client's."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(files["ca"])
+    _write(authority.issue_cert(host), files["server"])
+    _write(authority.issue_cert(f"{USER}@clients.test"), files["client"])
+
+
 def _properties(node: brokers.KafkaNode, tls: str, sasl: str, files: dict[str, Path]) -> dict[str, str]:
     ours = f"PLAINTEXT://{node.bootstrap},SSL://{tls},SASL_SSL://{sasl}"
-    plain = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
-    scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     kinds = ("PLAINTEXT", "SSL", "SASL_SSL")
     return {
         "listeners": f"{ours},CONTROLLER://127.0.0.1:{node.controller_port}",
@@ -91,9 +109,26 @@ def _properties(node: brokers.KafkaNode, tls: str, sasl: str, files: dict[str, P
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(files["ca"]),
         "listener.name.ssl.ssl.client.auth": "required",
-        "sasl.enabled.mechanisms": ",".join(_MECHANISMS),
-        "listener.name.sasl_ssl.plain.sasl.jaas.config": plain,
-        **{f"listener.name.sasl_ssl.{kind.lower()}.sasl.jaas.config": scram for kind in _MECHANISMS[1:]},
+    }
+
+
+def _mechanisms(realm: kerberos.Realm | None) -> dict[str, str]:
+    """How clients may log in at the SASL listener; tokens are taken unsigned, by Kafka's own validator for tests."""
+    modules = "org.apache.kafka.common.security"
+    jaas = {
+        "PLAIN": f'{modules}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+        **dict.fromkeys(_SCRAM, f"{modules}.scram.ScramLoginModule required;"),
+        "OAUTHBEARER": f'{modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";',
+    }
+    if realm is not None:
+        jaas["GSSAPI"] = (
+            "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true "
+            f'keyTab="{realm.broker_keytab}" principal="{kerberos.BROKER}";'
+        )
+    return {
+        "sasl.enabled.mechanisms": ",".join(jaas),
+        "sasl.kerberos.service.name": "kafka",
+        **{f"listener.name.sasl_ssl.{kind.lower()}.sasl.jaas.config": module for kind, module in jaas.items()},
     }
 
 

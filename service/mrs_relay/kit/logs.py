@@ -39,6 +39,27 @@ class _StandardError:
         sys.stderr.flush()
 
 
+def _plain() -> logging.Formatter:
+    return logging.Formatter("%(levelname)s %(name)s %(message)s")
+
+
+def _json(renderer: structlog.typing.Processor) -> logging.Formatter:
+    """Write what libraries log, with its stack, as one JSON object for each line, like our own events."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _hide_secrets,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+    )
+
+
 def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
     """
     Configure structlog and the standard library's root logger to write to standard error.
@@ -54,12 +75,10 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
         else structlog.processors.JSONRenderer()
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=max(threshold, logging.WARNING),
-        format="%(levelname)s %(name)s %(message)s",
-        force=True,
-    )
+    handler = logging.StreamHandler(cast("TextIO", _StandardError()))
+    handler.setFormatter(_plain() if console else _json(renderer))
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(not console)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

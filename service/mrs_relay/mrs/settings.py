@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from mrs_relay.kit import addresses
 from mrs_relay.mrs import login, regions
 
 
@@ -40,6 +41,14 @@ class Address(pydantic.BaseModel):
     `project_id`.
     """
 
+    iam_over_http: bool = False
+    """
+    Whether `iam_endpoint` may be an http:// address of another machine.
+
+    Default false: passwords and tokens would cross the network in clear. On the loopback address http is always
+    allowed, for an emulator. True: for a network that encrypts by itself, such as a service mesh.
+    """
+
     project_name: Annotated[str, pydantic.Field(min_length=1, max_length=64)] | None = None
     """
     Name of the project, to find its id.
@@ -51,6 +60,16 @@ class Address(pydantic.BaseModel):
     @classmethod
     def _bare_address(cls, address: str | None) -> str | None:
         return None if address is None else regions.bare(address)
+
+    @pydantic.model_validator(mode="after")
+    def _iam_is_encrypted(self) -> Self:
+        address = self.iam_endpoint
+        if address is not None and not self.iam_over_http and not addresses.keeps_secrets(address):
+            raise ValueError(
+                "iam_endpoint: passwords would cross the network in clear: expected https://, or http:// on the "
+                "loopback address; iam_over_http=true allows it"
+            )
+        return self
 
 
 class MrsSettings(login.Login, Address):
@@ -84,6 +103,35 @@ class MrsSettings(login.Login, Address):
     Language of MRS's error texts (X-Language).
 
     Default en-us. With zh-cn, cluster states arrive in Chinese and are not understood.
+    """
+
+    ca_file: pathlib.Path | None = None
+    """
+    PEM file with the authorities that sign the certificates of MRS and IAM, or of a proxy that decrypts.
+
+    Default none: those of the system. It is read again for new connections when it changes.
+    """
+
+    proxy: str | None = None
+    """
+    Address of an HTTP proxy for MRS and IAM: http:// or https://, host and port alone.
+
+    Default none: straight. https:// speaks TLS with the proxy as well. The variables HTTPS_PROXY and so on are not
+    read. Calls through the proxy are tunnelled, so it sees no keys.
+    """
+
+    proxy_user: str | None = None
+    """
+    Who we are for the proxy.
+
+    Default none: it does not ask.
+    """
+
+    proxy_password: pydantic.SecretStr | None = None
+    """
+    The password for the proxy.
+
+    Default none.
     """
 
     connect_timeout_s: Annotated[float, pydantic.Field(gt=0)] = 5.0
@@ -140,6 +188,11 @@ class MrsSettings(login.Login, Address):
     Default 30: the limits count by the minute, so half a minute is what remains on average. Too small: the next call is
     refused as well. Too big: budget is wasted.
     """
+
+    @pydantic.field_validator("proxy")
+    @classmethod
+    def _bare_proxy(cls, address: str | None) -> str | None:
+        return None if address is None else regions.bare(address)
 
     @pydantic.model_validator(mode="after")
     def _has_an_address(self) -> Self:

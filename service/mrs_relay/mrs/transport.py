@@ -12,16 +12,22 @@ not document them; the tests over sockets tell when a release changes them (3.12
 from __future__ import annotations
 
 import asyncio
+import base64
+import pathlib
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import aiohttp
+import multidict
 import yarl
 from aiohttp import http
 
 import mrs_relay
+from mrs_relay import errors
+from mrs_relay.kit import tls
 from mrs_relay.mrs import deadlines, settings
 
 _LIBRARY_ERRORS: Final = (
@@ -127,16 +133,24 @@ class AiohttpTransport:
             "Accept: application/json\r\nAccept-Encoding: gzip, deflate\r\n"
             f"X-Language: {group.language}\r\n"
         )
+        self._before_target = ""
+        if group.proxy is not None and self._url.startswith("http:"):  # not tunnelled: the proxy reads where it goes
+            self._before_target = self._url
+            self._fixed += "".join(f"{name}: {value}\r\n" for name, value in _proxy_headers(group).items())
 
     async def __aenter__(self) -> Self:
         group = self._group
         # NB: closing every connection after use would be safest for writes but costs a handshake each; instead one
         # that has idled for `keepalive_s` is not used again, since a gateway may be closing it at this moment.
         keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
+        if group.ca_file is not None:
+            keep["ssl"] = _trusting(group.ca_file)
         self._connector = aiohttp.TCPConnector(limit=group.max_connections, **keep)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, sock_connect=group.connect_timeout_s)
         # What the connector wants to know of a request is where it goes, which is the same for all of them.
-        self._address = aiohttp.ClientRequest("GET", yarl.URL(self._url), loop=asyncio.get_running_loop())
+        self._address = aiohttp.ClientRequest(
+            "GET", yarl.URL(self._url), loop=asyncio.get_running_loop(), **_through(group)
+        )
         return self
 
     async def __aexit__(
@@ -184,8 +198,8 @@ class AiohttpTransport:
     def _bytes_of(self, request: Request) -> bytes:
         lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
         length = f"Content-Length: {len(request.body)}\r\n" if request.body or request.verb != "GET" else ""
-        head = f"{request.verb} {request.target} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n"
-        if head.count("\n") != len(request.headers) + (7 if length else 6):
+        head = f"{request.verb} {self._before_target}{request.target} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n"
+        if head.count("\n") != len(request.headers) + self._fixed.count("\n") + (3 if length else 2):
             raise ValueError("a header or the path holds a line break")
         return head.encode("ascii") + request.body
 
@@ -212,3 +226,31 @@ class AiohttpTransport:
             NotSent if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError) else NoConnection
         )
         return kind(f"cannot reach {where}: {cause}; check endpoint, network and proxies")
+
+
+def _through(group: settings.MrsSettings) -> dict[str, Any]:
+    """The library's arguments for the proxy, if there is one."""
+    if group.proxy is None:
+        return {}
+    return {"proxy": yarl.URL(group.proxy), "proxy_headers": multidict.CIMultiDict(_proxy_headers(group))}
+
+
+def _proxy_headers(group: settings.MrsSettings) -> dict[str, str]:
+    if group.proxy_user is None:
+        return {}
+    password = "" if group.proxy_password is None else group.proxy_password.get_secret_value()
+    who = base64.b64encode(f"{group.proxy_user}:{password}".encode()).decode()
+    return {"Proxy-Authorization": f"Basic {who}"}
+
+
+def _trusting(ca_file: pathlib.Path) -> ssl.SSLContext:
+    """
+    Trust the authorities of a file.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    try:
+        return tls.rotating([ca_file], lambda: ssl.create_default_context(cafile=ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise errors.SettingsError(f"mrs.ca_file {ca_file} cannot be used: {error}") from error

@@ -48,7 +48,7 @@ class Claim(msgspec.Struct, frozen=True):
     The value of a claim record.
 
     Attributes:
-        nonce: made anew for every claim, by which its writer knows it.
+        nonce: `<owner>.<unique>`: by the whole its writer finds the claim, by the owner all that it wrote.
         format: of everything that this owner writes.
     """
 
@@ -238,7 +238,11 @@ class Replay:
             self.stale_keys.update(key for key, _ in self._tentative)
             self._tentative.clear()
         elif self._previous_claim is not None and record.offset > self._previous_claim:
-            self.foreign_claims += 1
+            self.foreign_claims += self._is_foreign(claimed.nonce)
+
+    def _is_foreign(self, nonce: str) -> bool:
+        """Whether another owner wrote a claim; versions before this one wrote nonces without an owner."""
+        return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:
         self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)

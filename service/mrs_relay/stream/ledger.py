@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -42,6 +42,7 @@ class Options:
         default_limit_bytes: the same for topics of which the broker does not tell.
         restore_timeout_s: a restore may stand still for so long, in seconds.
         accept_loss: go on where a part of the ledger is missing.
+        owner: names this runtime in its claims; no other process has the same.
     """
 
     topic: str
@@ -50,6 +51,7 @@ class Options:
     default_limit_bytes: int
     restore_timeout_s: float
     accept_loss: bool = False
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class Ledger:
         await self._producer.start()
 
     async def _claim(self) -> str:
-        nonce = uuid.uuid4().hex
+        nonce = f"{self._options.owner}.{uuid.uuid4().hex}"
         key, value = changelog.claim(nonce)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
         return nonce

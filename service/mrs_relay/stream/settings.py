@@ -7,10 +7,12 @@ environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SE
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
+
+from mrs_relay.stream import group
+from mrs_relay.stream import security as security_settings
 
 Guarantee = Literal["exactly-once", "at-least-once"]
 
@@ -24,49 +26,7 @@ TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
 """A name that Kafka takes for a topic."""
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Security(_Group):
-    """How every client of this process connects: plain, TLS, SASL or both."""
-
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """Kafka's security.protocol of the listener behind `bootstrap_servers`. A wrong one shows as a timeout at start."""
-
-    ca_file: Path | None = None
-    """PEM file with the authorities that sign the brokers' certificates; None trusts those of the system."""
-
-    cert_file: Path | None = None
-    """PEM file with our own certificate, where the brokers ask for one."""
-
-    key_file: Path | None = None
-    """PEM file with the key of `cert_file`; None when that file holds both."""
-
-    key_password: SecretStr | None = None
-    """Password of the key, if it has one."""
-
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    """SASL mechanism; used only with a SASL_ protocol. PLAIN without TLS sends the password readably."""
-
-    username: str | None = None
-    """SASL user; also the name on which Kafka's ACLs decide."""
-
-    password: SecretStr | None = None
-    """SASL password."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.protocol.startswith("SASL_") and (self.username is None or self.password is None):
-            message = f"kafka.security.protocol {self.protocol} needs kafka.security.username and .password"
-            raise ValueError(message)
-        if self.key_file is not None and self.cert_file is None:
-            message = "kafka.security.key_file needs kafka.security.cert_file"
-            raise ValueError(message)
-        return self
-
-
-class Topics(_Group):
+class Topics(group.Group):
     """Names of the topics of one deployment."""
 
     requests: str = Field(default="mrs.requests", pattern=_TOPIC_NAME)
@@ -90,13 +50,13 @@ class Topics(_Group):
         return f"{self.requests}.ledger"
 
 
-class KafkaSettings(_Group):
+class KafkaSettings(group.Group):
     """All about Kafka; the part receives this group and nothing else."""
 
     bootstrap_servers: str = Field(default="localhost:9092", min_length=1)
     """Addresses of some brokers, host:port separated by commas. If all brokers move, the process must be restarted."""
 
-    security: Security = Security()
+    security: security_settings.Security = security_settings.Security()
     """How to connect; see the group."""
 
     app_id: str = Field(default=ANY_APP_ID, pattern=_TOPIC_NAME)

@@ -1,8 +1,8 @@
 """
-Prepare other people's tools: Node packages in `.cache/node`, and kcat.
+Prepare other people's tools: Node packages in `.cache/node`, kcat, and MIT Kerberos with its headers.
 
-`make tools` calls it. It does nothing when everything is there. On Debian as root it installs kcat; elsewhere it says
-what to install and fails. Node.js itself is never installed.
+`make tools` calls it. It does nothing when everything is there. On Debian as root it installs programs; elsewhere it
+says what to install and fails. Node.js itself is never installed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ from tests.support import nodejs
 _HERE = Path(__file__).parent
 _FILES = ("package.json", "package-lock.json", ".npmrc")
 _TRIES = 3
+_PROGRAMS = {
+    "kcat": "kcat",
+    "krb5kdc": "krb5-kdc",
+    "kadmin.local": "krb5-admin-server",
+    "kdb5_util": "krb5-kdc",
+    "krb5-config": "libkrb5-dev",  # the headers with which pip builds gssapi
+}
+"""Name of each program and its package in Debian."""
 
 
 def main() -> int:
@@ -30,11 +38,11 @@ def main() -> int:
         wanted = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _FILES)).hexdigest()
         if not nodejs.is_fetched(wanted):
             _install(npm, wanted)
-        kcat = shutil.which("kcat") or _install_kcat()
+        _install_programs()
     except (OSError, subprocess.SubprocessError, LookupError) as error:
         print(f"tools: {error}", file=sys.stderr)  # noqa: T201 - a command for people
         return 1
-    print(f"tools: packages in {nodejs.MODULES}, run by {program}; {kcat}")  # noqa: T201
+    print(f"tools: packages in {nodejs.MODULES}, run by {program}; {', '.join(_PROGRAMS)}")  # noqa: T201
     return 0
 
 
@@ -60,22 +68,26 @@ def _install(npm: str, wanted: str) -> None:
         fresh.rename(nodejs.FOLDER)
 
 
-def _install_kcat() -> str:
+def _install_programs() -> None:
     """
-    Install kcat if this machine lets us.
+    Install what is missing of other people's programs, if this machine lets us.
 
     Raises:
         LookupError: a person must install it.
     """
+    places = f"{os.environ['PATH']}:/usr/sbin"
+    missing = sorted({package for name, package in _PROGRAMS.items() if shutil.which(name, path=places) is None})
+    if not missing:
+        return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise LookupError("kcat is missing: install it first (Debian: apt-get install kcat; macOS: brew install kcat)")
+        raise LookupError(f"missing programs: install them first (Debian: apt-get install {' '.join(missing)})")
+    print(f"tools: installing {', '.join(missing)}", flush=True)  # noqa: T201
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "-qq", "update"],
-        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "kcat"],
+        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *missing],
     ):
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
-    return shutil.which("kcat") or "kcat"
 
 
 if __name__ == "__main__":

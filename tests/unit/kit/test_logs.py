@@ -51,9 +51,34 @@ def test_json_lines_carry_name_level_time_and_fields() -> None:
 def test_events_below_the_level_are_not_written() -> None:
     """The level bounds our own events; other libraries speak from warning on only."""
     code = 'log.info("a"); log.warning("b"); logging.getLogger("lib").info("c"); logging.getLogger("lib").warning("d")'
-    assert [line for line in _run(code) if "lib" in line] == ["WARNING lib d"]
-    assert [json.loads(line)["event"] for line in _run(code, level="warning") if line.startswith("{")] == ["b"]
+    assert [line for line in _run(code, style="console") if "lib" in line] == ["WARNING lib d"]
+    assert [json.loads(line)["event"] for line in _run(code, level="warning")] == ["b", "d"]
     assert _run(code, level="error") == []
+
+
+def test_what_libraries_log_and_warn_of_is_json_too() -> None:
+    """A collector parses every line: messages with a stack, asyncio's own, and Python's warnings."""
+    lines = _run(
+        """
+        import asyncio, warnings
+        warnings.simplefilter("always")
+        try:
+            raise OSError("broker gone")
+        except OSError:
+            logging.getLogger("aiokafka").error("fetch of %s failed", "t", exc_info=True)
+        warnings.warn("old")
+        async def main():
+            asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+            await asyncio.sleep(0.01)
+        asyncio.run(main())
+        """
+    )
+    fetch, warning, callback = map(json.loads, lines)
+    assert (fetch["event"], fetch["logger"], fetch["level"]) == ("fetch of t failed", "aiokafka", "error")
+    assert "broker gone" in fetch["exception"]
+    assert (warning["logger"], warning["level"]) == ("py.warnings", "warning")
+    assert callback["logger"] == "asyncio"
+    assert "ZeroDivisionError" in callback["exception"]
 
 
 @pytest.mark.parametrize("style", ["json", "console", "auto"])

@@ -57,6 +57,9 @@ def test_an_endpoint_wins_over_the_region(given: str, used: str) -> None:
         ({"endpoint": "https://mrs.example.com:http"}, "endpoint"),
         ({"endpoint": None}, "one of endpoint and region is needed"),
         ({"endpoint": None, "region": "moon-1"}, "region 'moon-1' is not in the built-in list: set endpoint"),
+        ({"iam_endpoint": "http://iam.example.com"}, "expected https://, or http:// on the loopback address"),
+        ({"iam_endpoint": "http://10.0.0.5:8080"}, "iam_over_http=true allows it"),
+        ({"iam_endpoint": "http://localhost.example.com"}, "passwords would cross the network in clear"),
         ({"project_id": "a-b"}, "project_id"),
         ({"access_key": ""}, "access_key"),
         ({"access_key": "a\nb"}, "access_key"),
@@ -78,6 +81,21 @@ def test_a_wrong_setting_is_named(change: dict[str, Any], says: str) -> None:
     with pytest.raises(pydantic.ValidationError) as caught:
         support.group(**change)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"iam_endpoint": "https://iam.example.com"},
+        {"iam_endpoint": "http://127.0.0.1:8080"},
+        {"iam_endpoint": "http://[::1]:8080"},
+        {"iam_endpoint": "http://localhost:8080"},
+        {"iam_endpoint": "http://iam.example.com", "iam_over_http": True},
+    ],
+)
+def test_iam_is_asked_encrypted_or_on_this_machine(given: dict[str, Any]) -> None:
+    """Passwords cross a network in clear only where a person has allowed it."""
+    assert support.group(**given).iam_url == given["iam_endpoint"]
 
 
 def test_errors_and_repr_show_no_secret() -> None:

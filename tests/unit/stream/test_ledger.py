@@ -235,6 +235,20 @@ async def _commit_until_killed(ledger: ledgers.Ledger) -> None:
 
 
 @_BOTH
+async def test_renewed_claim_of_the_same_owner_is_not_foreign(guarantee: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that replaced its producer and restores afterwards meets its own claim, not a rival's."""
+    broker = _broker(guarantee)
+    ledger = _ledger(broker)
+    first = await ledger.open()
+    with monkeypatch.context() as trouble:
+        trouble.setattr(memory._Producer, "tainted", property(lambda _producer: True))
+        await ledger.commit([], [], 0)
+    await ledger.kill()
+    again = ledgers.Ledger(_INPUT, ledger._options, broker, ledger._transactional_id)
+    assert (await again.open(first.claim_offset)).foreign_claims == 0
+
+
+@_BOTH
 async def test_foreign_claims_since_ours_are_told(guarantee: str) -> None:
     """Whoever restores again learns whether somebody else claimed in between."""
     broker = _broker(guarantee)

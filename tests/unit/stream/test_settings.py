@@ -5,7 +5,16 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from mrs_relay.stream import settings
+from mrs_relay.stream import security, settings
+
+_LOGIN = {"protocol": "SASL_SSL", "username": "u"}
+_TOKENS = {
+    "protocol": "SASL_SSL",
+    "mechanism": "OAUTHBEARER",
+    "token_endpoint": "https://idp.test/token",
+    "client_id": "relay",
+    "client_secret": "pa55",
+}
 
 
 def test_defaults_are_those_of_production() -> None:
@@ -33,6 +42,15 @@ def test_transactional_id_does_not_depend_on_the_replica() -> None:
         ({"topics": {"latest": "mrs.requests.ledger"}}, "kafka.topics"),
         ({"security": {"protocol": "SASL_SSL"}}, "kafka.security.username"),
         ({"security": {"protocol": "SSL", "key_file": "/k"}}, "kafka.security.cert_file"),
+        ({"security": {**_LOGIN, "password": "p", "password_file": "/p"}}, "expected one of them"),
+        (
+            {"security": {**_LOGIN, "password": "p", "client_secret": "s", "client_secret_file": "/s"}},
+            "client_secret_file",
+        ),
+        ({"security": {**_LOGIN, "mechanism": "OAUTHBEARER"}}, "either kafka.security.token_endpoint or .token_file"),
+        ({"security": {**_TOKENS, "token_file": "/t"}}, "either kafka.security.token_endpoint or .token_file"),
+        ({"security": {**_TOKENS, "client_secret": None}}, "needs kafka.security.client_id and .client_secret"),
+        ({"security": {**_TOKENS, "token_endpoint": "http://idp.test/token"}}, "expected an https:// address"),
         ({"topics": {"requests": "with blank"}}, "topics.requests"),
     ],
 )
@@ -58,6 +76,6 @@ def test_passwords_do_not_show() -> None:
 
 def test_every_setting_is_described() -> None:
     """Each field says what it means."""
-    for group in (settings.KafkaSettings, settings.Topics, settings.Security):
+    for group in (settings.KafkaSettings, settings.Topics, security.Security):
         undescribed = [name for name, field in group.model_fields.items() if not field.description]
         assert undescribed == []

@@ -72,6 +72,7 @@ class KafkaAdmin:
     async def abilities(self, transactional_id: str) -> broker.Abilities:
         """Try which producers the broker knows; without the library's producer, which logs an error when it fails."""
         client = AIOKafkaClient(**self._connection.options("probe"))
+        self._connection.attend(client)
         try:
             async with self._connection.asking("try out producers", _ASK_S):
                 await client.bootstrap()
@@ -85,9 +86,12 @@ class KafkaAdmin:
 async def administering(connection: connections.Connection) -> AsyncIterator[broker.Admin]:
     """Connect an admin client."""
     client = AIOKafkaAdminClient(**connection.options("admin"))
+    connection.attend(client._client)  # noqa: SLF001 - the library's connections
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()
+            if client._client.cluster.controller is None:  # noqa: SLF001 - the library would fail by a bug of its own
+                raise kafka_errors.KafkaConnectionError("it names no controller")
         yield KafkaAdmin(connection, client)
     finally:
         if (error := await connections.stopped(client.close(), _STOP_S)) is not None:

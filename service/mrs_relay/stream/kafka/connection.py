@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 
 from mrs_relay import errors
+from mrs_relay.kit import tls
+from mrs_relay.stream import security as security_settings
 from mrs_relay.stream import settings
+from mrs_relay.stream.kafka import login, probe
 
-_TLS_S = 2.0
+log = structlog.get_logger(__name__)
 
 _UNREACHABLE = (
     kafka_errors.KafkaConnectionError,
@@ -34,25 +40,31 @@ class Connection:
     Attributes:
         kafka: the settings of the part.
         tls: ready-made context, or None without TLS.
+        tokens: where tokens come from, or None where they are not used.
     """
 
     kafka: settings.KafkaSettings
     tls: ssl.SSLContext | None
+    tokens: login.Tokens | None = None
 
     def options(self, role: str) -> dict[str, Any]:
         """Return the keyword arguments that all of aiokafka's clients share; `role` shows in the broker's logs."""
         security = self.kafka.security
-        options: dict[str, Any] = {
+        try:
+            papers = login.options(security, self.tokens)
+        except login.CannotLogIn as error:
+            raise self.down("log in", error, str(error)) from error
+        return {
             "bootstrap_servers": self.kafka.bootstrap_servers,
             "client_id": f"{self.kafka.app_id}-{role}",
             "security_protocol": security.protocol,
             "ssl_context": self.tls,
+            **papers,
         }
-        if security.protocol.startswith("SASL_") and security.password is not None:
-            options["sasl_mechanism"] = security.mechanism
-            options["sasl_plain_username"] = security.username
-            options["sasl_plain_password"] = security.password.get_secret_value()
-        return options
+
+    def attend(self, client: kafka_client.AIOKafkaClient) -> None:
+        """Let a client that lives long log in with what is right at that moment; call it before the client starts."""
+        login.attend(client, self.kafka.security)
 
     @asynccontextmanager
     async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
@@ -68,13 +80,20 @@ class Connection:
                 yield
         except (kafka_errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
             # NB: the library asserts that it knows a node, and a broker that is just starting may tell of none.
-            refusal = await self._tls_refusal() if isinstance(error, _UNREACHABLE) else None
-            raise self.down(what, error, refusal) from error
+            found = await probe.examine(self.options("probe")) if isinstance(error, _UNREACHABLE) else None
+            raise self.down(what, error, found) from error
 
-    def down(self, what: str, error: BaseException, refusal: str | None = None) -> errors.StreamDown:
-        """Return the error that names the address, the setting to check and what the library, or TLS, said."""
-        if refusal is not None:
-            reason = f"TLS fails: {refusal}; check kafka.security.ca_file and the names in the brokers' certificates"
+    def down(self, what: str, error: BaseException, found: str | None = None) -> errors.StreamDown:
+        """
+        Return the error that names the address, the setting to check and what the library said.
+
+        Args:
+            what: what could not be done.
+            error: the library's.
+            found: what `probe.examine` said of the address.
+        """
+        if found is not None:
+            reason = found
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
         else:
@@ -83,25 +102,6 @@ class Connection:
             f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
             f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"
         )
-
-    async def _tls_refusal(self) -> str | None:
-        """
-        Say what TLS says about the first address, or None where it is content or nobody is there.
-
-        The library tells a broker that is not trusted and one that is not there apart in its own log only.
-        """
-        host, _, port = self.kafka.bootstrap_servers.split(",")[0].strip().rpartition(":")
-        if self.tls is None or not port.isdecimal():
-            return None
-        try:
-            async with asyncio.timeout(_TLS_S):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=self.tls)
-        except ssl.SSLError as error:
-            return str(error)
-        except (OSError, TimeoutError):
-            return None
-        writer.transport.abort()
-        return None
 
 
 def connect(kafka: settings.KafkaSettings) -> Connection:
@@ -112,18 +112,27 @@ def connect(kafka: settings.KafkaSettings) -> Connection:
         SettingsError: a certificate or key cannot be used; the message names the settings.
     """
     security = kafka.security
+    tokens = login.tokens_for(security)
     if not security.protocol.endswith("SSL"):
-        return Connection(kafka, None)
+        return Connection(kafka, None, tokens)
+    if not security.verify_host:
+        log.warning("kafka_hosts_not_verified", setting="kafka.security.verify_host")
     try:
-        context = ssl.create_default_context(cafile=security.ca_file)
-        if security.cert_file is not None:
-            password = security.key_password.get_secret_value() if security.key_password is not None else None
-            context.load_cert_chain(security.cert_file, security.key_file, password)
+        files = [path for path in (security.ca_file, security.cert_file, security.key_file) if path is not None]
+        return Connection(kafka, tls.rotating(files, functools.partial(_context, security)), tokens)
     except (OSError, ssl.SSLError) as error:
         raise errors.SettingsError(
             f"kafka.security.ca_file, cert_file, key_file or key_password cannot be used: {error}"
         ) from error
-    return Connection(kafka, context)
+
+
+def _context(security: security_settings.Security) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=security.ca_file)
+    context.check_hostname = security.verify_host
+    if security.cert_file is not None:
+        password = security.key_password.get_secret_value() if security.key_password is not None else None
+        context.load_cert_chain(security.cert_file, security.key_file, password)
+    return context
 
 
 async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:

@@ -71,6 +71,7 @@ class KafkaGroupConsumer:
     async def start(self, listener: broker.Listener) -> None:
         """Connect and join; assignments come to the listener."""
         self._client = self._make()
+        self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
         try:
             async with self._connection.asking("join the consumer group", _ASK_S):
                 await self._client.start()

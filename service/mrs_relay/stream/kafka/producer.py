@@ -112,6 +112,7 @@ class KafkaProducer:
             max_batch_size=self._kafka.batch_bytes,
             linger_ms=0,
         )
+        self._connection.attend(client.client)
         client.client.send = self._guard(client.client.send)
         return client
 

@@ -64,6 +64,7 @@ async def reading(
         max_partition_fetch_bytes=_FETCH_BYTES,
         **unpacking.OPTIONS,
     )
+    connection.attend(client._client)  # noqa: SLF001 - the library's connections
     try:
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()
