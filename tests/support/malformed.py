@@ -127,7 +127,7 @@ def _message(chance: random.Random, request_id: str, turn: int) -> Message:
         order = complete.request(chance, "mrs.cluster.create")
         order["body"]["component_configs"] = [{"a": raw.token(_GROWING)}]
         members |= {"type": "mrs.cluster.create", "data": order}
-    for _ in range(chance.choice([0, 1, 1, 2])):
+    for _ in range(chance.choice([0, 1, 1, 2]) if turn != 249 else 0):
         damage.spoil(chance, members, raw)
     if chance.random() < 0.1:
         _place(chance, members, copy.deepcopy(chance.choice(_VALUES)))
