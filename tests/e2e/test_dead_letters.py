@@ -62,7 +62,8 @@ async def test_hundreds_of_malformed_messages_disturb_nobody(
     """Each bad one ends in a rejection or in a dead letter with its bytes, the relay lives, the good ones succeed."""
     here = _deployment(kafka, mrs, tmp_path, "fuzz")
     await asyncio.to_thread(here.create_topics, 1)
-    bad = [one for one in malformed.messages(3, _COUNT) if len(one.value or b"") < _TAKEN_BYTES]
+    drawn = [one for one in malformed.messages(3, _COUNT) if len(one.value or b"") < _TAKEN_BYTES]
+    bad = [one for one in drawn if not one.key is one.value is None]  # which aiokafka's producer refuses to send
     expected = Counter(_ends(here.requests, one) for one in bad)
     good = [f"good-{number}" for number in range(20)]
     mixed = list(bad)
