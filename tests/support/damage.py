@@ -123,8 +123,24 @@ def _respell(chance: random.Random, place: Place, raw: Raw) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         _misspell(chance, place, raw)
     else:
-        spelling = chance.choice((f"{float(value)!r}", f"{value}.0", f"{value}e0", f"{value * 10}E-1"))
-        place[0][place[1]] = raw.token(spelling.encode())
+        _spell_number(chance, place, raw)
+
+
+def respell(chance: random.Random, members: dict[str, Any], raw: Raw) -> None:
+    """Spell some numbers of a message in another way, each with the value that it had."""
+    for container, key in list(_places(members)):
+        value = container[key]
+        if isinstance(value, int | float) and not isinstance(value, bool) and chance.random() < 0.7:
+            _spell_number(chance, (container, key), raw)
+
+
+def _spell_number(chance: random.Random, place: Place, raw: Raw) -> None:
+    value = place[0][place[1]]
+    text = repr(value)
+    spellings = [text] if "e" in text else [text, f"{text}e0", f"{text}E+0"]
+    if float(value).is_integer():
+        spellings += [f"{int(value)}", f"{int(value)}.0", f"{int(value)}.000", f"{int(value) * 10}e-1"]
+    place[0][place[1]] = raw.token(chance.choice(spellings).encode())
 
 
 def _misspell(chance: random.Random, place: Place, raw: Raw) -> None:

@@ -162,25 +162,26 @@ def _members(chance: random.Random, request_id: str) -> dict[str, Any]:
 
 
 def _plain(members: dict[str, Any]) -> tuple[bytes, Headers]:
-    return _json(members), []
+    return as_json(members), []
 
 
 def _structured(members: dict[str, Any]) -> tuple[bytes, Headers]:
-    return _json(members), [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+    return as_json(members), [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 
 
 def _binary(members: dict[str, Any]) -> tuple[bytes, Headers]:
     without = ("data", "datacontenttype")
     headers: Headers = [(f"ce_{name}", _text(value)) for name, value in members.items() if name not in without]
-    return _json(members.get("data")), [("content-type", _text(members.get("datacontenttype"))), *headers]
+    return as_json(members.get("data")), [("content-type", _text(members.get("datacontenttype"))), *headers]
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+def as_json(value: Any, *, indent: int | None = None) -> bytes:
+    """JSON text in UTF-8, of anything that Python has a spelling for."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="surrogatepass")
 
 
 def _text(value: Any) -> bytes:
-    return value.encode(errors="surrogatepass") if isinstance(value, str) else _json(value)
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else as_json(value)
 
 
 def _place(chance: random.Random, members: dict[str, Any], value: Any) -> None:

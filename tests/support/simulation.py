@@ -4,8 +4,11 @@ The whole service under a seeded scheduler: replicas die, freeze and come back, 
 `python -m tests.support.simulation 4711` plays one seed (add `--verbose` for everything that happened), `… 1 10000` ten
 thousand of them on all processors. All is drawn from the seed, so a seed that fails fails again. The parts:
 
-    simulation_play      one world from beginning to end, and the judgement
+    simulation_play      one world from beginning to end
+    simulation_verdict   the judgement
     simulation_draws     what the seed decides before anything happens
+    simulation_extras    what only a part of the seeds has
+    simulation_stage     a tenant: what is sent to it and told of it
     simulation_fleet     the replicas
     simulation_troubles  what goes wrong
     simulation_machine   what a replica sees of the world
