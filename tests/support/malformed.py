@@ -23,6 +23,8 @@ LARGE: Final = 1_000_000
 _GROWING: Final = b"[" + b",".join([b"1e15"] * 80_000) + b"]"
 """Takes 400 kB here, and 1.4 MB where each number is written as 1000000000000000.0."""
 
+_STARTS_JOBS: Final = (b"ExecuteJob", b"mrs.cluster.flow", b"RunJobFlow", b"add_jobs")
+
 Headers = list[tuple[str, bytes | None]]
 
 
@@ -117,6 +119,16 @@ def messages(seed: int, count: int) -> Iterator[Message]:
     for number in range(count):
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - chance, no secret
         yield _message(chance, f"bad-{number}", number % 500)
+
+
+def harmless(seed: int, count: int, most_bytes: int = 500_000) -> Iterator[Message]:
+    """Those that every producer can send, and that start no job without a token of ours in its name."""
+    for one in messages(seed, count):
+        if one.value is None or len(one.value) > most_bytes or any("\0" in name for name, _ in one.headers):
+            continue
+        text = b"\n".join([one.value, *(raw or b"" for _, raw in one.headers)])
+        if not any(word in text for word in _STARTS_JOBS):
+            yield one
 
 
 def _message(chance: random.Random, request_id: str, turn: int) -> Message:

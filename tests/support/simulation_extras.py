@@ -23,8 +23,6 @@ LAKE: Final = "lake"
 
 LAKE_HOST: Final = f"{LAKE}.test"
 _SUBMISSIONS: Final = ("CreateExecuteJob", "ExecuteSql")
-_EFFECTS: Final = (b"ExecuteJob", b"mrs.cluster.flow", b"RunJobFlow")
-"""What starts jobs without a token of ours in their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +153,6 @@ def call(chance: random.Random, request_id: str, key: str) -> bytes:
     if kind < 0.5:
         return service.call(request_id, "DeleteClusterTag", {**path, "key": f"no-{key}"})
     return service.call(request_id, "CreateClusterTag", path, {"tag": {"key": key, "value": "x"}})
-
-
-def bad_messages(extras: Extras, seed: int) -> list[malformed.Message]:
-    """Malformed messages, without those that might start a job under a name of their own."""
-    drawn = malformed.messages(seed, extras.bad)
-    return [one for one in drawn if not any(word in (one.value or b"") for word in _EFFECTS)]
 
 
 def respelled(chance: random.Random, body: bytes) -> bytes:

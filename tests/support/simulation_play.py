@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support import (
+    malformed,
     service,
     simulation_draws,
     simulation_extras,
@@ -217,10 +218,11 @@ class Simulation:
 
     async def _flood(self, stage: simulation_stage.Stage) -> None:
         """Many messages at once, good and malformed ones mixed."""
+        extras = self.extras
         await asyncio.sleep(self.chance.uniform(0, _BURST_S))
-        for number in range(self.extras.flood):
+        for number in range(extras.flood):
             stage.send(f"r-flood-{number}")
-        for message in simulation_extras.bad_messages(self.extras, self.seed):
+        for message in malformed.harmless(self.seed, extras.bad):
             partition = self.chance.randrange(simulation_stage.PARTITIONS)
             stage.put(partition, message.value, message.key, message.headers)
 
