@@ -37,7 +37,8 @@ class Extras:
         dead: how many clusters answer "not now".
         dead_for_s: how long; None: for ever.
         hanging: chance that MRS does what it is asked and answers only long after the call's timeout.
-        list_fails_for_s: how long the job list answers 503; 0: it does not.
+        list_fails_for_s: how long the job list fails; 0: it does not.
+        reads_fail: the reads of single jobs fail as long as the list does.
         lost_statements: every reply to ExecuteSql is lost until the world heals.
         flood: requests that come at once.
         bad: malformed messages that come at once.
@@ -53,6 +54,7 @@ class Extras:
     dead_for_s: float | None = 0.0
     hanging: float = 0.0
     list_fails_for_s: float = 0.0
+    reads_fail: bool = False
     lost_statements: bool = False
     flood: int = 0
     bad: int = 0
@@ -80,6 +82,7 @@ def draw(seed: int) -> Extras:
 
     tenants = chance.choice((2, 3)) if often() else 0
     dead = chance.randint(1, len(DEAD)) if often() else 0
+    list_fails_for_s = chance.choice((30.0, 400.0)) if often() else 0.0
     return Extras(
         tenants=tenants,
         lake=bool(tenants) and often(0.4),
@@ -87,7 +90,8 @@ def draw(seed: int) -> Extras:
         dead=dead,
         dead_for_s=chance.choice((None, 20.0, 90.0)) if dead else 0.0,
         hanging=chance.choice((0.05, 0.3)) if often() else 0.0,
-        list_fails_for_s=chance.choice((30.0, 400.0)) if often() else 0.0,
+        list_fails_for_s=list_fails_for_s,
+        reads_fail=bool(list_fails_for_s) and often(0.5),
         lost_statements=often(0.15),
         flood=chance.choice((10, 40)) if often(0.2) else 0,
         bad=chance.choice((20, 200)) if often() else 0,
@@ -129,6 +133,12 @@ def dead_faults(extras: Extras) -> list[dict[str, Any]]:
         for cluster in DEAD[: extras.dead]
         for operation in _SUBMISSIONS
     ]
+
+
+def list_faults(extras: Extras) -> list[dict[str, Any]]:
+    """Orders for the emulator: the job list does not answer, nor do reads of single jobs if that is drawn."""
+    operations = ("ShowJobExeListNew", *(("ShowSingleJobExe",) if extras.reads_fail else ()))
+    return [{"action": "status", "operation": one, "status": 503, "count": None} for one in operations]
 
 
 def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:

@@ -153,7 +153,7 @@ class Simulation:
             nature.projects[host] = mrs = core.Emulator(emulated, self.time)
             self._order(mrs, simulation_extras.dead_faults(extras))
             if extras.list_fails_for_s:
-                self._order(mrs, [{"action": "status", "operation": "ShowJobExeListNew", "status": 503, "count": None}])
+                self._order(mrs, simulation_extras.list_faults(extras))
             if extras.lost_statements:
                 self._order(mrs, [{"action": "drop_after", "operation": "ExecuteSql", "count": None}])
         if extras.list_fails_for_s:

@@ -63,11 +63,20 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
         told.update(names)
         created = [name for name in seen.created if name in names]
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
+        found += _given_up(events, seen)
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
     yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - told.keys()))
     yield from (f"job {name} is in the stories of {times} tenants" for name, times in told.items() if times > 1)
     yield from _repeated(seen)
+
+
+def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
+    """Nothing is lost on this MRS: a job that was submitted and named is never one of which nobody can tell."""
+    for event in events:
+        result = seen.results.get(event.job_name or "")
+        if event.state == "unknown" and result is not None and not event.data.get("repeated"):
+            yield f"{event.request_id}: unknown was told of {event.job_name}, MRS says {result}"
 
 
 def _repeated(seen: Done) -> Iterator[str]:

@@ -70,6 +70,12 @@ def test_a_job_told_as_cancelled_that_runs_on_is_found() -> None:
     assert found == ["r-1: cancelled was told of job-a, MRS says SUCCEEDED"]
 
 
+def test_a_job_that_was_given_up_is_found() -> None:
+    """On an MRS that loses nothing no job ends as unknown."""
+    found = faults(told("accepted", "submitted", "unknown"), effects=_JOBS)
+    assert found == ["r-1: unknown was told of job-a, MRS says SUCCEEDED"]
+
+
 def test_an_effect_that_is_denied_is_found() -> None:
     """A request told as cancelled without a submission has run no statement, and one told as cancelled set no tag."""
     ran = [state.Effect("statement", "", "", "c", 0, SELECT)]
