@@ -125,20 +125,23 @@ def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dic
     return {"tenants": tenants, "connections": {LAKE: {**mrs, "endpoint": f"http://{LAKE_HOST}"}}}
 
 
-def dead_faults(extras: Extras) -> list[dict[str, Any]]:
-    """Orders for the emulator: "the cluster's state forbids jobs" for each dead cluster."""
-    body = {"error_code": "12000062", "error_msg": "The cluster status is abnormal"}
-    return [
-        {"action": "status", "operation": operation, "cluster": cluster, "status": 500, "body": body, "count": None}
-        for cluster in DEAD[: extras.dead]
-        for operation in _SUBMISSIONS
-    ]
+def orders(extras: Extras) -> dict[str, list[dict[str, Any]]]:
+    """Orders for the emulator: dead clusters, a job list that fails, statements whose replies are lost."""
+    forbidden = {"status": 500, "body": {"error_code": "12000062", "error_msg": "The cluster status is abnormal"}}
+    found: dict[str, list[dict[str, Any]]] = {}
+    if extras.dead:
+        places = [(cluster, operation) for cluster in DEAD[: extras.dead] for operation in _SUBMISSIONS]
+        found["dead"] = [_always("status", operation, cluster=cluster, **forbidden) for cluster, operation in places]
+    if extras.list_fails_for_s:
+        reads = ("ShowJobExeListNew", *(("ShowSingleJobExe",) if extras.reads_fail else ()))
+        found["list"] = [_always("status", operation, status=503) for operation in reads]
+    if extras.lost_statements:
+        found["statements"] = [_always("drop_after", "ExecuteSql")]
+    return found
 
 
-def list_faults(extras: Extras) -> list[dict[str, Any]]:
-    """Orders for the emulator: the job list does not answer, nor do reads of single jobs if that is drawn."""
-    operations = ("ShowJobExeListNew", *(("ShowSingleJobExe",) if extras.reads_fail else ()))
-    return [{"action": "status", "operation": one, "status": 503, "count": None} for one in operations]
+def _always(action: str, operation: str, **more: Any) -> dict[str, Any]:
+    return {"action": action, "operation": operation, "count": None, **more}
 
 
 def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:

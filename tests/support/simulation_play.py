@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support import (
@@ -85,6 +84,7 @@ class Simulation:
     deployments: list[Deployment] = field(default_factory=list)
     time: clock.LoopClock = field(default_factory=clock.LoopClock)
     lively_s: float = 0.0
+    ordered: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -135,7 +135,7 @@ class Simulation:
         await asyncio.wait(making)
         for trouble in made:
             trouble.heal()
-        self._heal_mrs()
+        self._lift("statements")
         await asyncio.wait(sending)
         for stage in self.stages:
             stage.send_late(3)
@@ -150,30 +150,27 @@ class Simulation:
         extras, nature = self.extras, self.nature
         for host in (world.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ())):
             emulated = simulation_draws.emulated(self.chance, extras, hidden_s=self.hidden_s)
-            nature.projects[host] = mrs = core.Emulator(emulated, self.time)
-            self._order(mrs, simulation_extras.dead_faults(extras))
-            if extras.list_fails_for_s:
-                self._order(mrs, simulation_extras.list_faults(extras))
-            if extras.lost_statements:
-                self._order(mrs, [{"action": "drop_after", "operation": "ExecuteSql", "count": None}])
-        if extras.list_fails_for_s:
-            nature.start(self._lift_after(extras.list_fails_for_s), "the list answers again")
-        if extras.dead and extras.dead_for_s is not None:
-            nature.start(self._lift_after(extras.dead_for_s), "clusters answer again")
+            nature.projects[host] = core.Emulator(emulated, self.time)
+        self.ordered = simulation_extras.orders(extras)
+        self._order()
+        for name, for_s in (("list", extras.list_fails_for_s), ("dead", extras.dead_for_s)):
+            if name in self.ordered and for_s is not None:
+                nature.start(self._lift_after(name, for_s), f"{name} ends")
 
-    def _order(self, mrs: core.Emulator, orders: Sequence[dict[str, object]]) -> None:
-        mrs.add_faults(*(faults.Fault.model_validate(order) for order in orders))
-
-    async def _lift_after(self, for_s: float) -> None:
-        """End the orders that are in force, whichever they are; those for ever come back."""
-        await asyncio.sleep(for_s)
-        self._heal_mrs()
-
-    def _heal_mrs(self) -> None:
+    def _order(self) -> None:
+        """Put the troubles in force that the extras have ordered and that have not been lifted."""
+        standing = [faults.Fault.model_validate(one) for orders in self.ordered.values() for one in orders]
         for mrs in self.nature.projects.values():
             mrs.clear_faults()
-            if self.extras.dead_for_s is None:
-                self._order(mrs, simulation_extras.dead_faults(self.extras))
+            mrs.add_faults(*standing)
+
+    def _lift(self, name: str) -> None:
+        self.ordered.pop(name, None)
+        self._order()
+
+    async def _lift_after(self, name: str, for_s: float) -> None:
+        await asyncio.sleep(for_s)
+        self._lift(name)
 
     def _deployment(self, number: int) -> Deployment:
         chosen = self.chosen
