@@ -88,7 +88,7 @@ def request(chance: random.Random, kind: str) -> dict[str, Any]:
             data["body"] = _order(chance, kind)
         case "mrs.cluster.resize":
             data["parameters"] = examples.DATA[kind]["parameters"] | {"instances": chance.randint(1, 9)}
-    return {name: value for name, value in data.items() if value is not None}
+    return _without_nulls(data)
 
 
 def call(chance: random.Random, name: str | None = None) -> dict[str, Any]:
