@@ -30,6 +30,7 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 _LOGS = pytest.StashKey[list[brokers.Node]]()
+_WORKERS_LOGS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
@@ -53,11 +54,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(str(error), pytrace=False)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints the summary where the brokers of this worker had their logs."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["logs"] = [f"log of {node.name}: {node.log}" for node in session.config.stash.get(_LOGS, [])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker has told."""
+    node.config.stash.setdefault(_WORKERS_LOGS, []).extend(getattr(node, "workeroutput", {}).get("logs", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """After a failure, say where the logs of the brokers are."""
     if terminalreporter.stats.keys() & {"failed", "error"}:
-        for node in config.stash.get(_LOGS, []):
-            terminalreporter.write_line(f"log of {node.name}: {node.log}")
+        own = [f"log of {node.name}: {node.log}" for node in config.stash.get(_LOGS, [])]
+        for line in [*own, *config.stash.get(_WORKERS_LOGS, [])]:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,8 @@ async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
     kept, behind = await reader.ledger()
     effects = await asyncio.to_thread(mrs.effects)
     created = [effect["name"] for effect in effects]
-    events = [event for event in reader.events if not event.request_id.startswith("c-")]
+    # cancels and malformed messages have stories of their own
+    events = [event for event in reader.events if event.request_id.startswith("r-")]
     found = [*behind, *loop.troubles.faults, *loop.troubles.fleet.faults]
     loop.count["events"] = len(events)
     if loop.here.guarantee == "at-least-once":
@@ -228,7 +229,7 @@ async def _judge(loop: KillLoop, mrs: service.Emulator) -> list[str]:
         loop.count["events told again"] = before - len(events)
         found += doubles
     results = {effect["name"]: effect.get("result", "") for effect in effects}
-    kept = [job for job in kept if not job.request_id.startswith("c-")]
+    kept = [job for job in kept if job.request_id.startswith("r-")]
     found += history.faults(sent, events, created, kept=kept, results=results)
     folder = reader.file.parent
     folder.joinpath("ledger.txt").write_text("\n".join(map(str, kept)))

@@ -1,8 +1,9 @@
 """
 What flows while the kill loop does its troubles: requests in, and everything out as a stranger reads it.
 
-`Sender` writes a few requests a second, some twice, some cancelled, some that fail and are retried. `Reader` reads the
-events from where it left off, over any trouble of the broker, and in the end the ledger and the ends of the input.
+`Sender` writes a few requests a second in all of Kafka's codecs, some twice, some cancelled, some that fail and are
+retried, and malformed messages among them. `Reader` reads the events from where it left off, over any trouble of the
+broker, and in the end the ledger and the ends of the input.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from typing import IO, Any
 
 import aiokafka
 from aiokafka import errors as kafka_errors
-from tests.support import history, service
+from tests.support import history, malformed, service
 
 CLUSTERS = tuple(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e0{number}" for number in range(1, 7))
 _KEYS_PER_CLUSTER = 4
+_CODECS: tuple[Any, ...] = (None, "gzip", "snappy", "lz4", "zstd")
+_MALFORMED = 500
 _READ_S = 20.0
 _READ_TRIES = 4
 _READ_PAUSE_S = 3.0
@@ -48,11 +51,12 @@ class Sender:
     rate: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     sent: dict[str, float] = field(default_factory=dict)
-    _producer: aiokafka.AIOKafkaProducer | None = None
+    _producers: dict[Any, aiokafka.AIOKafkaProducer] = field(default_factory=dict)
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Send; then wait for what was still to follow."""
+        malformed_ones = iter(malformed.harmless(self.chance.randrange(1 << 30), _MALFORMED))
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
                 request_id = f"r-{len(self.sent)}"
@@ -67,8 +71,12 @@ class Sender:
                 elif what < 0.1:
                     cancel = service.cancel(f"c-{request_id}", request_id)
                     group.create_task(self._later(key, cancel, "requests cancelled"))
+                elif what < 0.2 and (bad := next(malformed_ones, None)) is not None:
+                    self.count["malformed messages"] += 1
+                    await self._send(bad.key, bad.value, list(bad.headers))
                 await asyncio.sleep(self.chance.expovariate(self.rate))
-        await self._close()
+        for codec in _CODECS:
+            await self._close(codec)
 
     def _request(self, request_id: str, cluster: str) -> bytes:
         if self.chance.random() < 0.05:
@@ -81,36 +89,40 @@ class Sender:
         await asyncio.sleep(self.chance.expovariate(1))
         await self._send(key, body)
 
-    async def _send(self, key: bytes, body: bytes) -> None:
+    async def _send(self, key: bytes | None, body: bytes | None, headers: Any = None) -> None:
         """Send until it is acknowledged, with a new producer after a failure, as a careful sender does."""
+        codec = self.chance.choice(_CODECS)
         while True:
             try:
-                producer = await self._connected()
-                await producer.send_and_wait(self.here.requests, body, key=key)
+                producer = await self._connected(codec)
+                await producer.send_and_wait(self.here.requests, body, key=key, headers=headers)
             except (kafka_errors.KafkaError, OSError):
                 self.count["requests sent again"] += 1
-                await self._close()
+                await self._close(codec)
                 await asyncio.sleep(0.3)
             else:
                 return
 
-    async def _connected(self) -> aiokafka.AIOKafkaProducer:
+    async def _connected(self, codec: Any) -> aiokafka.AIOKafkaProducer:
         async with self._connecting:
-            if self._producer is not None:
-                return self._producer
+            if codec in self._producers:
+                return self._producers[codec]
             producer = aiokafka.AIOKafkaProducer(
-                bootstrap_servers=self.here.bootstrap, enable_idempotence=True, request_timeout_ms=5_000
+                bootstrap_servers=self.here.bootstrap,
+                enable_idempotence=True,
+                request_timeout_ms=5_000,
+                compression_type=codec,
             )
             try:
                 await producer.start()
             except BaseException:
                 await producer.stop()
                 raise
-            self._producer = producer
+            self._producers[codec] = producer
             return producer
 
-    async def _close(self) -> None:
-        producer, self._producer = self._producer, None
+    async def _close(self, codec: Any) -> None:
+        producer = self._producers.pop(codec, None)
         if producer is not None:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 async with asyncio.timeout(5):

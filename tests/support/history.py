@@ -19,12 +19,13 @@ from typing import Any
 LAST = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 MAY_FOLLOW = {
     None: {"accepted", "rejected"},
-    "accepted": {"submitted", "failed", "cancelled", "unknown", "retrying"},
+    "accepted": {"submitted", "succeeded", "failed", "cancelled", "unknown", "retrying"},
     "submitted": {"running", "retrying", "succeeded", "failed", "cancelled", "unknown"},
     "running": {"progress", "retrying", "succeeded", "failed", "cancelled", "unknown"},
     "progress": {"progress", "retrying", "succeeded", "failed", "cancelled", "unknown"},
     "retrying": {"submitted", "failed", "cancelled", "unknown", "retrying"},
     "unknown": {"succeeded", "failed", "cancelled"},
+    "rejected": {"accepted", "rejected"},  # the same id may come again, mended or not
 }
 _ENDS = {"SUCCEEDED": {"succeeded"}, "FAILED": {"failed", "retrying"}, "KILLED": {"cancelled"}}
 

@@ -1,8 +1,8 @@
 """
 Malformed messages without end, the same for the same seed: hostile values, broken bytes and odd headers in all forms.
 
-Every message begins as a good request in plain, structured or binary form and is then spoilt in some ways. A few
-survive that as good requests; nobody counts on either.
+Every message begins as a complete request (`complete`) in plain, structured or binary form and is then damaged: its
+members (`damage`), its bytes, its headers. A few survive that as good requests; no test counts on either.
 """
 
 from __future__ import annotations
@@ -15,38 +15,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-CLUSTER: Final = "0badc0de-7f0e-4a52-9c11-2f6f0d8a7e01"
-"""A cluster that there is not: some messages survive, and some of those would delete it."""
-LARGE: Final = 1_000_000
+from tests.support import complete, damage
 
-Headers = list[tuple[str, bytes]]
+from mrs_relay.messages import requests
+
+LARGE: Final = 1_000_000
+_GROWING: Final = b"[" + b",".join([b"1e15"] * 80_000) + b"]"
+"""Takes 400 kB here, and 1.4 MB where each number is written as 1000000000000000.0."""
+
+_STARTS_JOBS: Final = (b"ExecuteJob", b"mrs.cluster.flow", b"RunJobFlow", b"add_jobs")
+
+Headers = list[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to be sent."""
+    """
+    One record to be sent.
+
+    Attributes:
+        timestamp_ms: as a producer stamped it; None: when it is sent.
+    """
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
+    timestamp_ms: int | None = None
 
-
-_DATA: Final[dict[str, dict[str, Any]]] = {
-    "mrs.job.submit": {
-        "cluster": CLUSTER,
-        "job": {"job_type": "SparkSubmit", "job_name": "n", "arguments": ["--class", "A"], "properties": {"k": "v"}},
-        "labels": {"team": "x"},
-        "retry": {"attempts": 3, "on": ["job_failed"]},
-        "not_before": "2026-11-24T06:00:00Z",
-    },
-    "mrs.sql.submit": {"cluster": CLUSTER, "engine": "presto", "statement": "select 'a' from t", "priority": 3},
-    "mrs.job.cancel": {"request": {"id": "other", "source": "/x"}, "note": "why"},
-    "mrs.job.resolve": {"request": {"id": "other"}, "verdict": "failed", "note": "why"},
-    "mrs.job.delete": {"cluster": CLUSTER, "job_ids": ["j-1"]},
-    "mrs.call": {"operation": "ShowClusterDetails", "path": {"cluster_id": CLUSTER}},
-    "mrs.cluster.create": {"body": {"cluster_name": "c", "components": "Spark"}},
-    "mrs.cluster.delete": {"cluster": CLUSTER},
-}
 
 _TEXTS: Final = [
     "",
@@ -115,50 +110,90 @@ _HEADER_VALUES: Final = [
 ]  # fmt: skip
 
 
+TIMESTAMPS_MS: Final = (-1, 0, 1, 1_795_420_800_000, 1_795_420_800_000_000, 2**62)
+"""The last but one is in microseconds, as some producers have it."""
+
+
 def messages(seed: int, count: int) -> Iterator[Message]:
-    """So many messages; one in 500 has a text of a million characters."""
+    """So many messages; one in 500 has a text of a million characters, another one grows when written anew."""
     for number in range(count):
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - chance, no secret
-        yield _message(chance, f"bad-{number}", large=number % 500 == 499)
+        yield _message(chance, f"bad-{number}", number % 500)
 
 
-def _message(chance: random.Random, request_id: str, *, large: bool) -> Message:
-    kind = chance.choice(list(_DATA))
-    data = json.loads(json.dumps(_DATA[kind]))
-    members = {"specversion": "1.0", "id": request_id, "source": "/fuzz", "type": kind, "data": data}
-    if large:
+def harmless(seed: int, count: int, most_bytes: int = 500_000) -> Iterator[Message]:
+    """Those that every producer can send, and that start no job without a token of ours in its name."""
+    for one in messages(seed, count):
+        if one.value is None or len(one.value) > most_bytes or any("\0" in name for name, _ in one.headers):
+            continue
+        text = b"\n".join([one.value, *(raw or b"" for _, raw in one.headers)])
+        if not any(word in text for word in _STARTS_JOBS):
+            yield one
+
+
+def _message(chance: random.Random, request_id: str, turn: int) -> Message:
+    members, raw = _members(chance, request_id), damage.Raw()
+    if turn == 499:
         _place(chance, members, "x" * LARGE)
-    for _ in range(chance.choice([0, 1, 1, 2])):
+    if turn == 249:
+        order = complete.request(chance, "mrs.cluster.create")
+        order["body"]["component_configs"] = [{"a": raw.token(_GROWING)}]
+        members |= {"type": "mrs.cluster.create", "data": order}
+    for _ in range(chance.choice([0, 1, 1, 2]) if turn != 249 else 0):
+        damage.spoil(chance, members, raw)
+    if chance.random() < 0.1:
         _place(chance, members, copy.deepcopy(chance.choice(_VALUES)))
     value, headers = chance.choice([_plain, _structured, _binary])(members)
-    for _ in range(chance.choice([0, 1, 1, 2])):
+    value = raw.spell(value)
+    for _ in range(chance.choice([0, 0, 0, 0, 0, 0, 1, 2])):
         value = chance.choice(_SPOILERS)(chance, value)
-    if chance.random() < 0.4:
+    if chance.random() < 0.25:
         _spoil_headers(chance, headers)
-    if chance.random() < 0.02:
-        return Message(b"k", None, tuple(headers))
-    return Message(chance.choice([None, b"", b"k", b"\xff\x00", b"k" * 1500]), value, tuple(headers))
+    key = chance.choice([None, b"", b"k", b"k", b"\xff\x00"]) if chance.random() < 0.96 else b"k" * 1500
+    timestamp_ms = chance.choice(TIMESTAMPS_MS) if chance.random() < 0.1 else None
+    return Message(key, None if chance.random() < 0.02 else value, tuple(headers), timestamp_ms)
+
+
+def _members(chance: random.Random, request_id: str) -> dict[str, Any]:
+    """A complete request of some type, with every attribute that the relay knows."""
+    kind = chance.choice(sorted(requests.MODELS))
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    return {
+        "specversion": "1.0",
+        "id": request_id,
+        "source": "/fuzz",
+        "type": kind,
+        "datacontenttype": "application/json",
+        "time": chance.choice(damage.MOMENTS),
+        "subject": "s",
+        "correlationid": chance.choice(["run-7", 42, "größe"]),
+        "traceparent": trace,
+        "tracestate": "vendor=1",
+        "data": complete.request(chance, kind),
+    }
 
 
 def _plain(members: dict[str, Any]) -> tuple[bytes, Headers]:
-    return _json(members), []
+    return as_json(members), []
 
 
 def _structured(members: dict[str, Any]) -> tuple[bytes, Headers]:
-    return _json(members), [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+    return as_json(members), [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 
 
 def _binary(members: dict[str, Any]) -> tuple[bytes, Headers]:
-    headers = [(f"ce_{name}", _text(value)) for name, value in members.items() if name != "data"]
-    return _json(members.get("data")), [("content-type", b"application/json"), *headers]
+    without = ("data", "datacontenttype")
+    headers: Headers = [(f"ce_{name}", _text(value)) for name, value in members.items() if name not in without]
+    return as_json(members.get("data")), [("content-type", _text(members.get("datacontenttype"))), *headers]
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+def as_json(value: Any, *, indent: int | None = None) -> bytes:
+    """JSON text in UTF-8, of anything that Python has a spelling for."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="surrogatepass")
 
 
 def _text(value: Any) -> bytes:
-    return value.encode(errors="surrogatepass") if isinstance(value, str) else _json(value)
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else as_json(value)
 
 
 def _place(chance: random.Random, members: dict[str, Any], value: Any) -> None:
@@ -184,6 +219,9 @@ def _place(chance: random.Random, members: dict[str, Any], value: Any) -> None:
 def _spoil_headers(chance: random.Random, headers: Headers) -> None:
     for _ in range(chance.choice([1, 1, 2, 5])):
         headers.insert(chance.randint(0, len(headers)), (chance.choice(_HEADER_NAMES), chance.choice(_HEADER_VALUES)))
+    if chance.random() < 0.3:
+        place = chance.randrange(len(headers))
+        headers[place] = (headers[place][0], None)
     if chance.random() < 0.3:
         headers.pop(chance.randrange(len(headers)))
     if chance.random() < 0.3:

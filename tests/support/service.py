@@ -232,6 +232,12 @@ def sql(request_id: str, engine: str, statement: str, **more: Any) -> bytes:
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.sql.submit", "data": data}).encode()
 
 
+def call(request_id: str, operation: str, path: dict[str, str], body: dict[str, Any] | None = None) -> bytes:
+    """A request to call one operation of MRS."""
+    data = {"operation": operation, "path": path, **({"body": body} if body is not None else {})}
+    return json.dumps({"id": request_id, "source": "/test", "type": "mrs.call", "data": data}).encode()
+
+
 def cancel(message_id: str, request_id: str, **more: Any) -> bytes:
     """A message that cancels a request."""
     data = {"request": {"id": request_id}, **more}

@@ -4,8 +4,11 @@ The whole service under a seeded scheduler: replicas die, freeze and come back, 
 `python -m tests.support.simulation 4711` plays one seed (add `--verbose` for everything that happened), `… 1 10000` ten
 thousand of them on all processors. All is drawn from the seed, so a seed that fails fails again. The parts:
 
-    simulation_play      one world from beginning to end, and the judgement
+    simulation_play      one world from beginning to end
+    simulation_verdict   the judgement
     simulation_draws     what the seed decides before anything happens
+    simulation_extras    what only a part of the seeds has
+    simulation_stage     a tenant: what is sent to it and told of it
     simulation_fleet     the replicas
     simulation_troubles  what goes wrong
     simulation_machine   what a replica sees of the world
@@ -60,18 +63,21 @@ def _play_one(seed: int, *, verbose: bool) -> int:
 def _play_many(seeds: range) -> int:
     began_s = time.monotonic()
     failed = events = jobs = 0
+    lively_s = 0.0
     troubles: Counter[str] = Counter()
     with ProcessPoolExecutor(initializer=_quiet) as pool:
         for outcome in pool.map(simulation_play.run, seeds, chunksize=5):
             jobs += outcome.jobs
             events += outcome.events
             troubles += outcome.troubles
+            lively_s = max(lively_s, outcome.lively_s)
             if outcome.faults:
                 failed += 1
                 print(_told(outcome), flush=True)
     took_s = time.monotonic() - began_s
     speed = f"{len(seeds) / took_s:.1f} a second"
     print(f"{len(seeds)} seeds in {took_s:.1f} s ({speed}): {failed} failed; {jobs} jobs, {events} events")
+    print(f"slowest end of what waits for no dead cluster: {lively_s:.0f} virtual s after the last trouble")
     print("troubles: " + ", ".join(f"{name} {times}" for name, times in sorted(troubles.items())))
     return 1 if failed else 0
 

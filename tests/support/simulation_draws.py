@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.support import service, world
+from tests.support import service, simulation_extras, world
 
 from mrs_relay import settings as all_settings
 from mrs_relay.emulator import settings as emulator_settings
@@ -18,7 +18,9 @@ def late_listing_s(chance: random.Random) -> float:
     return chance.choice((0.0, 1.0, 4.0))
 
 
-def settings(chance: random.Random, *, exactly_once: bool, hidden_s: float) -> all_settings.Settings:
+def settings(
+    chance: random.Random, extras: simulation_extras.Extras, *, exactly_once: bool, hidden_s: float
+) -> all_settings.Settings:
     """Settings of all replicas: short timeouts, hardly more patience than needed, now and then a small bound."""
     kafka = {
         "guarantee": "exactly-once" if exactly_once else "at-least-once",
@@ -50,27 +52,34 @@ def settings(chance: random.Random, *, exactly_once: bool, hidden_s: float) -> a
         "single_reads": chance.choice((0, 3)),
         "collect_within_s": 60.0,
     }
-    return world.settings(kafka=kafka, mrs=mrs, engine=engine)
+    keys = world.settings(mrs=mrs).mrs.model_dump(include={"project_id", "access_key", "budgets", "call_timeout_s"})
+    keys["secret_key"] = world.settings().mrs.secret_key
+    return world.settings(kafka=kafka, mrs=mrs, engine=engine, **simulation_extras.groups(extras, chance, keys))
 
 
-def emulated(chance: random.Random, *, hidden_s: float) -> emulator_settings.EmulatorSettings:
+def emulated(
+    chance: random.Random, extras: simulation_extras.Extras, *, hidden_s: float
+) -> emulator_settings.EmulatorSettings:
     """The MRS of this world."""
+    dead = [{"cluster_id": name, "name": name} for name in simulation_extras.DEAD[: extras.dead]]
     return emulator_settings.EmulatorSettings(
         seed=1,
-        clusters=({"slots": chance.choice((0, 3, 10))},),
+        clusters=({"slots": chance.choice((0, 3, 10))}, *dead),
         limits={"on": chance.random() < 0.3},
         quirks={"late_listing_s": hidden_s},
         pace={"run_s": chance.choice((0.5, 5.0, 20.0))},
     )
 
 
-def request(chance: random.Random, request_id: str) -> bytes:  # noqa: PLR0911 - one return per kind of request
-    """A request of some kind."""
+def request(  # noqa: PLR0911 - one return per kind of request
+    chance: random.Random, request_id: str, place: str = ""
+) -> bytes:
+    """A request of some kind; `place` stands in the texts of statements, so that no other's are the same."""
     kind = chance.random()
     if kind < 0.1:
-        return service.sql(request_id, "presto", f"select {request_id[2:]} as one")
+        return service.sql(request_id, "presto", f"select '{place}{request_id}' as one")
     if kind < 0.2:
-        return service.sql(request_id, "presto", f"insert into t values ({request_id[2:]})")
+        return service.sql(request_id, "presto", f"insert into t values ('{place}{request_id}')")
     if kind < 0.25:
         return b'{"id": "%s", "source": "/test", "type": "mrs.job.submit"}' % request_id.encode()
     if kind < 0.3:

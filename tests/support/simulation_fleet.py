@@ -12,10 +12,10 @@ from tests.support import simulation_draws, simulation_loop, simulation_machine
 
 from mrs_relay import errors, serving
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import desk
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients
-from mrs_relay.stream import memory, memory_group, supervisor
+from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.stream import memory
 
 NOBODY = simulation_machine.NOBODY
 
@@ -26,16 +26,17 @@ class Replica:
 
     machine: simulation_loop.Machine
     line: simulation_machine.Line
-    kafka: supervisor.Supervisor[desk.Notice] | None = None
+    served: tuple[serving.Served, ...] = ()
     task: asyncio.Task[None] | None = None
 
 
 @dataclass(eq=False)
 class Fleet:
     """
-    All replicas, dead ones included.
+    All replicas of a deployment, dead ones included.
 
     Attributes:
+        name: begins the names of its machines.
         troubles: counts those that gave up by themselves.
         crashes: ends that are faults.
     """
@@ -45,6 +46,7 @@ class Fleet:
     nature: simulation_machine.Nature
     chance: random.Random
     troubles: Counter[str]
+    name: str = ""
     time: clock.LoopClock = field(default_factory=clock.LoopClock)
     replicas: list[Replica] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Fleet:
 
     def start(self) -> None:
         """Start one more."""
-        machine = simulation_loop.Machine(f"m{len(self.replicas) + 1}")
+        machine = simulation_loop.Machine(f"{self.name}m{len(self.replicas) + 1}")
         replica = Replica(machine, simulation_machine.Line(self.hub, machine, self.nature))
         context = NOBODY.copy()
         context.run(simulation_loop.OWNER.set, machine)
@@ -103,13 +105,12 @@ class Fleet:
     async def _live(self, replica: Replica) -> None:
         machine = replica.machine
         try:
-            client = clients.Client(self.chosen.mrs, simulation_machine.Wire(machine, self.nature), self.time)
             opened = serving.opened(
-                self.chosen, lambda _mrs: contextlib.nullcontext(client), lambda _kafka: replica.line, self.time
+                self.chosen, lambda mrs: self._connect(machine, mrs), replica.line.for_group, self.time
             )
-            async with opened as (served,):
-                replica.kafka = served.kafka
-                await replica.kafka.run()
+            async with opened as served:
+                replica.served = served
+                await serving.run(served)
         except asyncio.CancelledError:
             raise
         except errors.StreamDown as error:  # "only a new process helps", which whoever runs the service starts
@@ -123,33 +124,39 @@ class Fleet:
         finally:
             machine.dead = True
 
+    def _connect(
+        self, machine: simulation_loop.Machine, mrs: mrs_settings.MrsSettings
+    ) -> contextlib.AbstractAsyncContextManager[clients.Client]:
+        door = simulation_machine.Wire(machine, self.nature, mrs.base_url.removeprefix("http://"))
+        return contextlib.nullcontext(clients.Client(mrs, door, self.time))
+
     async def _zombie(self, machine: simulation_loop.Machine, for_s: float) -> None:
         """What the group decides while it stands still it learns after the thaw."""
-        group = self.hub.group
         members = self._members(machine)
         machine.freeze()
         if for_s > simulation_draws.SESSION_S:
             await asyncio.sleep(simulation_draws.SESSION_S)
             for member in members:
-                group.remove(member, notices=False)
+                member.group.remove(member, notices=False)
             for_s -= simulation_draws.SESSION_S
         await asyncio.sleep(for_s)
         if not machine.frozen:
             return
         for member in members:
-            if member not in group.members and not machine.dead:
+            if member not in member.group.members and not machine.dead:
                 context = NOBODY.copy()
                 context.run(simulation_loop.OWNER.set, machine)
                 context.run(member.notice, self.chance.uniform(0, 0.5))
         machine.thaw()
 
-    async def _session_ends(self, member: memory_group.MemoryGroupConsumer) -> None:
+    async def _session_ends(self, member: simulation_machine.Member) -> None:
         await asyncio.sleep(simulation_draws.SESSION_S)
-        self.hub.group.remove(member, notices=False)
+        member.group.remove(member, notices=False)
 
-    def _members(self, machine: simulation_loop.Machine) -> list[memory_group.MemoryGroupConsumer]:
+    def _members(self, machine: simulation_loop.Machine) -> list[simulation_machine.Member]:
         return [
             member
-            for member in self.hub.group.members
+            for group in self.hub._groups.values()
+            for member in group.members
             if isinstance(member, simulation_machine.Member) and member.machine is machine
         ]

@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import json
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.support import simulation_loop, world
+from tests.support import simulation_loop
 
 from mrs_relay import errors
 from mrs_relay.emulator import core, faults, wire
 from mrs_relay.mrs import transport
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import memory, memory_group, memory_log, records
+from mrs_relay.stream import settings as stream_settings
 
 NOBODY = contextvars.Context()
 """Where the world's own tasks run: no machine stops them."""
@@ -58,6 +61,7 @@ class Weather:
         unreached: a request to the broker is lost.
         slow_broker: one takes up to a second.
         tainted: a commit succeeds, but its producer saw trouble.
+        hanging: MRS does what it is asked and answers only long after the call's timeout.
     """
 
     drop: float = 0.0
@@ -66,6 +70,7 @@ class Weather:
     unreached: float = 0.0
     slow_broker: float = 0.0
     tainted: float = 0.0
+    hanging: float = 0.0
 
 
 @dataclass(eq=False)
@@ -76,7 +81,8 @@ class Nature:
     Attributes:
         chance: draws everything.
         longest_way_s: longest time that a request to MRS is on its way, in seconds.
-        mrs: to be set before anything starts.
+        projects: the MRS of each connection, by host; to be set before anything starts.
+        tags: how often which tag was set on a cluster.
         trap: called with the machine whose commit is answered next.
     """
 
@@ -84,7 +90,8 @@ class Nature:
     trace: Trace
     weather: Weather
     longest_way_s: float
-    mrs: core.Emulator = field(init=False)
+    projects: dict[str, core.Emulator] = field(default_factory=dict)
+    tags: Counter[str] = field(default_factory=Counter)
     trap: Callable[[simulation_loop.Machine], None] | None = None
     flying: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -104,6 +111,12 @@ class Line(memory.MemoryBroker):
         self._hub = hub
         self.machine = machine
         self.nature = nature
+
+    def for_group(self, kafka: stream_settings.KafkaSettings) -> Line:
+        """The same connections, for a consumer group of another topic."""
+        line = Line(self._hub, self.machine, self.nature)
+        line.group = self._groups.setdefault(kafka.group_id, memory_group.Group(self._hub, kafka))
+        return line
 
     @property
     def up(self) -> bool:
@@ -169,6 +182,7 @@ class Member(memory_group.MemoryGroupConsumer):
         super().__init__(line.group)
         self._cluster = line
         self._line = line
+        self.group = line.group
         self.machine = line.machine
 
     async def poll(
@@ -188,11 +202,12 @@ class Member(memory_group.MemoryGroupConsumer):
 
 
 class Wire:
-    """Carries requests to the emulator; a request that was sent arrives, whatever happens to its sender."""
+    """Carries requests to the MRS at a host; a request that was sent arrives, whatever happens to its sender."""
 
-    def __init__(self, machine: simulation_loop.Machine, nature: Nature) -> None:
+    def __init__(self, machine: simulation_loop.Machine, nature: Nature, host: str) -> None:
         self._machine = machine
         self._nature = nature
+        self._host = host
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """One request, one reply."""
@@ -216,11 +231,15 @@ class Wire:
         await asyncio.sleep(self._way_s())
         reply = trouble.before("simulated")
         if reply is None:
-            headers = {**request.headers, "Host": world.HOST}
-            reply = await nature.mrs.handle(wire.Request.of(request.verb, request.target, headers, request.body))
+            headers = {**request.headers, "Host": self._host}
+            mrs = nature.projects[self._host]
+            reply = await mrs.handle(wire.Request.of(request.verb, request.target, headers, request.body))
+            if request.verb == "POST" and request.target.endswith("/tags") and reply.status < 300:
+                nature.tags[json.loads(request.body)["tag"]["key"]] += 1
             reply = trouble.after(reply, "simulated")
         nature.trace.add(f"{self._machine.name} {request.verb} {request.target} {reply.status} {len(reply.body)}")
-        await asyncio.sleep(self._way_s())
+        hangs = nature.chance.random() < nature.weather.hanging
+        await asyncio.sleep(3 * nature.longest_way_s if hangs else self._way_s())
         if not answer.done():
             answer.set_result(reply)
 

@@ -1,37 +1,44 @@
 """
 One simulated world, played to its end and judged: requests come, everything goes wrong, then it heals.
 
-Everything is drawn from the seed: guarantee, settings, requests, troubles. After about two minutes of virtual time the
-troubles end, and everything must come to its end. `history` judges what was sent, told, kept and created.
+Everything is drawn from the seed: guarantee, settings, requests, troubles, extras. After about two minutes of virtual
+time the troubles end, and everything must come to its end. `history` judges what was sent, told, kept and created.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support import (
-    history,
+    malformed,
     service,
     simulation_draws,
+    simulation_extras,
     simulation_fleet,
     simulation_loop,
     simulation_machine,
+    simulation_stage,
     simulation_troubles,
+    simulation_verdict,
+    world,
 )
 
-from mrs_relay.emulator import core, state
-from mrs_relay.stream import memory, records
+from mrs_relay import settings as all_settings
+from mrs_relay.emulator import core, faults
+from mrs_relay.kit import clock
+from mrs_relay.stream import memory
 
-PARTITIONS = 3
 PATIENCE_S = 3600.0
 """Virtual seconds after the last trouble within which every request must have ended."""
 
+LIVELY_S = 900.0
+"""The same for requests that wait for no cluster that answers "not now"."""
+
 _QUIET_S = 30.0
+_BURST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Outcome:
         events: how many events there were.
         jobs: how many jobs MRS has created.
         troubles: how often what went wrong.
+        lively_s: virtual seconds from the last trouble to the end of all that waits for no dead cluster.
     """
 
     seed: int
@@ -53,6 +61,17 @@ class Outcome:
     events: int
     jobs: int
     troubles: Counter[str]
+    lively_s: float
+
+
+@dataclass(eq=False)
+class Deployment:
+    """A Kafka, its replicas, and the tenants on it."""
+
+    chosen: all_settings.Settings
+    hub: memory.MemoryBroker
+    fleet: simulation_fleet.Fleet
+    stages: list[simulation_stage.Stage]
 
 
 @dataclass(eq=False)
@@ -61,17 +80,28 @@ class Simulation:
 
     seed: int
     verbose: bool = False
-    bodies: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     troubles: Counter[str] = field(default_factory=Counter)
+    deployments: list[Deployment] = field(default_factory=list)
+    time: clock.LoopClock = field(default_factory=clock.LoopClock)
+    lively_s: float = 0.0
+    ordered: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
+        self.extras = simulation_extras.draw(self.seed)
         self.exactly_once = self.chance.random() < 0.75
         self.hidden_s = simulation_draws.late_listing_s(self.chance)
-        self.chosen = simulation_draws.settings(self.chance, exactly_once=self.exactly_once, hidden_s=self.hidden_s)
+        self.chosen = simulation_draws.settings(
+            self.chance, self.extras, exactly_once=self.exactly_once, hidden_s=self.hidden_s
+        )
         self.trace = simulation_machine.Trace()
         if self.verbose:
             self.trace.lines = []
+
+    @property
+    def stages(self) -> list[simulation_stage.Stage]:
+        """The tenants of all deployments."""
+        return [stage for deployment in self.deployments for stage in deployment.stages]
 
     def run(self) -> Outcome:
         """Play it to the end."""
@@ -80,113 +110,166 @@ class Simulation:
             return runner.run(self._play())
 
     async def _play(self) -> Outcome:
-        chance, chosen = self.chance, self.chosen
-        self.hub = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
-        self.hub.create_topics(PARTITIONS)
+        chance = self.chance
         weather = simulation_machine.Weather()
-        emulated = simulation_draws.emulated(chance, hidden_s=self.hidden_s)
-        nature = simulation_machine.Nature(chance, self.trace, weather, simulation_draws.CALL_TIMEOUT_S)
-        self.fleet = simulation_fleet.Fleet(chosen, self.hub, nature, chance, self.troubles)
-        nature.mrs = mrs = core.Emulator(emulated, self.fleet.time)
-        troubles = simulation_troubles.Troubles(self.fleet, self.hub, weather, self.trace, chance, self.troubles)
-        for _ in range(chance.choice((1, 2, 2, 3))):
-            self.fleet.start()
-        sending = nature.start(self._send(), "sender")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(chance.uniform(20, 120)):
-                await troubles.go_on()
-        troubles.heal()
-        await sending
+        self.nature = nature = simulation_machine.Nature(chance, self.trace, weather, simulation_draws.CALL_TIMEOUT_S)
+        self._build_mrs()
+        for number in range(self.extras.deployments):
+            self.deployments.append(self._deployment(number))
+        made = [
+            simulation_troubles.Troubles(
+                one.fleet, one.hub, weather, self.trace, chance, self.troubles, self.extras.hanging
+            )
+            for one in self.deployments
+        ]
+        self.troubles.update(self.extras.names)
+        for one in self.deployments:
+            for _ in range(chance.choice((1, 2, 2, 3))):
+                one.fleet.start()
+        sending = [nature.start(self._send(stage), "sender") for stage in self.stages]
+        for_s = chance.uniform(20, 120)
+        making = [nature.start(trouble.go_on(), "troubles") for trouble in made]
+        await asyncio.sleep(for_s)
+        for task in making:
+            task.cancel()
+        await asyncio.wait(making)
+        for trouble in made:
+            trouble.heal()
+        self._lift("statements")
+        await asyncio.wait(sending)
+        for stage in self.stages:
+            stage.send_late(3)
         ended = await self._until_ended()
-        outcome = self._judge(mrs, ended=ended)
+        outcome = await self._judge(ended=ended)
         await self._end(nature)
         return outcome
 
+    # the world
+
+    def _build_mrs(self) -> None:
+        extras, nature = self.extras, self.nature
+        for host in (world.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ())):
+            emulated = simulation_draws.emulated(self.chance, extras, hidden_s=self.hidden_s)
+            nature.projects[host] = core.Emulator(emulated, self.time)
+        self.ordered = simulation_extras.orders(extras)
+        self._order()
+        for name, for_s in (("list", extras.list_fails_for_s), ("dead", extras.dead_for_s)):
+            if name in self.ordered and for_s is not None:
+                nature.start(self._lift_after(name, for_s), f"{name} ends")
+
+    def _order(self) -> None:
+        """Put the troubles in force that the extras have ordered and that have not been lifted."""
+        standing = [faults.Fault.model_validate(one) for orders in self.ordered.values() for one in orders]
+        for mrs in self.nature.projects.values():
+            mrs.clear_faults()
+            mrs.add_faults(*standing)
+
+    def _lift(self, name: str) -> None:
+        self.ordered.pop(name, None)
+        self._order()
+
+    async def _lift_after(self, name: str, for_s: float) -> None:
+        await asyncio.sleep(for_s)
+        self._lift(name)
+
+    def _deployment(self, number: int) -> Deployment:
+        chosen = self.chosen
+        if number:
+            kafka = chosen.kafka.model_copy(update={"app_id": f"{chosen.kafka.app_id}-{number + 1}"})
+            chosen = chosen.model_copy(update={"kafka": kafka})
+        hub = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
+        for one in chosen.tenancies:
+            hub.create_topics(simulation_stage.PARTITIONS, one.kafka.topics)
+        letter = "" if self.extras.deployments == 1 else "xy"[number]
+        fleet = simulation_fleet.Fleet(chosen, hub, self.nature, self.chance, self.troubles, letter, self.time)
+        stages = [
+            simulation_stage.Stage(f"{letter}{one.name}", hub, one.kafka.topics, self.chance, self.extras)
+            for one in chosen.tenancies
+        ]
+        return Deployment(chosen, hub, fleet, stages)
+
     # requests
 
-    async def _send(self) -> None:
-        chance = self.chance
+    async def _send(self, stage: simulation_stage.Stage) -> None:
+        chance, extras = self.chance, self.extras
+        if extras.flood or extras.bad:
+            self.nature.start(self._flood(stage), "flood")
         for number in range(chance.randint(5, 25)):
             request_id = f"r-{number}"
-            partition = chance.randrange(PARTITIONS)
-            body = simulation_draws.request(chance, request_id)
-            self.bodies[request_id] = (partition, body)
-            self._put(partition, body)
+            if extras.odd_cancels and chance.random() < 0.1:
+                stage.put(
+                    chance.randrange(simulation_stage.PARTITIONS), service.cancel(f"c-{number}-early", request_id)
+                )
+                await asyncio.sleep(chance.expovariate(1 / 3))
+            partition, body = stage.send(request_id)
             if chance.random() < 0.15 and b"data" in body:
                 await asyncio.sleep(chance.expovariate(1 / 3))
-                self._put(partition, body)  # the same request once more
-            if chance.random() < 0.1:
+                again = simulation_extras.respelled(chance, body) if extras.respelled else body
+                stage.put(partition, again)  # the same request once more
+            if chance.random() < (0.3 if extras.odd_cancels else 0.1):
                 await asyncio.sleep(chance.expovariate(1 / 3))
-                self._put(partition, service.cancel(f"c-{number}", request_id))
+                where = chance.randrange(simulation_stage.PARTITIONS) if extras.odd_cancels else partition
+                for twice in range(2 if extras.odd_cancels and chance.random() < 0.3 else 1):
+                    stage.put(where, service.cancel(f"c-{number}{'-again' * twice}", request_id))
             await asyncio.sleep(chance.expovariate(1 / 2))
 
-    def _put(self, partition: int, body: bytes) -> None:
-        self.hub.put(self.chosen.kafka.topics.requests, partition, b"k-%d" % partition, body)
+    async def _flood(self, stage: simulation_stage.Stage) -> None:
+        """Many messages at once, good and malformed ones mixed."""
+        extras = self.extras
+        await asyncio.sleep(self.chance.uniform(0, _BURST_S))
+        for number in range(extras.flood):
+            stage.send(f"r-flood-{number}")
+        for message in malformed.harmless(self.seed, extras.bad):
+            partition = self.chance.randrange(simulation_stage.PARTITIONS)
+            stage.put(partition, message.value, message.key, message.headers)
 
     # the end
 
     async def _until_ended(self) -> bool:
+        """Wait for the end of every request; notes when those had ended that wait for no dead cluster."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + PATIENCE_S
-        ended: set[str] = set()
-        read = dict.fromkeys(range(PARTITIONS), 0)
-        while loop.time() < until_s:
-            for partition in read:
-                log = self.hub.log(records.Position(self.chosen.kafka.topics.events, partition))
-                found, read[partition] = log.read(read[partition], 1 << 30)
-                seen = [history.seen(record.headers, record.value or b"") for record in found]
-                ended.update(event.request_id for event in seen if event.state in history.LAST)
-            if ended >= self.bodies.keys():
+        healed_s = loop.time()
+        while loop.time() < healed_s + PATIENCE_S:
+            for stage in self.stages:
+                stage.read_on()
+            if not any(stage.left(tied=True) for stage in self.stages):
                 await asyncio.sleep(_QUIET_S)  # what would come twice has time to come
                 return True
-            if not any(not replica.machine.dead for replica in self.fleet.replicas):
-                self.fleet.start()
+            if any(stage.left(tied=False) for stage in self.stages):
+                self.lively_s = loop.time() - healed_s
+            for one in self.deployments:
+                if not any(not replica.machine.dead for replica in one.fleet.replicas):
+                    one.fleet.start()
             await asyncio.sleep(2)
         return False
 
     async def _end(self, nature: simulation_machine.Nature) -> None:
-        for replica in list(self.fleet.replicas):
-            self.fleet.kill(replica)
+        for one in self.deployments:
+            for replica in list(one.fleet.replicas):
+                one.fleet.kill(replica)
         for task in list(nature.flying):
             task.cancel()
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left)
 
-    def _judge(self, mrs: core.Emulator, *, ended: bool) -> Outcome:
-        topic = self.chosen.kafka.topics.events
-        told = [history.seen(record.headers, record.value or b"") for record in self.hub.committed(topic)]
-        effects = mrs.effects()
-        created = [effect.name for effect in effects if effect.kind == "job"]
-        faults = [] if ended else [f"not every request has ended {PATIENCE_S:g} s after the last trouble"]
-        events = [event for event in told if not event.request_id.startswith("c-")]
-        if not self.exactly_once:
-            events, doubles = history.once(events)
-            faults += doubles
-        faults += history.faults(list(self.bodies), events, created, kept=self._kept())
-        faults += [f"more statements than asked for: {name}" for name in _repeated_writes(effects)]
-        faults += self.fleet.crashes
+    async def _judge(self, *, ended: bool) -> Outcome:
+        seen = await simulation_verdict.done(self.nature.projects.values(), self.nature.tags)
+        found = [] if ended else [f"not every request has ended {PATIENCE_S:g} s after the last trouble"]
+        if self.lively_s > LIVELY_S:
+            found.append(f"what waits for no dead cluster took {self.lively_s:.0f} s after the last trouble")
+        found += simulation_verdict.faults(self.stages, seen, exactly_once=self.exactly_once)
+        for one in self.deployments:
+            found += one.fleet.crashes
+        told = [(stage.name, event) for stage in self.stages for event in stage.story()]
         if self.trace.lines is not None:
             self.trace.lines += [
-                f"event {seen.request_id} {seen.sequence} {seen.state} {seen.event_id} {seen.data.get('reason')}"
-                for seen in told
+                f"event {name} {event.request_id} {event.sequence} {event.state} {event.event_id} "
+                f"{event.data.get('reason')}"
+                for name, event in told
             ]
-            self.trace.lines += [f"created {name}" for name in sorted(created)]
-        return Outcome(self.seed, tuple(faults), self.trace.digest, len(told), len(created), self.troubles)
-
-    def _kept(self) -> list[history.Kept]:
-        found: list[history.Kept] = []
-        for partition in range(PARTITIONS):
-            log = self.hub.log(records.Position(self.chosen.kafka.topics.ledger, partition))
-            ledger = history.Ledger()
-            for record in log.read(0, 1 << 30)[0]:
-                ledger.add(record.offset, record.key, record.value, record.headers)
-            found += [job for job in ledger.jobs.values() if not job.request_id.startswith("c-")]
-        return found
-
-
-def _repeated_writes(effects: Sequence[state.Effect]) -> list[str]:
-    count = Counter(effect.name for effect in effects if effect.kind != "job" and effect.name.startswith("insert"))
-    return [name for name, times in count.items() if times > 1]
+            self.trace.lines += [f"created {name}" for name in sorted(seen.created)]
+        count = len(seen.created)
+        return Outcome(self.seed, tuple(found), self.trace.digest, len(told), count, self.troubles, self.lively_s)
 
 
 def run(seed: int) -> Outcome:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tests.support import simulation_fleet, simulation_machine
 
+from mrs_relay import serving
 from mrs_relay.stream import memory
 
 
@@ -19,6 +20,7 @@ class Troubles:
 
     Attributes:
         count: how often what went wrong.
+        hanging: the chance of a late answer from MRS while there is one.
     """
 
     fleet: simulation_fleet.Fleet
@@ -27,6 +29,7 @@ class Troubles:
     trace: simulation_machine.Trace
     chance: random.Random
     count: Counter[str]
+    hanging: float = 0.0
 
     async def go_on(self) -> None:
         """Make trouble until cancelled."""
@@ -79,9 +82,7 @@ class Troubles:
 
     async def _stop_in_order(self) -> None:
         if running := self.fleet.running:
-            kafka = self.chance.choice(running).kafka
-            if kafka is not None:
-                kafka.stop()
+            serving.stop(self.chance.choice(running).served)
             self.fleet.start()
 
     async def _join(self) -> None:
@@ -96,11 +97,11 @@ class Troubles:
         self.fleet.set_trap(self.chance.choice((8.0, 15.0, 30.0)))
 
     async def _rebalance(self) -> None:
-        self.hub.rebalance()
+        self.chance.choice(list(self.hub._groups.values())).rebalance()
 
     async def _evict(self) -> None:
-        if self.hub.group.members:
-            self.hub.evict(self.chance.randrange(len(self.hub.group.members)))
+        if members := [member for group in self.hub._groups.values() for member in group.members]:
+            self.chance.choice(members).evict()
 
     async def _lose_commit(self) -> None:
         self.hub.fail_writes(self.chance.choice((1, 1, 3)), applied=self.chance.random() < 0.5)
@@ -118,3 +119,4 @@ class Troubles:
         weather.unreached = chance.choice((0.0, 0.0, 0.02, 0.2))
         weather.slow_broker = chance.choice((0.0, 0.1, 0.5))
         weather.tainted = chance.choice((0.0, 0.0, 0.2))
+        weather.hanging = chance.choice((0.0, self.hanging))

@@ -1,0 +1,182 @@
+"""
+What only a part of the simulated worlds has: tenants, a second deployment, dead clusters, hanging replies, floods.
+
+The extras are drawn from a generator of their own, so a seed without them plays as if there were none to draw.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.support import damage, malformed, service
+
+from mrs_relay.messages import codec
+
+DEAD: Final = ("dead-1", "dead-2", "dead-3")
+"""Clusters that answer "not now" to everything that is to run there."""
+
+LAKE: Final = "lake"
+"""The second connection, to a project of its own."""
+
+LAKE_HOST: Final = f"{LAKE}.test"
+_SUBMISSIONS: Final = ("CreateExecuteJob", "ExecuteSql")
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """
+    What a world has beside the common troubles.
+
+    Attributes:
+        tenants: how many; 0: the one without a name.
+        lake: the last tenant has a connection of its own.
+        deployments: how many share the project of MRS, with the same topics and ids.
+        dead: how many clusters answer "not now".
+        dead_for_s: how long; None: for ever.
+        hanging: chance that MRS does what it is asked and answers only long after the call's timeout.
+        list_fails_for_s: how long the job list fails; 0: it does not.
+        reads_fail: the reads of single jobs fail as long as the list does.
+        lost_statements: every reply to ExecuteSql is lost until the world heals.
+        flood: requests that come at once.
+        bad: malformed messages that come at once.
+        respelled: requests are repeated in another spelling of the same JSON.
+        calls: part of the requests are calls of operations.
+        odd_cancels: cancels come before their request, on other partitions, and twice.
+    """
+
+    tenants: int = 0
+    lake: bool = False
+    deployments: int = 1
+    dead: int = 0
+    dead_for_s: float | None = 0.0
+    hanging: float = 0.0
+    list_fails_for_s: float = 0.0
+    reads_fail: bool = False
+    lost_statements: bool = False
+    flood: int = 0
+    bad: int = 0
+    respelled: bool = False
+    calls: bool = False
+    odd_cancels: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Those that this world has, for the count of troubles."""
+        return [f"with {name}" for name in self.__slots__ if getattr(self, name) != getattr(NONE, name)]
+
+
+NONE: Final = Extras()
+
+
+def draw(seed: int) -> Extras:
+    """The extras of a seed: two of three seeds have none."""
+    chance = random.Random(f"extras {seed}")
+    if chance.random() > 1 / 3:
+        return NONE
+
+    def often(share: float = 0.25) -> bool:
+        return chance.random() < share
+
+    tenants = chance.choice((2, 3)) if often() else 0
+    dead = chance.randint(1, len(DEAD)) if often() else 0
+    list_fails_for_s = chance.choice((30.0, 400.0)) if often() else 0.0
+    return Extras(
+        tenants=tenants,
+        lake=bool(tenants) and often(0.4),
+        deployments=2 if often(0.15) else 1,
+        dead=dead,
+        dead_for_s=chance.choice((None, 20.0, 90.0)) if dead else 0.0,
+        hanging=chance.choice((0.05, 0.3)) if often() else 0.0,
+        list_fails_for_s=list_fails_for_s,
+        reads_fail=bool(list_fails_for_s) and often(0.5),
+        lost_statements=often(0.15),
+        flood=chance.choice((10, 40)) if often(0.2) else 0,
+        bad=chance.choice((20, 200)) if often() else 0,
+        respelled=often(),
+        calls=often(),
+        odd_cancels=often(),
+    )
+
+
+def groups(extras: Extras, chance: random.Random, mrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the tenants and of their second connection; `mrs` holds the keys."""
+    if not extras.tenants:
+        return {}
+    tenants: dict[str, dict[str, Any]] = {}
+    for number in range(extras.tenants):
+        name = "abc"[number]
+        tenants[name] = {"requests": f"{name}.requests", "events": f"{name}.events"}
+        if chance.random() < 0.4:
+            tenants[name]["limits"] = {
+                "running": chance.choice((None, 3, 9)),
+                "per_minute": chance.choice((None, 30)),
+                "queued": chance.choice((None, 15)),
+            }
+        if chance.random() < 0.2:
+            tenants[name]["allow"] = {"types": chance.choice((["mrs.job.*"], ["mrs.sql.*", "mrs.call"]))}
+        if chance.random() < 0.2:
+            tenants[name]["defaults"] = {"priority": 7, "queue_deadline_s": 900.0}
+    if not extras.lake:
+        return {"tenants": tenants}
+    tenants["abc"[extras.tenants - 1]]["connection"] = LAKE
+    return {"tenants": tenants, "connections": {LAKE: {**mrs, "endpoint": f"http://{LAKE_HOST}"}}}
+
+
+def orders(extras: Extras) -> dict[str, list[dict[str, Any]]]:
+    """Orders for the emulator: dead clusters, a job list that fails, statements whose replies are lost."""
+    forbidden = {"status": 500, "body": {"error_code": "12000062", "error_msg": "The cluster status is abnormal"}}
+    found: dict[str, list[dict[str, Any]]] = {}
+    if extras.dead:
+        places = [(cluster, operation) for cluster in DEAD[: extras.dead] for operation in _SUBMISSIONS]
+        found["dead"] = [_always("status", operation, cluster=cluster, **forbidden) for cluster, operation in places]
+    if extras.list_fails_for_s:
+        reads = ("ShowJobExeListNew", *(("ShowSingleJobExe",) if extras.reads_fail else ()))
+        found["list"] = [_always("status", operation, status=503) for operation in reads]
+    if extras.lost_statements:
+        found["statements"] = [_always("drop_after", "ExecuteSql")]
+    return found
+
+
+def _always(action: str, operation: str, **more: Any) -> dict[str, Any]:
+    return {"action": action, "operation": operation, "count": None, **more}
+
+
+def for_dead(chance: random.Random, extras: Extras, request_id: str, place: str) -> bytes:
+    """A request for one of the dead clusters; it gives up some time after it came."""
+    cluster = chance.choice(DEAD[: extras.dead])
+    deadline_s = chance.uniform(20, 300)
+    if chance.random() < 0.3:
+        return service.sql(
+            request_id, "presto", f"select '{place}{request_id}'", cluster=cluster, queue_deadline_s=deadline_s
+        )
+    return service.job(request_id, cluster=cluster, queue_deadline_s=deadline_s, priority=chance.randint(0, 9))
+
+
+def call(chance: random.Random, request_id: str, key: str) -> bytes:
+    """A call that reads, or one that sets the tag `key`, which shows whether it was carried out."""
+    path = {"cluster_id": service.CLUSTER}
+    kind = chance.random()
+    if kind < 0.3:
+        return service.call(request_id, "ShowClusterDetails", path)
+    if kind < 0.4:
+        return service.call(request_id, "ListClusters", {})
+    if kind < 0.5:
+        return service.call(request_id, "DeleteClusterTag", {**path, "key": f"no-{key}"})
+    return service.call(request_id, "CreateClusterTag", path, {"tag": {"key": key, "value": "x"}})
+
+
+def respelled(chance: random.Random, body: bytes) -> bytes:
+    """The same request as another JSON writer has it: other numbers, order and white space, null for absent."""
+    members = codec.decode(body)
+    raw = damage.Raw()
+    damage.respell(chance, members, raw)
+    data = members["data"]
+    for name in ("not_before", "queue_deadline_s"):
+        if chance.random() < 0.5:
+            data.setdefault(name, None)
+    pairs = list(members.items())
+    chance.shuffle(pairs)
+    return raw.spell(malformed.as_json(dict(pairs), indent=chance.choice((None, 1))))

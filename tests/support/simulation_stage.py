@@ -1,0 +1,123 @@
+"""One tenant of one simulated deployment: what is sent to it, what is told of it, and what its ledger keeps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support import history, service, simulation_draws, simulation_extras
+
+from mrs_relay.emulator import state
+from mrs_relay.messages import codec
+from mrs_relay.stream import memory, records
+from mrs_relay.stream import settings as stream_settings
+
+PARTITIONS = 3
+
+
+@dataclass(eq=False)
+class Stage:
+    """
+    A topic of requests and what follows from it.
+
+    Attributes:
+        name: of the deployment and the tenant; makes the texts of statements and the keys of tags its own.
+        bodies: request id -> partition and message.
+        tied: requests that wait for a cluster that answers "not now", and may end late.
+        tags: request id -> the key of the tag that its call sets.
+    """
+
+    name: str
+    hub: memory.MemoryBroker
+    topics: stream_settings.Topics
+    chance: random.Random
+    extras: simulation_extras.Extras
+    bodies: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    tied: set[str] = field(default_factory=set)
+    tags: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    _read: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
+
+    def put(self, partition: int, body: bytes | None, key: bytes | None = None, headers: Any = ()) -> None:
+        """Send a message."""
+        self.hub.put(self.topics.requests, partition, key or b"k-%d" % partition, body, headers)
+
+    def send(self, request_id: str) -> tuple[int, bytes]:
+        """Send a request of some kind; returns where it went, and its message."""
+        partition = self.chance.randrange(PARTITIONS)
+        body = self._drawn(request_id)
+        self.bodies[request_id] = (partition, body)
+        self.put(partition, body)
+        return partition, body
+
+    def _drawn(self, request_id: str) -> bytes:
+        chance, extras = self.chance, self.extras
+        if extras.dead and chance.random() < 0.4:
+            self.tied.add(request_id)
+            return simulation_extras.for_dead(chance, extras, request_id, self.name)
+        if extras.calls and chance.random() < 0.4:
+            key = f"{self.name}{request_id}"
+            body = simulation_extras.call(chance, request_id, key)
+            if b"CreateClusterTag" in body:
+                self.tags[request_id] = key
+            return body
+        return simulation_draws.request(chance, request_id, self.name)
+
+    def send_late(self, count: int) -> None:
+        """Send plain jobs after the troubles: what is dead by then must not keep them."""
+        for number in range(count):
+            request_id = f"r-late-{number}"
+            partition = number % PARTITIONS
+            self.bodies[request_id] = (partition, service.job(request_id, name="late"))
+            self.put(*self.bodies[request_id])
+
+    def read_on(self) -> None:
+        """Note which requests have ended by now."""
+        for partition in self._read:
+            log = self.hub.log(records.Position(self.topics.events, partition))
+            found, self._read[partition] = log.read(self._read[partition], 1 << 30)
+            seen = [history.seen(record.headers, record.value or b"") for record in found]
+            self.ended.update(event.request_id for event in seen if event.state in history.LAST)
+
+    def left(self, *, tied: bool) -> set[str]:
+        """Requests that have not ended, with those that wait for a dead cluster or without them."""
+        return self.bodies.keys() - self.ended - (frozenset() if tied else self.tied)
+
+    # the judgement
+
+    def story(self) -> list[history.Seen]:
+        """All events of requests, in the order of each partition; not those of cancels and malformed messages."""
+        told = [history.seen(one.headers, one.value or b"") for one in self.hub.committed(self.topics.events)]
+        if self.extras.bad:
+            return [event for event in told if event.request_id in self.bodies]
+        return [event for event in told if not event.request_id.startswith("c-")]
+
+    def kept(self) -> list[history.Kept]:
+        """What the ledger says of each request."""
+        found: list[history.Kept] = []
+        for partition in range(PARTITIONS):
+            log = self.hub.log(records.Position(self.topics.ledger, partition))
+            ledger = history.Ledger()
+            for record in log.read(0, 1 << 30)[0]:
+                ledger.add(record.offset, record.key, record.value, record.headers)
+            found += ledger.jobs.values()
+        if self.extras.bad:
+            return [job for job in found if job.request_id in self.bodies]
+        return [job for job in found if not job.request_id.startswith("c-")]
+
+    def denied(self, events: Iterable[history.Seen], effects: Iterable[state.Effect], tags: set[str]) -> list[str]:
+        """Requests told as `cancelled` without a submission although MRS has carried them out."""
+        run = {effect.statement for effect in effects if effect.kind != "job"}
+        found = []
+        for event in events:
+            if event.state != "cancelled" or event.data.get("repeated") or event.request_id not in self.bodies:
+                continue
+            data = codec.decode(self.bodies[event.request_id][1]).get("data") or {}
+            never_sent = event.data.get("attempt", 0) == 0
+            if never_sent and data.get("statement") in run:
+                found.append(f"{event.request_id}: told as cancelled and never sent, but its statement ran")
+            if self.tags.get(event.request_id) in tags:
+                found.append(f"{event.request_id}: told as cancelled, but MRS has set its tag")
+        return found

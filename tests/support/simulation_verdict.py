@@ -1,0 +1,87 @@
+"""
+The judgement of a simulated world: what each tenant was told, against what MRS has really done.
+
+Each tenant's story is judged by itself; together they must explain every job on MRS, each job in one story only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.support import history, simulation_stage
+
+from mrs_relay.emulator import core, state, wire
+
+MOST_RUNS = 30
+"""How often a statement or a call that may be repeated is carried out at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """
+    What MRS has done.
+
+    Attributes:
+        effects: jobs and statements.
+        results: job name -> job_result.
+        tags: tag key -> how often it was set.
+    """
+
+    effects: Sequence[state.Effect]
+    results: Mapping[str, str]
+    tags: Counter[str]
+
+    @property
+    def created(self) -> list[str]:
+        """Names of all jobs."""
+        return [effect.name for effect in self.effects if effect.kind == "job"]
+
+
+async def done(projects: Iterable[core.Emulator], tags: Counter[str]) -> Done:
+    """Ask each MRS for what it has done."""
+    effects: list[state.Effect] = []
+    results: dict[str, str] = {}
+    for mrs in projects:
+        effects += mrs.effects()
+        reply = await mrs.handle(wire.Request.of("GET", "/emulator/effects?kind=job&limit=1000", {}, b""))
+        results |= {one["name"]: one.get("result", "") for one in json.loads(reply.body)["effects"]}
+    return Done(effects, results, tags)
+
+
+def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once: bool) -> Iterator[str]:
+    """Everything that breaks the promise, one line each."""
+    told: Counter[str] = Counter()
+    for stage in stages:
+        events = stage.story()
+        if not exactly_once:
+            events, doubles = history.once(events)
+            yield from doubles
+        names = {event.job_name for event in events if event.job_name}
+        told.update(names)
+        created = [name for name in seen.created if name in names]
+        found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
+        found += _given_up(events, seen)
+        found += stage.denied(events, seen.effects, set(seen.tags))
+        yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
+    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - told.keys()))
+    yield from (f"job {name} is in the stories of {times} tenants" for name, times in told.items() if times > 1)
+    yield from _repeated(seen)
+
+
+def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
+    """Nothing is lost on this MRS: a job that was submitted and named is never one of which nobody can tell."""
+    for event in events:
+        result = seen.results.get(event.job_name or "")
+        if event.state == "unknown" and result is not None and not event.data.get("repeated"):
+            yield f"{event.request_id}: unknown was told of {event.job_name}, MRS says {result}"
+
+
+def _repeated(seen: Done) -> Iterator[str]:
+    runs = Counter(effect.statement for effect in seen.effects if effect.kind != "job")
+    for statement, times in runs.items():
+        if times > (1 if statement.startswith("insert") else MOST_RUNS):
+            yield f"{statement!r} ran {times} times"
+    yield from (f"tag {key} was set {times} times" for key, times in seen.tags.items() if times > MOST_RUNS)
