@@ -204,7 +204,8 @@ class _Life:
             assert not self.lost or event.data.attempt > 0
             if self.may_hide and event.data.reason is not None:
                 assert "not submitted" not in event.data.reason.message
-                assert event.data.state != "failed" or before is None or before.subject != "call"
+                is_refused = isinstance(fact, facts.Refused) and event.data.state == "failed"
+                assert not is_refused or before is None or before.subject != "call"
         if decision.job is None or any(event.data.state in {"accepted", "retrying"} for event in decision.events):
             self.lost = 0
         if decision.job is None or decision.job.state in {_S.REJECTED, _S.AWAITED}:

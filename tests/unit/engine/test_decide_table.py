@@ -98,6 +98,16 @@ _SEEN_ENDS: dict[str, Row | None] = {
     "killed": _end("cancelled"),
 }
 
+_STATEMENT_SENT: dict[str, Row | None] = {
+    "taken": _SUBMITTED,
+    "refused": _end("failed"),
+    "not taken": _REQUEUED,
+    "statement queued": _SUBMITTED,
+    "statement running": ("running", ("submitted", "running"), _C.TRACK),
+    "statement finished": _end("succeeded", "submitted"),
+    "statement failed": _end("failed", "submitted"),
+}
+
 _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "none": [
         _all(["request", "request, same record", "request, other payload"], _ACCEPTED),
@@ -152,12 +162,6 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"turn": ("submitting", (), _C.SUBMIT)},
         _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
-    "queued, looked up in vain": [
-        _known("queued", "accepted"),
-        _wished("queued", "accepted", _end("cancelled")),
-        {"turn": ("submitting", (), _C.SUBMIT)},
-        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
-    ],
     # What may have run is not told as cancelled.
     "queued, late, a statement in doubt": [
         _known("queued", "accepted"),
@@ -207,46 +211,13 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "submitting, a statement that reads": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
-        {
-            "taken": _SUBMITTED,
-            "refused": _end("failed"),
-            "not taken": _REQUEUED,
-            "in doubt": _REQUEUED,
-            "statement queued": _SUBMITTED,
-            "statement running": ("running", ("submitted", "running"), _C.TRACK),
-            "statement finished": _end("succeeded", "submitted"),
-            "statement failed": _end("failed", "submitted"),
-        },
-        _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
-    ],
-    "submitting, a statement for the last time": [
-        _known("submitting", "accepted"),
-        _wished("submitting", "accepted", ("submitting", (), None)),
-        {
-            "taken": _SUBMITTED,
-            "refused": _end("failed"),
-            "not taken": _REQUEUED,
-            "in doubt": _UNKNOWN,
-            "statement queued": _SUBMITTED,
-            "statement running": ("running", ("submitted", "running"), _C.TRACK),
-            "statement finished": _end("succeeded", "submitted"),
-            "statement failed": _end("failed", "submitted"),
-        },
+        _STATEMENT_SENT | {"in doubt": _REQUEUED},
         _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
     "submitting, a statement that writes": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
-        {
-            "taken": _SUBMITTED,
-            "refused": _end("failed"),
-            "not taken": _REQUEUED,
-            "in doubt": _UNKNOWN,
-            "statement queued": _SUBMITTED,
-            "statement running": ("running", ("submitted", "running"), _C.TRACK),
-            "statement finished": _end("succeeded", "submitted"),
-            "statement failed": _end("failed", "submitted"),
-        },
+        _STATEMENT_SENT | {"in doubt": _UNKNOWN},
         _nothing("turn", "found", "two found", "not found", *_SEEN, *_LATER),
     ],
     "doubtful, to be cancelled": [
@@ -419,18 +390,6 @@ _SENT: dict[str, Row | None] = {"taken": _SUBMITTED, "refused": _end("failed"), 
 _OTHERS = ("found", "two found", "not found", *_SEEN, *_STATEMENT, *_LATER)
 
 _CALLS: dict[str, list[dict[str, Row | None]]] = {
-    "queued, a call in doubt": [
-        _known("queued", "accepted"),
-        _wished("queued", "accepted", _UNKNOWN),
-        {"turn": ("submitting", (), _C.SUBMIT)},
-        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER, "replied", *_CLUSTER),
-    ],
-    "queued, a call that reads, without reply": [
-        _known("queued", "accepted"),
-        _wished("queued", "accepted", _end("cancelled")),
-        {"turn": ("submitting", (), _C.SUBMIT)},
-        _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER, "replied", *_CLUSTER),
-    ],
     "submitting, a call that deletes": [
         _known("submitting", "accepted"),
         _wished("submitting", "accepted", ("submitting", (), None)),
@@ -504,6 +463,10 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
 }
 TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE, "cancelled while in doubt": [*_BY_A_MESSAGE]}
 TABLE |= _CALLS
+TABLE["queued, looked up in vain"] = [*TABLE["queued, to be sent again"]]
+TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]
+TABLE["queued, a call in doubt"] = [*TABLE["queued"][:1], _wished("queued", "accepted", _UNKNOWN), *TABLE["queued"][2:]]
+TABLE["submitting, a statement for the last time"] = [*TABLE["submitting, a statement that writes"]]
 TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
 _KEPT = ("submitted", "running", "collecting", "cancelling", "succeeded", "failed", "cancelled")
 _NOTICES: dict[str, Row] = {
