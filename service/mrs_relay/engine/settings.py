@@ -38,7 +38,7 @@ class EngineSettings(pydantic.BaseModel):
     """
     Submissions of this process between their turn and their reply: being committed, waiting to be sent, or in flight.
     Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`. Other writes
-    and reads have so many in proportion to `max_others_in_flight`.
+    and reads have no more than `max_others_in_flight`.
     """
 
     send_within_s: Seconds = 5.0

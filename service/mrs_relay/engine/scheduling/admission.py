@@ -17,7 +17,6 @@ Spend = Callable[[str], float]
 _PROBE_AGAIN_S: Final = 1.0
 """Seconds after which a probe that had to give way asks again, for those before it may be gone."""
 
-
 _SWEEP_AT: Final = 1000
 """So many places and more are looked through for those of which nothing needs to be remembered."""
 
@@ -55,7 +54,9 @@ class Admission:
         self.clusters: dict[entries.Place, queues.ClusterQueue] = {}
         self.feedback: Final = feedback.Feedback(settings, time, lambda place: self.cluster(place).breaker, wake_in)
         self._slots: Final = settings.slots_per_cluster
-        others = max(1, settings.max_intents * settings.max_others_in_flight // settings.max_in_flight)
+        # NB: for others than submissions an intent is a place in flight: one that waited for a place while calls hang
+        # would go back unsent, again and again, and cost a token each time.
+        others = settings.max_others_in_flight
         self._lanes: Final[dict[lanes.Kind, lanes.Lane]] = {
             kind: lanes.Lane(settings.max_intents if kind == "submissions" else others) for kind in lanes.KINDS
         }

@@ -125,8 +125,8 @@ async def test_a_call_that_is_given_up_leaves_no_place_taken(granted: bool) -> N
 
 
 async def test_calls_of_other_kinds_never_take_the_turn_of_submissions() -> None:
-    """Reads that hang fill their own lane, in the scheduler, too; so do other writes."""
-    doors = gates.open_gate(slots=0, intents=16, max_in_flight=16, max_others_in_flight=4)
+    """Reads that hang fill their own lane, in the scheduler, too; so do other writes. None waits with a token spent."""
+    doors = gates.open_gate(slots=0, intents=64, max_in_flight=16, max_others_in_flight=4)
     partition = gates.Partition(doors)
     for number in range(20):
         read = jobs.Call("ListHosts", {"cluster_id": "a"}, repeatable=True)

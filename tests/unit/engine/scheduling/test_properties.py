@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import gates
 
 from mrs_relay.engine import jobs
-from mrs_relay.engine.scheduling import breaker
+from mrs_relay.engine.scheduling import breaker, scheduler
 from mrs_relay.engine.scheduling import entries as queued
 
 _SLOTS = 2
@@ -293,3 +294,45 @@ def test_clusters_that_take_no_jobs_leave_the_others_their_tokens(dead: int, fai
     kept, probes = found[0]
     assert kept >= 0.95 * tokens
     assert len(probes) == dead, f"{probes} in {tokens} turns"
+
+
+class _Timed(gates.Partition):
+    """A partition that notes when each of its clusters had a turn."""
+
+    def __init__(self, number: int, doors: scheduler.SubmissionScheduler) -> None:
+        super().__init__(doors, gates.account(f"t{number}"))
+        self.clusters: dict[str, str] = {}
+        self.turns: dict[str, list[float]] = {}
+
+    def ask(self, request_id: str, cluster: str) -> None:
+        """Ask for a turn for a job."""
+        self.clusters[request_id] = cluster
+        self.turns.setdefault(cluster, [_now_s()])
+        if self.enter(request_id, cluster):
+            self.turns[cluster].append(_now_s())
+
+    def _admit(self, key: jobs.LedgerKey) -> None:
+        super()._admit(key)
+        self.turns[self.clusters[self.admitted[-1]]].append(_now_s())
+
+
+async def _take_turns(asked: list[tuple[int, str]]) -> None:
+    doors = gates.open_gate(slots=0, intents=1000, quota=gates.Quota(rate=1.0))
+    partitions = [_Timed(number, doors) for number in range(3)]
+    for number, (tenant, cluster) in enumerate(asked):
+        partitions[tenant].ask(f"j{number}", cluster)
+    await asyncio.sleep(len(asked) * 1.01 + 1)
+    assert doors.waiting == 0
+    tenants = len({tenant for tenant, _ in asked})
+    for partition in partitions:
+        most_s = tenants * len(partition.turns) * 1.01 + 1.0
+        for turns in partition.turns.values():
+            assert max(after - before for before, after in itertools.pairwise(turns)) <= most_s
+    doors.close()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abcde")), min_size=1, max_size=40))
+def test_every_queue_has_its_turn_within_a_bounded_number_of_turns(asked: list[tuple[int, str]]) -> None:
+    """As many as there are tenants, for each queue that its tenant has, whatever else waits."""
+    gates.run_virtually(_take_turns(asked))
