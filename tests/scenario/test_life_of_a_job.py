@@ -190,6 +190,27 @@ async def test_the_same_request_sent_again_is_answered_with_its_state_and_runs_o
         assert events[-1].state == "succeeded"
 
 
+async def test_the_same_request_through_another_writer_is_the_same_request() -> None:
+    """Numbers, nulls, defaults, moments, order and escapes are the writer's: a repeat is answered, never a conflict."""
+    job = '{"job_type": "SparkSubmit", "arguments": ["obs://x/\u00fc.jar"]}'
+    frame = '{"id": "r-1", "source": "/test", "type": "mrs.job.submit", "data": {"cluster": "%s", "job": %s, %s}}'
+    spellings = [
+        '"queue_deadline_s": 3600, "not_before": "2026-11-23T08:00:00Z"',
+        '"not_before": "2026-11-23T09:00:00.000+01:00", "queue_deadline_s": 3600.0, "priority": 5.0, "retry": null',
+        '"queue_deadline_s": 36E2, "priority": null, "labels": {}, "not_before": "2026-11-23T08:00:00.0Z"',
+    ]
+    async with world.world() as here:
+        for spelled in spellings:
+            here.put((frame % (service.CLUSTER, job, spelled)).encode())
+            await asyncio.sleep(1)
+        here.put((frame % (service.CLUSTER, job, '"queue_deadline_s": 3600.5')).encode())
+        await here.until_ended(["r-1"], 120)
+        events = here.events()
+        assert len([event for event in events if event.data.get("repeated")]) == 2
+        assert len([event for event in events if event.data.get("reason", {}).get("class") == "conflict"]) == 1
+        assert len(here.created()) == 1
+
+
 async def test_a_corrected_request_may_use_the_id_of_a_rejected_one() -> None:
     """A rejection is remembered, so numbers go on; as nothing was submitted, the corrected request becomes a job."""
     async with world.world() as here:

@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
+from mrs_relay.kit import clock
 from mrs_relay.messages import events
 
 RequestKey = tuple[str, str]
@@ -128,6 +129,7 @@ def reason_line(data: events.EventData) -> str | None:
 def time_ms(event: events.ReadEvent) -> int:
     """When the event was decided, epoch milliseconds; 0 when it does not say."""
     try:
-        return round(dt.datetime.fromisoformat(event.attributes.get("time", "")).timestamp() * 1000)
-    except ValueError:
+        told = clock.without_leap_second(event.attributes.get("time", ""))
+        return round(dt.datetime.fromisoformat(told).timestamp() * 1000)
+    except (ValueError, OverflowError):
         return 0

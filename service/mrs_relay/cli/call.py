@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 from mrs_relay import settings
 from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock, logs
+from mrs_relay.messages import codec
 
 if TYPE_CHECKING:  # aiohttp and all models; the other commands start sooner without them
     from mrs_relay.mrs import operation, reference
@@ -145,7 +146,8 @@ def _body(text: str | None) -> dict[str, Any] | None:
             text = sys.stdin.read()
         elif text.startswith("@"):
             text = pathlib.Path(text[1:]).read_text(encoding="utf-8")
-        found = json.loads(text)
+        text = text.removeprefix("\ufeff")  # a byte order mark
+        found = json.loads(text, parse_float=codec.number, parse_constant=_no_number)
     except OSError as error:
         raise typer.BadParameter(f"{text[1:]} cannot be read: {error.strerror}", param_hint="--body") from None
     except UnicodeDecodeError:
@@ -156,6 +158,10 @@ def _body(text: str | None) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--body")
     return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise typer.BadParameter(f"not valid JSON: it has no {name}", param_hint="--body")
 
 
 def _list(*, as_json: bool) -> None:

@@ -201,7 +201,7 @@ def outcome_table(outcomes: Sequence[Outcome], *, width: int) -> console.Group:
 def _columns(shown: Sequence[letters.Found]) -> list[columns.Column]:
     return [
         columns.Column("position", [view.plain(one.letter.origin) for one in shown]),
-        columns.Column("written", [clock.rfc3339(one.time_ms) for one in shown], drop=2),
+        columns.Column("written", [clock.shown(one.time_ms) for one in shown], drop=2),
         columns.Column("reason", [view.plain(one.letter.code) for one in shown]),
         columns.Column("bytes", [str(one.value_bytes or 0) for one in shown], drop=1),
     ]
@@ -244,7 +244,7 @@ def _moment(text: str, option: str) -> int:
     if back_s is not None:
         return clock.SystemClock().now_ms() - round(back_s * 1000)
     try:
-        moment = dt.datetime.fromisoformat(text)
+        moment = dt.datetime.fromisoformat(clock.without_leap_second(text))
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:

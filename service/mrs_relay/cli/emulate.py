@@ -159,7 +159,7 @@ def _file(path: pathlib.Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise errors.SettingsError(f"the settings file {path} cannot be read: {error}") from error
 

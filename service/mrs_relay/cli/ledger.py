@@ -96,7 +96,7 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
         "cluster": job.cluster,
         "priority": job.priority,
         "attempt": job.attempt,
-        "arrived_at": clock.rfc3339(job.arrived_ms),
+        "arrived_at": clock.shown(job.arrived_ms),
         "labels": job.labels,
         "job_name": job.mrs_name,
         "job_id": seen.job_id if seen else None,
@@ -104,7 +104,7 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
         "job_result": seen.job_result if seen else None,
         "progress": seen.progress if seen else None,
         "app_id": seen.app_id if seen else None,
-        "finished_at": clock.rfc3339(seen.finished_ms) if seen and seen.finished_ms else None,
+        "finished_at": clock.shown(seen.finished_ms) if seen and seen.finished_ms else None,
         "location": job.location,
         "reason": _reason(job.reason),
     }

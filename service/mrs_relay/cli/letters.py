@@ -17,7 +17,7 @@ from mrs_relay.kit import clock
 from mrs_relay.messages import dead_letters
 from mrs_relay.stream import records, tap
 
-_NO_LIMIT: Final = 1 << 62
+_NO_LIMIT: Final = 1 << 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Found:
         return {
             "position": letter.origin,
             "dead_letter": self.places[-1],
-            "time": clock.rfc3339(self.time_ms),
+            "time": clock.shown(self.time_ms),
             "reason": letter.code,
             "message": letter.message,
             "key": None if letter.key is None else letter.key.decode(errors="backslashreplace"),
@@ -83,7 +83,7 @@ class Choice:
 
     positions: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
-    since_ms: int = 0
+    since_ms: int = -_NO_LIMIT
     until_ms: int = _NO_LIMIT
 
     def of(self, found: Iterable[Found]) -> list[Found]:

@@ -56,6 +56,9 @@ AsJson = Annotated[
 ]
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_LONGEST_S: Final = 100 * 365 * 86_400.0
+"""A longer one is no duration: a moment so far off is none that a clock can show."""
+
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -64,7 +67,8 @@ def seconds(text: str) -> float | None:
     pieces = _DURATION.findall(text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in pieces)
+    found = sum(float(number) * _SECONDS[unit] for number, unit in pieces)
+    return found if found <= _LONGEST_S else None
 
 
 def pairs(texts: Iterable[str] | None, *, option: str) -> dict[str, str]:

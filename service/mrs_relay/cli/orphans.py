@@ -264,7 +264,7 @@ def as_row(one: finding.Orphan) -> dict[str, Any]:
         "job_name": one.name,
         "job_state": one.seen.job_state if one.seen else None,
         "job_result": one.seen.job_result if one.seen else None,
-        "submitted_at": clock.rfc3339(one.seen.submitted_ms) if one.seen and one.seen.submitted_ms else None,
+        "submitted_at": clock.shown(one.seen.submitted_ms) if one.seen and one.seen.submitted_ms else None,
         "request": {"id": one.request.id, "source": one.request.source} if one.request else None,
         "advice": _ADVICE[one.kind],
     }

@@ -293,6 +293,6 @@ def _read(path: pathlib.Path) -> bytes:
 
 def _text(raw: bytes) -> str:
     try:
-        return raw.decode()
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"not UTF-8: {error}", param_hint="--file") from error

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rich import box, console, table, text
 
 from mrs_relay.cli import board, columns
+from mrs_relay.kit import clock
 from mrs_relay.messages import events
 
 STYLES: Final[Mapping[str, str]] = {
@@ -78,8 +79,10 @@ def age(seconds: float) -> str:
 
 
 def clock_time(epoch_ms: int) -> str:
-    """A moment as local time of day; "" for 0."""
-    return dt.datetime.fromtimestamp(epoch_ms / 1000).astimezone().strftime("%H:%M:%S") if epoch_ms else ""
+    """A moment as local time of day; "" for what is no moment."""
+    if not clock.is_moment(epoch_ms):
+        return ""
+    return dt.datetime.fromtimestamp(epoch_ms / 1000, tz=dt.UTC).astimezone().strftime("%H:%M:%S")
 
 
 def counts(numbers: Mapping[str, int]) -> text.Text:

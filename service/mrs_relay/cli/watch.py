@@ -84,7 +84,7 @@ def _start(since: str) -> tap.Start:
     back_s = options.seconds(since)
     if back_s is None:
         raise typer.BadParameter(f"{since!r} is not now, beginning or a duration such as 10m", param_hint="--from")
-    return tap.Start(since_ms=clock.SystemClock().now_ms() - round(back_s * 1000))
+    return tap.Start(since_ms=max(0, clock.SystemClock().now_ms() - round(back_s * 1000)))
 
 
 async def _watch(

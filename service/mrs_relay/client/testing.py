@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from mrs_relay import errors
 from mrs_relay.client import relay
 from mrs_relay.kit import clock, tasks
-from mrs_relay.messages import codec, envelope, events, reasons, requests
+from mrs_relay.messages import digests, envelope, events, reasons, requests
 from mrs_relay.stream import memory, memory_tap, records, settings, tap
 
 _SOURCE: Final = "/mrs-relay/testing"
@@ -129,7 +129,7 @@ class Relay:
 
     def _work(self, request: requests.Work, message: envelope.Envelope, key: bytes) -> None:
         name = (message.source, message.id)
-        digest = codec.digest(message.type, message.data)
+        digest = digests.of(message, request)
         if (old := self._told.get(name)) is not None and old.digest:
             self._repeat(old, digest)
             return

@@ -6,7 +6,12 @@ It never goes back, because what MRS remembers is in order of time: a stopped cl
 
 from __future__ import annotations
 
+from typing import Final
+
 from mrs_relay.kit import clock
+
+_LATEST_MS: Final = 221_845_392_000_000
+"""Beginning of the year 9000: whatever is planned from there on can still be written as a date."""
 
 
 class BentClock:
@@ -43,8 +48,8 @@ class BentClock:
         return self._stopped_ms is not None
 
     def advance(self, seconds: float) -> None:
-        """Put it forward; `seconds` is not negative. A stopped clock stays stopped, further on."""
-        ahead_ms = round(seconds * 1000)
+        """Put it forward, to the year 9000 at most; `seconds` is not negative. A stopped clock stays stopped."""
+        ahead_ms = max(0, min(round(seconds * 1000), _LATEST_MS - self.now_ms()))
         self._ahead_ms += ahead_ms
         if self._stopped_ms is not None:
             self._stopped_ms += ahead_ms

@@ -113,9 +113,10 @@ def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: 
         return None if is_old else _begun(job, candidate, now_ms, rules)
     if job.order == candidate.order:
         return None  # the same record once more: it was decided before
-    if job.digest == candidate.digest and job.state is State.CHOOSING:
+    is_repeat = fact.repeats(job)
+    if is_repeat and job.state is State.CHOOSING:
         return None  # the answer is on its way: `accepted`, or why not
-    if job.digest == candidate.digest:
+    if is_repeat:
         again, told = _tell(wishes.traced(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
         return Decision(wishes.traced(again, job), (told,))
     reason = jobs.Reason(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import jobs, verdict
-from mrs_relay.messages import events
+from mrs_relay.messages import digests, events
+from mrs_relay.stream import records
 
 
 class Requested(msgspec.Struct, frozen=True):
@@ -20,10 +21,21 @@ class Requested(msgspec.Struct, frozen=True):
     Attributes:
         job: what it would become, in state QUEUED or CHOOSING with sequence 0.
         barred: why it must not become that, by the tenant's rules; None: it may.
+        record: the message as it came.
     """
 
     job: jobs.Job
     barred: jobs.Reason | None = None
+    record: records.Record | None = None
+
+    def repeats(self, job: jobs.Job) -> bool:
+        """Whether it asks for the same as the job's own request, which version 0.1 may have remembered."""
+        if self.job.digest == job.digest:
+            return True
+        came = self.record
+        if came is None or not digests.is_old(job.digest):
+            return False
+        return job.digest == digests.old(came.topic, came.value, came.headers)
 
 
 class Invalid(msgspec.Struct, frozen=True):

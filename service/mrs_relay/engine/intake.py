@@ -54,7 +54,8 @@ def read(
         barred = rules.broken(policy, message.type, request) if policy.tenant else None
         if not isinstance(request, requests.JobCancel | requests.JobResolve):
             job = works.job_of(message, request, record, result_job_types)
-            return key, _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
+            fact = _owned(job, request, policy, barred) if policy.tenant else facts.Requested(job)
+            return key, msgspec.structs.replace(fact, record=record)
         if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
             return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
     except errors.BadMessage as error:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NewType
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.messages import events, reasons
+from mrs_relay.messages import codec, events, reasons
 
 LedgerKey = NewType("LedgerKey", bytes)
 """`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
@@ -424,8 +424,8 @@ def moved(job: Job, state: State) -> Job:
     return msgspec.structs.replace(job, state=state)
 
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Job)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(Job, float_hook=codec.number)  # a call's body keeps its numbers' values
 
 
 def encode(job: Job) -> bytes:

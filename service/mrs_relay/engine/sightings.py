@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_relay.engine import facts, jobs, results
+from mrs_relay.kit import clock
 from mrs_relay.messages import events
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import oldjobs as old_models
@@ -32,9 +33,9 @@ def of_job(detail: job_models.JobDetail) -> jobs.Seen:
         progress=min(100.0, max(0.0, detail.job_progress or 0.0)),
         app_id=detail.app_id or "",
         tracking_url=detail.tracking_url or "",
-        submitted_ms=detail.submitted_ms or 0,
-        started_ms=detail.started_ms or 0,
-        finished_ms=detail.finished_ms or 0,
+        submitted_ms=_moment_ms(detail.submitted_ms),
+        started_ms=_moment_ms(detail.started_ms),
+        finished_ms=_moment_ms(detail.finished_ms),
     )
 
 
@@ -53,9 +54,14 @@ def of_old_job(detail: old_models.OldJob) -> jobs.Seen:
         job_result="" if status is None else OLD_RESULTS.get(status, str(status)),
         progress=min(100.0, float(per_cent[1])) if per_cent else 0.0,
         app_id=detail.job_id if detail.job_id and detail.job_id != detail.id else "",
-        submitted_ms=detail.start_time or 0,
-        finished_ms=detail.end_time or 0,
+        submitted_ms=_moment_ms(detail.start_time),
+        finished_ms=_moment_ms(detail.end_time),
     )
+
+
+def _moment_ms(told: int | None) -> int:
+    """A time of MRS, or 0 for none: lists are asked from such times on, so one in another unit would hide the job."""
+    return told if told is not None and clock.is_moment(told) else 0
 
 
 def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.StatementObserved:

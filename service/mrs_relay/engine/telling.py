@@ -16,8 +16,6 @@ _CODE_LENGTH: Final = 64
 _MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
 """Classes of reasons whose texts may hold words of MRS."""
 
-_YEAR_10000_MS: Final = 253_402_300_800_000
-
 
 class Rules(msgspec.Struct, frozen=True):
     """
@@ -159,7 +157,7 @@ def _mrs_view(job: jobs.Job) -> dict[str, Any] | None:
 
 
 def _moment(epoch_ms: int) -> str | None:
-    return clock.rfc3339(epoch_ms) if 0 < epoch_ms < _YEAR_10000_MS else None
+    return clock.rfc3339(epoch_ms) if clock.is_moment(epoch_ms) else None
 
 
 def _reason(reason: jobs.Reason) -> reasons.Reason:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from mrs_relay import errors
 from mrs_relay.engine import jobs, oldworks
-from mrs_relay.messages import codec, envelope, events, requests
+from mrs_relay.kit import sqltext
+from mrs_relay.messages import digests, envelope, events, requests
 from mrs_relay.mrs import checks, operation
 from mrs_relay.mrs.operations import clusters as cluster_calls
 from mrs_relay.mrs.operations import executions as execution_calls
@@ -20,11 +21,12 @@ from mrs_relay.mrs.operations import jobs as job_calls
 from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import records
 
-_NOISE: Final = re.compile(r"(?:\s|\(|--[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
-_READS: Final = re.compile(
-    r"(?:select|show|desc|describe|values|with|explain(?!.*\banalyze\b))\b", re.IGNORECASE | re.DOTALL
-)
-"""NB: EXPLAIN ANALYZE runs what it explains; a comment may stand between the two words."""
+_READS: Final = re.compile(r"[\s(]*(select|show|desc|describe|values|with|explain)\b", re.IGNORECASE)
+_EFFECTS: Final[dict[str, re.Pattern[str]]] = {
+    "explain": re.compile(r"\banalyze\b", re.IGNORECASE),
+    "with": re.compile(r"\b(insert|into|update|delete|merge|create|drop|alter|call|execute)\b", re.IGNORECASE),
+}
+"""Words that a statement with this beginning must not hold to be a read: EXPLAIN ANALYZE runs what it explains."""
 
 _SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql"}
 _SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster", "call": "call"}
@@ -38,8 +40,10 @@ def subject_of(message_type: str) -> events.Subject:
 
 def is_repeatable(statement: str) -> bool:
     """Whether a Presto statement only reads, so that running it twice does no harm."""
-    start = _NOISE.match(statement)
-    return _READS.match(statement, start.end() if start else 0) is not None
+    code = sqltext.code(statement)
+    begins = _READS.match(code)
+    effects = _EFFECTS.get(begins[1].lower()) if begins else None
+    return begins is not None and (effects is None or effects.search(code) is None)
 
 
 def job_of(
@@ -66,7 +70,7 @@ def job_of(
         source=message.source,
         id=message.id,
         subject=subject_of(message.type),
-        digest=codec.digest(message.type, message.data),
+        digest=digests.of(message, request),
         state=jobs.State.QUEUED if choice is None else jobs.State.CHOOSING,
         key=record.key,
         order=record.offset,
@@ -137,7 +141,7 @@ def _deletion(request: requests.JobDelete) -> jobs.Call:
 
 def _sql(request: requests.SqlSubmit) -> tuple[jobs.Work, str, int]:
     if request.engine == "presto":
-        statement = request.statement.rstrip(" \t\r\n;")
+        statement = sqltext.single(request.statement)
         presto = jobs.Presto(statement, request.database, request.archive_path, is_repeatable(statement))
         return presto, "", 0
     # NB: SparkSql and HiveSql jobs have no database field; a leading USE chooses it and adds one result.

@@ -10,8 +10,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
+import re
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+_YEAR_10000_MS: Final = 253_402_300_800_000
+"""From here on no datetime can be made and RFC 3339 has no text, milliseconds since the epoch."""
+
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - written without its offset, as UTC
+
+_LEAP: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d):60(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class Clock(Protocol):
@@ -71,6 +79,35 @@ def rfc3339(epoch_ms: int) -> str:
     return f"{_second(second)}.{millisecond:03d}Z"
 
 
+def is_moment(epoch_ms: int) -> bool:
+    """Whether a number that others wrote can be milliseconds since the epoch: after 1970 and before the year 10000."""
+    return 0 < epoch_ms < _YEAR_10000_MS
+
+
+def shown(epoch_ms: int) -> str:
+    """
+    Show a number that others wrote as a moment, or as what it is if it is none.
+
+    Kafka and MRS pass on whatever a client writes: microseconds, nothing (-1), any 64 bits.
+    """
+    return rfc3339(epoch_ms) if is_moment(epoch_ms) else f"{epoch_ms} (not a time in milliseconds)"
+
+
+def without_leap_second(moment: str) -> str:
+    """RFC 3339 text as datetimes take it: a leap second, 23:59:60 in UTC, is the first second of the next day."""
+    found = _LEAP.fullmatch(moment.upper())
+    if found is None:
+        return moment
+    minute, fraction, offset = found.groups(default="")
+    try:
+        before = dt.datetime.fromisoformat(f"{minute}:59{offset}")
+        in_utc, after = before.astimezone(dt.UTC), before + dt.timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        return moment
+    ends_day = (in_utc.hour, in_utc.minute) == (23, 59)
+    return f"{after.replace(tzinfo=None).isoformat()}{fraction}{offset}" if ends_day else moment
+
+
 @functools.lru_cache(maxsize=64)
 def _second(epoch_s: int) -> str:
-    return dt.datetime.fromtimestamp(epoch_s, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return (_EPOCH + dt.timedelta(seconds=epoch_s)).isoformat()

@@ -8,7 +8,8 @@ Reading goes in two steps so that nothing is lost: `read` finds out whose messag
 then only a dead letter can help; everything else that is wrong with an envelope is found by `requests.parse` and
 becomes a rejection event that the sender can see.
 
-Names of headers count in any case and order, and of two headers of one name the last one counts.
+Names of headers count in any case and order, and of two headers of one name the last one counts. A header whose value
+is null counts as not sent, and so does an attribute that is null.
 
 Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3, 3.2 and 3.3.
 """
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+import decimal
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +41,14 @@ _BINARY_SIGNS: Final = ("ce_specversion", "ce_id", "ce_type")
 _UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 Headers = tuple[tuple[str, bytes], ...]
+Decode = Callable[[bytes], Any]
+
+_NOT_TEXT: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+"""Control characters, surrogates and noncharacters. Source: CloudEvents 1.0.2, type system, String."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +73,25 @@ class Envelope:
     headers: Mapping[str, str]
 
     def text(self, name: str) -> str | None:
-        """Attribute or header `name` as short printable text, else None: such values are passed on, never trusted."""
+        """
+        Attribute or header `name` as short text, else None: such values are passed on, never trusted.
+
+        Numbers and booleans of the structured mode come as CloudEvents writes them as text: `42`, `true`.
+        """
         value = self.attributes.get(name, self.headers.get(name))
-        return value if isinstance(value, str) and 0 < len(value) <= MAX_ID * 2 and value.isprintable() else None
+        if isinstance(value, int | float | decimal.Decimal):
+            value = codec.encode(value).decode()
+        return value if isinstance(value, str) and len(value) <= MAX_ID * 2 and is_text(value) else None
 
 
-def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
+def is_text(value: str) -> bool:
+    """Whether this is text that an attribute may hold: not empty, well-formed Unicode, no control characters."""
+    return bool(value) and (value.isprintable() or _NOT_TEXT.search(value) is None)
+
+
+def read(
+    topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], decode: Decode = codec.decode
+) -> Envelope:
     """
     Find out whose message this is.
 
@@ -75,15 +99,16 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
         topic: where it was read; names the source when the message does not.
         value: the record's value.
         headers: the record's headers in any order; CloudEvents names in any case.
+        decode: what parses JSON.
 
     Raises:
         BadMessage: no request id can be read; only a dead letter can keep this message.
     """
-    names = {name.lower(): _header_text(raw) for name, raw in headers} if headers else {}
+    names = {name.lower(): _header_text(raw) for name, raw in headers if raw is not None} if headers else {}
     media, charset = _media_type(names.get(_CONTENT_TYPE, ""))
     structured = media.startswith(_CLOUDEVENTS)
     if not structured and any(sign in names for sign in _BINARY_SIGNS):
-        return _binary(topic, value, names)
+        return _binary(topic, value, names, decode)
     if value is None:
         raise errors.BadMessage(
             "no_value", "the record has no value (a tombstone); requests are never deleted that way"
@@ -93,12 +118,12 @@ def read(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | N
     if charset not in _UTF8:
         raise errors.BadMessage("unreadable_encoding", f"charset {charset[:80]!r} is not read; use UTF-8")
     names.pop(_CONTENT_TYPE, None)
-    members = codec.decode(value)
+    members = decode(value)
     if not isinstance(members, dict):
-        raise errors.BadMessage("not_an_object", f"the JSON is a {_json_type(members)}, not an object")
+        raise errors.BadMessage("not_an_object", f"expected a JSON object, got {json_type(members)}")
     if None in members.values():  # the same as not there. Source: CloudEvents JSON format 1.0.2, section 2.2
         members = {name: value for name, value in members.items() if value is not None}
-    return _envelope(topic, members, _payload(members), names)
+    return _envelope(topic, members, _payload(members, decode), names)
 
 
 def check_json(content_type: Any) -> None:  # noqa: ANN401 - JSON
@@ -118,7 +143,7 @@ def check_json(content_type: Any) -> None:  # noqa: ANN401 - JSON
         )
 
 
-def _binary(topic: str, value: bytes | None, names: dict[str, str]) -> Envelope:
+def _binary(topic: str, value: bytes | None, names: dict[str, str], decode: Decode) -> Envelope:
     """NB: no value means an event without data here, not a tombstone (section 3.2.2): its sender can be told."""
     attributes: dict[str, Any] = {}
     rest: dict[str, str] = {}
@@ -128,14 +153,14 @@ def _binary(topic: str, value: bytes | None, names: dict[str, str]) -> Envelope:
         else:
             rest[name] = text
     attributes.setdefault("specversion", "")
-    declared = attributes.get("datacontenttype")
-    content_type = rest.pop(_CONTENT_TYPE, declared if declared is not None else _JSON)
+    declared = attributes.get("datacontenttype") or None
+    content_type = rest.pop(_CONTENT_TYPE, "") or declared or _JSON
     attributes["datacontenttype"] = content_type
     identity = _envelope(topic, attributes, None, rest)
     data: Any
     try:
         _check_agreement(content_type, declared)
-        data = codec.decode(value) if value else None
+        data = decode(value) if value else None
     except errors.BadMessage as error:
         data = error
     return Envelope(identity.id, identity.source, identity.type, data, identity.attributes, identity.headers)
@@ -153,36 +178,37 @@ def _check_agreement(content_type: str, declared: str | None) -> None:
 
 def _envelope(topic: str, members: dict[str, Any], data: Any, headers: dict[str, str]) -> Envelope:  # noqa: ANN401 - JSON
     request_id = members.pop("id", None)
-    if not isinstance(request_id, str) or not 0 < len(request_id) <= MAX_ID or not request_id.isprintable():
-        raise errors.BadMessage(
-            "bad_id", f"`id` must be 1 to {MAX_ID} printable characters of text, without control characters", field="id"
-        )
+    if not isinstance(request_id, str) or len(request_id) > MAX_ID or not is_text(request_id):
+        raise errors.BadMessage("bad_id", f"`id`: {_name_wanted(request_id)}", field="id")
     source = members.pop("source", None)
     if source is None:
         source = f"/{topic}"
-    if not isinstance(source, str) or not 0 < len(source) <= MAX_ID or not source.isprintable() or " " in source:
-        raise errors.BadMessage(
-            "bad_source", f"`source` must be 1 to {MAX_ID} printable characters without spaces", field="source"
-        )
+    if not isinstance(source, str) or len(source) > MAX_ID or not is_text(source) or " " in source:
+        raise errors.BadMessage("bad_source", f"`source`: {_name_wanted(source)} or spaces", field="source")
     kind = members.pop("type", "")
     return Envelope(request_id, source, kind if isinstance(kind, str) else "", data, members, headers)
 
 
-def _payload(members: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+def _name_wanted(found: Any) -> str:  # noqa: ANN401 - JSON
+    got = f"{len(found)} characters" if isinstance(found, str) else json_type(found)
+    return f"expected text of 1 to {MAX_ID} characters, got {got}; use well-formed Unicode without control characters"
+
+
+def _payload(members: dict[str, Any], decode: Decode) -> Any:  # noqa: ANN401 - JSON
     encoded = members.pop("data_base64", None)
     if encoded is None or "data" in members:
         return members.pop("data", None)
     try:
-        return codec.decode(base64.b64decode(encoded, validate=True))
+        return decode(base64.b64decode(encoded, validate=True))
     except errors.BadMessage as error:
         return error
     except (TypeError, ValueError, binascii.Error) as error:
         return errors.BadMessage("bad_value", f"`data_base64` is not base64: {error}", field="data_base64")
 
 
-def _header_text(raw: bytes | None) -> str:
-    """Bytes that are not UTF-8 become surrogates: not printable, so that no two different ids ever read the same."""
-    return "" if raw is None else raw.decode("utf-8", "surrogateescape")
+def _header_text(raw: bytes) -> str:
+    """Bytes that are not UTF-8 become surrogates: no text, so that no two different ids ever read the same."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _media_type(content_type: str) -> tuple[str, str]:
@@ -196,15 +222,18 @@ def _media_type(content_type: str) -> tuple[str, str]:
     return media.strip(), charset
 
 
-def _json_type(value: Any) -> str:  # noqa: ANN401 - JSON
+def json_type(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Name the JSON type of a value, with its article."""
     match value:
         case None:
             return "null"
         case bool():
-            return "boolean"
+            return "a boolean"
         case str():
-            return "string"
+            return "a string"
         case list():
-            return "list"
+            return "an array"
+        case dict():
+            return "an object"
         case _:
-            return "number"
+            return "a number"

@@ -6,12 +6,14 @@ A model's docstring and field descriptions are the reference that `schemas/` car
 
 from __future__ import annotations
 
+import decimal
+import json
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import words
+from mrs_relay.kit import clock, sqltext, words
 from mrs_relay.messages import envelope, old_jobs, operations
 
 JobType = Literal[
@@ -46,6 +48,19 @@ JobName = Annotated[
 
 class _Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:  # noqa: ANN401 - JSON
+        """Many JSON writers put null where nothing was set; only a field that is required must not be null."""
+        if not isinstance(data, dict) or None not in data.values():
+            return data
+        fields = cls.model_fields
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None or name not in fields or fields[name].is_required()
+        }
 
 
 class ClusterChoice(_Model):
@@ -93,7 +108,7 @@ Cluster = Annotated[
 def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
     if moment is not None and not (isinstance(moment, str) and moment[4:5] == "-"):
         raise ValueError("use RFC 3339 with offset, such as 2026-11-24T06:00:00Z")
-    return moment
+    return moment if moment is None else clock.without_leap_second(moment)
 
 
 def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
@@ -102,6 +117,18 @@ def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; py
 
 _WHOLE: Final = pydantic.BeforeValidator(_whole)
 """Takes 5.0 for 5: JSON, and JSON Schema's `integer`, make no difference."""
+
+
+def _near(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges the outcome
+    return float(number) if isinstance(number, decimal.Decimal) else number
+
+
+_NEAR: Final = pydantic.BeforeValidator(_near)
+"""Takes the nearest float for a number with more digits than a float holds."""
+
+
+def _text_of_long(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges the outcome
+    return str(number) if isinstance(number, decimal.Decimal) else number
 
 
 class _Queued(_Model):
@@ -127,6 +154,7 @@ class _Queued(_Model):
             description="Cancel if not submitted so many seconds after it could be: after it came, after `not_before`, "
             "or after the wait before a further attempt.",
         ),
+        _NEAR,
     ] = None
 
 
@@ -141,6 +169,7 @@ class RetryPolicy(_Model):
             le=86_400,
             description="Seconds to wait before the second; doubles each time, up to an hour or this value if longer.",
         ),
+        _NEAR,
     ] = 30.0
     on: Annotated[
         list[Literal["job_failed", "job_killed", "refused"]],
@@ -207,6 +236,7 @@ class _Submission(_Queued):
             le=31_536_000,
             description="Cancel if not ended so many seconds after its submission; each attempt anew.",
         ),
+        _NEAR,
     ] = None
     retry: Annotated[RetryPolicy | None, pydantic.Field(description="Try again after a bad end; never by default.")] = (
         None
@@ -228,6 +258,17 @@ class JobSubmit(_Submission):
         ),
     ] = "v2"
     job: BatchJob
+
+
+def _check_single(statement: str) -> None:
+    single = sqltext.single(statement)
+    words_left = sqltext.code(single)
+    if not words_left.strip():
+        raise ValueError("no SQL in it")
+    if ";" in words_left:
+        raise ValueError("presto takes exactly one statement, without a semicolon; send one request for each")
+    if ";" in single:
+        raise ValueError("presto takes no semicolon, not even in quotes; write chr(59) instead")
 
 
 class SqlSubmit(_Submission):
@@ -259,8 +300,8 @@ class SqlSubmit(_Submission):
 
     @pydantic.model_validator(mode="after")
     def _fits_its_engine(self) -> SqlSubmit:
-        if self.engine == "presto" and ";" in self.statement.rstrip(" \t\r\n;"):
-            raise ValueError("presto takes exactly one statement, without a semicolon; send one request for each")
+        if self.engine == "presto":
+            _check_single(self.statement)
         if self.engine != "presto" and self.archive_path is not None:
             raise ValueError("archive_path is for presto only")
         return self
@@ -282,7 +323,7 @@ class Call(_Queued):
         dict[str, str], pydantic.Field(max_length=8, description="Its path values, without project_id.")
     ] = pydantic.Field(default_factory=dict)
     query: Annotated[
-        dict[str, str | int | float | bool | list[str]],
+        dict[str, Annotated[str | int | float | bool | list[str], pydantic.BeforeValidator(_text_of_long)]],
         pydantic.Field(max_length=64, description="Its query, by the API's names."),
     ] = pydantic.Field(default_factory=dict)
     body: Annotated[dict[str, Any] | None, pydantic.Field(description="Its body, by the API's names.")] = None
@@ -372,9 +413,9 @@ class Target(_Model):
 
     @pydantic.field_validator("id", "source")
     @classmethod
-    def _is_printable(cls, name: str | None, field: pydantic.ValidationInfo) -> str | None:
-        if name is not None and (not name.isprintable() or (field.field_name == "source" and " " in name)):
-            raise ValueError("must be printable characters, a source without spaces, as every request's are")
+    def _is_text(cls, name: str | None, field: pydantic.ValidationInfo) -> str | None:
+        if name is not None and (not envelope.is_text(name) or (field.field_name == "source" and " " in name)):
+            raise ValueError("must be text without control characters, a source without spaces, as every request's are")
         return name
 
 
@@ -446,7 +487,7 @@ def parse(message: envelope.Envelope) -> Request:
     version = message.attributes.get("specversion", "1.0")
     if version != "1.0":
         raise errors.BadMessage(
-            "bad_specversion", f"specversion {_shown(version)} is not read; use 1.0", field="specversion"
+            "bad_specversion", f'unsupported specversion {_shown(version)}: expected "1.0"', field="specversion"
         )
     model = MODELS.get(message.type)
     if model is None:
@@ -457,8 +498,11 @@ def parse(message: envelope.Envelope) -> Request:
     envelope.check_json(message.attributes.get("datacontenttype", "application/json"))
     if isinstance(message.data, errors.BadMessage):
         raise message.data
+    if message.data is None:
+        raise errors.BadMessage("missing_field", "`data` is required: expected an object", field="data")
     if not isinstance(message.data, dict):
-        raise errors.BadMessage("missing_field", "`data` must be an object", field="data")
+        text = f"`data`: expected an object, got {envelope.json_type(message.data)}"
+        raise errors.BadMessage("wrong_type", text, field="data")
     try:
         request = model.model_validate(message.data)
     except pydantic.ValidationError as error:
@@ -469,7 +513,7 @@ def parse(message: envelope.Envelope) -> Request:
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
-    return repr(value[:80]) if isinstance(value, str) else "that is no text"
+    return json.dumps(value[:80]) if isinstance(value, str) else f"that is {envelope.json_type(value)}"
 
 
 def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:

@@ -91,8 +91,8 @@ def attributes(kind: str) -> dict[str, Schema]:
     name = {"type": "string", "minLength": 1, "maxLength": envelope.MAX_ID}
     return {
         "specversion": {"const": "1.0", "description": "Of CloudEvents."},
-        "id": {**name, "description": "With source the idempotency key. Printable characters."},
-        "source": {**name, "description": "Who sends it; `/<topic>` if missing. Printable characters without spaces."},
+        "id": {**name, "description": "With source the idempotency key. No control characters."},
+        "source": {**name, "description": "Who sends it; `/<topic>` if missing. No control characters, no spaces."},
         "type": {"const": kind},
         "time": {"type": "string", "format": "date-time", "description": "When it was made; not used."},
         "datacontenttype": {"type": "string", "description": "application/json"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
 import pydantic
 
 from mrs_relay import errors
@@ -12,6 +14,7 @@ from mrs_relay.mrs import operation, replies, signing
 from mrs_relay.mrs.models import base
 
 _ANY_PROJECT: Final = "0"
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def check(
@@ -44,10 +47,27 @@ def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
     if wanted.body is None and not given:
         return b""
     content = _checked(wanted, "body", wanted.body, given or {})
-    data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
+    if given is not content and _holds_decimal(given):  # pydantic would write it as text
+        data = _encoder.encode(content.__pydantic_serializer__.to_python(content, exclude_none=True, warnings=False))
+    else:
+        data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
     if len(data) > signing.MAX_BODY_BYTES:
         raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
     return data
+
+
+def _holds_decimal(given: object) -> bool:
+    """Whether a number stands in it that has more digits than a float holds."""
+    waiting = [given]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, decimal.Decimal):
+            return True
+    return False
 
 
 def _checked(

@@ -81,7 +81,7 @@ class File:
             stamp = self._stamp()
             if stamp[2] > _MOST_BYTES:
                 raise errors.SettingsError(f"credentials_file {self._path} is larger than {_MOST_BYTES} bytes")
-            text = self._path.read_text(encoding="utf-8")
+            text = self._path.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise errors.SettingsError(f"credentials_file {self._path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:

@@ -92,3 +92,5 @@ def test_a_reason_becomes_one_line_with_its_code_in_front() -> None:
 def test_an_event_without_a_readable_time_counts_as_time_zero() -> None:
     """A broken time never breaks the display."""
     assert board.time_ms(_event("a", "accepted", 1, at="yesterday")) == 0
+    assert board.time_ms(_event("a", "accepted", 1, at="0001-01-01T00:00:00")) == 0
+    assert board.time_ms(_event("a", "accepted", 1, at="2016-12-31T23:59:60Z")) == 1_483_228_800_000

@@ -74,6 +74,7 @@ def test_help_shows_fields_and_limits(cli: testing.CliRunner, name: str, words: 
         (["StopJob", "--path", "cluster_id"], "not of the form name=value"),
         (["CreateExecuteJob", "--body", '{"secret": "secret-word"'], "not valid JSON"),
         (["CreateExecuteJob", "--body", '["secret-word"]'], "must be a JSON object"),
+        (["CreateExecuteJob", "--body", '{"secret-word": NaN}'], "not valid JSON: it has no NaN"),
         (["CreateExecuteJob", "--body", "@absent.json"], "absent.json cannot be read"),
     ],
 )
@@ -138,3 +139,11 @@ def test_an_outdated_page_fails_the_check(cli: testing.CliRunner, tmp_path: path
     page = tmp_path / "docs" / "operations.md"
     page.write_text(page.read_text() + "more\n")
     assert cli.invoke(reference.app, ["check", str(tmp_path)]).exit_code == run.Code.FAILED
+
+
+def test_a_byte_order_mark_before_the_body_is_passed_over(cli: testing.CliRunner, tmp_path: pathlib.Path) -> None:
+    """Some editors put one there; what is wrong with the body is told, not that."""
+    place = tmp_path / "body.json"
+    place.write_text('{"job_type": "Flink"}', encoding="utf-8-sig")
+    words = ["call", "CreateExecuteJob", "--path", "cluster_id=c", "--body", f"@{place}"]
+    assert "job_name" in cli.invoke(main.app, words).output

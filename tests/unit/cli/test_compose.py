@@ -63,6 +63,8 @@ def test_without_validation_an_invalid_request_goes_out() -> None:
     ("text", "ids"),
     [
         (b'{"id": "a"}', ["a"]),
+        (b'\xef\xbb\xbf{"id": "a"}\n{"id": "b"}\n', ["a", "b"]),
+        (b'\xef\xbb\xbf[{"id": "a"}]', ["a"]),
         (b'[{"id": "a"}, {"id": "b"}]', ["a", "b"]),
         (b'{"id": "a"}\n\n{"id": "b"}\n', ["a", "b"]),
         (b'{\n  "id": "a"\n}\n', ["a"]),

@@ -101,6 +101,7 @@ def test_newest_rows_are_shown_up_to_the_limit(shell: _Shell) -> None:
         (["--until", "2026-11-24T12:00:00.010+00:00"], [9]),
         (["--since", "2026-11-24T12:00:00.010Z", "--reason", "unreadable_json"], []),
         (["--since", "2000d"], [9, 10, 12]),
+        (["--since", "2025-12-31T23:59:60Z"], [9, 10, 12]),
     ],
 )
 def test_messages_are_chosen_by_reason_and_time(shell: _Shell, words: list[str], offsets: list[int]) -> None:
@@ -109,7 +110,14 @@ def test_messages_are_chosen_by_reason_and_time(shell: _Shell, words: list[str],
 
 
 @pytest.mark.parametrize(
-    "words", [["--reason", "bad_luck"], ["--since", "yesterday"], ["--until", "2026-11-24"], ["--since", "12:00"]]
+    "words",
+    [
+        ["--reason", "bad_luck"],
+        ["--since", "yesterday"],
+        ["--until", "2026-11-24"],
+        ["--since", "12:00"],
+        ["--since", "9" * 400 + "d"],
+    ],
 )
 def test_filter_that_cannot_be_meant_is_refused(shell: _Shell, words: list[str]) -> None:
     """A reason outside the closed list, or a time without a zone, is a mistake: exit 2 and the option's name."""
@@ -208,3 +216,14 @@ def test_message_that_grew_too_large_is_named(shell: _Shell) -> None:
     (row,) = shell.rows("replay", "mrs.requests-0-50", code=1)
     assert "1000" in row["outcome"]
     assert shell.sent == []
+
+
+@pytest.mark.parametrize("timestamp_ms", [1_795_521_600_000_000, 2**63 - 1, -(2**63), -1, 0, 253_402_300_800_000])
+def test_a_timestamp_that_is_no_time_hides_nothing(shell: _Shell, timestamp_ms: int) -> None:
+    """Producers may write any number, microseconds for one: it is shown as it is, and the rest as ever."""
+    shell.put(_letter(21, timestamp_ms=timestamp_ms))
+    told = f"{timestamp_ms} (not a time in milliseconds)"
+    assert {row["position"]: row["time"] for row in shell.rows("list")}["mrs.requests-0-21"] == told
+    assert str(timestamp_ms) in shell.run("list").stdout
+    assert told in shell.run("show", "mrs.requests-0-21").stdout
+    assert shell.rows("replay", "mrs.requests-0-21", "--dry-run")[0]["time"] == told

@@ -18,6 +18,9 @@ from mrs_relay.cli import options
         ("0.5s", 0.5),
         ("", None),
         ("10", None),
+        ("9" * 400 + "d", None),
+        ("36500d", 3_153_600_000),
+        ("36501d", None),
         ("x10m", None),
     ],
 )

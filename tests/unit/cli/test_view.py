@@ -117,3 +117,10 @@ def test_an_event_line_says_when_what_and_why() -> None:
     """One line holds state, id, progress, MRS id and reason."""
     line = view.event_line(_row(reason="0163: no")).plain
     assert [word for word in ("running", "a", "50%", "MRS j1", "0163: no") if word not in line] == []
+
+
+@pytest.mark.parametrize("epoch_ms", [0, -1, 1_795_420_800_000_000, 2**63, -(2**63)])
+def test_a_time_of_day_is_left_out_where_there_is_none(epoch_ms: int) -> None:
+    """What is no moment has no time of day, and breaks no line."""
+    assert view.clock_time(epoch_ms) == ""
+    assert "running" in view.event_line(_row(changed_ms=epoch_ms)).plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,16 @@ async def test_clock_can_be_put_forward_and_stopped() -> None:
     wrong: object
     for wrong in ({"advance_s": -1}, {"stop": True}, [], b"{"):
         assert (await at.ask("POST", "/emulator/clock", wrong)).status == 400
+
+
+async def test_clock_never_leaves_the_years_that_can_be_written() -> None:
+    """Put forward again and again it stands at the year 9000, and the emulator still answers."""
+    at = desk.desk()
+    for _ in range(10):
+        told = (await at.ask("POST", "/emulator/clock", {"advance_s": 31_536_000_000})).json()
+    assert dt.datetime.fromtimestamp(told["now_ms"] / 1000, tz=dt.UTC).year == 9000
+    job_id = await at.submitted("a")
+    assert (await at.seen(job_id))[0] == "NEW"
 
 
 async def test_fault_stops_and_jumps_the_clock() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.engine import commands, decide, facts, intake, jobs
-from mrs_relay.messages import events
+from mrs_relay.messages import digests, events
 
 _replace = msgspec.structs.replace
 
@@ -127,6 +127,29 @@ def test_corrected_request_starts_anew_and_counts_on() -> None:
     decision = _decide(rejected, facts.Requested(samples.request()))
     assert _only_event(decision).sequence == 3
     assert decision.job == _replace(samples.request(), sequence=3, shown="accepted", arrived_ms=samples.NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("digest", "is_repeat"),
+    [
+        ("2:37", True),
+        ("OLD", True),
+        ("0" * 32, False),
+        ("2:" + "0" * 32, False),
+    ],
+)
+def test_request_of_version_0_1_is_known_again(digest: str, *, is_repeat: bool) -> None:
+    """Ledgers hold digests of both forms: a repeat is compared with the form that stands there, and with no other."""
+    data = {"cluster": "c", "job": {"job_type": "SparkSubmit"}, "queue_deadline_s": 3600.0}
+    record = samples.record(samples.message(data))
+    meaning = intake.read(record, frozenset(), 1_000_000)
+    assert isinstance(meaning, tuple)
+    fact = meaning[1]
+    assert isinstance(fact, facts.Requested)
+    known = {"2:37": fact.job.digest, "OLD": digests.old(record.topic, record.value, record.headers)}
+    told = _only_event(_decide(_replace(_job("running"), digest=known.get(digest, digest)), fact))
+    assert told.repeated is is_repeat
+    assert (told.reason is not None and told.reason.code == "id_reused") is not is_repeat
 
 
 @pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown"])

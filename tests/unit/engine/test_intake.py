@@ -12,7 +12,7 @@ from tests.unit.engine import samples
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, intake, jobs, works
-from mrs_relay.messages import codec, dead_letters, reasons, requests
+from mrs_relay.messages import dead_letters, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
 from mrs_relay.stream import records
@@ -65,7 +65,7 @@ def test_batch_request_becomes_a_job() -> None:
         source="/billing",
         id="order-1",
         subject="job",
-        digest=codec.digest("mrs.job.submit", data),
+        digest="2:e9b5c5ae397a19d78092fe1ca8c619c8",
         state=jobs.State.QUEUED,
         key=b"k",
         order=17,
@@ -174,6 +174,9 @@ def test_statement_for_presto_goes_to_the_sql_endpoint() -> None:
         "select 'insert into t'",
         "select(1)",
         "select/**/1",
+        "select 1 -- ; insert into t values 1",
+        "explain select 'analyze' /* analyze */",
+        "with x as (select 'insert' as a) select * from x -- delete",
     ],
 )
 def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
@@ -213,6 +216,10 @@ def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
         "explain /* really */ analyze insert into t values 1",
         "explain -- really\nanalyze insert into t values 1",
         "explain/**/analyze insert into t values 1",
+        "explain (type io) /* ; */ analyze insert into t values 1",
+        "with x as (select 1) insert into t select * from x",
+        "WITH x AS (select 1 -- a\n) DELETE FROM t",
+        "with x as (select ';--') merge into t using x on true when matched then delete",
         "selected",
         "showy",
         "select_1",
@@ -224,6 +231,21 @@ def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
 def test_statement_that_may_write_is_not_repeatable(statement: str) -> None:
     """Anything else may do harm when it runs twice; EXPLAIN ANALYZE runs what it explains."""
     assert not works.is_repeatable(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "sent"),
+    [
+        ("select 1; -- done", "select 1"),
+        ("insert into t /* ; */ values 1 ;", "insert into t   values 1"),
+        ("-- first\nselect 1", "-- first\nselect 1"),
+    ],
+)
+def test_statement_is_sent_without_any_semicolon(statement: str, sent: str) -> None:
+    """MRS takes no semicolon, not even in a comment."""
+    work = _job(samples.message({"cluster": "c", "engine": "presto", "statement": statement}, "mrs.sql.submit")).work
+    assert isinstance(work, jobs.Presto)
+    assert work.statement == sent
 
 
 @pytest.mark.parametrize("piece", ["/*", "/**/", "--", "(", "-- x\n", "explain ", "/*/", "\n", "select "])
@@ -277,7 +299,7 @@ def test_record_that_names_no_request_is_a_dead_letter(value: object, code: str)
         (samples.message(kind="mrs.sql.run"), "unknown_type", "type", "sql"),
         (samples.message({}, "mrs.sql.submit"), "missing_field", "data.cluster", "sql"),
         (samples.message(specversion="0.3"), "bad_specversion", "specversion", "job"),
-        (samples.message("text"), "missing_field", "data", "job"),
+        (samples.message("text"), "wrong_type", "data", "job"),
     ],
 )
 def test_bad_request_with_an_id_is_told_to_its_sender(

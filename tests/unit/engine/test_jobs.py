@@ -11,6 +11,7 @@ from tests.unit.engine import samples
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, intake, jobs
+from mrs_relay.messages import codec
 
 _TEXT = st.text(max_size=20)
 _COUNT = st.integers(0, 2**62)
@@ -230,3 +231,13 @@ def test_ledger_keys_tell_requests_apart(source: str, one: str, other: str, two:
     keys = jobs.ledger_key(source, one), jobs.ledger_key(other, two)
     assert (keys[0] == keys[1]) is ((source, one) == (other, two))
     assert not keys[0].startswith(b"\0")
+
+
+def test_numbers_of_a_body_survive_the_ledger() -> None:
+    """A body's numbers are sent as they came, also after a restart: none grows, none loses a digit."""
+    body = codec.decode(b'{"a": [1e15, 3600.0, 0.1, 9007199254740993, 3.14159265358979323846, 1e22]}')
+    job = jobs.Job("/s", "i", "call", "d", jobs.State.QUEUED, work=jobs.Call("CreateCluster", body=body))
+    written = jobs.encode(job)
+    assert b"[1000000000000000,3600,0.1,9007199254740993,3.14159265358979323846,1e22]" in written
+    assert jobs.encode(jobs.decode(written)) == written
+    assert jobs.decode(written) == job

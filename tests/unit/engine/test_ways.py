@@ -13,6 +13,7 @@ from mrs_relay import errors
 from mrs_relay.engine import jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events
+from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import oldjobs as old_models
 
 _V = verdict.Verdict
@@ -232,3 +233,12 @@ def test_both_ways_are_there_by_the_words_of_the_ledger() -> None:
 def test_a_cluster_that_takes_no_such_jobs_has_none() -> None:
     """A security cluster refuses V1.1's reads as it refused the submission: nothing can be there."""
     assert _way(_Mrs()).nowhere == {"12000003", "12000064", "12000085"}
+
+
+@pytest.mark.parametrize("told", [1_795_420_800_000_000, 2**63, 10**30, -1, 0, None])
+def test_a_time_of_mrs_that_is_none_counts_as_missing(told: int | None) -> None:
+    """Lists are asked from a job's submission on: a time in another unit would hide the job until it is given up."""
+    seen = sightings.of_job(
+        job_models.JobDetail(job_id="j", job_state="RUNNING", job_result="UNDEFINED", submitted_ms=told)
+    )
+    assert (seen.submitted_ms, seen.finished_ms) == (0, 0)

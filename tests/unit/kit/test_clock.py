@@ -64,3 +64,47 @@ def test_every_millisecond_has_its_own_text(epoch_ms: int) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
     since = dt.datetime.fromisoformat(text) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     assert since // dt.timedelta(milliseconds=1) == epoch_ms
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (1_795_420_800_000, "2026-11-23T08:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, "253402300800000 (not a time in milliseconds)"),
+        (1_795_420_800_000_000, "1795420800000000 (not a time in milliseconds)"),
+        (2**63 - 1, "9223372036854775807 (not a time in milliseconds)"),
+        (10**40, f"{10**40} (not a time in milliseconds)"),
+        (0, "0 (not a time in milliseconds)"),
+        (-1, "-1 (not a time in milliseconds)"),
+        (-(2**63), "-9223372036854775808 (not a time in milliseconds)"),
+    ],
+)
+def test_what_others_call_a_time_is_shown_as_what_it_is(told: int, shown: str) -> None:
+    """Kafka and MRS pass on any number as a time; none of them stops what only shows it."""
+    assert clock.shown(told) == shown
+    assert clock.is_moment(told) is (shown[-1] == "Z")
+
+
+@given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_every_moment_has_the_same_shape(epoch_ms: int) -> None:
+    """Four digits of the year, three of the second's fraction, in the year 1 as in 9999."""
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", clock.rfc3339(epoch_ms))
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31t18:59:60.5-05:00", "2016-12-31T19:00:00.5-05:00"),
+        ("2016-12-31T23:58:60Z", "2016-12-31T23:58:60Z"),
+        ("9999-12-31T23:59:60Z", "9999-12-31T23:59:60Z"),
+        ("0001-01-01T00:59:60+01:00", "0001-01-01T00:59:60+01:00"),
+        ("2016-02-30T23:59:60Z", "2016-02-30T23:59:60Z"),
+        ("2016-12-31T23:59:59Z", "2016-12-31T23:59:59Z"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_leap_second_is_the_second_after(text: str, read: str) -> None:
+    """Datetimes know no second 60; what is none by RFC 3339 is left for them to refuse."""
+    assert clock.without_leap_second(text) == read

@@ -96,3 +96,12 @@ def test_nothing_is_no_message() -> None:
 def test_every_event_state_is_told_by_some_type() -> None:
     """What the check knows as events is all that is written."""
     assert {kind.rpartition(".")[2] for kind in registry.EVENTS} == set(events.STATES)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """Some editors put one before a file's first message."""
+    bom = b"\xef\xbb\xbf"
+    assert [each.code for each in checking.check(bom + samples.raw(samples.message()))] == [None]
+    assert [each.code for each in checking.check(bom + samples.raw([samples.message()]))] == [None]
+    lines = bom + samples.raw(samples.message()) + b"\n" + samples.raw(samples.message(id=""))
+    assert [(each.where, each.code) for each in checking.check(lines)] == [("line 1", None), ("line 2", "bad_id")]

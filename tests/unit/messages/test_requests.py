@@ -114,7 +114,6 @@ _FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("priority text", {"priority": "5"}, "wrong_type", "priority", "integer"),
     ("priority bool", {"priority": True}, "wrong_type", "priority", "integer"),
     ("priority float", {"priority": 5.5}, "wrong_type", "priority", "integer"),
-    ("priority null", {"priority": None}, "wrong_type", "priority", "integer"),
     ("priority low", {"priority": -1}, "bad_value", "priority", "0"),
     ("priority high", {"priority": 10}, "bad_value", "priority", "9"),
     ("priority huge", {"priority": 10**100}, "bad_value", "priority", "9"),
@@ -208,7 +207,7 @@ _TARGET_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("id number", {"request": {"id": 7}}, "wrong_type", "request.id", "string"),
     ("id empty", {"request": {"id": ""}}, "bad_value", "request.id", "at least 1"),
     ("id long", {"request": {"id": "x" * 257}}, "bad_value", "request.id", "256"),
-    ("id with control", {"request": {"id": "a\n"}}, "bad_value", "request.id", "printable"),
+    ("id with control", {"request": {"id": "a\n"}}, "bad_value", "request.id", "control characters"),
     ("source empty", {"request": {**_TARGET, "source": ""}}, "bad_value", "request.source", "at least 1"),
     ("source long", {"request": {**_TARGET, "source": "x" * 257}}, "bad_value", "request.source", "256"),
     ("source with space", {"request": {**_TARGET, "source": "/a b"}}, "bad_value", "request.source", "space"),
@@ -217,7 +216,7 @@ _TARGET_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"request": {**_TARGET, "source": "\0claim"}},
         "bad_value",
         "request.source",
-        "printable",
+        "control characters",
     ),
     (
         "request with more",
@@ -288,10 +287,12 @@ _SQL_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("statement number", {"statement": 1}, "wrong_type", "data.statement", "string"),
     ("statement list", {"statement": ["select 1"]}, "wrong_type", "data.statement", "string"),
     ("statement long", {"statement": "s" * 149_801}, "bad_value", "data.statement", "149800"),
+    ("only a comment", {"statement": "-- select 1;"}, "bad_value", "data", "no SQL"),
+    ("two behind a comment", {"statement": "select 1; -- a\nselect 2"}, "bad_value", "data", "exactly one statement"),
+    ("semicolon in quotes", {"statement": "select ';'"}, "bad_value", "data", "chr(59)"),
     ("two for presto", {"statement": "select 1; select 2"}, "bad_value", "data", "exactly one statement"),
     ("database path", {"database": "a;b"}, "bad_value", "data.database", "pattern"),
     ("database empty", {"database": ""}, "bad_value", "data.database", "pattern"),
-    ("database null", {"database": None}, "wrong_type", "data.database", "string"),
     ("archive elsewhere", {"archive_path": "s3://b/x"}, "bad_value", "data.archive_path", "pattern"),
     ("archive without bucket", {"archive_path": "obs:///x"}, "bad_value", "data.archive_path", "pattern"),
     ("archive with space", {"archive_path": "obs://b/a b"}, "bad_value", "data.archive_path", "pattern"),
@@ -316,6 +317,8 @@ def test_wrong_field_of_a_statement_is_named(change: dict[str, Any], code: str, 
     "change",
     [
         {"statement": "select 1 ; \n;"},
+        {"statement": "select 1; -- done; really"},
+        {"statement": "/* a; b */ select 'it''s -- one' -- ;"},
         {"engine": "hive", "statement": "use x; select 1; select 2"},
         {"engine": "spark", "statement": "select ';'"},
         {"statement": "s" * 149_800},
@@ -333,14 +336,15 @@ def test_borderline_statement_is_taken(change: dict[str, Any]) -> None:
     ("data", "code"),
     [
         (None, "missing_field"),
-        ([], "missing_field"),
-        ("x", "missing_field"),
-        (7, "missing_field"),
+        ([], "wrong_type"),
+        ("x", "wrong_type"),
+        (7, "wrong_type"),
+        (False, "wrong_type"),
         ({}, "missing_field"),
     ],
 )
 def test_data_must_be_an_object(data: object, code: str) -> None:
-    """Data other than an object, or none, is refused; nothing is guessed."""
+    """Data other than an object is a wrong type, none is missing; nothing is guessed."""
     fault = _fault(data)
     assert fault.code == code
     assert fault.field is not None
@@ -486,3 +490,76 @@ def test_any_data_is_a_request_or_a_told_fault(data: dict[str, Any], kind: str) 
         assert len(told.message) < 600
     else:
         assert getattr(told, "cluster", None) == (None if "request" in data else data.get("cluster"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {name: None}
+        for name in ("priority", "labels", "not_before", "queue_deadline_s", "run_deadline_s", "retry", "api")
+    ],
+)
+def test_null_counts_as_absent(change: dict[str, Any]) -> None:
+    """Many JSON writers put null where nothing was set; a field that need not be there may be null."""
+    assert _parse(samples.job_data(**change)) == _parse(samples.job_data())
+
+
+def test_null_inside_a_field_counts_as_absent() -> None:
+    """The same for fields of fields."""
+    job = {**samples.job_data()["job"], "job_name": None, "properties": None}
+    assert _parse(samples.job_data(job=job)) == _parse(samples.job_data())
+    assert _parse(samples.sql_data(database=None), "mrs.sql.submit") == _parse(samples.sql_data(), "mrs.sql.submit")
+
+
+def test_null_under_an_unknown_name_is_refused() -> None:
+    """A mistake in a name stays one."""
+    assert _fault(samples.job_data(prioriti=None)).code == "unknown_field"
+
+
+@pytest.mark.parametrize(("value", "got"), [([], "an array"), ("x", "a string"), (7, "a number"), (True, "a boolean")])
+def test_data_of_another_type_is_told(value: object, got: str) -> None:
+    """The text says what was expected and what came."""
+    fault = _fault(value)
+    assert (fault.code, fault.field, fault.message) == ("wrong_type", "data", f"`data`: expected an object, got {got}")
+
+
+def test_other_specversion_is_told_with_the_right_one() -> None:
+    """The text says what came and what is expected."""
+    assert _fault(samples.job_data(), specversion="0.3").message == 'unsupported specversion "0.3": expected "1.0"'
+
+
+@pytest.mark.parametrize(
+    ("moment", "instant"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+        ("2017-01-01T07:59:60.250+08:00", "2017-01-01T00:00:00.250000+00:00"),
+    ],
+)
+def test_leap_second_is_a_time(moment: str, instant: str) -> None:
+    """RFC 3339 has 23:59:60 in UTC; clocks show the first second of the next day for it."""
+    request = _parse(samples.job_data(not_before=moment))
+    assert isinstance(request, requests.JobSubmit)
+    assert request.not_before == dt.datetime.fromisoformat(instant)
+
+
+@pytest.mark.parametrize("moment", ["2016-12-31T23:58:60Z", "2016-12-31T12:59:60Z", "9999-12-31T23:59:60Z"])
+def test_second_60_elsewhere_is_no_time(moment: str) -> None:
+    """Leap seconds end a day in UTC; and the last second that can be told is that before the year 10000."""
+    assert _fault(samples.job_data(not_before=moment)).code == "bad_value"
+
+
+@pytest.mark.parametrize("number", ["0.33333333333333333333", "3600.00000000000000000001"])
+def test_number_with_many_digits_is_a_deadline(number: str) -> None:
+    """A float is near enough for seconds, whatever the writer's digits."""
+    raw = samples.raw(samples.message(samples.job_data(queue_deadline_s="@"))).replace(b'"@"', number.encode())
+    request = requests.parse(envelope.read(samples.TOPIC, raw, ()))
+    assert isinstance(request, requests.JobSubmit)
+    assert request.queue_deadline_s == float(number)
+
+
+@pytest.mark.parametrize("name", ["a\u200db", "a\u00a0b", "a\u3000b"])
+def test_target_may_have_any_name_that_a_request_may_have(name: str) -> None:
+    """What can be sent can be cancelled."""
+    request = _parse({"request": {"id": name, "source": name}}, "mrs.job.cancel")
+    assert isinstance(request, requests.JobCancel)
+    assert (request.request.id, request.request.source) == (name, name)

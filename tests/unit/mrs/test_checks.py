@@ -1,0 +1,37 @@
+"""What a call sends is what it was given: numbers keep their value."""
+
+from __future__ import annotations
+
+import decimal
+import json
+from typing import Any
+
+import pytest
+
+from mrs_relay.messages import examples
+from mrs_relay.mrs import checks
+from mrs_relay.mrs.operations import clusters
+
+
+def _sent(value: object) -> str:
+    """How a value inside a body's free part is written."""
+    body: dict[str, Any] = {**examples.DATA["mrs.cluster.create"]["body"], "component_configs": [{"any": value}]}
+    sent = checks.body_bytes(clusters.CREATE_CLUSTER, body)
+    assert json.loads(sent)["manager_admin_password"] == body["manager_admin_password"]
+    return sent.decode().partition('"any":')[2].removesuffix("}]}")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (3600, "3600"),
+        (10**25, "10000000000000000000000000"),
+        (0.1, "0.1"),
+        (None, "null"),
+        (decimal.Decimal("3.14159265358979323846"), "3.14159265358979323846"),
+        ([{"a": decimal.Decimal("1E-400")}], '[{"a":1E-400}]'),
+    ],
+)
+def test_numbers_are_sent_with_their_value(value: object, written: str) -> None:
+    """A number with more digits than a float holds is sent as a number, with all of them."""
+    assert _sent(value) == written
