@@ -79,7 +79,7 @@ def decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON is any value; it ends in a
 
 
 def decode_plainly(raw: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Parse what `decode` parses as version 0.1 did: every number with a fraction or an exponent as a float."""
+    """Parse what `decode` parses as most readers do: every number with a fraction or an exponent is a float."""
     return _decoded(_plain_decoder, raw)
 
 

@@ -319,7 +319,7 @@ def _with_new_words(members: Any, error: pydantic.ValidationError) -> EventData:
 
 def _decoded(value: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
-        return codec.decode(value)
+        return codec.decode_plainly(value)  # a cell that is a float stays one
     except errors.BadMessage as error:
         raise ValueError(str(error)) from error
 
