@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 import pytest
 import rfc8785
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.unit.messages import samples
 
@@ -85,6 +85,7 @@ def test_digests_are_equal_exactly_for_equal_canonical_json(one: object, two: ob
     assert (len(digests_of) == 1) is same
 
 
+@example(2**53, 2**53 + 1)
 @given(st.integers(), st.integers())
 def test_whole_numbers_of_any_size_are_told_apart(one: int, two: int) -> None:
     """A double does not hold every number above 2**53; a digest tells them apart all the same."""
