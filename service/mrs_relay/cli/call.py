@@ -155,6 +155,10 @@ def _body(text: str | None) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise typer.BadParameter(f"not valid JSON: {error.msg} at {where}", param_hint="--body") from None
+    except (ValueError, RecursionError):
+        raise typer.BadParameter(
+            "a number in it is too large, or it is nested too deeply", param_hint="--body"
+        ) from None
     if not isinstance(found, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--body")
     return found

@@ -9,7 +9,7 @@ then only a dead letter can help; everything else that is wrong with an envelope
 becomes a rejection event that the sender can see.
 
 Names of headers count in any case and order, and of two headers of one name the last one counts. A header whose value
-is null counts as not sent, and so does an attribute that is null.
+is null or empty counts as not sent (a dead letter keeps null as empty), and so does an attribute that is null.
 
 Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3, 3.2 and 3.3.
 """
@@ -104,7 +104,7 @@ def read(
     Raises:
         BadMessage: no request id can be read; only a dead letter can keep this message.
     """
-    names = {name.lower(): _header_text(raw) for name, raw in headers if raw is not None} if headers else {}
+    names = {name.lower(): _header_text(raw) for name, raw in headers if raw} if headers else {}
     media, charset = _media_type(names.get(_CONTENT_TYPE, ""))
     structured = media.startswith(_CLOUDEVENTS)
     if not structured and any(sign in names for sign in _BINARY_SIGNS):
@@ -153,8 +153,8 @@ def _binary(topic: str, value: bytes | None, names: dict[str, str], decode: Deco
         else:
             rest[name] = text
     attributes.setdefault("specversion", "")
-    declared = attributes.get("datacontenttype") or None
-    content_type = rest.pop(_CONTENT_TYPE, "") or declared or _JSON
+    declared = attributes.get("datacontenttype")
+    content_type = rest.pop(_CONTENT_TYPE, declared if declared is not None else _JSON)
     attributes["datacontenttype"] = content_type
     identity = _envelope(topic, attributes, None, rest)
     data: Any

@@ -87,7 +87,7 @@ def _read(baseline: pathlib.Path) -> dict[str, schema.Schema]:
 
 def _object(path: pathlib.Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise errors.SettingsError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(found, dict):

@@ -75,6 +75,8 @@ def test_help_shows_fields_and_limits(cli: testing.CliRunner, name: str, words: 
         (["CreateExecuteJob", "--body", '{"secret": "secret-word"'], "not valid JSON"),
         (["CreateExecuteJob", "--body", '["secret-word"]'], "must be a JSON object"),
         (["CreateExecuteJob", "--body", '{"secret-word": NaN}'], "not valid JSON: it has no NaN"),
+        (["CreateExecuteJob", "--body", '{"secret-word": 1e400}'], "too large"),
+        (["CreateExecuteJob", "--body", "9" * 5000], "too large"),
         (["CreateExecuteJob", "--body", "@absent.json"], "absent.json cannot be read"),
     ],
 )
