@@ -79,9 +79,11 @@ class Envelope:
         Numbers and booleans of the structured mode come as CloudEvents writes them as text: `42`, `true`.
         """
         value = self.attributes.get(name, self.headers.get(name))
-        if isinstance(value, int | float | decimal.Decimal):
-            value = codec.encode(value).decode()
-        return value if isinstance(value, str) and len(value) <= MAX_ID * 2 and is_text(value) else None
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            value = codec.encode(value).decode() if isinstance(value, int | float | decimal.Decimal) else ""
+        return value if len(value) <= MAX_ID * 2 and is_text(value) else None
 
 
 def is_text(value: str) -> bool:
