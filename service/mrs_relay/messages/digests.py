@@ -66,9 +66,10 @@ def _hashed(kind: str, text: bytes) -> str:
 def _asked(model: pydantic.BaseModel) -> dict[str, Any]:
     """What a model says beyond its defaults, as JSON values."""
     found: dict[str, Any] = {}
-    for name, default in _defaults(type(model)):
+    defaults = _defaults(type(model))
+    for name in model.model_fields_set:
         value = getattr(model, name)
-        if value == default:
+        if value == defaults[name]:
             continue
         if isinstance(value, pydantic.BaseModel):
             value = _asked(value)
@@ -79,8 +80,8 @@ def _asked(model: pydantic.BaseModel) -> dict[str, Any]:
 
 
 @functools.cache
-def _defaults(model: type[pydantic.BaseModel]) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (name, _NEEDED if field.is_required() else field.get_default(call_default_factory=True))
+def _defaults(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    return {
+        name: _NEEDED if field.is_required() else field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()
-    )
+    }

@@ -79,9 +79,11 @@ class Envelope:
         Numbers and booleans of the structured mode come as CloudEvents writes them as text: `42`, `true`.
         """
         value = self.attributes.get(name, self.headers.get(name))
-        if isinstance(value, int | float | decimal.Decimal):
-            value = codec.encode(value).decode()
-        return value if isinstance(value, str) and len(value) <= MAX_ID * 2 and is_text(value) else None
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            value = codec.encode(value).decode() if isinstance(value, int | float | decimal.Decimal) else ""
+        return value if len(value) <= MAX_ID * 2 and is_text(value) else None
 
 
 def is_text(value: str) -> bool:
@@ -167,13 +169,19 @@ def _binary(topic: str, value: bytes | None, names: dict[str, str], decode: Deco
 
 
 def _check_agreement(content_type: str, declared: str | None) -> None:
-    if declared is not None and _media_type(declared) != _media_type(content_type):
+    if declared is not None and _kind(declared) != _kind(content_type):
         raise errors.BadMessage(
             "unreadable_encoding",
             f"content-type {content_type[:80]!r} and ce_datacontenttype {declared[:80]!r} disagree; "
             "content-type alone is enough",
             field="datacontenttype",
         )
+
+
+def _kind(content_type: str) -> tuple[str, str]:
+    """Media type and charset; all names of UTF-8, and none, are one."""
+    media, charset = _media_type(content_type)
+    return media, "" if charset in _UTF8 else charset
 
 
 def _envelope(topic: str, members: dict[str, Any], data: Any, headers: dict[str, str]) -> Envelope:  # noqa: ANN401 - JSON

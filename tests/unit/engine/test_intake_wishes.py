@@ -151,8 +151,12 @@ def test_last_passed_header_counts_in_any_case() -> None:
 @pytest.mark.parametrize("name", [intake.PASSED, intake.MATCHED])
 def test_our_headers_mean_nothing_on_other_messages(name: str) -> None:
     """Only cancels are passed; requests and settlings with these headers are what they are without."""
-    for value in (samples.message(), _message("resolve", verdict="failed", note="n")):
-        assert _read(samples.record(value, headers=((name, b"1"),))) == _read(samples.record(value))
+    settling = _message("resolve", verdict="failed", note="n")
+    assert _read(samples.record(settling, headers=((name, b"1"),))) == _read(samples.record(settling))
+    (key, fact), (same_key, same) = (_read(samples.record(headers=headers)) for headers in ((), ((name, b"1"),)))
+    assert isinstance(fact, facts.Requested)
+    assert isinstance(same, facts.Requested)
+    assert (key, fact.job) == (same_key, same.job)
 
 
 @given(

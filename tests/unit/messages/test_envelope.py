@@ -201,6 +201,8 @@ def test_json_of_any_kind_is_data(content_type: bytes) -> None:
         (b"application/xml", b"application/json", False),
         (b"application/json", b"application/json; charset=utf-16", False),
         (b"application/json", b"Application/JSON", True),
+        (b"application/json; charset=utf-8", b"application/json", True),
+        (b"application/json", b'application/json; charset="UTF-8"; x=y', True),
         (None, b"application/json", True),
         (None, b"text/csv", False),
     ],

@@ -1,0 +1,37 @@
+"""A number that is no time, from MRS or from a ledger, stops no command that lists jobs."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.unit.engine import samples
+
+from mrs_relay.cli import ledger, orphans
+from mrs_relay.engine import jobs
+from mrs_relay.engine import orphans as finding
+
+_ODD = pytest.mark.parametrize("told", [1_795_521_600_000_000, 2**63, -(2**63), -1])
+
+
+def _job(told: int) -> jobs.Job:
+    job = samples.JOBS["failed"]
+    assert job is not None
+    seen = jobs.Seen("j", submitted_ms=told, started_ms=told, finished_ms=told)
+    return msgspec.structs.replace(job, arrived_ms=told, seen=seen)
+
+
+@_ODD
+def test_jobs_are_listed_whatever_their_times(told: int) -> None:
+    """The number is shown as what it is."""
+    job = jobs.decode(jobs.encode(_job(told)))
+    row = ledger.as_row(job)
+    assert row["arrived_at"] == row["finished_at"] == f"{told} (not a time in milliseconds)"
+    ledger.jobs_table([job], total=1, now_ms=samples.NOW_MS, width=200)
+
+
+@_ODD
+def test_orphans_are_listed_whatever_their_times(told: int) -> None:
+    """The same for what nobody follows."""
+    job = _job(told)
+    row = orphans.as_row(finding.Orphan("left", "c", "j", job.seen, "n", job))
+    assert row["submitted_at"] == f"{told} (not a time in milliseconds)"
