@@ -13,7 +13,7 @@ from tests.unit.engine import samples
 
 from mrs_relay import errors
 from mrs_relay.engine import facts, intake, jobs, works
-from mrs_relay.messages import dead_letters, reasons, requests
+from mrs_relay.messages import codec, dead_letters, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
 from mrs_relay.stream import records
