@@ -200,7 +200,12 @@ def _desk(
     return desk.Desk(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        rules=decide.Rules(round(engine.remember_s * 1000), engine.progress_step, round(engine.cancel_wait_s * 1000)),
+        rules=decide.Rules(
+            remember_ms=round(engine.remember_s * 1000),
+            progress_step=engine.progress_step,
+            cancel_wait_ms=round(engine.cancel_wait_s * 1000),
+            remember_rejected_ms=round(engine.remember_rejected_s * 1000),
+        ),
         topics=desk.Topics(
             topics.requests,
             topics.events,

@@ -71,8 +71,8 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
     A cluster that may be allowed by its name or tags passes here; see `unproved`.
     """
     allow = policy.allow
-    if not policies.fits(message_type, allow.types):
-        return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
+    if (reason := broken_by_type(policy, message_type)) is not None:
+        return reason
     if isinstance(request, requests.Call) and not policies.fits(request.operation, allow.operations):
         what = f"the operation {request.operation}"
         return _not_allowed(policy, "allow.operations", "operation_not_allowed", what, "data.operation")
@@ -84,6 +84,13 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
             return cluster_refusal(policy)
         return _too_long(policy, request)
     return None
+
+
+def broken_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason | None:
+    """Return the rule that a known type of message breaks whatever it holds: it is not looked into then."""
+    if message_type not in requests.MODELS or policies.fits(message_type, policy.allow.types):
+        return None
+    return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
 
 
 def clusters_of(request: requests.Request) -> list[str]:

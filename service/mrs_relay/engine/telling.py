@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import msgspec
@@ -27,11 +28,13 @@ class Rules(msgspec.Struct, frozen=True):
         remember_ms: how long a finished job answers for its idempotency key, milliseconds.
         progress_step: per cent that progress must have changed by before it is told.
         cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
+        remember_rejected_ms: how long a rejection is remembered, milliseconds.
     """
 
     remember_ms: int = 7 * 24 * 3_600_000
     progress_step: float = 10.0
     cancel_wait_ms: int = 3_600_000
+    remember_rejected_ms: int = 3_600_000
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -71,8 +74,31 @@ def end(
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
+    if state is jobs.State.REJECTED:
+        return Decision(turned_away(told_job, now_ms, rules), (told,), commands.Command.RELEASE)
     shrunk = _replace(told_job, work=None, traceparent=None, tracestate=None, expires_ms=now_ms + rules.remember_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
+
+
+def turned_away(job: jobs.Job, now_ms: int, rules: Rules) -> jobs.Job:
+    """Return what is remembered of a rejected request: the number of its last event, and as little else as can be."""
+    remembered = jobs.bare(job)
+    return _replace(
+        remembered,
+        sequence=job.sequence,
+        shown=job.shown,
+        arrived_ms=job.arrived_ms,
+        reason=None if job.reason is None else _briefly(job.reason.kind, job.reason.code),
+        traceparent=None,
+        tracestate=None,
+        expires_ms=now_ms + rules.remember_rejected_ms,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _briefly(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
+    """Make one reason for all rejections of a kind: the whole text was told when the request was rejected."""
+    return jobs.Reason(kind, code, "rejected before; the event of that moment says why")
 
 
 def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
