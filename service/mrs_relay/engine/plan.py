@@ -58,6 +58,11 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         self.queued = 0
         self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
 
+    def clear(self) -> None:
+        """Forget all jobs."""
+        super().clear()
+        self.rejected.clear()
+
     def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
         """Keep `rejected` in step with what became of a job."""
         self.rejected.pop(key, None)
