@@ -60,6 +60,7 @@ class Performer:
         self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
         self._rejected = _NONE
         self._forgets = False
+        self._last_forgotten = jobs.LedgerKey(b"")
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -215,12 +216,15 @@ class Performer:
             self._timers.at(max(first_ms, soonest_ms), self._forget_rejected)
 
     def _forget_rejected(self) -> None:
+        """Tell of those that are due, unless some that were told of before still wait to be decided."""
         self._forgets = False
         now_ms = self._desk.time.now_ms()
-        for key, until_ms in itertools.islice(self._rejected.items(), _FORGET_AT_ONCE):
-            if until_ms > now_ms:
-                break
-            self.tell(key, facts.Expired())
+        if self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
+            for key, until_ms in itertools.islice(self._rejected.items(), _FORGET_AT_ONCE):
+                if until_ms > now_ms:
+                    break
+                self._last_forgotten = key
+                self.tell(key, facts.Expired())
         self._forget_rejected_in_time()
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int, fact: facts.Due | facts.Expired = _DUE) -> None:

@@ -69,7 +69,7 @@ def test_quoted_values_are_left_out_when_the_work_is_not_known(text: str, told: 
     assert discreet.told(text, jobs.Goal("created")) == told
 
 
-_RANDOM = random.Random(1)
+_RANDOM = random.Random(1)  # noqa: S311 - no secret
 _LONG = jobs.Presto(
     "select cast('" + "".join(_RANDOM.choices(string.ascii_lowercase + " ,", k=149_000)) + "' as bigint)"
 )

@@ -15,10 +15,9 @@ from mrs_relay.engine import desk as desks
 from mrs_relay.engine import facts, jobs, relay
 from mrs_relay.engine import policy as policies
 from mrs_relay.kit import clock
-from mrs_relay.stream import budget
+from mrs_relay.stream import budget, records
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
-from mrs_relay.stream import records
 
 
 class _Writer(benches.Writer):
