@@ -17,6 +17,7 @@ from mrs_relay.engine import commands, decide, facts, intake, jobs, plan, rules,
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import dead_letters, envelope, reasons, requests
+from mrs_relay.mrs import checks
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
 
@@ -150,6 +151,7 @@ def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_int
     """A tenant that may only send SQL hears that, whatever is wrong with what it sends."""
     fact, alarms = _read(samples.record(_order(depth)), _SQL_ONLY)
     reason = fact.barred if isinstance(fact, facts.Requested) else fact.reason
+    assert reason is not None
     assert (reason.kind, reason.code) == ("not_allowed", "type_not_allowed")
     assert alarms == []
 
@@ -296,14 +298,16 @@ def _numbers(count: int, spelling: str) -> bytes:
 
 def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number may take four times its spelling; what counts is what is written."""
-    monkeypatch.setattr(works.checks, "check", lambda *_, **__: None)  # so that MRS's models do not mind the numbers
+    monkeypatch.setattr(checks, "check", lambda *_, **__: None)  # so that MRS's models do not mind the numbers
     bench = _Bench(limits={None: 100_000})
     small, large = _numbers(100, "1.5e-5"), _numbers(4_000, "1.00000001e-4")
     monkeypatch.setattr(jobs, "encode_readable", lambda job: jobs.encode(job) + b" " * 60_000 * (job.id == "large"))
     bench.take(samples.record(small.replace(b"order-1", b"small")), samples.record(large.replace(b"order-1", b"large")))
     assert bench.events() == [("small", "accepted", None), ("large", "rejected", "too_large")]
     (text,) = [
-        json.loads(s.value or b"")["reason"]["message"] for s in bench.plan.outgoing() if b"too_large" in s.value
+        json.loads(s.value or b"")["reason"]["message"]
+        for s in bench.plan.outgoing()
+        if b"too_large" in (s.value or b"")
     ]
     assert "at most 100000 fit" in text
     assert bench.desk.counts.internal_errors == {}
