@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import breakdowns
+from mrs_relay.engine import breakdowns, jobs
 from mrs_relay.engine import desk as desks
 from mrs_relay.kit import faults
 from mrs_relay.messages import dead_letters, events
@@ -24,6 +24,28 @@ _FEW_WORDS: Final = 200
 """Characters of a reason's text in an event that would not fit otherwise."""
 
 _MISSING: Final = "it does not fit into a Kafka record of this topic"
+
+
+def last_states(
+    changed: Mapping[jobs.LedgerKey, jobs.Job | None],
+    before: Mapping[jobs.LedgerKey, jobs.Job],
+    told: Iterable[events.Event],
+) -> dict[bytes, events.Event | None]:
+    """
+    Find the last event of each request that changed its state; None for each request that is forgotten.
+
+    NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
+    """
+    states: dict[bytes, events.Event | None] = {}
+    for key, job in changed.items():
+        was = before.get(key)
+        if job is None and was is not None and was.state is not jobs.State.AWAITED:
+            states[key] = None
+    for event in told:
+        if event.changes_state:
+            key = jobs.ledger_key(event.data.request.source, event.data.request.id)
+            states[key] = msgspec.structs.replace(event, key=key)
+    return states
 
 
 class Writer:

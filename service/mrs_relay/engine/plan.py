@@ -211,7 +211,7 @@ class Plan:
         try:
             step = self._step(key, fact)
         except Exception as error:  # noqa: BLE001 - one fact must not stop the others, whatever it does to us
-            if not isinstance(error, records.TooLarge):
+            if record is None or not isinstance(error, records.TooLarge):
                 self._alarm(error, "decide", key)
             self._decide_instead(key, fact, record, error)
         else:
@@ -388,22 +388,9 @@ class Plan:
                 yield key, job, commands.Command.STOP_TWINS
 
     def _latest(self, topic: str) -> list[records.Outgoing]:
-        """
-        The last event of each request that changed its state, and a tombstone for each request that is forgotten.
-
-        NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
-        """
-        states: dict[bytes, events.Event | None] = {}
-        for key, job in self._changed.items():
-            before = self._base.get(key)
-            if job is None and before is not None and before.state is not jobs.State.AWAITED:
-                states[key] = None
-        for event in self._events:
-            if event.changes_state:
-                key = jobs.ledger_key(event.data.request.source, event.data.request.id)
-                states[key] = msgspec.structs.replace(event, key=key)
+        """Write the latest states, for as many requests as the topic takes them."""
         latest = []
-        for name, last in states.items():
+        for name, last in outgoing.last_states(self._changed, self._base, self._events).items():
             try:
                 latest.append(records.Outgoing(topic, name, None) if last is None else self._writer.event(last, topic))
             except records.TooLarge as error:  # the topic takes less than that of the events: its last state is older

@@ -266,13 +266,19 @@ def test_job_of_which_nothing_can_be_decided_is_left_as_it_is(monkeypatch: pytes
 
 def test_event_that_cannot_be_written_leaves_no_trace_of_its_decision() -> None:
     """State and event are one: without the one the other is not there either."""
-    bad = _job("submitted", id="bad", labels={"team": "\ud800"})
-    bench = _Bench(bad, _job("submitted", id="good"))
-    bench.take(
-        happened=((bad, samples.FACTS["running"]), (_job("submitted", id="good"), samples.FACTS["running"])),
-    )
-    assert [event for event in bench.events() if event[0] == "good"] == [("good", "running", None)]
-    assert bad.ledger_key not in {change.key for change in bench.plan.changes()}
+    job = _job("submitted")
+    bench = _Bench(job, limits={benches.TOPICS.events: 200})
+    bench.take(happened=((job, samples.FACTS["running"]),))
+    assert (bench.plan.is_empty, bench.plan.changes(), bench.plan.bytes) == (True, [], 0)
+
+
+def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> None:
+    """A lone surrogate has no bytes; nothing can be told of such a job, and all others go on."""
+    bad, good = _job("submitted", id="bad", labels={"team": "\ud800"}), _job("submitted", id="good")
+    bench = _Bench(bad, good)
+    bench.take(happened=((bad, samples.FACTS["running"]), (good, samples.FACTS["running"])))
+    assert bench.events() == [("good", "running", None)]
+    assert [change.key for change in bench.plan.changes()] == [good.ledger_key]
 
 
 @pytest.mark.parametrize("changes", [{"progress": float("nan")}, {"submitted_ms": 10**30}])
