@@ -39,6 +39,7 @@ _TOKEN_BYTES: Final = 64
 _CROWDED_WAIT_MS: Final = 10_000
 """How long a cancel waits for its request when too many do."""
 
+_WAITS: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
 _NO_KEY: Final = jobs.LedgerKey(b"")
 
 
@@ -116,6 +117,7 @@ class _Step(NamedTuple):
     value: bytes | None
     told: list[records.Outgoing]
     passed: list[records.Outgoing]
+    size_bytes: int
 
 
 class Plan:
@@ -251,34 +253,34 @@ class Plan:
         decision = decide.decide(job, self._within_limits(fact), self._now_ms, self._rules())
         if decision is None:
             return None
-        value = None if decision.job is None else jobs.encode_readable(decision.job)
-        kept_free = _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
-        size_bytes = records.size_bytes(key, value) + kept_free
-        if size_bytes > (limit_bytes := self._limit_bytes(None)):
-            raise records.TooLarge(outgoing.LEDGER, size_bytes, limit_bytes)
+        value = None if decision.job is None else _encoded(decision.job, fact)
+        size_bytes = records.size_bytes(key, value)
+        with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
+        if with_room_bytes > (limit_bytes := self._limit_bytes(None)):
+            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, limit_bytes)
         told = [self._writer.event(event, self._desk.topics.events) for event in decision.events]
         passed = self._passed_on(key, fact, decision)
         for sent in passed:
             self._writer.require_fit(sent)
-        return _Step(decision, value, told, passed)
+        for sent in (*told, *passed):
+            size_bytes += records.size_bytes(sent.key, sent.value, sent.headers)
+        return _Step(decision, value, told, passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Make a decision part of this plan."""
         if step is None:
             return
-        decision, value, told, passed = step
+        decision = step.decision
         job = self._changed[key] if key in self._changed else self._base.get(key)
         self._awaited += _is_awaited(decision.job) - _is_awaited(job)
         self._count_queued(_is_queued(decision.job) - _is_queued(job))
         self._rejected += _is_rejected(decision.job) - _is_rejected(job)
         self._changed[key] = decision.job
-        self.bytes -= records.size_bytes(key, self._written[key]) if key in self._written else 0
-        self._written[key] = value
+        self._written[key] = step.value
         self._events.extend(decision.events)
-        self._told += told
-        self._passed += passed
-        self.bytes += records.size_bytes(key, value)
-        self.bytes += sum(records.size_bytes(sent.key, sent.value, sent.headers) for sent in (*told, *passed))
+        self._told += step.told
+        self._passed += step.passed
+        self.bytes += step.size_bytes
         if _is_rejected(decision.job):
             self._forget_oldest()
         if decision.command is not None:
@@ -398,6 +400,11 @@ class Plan:
         return latest
 
 
+def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
+    """Encode a job; read it back unless nothing from outside has come into it: an accepted job is written twice."""
+    return jobs.encode(job) if isinstance(fact, facts.Turn) else jobs.encode_readable(job)
+
+
 def _is_awaited(job: jobs.Job | None) -> bool:
     return job is not None and job.state is jobs.State.AWAITED
 
@@ -407,4 +414,4 @@ def _is_rejected(job: jobs.Job | None) -> bool:
 
 
 def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in {jobs.State.QUEUED, jobs.State.CHOOSING}
+    return job is not None and job.state in _WAITS
