@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 import structlog
-from tests.unit.engine import benches, samples
+from tests.unit.engine import benches, gates, samples
 from tests.unit.engine.test_rules import policy
 
 from mrs_relay import errors
-from mrs_relay.engine import commands, decide, facts, intake, jobs, plan, rules, works
+from mrs_relay.engine import clusters, commands, decide, facts, intake, jobs, plan, rules, works
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
+from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import dead_letters, envelope, reasons, requests
 from mrs_relay.mrs import checks
 from mrs_relay.stream import feed as feeds
@@ -288,6 +290,32 @@ def test_record_that_could_not_be_read_back_is_never_written() -> None:
     bench.plan.decide(poisoned.ledger_key, facts.Requested(poisoned))
     assert (bench.plan.changes(), bench.plan.outgoing()) == ([], [])
     assert bench.desk.counts.internal_errors == {("decide", "ValidationError"): 1}
+
+
+def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
+    """Nobody would follow it any more, without a word."""
+    told: dict[bytes, list[facts.Fact]] = {}
+
+    class Mrs:
+        async def call(self, _wanted: object, *, path: dict[str, str]) -> Any:
+            if path["cluster_id"] == "bad":
+                raise KeyError("hunter2")
+            await asyncio.sleep(3600)
+
+    class Owner:
+        def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+            told.setdefault(key, []).append(fact)
+
+    async def live() -> None:
+        watcher = clusters.Watcher(cast("Any", Mrs()), engine_settings.EngineSettings(), benches.Time())
+        for name in ("bad", "good"):
+            job = _job("submitted, a cluster", id=name, seen=jobs.Seen(name))
+            watcher.watch(job, job.ledger_key, Owner())
+        await asyncio.sleep(60)
+        await watcher.close()
+
+    gates.run_virtually(live())
+    assert told == {b"/billing bad": [facts.Failed("KeyError")]}
 
 
 # sizes --------------------------------------------------------------------------------------------------------------
