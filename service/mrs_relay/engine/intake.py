@@ -60,44 +60,59 @@ def read(
         alarm: is told of an error that is a bug of ours, not a fault of the message that we know.
     """
     try:
-        message = envelope.read(record.topic, record.value, record.headers)
+        return _read(record, most_bytes, _Judged(policy, None, result_job_types), alarm)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
     except Exception as error:  # noqa: BLE001 - one message must not stop the others, whatever it does to us
         alarm(error)
-        return _dead_letter(record, _internal(error))
+        return undecided(record, error)
+
+
+def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm) -> Keyed:
+    """
+    Find out whose message it is, and what it means.
+
+    Raises:
+        BadMessage: it has no id that could be told what is wrong.
+    """
+    policy = judged.policy
+    message = envelope.read(record.topic, record.value, record.headers)
     barred = rules.broken_by_type(policy, message.type)
     try:
         _check_size(record, most_bytes)
         _check_depth(record, message.data)
         request = requests.parse(rules.with_defaults(policy, message))
         barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
-        return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
+        return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
     except errors.BadMessage as error:
         fault = error
     except Exception as error:  # noqa: BLE001 - as above
         alarm(error)
         fault = _internal(error)
-    reason = barred or jobs.Reason("invalid", fault.code, fault.message, field=fault.field)
-    return jobs.ledger_key(message.source, message.id), facts.Invalid(
-        _identity(message, record, jobs.State.REJECTED), reason
-    )
+    return _turned_away(message, record, barred or _reason(fault))
 
 
 def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_letters.DeadLetter:
     """Turn a message away that was read, but that cannot be decided or written; a dead letter if it has no id."""
     try:
         message = envelope.read(record.topic, record.value, record.headers)
+        return _turned_away(message, record, _reason(fault))
     except Exception:  # noqa: BLE001 - it was noted when the message was first read
         return _dead_letter(record, fault)
-    reason = jobs.Reason("invalid", fault.code, fault.message, field=fault.field)
-    identity = _identity(message, record, jobs.State.REJECTED)
-    return jobs.ledger_key(message.source, message.id), facts.Invalid(identity, reason)
 
 
 def undecided(record: records.Record, error: Exception) -> dead_letters.DeadLetter:
     """Keep a message as a dead letter that not even a rejection can answer."""
     return _dead_letter(record, _internal(error))
+
+
+def _turned_away(message: envelope.Envelope, record: records.Record, reason: jobs.Reason) -> Keyed:
+    identity = _identity(message, record, jobs.State.REJECTED)
+    return jobs.ledger_key(message.source, message.id), facts.Invalid(identity, reason)
+
+
+def _reason(fault: errors.BadMessage) -> jobs.Reason:
+    return jobs.Reason("invalid", fault.code, fault.message, field=fault.field)
 
 
 def _internal(error: Exception) -> errors.BadMessage:
@@ -124,7 +139,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
         job = works.job_of(message, request, record, judged.result_job_types)
         return key, _owned(job, request, judged.policy) if judged.policy.tenant else facts.Requested(job)
     if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
-        return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
+        return _turned_away(message, record, barred)
     match request:
         case requests.JobCancel():
             return _cancel(message, request, record)
