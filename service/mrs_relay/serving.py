@@ -241,4 +241,5 @@ def _rules(engine: engine_settings.EngineSettings) -> decide.Rules:
         resubmit_attempts=engine.resubmit_attempts,
         repeat_backoff_ms=round(engine.repeat_backoff_s * 1000),
         collect_within_ms=round(engine.collect_within_s * 1000),
+        remember_rejected_ms=round(engine.remember_rejected_s * 1000),
     )

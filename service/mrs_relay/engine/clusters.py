@@ -8,15 +8,15 @@ nothing. How far a cluster is from its goal is judged by `judge`, which is pure.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 import structlog
 
 from mrs_relay import errors
 from mrs_relay.engine import calls, facts, jobs, sightings, verdict, watches
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import clock, tasks
+from mrs_relay.kit import clock, faults, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import lists
@@ -132,7 +132,8 @@ class Watcher:
         self.unwatch(job)
         if isinstance(job.work, jobs.Goal) and job.seen is not None:
             following = self._follow(job, job.work, job.seen.job_id, key, owner)
-            self._watches[name] = owner, self._crew.start(following, name=f"follow cluster {job.seen.job_id}")
+            alone = self._alone(following, key, owner)
+            self._watches[name] = owner, self._crew.start(alone, name=f"follow cluster {job.seen.job_id}")
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job's cluster."""
@@ -151,6 +152,14 @@ class Watcher:
         """Stop following."""
         self._watches.clear()
         await self._crew.close()
+
+    async def _alone(self, following: Coroutine[Any, Any, None], key: jobs.LedgerKey, owner: watches.Owner) -> None:
+        """Let an unexpected error end the job whose cluster brought it out: nobody would follow it any more."""
+        try:
+            await following
+        except Exception as error:  # noqa: BLE001 - the job hears of it, whatever it is
+            _log.error("watch_failed", error=faults.name(error), stack=faults.stack(error))
+            owner.tell(key, facts.Failed(faults.name(error)))
 
     async def _follow(
         self, job: jobs.Job, goal: jobs.Goal, cluster_id: str, key: jobs.LedgerKey, owner: watches.Owner

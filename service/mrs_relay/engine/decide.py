@@ -14,7 +14,7 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import commands, discreet, doubts, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import breakdowns, commands, discreet, doubts, facts, jobs, orders, telling, verdict, wishes
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -83,6 +83,10 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _vanished(job, fact, now_ms, rules)
         case facts.Collected():
             return _collected(job, fact, now_ms, rules)
+        case facts.Failed() if job.state is State.SUBMITTING:
+            return _reply(job, breakdowns.as_doubt(fact), now_ms, rules)
+        case facts.Failed():
+            return breakdowns.ended(job, fact, now_ms, rules)
         case facts.Due():
             return wishes.due(job, now_ms, rules, fact.why)
         case facts.Expired():
@@ -157,11 +161,11 @@ def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rule
         sequence=0 if job is None else job.sequence,
         arrived_ms=now_ms,
         reason=fact.reason,
-        expires_ms=now_ms + rules.remember_ms,
     )
     told_job, told = _tell(rejected, "rejected", now_ms, reason=fact.reason)
     waits = job.came_from if job is not None else -1
-    return Decision(told_job, (told,), commands.Command.RELEASE, pass_back=waits)
+    remembered = telling.turned_away(told_job, now_ms, rules)
+    return Decision(remembered, (told,), commands.Command.RELEASE, pass_back=waits)
 
 
 def _rebuff(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:

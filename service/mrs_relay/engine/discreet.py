@@ -12,7 +12,7 @@ begin to print it, and loses quoted values that are no names; a value that looks
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from mrs_relay.engine import jobs
@@ -29,9 +29,18 @@ _LITERAL: Final = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _QUOTED: Final = re.compile(rf"(?<!\w)(?:{_LITERAL.pattern})(?!\w)")
 """NB: an apostrophe within a word quotes nothing."""
 
+_OPENED: Final = re.compile(rf"{_QUOTED.pattern}|(?<!\w)(['\"])")
+"""A quotation, or as group 3 a mark that begins one which does not end."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][\w.$-]*")
 _NAMES: Final = re.compile(r"[\w.$]+")
-_PRINTED_SQL: Final = re.compile(r"\s*==\s*SQL\s*==.*", re.DOTALL)
+_PRINTED_SQL: Final = re.compile(r"==\s*SQL\s*==")
+
+MOST: Final = 8_000
+"""
+Characters of a text that are looked at; the rest is cut off first. Four times what an event tells of it, so that what
+is left out does not shorten what is told. What is done for one text is bounded by this and by the request's own size.
+"""
 
 NEVER_TOLD: Final = frozenset(
     {
@@ -58,16 +67,48 @@ def is_hidden(name: str, value: object) -> bool:
 
 
 def told(text: str, work: jobs.Work | None) -> str:
-    """The text without what `work` asked for; without quoted values if the work is not known any more."""
-    text = _PRINTED_SQL.sub(f" {MARK}", text)
+    """
+    Return the text without what `work` asked for; without quoted values if the work is not known any more.
+
+    Takes time in proportion to the request's size, whatever the text is; at most `MOST` characters are told.
+    """
+    is_cut = len(text) > MOST
+    text = text[:MOST]
+    if (printed := _PRINTED_SQL.search(text)) is not None:
+        text, is_cut = f"{text[: printed.start()].rstrip()} {MARK}", False
     if work is None or isinstance(work, jobs.Goal):
-        return _QUOTED.sub(_only_names, text)
+        return _closed(_QUOTED.sub(_only_names, text), is_cut=is_cut)
     statements = _statements(work)
-    values = {value for value in (*_values(work), *_literals(statements)) if len(value) >= _LEAST}
-    for value in sorted(values, key=len, reverse=True):
+    for value in sorted(_found(text, (*_values(work), *_literals(statements))), key=len, reverse=True):
+        if is_cut:
+            text = _without_begun(text, value)
         text = text.replace(value, MARK)
     for statement in statements:
         text = _without_pieces(text, " ".join(statement.split()))
+    return text
+
+
+def _closed(text: str, *, is_cut: bool) -> str:
+    """A text that was cut off within quotation marks says nothing of what they hold."""
+    if not is_cut:
+        return text
+    opened = next((found for found in _OPENED.finditer(text) if found[3]), None)
+    return text if opened is None else text[: opened.start()] + MARK
+
+
+def _found(text: str, values: Iterable[str]) -> set[str]:
+    """Return those of the values that may stand in the text, or begin at its end, by their first characters."""
+    begins = {text[at : at + _LEAST] for at in range(len(text) - _LEAST + 1)}
+    return {value for value in values if len(value) >= _LEAST and value[:_LEAST] in begins}
+
+
+def _without_begun(text: str, value: str) -> str:
+    """Return the text without the beginning of a value that it ends with, because the rest was cut off."""
+    at = text.find(value[:_LEAST], max(0, len(text) - len(value) + 1))
+    while at >= 0:
+        if value.startswith(text[at:]):
+            return text[:at] + MARK
+        at = text.find(value[:_LEAST], at + 1)
     return text
 
 
@@ -117,12 +158,16 @@ def _secrets(value: Any, *, hidden: bool) -> Iterator[str]:  # noqa: ANN401 - JS
 
 
 def _without_pieces(text: str, statement: str) -> str:
-    """The text without each longest run that the statement has too, unless that is one name."""
+    """Return the text without each longest run that the statement has too, unless that is one name."""
+    pieces = {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
+    pieces.intersection_update(statement[at : at + _PIECE] for at in range(len(statement) - _PIECE + 1))
+    if not pieces:
+        return text
     kept: list[str] = []
     first = 0
     while first < len(text):
         end = first
-        while end + _PIECE <= len(text) and text[end : end + _PIECE] in statement:
+        while text[end : end + _PIECE] in pieces:
             end += 1
         if end == first:
             kept.append(text[first])

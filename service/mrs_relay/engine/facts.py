@@ -253,6 +253,19 @@ class Collected(msgspec.Struct, frozen=True):
     result: events.Result
 
 
+class Failed(msgspec.Struct, frozen=True):
+    """
+    The relay itself failed on this job: by a bug, or because the job's record has become too large.
+
+    Attributes:
+        error: the class of the error, or sizes; never the error's own text, which could quote the request.
+        code: of the reason.
+    """
+
+    error: str
+    code: str = "internal_error"
+
+
 class Expired(msgspec.Struct, frozen=True):
     """The time for which a finished job is remembered has passed."""
 
@@ -281,5 +294,6 @@ Fact = (
     | ClusterObserved
     | Vanished
     | Collected
+    | Failed
     | Expired
 )

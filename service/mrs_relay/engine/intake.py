@@ -7,14 +7,16 @@ What a tenant's rules say of a request goes with it; whether it is a new one, wh
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import deployments, facts, jobs, rules, works
+from mrs_relay.engine import breakdowns, deployments, facts, jobs, rules, works
 from mrs_relay.engine import policy as policies
-from mrs_relay.messages import dead_letters, envelope, requests
+from mrs_relay.kit import faults
+from mrs_relay.messages import dead_letters, digests, envelope, requests
 from mrs_relay.stream import records
 
 Keyed = tuple[jobs.LedgerKey, facts.Fact]
@@ -30,42 +32,120 @@ _PARTITION_DIGITS: Final = 9
 MAX_KEY_BYTES: Final = 1024
 """Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
 
+MAX_DEPTH: Final = 64
+"""
+Objects and lists within each other in a message. MRS's own bodies have less than ten levels; what reads, checks and
+writes a value goes down with its depth and fails from some hundreds on.
+"""
+
+Alarm = Callable[[Exception], None]
+"""Is told of an error that no message should cause."""
+
 
 _READ_TIMES: Final = 2
 """A message that is too large is still parsed for its id up to so many times the limit; parsing more takes too long."""
 
 
 def read(
-    record: records.Record, result_job_types: frozenset[str], most_bytes: int, policy: policies.Policy = rules.OPEN
+    record: records.Record,
+    result_job_types: frozenset[str],
+    most_bytes: int,
+    policy: policies.Policy = rules.OPEN,
+    alarm: Alarm = lambda _error: None,
 ) -> Keyed | dead_letters.DeadLetter:
     """
-    Say what a record means. Never raises: bad input is a value here.
+    Say what a record means. Never raises: bad input is a value here, also where it makes a library or us fail.
 
     Args:
         record: as it came.
         result_job_types: job types whose rows are to be read after success.
         most_bytes: size of a message's value from which it is refused.
         policy: what may be asked for here.
+        alarm: is told of an error that is a bug of ours, not a fault of the message that we know.
     """
     try:
-        message = _envelope(record, most_bytes)
+        return _read(record, most_bytes, _Judged(policy, None, result_job_types), alarm)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
-    key = jobs.ledger_key(message.source, message.id)
+    except Exception as error:  # noqa: BLE001 - one message must not stop the others, whatever it does to us
+        alarm(error)
+        return undecided(record, error)
+
+
+def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm) -> Keyed:
+    """
+    Find out whose message it is, and what it means.
+
+    Raises:
+        BadMessage: it has no id that could be told what is wrong.
+    """
+    policy = judged.policy
+    message = _envelope(record, most_bytes)
+    barred = rules.broken_by_type(policy, message.type)
     try:
         _check_size(record, most_bytes)
+        _check_depth(record, message.data)
         request = requests.parse(rules.with_defaults(policy, message))
-        barred = rules.broken(policy, message.type, request) if policy.tenant else None
-        if not isinstance(request, requests.JobCancel | requests.JobResolve):
-            job = works.job_of(message, request, record, result_job_types)
-            is_owned = policy.tenant or policy.deployment
-            fact = _owned(job, request, policy, barred) if is_owned else facts.Requested(job)
-            return key, msgspec.structs.replace(fact, record=record)
-        if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
-            return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), barred)
+        barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
+        return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
     except errors.BadMessage as error:
-        reason = jobs.Reason("invalid", error.code, error.message, field=error.field)
-        return key, facts.Invalid(_identity(message, record, jobs.State.REJECTED), reason)
+        fault = error
+    except Exception as error:  # noqa: BLE001 - as above
+        alarm(error)
+        fault = _internal(error)
+    return _turned_away(message, record, barred or _reason(fault))
+
+
+def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_letters.DeadLetter:
+    """Turn a message away that was read, but that cannot be decided or written; a dead letter if it has no id."""
+    try:
+        message = envelope.read(record.topic, record.value, record.headers)
+        return _turned_away(message, record, _reason(fault))
+    except Exception:  # noqa: BLE001 - it was noted when the message was first read
+        return _dead_letter(record, fault)
+
+
+def undecided(record: records.Record, error: Exception) -> dead_letters.DeadLetter:
+    """Keep a message as a dead letter that not even a rejection can answer."""
+    return _dead_letter(record, _internal(error))
+
+
+def _turned_away(message: envelope.Envelope, record: records.Record, reason: jobs.Reason) -> Keyed:
+    identity = _identity(message, record, jobs.State.REJECTED)
+    return jobs.ledger_key(message.source, message.id), facts.Invalid(identity, reason)
+
+
+def _reason(fault: errors.BadMessage) -> jobs.Reason:
+    return jobs.Reason("invalid", fault.code, fault.message, field=fault.field)
+
+
+def _internal(error: Exception) -> errors.BadMessage:
+    text = f"the relay failed on this message ({faults.name(error)}); tell the operator of the relay"
+    return errors.BadMessage(breakdowns.CODE, text)
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """What is known of a request besides its message: the rules, which of them it breaks, and what has rows."""
+
+    policy: policies.Policy
+    barred: jobs.Reason | None
+    result_job_types: frozenset[str]
+
+
+def _meaning(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
+    key = jobs.ledger_key(message.source, message.id)
+    barred = judged.barred
+    if not isinstance(request, requests.JobCancel | requests.JobResolve):
+        if barred is not None:  # it is never built: only whether it repeats a request under way counts
+            job = _identity(message, record, jobs.State.QUEUED)
+            job = msgspec.structs.replace(job, digest=digests.of(message, request))
+            return key, facts.Requested(job, barred, record)
+        job = works.job_of(message, request, record, judged.result_job_types)
+        is_owned = judged.policy.tenant or judged.policy.deployment
+        fact = _owned(job, request, judged.policy) if is_owned else facts.Requested(job)
+        return key, msgspec.structs.replace(fact, record=record)
+    if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
+        return _turned_away(message, record, barred)
     match request:
         case requests.JobCancel():
             return _cancel(message, request, record)
@@ -76,9 +156,7 @@ def read(
             return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
 
 
-def _owned(
-    job: jobs.Job, request: requests.Work, policy: policies.Policy, barred: jobs.Reason | None
-) -> facts.Requested:
+def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> facts.Requested:
     """
     Make the request one of its deployment and tenant.
 
@@ -89,10 +167,11 @@ def _owned(
         tenant=deployments.owner(policy.deployment, policy.tenant),
         name=deployments.tagged(job.name, policy.deployment),
     )
+    barred: jobs.Reason | None = None
     unproved = rules.unproved(policy, request)
     if unproved == {job.cluster}:
         job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
-    elif unproved and barred is None:
+    elif unproved:
         barred = rules.cluster_refusal(policy)  # one that a call names in its body: nothing else would look it up
     return facts.Requested(jobs.share(job), barred)
 
@@ -137,6 +216,22 @@ def _check_size(record: records.Record, most_bytes: int) -> None:
         raise errors.BadMessage(
             "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
         )
+
+
+def _check_depth(record: records.Record, data: Any) -> None:  # noqa: ANN401 - JSON
+    """Refuse data that is nested too deeply; a value with few brackets cannot be, and is not walked through."""
+    raw = record.value or b""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH and b"data_base64" not in raw:
+        return
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        within = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
+        level = [inner for inner in within if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise errors.BadMessage(
+        "too_deep", f"the data has more than {MAX_DEPTH} objects and lists within each other", field="data"
+    )
 
 
 def _identity(message: envelope.Envelope, record: records.Record, state: jobs.State) -> jobs.Job:

@@ -84,7 +84,9 @@ TRAITS: Final[dict[State, Trait]] = {
     State.AWAITED: Trait(frozenset(), "rejected", last=True),
     State.REJECTED: Trait(frozenset({State.CHOOSING, State.QUEUED, State.REJECTED}), "rejected", last=True),
     State.CHOOSING: Trait(frozenset({State.QUEUED, State.REJECTED, State.CANCELLED}), "accepted"),
-    State.QUEUED: Trait(frozenset({State.SUBMITTING, State.DOUBTFUL, State.CANCELLED, State.UNKNOWN}), "accepted"),
+    State.QUEUED: Trait(
+        frozenset({State.SUBMITTING, State.DOUBTFUL, State.CANCELLED, State.FAILED, State.UNKNOWN}), "accepted"
+    ),
     State.SUBMITTING: Trait(frozenset({State.QUEUED, State.DOUBTFUL}) | _UNDER_WAY, "accepted", holds_slot=True),
     State.DOUBTFUL: Trait(
         frozenset({State.QUEUED, State.SUBMITTED, State.UNKNOWN, State.CANCELLED}), "accepted", holds_slot=True
@@ -107,8 +109,8 @@ Every state with the moves out of it.
 
 A rejected request may be sent again, corrected: it starts anew. AWAITED is no job yet: a cancel waits there for its
 request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if what was thought lost shows up, and to
-UNKNOWN if it is to be stopped while an earlier submission may have an effect. SUBMITTED and RUNNING go back to QUEUED
-for the next attempt of a retry.
+UNKNOWN if it is to be stopped while an earlier submission may have an effect, or where the relay itself fails on the
+job; then it is FAILED if nothing was sent. SUBMITTED and RUNNING go back to QUEUED for the next attempt of a retry.
 """
 
 
@@ -457,6 +459,18 @@ _decoder = msgspec.json.Decoder(Job, float_hook=codec.number)  # a call's body k
 def encode(job: Job) -> bytes:
     """The job as a ledger record's value."""
     return _encoder.encode(job)
+
+
+def encode_readable(job: Job) -> bytes:
+    """
+    Encode a job and read it back: a record that no version could read would stop its partition at the next restart.
+
+    Raises:
+        ValueError, msgspec.MsgspecError: the job holds what JSON, or a number of the ledger, cannot.
+    """
+    value = _encoder.encode(job)
+    _decoder.decode(value)
+    return value
 
 
 def decode(value: bytes) -> Job:

@@ -8,17 +8,19 @@ to the shared tracker and scheduler, and puts every outcome into the partition's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
 
 import structlog
 
-from mrs_relay.engine import commands, decide, facts, jobs, timers
+from mrs_relay.engine import alarms, breakdowns, commands, decide, facts, jobs, timers
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine.scheduling import entries, waits
-from mrs_relay.kit import tasks
+from mrs_relay.kit import faults, tasks
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 
@@ -27,7 +29,13 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job asks again whether the partition may act."""
 
+_FORGET_AGAIN_MS = 1000
+_FORGET_AT_ONCE = 5000
+"""Rejections that are forgotten within a second at most; each is a write to the ledger."""
+
 _DUE = facts.Due()
+_NONE: Final[Mapping[jobs.LedgerKey, int]] = MappingProxyType({})
+_NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
 
 
 class Performer:
@@ -51,6 +59,9 @@ class Performer:
         self._twins: set[str] = set()
         self._later: dict[jobs.LedgerKey, timers.Number] = {}
         self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
+        self._rejected = _NONE
+        self._forgets = False
+        self._last_forgotten = jobs.LedgerKey(b"")
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -69,22 +80,33 @@ class Performer:
         await self._others.close()
         await self._submissions.close()
 
-    def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job]) -> None:
-        """Resume every job of the ledger: slots first, so that nothing is submitted over the limit."""
+    def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = _NONE) -> None:
+        """
+        Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
+
+        Args:
+            restored: all jobs.
+            rejected: those that are remembered rejections -> when each is due to be forgotten, the oldest first; as
+                they are at any time from now on.
+        """
+        self._rejected = rejected
+        self._forget_rejected_in_time()
         now_ms = self._desk.time.now_ms()
         self._desk.account.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
-                self._desk.gate.occupy(key, job, self)
+                with self._alone(key, job, "occupy"):
+                    self._desk.gate.occupy(key, job, self)
         waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
-        followed = (item for item in restored.items() if item[1].state is not jobs.State.QUEUED)
+        followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
         for key, job in itertools.chain(followed, waiting):
-            owed = decide.recover(job)
-            if isinstance(owed, commands.Command):
-                self.perform(key, job, owed, self._lease.act_epoch)
-            else:
-                self.tell(key, owed)
+            with self._alone(key, job, "recover"):
+                owed = decide.recover(job)
+                if isinstance(owed, commands.Command):
+                    self.perform(key, job, owed, self._lease.act_epoch)
+                else:
+                    self.tell(key, owed)
         if restored:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
             _log.info("jobs_taken_up", under_way=under_way, remembered=len(restored) - under_way)
@@ -125,6 +147,22 @@ class Performer:
             command: what its state calls for.
             epoch: of the commit; a submission is sent only as long as it lasts.
         """
+        with self._alone(key, job, "act"):
+            self._carry_out(key, job, command, epoch)
+
+    @contextlib.contextmanager
+    def _alone(self, key: jobs.LedgerKey, job: jobs.Job, step: str) -> Iterator[None]:
+        """Let an unexpected error end this job, and no other."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a bug that one job brings out must not stop its partition
+            self._note(job, step, error)
+            self.tell(key, facts.Failed(faults.name(error)))
+
+    def _note(self, job: jobs.Job, step: str, error: BaseException) -> None:
+        alarms.note(self._desk.counts, step, error, request=job.id, partition=self._lease.partition)
+
+    def _carry_out(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
         self._mind_twins(key, job)
         # NB: a job that is stopping twins may have just been let through: nothing else of it has changed.
         if command is not commands.Command.STOP_TWINS and not jobs.TRAITS[job.state].holds_slot:
@@ -163,7 +201,32 @@ class Performer:
                 self._stop_killing(key)
                 self._desk.tracker.unwatch(job)
                 self._desk.clusters.unwatch(job)
-                self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+                self._forget_in_time(key, job)
+
+    def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if job.state is jobs.State.REJECTED:
+            self._forget_rejected_in_time()
+        else:
+            self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+
+    def _forget_rejected_in_time(self) -> None:
+        """Set one timer for all remembered rejections: when the oldest is due."""
+        if not self._forgets and (first_ms := next(iter(self._rejected.values()), None)) is not None:
+            self._forgets = True
+            soonest_ms = self._desk.time.now_ms() + _FORGET_AGAIN_MS
+            self._timers.at(max(first_ms, soonest_ms), self._forget_rejected)
+
+    def _forget_rejected(self) -> None:
+        """Tell of those that are due, unless some that were told of before still wait to be decided."""
+        self._forgets = False
+        now_ms = self._desk.time.now_ms()
+        if self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
+            for key, until_ms in itertools.islice(self._rejected.items(), _FORGET_AT_ONCE):
+                if until_ms > now_ms:
+                    break
+                self._last_forgotten = key
+                self.tell(key, facts.Expired())
+        self._forget_rejected_in_time()
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int, fact: facts.Due | facts.Expired = _DUE) -> None:
         """
@@ -212,17 +275,27 @@ class Performer:
     async def _stop_twin(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
         """Stop a job that MRS holds beside the one that is kept, again and again until it lets us."""
         while True:
-            if self._lease.may_act() and await self._desk.submitter.stop_twin(job, job_id):
+            if self._lease.may_act() and await self._is_twin_stopped(job, job_id):
                 break
             await asyncio.sleep(self._desk.settings.kill_again_s)
         self._twins.discard(job_id)
         self.tell(key, facts.TwinsStopped((job_id,)))
 
+    async def _is_twin_stopped(self, job: jobs.Job, job_id: str) -> bool:
+        try:
+            return await self._desk.submitter.stop_twin(job, job_id)
+        except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+            self._note(job, "stop_twin", error)
+            return False
+
     async def _kill(self, job: jobs.Job) -> None:
         """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
         while True:
             if self._lease.may_act():
-                await self._desk.submitter.stop(job)
+                try:
+                    await self._desk.submitter.stop(job)
+                except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+                    self._note(job, "stop", error)
             await asyncio.sleep(self._desk.settings.kill_again_s)
 
     def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
@@ -284,6 +357,9 @@ class Performer:
         try:
             async with lane.place(group):
                 fact = await self._desk.submitter.submit(job, still_ours)
+        except Exception as error:  # noqa: BLE001 - it may have been sent, so it is in doubt, like a lost reply
+            self._note(job, "submit", error)
+            fact = breakdowns.as_doubt(facts.Failed(faults.name(error)))
         finally:
             is_awaited = self._sent.get(key) is job
             if is_awaited:
@@ -294,17 +370,23 @@ class Performer:
             self.tell(key, fact)
 
     async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
-        fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)
-        del self._choices[key]
-        self.tell(key, fact)
+        with self._alone(key, job, "choose"):
+            fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)
+            del self._choices[key]
+            self.tell(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        self.tell(key, await self._desk.submitter.look_up(job))
+        with self._alone(key, job, "look_up"):
+            self.tell(key, await self._desk.submitter.look_up(job))
         if isinstance(job.work, jobs.Batch):
-            self.tell(key, await self._desk.submitter.look_again(job))
+            try:
+                self.tell(key, await self._desk.submitter.look_again(job))
+            except Exception as error:  # noqa: BLE001 - the job was settled by the first look
+                self._note(job, "look_again", error)
 
     async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        self.tell(key, await self._desk.submitter.collect(job))
+        with self._alone(key, job, "collect"):
+            self.tell(key, await self._desk.submitter.collect(job))
 
     def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Put a fact into the partition's inbox."""

@@ -7,13 +7,14 @@ jobs themselves only once the commit has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
-from mrs_relay.engine import commands, decide, facts, intake, jobs, passing, telling
+from mrs_relay.engine import alarms, commands, decide, facts, intake, jobs, outgoing, passing, telling
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import rules as ruling
 from mrs_relay.messages import dead_letters, events
@@ -27,13 +28,19 @@ _log = structlog.get_logger(__name__)
 _JOB_OVERHEAD_BYTES: Final = 16_384
 """Upper bound of what a job's ledger record holds besides the request's own bytes: ids, headers and Kafka key."""
 
-_NOTE_BYTES: Final = 64
-"""Upper bound of the header that tells how long a dead letter's value was before it was cut."""
+_GROWTH_BYTES: Final = 4096
+"""
+What a ledger record keeps free when a request is accepted: for its attempts, what MRS shows of it and who stops it.
+"""
+
+_TOKEN_BYTES: Final = 64
+"""Upper bound of the header that the ledger adds to a record."""
 
 _CROWDED_WAIT_MS: Final = 10_000
 """How long a cancel waits for its request when too many do."""
 
-_MISSING: Final = "it does not fit into a Kafka record of this topic"
+_WAITS: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
+_NO_KEY: Final = jobs.LedgerKey(b"")
 
 
 class Jobs(dict[jobs.LedgerKey, jobs.Job]):
@@ -43,38 +50,92 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
     Attributes:
         awaited: how many of them are cancels that wait for their request.
         queued: how many of them wait for their submission.
+        rejected: key of each rejection that is remembered -> when it is forgotten, the oldest first.
     """
 
-    awaited: int = 0
-    queued: int = 0
+    def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
+        super().__init__(committed or {})
+        self.awaited = 0
+        self.queued = 0
+        self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        super().clear()
+        self.rejected.clear()
+
+    def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
+        """Keep `rejected` in step with what became of a job."""
+        self.rejected.pop(key, None)
+        if job is not None and _is_rejected(job):
+            self.rejected[key] = job.expires_ms
 
 
-def load(lease: leases.Lease[desks.Notice]) -> Jobs:
+def load(
+    lease: leases.Lease[desks.Notice],
+    rules: telling.Rules = telling.Rules(),  # noqa: B008 - frozen
+    most_rejected: int = 10_000,
+) -> Jobs:
     """
     Read the partition's jobs out of its ledger; empties `lease.restored` on the way.
+
+    Rejections that a ledger holds longer, or more of, than is set now are due to be forgotten at once.
+
+    Args:
+        lease: of the partition.
+        rules: say how long a rejection is remembered.
+        most_rejected: how many of them are.
 
     Raises:
         StateUnreadable: a record is not a job of a format this version knows.
     """
     restored = lease.restored
     loaded = Jobs()
+    rejected: list[tuple[int, int, jobs.LedgerKey]] = []
     while restored:
         key, value = restored.popitem()
-        job = loaded[jobs.LedgerKey(key)] = jobs.decode(value)
+        job = jobs.decode(value)
+        if _is_rejected(job):
+            until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
+            job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)
+            rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
+        loaded[jobs.LedgerKey(key)] = job
         loaded.awaited += _is_awaited(job)
         loaded.queued += _is_queued(job)
+    rejected.sort()
+    for _, _, key in rejected[: max(0, len(rejected) - most_rejected)]:
+        loaded[key] = msgspec.structs.replace(loaded[key], expires_ms=0)
+    for _, _, key in rejected:
+        loaded.note_rejected(key, loaded[key])
     return loaded
+
+
+class _Step(NamedTuple):
+    """A decision with all that is to be written of it."""
+
+    decision: telling.Decision
+    value: bytes | None
+    told: list[records.Outgoing]
+    passed: list[records.Outgoing]
+    size_bytes: int
 
 
 class Plan:
     """
-    What one batch changes.
+    What one commit changes: a batch, or as much of it as fits into the commit's budget of bytes.
+
+    A fact is decided and written out as a whole, or leaves no trace: whatever error it causes, the plan is as before,
+    and the record is turned away instead, or the job ended, see `breakdowns`.
 
     Args:
         base: the partition's jobs as committed; changed only by `settle`.
         desk: shared tools; only its settings, rules, clock and topics are used.
         lease: says how large a record may be.
         admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
+
+    Attributes:
+        rest: what was read did not take in, because the commit is large enough; the next plan's.
+        bytes: upper bound of what is to be written so far.
     """
 
     def __init__(self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Admit) -> None:
@@ -82,27 +143,38 @@ class Plan:
         self._desk = desk
         self._lease = lease
         self._limit_bytes = lease.limit_bytes
+        self._writer = outgoing.Writer(desk.topics, lease.limit_bytes)
         self._admit = admit
         self._now_ms = desk.time.now_ms()
+        self.rest: feeds.Batch[desks.Notice] | None = None
+        self.bytes = 0
         self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
+        self._written: dict[jobs.LedgerKey, bytes | None] = {}
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
         self._events: list[events.Event] = []
+        self._told: list[records.Outgoing] = []
         self._dead_letters: list[dead_letters.DeadLetter] = []
+        self._letters: list[records.Outgoing] = []
         self._passed: list[records.Outgoing] = []
         self._record: records.Record | None = None
         self._awaited = base.awaited
         self._queued = base.queued
+        self._rejected = len(base.rejected)
+        self._oldest = iter(base.rejected)
         desk.account.queue(lease, base.queued)
 
     def read(self, batch: feeds.Batch[desks.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
-        Say what a batch means: facts for jobs; dead letters are noted.
+        Say what a batch means: facts for jobs; dead letters are noted. Ends early when the budget is used up.
 
         Raises:
             RuntimeError: a task of this partition failed by a bug.
         """
         self._record = None
-        for notice in batch.notices:
+        for number, notice in enumerate(batch.notices):
+            if self._is_large_enough(0):
+                self.rest = replace(batch, notices=batch.notices[number:])
+                return
             if isinstance(notice, desks.Broke):
                 raise RuntimeError(  # noqa: TRY004 - the notice is right, the task was not
                     f"task {notice.task} failed"
@@ -110,31 +182,145 @@ class Plan:
             yield notice.key, notice.fact
         settings = self._desk.settings
         most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
-        for record in batch.records:
-            meaning = intake.read(record, settings.result_job_types, most_bytes, self._desk.account.policy)
+        for number, record in enumerate(batch.records):
+            if self._is_large_enough(len(record.value or b"")):
+                self.rest = replace(batch, notices=(), records=batch.records[number:])
+                return
+            self._record = record
+            policy = self._desk.account.policy
+            meaning = intake.read(record, settings.result_job_types, most_bytes, policy, self._alarm)
             if isinstance(meaning, dead_letters.DeadLetter):
-                _log.warning("dead_letter", reason=meaning.code, offset=record.offset, partition=record.partition)
-                self._dead_letters.append(meaning)
+                self._keep(meaning)
             else:
-                self._record = record
                 yield meaning
 
+    def _is_large_enough(self, coming_bytes: int) -> bool:
+        """Whether what comes next belongs to the next commit; the first of a commit always fits."""
+        return self.bytes > 0 and self.bytes + coming_bytes > self._lease.budget_bytes
+
+    @property
+    def next_offset(self) -> int:
+        """Offset of the first input record that is not in this plan, nor in one before it."""
+        if self.rest is not None and self.rest.records:
+            return self.rest.records[0].offset
+        return self._lease.feed.next_offset
+
     def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Decide one fact on top of what this plan has decided before."""
+        """Decide one fact on top of what this plan has decided before; never raises for what the fact holds."""
+        self._decide(key, fact, self._record)
+
+    def _decide(self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None) -> None:
+        try:
+            step = self._step(key, fact)
+        except Exception as error:  # noqa: BLE001 - one fact must not stop the others, whatever it does to us
+            if record is None or not isinstance(error, records.TooLarge):
+                self._alarm(error, "decide", key)
+            self._decide_instead(key, fact, record, error)
+        else:
+            self._take(key, step)
+
+    def _decide_instead(
+        self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None, error: Exception
+    ) -> None:
+        """Turn away the record that brought a fact which cannot be decided or written, or end the job that it is of."""
+        instead: tuple[jobs.LedgerKey, facts.Fact] | dead_letters.DeadLetter
+        fault = outgoing.fault(error)
+        if record is not None:
+            instead = intake.rejected(record, fault)
+        elif isinstance(fact, facts.Failed):
+            return  # it stays as it is: nothing more is done for it here
+        else:
+            instead = key, facts.Failed(fault.message, fault.code)
+        try:
+            if not isinstance(instead, dead_letters.DeadLetter):
+                self._take(instead[0], self._step(*instead))
+                return
+        except Exception as another:  # noqa: BLE001 - as above
+            self._alarm(another, "reject", key)
+            if record is None:
+                return
+            instead = intake.undecided(record, error)
+        self._keep(instead)
+
+    def _step(self, key: jobs.LedgerKey, fact: facts.Fact) -> _Step | None:
+        """
+        Decide a fact and write out what follows; changes nothing here.
+
+        Raises:
+            TooLarge: a record that follows from it does not fit into its topic.
+        """
         job = self._changed[key] if key in self._changed else self._base.get(key)
         decision = decide.decide(job, self._within_limits(fact), self._now_ms, self._rules())
         if decision is None:
+            return None
+        value = None if decision.job is None else _encoded(decision.job, fact)
+        size_bytes = records.size_bytes(key, value)
+        with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
+        if with_room_bytes > (limit_bytes := self._limit_bytes(None)):
+            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, limit_bytes)
+        told = [self._writer.event(event, self._desk.topics.events) for event in decision.events]
+        passed = self._passed_on(key, fact, decision)
+        for sent in passed:
+            self._writer.require_fit(sent)
+        for sent in (*told, *passed):
+            size_bytes += records.size_bytes(sent.key, sent.value, sent.headers)
+        return _Step(decision, value, told, passed, size_bytes)
+
+    def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
+        """Make a decision part of this plan."""
+        if step is None:
             return
+        decision = step.decision
+        job = self._changed[key] if key in self._changed else self._base.get(key)
         self._awaited += _is_awaited(decision.job) - _is_awaited(job)
         self._count_queued(_is_queued(decision.job) - _is_queued(job))
+        self._rejected += _is_rejected(decision.job) - _is_rejected(job)
         self._changed[key] = decision.job
+        self._written[key] = step.value
         self._events.extend(decision.events)
-        self._pass(key, fact, decision)
+        self._told += step.told
+        self._passed += step.passed
+        self.bytes += step.size_bytes
+        if _is_rejected(decision.job):
+            self._forget_oldest()
         if decision.command is not None:
             self._commands[key] = decision.command
             queued = decision.command is commands.Command.ENQUEUE
-            if queued and decision.job is not None and self._admit(key, decision.job):
-                self.decide(key, facts.Turn())
+            if queued and decision.job is not None and self._is_admitted(key, decision.job):
+                self._decide(key, facts.Turn(), None)
+
+    def _forget_oldest(self) -> None:
+        """Forget rejections beyond the bound, as far as this commit has not touched them itself."""
+        while self._rejected > self._desk.settings.max_rejected:
+            key = next((key for key in self._oldest if key not in self._changed), None)
+            if key is None:
+                return
+            self._rejected -= 1
+            self._changed[key] = self._written[key] = None
+            self.bytes += records.size_bytes(key, None)
+
+    def _is_admitted(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
+        try:
+            return self._admit(key, job)
+        except Exception as error:  # noqa: BLE001 - as above; the command that follows asks once more
+            self._alarm(error, "admit", key)
+            return False
+
+    def _keep(self, letter: dead_letters.DeadLetter) -> None:
+        """Note a dead letter."""
+        _log.warning("dead_letter", reason=letter.code, offset=letter.offset, partition=letter.partition)
+        record = self._writer.dead_letter(letter)
+        self._dead_letters.append(letter)
+        self._letters.append(record)
+        self.bytes += records.size_bytes(record.key, record.value, record.headers)
+
+    def _alarm(self, error: Exception, step: str = "read", key: jobs.LedgerKey = _NO_KEY) -> None:
+        where: dict[str, str | int] = {"partition": self._lease.partition}
+        if self._record is not None:
+            where["offset"] = self._record.offset
+        if key:
+            where["request"] = key.decode(errors="replace")
+        alarms.note(self._desk.counts, step, error, **where)
 
     def _rules(self) -> telling.Rules:
         rules = self._desk.rules
@@ -155,13 +341,15 @@ class Plan:
             self._queued += more
             self._desk.account.queue(self._lease, self._queued)
 
-    def _pass(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> None:
+    def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> list[records.Outgoing]:
         partitions = self._desk.account.share.total
+        passed: list[records.Outgoing] = []
         if decision.pass_on and isinstance(fact, facts.CancelAsked) and self._record is not None:
-            self._passed += passing.to_others(self._record, fact, partitions)
+            passed += passing.to_others(self._record, fact, partitions)
         # NB: where a cancel came from is what a header says, and anybody can write one.
         if 0 <= decision.pass_back < partitions:
-            self._passed.append(passing.back(self._desk.topics.requests, decision.pass_back, key))
+            passed.append(passing.back(self._desk.topics.requests, decision.pass_back, key))
+        return passed
 
     @property
     def is_empty(self) -> bool:
@@ -169,16 +357,14 @@ class Plan:
         return not (self._changed or self._events or self._dead_letters or self._passed)
 
     def changes(self) -> list[records.Change]:
-        """The ledger writes."""
-        return [records.Change(key, None if job is None else jobs.encode(job)) for key, job in self._changed.items()]
+        """Return the ledger writes."""
+        return [records.Change(key, value) for key, value in self._written.items()]
 
     def outgoing(self) -> list[records.Outgoing]:
-        """Events, dead letters and latest states. What does not fit into its topic is cut, and says so."""
+        """Return events, dead letters and latest states."""
         topics = self._desk.topics
-        told = [self._event_record(event, topics.events) for event in self._events]
-        letters = map(self._dead_letter_record, self._dead_letters)
         latest = [] if topics.latest is None else self._latest(topics.latest)
-        return [*told, *letters, *self._passed, *latest]
+        return [*self._told, *self._letters, *self._passed, *latest]
 
     def settle(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Make the plan the truth, after its commit; returns what is to be done now."""
@@ -191,6 +377,7 @@ class Plan:
                 self._base.pop(key, None)
             else:
                 self._base[key] = job
+            self._base.note_rejected(key, job)
         self._base.awaited = self._awaited
         self._base.queued = self._queued
         for key, command in self._commands.items():
@@ -203,52 +390,28 @@ class Plan:
                 yield key, job, commands.Command.STOP_TWINS
 
     def _latest(self, topic: str) -> list[records.Outgoing]:
-        """
-        The last event of each request that changed its state, and a tombstone for each request that is forgotten.
+        """Write the latest states, for as many requests as the topic takes them."""
+        latest = []
+        for name, last in outgoing.last_states(self._changed, self._base, self._events).items():
+            try:
+                latest.append(records.Outgoing(topic, name, None) if last is None else self._writer.event(last, topic))
+            except records.TooLarge as error:  # the topic takes less than that of the events: its last state is older
+                self._alarm(error, "latest", jobs.LedgerKey(name))
+        return latest
 
-        NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
-        """
-        states: dict[bytes, events.Event | None] = {}
-        for key, job in self._changed.items():
-            before = self._base.get(key)
-            if job is None and before is not None and before.state is not jobs.State.AWAITED:
-                states[key] = None
-        for event in self._events:
-            if event.changes_state:
-                key = jobs.ledger_key(event.data.request.source, event.data.request.id)
-                states[key] = msgspec.structs.replace(event, key=key)
-        return [
-            records.Outgoing(topic, key, None) if event is None else self._event_record(event, topic)
-            for key, event in states.items()
-        ]
 
-    def _event_record(self, event: events.Event, topic: str) -> records.Outgoing:
-        source, mode = self._desk.topics.source, self._desk.topics.mode
-        key, value, headers = events.write(event, source, mode)
-        if event.data.result is not None and records.size_bytes(key, value, headers) > self._limit_bytes(topic):
-            result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
-            smaller = event.data.model_copy(update={"result": result})
-            key, value, headers = events.write(msgspec.structs.replace(event, data=smaller), source, mode)
-        return records.Outgoing(topic, key, value, headers)
-
-    def _dead_letter_record(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
-        topic = self._desk.topics.dead_letters
-        bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
-        keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
-        for smaller in ({}, {"headers": (), "cut": bare}, {"headers": (), "cut": keyless, "key": None}):
-            key, value, headers = msgspec.structs.replace(letter, **smaller).write()
-            note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
-            over_bytes = records.size_bytes(key, value, headers) - self._limit_bytes(topic)
-            if 0 < over_bytes <= len(value) - _NOTE_BYTES:
-                return records.Outgoing(topic, key, value[: -over_bytes - _NOTE_BYTES], (*headers, note))
-            if over_bytes <= 0:
-                break
-        return records.Outgoing(topic, key, value, headers)
+def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
+    """Encode a job; read it back unless nothing from outside has come into it: an accepted job is written twice."""
+    return jobs.encode(job) if isinstance(fact, facts.Turn) else jobs.encode_readable(job)
 
 
 def _is_awaited(job: jobs.Job | None) -> bool:
     return job is not None and job.state is jobs.State.AWAITED
 
 
+def _is_rejected(job: jobs.Job | None) -> bool:
+    return job is not None and job.state is jobs.State.REJECTED
+
+
 def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in {jobs.State.QUEUED, jobs.State.CHOOSING}
+    return job is not None and job.state in _WAITS

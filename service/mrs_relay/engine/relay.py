@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import perform, plan
+from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 
 
@@ -24,18 +25,20 @@ async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
     Raises:
         StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts anew.
     """
-    jobs = plan.load(lease)
+    jobs = plan.load(lease, desk.rules, desk.settings.max_rejected)
     async with perform.Performer(lease, desk) as performer:
         desk.account.queue(lease, jobs.queued)
-        performer.take_up(jobs)
+        performer.take_up(jobs, jobs.rejected)
         while (batch := await performer.take()) is not None:  # 1 take: messages, and facts from outside
-            draft = plan.Plan(jobs, desk, lease, performer.admit)
-            for key, fact in draft.read(batch):  # 2 read: what each means for which job
-                draft.decide(key, fact)  # 3 decide: pure
-            if draft.is_empty and not batch.records:
-                continue
-            epoch = await lease.commit(
-                draft.changes(), draft.outgoing(), lease.feed.next_offset
-            )  # 4 commit: all or none
-            for key, job, command in draft.settle():
-                performer.perform(key, job, command, epoch)  # 5 act: only what is committed
+            rest: feeds.Batch[desks.Notice] | None = batch
+            while rest is not None:  # as many commits as it takes to keep each within its bytes
+                draft = plan.Plan(jobs, desk, lease, performer.admit)
+                for key, fact in draft.read(rest):  # 2 read: what each means for which job
+                    draft.decide(key, fact)  # 3 decide: pure
+                if rest.records or not draft.is_empty:
+                    epoch = await lease.commit(
+                        draft.changes(), draft.outgoing(), draft.next_offset
+                    )  # 4 commit: all or none
+                    for key, job, command in draft.settle():
+                        performer.perform(key, job, command, epoch)  # 5 act: only what is committed
+                rest = draft.rest

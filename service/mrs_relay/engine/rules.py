@@ -86,8 +86,8 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
     A cluster that may be allowed by its name or tags passes here; see `unproved`.
     """
     allow = policy.allow
-    if not policies.fits(message_type, allow.types):
-        return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
+    if (reason := broken_by_type(policy, message_type)) is not None:
+        return reason
     if isinstance(request, requests.Call) and (refusal := _of_call(policy, request.operation)) is not None:
         return refusal
     for job_type in _job_types(request) if allow.job_types is not None else ():
@@ -98,6 +98,13 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
             return cluster_refusal(policy)
         return _too_long(policy, request)
     return None
+
+
+def broken_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason | None:
+    """Return the rule that a known type of message breaks whatever it holds: it is not looked into then."""
+    if message_type not in requests.MODELS or policies.fits(message_type, policy.allow.types):
+        return None
+    return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
 
 
 def clusters_of(request: requests.Request) -> list[str]:

@@ -171,6 +171,19 @@ class EngineSettings(pydantic.BaseModel):
     used again within a day, a look-up after a lost reply cannot tell the job of before from the new one.
     """
 
+    remember_rejected_s: Seconds = 3600.0
+    """
+    Seconds for which a rejected request answers for its id, so that its events go on counting when it is sent again,
+    corrected. After that they begin again at 1. Larger costs memory while many bad messages come; `remember_s` is for
+    requests that were accepted.
+    """
+
+    max_rejected: Annotated[int, pydantic.Field(ge=1)] = 10_000
+    """
+    Rejected requests of one partition that are remembered; each takes about 700 bytes of memory. A further one makes
+    the oldest be forgotten, as if its `remember_rejected_s` had passed.
+    """
+
     max_request_bytes: Annotated[int, pydantic.Field(ge=1024)] = 524_288
     """Bytes of a request message; larger ones are rejected. MRS takes 150,000 characters of arguments."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from mrs_relay.engine import facts, jobs, results
+from mrs_relay.engine import discreet, facts, jobs, results
 from mrs_relay.kit import clock
 from mrs_relay.messages import events
 from mrs_relay.mrs.models import jobs as job_models
@@ -21,6 +21,10 @@ OLD_RESULTS: Final[Mapping[int, str]] = {status.value: status.name for status in
 """Names of V1.1's `job_final_status`. Source: ShowJobExes: 0 unfinished, 1 ended by execution error, 2 succeeded,
 3 cancelled."""
 
+_MAX_WORD: Final = 256
+_MAX_URL: Final = 2_048
+"""Characters of what MRS says, beyond which it is none: it stands in each of the job's events and ledger records."""
+
 _PER_CENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 
@@ -28,11 +32,11 @@ def of_job(detail: job_models.JobDetail) -> jobs.Seen:
     """A job of a list or a single read."""
     return jobs.Seen(
         job_id=detail.job_id,
-        job_state=str(detail.job_state),
-        job_result=str(detail.job_result),
+        job_state=str(detail.job_state)[:_MAX_WORD],
+        job_result=str(detail.job_result)[:_MAX_WORD],
         progress=min(100.0, max(0.0, detail.job_progress or 0.0)),
-        app_id=detail.app_id or "",
-        tracking_url=detail.tracking_url or "",
+        app_id=_within(_MAX_WORD, detail.app_id),
+        tracking_url=_within(_MAX_URL, detail.tracking_url),
         submitted_ms=_moment_ms(detail.submitted_ms),
         started_ms=_moment_ms(detail.started_ms),
         finished_ms=_moment_ms(detail.finished_ms),
@@ -53,7 +57,7 @@ def of_old_job(detail: old_models.OldJob) -> jobs.Seen:
         job_state=OLD_STATES.get(detail.job_state, str(detail.job_state)),
         job_result="" if status is None else OLD_RESULTS.get(status, str(status)),
         progress=min(100.0, float(per_cent[1])) if per_cent else 0.0,
-        app_id=detail.job_id if detail.job_id and detail.job_id != detail.id else "",
+        app_id=_within(_MAX_WORD, detail.job_id) if detail.job_id != detail.id else "",
         submitted_ms=_moment_ms(detail.start_time),
         finished_ms=_moment_ms(detail.end_time),
     )
@@ -72,4 +76,10 @@ def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.Statem
         result = result.model_copy(update={"location": reply.result_location or None})
     elif reply.status == sql_models.SqlStatus.FINISHED:
         result = events.Result()
-    return facts.StatementObserved(jobs.Seen(reply.id, job_state=reply.status), reply.message or "", result)
+    seen = jobs.Seen(reply.id, job_state=reply.status[:_MAX_WORD])
+    return facts.StatementObserved(seen, (reply.message or "")[: discreet.MOST + 1], result)
+
+
+def _within(most: int, text: str | None) -> str:
+    """An address or id, which is of no use if it is cut; "" if MRS gives none, or one that is too long."""
+    return text if text is not None and len(text) <= most else ""

@@ -15,14 +15,13 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, discreet, facts, jobs, sightings, verdict, ways
+from mrs_relay.engine import breakdowns, calls, codes, discreet, facts, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import breaker, feedback, lanes
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import codes as mrs_codes
-from mrs_relay.mrs.models import sql as sql_models
 from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
@@ -119,17 +118,15 @@ class Submitter:
             case jobs.Batch() as work:
                 return facts.Taken(await self._ways[job.api].submit(job, work))
             case jobs.Presto() as work:
-                statement = sql_models.SqlExecution(
-                    sql_content=work.statement, database=work.database, archive_path=work.archive_path
-                )
-                result = await self._client.call(
-                    sql_calls.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=statement
-                )
+                # NB: the client builds the model, so that a statement which it does not take is a refusal.
+                body = {"sql_content": work.statement, "database": work.database, "archive_path": work.archive_path}
+                result = await self._client.call(sql_calls.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=body)
                 return sightings.of_statement(result, self._settings.inline_result_bytes)
             case jobs.Call() as work:
                 return await self._caller.call(job, work)
             case _:
-                raise errors.StateUnreadable(f"request {job.id} is to be submitted but its ledger record has no work")
+                text = "nothing was sent: the request's ledger record does not say what to submit"
+                raise errors.MrsRefused(text, code=breakdowns.CODE)
 
     async def look_up(self, job: jobs.Job) -> facts.Fact:
         """

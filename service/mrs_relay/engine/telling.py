@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,7 @@ class Rules(msgspec.Struct, frozen=True):
         resubmit_attempts: the same if it surely had no effect: by look-ups that found nothing, or as it only reads.
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
+        remember_rejected_ms: how long a rejection is remembered, milliseconds.
     """
 
     remember_ms: int = 7 * 24 * 3_600_000
@@ -38,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True):
     resubmit_attempts: int = 20
     repeat_backoff_ms: int = 10_000
     collect_within_ms: int = 45_000
+    remember_rejected_ms: int = 3_600_000
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -77,9 +80,32 @@ def end(
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     told_job, told = tell(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
+    if state is jobs.State.REJECTED:
+        return Decision(turned_away(told_job, now_ms, rules), (told,), commands.Command.RELEASE)
     expires_ms = now_ms + rules.remember_ms
     shrunk = _replace(told_job, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
     return Decision(shrunk, (told,), commands.Command.RELEASE)
+
+
+def turned_away(job: jobs.Job, now_ms: int, rules: Rules) -> jobs.Job:
+    """Return what is remembered of a rejected request: the number of its last event, and as little else as can be."""
+    remembered = jobs.bare(job)
+    return _replace(
+        remembered,
+        sequence=job.sequence,
+        shown=job.shown,
+        arrived_ms=job.arrived_ms,
+        reason=None if job.reason is None else _briefly(job.reason.kind, job.reason.code),
+        traceparent=None,
+        tracestate=None,
+        expires_ms=now_ms + rules.remember_rejected_ms,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _briefly(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
+    """Make one reason for all rejections of a kind: the whole text was told when the request was rejected."""
+    return jobs.Reason(kind, code, "rejected before; the event of that moment says why")
 
 
 def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:

@@ -75,10 +75,12 @@ class Timers:
     def _ring(self) -> None:
         self._alarm = None
         now_ms = self._now_ms()
-        while self._due and self._due[0][0] <= now_ms:
-            _, number, call = heapq.heappop(self._due)
-            if number in self._unwanted:
-                self._unwanted.discard(number)
-            else:
-                call()
-        self._set()
+        try:
+            while self._due and self._due[0][0] <= now_ms:
+                _, number, call = heapq.heappop(self._due)
+                if number in self._unwanted:
+                    self._unwanted.discard(number)
+                else:
+                    call()
+        finally:
+            self._set()  # also for those behind a call that fails by a bug

@@ -14,17 +14,19 @@ from mrs_relay.messages import events
 @dataclass(slots=True)
 class Counts:
     """
-    Counts since the process started; raised after the commit, never before.
+    Counts since the process started; raised after the commit, never before, but for internal errors.
 
     Attributes:
         events: published events by subject and state.
         dead_letters: by reason code.
         commits: commits of all partitions.
+        internal_errors: failures of the relay itself on one message or job, by step and class of error; at once.
     """
 
     events: Counter[tuple[events.Subject, events.State]] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     commits: int = 0
+    internal_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 BOUNDS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)

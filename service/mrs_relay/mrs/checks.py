@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -39,7 +40,9 @@ def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
     """The canonical query, checked; "" for none."""
     if given is None or not (given or wanted.query):
         return ""
-    return signing.canonical_query(_checked(wanted, "query", wanted.query, given).model_dump(exclude_none=True))
+    content = _checked(wanted, "query", wanted.query, given)
+    with _building(wanted, "query"):
+        return signing.canonical_query(content.model_dump(exclude_none=True))
 
 
 def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
@@ -47,10 +50,12 @@ def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
     if wanted.body is None and not given:
         return b""
     content = _checked(wanted, "body", wanted.body, given or {})
-    if given is not content and _holds_decimal(given):  # pydantic would write it as text
-        data = _encoder.encode(content.__pydantic_serializer__.to_python(content, exclude_none=True, warnings=False))
-    else:
-        data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
+    with _building(wanted, "body"):
+        if given is not content and _holds_decimal(given):  # pydantic would write it as text
+            plain = content.__pydantic_serializer__.to_python(content, exclude_none=True, warnings=False)
+            data = _encoder.encode(plain)
+        else:
+            data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
     if len(data) > signing.MAX_BODY_BYTES:
         raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
     return data
@@ -80,10 +85,19 @@ def _checked(
         return given
     if isinstance(given, base.Asked):
         raise _refused(wanted, f"{part}: must be a {model.__name__}, not a {type(given).__name__}")
-    try:
+    with _building(wanted, part):
         return model.model_validate(given)
+
+
+@contextlib.contextmanager
+def _building(wanted: operation.AnyOperation, part: str) -> Iterator[None]:
+    """Turn whatever makes a part fail before anything is sent into a refusal: values nested too deeply, for one."""
+    try:
+        yield
     except pydantic.ValidationError as error:
         raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
+    except Exception as error:
+        raise _refused(wanted, f"{part}: it cannot be written as JSON ({type(error).__name__})") from error
 
 
 def _refused(wanted: operation.AnyOperation, why: str) -> errors.MrsRefused:

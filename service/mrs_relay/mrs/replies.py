@@ -65,6 +65,16 @@ class Reader:
         Raises:
             MrsError: the call failed; the class says what the caller may do.
         """
+        try:
+            return self._read(wanted, path, response)
+        except errors.MrsError:
+            raise
+        except Exception as error:
+            # The call has been made: whatever its reply does to us, its outcome is open, and nothing else.
+            why = f"reading it failed ({type(error).__name__})"
+            raise self._unclear(wanted, path, response, why) from error
+
+    def _read(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
         if response.status not in wanted.accepted and not _is_failed_reply(wanted, response):
             says = told.tell(response.body)
             if says.code is None and response.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -22,8 +22,9 @@ from typing import Generic, TypeVar
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.kit import backoff
+from mrs_relay.kit import backoff, faults
 from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
@@ -109,6 +110,7 @@ class Actor(Generic[T]):
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
         self._last_claim: int | None = None
+        self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
         self._foreign_in_a_row = 0
         self._before_unreadable = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
@@ -280,8 +282,8 @@ class Actor(Generic[T]):
                 await self._failed(self._why())
             else:
                 self.crashes += 1
-                self.error = repr(error)
-                self._log.exception("handler_failed", crashes=self.crashes)
+                self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # the texts are ours
+                self._log.error("handler_failed", crashes=self.crashes, error=self.error, stack=faults.stack(error))
         finally:
             self._scope = None
 
@@ -347,7 +349,7 @@ class Actor(Generic[T]):
             next_offset=next_offset,
             on_room=common.on_room,
         )
-        start = leases.Start(restored.state, next_offset, restored.claimed_at_s)
+        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget)
         stale_after_s = common.kafka.session_timeout_ms / 1000
         lease = leases.Lease(self.position, start, feed, ledger, clock=common.clock, stale_after_s=stale_after_s)
         lease.on_dead(self._died)

@@ -13,13 +13,16 @@ import asyncio
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
 
 T = TypeVar("T")
+
+_UNBOUNDED_BYTES: Final = 1 << 62
 
 
 class State(enum.Enum):
@@ -62,11 +65,13 @@ class Start:
         state: ledger key -> value, read up to the claim.
         next_offset: offset of the first input record that is not in the state.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
+        budget: of the partition's commits, which outlives the lease; None: they may be of any size.
     """
 
     state: dict[bytes, bytes]
     next_offset: int
     owned_since_s: float
+    budget: budgets.CommitBudget | None = None
 
 
 class Lease(Generic[T]):
@@ -100,6 +105,7 @@ class Lease(Generic[T]):
         self._writer = writer
         self._clock = clock
         self._stale_after_s = stale_after_s
+        self._budget = start.budget or budgets.CommitBudget(_UNBOUNDED_BYTES, stale_after_s)
         self._next_offset = start.next_offset
         self._state = State.RUNNING
         self._stopping = False
@@ -148,6 +154,11 @@ class Lease(Generic[T]):
             return False
         return epoch is None or epoch == self._act_epoch
 
+    @property
+    def budget_bytes(self) -> int:
+        """How many bytes the next commit should write at most, by `records.size_bytes`; one record always may."""
+        return self._budget.bytes
+
     def limit_bytes(self, topic: str | None) -> int:
         """Largest record, by `records.size_bytes`, that `commit` takes for this topic; None means a ledger change."""
         return self._writer.limit_bytes(topic)
@@ -182,7 +193,7 @@ class Lease(Generic[T]):
             await self._until_open()
             epoch = self._act_epoch
             offset = self._next_offset if next_offset is None else next_offset
-            await self._or_die(self._writer.commit(changes, outgoing, offset))
+            await self._or_die(self._write(changes, outgoing, offset))
             self._next_offset = offset
             self.touch()
             return epoch
@@ -281,6 +292,22 @@ class Lease(Generic[T]):
     def _interrupt(self) -> None:
         self._act_epoch += 1
         self.feed.announce_resumed()
+
+    async def _write(
+        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        """Write it all, and tell the budget how that went."""
+        size_bytes = sum(records.size_bytes(change.key, change.value) for change in changes)
+        size_bytes += sum(records.size_bytes(record.key, record.value, record.headers) for record in outgoing)
+        begun_s = asyncio.get_running_loop().time()
+        try:
+            await self._writer.commit(changes, outgoing, next_offset)
+        except records.TooLarge:
+            raise
+        except errors.StreamError:
+            self._budget.failed(size_bytes)
+            raise
+        self._budget.succeeded(size_bytes, asyncio.get_running_loop().time() - begun_s)
 
     async def _or_die(self, write: Awaitable[None]) -> None:
         try:

@@ -30,6 +30,9 @@ def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
     events = core.CounterMetricFamily("mrs_relay_events", "Events published.", labels=[*own, "subject", "state"])
     letters = core.CounterMetricFamily("mrs_relay_dead_letters", "Dead letters written.", labels=[*own, "reason"])
     commits = core.CounterMetricFamily("mrs_relay_commits", "Commits of all partitions.", labels=own)
+    faults = core.CounterMetricFamily(
+        "mrs_relay_internal_errors", "Failures of the relay on one message or job.", labels=[*own, "step", "error"]
+    )
     waiting = core.GaugeMetricFamily("mrs_relay_jobs_waiting", "Requests that wait for their submission.", labels=own)
     running = core.GaugeMetricFamily("mrs_relay_tenant_running", "Requests submitted and not ended.", labels=own)
     ready = core.GaugeMetricFamily("mrs_relay_tenant_ready", "1 when the tenant is served, else 0.", labels=own)
@@ -39,11 +42,13 @@ def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
             events.add_metric([*names, subject, state], count)
         for code, count in one.counts.dead_letters.items():
             letters.add_metric([*names, code], count)
+        for (step, error), count in one.counts.internal_errors.items():
+            faults.add_metric([*names, step, error], count)
         commits.add_metric(names, one.counts.commits)
         waiting.add_metric(names, one.waiting)
         running.add_metric(names, one.running)
         ready.add_metric(names, float(one.ready))
-    yield from (events, letters, commits, waiting)
+    yield from (events, letters, faults, commits, waiting)
     if own:
         yield from (running, ready)
 

@@ -250,6 +250,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "another cluster": facts.ClusterObserved(jobs.Seen("c-2", "RUNNING"), verdict.Verdict.SUCCEEDED),
     "vanished": facts.Vanished("not shown for 300 s"),
     "collected": facts.Collected(ROWS),
+    "the relay fails": facts.Failed("RecursionError"),
     "expired": facts.Expired(),
 }
 """A fact of every kind, more than one where the kind alone does not decide."""

@@ -112,13 +112,13 @@ def test_finished_job_shrinks_and_is_remembered(happened: str) -> None:
 
 
 def test_rejected_request_is_remembered_and_told_why() -> None:
-    """A rejection carries its reason and is forgotten like any finished job."""
+    """A rejection carries its reason and is forgotten sooner than a finished job."""
     decision = _decide(None, samples.FACTS["invalid"])
     reason = _only_event(decision).reason
     assert reason is not None
     assert (reason.kind, reason.code, reason.field) == ("invalid", "missing_field", "data.cluster")
     assert decision.job is not None
-    assert decision.job.expires_ms == samples.NOW_MS + samples.RULES.remember_ms
+    assert decision.job.expires_ms == samples.NOW_MS + samples.RULES.remember_rejected_ms
 
 
 def test_corrected_request_starts_anew_and_counts_on() -> None:

@@ -486,7 +486,23 @@ _NOT_LOST = (
 )
 """Who is about to send again what MRS has after all looks it up again."""
 
+_FAILS: dict[str, Row] = {
+    "choosing": _REJECTED,
+    "queued": _end("failed"),
+    "collecting": _end("succeeded"),
+    **dict.fromkeys(("doubtful", "submitted", "running", "cancelling"), _UNKNOWN),
+}
+"""What becomes of a job that the relay itself fails on, by its state; one on its way to MRS is in doubt."""
+
+
+def _fails(name: str, parts: list[dict[str, Row | None]]) -> Row | None:
+    if name.startswith("submitting"):
+        return next(part["in doubt"] for part in parts if "in doubt" in part)
+    return _UNKNOWN if name == "queued, to be sent again" else _FAILS.get(name.partition(",")[0])
+
+
 for _name, _parts in TABLE.items():
+    _parts.append({"the relay fails": _fails(_name, _parts)})
     if _name != "submitted, with a twin":
         _parts.append(_nothing("twins stopped"))
     if _name == "cancelled while in doubt":  # none of it is wanted

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import string
+import time
+
 import pytest
 
 from mrs_relay.engine import discreet, jobs
@@ -63,3 +67,54 @@ def test_quoted_values_are_left_out_when_the_work_is_not_known(text: str, told: 
     """After MRS has taken the work its text is gone: quoted values that are no names are left out."""
     assert discreet.told(text, None) == told
     assert discreet.told(text, jobs.Goal("created")) == told
+
+
+_RANDOM = random.Random(1)  # noqa: S311 - no secret
+_LONG = jobs.Presto(
+    "select cast('" + "".join(_RANDOM.choices(string.ascii_lowercase + " ,", k=149_000)) + "' as bigint)"
+)
+_HARD = {
+    "words": "".join(_RANDOM.choices(string.ascii_letters + " .,:;", k=200_000)),
+    "a piece of the statement": "x" + _LONG.statement[100:120_000] + "y",
+    "one character": "a" * 1_000_000,
+    "quotation marks": "' '' \"" * 100_000,
+    "marks that are never closed": " 'a" * 100_000,
+    "blanks before SQL": " " * 1_000_000 + "== SQ",
+    "signs of SQL": "== " * 100_000,
+}
+_WORKS: dict[str, jobs.Work | None] = {
+    "one literal": _LONG,
+    "unknown": None,
+    "many literals": jobs.Presto("select 'aaaa'" + ", 'aaaab', 'aaaac'" * 7_000),
+    "quotation marks": jobs.Batch("SparkSql", ("'" * 120_000,)),
+}
+
+
+@pytest.mark.parametrize("text", _HARD.values(), ids=_HARD)
+@pytest.mark.parametrize("work", _WORKS.values(), ids=_WORKS)
+def test_long_text_is_told_in_a_moment(text: str, work: jobs.Work | None) -> None:
+    """The event loop stands still while a text is cleaned, so its length must not count, nor the sender's skill."""
+    begun_s = time.thread_time()
+    told = discreet.told(text, work)
+    assert time.thread_time() - begun_s < 0.3
+    assert len(told) <= discreet.MOST + 2
+
+
+@pytest.mark.parametrize("shift", [1, 3, 4, 8, 15])
+@pytest.mark.parametrize(
+    "work",
+    [
+        jobs.Presto("select 1 where card = 'hunter2-hunter3-4'"),
+        jobs.Batch("SparkSubmit", ("hunter2-hunter3-4",)),
+        jobs.Call("CreateCluster", body={"admin_password": "hunter2-hunter3-4"}),
+        None,
+    ],
+    ids=["statement", "argument", "secret", "unknown"],
+)
+def test_value_in_which_a_long_text_is_cut_off_is_left_out(work: jobs.Work | None, shift: int) -> None:
+    """Its beginning says as much as the whole: nothing of it is told, but for less than any word."""
+    quote = " '" if work is None else ""
+    text = ("." * (discreet.MOST - shift - len(quote)) + quote + "hunter2-hunter3-4" + quote).ljust(20_000, ".")
+    told = discreet.told(text, work)
+    assert "hunt" not in told
+    assert len(told) <= discreet.MOST + 1

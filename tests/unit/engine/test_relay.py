@@ -15,9 +15,9 @@ from mrs_relay.engine import desk as desks
 from mrs_relay.engine import facts, jobs, relay
 from mrs_relay.engine import policy as policies
 from mrs_relay.kit import clock
+from mrs_relay.stream import budget, records
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
-from mrs_relay.stream import records
 
 
 class _Writer(benches.Writer):
@@ -87,6 +87,58 @@ def test_submission_whose_intention_was_not_committed_is_never_sent() -> None:
     with pytest.raises(errors.Fenced):
         gates.run_virtually(_carry(writer, 60))
     assert writer.log == ["commit begins"]
+
+
+class _Kafka(benches.Writer):
+    """Notes what each commit holds: its bytes, and the offset that it reaches."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.commits: list[tuple[int, int, int]] = []
+
+    async def commit(
+        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        size_bytes = sum(records.size_bytes(change.key, change.value) for change in changes)
+        size_bytes += sum(records.size_bytes(sent.key, sent.value, sent.headers) for sent in outgoing)
+        self.commits.append((len(changes), size_bytes, next_offset))
+
+
+def test_commits_are_bounded_by_their_bytes_and_a_large_record_goes_alone() -> None:
+    """A batch takes as many commits as it needs; each reaches the offset of the first record that it does not hold."""
+    kafka, limit_bytes = _Kafka(), 100_000
+    sizes = [1_000] * 40 + [140_000, 1_000, 90_000, 90_000] + [1_000] * 10
+    pretended: Any = _Writer(refuses=False)
+
+    async def live() -> None:
+        feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=100, next_offset=0)
+        start = leases.Start({}, 0, 0.0, budget.CommitBudget(limit_bytes, 3.0))
+        place, time = records.Position("mrs.requests", 0), clock.LoopClock()
+        lease = leases.Lease(place, start, feed, kafka, clock=time, stale_after_s=60)
+        doors = gates.open_gate()
+        desk = dataclasses.replace(benches.desk(), time=time, gate=doors)
+        desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended, submitter=pretended)
+        later = "2126-11-24T06:00:00Z"
+        feed.deliver(
+            [
+                samples.record(samples.sql("x" * size, not_before=later) | {"id": f"r-{number}"}, offset=number)
+                for number, size in enumerate(sizes)
+            ]
+        )
+        feed.put(desks.Happened(jobs.ledger_key("/billing", "nobody"), facts.Turn()))
+        working = asyncio.create_task(relay.relay(lease, desk))
+        await asyncio.sleep(10)
+        working.cancel()
+        await asyncio.wait([working])
+        doors.close()
+
+    gates.run_virtually(live())
+    assert sum(count for count, _, _ in kafka.commits) == len(sizes)
+    offsets = [offset for _, _, offset in kafka.commits]
+    assert offsets == sorted(set(offsets))
+    assert offsets[-1] == len(sizes)
+    too_large = [(count, offset) for count, size_bytes, offset in kafka.commits if size_bytes > limit_bytes + 4_096]
+    assert too_large == [(1, 41)]
 
 
 def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> None:

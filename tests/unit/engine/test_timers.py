@@ -31,6 +31,22 @@ class _Board:
         self.rung.append((name, self.wall.now_ms() - _START_MS))
 
 
+async def test_calls_behind_one_that_fails_come_all_the_same() -> None:
+    """A bug in one call must not stop the clock for all others."""
+    board, broken = _Board(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: broken.append(context["exception"]))
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    board.timers.at(_START_MS + 1000, fail)
+    for name, passed_ms in [("a", 1000), ("b", 2000)]:
+        board.at(passed_ms, name)
+    await asyncio.sleep(3)
+    assert [name for name, _ in board.rung] == ["a", "b"]
+    assert [type(error) for error in broken] == [ZeroDivisionError]
+
+
 async def test_calls_come_when_they_are_due_in_order() -> None:
     """Whatever the order of noting, calls come in the order of their times, and not before."""
     board = _Board()

@@ -51,6 +51,23 @@ def coded(status: int, code: str, text: str = "text") -> transport.Response:
     return support.answer(status, {"error_code": code, "error_msg": text}, {"X-Request-Id": "r-1"})
 
 
+@pytest.mark.parametrize(("wanted", "kind"), [(SUBMIT, AMBIGUOUS), (READ_JOB, UNTOUCHED)])
+@pytest.mark.parametrize("broken", [RecursionError("hunter2"), OverflowError("hunter2"), KeyError("hunter2")])
+def test_reply_that_makes_us_fail_leaves_its_outcome_open(
+    monkeypatch: pytest.MonkeyPatch, wanted: AnyOperation, kind: type[errors.MrsError], broken: Exception
+) -> None:
+    """The call has been made: a write is in doubt, a read may be repeated, and the error's text is not told."""
+
+    def fail(*_: Any) -> Any:
+        raise broken
+
+    monkeypatch.setattr(replies.Reader, "_parse", fail)
+    error = failure(wanted, support.answer(200, {"job_id": "j-1"}))
+    assert type(error) is kind
+    assert type(broken).__name__ in error.message
+    assert "hunter2" not in error.message
+
+
 # operation, status, code, error
 BY_CODE: list[tuple[AnyOperation, int, str, type[errors.MrsError]]] = [
     # N: final for everything, whatever the status says

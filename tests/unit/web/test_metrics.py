@@ -14,6 +14,7 @@ def _tenant(name: str, waiting: int) -> views.Tenant:
     counts = views.Counts(commits=7)
     counts.events["job", "accepted"] += 3
     counts.dead_letters["bad_id"] += 1
+    counts.internal_errors["decide", "KeyError"] += 2
     return views.Tenant(name, counts, waiting, running=2, ready=True)
 
 
@@ -35,6 +36,7 @@ def _shown(*tenants: views.Tenant, connections: tuple[str, ...] = ("mrs",)) -> l
     [
         'mrs_relay_events_total{state="accepted",subject="job"} 3.0',
         'mrs_relay_dead_letters_total{reason="bad_id"} 1.0',
+        'mrs_relay_internal_errors_total{error="KeyError",step="decide"} 2.0',
         "mrs_relay_commits_total 7.0",
         "mrs_relay_jobs_waiting 9.0",
         "mrs_relay_submissions_in_flight 4.0",

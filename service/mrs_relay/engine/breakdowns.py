@@ -1,0 +1,57 @@
+"""
+How a job goes on that the relay itself has failed on, by a bug or because its record cannot be written. Pure.
+
+Such a job must stop nobody else, must not be sent once more blindly, and must not wait for ever without a word. So it
+ends, and says what is certain: nothing was submitted, or nobody can tell.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine import facts, jobs, telling
+from mrs_relay.messages import events, reasons
+
+State = jobs.State
+_replace = msgspec.structs.replace
+
+CODE: Final = "internal_error"
+
+_ON_MRS: Final = frozenset({State.DOUBTFUL, State.SUBMITTED, State.RUNNING, State.CANCELLING})
+
+
+def as_doubt(fact: facts.Failed) -> facts.InDoubt:
+    """Return the same for a submission on its way: MRS may have it, and a look-up tells."""
+    return facts.InDoubt(f"the relay failed while it was submitting ({fact.error})")
+
+
+def ended(job: jobs.Job, fact: facts.Failed, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
+    """End a job that the relay failed on; one that has ended, or is on its way to MRS, is left alone."""
+    # NB: the work is let go first: it may be what cannot be told or written.
+    bare = _replace(job, work=None, choice=None, stop=None, run_deadline_ms=0)
+    match job.state:
+        case State.CHOOSING:
+            return telling.end(bare, State.REJECTED, now_ms, rules, reason=_reason(fact, "invalid", "not submitted"))
+        case State.QUEUED if not job.intent_ms:
+            return telling.end(bare, State.FAILED, now_ms, rules, reason=_reason(fact, "refused", "not submitted"))
+        case State.COLLECTING:
+            result = events.Result(unavailable=_text(fact, "its result was not read"))
+            return telling.end(bare, State.SUCCEEDED, now_ms, rules, result=result)
+        case State.QUEUED:
+            reason = _reason(fact, "unresolved", "not submitted once more; an earlier submission may have run")
+            return telling.end(bare, State.UNKNOWN, now_ms, rules, reason=reason)
+        case state if state in _ON_MRS:
+            reason = _reason(fact, "unresolved", "no longer followed, and may run on MRS")
+            return telling.end(bare, State.UNKNOWN, now_ms, rules, reason=reason)
+        case _:
+            return None
+
+
+def _reason(fact: facts.Failed, kind: reasons.ReasonClass, outcome: str) -> jobs.Reason:
+    return jobs.Reason(kind, fact.code, _text(fact, outcome))
+
+
+def _text(fact: facts.Failed, outcome: str) -> str:
+    return f"the relay failed on this job ({fact.error}): {outcome}; tell the operator of the relay"

@@ -1,0 +1,138 @@
+"""Write events and dead letters as Kafka records that fit into their topics. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from mrs_relay import errors
+from mrs_relay.engine import breakdowns, jobs
+from mrs_relay.engine import desk as desks
+from mrs_relay.kit import faults
+from mrs_relay.messages import dead_letters, events
+from mrs_relay.stream import records
+
+LEDGER: Final = "the ledger"
+"""In place of a topic's name, where a job's own record is too large."""
+
+_NOTE_BYTES: Final = 64
+"""Upper bound of the header that tells how long a dead letter's value was before it was cut."""
+
+_FEW_WORDS: Final = 200
+"""Characters of a reason's text in an event that would not fit otherwise."""
+
+_MISSING: Final = "it does not fit into a Kafka record of this topic"
+
+
+def last_states(
+    changed: Mapping[jobs.LedgerKey, jobs.Job | None],
+    before: Mapping[jobs.LedgerKey, jobs.Job],
+    told: Iterable[events.Event],
+) -> dict[bytes, events.Event | None]:
+    """
+    Find the last event of each request that changed its state; None for each request that is forgotten.
+
+    NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
+    """
+    states: dict[bytes, events.Event | None] = {}
+    for key, job in changed.items():
+        was = before.get(key)
+        if job is None and was is not None and was.state is not jobs.State.AWAITED:
+            states[key] = None
+    for event in told:
+        if event.changes_state:
+            key = jobs.ledger_key(event.data.request.source, event.data.request.id)
+            states[key] = msgspec.structs.replace(event, key=key)
+    return states
+
+
+class Writer:
+    """
+    Writes what a partition publishes.
+
+    Args:
+        topics: names the topics, and says how events are written.
+        limit_bytes: largest record that a topic takes.
+    """
+
+    def __init__(self, topics: desks.Topics, limit_bytes: Callable[[str | None], int]) -> None:
+        self._topics = topics
+        self._limit_bytes = limit_bytes
+
+    def event(self, event: events.Event, topic: str) -> records.Outgoing:
+        """
+        Write an event. What does not fit into its topic is cut, and says so: its rows first, then words of others.
+
+        Raises:
+            TooLarge: the topic takes not even that.
+        """
+        record = self._event(event, topic)
+        for smaller in (_without_rows, _without_words):
+            if self._over_bytes(record) <= 0:
+                return record
+            record = self._event(smaller(event), topic)
+        self.require_fit(record)
+        return record
+
+    def require_fit(self, record: records.Outgoing) -> None:
+        """
+        Make sure that a record can be written.
+
+        Raises:
+            TooLarge: it cannot.
+        """
+        if (over_bytes := self._over_bytes(record)) > 0:
+            limit_bytes = self._limit_bytes(record.topic)
+            raise records.TooLarge(record.topic, limit_bytes + over_bytes, limit_bytes)
+
+    def dead_letter(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
+        """Write a dead letter. What does not fit is cut, and says so: the value's end, then headers and key."""
+        topic = self._topics.dead_letters
+        bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
+        keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
+        for smaller in ({}, {"headers": (), "cut": bare}, {"headers": (), "cut": keyless, "key": None}):
+            key, value, headers = msgspec.structs.replace(letter, **smaller).write()
+            note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
+            over_bytes = records.size_bytes(key, value, headers) - self._limit_bytes(topic)
+            if 0 < over_bytes <= len(value) - _NOTE_BYTES:
+                return records.Outgoing(topic, key, value[: -over_bytes - _NOTE_BYTES], (*headers, note))
+            if over_bytes <= 0:
+                break
+        return records.Outgoing(topic, key, value, headers)
+
+    def _event(self, event: events.Event, topic: str) -> records.Outgoing:
+        key, value, headers = events.write(event, self._topics.source, self._topics.mode)
+        return records.Outgoing(topic, key, value, headers)
+
+    def _over_bytes(self, record: records.Outgoing) -> int:
+        return records.size_bytes(record.key, record.value, record.headers) - self._limit_bytes(record.topic)
+
+
+def fault(error: Exception) -> errors.BadMessage:
+    """Say why a message or job cannot go on, without the words of the error."""
+    if not isinstance(error, records.TooLarge):
+        return errors.BadMessage(breakdowns.CODE, faults.name(error))
+    what = "job would take" if error.topic == LEDGER else "events would take"
+    text = (
+        f"its {what} {error.size_bytes} bytes, numbers and characters as the ledger writes them; at most "
+        f"{error.limit_bytes} fit into a Kafka record"
+    )
+    return errors.BadMessage("too_large", text)
+
+
+def _without_rows(event: events.Event) -> events.Event:
+    if event.data.result is None:
+        return event
+    result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
+    return msgspec.structs.replace(event, data=event.data.model_copy(update={"result": result}))
+
+
+def _without_words(event: events.Event) -> events.Event:
+    """Leave out the sender's labels, and most of what MRS or a person said."""
+    data = _without_rows(event).data
+    reason = data.reason
+    if reason is not None:
+        reason = reason.model_copy(update={"message": reason.message[:_FEW_WORDS]})
+    return msgspec.structs.replace(event, data=data.model_copy(update={"labels": None, "reason": reason}))

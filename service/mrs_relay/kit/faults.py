@@ -1,0 +1,45 @@
+"""
+What may be said of an unexpected error: its class and where it was raised.
+
+The text of such an error is left out, because libraries quote the value that they failed on: a request's SQL, a
+password.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Final
+
+_MOST_FRAMES: Final = 24
+_PACKAGE: Final = "mrs_relay"
+
+
+def name(error: BaseException) -> str:
+    """Return the error's class, after the classes of the errors that it came from: `KeyError -> ValueError`."""
+    return " -> ".join(type(one).__name__ for one in reversed(_chain(error)))
+
+
+def stack(error: BaseException) -> str:
+    """Return the places that the first cause passed through, outermost first, without texts and values."""
+    frames = [
+        f"{_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(_chain(error)[-1].__traceback__)
+    ]
+    half = _MOST_FRAMES // 2
+    if len(frames) > _MOST_FRAMES:
+        frames = [*frames[:half], f"({len(frames) - 2 * half} more)", *frames[-half:]]
+    return " > ".join(frames)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error, what it was raised from, and so on."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _short(file: str) -> str:
+    parts = Path(file).parts
+    return "/".join(parts[parts.index(_PACKAGE) :] if _PACKAGE in parts else parts[-2:])

@@ -1,0 +1,43 @@
+"""
+How many bytes one commit of a partition may write: less after a commit that failed or was slow, more after quick ones.
+
+A commit that takes longer than `kafka.commit_timeout_s` fails, and all of it has to be decided and written again. What
+Kafka takes in that time depends on its quotas and on the network, so it is found out. The budget outlives a restore.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEAST_BYTES: Final = 16 * 1024
+_GROWTH_PART: Final = 8
+
+
+class CommitBudget:
+    """
+    The budget of one partition.
+
+    Args:
+        most_bytes: `kafka.commit_bytes`, where it begins and never goes above.
+        slow_s: a commit that takes so long, in seconds, is large enough; one that takes twice as long is too large.
+
+    Attributes:
+        bytes: what a commit may write; a single record that is larger goes alone.
+    """
+
+    def __init__(self, most_bytes: int, slow_s: float) -> None:
+        self.bytes = most_bytes
+        self._most_bytes = most_bytes
+        self._slow_s = slow_s
+
+    def failed(self, size_bytes: int) -> None:
+        """Halve the budget after a commit of this size that failed; a small one failed for another reason."""
+        if size_bytes > LEAST_BYTES:
+            self.bytes = max(min(LEAST_BYTES, self._most_bytes), min(self.bytes, size_bytes) // 2)
+
+    def succeeded(self, size_bytes: int, took_s: float) -> None:
+        """Grow after a quick commit that used most of the budget; halve after a slow one, before one fails."""
+        if took_s > 2 * self._slow_s:
+            self.failed(size_bytes)
+        elif took_s < self._slow_s and 2 * size_bytes > self.bytes:
+            self.bytes = min(self._most_bytes, self.bytes + self.bytes // _GROWTH_PART)

@@ -1,0 +1,127 @@
+"""Rejections are remembered briefly, cheaply and up to a bound, the oldest forgotten first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from tests.unit.engine import benches, samples
+
+from mrs_relay.engine import facts, jobs, plan, telling
+from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import records
+
+_DAY_MS = 24 * 3_600_000
+_RULES = telling.Rules()
+
+
+def _bad(number: int) -> records.Record:
+    return samples.record(samples.message({}, id=f"bad-{number}"), offset=number)
+
+
+def _take(partition: plan.Jobs, *taken: records.Record, **settings: Any) -> plan.Plan:
+    """Decide and commit some messages."""
+    draft = plan.Plan(partition, benches.desk(**settings), benches.lease(), lambda _key, _job: False)
+    for key, fact in draft.read(feeds.Batch(taken, ())):
+        draft.decide(key, fact)
+    list(draft.settle())
+    return draft
+
+
+def _names(keys: Any) -> list[str]:
+    return [key.decode().partition(" ")[2] for key in keys]
+
+
+def test_beyond_the_bound_the_oldest_are_forgotten_with_a_tombstone() -> None:
+    """A flood of bad messages takes a bounded part of memory and of the ledger."""
+    partition = plan.Jobs()
+    _take(partition, *map(_bad, range(3)), max_rejected=3)
+    draft = _take(partition, _bad(3), _bad(4), max_rejected=3)
+    tombstones = [change.key for change in draft.changes() if change.value is None]
+    assert _names(tombstones) == ["bad-0", "bad-1"]
+    assert _names(partition) == _names(partition.rejected) == ["bad-2", "bad-3", "bad-4"]
+
+
+def test_batch_with_more_rejections_than_the_bound_is_caught_up_with_by_the_next() -> None:
+    """What a commit writes it does not forget itself."""
+    partition = plan.Jobs()
+    _take(partition, *map(_bad, range(5)), max_rejected=2)
+    assert len(partition.rejected) == 5
+    _take(partition, _bad(5), max_rejected=2)
+    assert _names(partition.rejected) == ["bad-4", "bad-5"]
+
+
+def test_request_that_is_rejected_again_counts_as_new() -> None:
+    """Its sequence goes on, and it is the last to be forgotten."""
+    partition = plan.Jobs()
+    _take(partition, _bad(0), _bad(1))
+    _take(partition, samples.record(samples.message({}, id="bad-0"), offset=9))
+    assert _names(partition.rejected) == ["bad-1", "bad-0"]
+    assert partition[jobs.ledger_key("/billing", "bad-0")].sequence == 2
+
+
+def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> None:
+    """Decision 1 holds as long as the rejection is remembered."""
+    partition = plan.Jobs()
+    _take(partition, _bad(0))
+    draft = _take(partition, samples.record(samples.message(id="bad-0"), offset=9))
+    (event,) = [json.loads(sent.value or b"") for sent in draft.outgoing()]
+    assert (event["state"], event["sequence"], partition.rejected) == ("accepted", 2, {})
+
+
+def test_rejection_keeps_its_numbers_and_little_else() -> None:
+    """The words of a rejection were told; for a week's memory of them nobody has a use."""
+    partition = plan.Jobs()
+    _take(partition, _bad(0), _bad(1))
+    first, second = partition.values()
+    assert first.reason is second.reason
+    assert first.expires_ms == samples.NOW_MS + _RULES.remember_rejected_ms
+    assert len(jobs.encode(first)) < 400
+    assert (first.sequence, first.shown, first.order) == (1, "rejected", 0)
+
+
+def _old(number: int, **changes: Any) -> jobs.Job:
+    """Make a rejection as version 0.1 wrote it: with its words, for a week."""
+    job = jobs.Job(
+        source="/billing",
+        id=f"bad-{number}",
+        subject="job",
+        digest="",
+        state=jobs.State.REJECTED,
+        sequence=1,
+        shown="rejected",
+        order=number,
+        arrived_ms=samples.NOW_MS + number,
+        reason=samples.FAULT,
+        traceparent="t",
+        expires_ms=samples.NOW_MS + 7 * _DAY_MS + number,
+    )
+    return msgspec.structs.replace(job, **changes)
+
+
+def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
+    """They are forgotten an hour after they came, the ones beyond the bound at once; jobs are not touched."""
+    running = samples.JOBS["running"]
+    assert running is not None
+    restored = [running, *map(_old, (2, 0, 3, 1))]
+    lease = benches.lease(restored={job.ledger_key: jobs.encode(job) for job in restored})
+    loaded = plan.load(lease, _RULES, 3)
+    assert _names(loaded.rejected) == ["bad-0", "bad-1", "bad-2", "bad-3"]
+    hour_ms = samples.NOW_MS + _RULES.remember_rejected_ms
+    assert list(loaded.rejected.values()) == [0, hour_ms + 1, hour_ms + 2, hour_ms + 3]
+    assert [loaded[key].expires_ms for key in loaded.rejected] == list(loaded.rejected.values())
+    assert loaded[running.ledger_key] == running
+    draft = plan.Plan(loaded, benches.desk(), benches.lease(), lambda _key, _job: False)
+    draft.decide(jobs.ledger_key("/billing", "bad-0"), facts.Expired())
+    assert [(change.key, change.value) for change in draft.changes()] == [(b"/billing bad-0", None)]
+
+
+def test_cancel_of_a_rejected_request_is_answered_with_what_is_known() -> None:
+    """The class and code of its rejection; the words were told at its time."""
+    partition = plan.Jobs()
+    _take(partition, _bad(0))
+    target = {"request": {"id": "bad-0"}}
+    draft = _take(partition, samples.record(samples.message(target, "mrs.job.cancel", id="c-1"), offset=9))
+    (event,) = [json.loads(sent.value or b"") for sent in draft.outgoing()]
+    assert (event["state"], event["repeated"], event["reason"]["code"]) == ("rejected", True, "missing_field")
