@@ -34,13 +34,13 @@ def ended(job: jobs.Job, fact: facts.Failed, now_ms: int, rules: telling.Rules) 
     match job.state:
         case State.CHOOSING:
             return telling.end(bare, State.REJECTED, now_ms, rules, reason=_reason(fact, "invalid", "not submitted"))
-        case State.QUEUED if not job.intent_ms:
+        case State.QUEUED if not job.intent_ms and job.doubt is None:
             return telling.end(bare, State.FAILED, now_ms, rules, reason=_reason(fact, "refused", "not submitted"))
         case State.COLLECTING:
             result = events.Result(unavailable=_text(fact, "its result was not read"))
             return telling.end(bare, State.SUCCEEDED, now_ms, rules, result=result)
         case State.QUEUED:
-            reason = _reason(fact, "unresolved", "not submitted once more; an earlier submission may have run")
+            reason = _reason(fact, "unresolved", "not sent again; an earlier submission may have had an effect")
             return telling.end(bare, State.UNKNOWN, now_ms, rules, reason=reason)
         case state if state in _ON_MRS:
             reason = _reason(fact, "unresolved", "no longer followed, and may run on MRS")

@@ -73,7 +73,7 @@ class _Partition:
         return outgoing
 
     def forget(self) -> None:
-        self.jobs.clear()
+        self.jobs = plan.Jobs()
 
 
 def _good(number: int) -> malformed.Message:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
-from mrs_relay.engine import commands, decide, facts, jobs, orders
+from mrs_relay.engine import breakdowns, commands, decide, facts, jobs, orders
 from mrs_relay.messages import events
 
 _S = jobs.State
@@ -146,6 +146,8 @@ class _Life:
         self._check_messages(before, fact, decision, ours)
         self._check_events(before, ours)
         self._check_state(before, decision.job, fact)
+        if isinstance(fact, facts.Failed) and before is not None and before.state is _S.SUBMITTING:
+            fact = breakdowns.as_doubt(fact)  # that is what it means for a submission
         self._check_lost(before, fact, decision)
         self._check_cancelled(before, fact, ours)
         self._check_submission(fact, decision)

@@ -48,28 +48,15 @@ def _known(state: str, shown: str) -> dict[str, Row | None]:
     } | _nothing(*_SAME)
 
 
-def _wished(state: str, shown: str, cancelled: Row, *, due: Row | None = None) -> dict[str, Row | None]:
+def _wished(state: str, shown: str, cancelled: Row | None, *, due: Row | None = None) -> dict[str, Row | None]:
     """What people and deadlines can do to a job that nobody wants stopped yet."""
-    return {
-        "cancel": cancelled,
-        "cancel by another": cancelled,
-        "cancel, passed": cancelled,
-        "cancel matched": None,
-        "settled": (state, (f"{shown}*",), None),
-        "due": due,
-    }
+    cancels = dict.fromkeys(("cancel", "cancel by another", "cancel, passed"), cancelled)
+    return {**cancels, "cancel matched": None, "settled": (state, (f"{shown}*",), None), "due": due}
 
 
 def _stopped(state: str, shown: str) -> dict[str, Row | None]:
     """A further cancel changes nothing; whoever passed one on is told that the job is here."""
-    return {
-        "cancel": None,
-        "cancel by another": None,
-        "cancel, passed": (state, (), None),
-        "cancel matched": None,
-        "settled": (state, (f"{shown}*",), None),
-        "due": None,
-    }
+    return {**_wished(state, shown, None), "cancel, passed": (state, (), None)}
 
 
 _REJECTED: Row = ("rejected", ("rejected",), _C.RELEASE)
@@ -461,8 +448,8 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
         _nothing("replied", "cluster starts", "another cluster"),
     ],
 }
-TABLE = _UNDER_WAY | _ENDED | {"cancelled by a message": _BY_A_MESSAGE, "cancelled while in doubt": [*_BY_A_MESSAGE]}
-TABLE |= _CALLS
+TABLE = _UNDER_WAY | _ENDED | _CALLS | {"cancelled by a message": _BY_A_MESSAGE}
+TABLE["cancelled while in doubt"] = [*_BY_A_MESSAGE]
 TABLE["queued, looked up in vain"] = [*TABLE["queued, to be sent again"]]
 TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]
 TABLE["queued, a call in doubt"] = [*TABLE["queued"][:1], _wished("queued", "accepted", _UNKNOWN), *TABLE["queued"][2:]]
@@ -477,28 +464,20 @@ _NOTICES: dict[str, Row] = {
 }
 """Who has a job on MRS, of the attempt that was looked for, is told of a second one; nobody else has one to keep."""
 
-_NOT_LOST = (
-    "queued, to be sent again",
-    "queued, looked up in vain",
-    "submitting",
-    "submitting, for a retry",
-    "submitting, to be cancelled",
-)
-"""Who is about to send again what MRS has after all looks it up again."""
-
-_FAILS: dict[str, Row] = {
-    "choosing": _REJECTED,
-    "queued": _end("failed"),
-    "collecting": _end("succeeded"),
-    **dict.fromkeys(("doubtful", "submitted", "running", "cancelling"), _UNKNOWN),
-}
-"""What becomes of a job that the relay itself fails on, by its state; one on its way to MRS is in doubt."""
+_AGAIN = ("queued, to be sent again", "queued, looked up in vain")
+"""Who is about to send again what MRS has after all looks it up again, as these and `_ON_ITS_WAY` do."""
+_ON_ITS_WAY = ("submitting", "submitting, for a retry", "submitting, to be cancelled")
+_FAILS: dict[str, Row] = {"choosing": _REJECTED, "queued": _end("failed"), "collecting": _end("succeeded")}
+_FAILS |= dict.fromkeys(("doubtful", "submitted", "running", "cancelling"), _UNKNOWN)
 
 
 def _fails(name: str, parts: list[dict[str, Row | None]]) -> Row | None:
+    """What becomes of a job that the relay itself fails on; one on its way to MRS is in doubt."""
     if name.startswith("submitting"):
         return next(part["in doubt"] for part in parts if "in doubt" in part)
-    return _UNKNOWN if name == "queued, to be sent again" else _FAILS.get(name.partition(",")[0])
+    job = samples.JOBS[name]
+    was_sent = name.startswith("queued") and job is not None and (job.intent_ms or job.doubt is not None)
+    return _UNKNOWN if was_sent else _FAILS.get(name.partition(",")[0])
 
 
 for _name, _parts in TABLE.items():
@@ -507,7 +486,7 @@ for _name, _parts in TABLE.items():
         _parts.append(_nothing("twins stopped"))
     if _name == "cancelled while in doubt":  # none of it is wanted
         _parts.append(_all(["looked again", "looked again, found two"], ("cancelled", ("cancelled*",), None)))
-    elif _name in _NOT_LOST:
+    elif _name in (*_AGAIN, *_ON_ITS_WAY):
         _parts.append(_all(["looked again", "looked again, found two"], ("doubtful", (), _C.LOOK_UP)))
     else:
         _parts.append(_nothing("looked again") | {"looked again, found two": _NOTICES.get(_name)})
