@@ -88,12 +88,14 @@ def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm
         request = requests.parse(rules.with_defaults(policy, message))
         barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
         return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
+    # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
+    # the cycle goes through pydantic's error, which the garbage collector cannot look into.
     except errors.BadMessage as error:
-        fault = error
+        reason = barred or _reason(error)
     except Exception as error:  # noqa: BLE001 - as above
         alarm(error)
-        fault = _internal(error)
-    return _turned_away(message, record, barred or _reason(fault))
+        reason = barred or _reason(_internal(error))
+    return _turned_away(message, record, reason)
 
 
 def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_letters.DeadLetter:
