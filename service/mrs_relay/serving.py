@@ -18,7 +18,8 @@ from mrs_relay import errors, tenancy
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import accounts, choosing, clusters, decide, desk, gate, relay, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import clock
+from mrs_relay.engine.quota_sharing import exchange
+from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
@@ -48,7 +49,7 @@ class Connection:
     Attributes:
         name: in the settings.
         client: makes the calls.
-        shares: of its tenants' partitions.
+        quota: shares MRS's budgets, which are counted by project, with the other replicas.
     """
 
     name: str
@@ -59,17 +60,7 @@ class Connection:
     chooser: choosing.Chooser
     submitter: submitter.Submitter
     sending: asyncio.Semaphore
-    shares: list[accounts.Share]
-
-    def spread(self) -> None:
-        """
-        Spend of MRS's budgets, which are counted by project, the part that our partitions are of all its tenants'.
-
-        So all replicas together stay below the limit without talking.
-        """
-        owned, total = sum(one.owned for one in self.shares), sum(one.total for one in self.shares)
-        if owned and total:
-            self.client.limits.set_share(min(1.0, owned / total))
+    quota: exchange.QuotaExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +138,9 @@ async def _connection(
     doors = gate.Gate(engine, time, spend)
     pollers = tracker.Tracker(client, engine, time)
     watcher = clusters.Watcher(client, engine, time)
+    quota = exchange.QuotaExchange(client.limits, time, doors.look_again)
+    crew = tasks.Crew(quota.failed)
+    crew.start(quota.run(), name=f"quota {name}")
     try:
         yield Connection(
             name=name,
@@ -157,9 +151,10 @@ async def _connection(
             chooser=choosing.Chooser(client, doors.load, engine, time),
             submitter=submitter.Submitter(client, doors.hold, engine, time),
             sending=asyncio.Semaphore(engine.max_in_flight),
-            shares=[],
+            quota=quota,
         )
     finally:
+        await crew.close()
         doors.close()
         await pollers.close()
         await watcher.close()
@@ -173,15 +168,15 @@ def _served(
     time: Clock,
 ) -> Served:
     share = accounts.Share()
-    connection.shares.append(share)
 
     def note_share(owned: int, total: int) -> None:
         share.owned, share.total = owned, total
-        connection.spread()
+        connection.quota.look_again()
         connection.gate.look_again()
 
     tools = _desk(settings, one, connection, share, time)
     kafka = runtime.Runtime(one.kafka, broker, _handler(tools), time, on_share=note_share)
+    connection.quota.boards.append(kafka)
     return Served(one, connection, tools, kafka)
 
 
