@@ -19,8 +19,9 @@ from mrs_relay import errors, tenancy
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import choosing, clusters, decide, desk, relay, submitter, tracker, views
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
-from mrs_relay.kit import clock
+from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
@@ -50,7 +51,7 @@ class Connection:
     Attributes:
         name: in the settings.
         client: makes the calls.
-        shares: of its tenants' partitions.
+        quota: shares MRS's budgets, which are counted by project, with the other replicas.
     """
 
     name: str
@@ -61,17 +62,7 @@ class Connection:
     chooser: choosing.Chooser
     submitter: submitter.Submitter
     sending: lanes.Lanes
-    shares: list[quota.Share]
-
-    def spread(self) -> None:
-        """
-        Spend of MRS's budgets, which are counted by project, the part that our partitions are of all its tenants'.
-
-        So all replicas together stay below the limit without talking.
-        """
-        owned, total = sum(one.owned for one in self.shares), sum(one.total for one in self.shares)
-        if owned and total:
-            self.client.limits.set_share(min(1.0, owned / total))
+    quota: exchange.QuotaExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +142,9 @@ async def _connection(
     admitting = scheduler.SubmissionScheduler(engine, time, spend)
     pollers = tracker.Tracker(client, engine, time)
     watcher = clusters.Watcher(client, engine, time)
+    sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
+    crew = tasks.Crew(sharing.failed)
+    crew.start(sharing.run(), name=f"quota {name}")
     try:
         yield Connection(
             name=name,
@@ -161,9 +155,10 @@ async def _connection(
             chooser=choosing.Chooser(client, admitting.load, engine, time),
             submitter=submitter.Submitter(client, admitting.feedback, engine, time),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
-            shares=[],
+            quota=sharing,
         )
     finally:
+        await crew.close()
         admitting.close()
         await pollers.close()
         await watcher.close()
@@ -177,12 +172,10 @@ def _served(
     time: Clock,
 ) -> Served:
     share = quota.Share()
-    connection.shares.append(share)
-    connection.sending.share_between(len(connection.shares))
 
     def note_share(owned: int, total: int) -> None:
         share.owned, share.total = owned, total
-        connection.spread()
+        connection.quota.look_again()
         connection.gate.look_again()
 
     tools = _desk(settings, one, connection, share, time)
@@ -193,7 +186,10 @@ def _served(
     def note_end() -> None:
         note_share(0, share.total)
 
-    return Served(one, connection, tools, supervisor.Supervisor(begin, one.kafka.topics.requests, note_end))
+    supervised = supervisor.Supervisor(begin, one.kafka.topics.requests, note_end)
+    connection.quota.boards.append(supervised)
+    connection.sending.share_between(len(connection.quota.boards))
+    return Served(one, connection, tools, supervised)
 
 
 def _handler(tools: desk.Desk) -> Callable[[leases.Lease[desk.Notice]], Awaitable[None]]:

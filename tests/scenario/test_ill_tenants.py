@@ -114,7 +114,8 @@ async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
                 put(here, "b", job(f"r-{(number := number + 1)}"))
                 await _fault_within(of_b, 5.0)
         assert "kafka.app_id" in str(fault)
-        assert [one.owned for one in of_b.connection.shares] == [1, 0]  # its part of the quota is the other's
+        boards = of_b.connection.quota.boards
+        assert [board.membership is not None for board in boards] == [True, False]  # the quota is the other's
         assert [one.ready for one in (await status(here)).tenants.values()] == [True, False]
         await until(here, "a", "succeeded", 1, 600)
         await until(here, "b", "succeeded", number, 600)

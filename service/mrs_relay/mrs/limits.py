@@ -2,12 +2,16 @@
 Budgets: the documented calls per minute, spent evenly, per operation of one connection.
 
 Each operation has its own pace; a 429 holds the whole connection. The pace keeps a little below the documented limit,
-so that calls which bunch up on their way still count into different minutes. Source: "Selecting an API Type".
+so that calls which bunch up on their way still count into different minutes. A process that shares the budgets with
+others spends what its lease allows (`lend`), counted over a sliding window. Source: "Selecting an API Type".
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from mrs_relay import errors
@@ -23,9 +27,67 @@ BURST_PART: Final = 50
 UNDOCUMENTED_PER_MINUTE: Final = 200
 """Calls a minute where no limit is documented: the smallest documented limit of a read (ListNodes)."""
 
+BUCKET_S: Final = 3.0
+"""Seconds of one count in a report of used calls."""
 
 _EARLY_S: Final = 0.001
 """By so much a turn may come early: shorter sleeps than this are not worth a timer and may not move a clock at all."""
+
+_LOOK_AGAIN_S: Final = 1.0
+"""Longest wait told to a caller whose lease allows no call now: the next lease may allow one sooner."""
+
+_NEEDED_S: Final = 2.5
+"""Seconds for which a refused call counts as demand. Callers that wait try again within `_LOOK_AGAIN_S`."""
+
+
+def per_minute(wanted: operation.AnyOperation) -> int:
+    """Calls a minute that MRS allows all replicas together."""
+    return wanted.per_minute or UNDOCUMENTED_PER_MINUTE
+
+
+def burst_of(calls: float) -> int:
+    """How many of a minute's calls may go at once after a pause."""
+    return max(1, int(calls / BURST_PART))
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """
+    What one process may spend of an operation's budget.
+
+    Attributes:
+        calls: most calls in any `WINDOW_S` seconds.
+        pace: calls in as many seconds when they go evenly; may exceed `calls` for a while.
+    """
+
+    calls: int
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """
+    A process's part of all budgets, for a time.
+
+    Attributes:
+        part: of the budget of each operation that `allowances` does not name, from 0 to 1.
+        pace_part: the same for its pace.
+        allowances: by operation.
+        is_valid: whether it may still be used; without a valid lease nothing is sent.
+    """
+
+    part: float
+    pace_part: float = 1.0
+    allowances: Mapping[str, Allowance] = field(default_factory=dict)
+    is_valid: Callable[[], bool] = lambda: True
+
+    def of(self, wanted: operation.AnyOperation) -> Allowance:
+        """What may be spent of one operation's budget."""
+        found = self.allowances.get(wanted.name)
+        if found is not None:
+            return found
+        limit = per_minute(wanted)
+        return Allowance(int(limit * self.part + 1e-9), limit * self.pace_part)
 
 
 class Limits:
@@ -35,19 +97,29 @@ class Limits:
     Args:
         now: the clock.
         enabled: False lets every call go at once; a hold still counts.
+
+    Attributes:
+        enabled: budgets are kept.
+        on_need: called when a call could not go for lack of budget, once in a while.
     """
 
     def __init__(self, now: clock.Clock, *, enabled: bool = True) -> None:
+        self.enabled: Final = enabled
+        self.on_need: Callable[[], None] = lambda: None
         self._clock = now
-        self._enabled = enabled
         self._share = 1.0
+        self._lease: Lease | None = None
         self._held_until_s = float("-inf")
+        self._throttled_until_s = float("-inf")
         # When the next call is due if all go evenly; a burst may run ahead of it.
         self._due_s: dict[str, float] = {}
+        self._calls: dict[str, deque[float]] = {}
+        self._needed_s: dict[str, float] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     def set_share(self, share: float) -> None:
         """
-        Spend only this part of each budget, above 0 and at most 1; other replicas spend the rest.
+        Spend only this part of each budget, above 0 and at most 1, evenly and without a lease.
 
         Raises:
             ValueError: the share is outside that range.
@@ -55,9 +127,20 @@ class Limits:
         if not 0.0 < share <= 1.0:
             raise ValueError(f"share must lie above 0 and at most at 1, not at {share}")
         self._share = share
+        self._lease = None
+
+    def lend(self, lease: Lease) -> None:
+        """Spend what the lease allows, in place of a share or of the lease before."""
+        self._lease = lease
 
     def hold(self, seconds: float) -> None:
-        """Let nothing go for this long; never shortens a hold that lasts longer."""
+        """Let nothing go for this long, because MRS refused a call; never shortens a hold that lasts longer."""
+        self._throttled_until_s = max(self._throttled_until_s, self._clock.monotonic_s() + seconds)
+        self.hold_with_others(seconds)
+        self.on_need()
+
+    def hold_with_others(self, seconds: float) -> None:
+        """Let nothing go for this long, because MRS refused a call of another replica."""
         self._held_until_s = max(self._held_until_s, self._clock.monotonic_s() + seconds)
 
     @property
@@ -65,23 +148,54 @@ class Limits:
         """Seconds until the hold ends; 0.0 when there is none."""
         return max(0.0, self._held_until_s - self._clock.monotonic_s())
 
+    @property
+    def throttled_s(self) -> float:
+        """Seconds until the hold ends that a call of this process brought about; 0.0 when there is none."""
+        return max(0.0, self._throttled_until_s - self._clock.monotonic_s())
+
+    def used(self) -> dict[str, list[int]]:
+        """Calls of the last `WINDOW_S` seconds by operation: counts of `BUCKET_S` seconds each, the latest first."""
+        now_s = self._clock.monotonic_s()
+        found: dict[str, list[int]] = {}
+        for name in list(self._calls):
+            for moment_s in self._window(name, now_s):
+                counts = found.setdefault(name, [])
+                bucket = int((now_s - moment_s) / BUCKET_S)
+                counts += [0] * (bucket + 1 - len(counts))
+                counts[bucket] += 1
+        return found
+
+    def needed(self) -> Collection[str]:
+        """Operations of which more calls wait than the budget of this process allows."""
+        since_s = self._clock.monotonic_s() - _NEEDED_S
+        return sorted(name for name, moment_s in self._needed_s.items() if moment_s > since_s)
+
     def every_s(self, wanted: operation.AnyOperation) -> float:
         """Seconds between two calls of our share of the budget when it is spent evenly; 0.0 when it is not limited."""
-        if not self._enabled:
+        if not self.enabled:
             return 0.0
-        return WINDOW_S / ((wanted.per_minute or UNDOCUMENTED_PER_MINUTE) * self._share)
+        if self._lease is None:
+            return WINDOW_S / (per_minute(wanted) * self._share)
+        allowance = self._lease.of(wanted)
+        calls = allowance.pace if wanted.name in self._lease.allowances else allowance.calls
+        # Without a lease the budget itself holds the calls back; who paces itself must not go to sleep over it.
+        return WINDOW_S / (calls if calls and self._lease.is_valid() else per_minute(wanted))
 
     def try_acquire(self, wanted: operation.AnyOperation) -> float:
         """Take one call from the budget: 0.0 when it may go now, else the seconds until one can be taken."""
         now_s = self._clock.monotonic_s()
         if self._held_until_s - now_s > _EARLY_S:
             return self._held_until_s - now_s
-        if not self._enabled:
+        if not self.enabled:
             return 0.0
+        wait_s = self._wait_s(wanted, now_s)
         start_s, next_due_s = self._slot(wanted, now_s)
-        if start_s - now_s > _EARLY_S:
-            return start_s - now_s
+        wait_s = max(wait_s, start_s - now_s)
+        if wait_s > _EARLY_S:
+            self._need(wanted.name, now_s)
+            return wait_s if self._lease is None else min(wait_s, _LOOK_AGAIN_S)
         self._due_s[wanted.name] = next_due_s
+        self._log_call(wanted.name, now_s)
         return 0.0
 
     async def acquire(self, wanted: operation.AnyOperation, timeout_s: float) -> None:
@@ -93,21 +207,67 @@ class Limits:
         """
         now_s = self._clock.monotonic_s()
         deadline_s = now_s + timeout_s
-        if self._enabled:
+        if self.enabled and self._lease is not None:
+            await self._acquire_leased(wanted, deadline_s)
+        elif self.enabled:
             start_s, next_due_s = self._slot(wanted, max(now_s, self._held_until_s))
             self._refuse_later_than(deadline_s, start_s, wanted)
             self._due_s[wanted.name] = next_due_s
             await asyncio.sleep(max(0.0, start_s - now_s))
+            if self._lease is None:
+                self._log_call(wanted.name, self._clock.monotonic_s())
+            else:  # the budget came to be shared meanwhile
+                await self._acquire_leased(wanted, deadline_s)
         while (held_s := self.held_s) > _EARLY_S:  # a hold may have been set or extended meanwhile
             self._refuse_later_than(deadline_s, self._held_until_s, wanted)
             await asyncio.sleep(held_s)
 
+    async def _acquire_leased(self, wanted: operation.AnyOperation, deadline_s: float) -> None:
+        """Wait for a call that the present lease, or one to come, allows."""
+        turn = self._turns.setdefault(wanted.name, asyncio.Lock())
+        try:
+            async with asyncio.timeout(deadline_s - self._clock.monotonic_s()), turn:
+                while (wait_s := self.try_acquire(wanted)) > 0.0:  # noqa: ASYNC110 - time is what is waited for
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            self._refuse_later_than(deadline_s, deadline_s + _LOOK_AGAIN_S, wanted)
+
+    def _wait_s(self, wanted: operation.AnyOperation, now_s: float) -> float:
+        """Seconds until the lease allows one more call in the window, its pace left aside."""
+        if self._lease is None:
+            return 0.0
+        if not self._lease.is_valid():
+            return _LOOK_AGAIN_S
+        calls = self._window(wanted.name, now_s)
+        most = self._lease.of(wanted).calls
+        if len(calls) < most:
+            return 0.0
+        return calls[len(calls) - most] + WINDOW_S - now_s if most else _LOOK_AGAIN_S
+
+    def _window(self, name: str, now_s: float) -> deque[float]:
+        """When this process took the calls of the last `WINDOW_S` seconds, oldest first."""
+        calls = self._calls.setdefault(name, deque())
+        while calls and calls[0] <= now_s - WINDOW_S:
+            calls.popleft()
+        return calls
+
+    def _log_call(self, name: str, now_s: float) -> None:
+        self._window(name, now_s).append(now_s)
+
+    def _need(self, name: str, now_s: float) -> None:
+        was_needed = self._needed_s.get(name, float("-inf")) > now_s - _NEEDED_S
+        self._needed_s[name] = now_s
+        if not was_needed:
+            self.on_need()
+
     def _slot(self, wanted: operation.AnyOperation, now_s: float) -> tuple[float, float]:
         """The moment at which the next call may go, not before `now_s`, and when the one after it is due."""
-        calls = (wanted.per_minute or UNDOCUMENTED_PER_MINUTE) * self._share
-        burst = max(1, int(calls / BURST_PART))
+        calls = per_minute(wanted) * self._share if self._lease is None else self._lease.of(wanted).pace
+        burst = burst_of(calls)
         every_s = WINDOW_S / (calls - burst + 1)
         due_s = max(self._due_s.get(wanted.name, now_s), now_s)
+        if self._lease is not None:  # what was due at the pace of a lease before
+            due_s = min(due_s, now_s + burst * every_s)
         return max(now_s, due_s - (burst - 1) * every_s), due_s + every_s
 
     def _refuse_later_than(self, deadline_s: float, moment_s: float, wanted: operation.AnyOperation) -> None:

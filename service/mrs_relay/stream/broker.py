@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from mrs_relay import errors
 from mrs_relay.stream import records
@@ -97,6 +98,25 @@ class Abilities:
     idempotence: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """
+    What a group has committed for one partition.
+
+    Attributes:
+        offset: the next to be read.
+        is_mirror: written by this service, in any process.
+        text: for other members to read; "" without one.
+    """
+
+    offset: int
+    is_mirror: bool
+    text: str = ""
+
+
+NO_NOTES: Final[Mapping[records.Position, str]] = MappingProxyType({})
+
+
 class Listener(Protocol):
     """Told about every change of the group's assignment; must return soon and take no locks."""
 
@@ -146,14 +166,28 @@ class GroupConsumer(Protocol):
         False where the broker keeps no notes beside offsets. Raises StreamDown.
         """
 
-    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+    async def commit(
+        self,
+        offsets: Mapping[records.Position, int],
+        *,
+        mirror: bool = True,
+        notes: Mapping[records.Position, str] = NO_NOTES,
+    ) -> None:
         """
         Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown.
 
         Args:
             offsets: the next to be read.
             mirror: they are what the ledger holds; False leaves them without our note.
+            notes: texts for other members to read, beside some of the offsets; they need `mirror`.
         """
+
+    @property
+    def generation(self) -> int:
+        """Number of the group's present assignment, the same for all its members; -1 outside of one."""
+
+    async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, Mirrored]:
+        """What the group has committed, with the texts beside it; others are missing. Raises StreamDown."""
 
     async def bounds(self, position: records.Position) -> Bounds:
         """Begin and end of a partition, asked just now. Raises StreamDown."""

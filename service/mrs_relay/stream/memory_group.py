@@ -54,7 +54,7 @@ class Group:
         self.kafka = kafka
         self.generation = 0
         self.offsets: dict[records.Position, int] = {}
-        self.mirrored: set[records.Position] = set()
+        self.mirrored: dict[records.Position, str] = {}
         self.members: list[MemoryGroupConsumer] = []
         self._joined: dict[MemoryGroupConsumer, asyncio.Future[frozenset[records.Position]]] = {}
         self._deadline: asyncio.TimerHandle | None = None
@@ -199,7 +199,28 @@ class MemoryGroupConsumer:
         """Whether what the group has committed was written by `commit`."""
         return position in self._group.mirrored
 
-    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+    @property
+    def generation(self) -> int:
+        """Number of our present assignment."""
+        return self._generation
+
+    async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, brokers.Mirrored]:
+        """What the group has committed, with the texts beside it."""
+        await self._cluster.reach()
+        offsets, mirrored = self._group.offsets, self._group.mirrored
+        return {
+            position: brokers.Mirrored(offsets[position], position in mirrored, mirrored.get(position, ""))
+            for position in positions
+            if position in offsets
+        }
+
+    async def commit(
+        self,
+        offsets: Mapping[records.Position, int],
+        *,
+        mirror: bool = True,
+        notes: Mapping[records.Position, str] = brokers.NO_NOTES,
+    ) -> None:
         """Commit offsets for the group; refused while it rebalances or has moved on."""
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
@@ -208,10 +229,11 @@ class MemoryGroupConsumer:
             raise errors.StreamDown("the group has moved on")
         ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
         self._group.offsets.update(ours)
-        if mirror:
-            self._group.mirrored.update(ours)
-        else:
-            self._group.mirrored.difference_update(ours)
+        for position in ours:
+            if mirror:
+                self._group.mirrored[position] = notes.get(position, "")
+            else:
+                self._group.mirrored.pop(position, None)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""

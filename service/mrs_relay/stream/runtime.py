@@ -35,6 +35,7 @@ _POLL_S = 0.2
 _POLL_RECORDS = 1_000
 _CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
+_NOTES_READ_S = 2.0  # after an assignment
 _COMING_UP = frozenset({actors.State.RESTORING, actors.State.WAITING})
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,8 @@ class Runtime(Generic[T]):
         self._tasks: dict[records.Position, asyncio.Task[None]] = {}
         self._epoch = 0
         self._joined = False
+        self._notes: dict[records.Position, str] = {}
+        self._assigned_s = 0.0
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._ready = asyncio.Event()
@@ -121,6 +124,44 @@ class Runtime(Generic[T]):
             error=str(self._fatal) if self._fatal is not None else self._watch.error or self._setup.problem,
         )
 
+    @property
+    def topic(self) -> str:
+        """The input topic."""
+        return self._kafka.topics.requests
+
+    @property
+    def membership(self) -> statuses.Membership | None:
+        """What the group's present assignment gives us; None while there is none."""
+        if self._consumer is None or not self._joined or self._stopping.is_set():
+            return None
+        generation = self._consumer.generation
+        owned = frozenset(position.partition for position in self._actors)
+        return statuses.Membership(generation, owned, self._total) if generation >= 0 else None
+
+    async def read_notes(self) -> Mapping[int, str]:
+        """The texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
+        positions = [records.Position(self.topic, partition) for partition in range(self._total)]
+        found = await self._require_consumer().notes(positions)
+        return {position.partition: one.text for position, one in found.items()}
+
+    async def write_note(self, partition: int, text: str) -> bool:
+        """
+        Keep a text beside our offset of one partition, until the next assignment.
+
+        Returns False if the group has no offset of ours to write it to. Raises StreamDown.
+        """
+        consumer, position = self._require_consumer(), records.Position(self.topic, partition)
+        actor = self._actors.get(position)
+        offset = actor.committed_offset if actor is not None else None
+        if offset is None:
+            committed = (await consumer.notes([position])).get(position)
+            if actor is None or committed is None or not committed.is_mirror:
+                return False
+            offset = committed.offset
+        self._notes[position] = text
+        await consumer.commit({position: offset}, notes={position: text})
+        return True
+
     # broker.Listener
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
@@ -146,6 +187,8 @@ class Runtime(Generic[T]):
         """Compare what we have with what we should have: end first, then resume, then start."""
         self._epoch += 1
         self._joined = True
+        self._notes.clear()
+        self._assigned_s = asyncio.get_running_loop().time()
         log.info(
             "partitions_assigned",
             topic=self._kafka.topics.requests,
@@ -305,7 +348,9 @@ class Runtime(Generic[T]):
             await asyncio.sleep(self._kafka.mirror_interval_s)
             for actor in list(self._actors.values()):
                 await actor.catch_up()
-            await self._mirror_once(consumer)
+            # What the owners before us have noted is to be read before we write in its place.
+            if asyncio.get_running_loop().time() >= self._assigned_s + _NOTES_READ_S:
+                await self._mirror_once(consumer)
 
     async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:
         """Tell the group how far we are, at best; nobody depends on it."""
@@ -316,7 +361,7 @@ class Runtime(Generic[T]):
         }
         if offsets and self._joined:
             try:
-                await consumer.commit(offsets)
+                await consumer.commit(offsets, notes=self._notes)
             except errors.StreamDown as error:
                 log.debug("mirror_failed", error=str(error))
 
@@ -339,10 +384,18 @@ class Runtime(Generic[T]):
     # Details
 
     def _share_changed(self) -> None:
-        # A new partition may be ours before we have heard that there are more.
-        most = max((position.partition + 1 for position in self._actors), default=0)
-        self._on_share(len(self._actors), max(self._setup.partitions, most))
+        self._on_share(len(self._actors), self._total)
         self._look_again()
+
+    @property
+    def _total(self) -> int:
+        """Partitions of the topic: a new one may be ours before we have heard that there are more."""
+        return max(self._setup.partitions, 0, *(position.partition + 1 for position in self._actors))
+
+    def _require_consumer(self) -> brokers.GroupConsumer:
+        if self._consumer is None:
+            raise errors.StreamDown("the consumer is closed")
+        return self._consumer
 
     def _start(self, position: records.Position) -> None:
         if self._common is None or self._stopping.is_set():

@@ -38,6 +38,22 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """
+    What the consumer group of one topic has given this process.
+
+    Attributes:
+        generation: counts the group's assignments.
+        owned: our partitions.
+        total: partitions of the topic; 0 until it is known.
+    """
+
+    generation: int
+    owned: frozenset[int]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """
     The runtime at one moment.

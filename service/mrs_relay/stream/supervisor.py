@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -80,6 +80,24 @@ class Supervisor(Generic[T]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
+
+    @property
+    def topic(self) -> str:
+        """The input topic."""
+        return self._topic
+
+    @property
+    def membership(self) -> statuses.Membership | None:
+        """Return the present runtime's part of the topic; None while the group rebalances."""
+        return self._runtime.membership
+
+    async def read_notes(self) -> Mapping[int, str]:
+        """Return the notes of all partitions; see `Runtime.read_notes`."""
+        return await self._runtime.read_notes()
+
+    async def write_note(self, partition: int, note: str) -> bool:
+        """Write a note beside an offset of ours; see `Runtime.write_note`."""
+        return await self._runtime.write_note(partition, note)
 
     def stop(self) -> None:
         """Begin the shutdown; `run` returns when it is done."""

@@ -26,7 +26,7 @@ from mrs_relay.stream.kafka import connection as connections
 from mrs_relay.stream.kafka import reader, unpacking
 
 _NOTE = "mrs-relay"
-"""Metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
+"""Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
 
 _STOP_S = 3.0
 _CUT_S = 1.0
@@ -133,17 +133,34 @@ class KafkaGroupConsumer:
 
     async def is_mirror(self, position: records.Position) -> bool:
         """Whether the group's offset carries our note; the library's own method leaves notes out."""
-        tp = TopicPartition(*position)
-        async with self._asking(f"read the note at the group's offset of {position}"):
-            found = await self._started._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - see above
-        return tp in found and found[tp].metadata == _NOTE
+        found = (await self.notes([position])).get(position)
+        return found is not None and found.is_mirror
 
-    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
+    @property
+    def generation(self) -> int:
+        """Number of the group's present assignment; the library keeps it to itself."""
+        return int(self._started._coordinator.generation)  # noqa: SLF001 - see above
+
+    async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, broker.Mirrored]:
+        """What the group has committed, in one question for all partitions."""
+        partitions = [TopicPartition(*position) for position in positions]
+        async with self._asking("read the notes at the group's offsets"):
+            found = await self._started._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - see above
+        return {records.Position(*tp): _mirrored(one.offset, one.metadata or "") for tp, one in found.items()}
+
+    async def commit(
+        self,
+        offsets: Mapping[records.Position, int],
+        *,
+        mirror: bool = True,
+        notes: Mapping[records.Position, str] = broker.NO_NOTES,
+    ) -> None:
         """Commit offsets for the group; partitions that are not assigned are left out."""
         ours = self._started.assignment()
-        note = _NOTE if mirror else ""
         known = {
-            tp: (offset, note) for position, offset in offsets.items() if (tp := TopicPartition(*position)) in ours
+            tp: (offset, f"{_NOTE} {notes.get(position, '')}".rstrip() if mirror else "")
+            for position, offset in offsets.items()
+            if (tp := TopicPartition(*position)) in ours
         }
         if known:
             async with self._asking("commit the group's offsets"):
@@ -242,6 +259,11 @@ class KafkaGroupConsumer:
             return {}
         self.park_all(gone)
         raise broker.OffsetGone(frozenset(records.Position(*tp) for tp in gone)) from error
+
+
+def _mirrored(offset: int, note: str) -> broker.Mirrored:
+    ours, _, text = note.partition(" ")
+    return broker.Mirrored(offset, ours == _NOTE, text if ours == _NOTE else "")
 
 
 async def _cut(client: AIOKafkaConsumer) -> None:

@@ -1,0 +1,277 @@
+"""
+Decides what each replica may spend of each operation's budget: demands in, grants out; no I/O and no clock.
+
+Where calls wait, the budget goes; where none wait, it stands ready in equal parts. Nothing is granted twice: a call
+that one replica may have made, or may still make, is not another's before it has left the window (see `book`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mrs_relay.engine.quota_sharing import book, notes
+from mrs_relay.mrs import limits
+
+PATIENCE_S: Final = 5.0
+"""Seconds that partitions may go without a demand of their owner before it counts as one that sends none."""
+
+_GIVE_UP_S: Final = 40.0
+"""Time constant in seconds with which a replica above its fair part gives way to one that has less and waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    The consumer group of one input topic.
+
+    Attributes:
+        generation: counts its assignments.
+        total: partitions of the topic.
+    """
+
+    generation: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One round: its time, the seconds since the last, what is not to be granted, and who is there."""
+
+    now_s: float
+    passed_s: float
+    reserved: float
+    present: list[book.Member]
+
+
+class QuotaCoordinator:
+    """
+    The book and the rules; one for each time in office.
+
+    Args:
+        name: of this time in office.
+        limit_of: calls a minute of an operation.
+        began_s: when it began, on the clock of all other times given here.
+        former: the last grants of the coordinator before; None where there was none.
+    """
+
+    def __init__(self, name: str, limit_of: book.LimitOf, began_s: float, former: notes.Grants | None) -> None:
+        self.name: Final = name
+        self._limit_of: Final = book.limit_with_others(limit_of)
+        self._began_s: Final = began_s
+        self._has_former: Final = former is not None
+        self._members: dict[str, book.Member] = {}
+        self._listed: set[str] = set()
+        self._levels: dict[tuple[str, str], float] = {}
+        self._round = 0
+        self._last_s = began_s
+        self._covered_s = began_s
+        until_s = began_s + book.VALID_S + book.MARGIN_S
+        names = [*former.operations, notes.OTHERS] if former is not None else []
+        for member, grant in former.members.items() if former is not None else ():
+            calls = dict(zip(names, grant.claims or grant.calls, strict=False))
+            self._member(member).granted.append(book.Granted(-1, until_s, calls))
+            self._listed.update(calls.keys() - {notes.OTHERS})
+
+    @property
+    def is_sharing(self) -> bool:
+        """Whether other replicas, also ones that have gone, may have calls in the present window."""
+        return len(self._members) > 1
+
+    def hear(self, demand: notes.Demand, now_s: float) -> None:
+        """Take a replica's demand; the same one again changes nothing."""
+        if self._member(demand.member).hear(demand, self.name, now_s):
+            self._listed.update(demand.needed, demand.used)
+
+    def allot(self, groups: Mapping[str, Group], now_s: float) -> notes.Grants:
+        """Grant each replica that was heard of lately its part of each budget."""
+        self._round += 1
+        for member in list(self._members.values()):
+            member.forget_old(now_s)
+            member.static_share = _static_share(member, groups)
+            if member.is_over(now_s):
+                del self._members[member.name]
+        present = [member for member in self._members.values() if member.is_present(now_s)]
+        this = _Round(now_s, now_s - self._last_s, self._reserved(groups, now_s), present)
+        self._last_s = now_s
+        others = self._idle(notes.OTHERS, this, self._base(notes.OTHERS, this))
+        parts = {operation: self._part(operation, this, others) for operation in sorted(self._listed)}
+        for operation in [name for name, found in parts.items() if self._is_default(name, this, found, others)]:
+            del parts[operation]
+            self._listed.discard(operation)
+        return self._grants({**parts, notes.OTHERS: others}, this)
+
+    def _member(self, name: str) -> book.Member:
+        return self._members.setdefault(name, book.Member(name))
+
+    def _reserved(self, groups: Mapping[str, Group], now_s: float) -> float:
+        """The part of each limit that replicas without demands spend: versions that know nothing of grants."""
+        total = sum(group.total for group in groups.values())
+        owned = {
+            (topic, partition)
+            for member in self._members.values()
+            if member.demand is not None
+            for topic, (generation, partitions) in member.demand.owned.items()
+            if topic in groups and generation == groups[topic].generation
+            for partition in partitions
+        }
+        missing = max(0, total - len(owned))
+        if not missing:
+            self._covered_s = now_s
+        return missing / total if missing and now_s - self._covered_s > PATIENCE_S else 0.0
+
+    def _capacity(self, operation: str, this: _Round) -> int:
+        """What all replicas together may have in a window, without what is reserved and what a predecessor may have."""
+        limit = self._limit_of(operation)
+        return limit - math.ceil(limit * this.reserved) - self._before_us(operation, limit, this.now_s)
+
+    def _before_us(self, operation: str, limit: int, now_s: float) -> int:
+        """
+        Calls that may have been made before we began, by whom nobody can tell: spent evenly, they leave evenly.
+
+        With a predecessor's grants at hand it is known who may have made them.
+        """
+        left = 1.0 - (now_s - self._began_s) / limits.WINDOW_S
+        if self._has_former or left <= 0.0:
+            return 0
+        known = sum(
+            count
+            for member in self._members.values()
+            for leaves_s, count in member.used.get(operation, ())
+            if now_s < leaves_s <= self._began_s + limits.WINDOW_S
+        )
+        return max(0, int((limit - limits.burst_of(limit)) * left) - known)
+
+    def _claims(self, operation: str, now_s: float) -> dict[str, int]:
+        limit = self._limit_of(operation)
+        return {name: member.claim(operation, limit, now_s) for name, member in self._members.items()}
+
+    def _base(self, operation: str, this: _Round) -> dict[str, int]:
+        """What each has, as far as it is still its own; less where all together have more than there is."""
+        limit = self._limit_of(operation)
+        claims = self._claims(operation, this.now_s)
+        base = {one.name: min(one.newest(operation, limit), claims[one.name]) for one in this.present}
+        excess = sum(claims.values()) - self._capacity(operation, this)
+        total = sum(base.values())
+        if excess > 0 and total:
+            return {name: max(0, calls - math.ceil(excess * calls / total)) for name, calls in base.items()}
+        return base
+
+    def _part(self, operation: str, this: _Round, others: Mapping[str, int]) -> dict[str, int]:
+        base = self._base(operation, this)
+        if any(_needs(one, operation) for one in this.present):
+            return self._contested(operation, this, base)
+        if any(one.known(operation, this.now_s) for one in self._members.values()):
+            return self._idle(operation, this, base)
+        limit = self._limit_of(operation)
+        wanted = {name: limit * part // book.OTHERS_LIMIT for name, part in others.items()}
+        return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
+
+    def _idle(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
+        """Nobody waits: all have what they use, and the rest in equal parts."""
+        known = {one.name: one.known(operation, this.now_s) for one in this.present}
+        gone = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in known)
+        spare = max(0, self._capacity(operation, this) - gone - sum(known.values()))
+        wanted = {name: used + spare // len(known) for name, used in known.items()}
+        return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
+
+    def _contested(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
+        """Some wait: who does not keeps what it uses; who has least is served first, who has more gives way slowly."""
+        known = {one.name: one.known(operation, this.now_s) for one in this.present}
+        hungry = [one.name for one in this.present if _needs(one, operation)]
+        kept = {name: calls if name in hungry else min(calls, known[name]) for name, calls in base.items()}
+        capacity = self._capacity(operation, this)
+        found = self._raised(operation, this, kept, dict.fromkeys(hungry, capacity))
+        rest = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in hungry)
+        fair = max(0.0, (capacity - rest) / len(hungry))
+        starving = {name for name in hungry if found[name] <= known[name] and found[name] < int(fair)}
+        for name in hungry:
+            if starving - {name} and found[name] > fair:
+                level = min(self._levels.get((name, operation), found[name]), found[name])
+                level -= max(0.2, (level - fair) / _GIVE_UP_S) * min(this.passed_s, 5.0)
+                self._levels[name, operation] = max(fair, level)
+                found[name] = math.ceil(self._levels[name, operation])
+            else:
+                self._levels.pop((name, operation), None)
+        return found
+
+    def _raised(
+        self, operation: str, this: _Round, base: Mapping[str, int], wanted: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Raise towards what is wanted, the lowest first, as far as claims leave room."""
+        claims = self._claims(operation, this.now_s)
+        room = self._capacity(operation, this) - sum(claims.values())
+        found = dict(base)
+        step = max(1, self._limit_of(operation) // 100)
+        rising = {name for name, calls in wanted.items() if calls > found[name]}
+        while rising:
+            name = min(rising, key=lambda one: (found[one], one))
+            claimed = max(claims[name], found[name])
+            target = min(wanted[name], found[name] + step, claimed + max(0, room))
+            if target <= found[name]:
+                rising.discard(name)
+                continue
+            room -= max(0, target - claimed)
+            found[name] = target
+            if target == wanted[name]:
+                rising.discard(name)
+        return found
+
+    def _is_default(self, operation: str, this: _Round, found: Mapping[str, int], others: Mapping[str, int]) -> bool:
+        """Whether an operation need not be listed: all have of it what they have of any that is not."""
+        limit = self._limit_of(operation)
+        if any(_needs(one, operation) or one.known(operation, this.now_s) for one in self._members.values()):
+            return False
+        claims, of_others = self._claims(operation, this.now_s), self._claims(notes.OTHERS, this.now_s)
+        return all(found[name] == limit * part // book.OTHERS_LIMIT for name, part in others.items()) and all(
+            calls <= limit * of_others[name] // book.OTHERS_LIMIT for name, calls in claims.items()
+        )
+
+    def _paces(self, operation: str, this: _Round) -> dict[str, int]:
+        """How fast each may go: its fair part of the rate, or what the others leave of it."""
+        capacity = self._capacity(operation, this)
+        recent = {one.name: one.recent(operation) for one in this.present}
+        hungry = {one.name for one in this.present if _needs(one, operation)}
+        active = hungry or {name for name, calls in recent.items() if calls}
+        paces = {}
+        for name, own in recent.items():
+            left = capacity - (sum(recent.values()) - own)
+            fair = capacity / max(1, len(active | {name}))
+            paces[name] = max(1, math.ceil(max(fair, left) * book.PACE_PART))
+        return paces
+
+    def _grants(self, parts: Mapping[str, Mapping[str, int]], this: _Round) -> notes.Grants:
+        """Write the grants down, in the book and for everybody."""
+        operations = [name for name in parts if name != notes.OTHERS]
+        paces = {operation: self._paces(operation, this) for operation in operations}
+        held_s = max((one.demand.held_s for one in this.present if one.demand is not None), default=0.0)
+        members: dict[str, notes.Grant] = {}
+        for one in this.present:
+            calls = {operation: part[one.name] for operation, part in parts.items()}
+            until_s = one.heard_s + book.VALID_S + book.MARGIN_S
+            one.granted.append(book.Granted(self._round, until_s, calls))
+        for name, one in self._members.items():
+            claims = [one.claim(operation, self._limit_of(operation), this.now_s) for operation in parts]
+            is_present = one in this.present
+            calls_ = [part[name] if is_present else 0 for part in parts.values()]
+            members[name] = notes.Grant(
+                one.demand.number if one.demand is not None else 0,
+                calls_,
+                [paces[operation][name] if is_present else 0 for operation in operations],
+                [] if claims == calls_ else claims,
+            )
+        return notes.Grants(self.name, self._round, operations, members, round(held_s, 1))
+
+
+def _needs(member: book.Member, operation: str) -> bool:
+    return member.demand is not None and operation in member.demand.needed
+
+
+def _static_share(member: book.Member, groups: Mapping[str, Group]) -> float:
+    """The part of the limits that a replica spends which says that it hears of no grants."""
+    if member.demand is None or not member.demand.static:
+        return 0.0
+    owned = sum(len(partitions) for _, partitions in member.demand.owned.values())
+    return min(1.0, owned / max(1, sum(group.total for group in groups.values())))

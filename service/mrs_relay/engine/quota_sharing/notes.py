@@ -1,0 +1,104 @@
+"""
+What replicas write beside the group's offsets to share a budget: a demand, and by the coordinator its grants.
+
+A note holds 4096 bytes at most, Kafka's default for offset metadata. Durations are relative, so no clock is shared.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+MOST_BYTES: Final = 4000
+"""Longest note that we write."""
+
+OTHERS: Final = "*"
+"""Stands for all operations that are not named; its calls are parts per thousand of each limit."""
+
+
+class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", "owned": "o"}):
+    """
+    What one replica tells the coordinator.
+
+    Attributes:
+        member: the replica, by a random name.
+        number: counts its demands.
+        owned: input topic → generation of its group, and the partitions that the replica owns in it.
+        applied: coordinator and round of the grant in force; "" and 0 without one.
+        held: calls that the grant in force allows, by operation.
+        used: calls of the last `limits.WINDOW_S` seconds, by operation, in buckets, the latest first.
+        needed: operations of which more calls wait.
+        held_s: seconds for which a 429 stops the connection.
+        static: without grants the replica spends its static share, now or soon.
+    """
+
+    member: str
+    number: int
+    owned: dict[str, tuple[int, list[int]]] = {}
+    applied: tuple[str, int] = ("", 0)
+    held: dict[str, int] = {}
+    used: dict[str, list[int]] = {}
+    needed: list[str] = []
+    held_s: float = 0.0
+    static: bool = False
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """
+    What the coordinator lets one replica spend.
+
+    Attributes:
+        answers: number of the demand that is answered; the grant ends some seconds after that demand was sent.
+        calls: in any window of `limits.WINDOW_S` seconds, by operation as in `Grants.operations`, then of all others.
+        pace: calls in as many seconds when they go evenly, by operation.
+        claims: most calls that the replica may have made in a window, by operation; empty where they are `calls`.
+    """
+
+    answers: int
+    calls: list[int]
+    pace: list[int]
+    claims: list[int] = []
+
+
+class Grants(msgspec.Struct, frozen=True, rename={"coordinator": "c", "round": "r", "operations": "o", "members": "m"}):
+    """
+    What the coordinator grants, to all replicas at once.
+
+    Attributes:
+        coordinator: its name.
+        round: counts its grants.
+        operations: those that are granted one by one.
+        members: replica → its grant; those that left lately, too, for a successor must know what they may have used.
+        held_s: seconds for which a 429 stops everybody.
+    """
+
+    coordinator: str
+    round: int
+    operations: list[str] = []
+    members: dict[str, Grant] = {}
+    held_s: float = 0.0
+
+
+class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The text beside an offset."""
+
+    demand: Demand | None = None
+    grants: Grants | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(Note)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def encode(note: Note) -> str:
+    """Write a note as text."""
+    return _ENCODER.encode(note).decode()
+
+
+def decode(text: str) -> Note:
+    """Read a note; one that this version cannot read tells nothing."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.MsgspecError:
+        return Note()
