@@ -68,7 +68,7 @@ async def test_tenants_of_one_connection_share_its_quota_by_turns() -> None:
     emulated = {"clusters": [{"cluster_id": one, "slots": 0} for one in CLUSTERS]}
     chosen = tenants(engine={"slots_per_cluster": 0})
     async with world.world(chosen, partitions=2, replicas=2, emulated=emulated) as here:
-        await asyncio.sleep(5)
+        await asyncio.sleep(70)  # a first coordinator takes a minute to know what was spent before it
         for number in range(300):  # the first tenant has six clusters full of work, the second has one
             put(here, "a", job(f"r-{number}", cluster=CLUSTERS[number % 6]), number % 2)
             put(here, "b", job(f"r-{number}"), number % 2)
@@ -362,7 +362,7 @@ async def test_the_quota_of_a_connection_is_shared_by_all_its_tenants_partitions
             here.broker.create_topic(topic, 3, {"cleanup.policy": "compact"} if "ledger" in topic else {})
         for _ in range(2):
             await here.start_replica()
-        await asyncio.sleep(5)
+        await asyncio.sleep(70)  # as above
         shares = [[one.tools.account.share.owned for one in replica.served] for replica in here.replicas]
         assert [sum(each) for each in zip(*shares, strict=True)] == [3, 1]
         for number in range(400):
