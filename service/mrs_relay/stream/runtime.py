@@ -35,6 +35,7 @@ _POLL_S = 0.2
 _POLL_RECORDS = 1_000
 _CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
+_NOTES_READ_S = 2.0  # after an assignment
 _COMING_UP = frozenset({actors.State.RESTORING, actors.State.WAITING})
 
 log = structlog.get_logger(__name__)
@@ -324,8 +325,8 @@ class Runtime(Generic[T]):
     async def _mirror(self, consumer: brokers.GroupConsumer) -> None:
         while True:
             await asyncio.sleep(self._kafka.mirror_interval_s)
-            # After an assignment there is time to read what the owners before us have noted.
-            if asyncio.get_running_loop().time() >= self._assigned_s + self._kafka.mirror_interval_s:
+            # What the owners before us have noted is to be read before we write in its place.
+            if asyncio.get_running_loop().time() >= self._assigned_s + _NOTES_READ_S:
                 await self._mirror_once(consumer)
 
     async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:

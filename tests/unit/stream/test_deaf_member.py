@@ -25,8 +25,14 @@ class _DeafConsumer(memory_group.MemoryGroupConsumer):
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         raise await self._silence(position)
 
-    async def commit(self, offsets: Mapping[records.Position, int], *, mirror: bool = True) -> None:
-        del mirror
+    async def commit(
+        self,
+        offsets: Mapping[records.Position, int],
+        *,
+        mirror: bool = True,
+        notes: Mapping[records.Position, str] = brokers.NO_NOTES,
+    ) -> None:
+        del mirror, notes
         raise await self._silence(offsets)
 
     async def _silence(self, _question: object) -> errors.StreamDown:

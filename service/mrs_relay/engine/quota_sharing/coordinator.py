@@ -131,10 +131,10 @@ class QuotaCoordinator:
         """
         Calls that may have been made before we began, by whom nobody can tell: spent evenly, they leave evenly.
 
-        With a predecessor's grants at hand it is known who may have made them.
+        What present replicas have reported, or gone ones may have by a predecessor's grants, is counted with them.
         """
         left = 1.0 - (now_s - self._began_s) / limits.WINDOW_S
-        if self._has_former or left <= 0.0:
+        if left <= 0.0 or (self._has_former and operation == notes.OTHERS):
             return 0
         known = sum(
             count
@@ -142,7 +142,9 @@ class QuotaCoordinator:
             for leaves_s, count in member.used.get(operation, ())
             if now_s < leaves_s <= self._began_s + limits.WINDOW_S
         )
-        return max(0, int((limit - limits.burst_of(limit)) * left) - known)
+        unheard = [member for member in self._members.values() if member.demand is None]
+        claimed = sum(member.claim(operation, limit, now_s) for member in unheard)
+        return max(0, int((limit - limits.burst_of(limit)) * left) - known - claimed)
 
     def _claims(self, operation: str, now_s: float) -> dict[str, int]:
         limit = self._limit_of(operation)
@@ -231,7 +233,7 @@ class QuotaCoordinator:
 
     def _paces(self, operation: str, this: _Round) -> dict[str, int]:
         """How fast each may go: its fair part of the rate, or what the others leave of it."""
-        capacity = self._capacity(operation, this)
+        capacity = self._limit_of(operation) * (1.0 - this.reserved)
         recent = {one.name: one.recent(operation) for one in this.present}
         hungry = {one.name for one in this.present if _needs(one, operation)}
         active = hungry or {name for name, calls in recent.items() if calls}
