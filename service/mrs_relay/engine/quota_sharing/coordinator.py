@@ -151,15 +151,17 @@ class QuotaCoordinator:
         return {name: member.claim(operation, limit, now_s) for name, member in self._members.items()}
 
     def _base(self, operation: str, this: _Round) -> dict[str, int]:
-        """What each has, as far as it is still its own; less where all together have more than there is."""
+        """
+        What each may spend by a grant in force; less where others have come to claim what was granted.
+
+        Who has no grant in force begins with nothing, and is raised only while all claims fit into the limit: its claim
+        may rest on a report that is late.
+        """
         limit = self._limit_of(operation)
-        claims = self._claims(operation, this.now_s)
-        base = {one.name: min(one.newest(operation, limit), claims[one.name]) for one in this.present}
-        excess = sum(claims.values()) - self._capacity(operation, this)
-        total = sum(base.values())
-        if excess > 0 and total:
-            return {name: max(0, calls - math.ceil(excess * calls / total)) for name, calls in base.items()}
-        return base
+        base = {one.name: one.in_force(operation, limit, this.now_s) for one in this.present}
+        fixed = sum(calls for name, calls in self._claims(operation, this.now_s).items() if not base.get(name))
+        left, total = max(0, self._capacity(operation, this) - fixed), sum(base.values())
+        return {name: calls * left // total for name, calls in base.items()} if total > left else base
 
     def _part(self, operation: str, this: _Round, others: Mapping[str, int]) -> dict[str, int]:
         base = self._base(operation, this)
@@ -211,7 +213,7 @@ class QuotaCoordinator:
         while rising:
             name = min(rising, key=lambda one: (found[one], one))
             claimed = max(claims[name], found[name])
-            target = min(wanted[name], found[name] + step, claimed + max(0, room))
+            target = min(wanted[name], found[name] + step, claimed + room) if room >= 0 else found[name]
             if target <= found[name]:
                 rising.discard(name)
                 continue
