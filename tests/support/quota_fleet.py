@@ -172,6 +172,34 @@ class Fleet:
             replica.membership = None
         replica.thawed.set()
 
+    async def trouble(self) -> None:
+        """Something happens to somebody."""
+        chance = self.group.chance
+        going = [one for one in self.members if not one.frozen]
+        victim = chance.choice(going)
+        match chance.choice(["move", "add", "kill", "freeze", "nothing"]):
+            case "move":
+                chance.shuffle(self.members)
+                await self.rebalance()
+            case "add" if len(going) < 8:
+                self.add()
+                await self.rebalance()
+            case "kill" if len(going) > 1:
+                await self.kill(victim)
+                await asyncio.sleep(chance.choice([0.5, 10, 45]))
+                await self.rebalance()
+            case "freeze" if len(going) > 1:
+                victim.thawed.clear()
+                await asyncio.sleep(chance.choice([2, 10, 45]))
+                if chance.random() < 0.6:
+                    await self.rebalance()
+                await asyncio.sleep(chance.choice([0, 5, 60]))
+                self.thaw(victim)
+        back = [one for one in self.replicas if not one.frozen and one not in self.members]
+        if back and chance.random() < 0.8:
+            self.members += back
+            await self.rebalance()
+
     @property
     def calls(self) -> list[float]:
         """When calls were made, by all."""

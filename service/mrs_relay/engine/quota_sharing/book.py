@@ -105,9 +105,10 @@ class Member:
         """Whether it was heard of lately, so that a grant would reach it in time."""
         return now_s - self.heard_s < VALID_S
 
-    def newest(self, operation: str, limit: int) -> int:
-        """Calls that the latest grant allows."""
-        return self.granted[-1].of(operation, limit) if self.granted else 0
+    def in_force(self, operation: str, limit: int, now_s: float) -> int:
+        """Calls that the latest grant allows; 0 once it has ended."""
+        last = self.granted[-1] if self.granted else None
+        return last.of(operation, limit) if last is not None and last.until_s > now_s else 0
 
     def claim(self, operation: str, limit: int, now_s: float) -> int:
         """Most calls in the present window, those included that it may make unheard."""

@@ -131,10 +131,10 @@ class QuotaCoordinator:
         """
         Calls that may have been made before we began, by whom nobody can tell: spent evenly, they leave evenly.
 
-        With a predecessor's grants at hand it is known who may have made them.
+        What present replicas have reported, or gone ones may have by a predecessor's grants, is counted with them.
         """
         left = 1.0 - (now_s - self._began_s) / limits.WINDOW_S
-        if self._has_former or left <= 0.0:
+        if left <= 0.0 or (self._has_former and operation == notes.OTHERS):
             return 0
         known = sum(
             count
@@ -142,22 +142,26 @@ class QuotaCoordinator:
             for leaves_s, count in member.used.get(operation, ())
             if now_s < leaves_s <= self._began_s + limits.WINDOW_S
         )
-        return max(0, int((limit - limits.burst_of(limit)) * left) - known)
+        unheard = [member for member in self._members.values() if member.demand is None]
+        claimed = sum(member.claim(operation, limit, now_s) for member in unheard)
+        return max(0, int((limit - limits.burst_of(limit)) * left) - known - claimed)
 
     def _claims(self, operation: str, now_s: float) -> dict[str, int]:
         limit = self._limit_of(operation)
         return {name: member.claim(operation, limit, now_s) for name, member in self._members.items()}
 
     def _base(self, operation: str, this: _Round) -> dict[str, int]:
-        """What each has, as far as it is still its own; less where all together have more than there is."""
+        """
+        What each may spend by a grant in force; less where others have come to claim what was granted.
+
+        Who has no grant in force begins with nothing, and is raised only while all claims fit into the limit: its claim
+        may rest on a report that is late.
+        """
         limit = self._limit_of(operation)
-        claims = self._claims(operation, this.now_s)
-        base = {one.name: min(one.newest(operation, limit), claims[one.name]) for one in this.present}
-        excess = sum(claims.values()) - self._capacity(operation, this)
-        total = sum(base.values())
-        if excess > 0 and total:
-            return {name: max(0, calls - math.ceil(excess * calls / total)) for name, calls in base.items()}
-        return base
+        base = {one.name: one.in_force(operation, limit, this.now_s) for one in this.present}
+        fixed = sum(calls for name, calls in self._claims(operation, this.now_s).items() if not base.get(name))
+        left, total = max(0, self._capacity(operation, this) - fixed), sum(base.values())
+        return {name: calls * left // total for name, calls in base.items()} if total > left else base
 
     def _part(self, operation: str, this: _Round, others: Mapping[str, int]) -> dict[str, int]:
         base = self._base(operation, this)
@@ -209,7 +213,7 @@ class QuotaCoordinator:
         while rising:
             name = min(rising, key=lambda one: (found[one], one))
             claimed = max(claims[name], found[name])
-            target = min(wanted[name], found[name] + step, claimed + max(0, room))
+            target = min(wanted[name], found[name] + step, claimed + room) if room >= 0 else found[name]
             if target <= found[name]:
                 rising.discard(name)
                 continue
@@ -231,7 +235,7 @@ class QuotaCoordinator:
 
     def _paces(self, operation: str, this: _Round) -> dict[str, int]:
         """How fast each may go: its fair part of the rate, or what the others leave of it."""
-        capacity = self._capacity(operation, this)
+        capacity = self._limit_of(operation) * (1.0 - this.reserved)
         recent = {one.name: one.recent(operation) for one in this.present}
         hungry = {one.name for one in this.present if _needs(one, operation)}
         active = hungry or {name for name, calls in recent.items() if calls}
