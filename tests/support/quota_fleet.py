@@ -1,4 +1,4 @@
-"""Replicas that share one budget over notes, in virtual time: real exchanges and budgets, a simulated group and network."""
+"""Replicas that share one budget, in virtual time: real exchanges and budgets on a simulated group and network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from mrs_relay import errors
 from mrs_relay.engine.quota_sharing import exchange
@@ -131,7 +131,7 @@ class Fleet:
     """All replicas of one deployment, those included that have gone."""
 
     def __init__(self, partitions: int, seed: int, *, lost: float = 0.0, slowest_s: float = 0.05) -> None:
-        self.group = Group(partitions, random.Random(seed), lost, slowest_s)
+        self.group = Group(partitions, random.Random(seed), lost, slowest_s)  # noqa: S311 - troubles, no secrets
         self.replicas: list[Replica] = []
         self.members: list[Replica] = []
         self.faults: list[str] = []
@@ -219,7 +219,7 @@ class Fleet:
             most = max(most, number - first + 1)
         return most
 
-    async def __aenter__(self) -> Fleet:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
