@@ -1,4 +1,4 @@
-"""Replicas that share one budget over notes: real exchanges and budgets, a simulated group, network and time."""
+"""Replicas that share one budget, in virtual time: real exchanges and budgets on a simulated group and network."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Fleet:
     """All replicas of one deployment, those included that have gone."""
 
     def __init__(self, partitions: int, seed: int, *, lost: float = 0.0, slowest_s: float = 0.05) -> None:
-        self.group = Group(partitions, random.Random(seed), lost, slowest_s)  # noqa: S311 - chance, no secret
+        self.group = Group(partitions, random.Random(seed), lost, slowest_s)  # noqa: S311 - troubles, no secrets
         self.replicas: list[Replica] = []
         self.members: list[Replica] = []
         self.faults: list[str] = []

@@ -9,6 +9,7 @@ others spends what its lease allows (`lend`), counted over a sliding window. Sou
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -233,13 +234,12 @@ class Limits:
             self._refuse_later_than(deadline_s, deadline_s + _LOOK_AGAIN_S, wanted)
 
     def _wait_s(self, wanted: operation.AnyOperation, now_s: float) -> float:
-        """Seconds until the lease allows one more call in the window, its pace left aside."""
-        if self._lease is None:
-            return 0.0
-        if not self._lease.is_valid():
+        """Seconds until one more call in the window is allowed, its pace left aside."""
+        if self._lease is not None and not self._lease.is_valid():
             return _LOOK_AGAIN_S
         calls = self._window(wanted.name, now_s)
-        most = self._lease.of(wanted).calls
+        share = max(1, math.ceil(per_minute(wanted) * self._share))
+        most = share if self._lease is None else self._lease.of(wanted).calls
         if len(calls) < most:
             return 0.0
         return calls[len(calls) - most] + WINDOW_S - now_s if most else _LOOK_AGAIN_S

@@ -45,11 +45,13 @@ class Granted:
         round: of this coordinator; -1 for a former coordinator's.
         until_s: the latest moment at which it may be used, on the coordinator's clock.
         calls: in any window, by operation.
+        pace: calls in as many seconds when they go evenly, where it is known to be less than the budget's own.
     """
 
     round: int
     until_s: float
     calls: Mapping[str, int]
+    pace: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, operation: str, limit: int) -> int:
         """Calls of one operation."""
@@ -135,7 +137,7 @@ class Member:
         since_s = ended.until_s - (now_s - limits.WINDOW_S)
         if self.demand is not None:
             since_s = min(since_s, VALID_S)
-        pace = limit * PACE_PART
+        pace = min(limit * PACE_PART, max(one.pace.get(operation, math.inf) for one in self.granted))
         return 1 + limits.burst_of(pace) + math.ceil(max(0.0, since_s) * pace / limits.WINDOW_S)
 
     def forget_old(self, now_s: float) -> None:

@@ -93,7 +93,7 @@ class QuotaCoordinator:
             member.static_share = _static_share(member, groups)
             if member.is_over(now_s):
                 del self._members[member.name]
-        present = [member for member in self._members.values() if member.is_present(now_s)]
+        present = [one for one in self._members.values() if one.is_present(now_s) and _is_current(one, groups)]
         this = _Round(now_s, now_s - self._last_s, self._reserved(groups, now_s), present)
         self._last_s = now_s
         others = self._idle(notes.OTHERS, this, self._base(notes.OTHERS, this))
@@ -236,7 +236,7 @@ class QuotaCoordinator:
     def _paces(self, operation: str, this: _Round) -> dict[str, int]:
         """How fast each may go: its fair part of the rate, or what the others leave of it."""
         capacity = self._limit_of(operation) * (1.0 - this.reserved)
-        recent = {one.name: one.recent(operation) for one in this.present}
+        recent = {one.name: max(one.known(operation, this.now_s), one.recent(operation)) for one in this.present}
         hungry = {one.name for one in this.present if _needs(one, operation)}
         active = hungry or {name for name, calls in recent.items() if calls}
         paces = {}
@@ -254,14 +254,15 @@ class QuotaCoordinator:
         members: dict[str, notes.Grant] = {}
         for one in this.present:
             calls = {operation: part[one.name] for operation, part in parts.items()}
+            pace = {operation: paces[operation][one.name] for operation in operations}
             until_s = one.heard_s + book.VALID_S + book.MARGIN_S
-            one.granted.append(book.Granted(self._round, until_s, calls))
+            one.granted.append(book.Granted(self._round, until_s, calls, pace))
         for name, one in self._members.items():
             claims = [one.claim(operation, self._limit_of(operation), this.now_s) for operation in parts]
             is_present = one in this.present
             calls_ = [part[name] if is_present else 0 for part in parts.values()]
             members[name] = notes.Grant(
-                one.demand.number if one.demand is not None else 0,
+                one.demand.number if one.demand is not None and is_present else notes.NO_DEMAND,
                 calls_,
                 [paces[operation][name] if is_present else 0 for operation in operations],
                 [] if claims == calls_ else claims,
@@ -271,6 +272,12 @@ class QuotaCoordinator:
 
 def _needs(member: book.Member, operation: str) -> bool:
     return member.demand is not None and operation in member.demand.needed
+
+
+def _is_current(member: book.Member, groups: Mapping[str, Group]) -> bool:
+    """Whether its demand is of a present assignment; the note of one that is gone stays until its successor writes."""
+    owned = member.demand.owned if member.demand is not None else {}
+    return any(topic in groups and groups[topic].generation == generation for topic, (generation, _) in owned.items())
 
 
 def _static_share(member: book.Member, groups: Mapping[str, Group]) -> float:

@@ -284,7 +284,7 @@ class QuotaExchange:
             return
         *calls, part = grant.calls
         allowances = {
-            operation: limits.Allowance(most, pace)
+            operation: limits.Allowance(most, max(1, pace))
             for operation, most, pace in zip(grants.operations, calls, grant.pace, strict=False)
         }
         ends_s, time = sent_s + book.VALID_S, self._time

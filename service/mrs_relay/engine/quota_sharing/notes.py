@@ -17,6 +17,9 @@ OTHERS: Final = "*"
 """Stands for all operations that are not named; its calls are parts per thousand of each limit."""
 
 
+NO_DEMAND: Final = -1
+
+
 class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", "owned": "o"}):
     """
     What one replica tells the coordinator.
@@ -49,7 +52,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     What the coordinator lets one replica spend.
 
     Attributes:
-        answers: number of the demand that is answered; the grant ends some seconds after that demand was sent.
+        answers: number of the demand that is answered; the grant ends some seconds after that demand was sent. With
+        `NO_DEMAND` nothing is granted, and only `claims` mean something.
         calls: in any window of `limits.WINDOW_S` seconds, by operation as in `Grants.operations`, then of all others.
         pace: calls in as many seconds when they go evenly, by operation.
         claims: most calls that the replica may have made in a window, by operation; empty where they are `calls`.
