@@ -2,8 +2,8 @@
 The write quota under a backlog: which part of it is used, and how often MRS throttles us although nobody else calls.
 
 In virtual time, at the emulator with the documented limits on, counted both ways in which a gateway may count: minutes
-that begin with a call, and any 60 seconds. Several replicas share the quota, with the work on all partitions or, as with
-the recommended key and one busy cluster, on one of them.
+that begin with a call, and any 60 seconds. Several replicas share the quota, with the work on all partitions or, as
+with the recommended key and one busy cluster, on one of them.
 
     PYTHONPATH=. python bench/quota.py [--minutes 10] [--json]
 """

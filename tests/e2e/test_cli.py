@@ -237,10 +237,10 @@ def test_topics_are_found_sound_and_missing_ones_named(here: Here) -> None:
 
 
 def test_check_looks_at_settings_kafka_topics_and_mrs(here: Here) -> None:
-    """All four are looked at; a relay with these settings can work."""
+    """All five are looked at; a relay with these settings can work."""
     shown = here.run("check", "--json")
     assert shown.code == 0, shown
-    assert {one["what"] for one in shown.lines()} == {"settings", "kafka", "topics", "mrs"}
+    assert {one["what"] for one in shown.lines()} == {"settings", "kafka", "codecs", "topics", "mrs"}
     assert service.CLUSTER in shown.out
 
 

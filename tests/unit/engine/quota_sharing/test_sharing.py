@@ -18,6 +18,9 @@ T = TypeVar("T")
 _BUSY = 5.0
 """Calls a second that are wanted where work never ends."""
 
+_WARM_UP_S = 120
+"""A first coordinator knows after a minute what was spent, and gives what idle replicas kept in hand within the next."""
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run in virtual time."""
@@ -30,12 +33,12 @@ async def _under_load(rates: list[float], seed: int) -> tuple[float, int]:
         for rate in rates:
             fleet.add().rate = rate
         await fleet.rebalance()
-        await asyncio.sleep(60 + 4 * 61)
+        await asyncio.sleep(_WARM_UP_S + 4 * 61)
         assert fleet.faults == []
-        return fleet.used(60, 60 + 4 * 61), fleet.most_in_a_minute()
+        return fleet.used(_WARM_UP_S, _WARM_UP_S + 4 * 61), fleet.most_in_a_minute()
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, derandomize=True)
 @given(st.lists(st.sampled_from([0.0, 0.02, 0.2, _BUSY]), min_size=0, max_size=7), st.integers(0, 1 << 16))
 def test_the_budget_is_used_wherever_the_work_is(others: list[float], seed: int) -> None:
     """One to eight replicas, any distribution of work: 95 % are used at least, and never more than the limit."""
@@ -63,7 +66,7 @@ async def _in_trouble(seed: int) -> int:
         return fleet.most_in_a_minute()
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, derandomize=True)
 @given(st.integers(0, 1 << 32))
 def test_no_minute_sees_more_than_the_limit_whatever_fails(seed: int) -> None:
     """Lost and late notes, clocks apart, replicas that come, go and stand still, and coordinators that move."""
