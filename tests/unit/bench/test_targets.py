@@ -33,7 +33,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         "compacted_ratio": 0.3,
     },
     "reads": {"sweeps": [{"jobs": 101, "when": "all running", "most_reads": 3, "allowed": 3}]},
-    "quota": {"measured": [{"replicas": 1, "window": "fixed", "used": 0.98, "throttled": 0}]},
+    "quota": {"measured": [{"replicas": 1, "window": "fixed", "keys": "even", "used": 0.98, "throttled": 0}]},
     "messages": {"decoded_per_s": 40_000, "with_events_per_s": 20_000, "decided_per_s": 8000},
     "client": {"ratio": 1.0, "ratio_to_sdk": 16.0},
     "client_handles": {
