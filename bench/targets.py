@@ -124,8 +124,8 @@ def _reads(found: Figures) -> list[Row]:
 def _quota(found: Figures) -> list[Row]:
     rows = []
     for one in found["measured"]:
-        replicas = f"{one['replicas']} replica{'s' if one['replicas'] > 1 else ''}"
-        where = f"{replicas}, {one['keys']} of the keys busy, {one['window']} window, virtual time"
+        count = f"{one['replicas']} replica{'s' if one['replicas'] > 1 else ''}"
+        where = f"{count}, {one['keys']} keys, {one['window']} window, virtual time"
         used = 100 * one["used"]
         rows.append(Row(f"write quota used under backlog: {where}", used, at_least=95, digits=1, unit=" %"))
         rows.append(Row(f"429s under backlog: {where}", one["throttled"], at_most=0))

@@ -435,6 +435,22 @@ class TestGroup:
         async with _joined(place) as member:
             assert (await member.consumer.committed(mine), await member.consumer.committed(other)) == (2, None)
 
+    async def test_a_note_beside_an_offset_is_read_by_all_members(self, place: Place) -> None:
+        """Also one of thousands of characters; it leaves the offset a mirror, and Tansu keeps none."""
+        await place.create()
+        await place.send("a", "b")
+        mine, other = records.Position(place.topic, 0), records.Position(place.topic, 1)
+        text = "{" + "é" * 1000 + "x" * 1900 + "}"
+        kept = "" if place.name == "embedded" else text
+        async with _joined(place) as member:
+            await member.consumer.commit({mine: 2}, notes={mine: text})
+            found = await member.consumer.notes([mine, other])
+            assert {position: (one.offset, one.text) for position, one in found.items()} == {mine: (2, kept)}
+            assert await member.consumer.is_mirror(mine) == (place.name != "embedded")
+            assert member.consumer.generation >= 0
+            await member.consumer.commit({mine: 2})
+            assert (await member.consumer.notes([mine]))[mine].text == ""
+
     async def test_partition_that_does_not_exist_is_an_error_soon(self, place: Place) -> None:
         """A topic has fewer partitions than another one: writing and reading there end with an error, not a hang."""
         await place.create()

@@ -27,7 +27,7 @@ async def test_a_list_full_of_ended_jobs_is_not_read_through_for_a_few_that_run(
     assert set(await reads.reads_of_looks(durations, 60)) == {1}
 
 
-@pytest.mark.parametrize(("replicas", "window", "keys"), [(1, "sliding", "all"), (4, "fixed", "one")])
+@pytest.mark.parametrize(("replicas", "window", "keys"), [(1, "sliding", "even"), (4, "fixed", "hot")])
 async def test_a_backlog_uses_the_write_quota_and_is_never_throttled(replicas: int, window: str, keys: str) -> None:
     """At least 95 % of the documented calls a minute are spent, and none is sent that MRS must refuse."""
     found = await quota.backlog(replicas, window, keys, minutes=4)

@@ -33,7 +33,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         "compacted_ratio": 0.3,
     },
     "reads": {"sweeps": [{"jobs": 101, "when": "all running", "most_reads": 3, "allowed": 3}]},
-    "quota": {"measured": [{"replicas": 1, "window": "fixed", "keys": "all", "used": 0.98, "throttled": 0}]},
+    "quota": {"measured": [{"replicas": 1, "window": "fixed", "keys": "even", "used": 0.98, "throttled": 0}]},
     "fairness": {
         "measured": [{"what": "submissions, beside trouble", "part": 0.97}],
         "waited_s": 1119,

@@ -19,7 +19,7 @@ _BUSY = 5.0
 """Calls a second that are wanted where work never ends."""
 
 _WARM_UP_S = 120
-"""A first coordinator knows after a minute what was spent, and gives what idle replicas kept in hand within the next."""
+"""A first coordinator knows after a minute what was spent, and gives what idle ones kept in hand in the next."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
