@@ -27,10 +27,12 @@ async def test_a_list_full_of_ended_jobs_is_not_read_through_for_a_few_that_run(
     assert set(await reads.reads_of_looks(durations, 60)) == {1}
 
 
-@pytest.mark.parametrize(("replicas", "window"), [(1, "sliding"), (4, "fixed")])
-async def test_a_backlog_uses_the_write_quota_and_is_never_throttled(replicas: int, window: str) -> None:
+@pytest.mark.parametrize(
+    ("replicas", "window", "keys"), [(1, "sliding", "even"), (4, "fixed", "even"), (4, "sliding", "hot")]
+)
+async def test_a_backlog_uses_the_write_quota_and_is_never_throttled(replicas: int, window: str, keys: str) -> None:
     """At least 95 % of the documented calls a minute are spent, and none is sent that MRS must refuse."""
-    found = await quota.backlog(replicas, window, minutes=4)
+    found = await quota.backlog(replicas, window, keys, minutes=4)
     assert found["throttled"] == 0
     assert 0.95 <= float(str(found["used"])) <= 1.0
 
