@@ -193,10 +193,11 @@ class Emulator:
 
 
 @contextmanager
-def emulator(workdir: Path, *flags: str) -> Iterator[Emulator]:
-    """An emulator process without rate limits; `flags` are those of `mrs-relay emulate`."""
+def emulator(workdir: Path, *flags: str, limited: bool = False) -> Iterator[Emulator]:
+    """An emulator process; `flags` are those of `mrs-relay emulate`, and only a limited one refuses calls with 429."""
     port = ports.free_port()
-    command = [sys.executable, "-m", "mrs_relay", "emulate", "--port", str(port), "--no-limits", *flags]
+    limits = [] if limited else ["--no-limits"]
+    command = [sys.executable, "-m", "mrs_relay", "emulate", "--port", str(port), *limits, *flags]
     process = child.Child(command, log=workdir / f"emulator-{port}.log")
     playing = Emulator(f"http://127.0.0.1:{port}")
 

@@ -1,0 +1,39 @@
+"""Real replicas on real Kafka share MRS's write quota by what waits: notes beside offsets carry it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from tests.support import brokers, service
+
+pytestmark = pytest.mark.timeout(200)
+
+_SETTINGS = {"MRS__BUDGETS": "true", "ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__POLL_INTERVAL_S": "20"}
+
+
+async def test_one_hot_key_gets_the_quota_of_all_replicas(kafka: brokers.Node, tmp_path: Path) -> None:
+    """Three replicas, and all work has one key: its owner submits four times what a quarter of the quota allows."""
+    with service.emulator(tmp_path, "--slots", "0", limited=True) as mrs:
+        here = service.Deployment(kafka.bootstrap, "shared-quota", mrs.url, tmp_path, more=_SETTINGS)
+        here.create_topics(4)
+        relays = [here.start_relay(str(number)) for number in range(3)]
+        try:
+            async with asyncio.timeout(60):
+                while sum("quota_coordinator_started" in relay.log.read_text() for relay in relays) < 1:
+                    await asyncio.sleep(0.5)
+            await asyncio.sleep(15)  # all have joined, and exchange their notes
+            await here.send([(service.CLUSTER.encode(), service.job(f"r-{number}")) for number in range(120)])
+            await asyncio.sleep(10)
+            begin_s, begun = time.monotonic(), len(mrs.effects())
+            await asyncio.sleep(45)
+            per_minute = (len(mrs.effects()) - begun) / (time.monotonic() - begin_s) * 60
+        finally:
+            for relay in relays:
+                relay.kill()
+    assert per_minute > 45
+    assert [relay.log.read_text().count("APIGW.0308") for relay in relays] == [0, 0, 0]
+    owned = [relay.log.read_text().count("partition_owned") for relay in relays]
+    assert all(owned), "each replica had partitions, so that the quota had to move"
