@@ -263,7 +263,7 @@ class Plan:
         for sent in passed:
             self._writer.require_fit(sent)
         for sent in (*told, *passed):
-            size_bytes += records.size_bytes(sent.key, sent.value, sent.headers)
+            size_bytes += records.rough_bytes(sent.key, sent.value)
         return _Step(decision, value, told, passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
@@ -312,7 +312,7 @@ class Plan:
         record = self._writer.dead_letter(letter)
         self._dead_letters.append(letter)
         self._letters.append(record)
-        self.bytes += records.size_bytes(record.key, record.value, record.headers)
+        self.bytes += records.rough_bytes(record.key, record.value)
 
     def _alarm(self, error: Exception, step: str = "read", key: jobs.LedgerKey = _NO_KEY) -> None:
         where: dict[str, str | int] = {"partition": self._lease.partition}

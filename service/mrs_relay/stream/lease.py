@@ -156,7 +156,7 @@ class Lease(Generic[T]):
 
     @property
     def budget_bytes(self) -> int:
-        """How many bytes the next commit should write at most, by `records.size_bytes`; one record always may."""
+        """How many bytes the next commit should write at most, by `records.rough_bytes`; one record always may."""
         return self._budget.bytes
 
     def limit_bytes(self, topic: str | None) -> int:
@@ -297,8 +297,8 @@ class Lease(Generic[T]):
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         """Write it all, and tell the budget how that went."""
-        size_bytes = sum(records.size_bytes(change.key, change.value) for change in changes)
-        size_bytes += sum(records.size_bytes(record.key, record.value, record.headers) for record in outgoing)
+        size_bytes = sum([records.rough_bytes(change.key, change.value) for change in changes])
+        size_bytes += sum([records.rough_bytes(record.key, record.value) for record in outgoing])
         begun_s = asyncio.get_running_loop().time()
         try:
             await self._writer.commit(changes, outgoing, next_offset)

@@ -20,6 +20,7 @@ Headers = tuple[tuple[str, bytes], ...]
 _BATCH_OVERHEAD_BYTES = 61
 _RECORD_OVERHEAD_BYTES = 21 + 3 * 5
 _HEADER_OVERHEAD_BYTES = 2 * 5
+_USUAL_OVERHEAD_BYTES = 400
 
 
 class TooLarge(errors.StreamError):
@@ -138,3 +139,8 @@ def size_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[s
         # A character of UTF-8 takes up to four bytes; header names are nearly always ASCII, where it takes one.
         size += _HEADER_OVERHEAD_BYTES + (len(name) if name.isascii() else 4 * len(name)) + len(content)
     return size
+
+
+def rough_bytes(key: bytes | None, value: bytes | None) -> int:
+    """About what a record adds to a commit: key, value, and what headers and framing usually take; quick to tell."""
+    return _USUAL_OVERHEAD_BYTES + (0 if key is None else len(key)) + (0 if value is None else len(value))
