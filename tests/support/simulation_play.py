@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.support import (
@@ -28,6 +29,7 @@ from tests.support import (
 
 from mrs_relay import settings as all_settings
 from mrs_relay.emulator import core, faults
+from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.kit import clock
 from mrs_relay.stream import memory
 
@@ -106,6 +108,8 @@ class Simulation:
     def run(self) -> Outcome:
         """Play it to the end."""
         random.seed(self.seed)
+        # Replicas name themselves by chance where they share the quota; here the names follow from the seed, too.
+        exchange.secrets.token_hex = _names(self.seed)  # a name is all that is asked for
         with asyncio.Runner(loop_factory=lambda: simulation_loop.Loop(random.Random(self.seed))) as runner:
             return runner.run(self._play())
 
@@ -275,3 +279,8 @@ class Simulation:
 def run(seed: int) -> Outcome:
     """Play one seed."""
     return Simulation(seed).run()
+
+
+def _names(seed: int) -> Callable[[int], str]:
+    chance = random.Random(seed)
+    return lambda size: chance.randbytes(size).hex()
