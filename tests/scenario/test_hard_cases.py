@@ -139,7 +139,7 @@ async def test_many_clusters_share_the_read_budget_and_no_poll_is_throttled() ->
 
 
 async def test_replicas_share_the_write_budget() -> None:
-    """Two replicas with half of the partitions each send 60 submissions a minute together, and MRS throttles none."""
+    """Two replicas send 60 submissions a minute together, and MRS throttles none."""
     chosen = world.settings(engine={"slots_per_cluster": 0})
     async with world.world(chosen, partitions=4, replicas=2, emulated={"clusters": [{"slots": 0}]}) as here:
         await asyncio.sleep(70)  # a first coordinator takes a minute to know what was spent before it

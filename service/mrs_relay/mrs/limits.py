@@ -28,7 +28,7 @@ BURST_PART: Final = 50
 UNDOCUMENTED_PER_MINUTE: Final = 200
 """Calls a minute where no limit is documented: the smallest documented limit of a read (ListNodes)."""
 
-BUCKET_S: Final = 3.0
+BUCKET_S: Final = 1.0
 """Seconds of one count in a report of used calls."""
 
 _EARLY_S: Final = 0.001
@@ -196,6 +196,7 @@ class Limits:
             self._need(wanted.name, now_s)
             return wait_s if self._lease is None else min(wait_s, _LOOK_AGAIN_S)
         self._due_s[wanted.name] = next_due_s
+        self._needed_s.pop(wanted.name, None)  # who waits for more tries again at once
         self._log_call(wanted.name, now_s)
         return 0.0
 

@@ -21,7 +21,7 @@ VALID_S: Final = 8.0
 MARGIN_S: Final = 1.0
 """Seconds by which the coordinator thinks that a grant holds longer: clocks run at slightly different rates."""
 
-PACE_PART: Final = 1.03
+PACE_PART: Final = 1.1
 """By so much a granted pace may exceed the budget's own, to make up for the moments lost between grants."""
 
 OTHERS_LIMIT: Final = 1000
@@ -99,7 +99,7 @@ class Member:
 
     def recent(self, operation: str) -> float:
         """Calls in a window at the rate of the last seconds."""
-        buckets = 3
+        buckets = 9
         counts = self.demand.used.get(operation, []) if self.demand is not None else []
         return sum(counts[:buckets]) * limits.WINDOW_S / (buckets * limits.BUCKET_S)
 

@@ -209,18 +209,18 @@ class QuotaCoordinator:
         room = self._capacity(operation, this) - sum(claims.values())
         found = dict(base)
         step = max(1, self._limit_of(operation) // 100)
-        rising = {name for name, calls in wanted.items() if calls > found[name]}
+        rising = [name for name, calls in wanted.items() if calls > found[name]]
         while rising:
-            name = min(rising, key=lambda one: (found[one], one))
+            name = min(rising, key=lambda one: found[one])
             claimed = max(claims[name], found[name])
             target = min(wanted[name], found[name] + step, claimed + room) if room >= 0 else found[name]
             if target <= found[name]:
-                rising.discard(name)
+                rising.remove(name)
                 continue
             room -= max(0, target - claimed)
             found[name] = target
             if target == wanted[name]:
-                rising.discard(name)
+                rising.remove(name)
         return found
 
     def _is_default(self, operation: str, this: _Round, found: Mapping[str, int], others: Mapping[str, int]) -> bool:

@@ -24,7 +24,7 @@ from mrs_relay.mrs import limits
 from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import status
 
-_BUSY_S: Final = 1.0
+_BUSY_S: Final = 0.7
 """Seconds between two exchanges while calls are made or wait."""
 
 _IDLE_S: Final = 3.0

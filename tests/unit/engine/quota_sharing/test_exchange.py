@@ -70,7 +70,7 @@ def test_a_note_for_thirty_replicas_fits_beside_an_offset() -> None:
     operations = ["CreateExecuteJob", "ShowJobExeListNew", "ShowSingleJobExe", "ShowSqlResultWithJob"]
     grant = notes.Grant(10_000, [250, 250, 250, 250, 250], [1030, 1030, 1030, 1030])
     grants = notes.Grants("0a1b2c3d-1000", 100_000, operations, {f"{number:08x}": grant for number in range(30)})
-    buckets = [50] * 21
+    buckets = [16] * 61
     demand = notes.Demand("0a1b2c3d", 10_000, {"mrs.requests": (1000, [0])}, used=dict.fromkeys(operations, buckets))
     text = notes.encode(notes.Note(demand, grants))
     assert len(text) < notes.MOST_BYTES
