@@ -8,6 +8,7 @@ from what the ledger record holds (`Job.name`, `Job.tenant`), so every version o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Final, Literal
@@ -24,6 +25,7 @@ _ROOM: Final = jobs.NAME_LENGTH - jobs.MARK_LENGTH - TAG_LENGTH - 2
 _NAME: Final = re.compile(r"(?P<wished>.*?)(?:-(?P<tag>d[0-9a-f]{5}))?-mr[0-9a-f]{14}\Z", re.DOTALL)
 
 
+@functools.lru_cache(maxsize=1024)
 def owner(deployment: str, tenant: str) -> str:
     """
     Name whose a job is, as its ledger record keeps it in `Job.tenant`: `<deployment>/<tenant>`.
@@ -38,6 +40,7 @@ def is_named(owned_by: str) -> bool:
     return "/" in owned_by
 
 
+@functools.lru_cache(maxsize=1024)
 def tag(deployment: str) -> str:
     """
     Return the deployment's sign in the names of its jobs: `d` and five hexadecimal digits (20 bits of SHA-256).

@@ -143,9 +143,9 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
             job = msgspec.structs.replace(job, digest=digests.of(message, request))
             return key, facts.Requested(job, barred, record)
         job = works.job_of(message, request, record, judged.result_job_types)
-        is_owned = judged.policy.tenant or judged.policy.deployment
-        fact = _owned(job, request, judged.policy) if is_owned else facts.Requested(job)
-        return key, msgspec.structs.replace(fact, record=record)
+        if judged.policy.tenant or judged.policy.deployment:
+            job, barred = _owned(job, request, judged.policy)
+        return key, facts.Requested(jobs.share(job), barred, record)
     if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
         return _turned_away(message, record, barred)
     match request:
@@ -158,9 +158,9 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
             return _target(message, request), facts.ResolveAsked(settled, reason, message.id, sender)
 
 
-def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> facts.Requested:
+def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> tuple[jobs.Job, jobs.Reason | None]:
     """
-    Make the request one of its deployment and tenant.
+    Make the request one of its deployment and tenant; returns the job, and the rule that it breaks.
 
     Its cluster is looked up first if only that can tell whether it is allowed.
     """
@@ -175,7 +175,7 @@ def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> fa
         job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
     elif unproved:
         barred = rules.cluster_refusal(policy)  # one that a call names in its body: nothing else would look it up
-    return facts.Requested(jobs.share(job), barred)
+    return job, barred
 
 
 def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:

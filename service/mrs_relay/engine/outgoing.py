@@ -70,7 +70,7 @@ class Writer:
         """
         record = self._event(event, topic)
         for smaller in (_without_rows, _without_words):
-            if self._over_bytes(record) <= 0:
+            if records.fits(record, self._limit_bytes(topic)):
                 return record
             record = self._event(smaller(event), topic)
         self.require_fit(record)
@@ -83,9 +83,9 @@ class Writer:
         Raises:
             TooLarge: it cannot.
         """
-        if (over_bytes := self._over_bytes(record)) > 0:
-            limit_bytes = self._limit_bytes(record.topic)
-            raise records.TooLarge(record.topic, limit_bytes + over_bytes, limit_bytes)
+        if not records.fits(record, limit_bytes := self._limit_bytes(record.topic)):
+            size_bytes = records.size_bytes(record.key, record.value, record.headers)
+            raise records.TooLarge(record.topic, size_bytes, limit_bytes)
 
     def dead_letter(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
         """Write a dead letter. What does not fit is cut, and says so: the value's end, then headers and key."""
@@ -105,9 +105,6 @@ class Writer:
     def _event(self, event: events.Event, topic: str) -> records.Outgoing:
         key, value, headers = events.write(event, self._topics.source, self._topics.mode)
         return records.Outgoing(topic, key, value, headers)
-
-    def _over_bytes(self, record: records.Outgoing) -> int:
-        return records.size_bytes(record.key, record.value, record.headers) - self._limit_bytes(record.topic)
 
 
 def fault(error: Exception) -> errors.BadMessage:

@@ -147,17 +147,22 @@ class Performer:
             command: what its state calls for.
             epoch: of the commit; a submission is sent only as long as it lasts.
         """
-        with self._alone(key, job, "act"):
+        try:
             self._carry_out(key, job, command, epoch)
+        except Exception as error:  # noqa: BLE001 - a bug that one job brings out must not stop its partition
+            self._failed(key, job, "act", error)
 
     @contextlib.contextmanager
     def _alone(self, key: jobs.LedgerKey, job: jobs.Job, step: str) -> Iterator[None]:
         """Let an unexpected error end this job, and no other."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - a bug that one job brings out must not stop its partition
-            self._note(job, step, error)
-            self.tell(key, facts.Failed(faults.name(error)))
+        except Exception as error:  # noqa: BLE001 - as in perform
+            self._failed(key, job, step, error)
+
+    def _failed(self, key: jobs.LedgerKey, job: jobs.Job, step: str, error: Exception) -> None:
+        self._note(job, step, error)
+        self.tell(key, facts.Failed(faults.name(error)))
 
     def _note(self, job: jobs.Job, step: str, error: BaseException) -> None:
         alarms.note(self._desk.counts, step, error, request=job.id, partition=self._lease.partition)
@@ -355,8 +360,11 @@ class Performer:
         lane = self._desk.sending.of(job.operation)
         group = (self._desk.account, job.cluster)
         try:
-            async with lane.place(group):
+            await lane.acquire(group)
+            try:
                 fact = await self._desk.submitter.submit(job, still_ours)
+            finally:
+                lane.release(group)
         except Exception as error:  # noqa: BLE001 - it may have been sent, so it is in doubt, like a lost reply
             self._note(job, "submit", error)
             fact = breakdowns.as_doubt(facts.Failed(faults.name(error)))

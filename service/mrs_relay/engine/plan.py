@@ -66,9 +66,11 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
 
     def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
         """Keep `rejected` in step with what became of a job."""
-        self.rejected.pop(key, None)
-        if job is not None and _is_rejected(job):
+        if job is not None and job.state is jobs.State.REJECTED:
+            self.rejected.pop(key, None)  # the newest is the last
             self.rejected[key] = job.expires_ms
+        elif self.rejected:
+            self.rejected.pop(key, None)
 
 
 def load(
@@ -142,7 +144,7 @@ class Plan:
         self._base = base
         self._desk = desk
         self._lease = lease
-        self._limit_bytes = lease.limit_bytes
+        self._ledger_limit_bytes = lease.limit_bytes(None)
         self._writer = outgoing.Writer(desk.topics, lease.limit_bytes)
         self._admit = admit
         self._now_ms = desk.time.now_ms()
@@ -181,7 +183,7 @@ class Plan:
                 ) from notice.error
             yield notice.key, notice.fact
         settings = self._desk.settings
-        most_bytes = min(settings.max_request_bytes, self._limit_bytes(None) - _JOB_OVERHEAD_BYTES)
+        most_bytes = min(settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         for number, record in enumerate(batch.records):
             if self._is_large_enough(len(record.value or b"")):
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
@@ -256,15 +258,16 @@ class Plan:
         value = None if decision.job is None else _encoded(decision.job, fact)
         size_bytes = records.size_bytes(key, value)
         with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
-        if with_room_bytes > (limit_bytes := self._limit_bytes(None)):
-            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, limit_bytes)
-        told = [self._writer.event(event, self._desk.topics.events) for event in decision.events]
-        passed = self._passed_on(key, fact, decision)
-        for sent in passed:
-            self._writer.require_fit(sent)
-        for sent in (*told, *passed):
-            size_bytes += records.rough_bytes(sent.key, sent.value)
-        return _Step(decision, value, told, passed, size_bytes)
+        if with_room_bytes > self._ledger_limit_bytes:
+            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
+        topic = self._desk.topics.events
+        told = [self._writer.event(event, topic) for event in decision.events]
+        passed: list[records.Outgoing] = []
+        if decision.pass_on or decision.pass_back >= 0:
+            passed = self._passed_on(key, fact, decision)
+            for sent in passed:
+                self._writer.require_fit(sent)
+        return _Step(decision, value, told, passed, size_bytes + records.rough_bytes(told + passed))
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Make a decision part of this plan."""
@@ -272,16 +275,18 @@ class Plan:
             return
         decision = step.decision
         job = self._changed[key] if key in self._changed else self._base.get(key)
-        self._awaited += _is_awaited(decision.job) - _is_awaited(job)
-        self._count_queued(_is_queued(decision.job) - _is_queued(job))
-        self._rejected += _is_rejected(decision.job) - _is_rejected(job)
+        was, now = None if job is None else job.state, None if decision.job is None else decision.job.state
+        if was is not now:
+            self._awaited += (now is jobs.State.AWAITED) - (was is jobs.State.AWAITED)
+            self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
+            self._count_queued((now in _WAITS) - (was in _WAITS))
         self._changed[key] = decision.job
         self._written[key] = step.value
         self._events.extend(decision.events)
         self._told += step.told
         self._passed += step.passed
         self.bytes += step.size_bytes
-        if _is_rejected(decision.job):
+        if now is jobs.State.REJECTED:
             self._forget_oldest()
         if decision.command is not None:
             self._commands[key] = decision.command
@@ -312,7 +317,7 @@ class Plan:
         record = self._writer.dead_letter(letter)
         self._dead_letters.append(letter)
         self._letters.append(record)
-        self.bytes += records.rough_bytes(record.key, record.value)
+        self.bytes += records.rough_bytes([record])
 
     def _alarm(self, error: Exception, step: str = "read", key: jobs.LedgerKey = _NO_KEY) -> None:
         where: dict[str, str | int] = {"partition": self._lease.partition}

@@ -66,7 +66,7 @@ def job_of(
     retry = submission.retry if submission else None
     choice = _choice(submission.cluster) if submission else None
     api = request.api if isinstance(request, requests.JobSubmit) else "v2"
-    job = jobs.Job(
+    return jobs.Job(
         source=message.source,
         id=message.id,
         subject=subject_of(message.type),
@@ -92,7 +92,6 @@ def job_of(
         tracestate=message.text("tracestate"),
         api=api,
     )
-    return jobs.share(job)
 
 
 def _has_result(work: jobs.Work, result_job_types: frozenset[str]) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import decimal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -41,8 +40,10 @@ def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
     if given is None or not (given or wanted.query):
         return ""
     content = _checked(wanted, "query", wanted.query, given)
-    with _building(wanted, "query"):
+    try:
         return signing.canonical_query(content.model_dump(exclude_none=True))
+    except Exception as error:
+        raise _unbuilt(wanted, "query", error) from error
 
 
 def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
@@ -50,12 +51,14 @@ def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
     if wanted.body is None and not given:
         return b""
     content = _checked(wanted, "body", wanted.body, given or {})
-    with _building(wanted, "body"):
+    try:
         if given is not content and _holds_decimal(given):  # pydantic would write it as text
             plain = content.__pydantic_serializer__.to_python(content, exclude_none=True, warnings=False)
             data = _encoder.encode(plain)
         else:
             data = content.__pydantic_serializer__.to_json(content, exclude_none=True, warnings=False)
+    except Exception as error:
+        raise _unbuilt(wanted, "body", error) from error
     if len(data) > signing.MAX_BODY_BYTES:
         raise _refused(wanted, f"body: {len(data)} bytes, MRS takes {signing.MAX_BODY_BYTES}")
     return data
@@ -85,19 +88,17 @@ def _checked(
         return given
     if isinstance(given, base.Asked):
         raise _refused(wanted, f"{part}: must be a {model.__name__}, not a {type(given).__name__}")
-    with _building(wanted, part):
-        return model.model_validate(given)
-
-
-@contextlib.contextmanager
-def _building(wanted: operation.AnyOperation, part: str) -> Iterator[None]:
-    """Turn whatever makes a part fail before anything is sent into a refusal: values nested too deeply, for one."""
     try:
-        yield
-    except pydantic.ValidationError as error:
-        raise _refused(wanted, f"{part}: {replies.problems(error)}") from error
+        return model.model_validate(given)
     except Exception as error:
-        raise _refused(wanted, f"{part}: it cannot be written as JSON ({type(error).__name__})") from error
+        raise _unbuilt(wanted, part, error) from error
+
+
+def _unbuilt(wanted: operation.AnyOperation, part: str, error: Exception) -> errors.MrsRefused:
+    """Return the refusal for whatever makes a part fail before anything is sent: values nested too deeply, for one."""
+    if isinstance(error, pydantic.ValidationError):
+        return _refused(wanted, f"{part}: {replies.problems(error)}")
+    return _refused(wanted, f"{part}: it cannot be written as JSON ({type(error).__name__})")
 
 
 def _refused(wanted: operation.AnyOperation, why: str) -> errors.MrsRefused:

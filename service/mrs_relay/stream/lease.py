@@ -297,8 +297,7 @@ class Lease(Generic[T]):
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         """Write it all, and tell the budget how that went."""
-        size_bytes = sum([records.rough_bytes(change.key, change.value) for change in changes])
-        size_bytes += sum([records.rough_bytes(record.key, record.value) for record in outgoing])
+        size_bytes = records.rough_bytes(changes) + records.rough_bytes(outgoing)
         begun_s = asyncio.get_running_loop().time()
         try:
             await self._writer.commit(changes, outgoing, next_offset)

@@ -1,13 +1,14 @@
 """
 What goes through Kafka: records in, records out, ledger changes, and the places they belong to.
 
-The vocabulary of the whole part; every neighbour imports it. The structs are msgspec's because thousands of them
-are made a
-second: frozen, compared by value, outside the garbage collector (they hold bytes and tuples, so they form no cycles).
+The vocabulary of the whole part; every neighbour imports it. The structs are msgspec's because thousands of them are
+made a second: frozen, compared by value, outside the garbage collector (they hold bytes and tuples, so they form no
+cycles).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -141,6 +142,15 @@ def size_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[s
     return size
 
 
-def rough_bytes(key: bytes | None, value: bytes | None) -> int:
-    """About what a record adds to a commit: key, value, and what headers and framing usually take; quick to tell."""
-    return _USUAL_OVERHEAD_BYTES + (0 if key is None else len(key)) + (0 if value is None else len(value))
+def fits(record: Outgoing, limit_bytes: int) -> bool:
+    """Tell whether `size_bytes` of a record is at most `limit_bytes`; quick where it is far less."""
+    content = sum(map(len, itertools.chain.from_iterable(record.headers)))
+    content += len(record.key or b"") + len(record.value or b"")
+    # A character of a header's name takes up to four bytes.
+    most = _BATCH_OVERHEAD_BYTES + _RECORD_OVERHEAD_BYTES + len(record.headers) * _HEADER_OVERHEAD_BYTES + 4 * content
+    return most <= limit_bytes or size_bytes(record.key, record.value, record.headers) <= limit_bytes
+
+
+def rough_bytes(written: Sequence[Outgoing | Change]) -> int:
+    """Return about what records add to a commit: their values, and what keys, headers and framing usually take."""
+    return len(written) * _USUAL_OVERHEAD_BYTES + sum([len(one.value) for one in written if one.value is not None])

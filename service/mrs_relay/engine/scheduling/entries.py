@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mrs_relay.engine import jobs
 
@@ -15,11 +16,12 @@ Holder = tuple[Owner, jobs.LedgerKey]
 Place = tuple[str, str]
 """A cluster, and the MRS operation that entries wait for. Only batch jobs take slots, by either API."""
 
+_numbers = itertools.count()
 
-@dataclass(eq=False, slots=True)
-class QueueEntry:
+
+class QueueEntry(NamedTuple):
     """
-    A job that waits for its turn.
+    A job that waits for its turn; entries compare by their rank, no two have the same.
 
     Attributes:
         rank: lower goes first; never changes.
@@ -29,14 +31,11 @@ class QueueEntry:
         admit: called when it is the job's turn.
     """
 
-    rank: tuple[int, int]
+    rank: tuple[int, int, int]
     key: jobs.LedgerKey
     place: Place
     owner: Owner
     admit: Callable[[jobs.LedgerKey], None]
-
-    def __lt__(self, other: QueueEntry) -> bool:
-        return self.rank < other.rank
 
 
 def queue_entry(
@@ -50,5 +49,5 @@ def queue_entry(
     that arrives more than nine times `aging_s` later. The time before its `not_before` is no waiting.
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
-    rank = (since_ms - job.priority * round(aging_s * 1000), job.order)
+    rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
     return QueueEntry(rank, key, (job.cluster, job.operation), owner, admit)

@@ -63,11 +63,6 @@ class Lane:
         self.waiting = 0
         self.tenants = 1
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits and a place is free, if only for newcomers."""
-        return self.waiting > 0 and self.taken < self.most
-
     def may_take(self, group: Group) -> bool:
         """Whether a place is free for this tenant and cluster."""
         free = self.most - self.taken
@@ -96,8 +91,9 @@ class Lane:
 
 
 def _less(counts: Counter[_N], name: _N) -> None:
-    counts[name] -= 1
-    if not counts[name]:
+    if counts[name] > 1:
+        counts[name] -= 1
+    else:
         del counts[name]
 
 
@@ -167,8 +163,10 @@ class InFlight:
                 del self._waiting[group]
 
     def _next(self) -> Group | None:
-        able = (group for group in self._waiting if self._lane.may_take(group))
-        return min(able, key=self._lane.held, default=None)
+        if not self._waiting:
+            return None
+        able = [group for group in self._waiting if self._lane.may_take(group)]
+        return min(able, key=self._lane.held) if able else None
 
 
 class Lanes:

@@ -37,6 +37,7 @@ class SubmissionScheduler:
         self._entries: dict[entries.Holder, entries.QueueEntry] = {}
         self._nobodys: Final = quota.TenantQuota(policies.Policy(), quota.Share(), time)
         self._tenants: dict[entries.Owner, quota.TenantQuota] = {}
+        self._gave_way = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
 
@@ -84,8 +85,7 @@ class SubmissionScheduler:
         self._entries[wanted.owner, wanted.key] = wanted
         self._drop_withdrawn(queue)
         self._open_up(queue)
-        self._pump()
-        return False
+        return False  # nobody else can go now who could not before
 
     def enter_at_once(self, wanted: entries.QueueEntry) -> bool:
         """Take a turn if there is one right now and nobody waits in this queue; an entry that gets none is not kept."""
@@ -111,7 +111,8 @@ class SubmissionScheduler:
         if known is not None:
             self._admission.give(*known)
             self._pump()
-            self._forget_if_idle(known[0])
+            if not known[0].in_flight:
+                self._forget_if_idle(known[0])
 
     def withdraw(self, key: jobs.LedgerKey, owner: entries.Owner) -> None:
         """
@@ -259,23 +260,32 @@ class SubmissionScheduler:
         """Let through whoever may go: tenants by turns, and of each tenant one queue after the other."""
         known = admission.Pass()
         while self._admission.is_wanted and self._round(known):
-            pass  # who gave way to somebody, or had only one turn, may go now
+            pass  # who gave way to somebody may go now
 
     def _round(self, known: admission.Pass) -> bool:
-        """Give each open queue a turn; whether one took it."""
-        moved = False
-        rounds = deque((tenant, iter(list(several.values()))) for tenant, several in self._open.items() if several)
+        """Give the open queues turns until none takes one; whether another round may let somebody go."""
+        has_moved = False
+        rounds = deque((tenant, deque(several.values())) for tenant, several in self._open.items() if several)
+        self._gave_way = False
         while rounds:
             tenant, several = rounds.popleft()
             if not self._admission.is_wanted:
                 return False  # whatever ends looks again
-            is_limited = self._admission.is_limited(tenant)
-            queue = None if is_limited else next((one for one in several if self._may_go(one, known)), None)
+            queue = None if self._admission.is_limited(tenant) else self._next_of(several, known)
             if queue is not None:
-                moved = True
+                has_moved = True
                 self._admit_first(queue)
+                several.append(queue)
                 rounds.append((tenant, several))
-        return moved
+        return has_moved and self._gave_way
+
+    def _next_of(self, several: deque[queues.TenantQueue], known: admission.Pass) -> queues.TenantQueue | None:
+        """Take the first queue whose turn it can be; those before it have none in this round."""
+        while several:
+            queue = several.popleft()
+            if queue.waiting and self._may_go(queue, known):
+                return queue
+        return None
 
     def _may_go(self, queue: queues.TenantQueue, known: admission.Pass) -> bool:
         cluster = queue.cluster
@@ -300,6 +310,7 @@ class SubmissionScheduler:
             if other is queue:
                 return False
             if other.waiting and not self._admission.is_limited(tenant):
+                self._gave_way = True
                 return True
         return False
 
