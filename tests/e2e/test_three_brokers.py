@@ -1,0 +1,133 @@
+"""
+Three brokers, as in production: links that fail in one direction only, and partitions added while requests flow.
+
+Relays reach the brokers through proxies, each by a link of its own; see `proxy`. Whole brokers that fail are in
+`test_failover`, and all of it together in the kill loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import admin
+from tests.support import brokers, child, history, proxy, service
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 4
+HELD_S = 9.0  # longer than the session of 6 s, so that the other relay takes over
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.KafkaCluster]:
+    """Three brokers, reachable by two links."""
+    with brokers.start_cluster(tmp_path_factory.mktemp("cluster"), links=2) as three:
+        yield three
+
+
+@pytest.fixture
+def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
+    """An MRS with many slots and jobs of a second."""
+    with service.emulator(tmp_path, "--slots", "0", "--run-s", "1") as playing:
+        yield playing
+
+
+@asynccontextmanager
+async def two_relays(here: service.Deployment, links: Sequence[proxy.Link]) -> AsyncIterator[list[child.Child]]:
+    """A relay on each link; both still run afterwards, and end in order."""
+    await asyncio.to_thread(here.create_topics, PARTITIONS, 3)
+    relays = [
+        here.start_relay(f"{number}", KAFKA__BOOTSTRAP_SERVERS=link.bootstrap) for number, link in enumerate(links)
+    ]
+    yield relays
+    assert [relay.exit_code() for relay in relays] == [None, None]
+    assert [await asyncio.to_thread(relay.stop) for relay in relays] == [0, 0]
+
+
+def deployment(cluster: brokers.KafkaCluster, mrs: service.Emulator, tmp_path: Path, name: str) -> service.Deployment:
+    more = {"ENGINE__SLOTS_PER_CLUSTER": "0"}
+    return service.Deployment(cluster.bootstrap, f"{name}-{time.time_ns()}", mrs.url, tmp_path, more=more)
+
+
+def hold_up(each: proxy.Proxy) -> None:
+    """Let brokers hear nothing."""
+    each.up.switch(proxy.Mode.HOLD)
+
+
+def hold_down(each: proxy.Proxy) -> None:
+    """Let relays hear nothing."""
+    each.down.switch(proxy.Mode.HOLD)
+
+
+def flow(each: proxy.Proxy) -> None:
+    """End it; what was held goes on."""
+    each.switch(proxy.Mode.FLOW)
+
+
+async def until_all_own(relays: Sequence[child.Child]) -> None:
+    """Wait until every relay has partitions."""
+    async with asyncio.timeout(60):
+        while not all('"partition_owned"' in relay.log.read_text() for relay in relays):
+            await asyncio.sleep(0.1)
+
+
+async def send_slowly(here: service.Deployment, ids: Sequence[str]) -> None:
+    """Send ten requests a second, each under a key of its own."""
+    for one in ids:
+        await here.send([(one.encode(), service.job(one))])
+        await asyncio.sleep(0.02)  # a producer of its own for each takes the rest
+
+
+@pytest.mark.parametrize("hold", [hold_up, hold_down])
+async def test_relay_that_kafka_hears_only_one_way_is_fenced_and_comes_back(
+    cluster: brokers.KafkaCluster, mrs: service.Emulator, tmp_path: Path, hold: Callable[[proxy.Proxy], None]
+) -> None:
+    """The other relay takes over; what was held arrives late and changes nothing: one job each, one story each."""
+    here = deployment(cluster, mrs, tmp_path, "one-way")
+    async with proxy.open_links(cluster.link_ports) as links, two_relays(here, links) as relays:
+        await until_all_own(relays)
+        ids = [f"r-{number}" for number in range(60)]
+        sending = asyncio.create_task(send_slowly(here, ids))
+        await asyncio.sleep(1.0)
+        links[0].each(hold)
+        await asyncio.sleep(HELD_S)
+        links[0].each(flow)
+        await sending
+        late = [f"late-{number}" for number in range(20)]
+        await here.send([(one.encode(), service.job(one)) for one in late])
+        events = await here.until_ended([*ids, *late], 60)
+    assert history.faults([*ids, *late], events, [effect["name"] for effect in mrs.effects()]) == []
+
+
+async def test_partitions_added_under_requests_lose_and_double_nothing(
+    cluster: brokers.KafkaCluster, mrs: service.Emulator, tmp_path: Path
+) -> None:
+    """Requests that go to a new partition before any relay knows of it are carried out as well."""
+    here = deployment(cluster, mrs, tmp_path, "grown")
+    async with proxy.open_links(cluster.link_ports) as links, two_relays(here, links) as relays:
+        await until_all_own(relays)
+        ids = [f"r-{number}" for number in range(40)]
+        sending = asyncio.create_task(send_slowly(here, ids))
+        await asyncio.sleep(1.0)
+        client = admin.AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
+        await client.start()
+        for topic in (here.requests, f"{here.requests}.ledger"):
+            await client.create_partitions({topic: admin.NewPartitions(total_count=PARTITIONS + 2)})
+        await client.close()
+        await sending
+        late = [f"late-{number}" for number in range(40)]
+        await here.send([(one.encode(), service.job(one)) for one in late])
+        assert await added_in_use(here) == {PARTITIONS, PARTITIONS + 1}
+        events = await here.until_ended([*ids, *late], 60)
+    assert history.faults([*ids, *late], events, [effect["name"] for effect in mrs.effects()]) == []
+
+
+async def added_in_use(here: service.Deployment) -> set[int]:
+    """Return the added partitions that requests have gone to."""
+    used = {record.partition for record in await here.records(here.requests)}
+    return used - set(range(PARTITIONS))
