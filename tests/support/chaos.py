@@ -70,7 +70,7 @@ class KillLoop:
         """Do all troubles, then wait until all requests have ended."""
         for site in self.sites:
             await asyncio.to_thread(site.here.create_topics, chaos_sites.PARTITIONS, len(self.kafka.cluster.nodes))
-            await site.fleet.replace_dead()
+        await asyncio.gather(*(site.fleet.at_work() for site in self.sites))
         tails = [asyncio.create_task(site.tail.run()) for site in self.sites]
         try:
             await self._troubles()
@@ -166,7 +166,7 @@ async def play(
         try:
             await loop.run()
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
-            faults += [str(error) for error in several.exceptions]
+            faults += [str(error) for error in _leaves(several)]
         faults += await _judge(loop, workdir)
     seen = chaos_report.lived(workdir)
     faults += [f"{seen[name]} {name}; see the logs" for name in list(seen.keys() & chaos_report.MUST_BE_0)]
@@ -174,6 +174,15 @@ async def play(
     minutes = (time.monotonic() - began_s) / 60
     delays = {site.plan.name: (site.waits.all(), round(site.waits.longest_stall_s(), 1)) for site in loop.sites}
     return chaos_report.Found(faults, _numbers(loop, seen, minutes, len(faults)), delays, _by_trouble(loop))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors of a group, out of all groups within it."""
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
 
 
 @asynccontextmanager

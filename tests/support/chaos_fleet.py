@@ -25,6 +25,7 @@ from tests.support import child
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.05
 _IDLE_S = 240.0
+_START_S = 90.0
 _CAUSED = (0, -signal.SIGKILL)  # by SIGTERM and SIGKILL, which only troubles send
 
 
@@ -175,6 +176,17 @@ class Fleet:
         while len(self.relays) < self.group.size:
             await self.start()
 
+    async def at_work(self) -> None:
+        """
+        Start them, and wait until each has committed something.
+
+        Raises:
+            NobodyWorks: one has not.
+        """
+        await self.replace_dead()
+        if not await until(lambda: all(relay.commits for relay in self.relays), _START_S):
+            raise NobodyWorks(f"not every relay of {self.group.name} has committed something in {_START_S:g} s")
+
     async def stop(self) -> None:
         """End all in order."""
         for relay in self.relays:
@@ -194,12 +206,13 @@ class Fleet:
 
 
 def last_error(log: Path) -> str:
-    """The last error that a relay has logged, or its last line."""
+    """The last error that a relay itself has logged, not its libraries; its last line if there is none."""
     lines = log.read_text(errors="replace").splitlines()
     for line in reversed(lines):
         with contextlib.suppress(json.JSONDecodeError):
             entry = json.loads(line)
-            if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}:
+            own = isinstance(entry, dict) and "logger" not in entry
+            if own and entry.get("level") in {"error", "critical"}:
                 return " ".join(f"{name}={entry[name]}" for name in ("event", "error", "timestamp") if name in entry)
     return lines[-1] if lines else "it has logged nothing"
 
