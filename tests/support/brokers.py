@@ -1,7 +1,7 @@
 """
-Brokers for tests: a real single-node Kafka (`start_kafka`) and the embedded Tansu (`start_tansu`).
+Brokers for tests: a real Kafka of one node (`start_kafka`) or three (`start_cluster`), and Tansu (`start_tansu`).
 
-Both listen on the loopback address only and end with the test run, whatever ends it. Everything blocks: async tests
+All listen on the loopback address only and end with the test run, whatever ends it. Everything blocks: async tests
 wrap `start`, `stop` and `kill` in `asyncio.to_thread`. Kafka keeps its data over `kill` and `start`; Tansu forgets all.
 """
 

@@ -202,17 +202,17 @@ async def _stage(
             of_mrs = chaos_troubles.MrsTroubles(mrs, chance, counter)
             of_network = chaos_network.NetworkTroubles(links, chance)
             shares = [
-                (kafka.kinds(), _SHARE_OF_KAFKA),
-                (of_network.kinds(), _SHARE_OF_NETWORK),
-                (of_mrs.kinds(), _SHARE_OF_MRS),
+                ("Kafka", kafka.kinds(), _SHARE_OF_KAFKA),
+                ("network", of_network.kinds(), _SHARE_OF_NETWORK),
+                ("MRS", of_mrs.kinds(), _SHARE_OF_MRS),
             ]
-            lanes = [_lane(kinds, round(count * share), chance) for kinds, share in shares]
+            lanes = [_lane(sort, kinds, round(count * share), chance) for sort, kinds, share in shares]
             lanes += _relay_lanes(sites, count - sum(len(lane.names) for lane in lanes), chance)
             yield KillLoop(sites, mrs, kafka, chaos_lanes.Schedule(lanes, chance), counter)
 
 
-def _lane(kinds: Kinds, count: int, chance: random.Random, width: int = 1, suffix: str = "") -> chaos_lanes.Lane:
-    return chaos_lanes.Lane(kinds, chaos_troubles.plan(kinds, count, chance), width, suffix)
+def _lane(sort: str, kinds: Kinds, count: int, chance: random.Random) -> chaos_lanes.Lane:
+    return chaos_lanes.Lane(sort, kinds, chaos_troubles.plan(kinds, count, chance))
 
 
 def _relay_lanes(sites: Sequence[chaos_sites.Site], count: int, chance: random.Random) -> list[chaos_lanes.Lane]:
@@ -225,8 +225,9 @@ def _relay_lanes(sites: Sequence[chaos_sites.Site], count: int, chance: random.R
         weight, count = weight - site.plan.weight, count - of_it
         troubles = chaos_troubles.RelayTroubles(site.fleet, chance, site.plan.point_s)
         kinds = troubles.killing() if site.plan.mostly_killed else troubles.kinds()
-        suffix = _BY_DEFAULT if site.plan.mostly_killed else ""
-        lanes.append(_lane(kinds, of_it, chance, site.plan.lanes, suffix))
+        lane = _lane(f"relays of {site.plan.name}", kinds, of_it, chance)
+        lane.width, lane.suffix = site.plan.lanes, _BY_DEFAULT if site.plan.mostly_killed else ""
+        lanes.append(lane)
     return lanes
 
 
@@ -243,6 +244,7 @@ def _numbers(loop: KillLoop, seen: Counter[str], minutes: float, faults: int) ->
         "relays that ended by themselves": count["relays that ended by themselves"],
         **{name: seen[name] for name in chaos_report.LIVED.values()},
         "longest wait for Kafka's return in s": round(loop.kafka.slowest_recovery_s),
+        **{f"seconds of {lane.sort}": round(lane.busy_s / lane.width) for lane in loop.schedule.lanes},
         "seconds per trouble": round(60 * minutes / max(1, done.total()), 1),
         "minutes": round(minutes, 1),
         "faults": faults,

@@ -55,6 +55,11 @@ class Relay:
         return self._beside("commits").stat().st_size if self._beside("commits").exists() else 0
 
     @property
+    def owns(self) -> bool:
+        """It has been at the start of its work in some partition."""
+        return '"partition_owned"' in self.process.log.read_text(errors="replace")
+
+    @property
     def reached(self) -> bool:
         """It has done what `order` told it."""
         return self._beside("reached").exists()
@@ -178,14 +183,14 @@ class Fleet:
 
     async def at_work(self) -> None:
         """
-        Start them, and wait until each has committed something.
+        Start them, and wait until each has a partition.
 
         Raises:
             NobodyWorks: one has not.
         """
         await self.replace_dead()
-        if not await until(lambda: all(relay.commits for relay in self.relays), _START_S):
-            raise NobodyWorks(f"not every relay of {self.group.name} has committed something in {_START_S:g} s")
+        if not await until(lambda: all(relay.owns for relay in self.relays), _START_S):
+            raise NobodyWorks(f"not every relay of {self.group.name} has got a partition in {_START_S:g} s")
 
     async def stop(self) -> None:
         """End all in order."""

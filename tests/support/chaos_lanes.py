@@ -25,18 +25,24 @@ class Lane:
     Troubles of one sort.
 
     Args:
+        sort: its name.
         kinds: name -> the trouble and its weight.
         names: which of them, in order.
         width: how many at once.
         suffix: behind their names in the table.
+
+    Attributes:
+        busy_s: how long its troubles have lasted together, each with those attempts that did not bite.
     """
 
+    sort: str
     kinds: Mapping[str, tuple[chaos_troubles.Trouble, int]]
     names: Sequence[str]
     width: int = 1
     suffix: str = ""
     begun: int = 0
     ended: int = 0
+    busy_s: float = 0.0
 
     @property
     def part(self) -> float:
@@ -86,7 +92,9 @@ class Schedule:
                 continue
             name = lane.names[lane.begun]
             lane.begun += 1
+            began_s = time.monotonic()
             await self._until_bitten(name, lane)
+            lane.busy_s += time.monotonic() - began_s
             lane.ended += 1
             await asyncio.sleep(self.chance.uniform(*self.pause_s))
 

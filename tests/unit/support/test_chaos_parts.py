@@ -124,8 +124,8 @@ async def test_no_lane_runs_far_ahead_of_the_slowest() -> None:
         await gate.wait()
         return True
 
-    quick = chaos_lanes.Lane({"quick": (_nothing, 1)}, ["quick"] * 10, suffix=", by default")
-    lanes = [quick, chaos_lanes.Lane({"slow": (slow, 1)}, ["slow"])]
+    quick = chaos_lanes.Lane("quick ones", {"quick": (_nothing, 1)}, ["quick"] * 10, suffix=", by default")
+    lanes = [quick, chaos_lanes.Lane("slow ones", {"slow": (slow, 1)}, ["slow"])]
     schedule = chaos_lanes.Schedule(lanes, random.Random(1), pause_s=(0.0, 0.0), look_s=0.0)  # noqa: S311
     running = asyncio.create_task(schedule.run())
     for _ in range(100):
