@@ -47,7 +47,7 @@ _LINKS = 3
 _SHARE_OF_KAFKA = 0.08
 _SHARE_OF_NETWORK = 0.12
 _SHARE_OF_MRS = 0.26
-_DRAIN_S = 240.0
+_DRAIN_S = 360.0  # relays look for partitions that were added every five minutes
 _TELL_EVERY_S = 30.0
 _KILLS = re.compile("relay (SIGKILL|dies)")
 _BY_DEFAULT = ", default settings"
@@ -260,7 +260,8 @@ def _by_trouble(loop: KillLoop) -> dict[str, chaos_delays.Summary]:
     for interval in loop.schedule.intervals:
         if interval.kind.startswith(_NOT_OF_RELAYS):
             by_kind.setdefault(interval.kind, []).append(interval)
-    return {kind: waits.during(intervals) for kind, intervals in sorted(by_kind.items())}
+    found = {kind: waits.during(intervals) for kind, intervals in sorted(by_kind.items())}
+    return {kind: summary for kind, summary in found.items() if summary.count}
 
 
 async def _judge(loop: KillLoop, workdir: Path) -> list[str]:

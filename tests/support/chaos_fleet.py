@@ -199,13 +199,14 @@ class Fleet:
         await asyncio.gather(*(self.end(relay) for relay in self.relays))
 
     async def end(self, relay: Relay) -> None:
-        """End a relay by SIGTERM; another exit code than 0 is a fault."""
+        """End a relay by SIGTERM; another exit code than 0 is a fault, unless it had not even begun to listen."""
         try:
             code = await asyncio.to_thread(relay.process.stop, 40.0)
         except child.ChildFailed as error:
             self.faults.append(f"{relay.place.stem}: {str(error).splitlines()[0]}")
         else:
-            if code:
+            begun = relay.process.log.stat().st_size > 0
+            if code and (begun or code != -signal.SIGTERM):
                 error_told = last_error(relay.process.log)
                 self.faults.append(f"{relay.place.stem} answered SIGTERM with {code}: {error_told}")
 
