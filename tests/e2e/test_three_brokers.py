@@ -94,7 +94,7 @@ async def test_relay_that_kafka_hears_only_one_way_is_fenced_and_comes_back(
     """The other relay takes over; what was held arrives late and changes nothing: one job each, one story each."""
     here = deployment(cluster, mrs, tmp_path, "one-way")
     async with proxy.open_links(cluster.link_ports) as links, two_relays(here, links) as relays:
-        ids = [f"r-{number}" for number in range(60)]
+        ids = [f"r-{number}" for number in range(30)]
         sending = asyncio.create_task(send_slowly(here, ids))
         await asyncio.sleep(1.0)
         before = len(relays[1].log.read_text())
