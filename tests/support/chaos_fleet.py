@@ -122,6 +122,7 @@ class Fleet:
     relays: list[Relay] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     started: int = 0
+    _replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self, order: tuple[str, int, signal.Signals] | None = None, *, taken: bool = False) -> Relay:
         """Start one more relay, perhaps with an order for its way into the group."""
@@ -171,7 +172,11 @@ class Fleet:
         await self.replace_dead()
 
     async def replace_dead(self) -> None:
-        """See to it that there are enough relays."""
+        """See to it that there are enough relays, and not more because two troubles look at once."""
+        async with self._replacing:
+            await self._replace_dead()
+
+    async def _replace_dead(self) -> None:
         for relay in [relay for relay in self.relays if not relay.taken and not relay.process.alive]:
             self.relays.remove(relay)
             if not relay.caused:
