@@ -76,7 +76,7 @@ async def make_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS)
     """Make the topics of one measured program."""
     client = admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await client.start()
-    copies = -1  # as many as this Kafka makes by itself: 1 on one broker, 3 on three
+    copies = len(bootstrap.split(","))  # 1 on one broker, 3 on three
     plain = [admin.NewTopic(f"{prefix}.{name}", partitions, copies) for name in ("requests", "events", "dead-letters")]
     compacted = {"cleanup.policy": "compact"}
     ledger = admin.NewTopic(f"{prefix}.requests.ledger", partitions, copies, topic_configs=compacted)

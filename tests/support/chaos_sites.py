@@ -77,7 +77,7 @@ class Plan:
 
 PLANS = {
     "short": Plan("short", 3, 2, 72, False, 20.0, _SHORT, "short Kafka settings, relays killed"),
-    "default": Plan("default", 4, 3, 28, True, 75.0, _defaults(), "default Kafka settings, relays killed"),
+    "default": Plan("default", 4, 3, 28, True, 60.0, _defaults(), "default Kafka settings, relays killed"),
     "calm": Plan("calm", 2, 0, 0, False, 0.0, _defaults(), "default Kafka settings, relays left alone"),
 }
 
