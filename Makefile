@@ -107,8 +107,8 @@ bench: venv kafka ## measure throughput, latency and memory, and print the table
 guards: venv ## take away what each row of docs/guarantees.md relies on, in a copy, and see its tests fail (ARGS=--all: all of them)
 	@PYTHONPATH=. $(BIN)/python bench/guards.py $(ARGS)
 
-chaos: venv kafka ## kill relays and brokers N times (50), or MODE=at-least-once, and prove that nothing was lost or doubled
-	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED) $(MODE)
+chaos: venv kafka ## trouble relays, BROKERS (3) and network N times (50), or MODE=at-least-once; prove that nothing was lost or doubled
+	PYTHONPATH=. $(BIN)/python -m tests.support.chaos $(or $(N),50) $(SEED) --brokers $(or $(BROKERS),3) $(MODE:%=--mode %) $(ARGS)
 
 simulate: venv ## play N seeds (10000) of the whole service in virtual time, from SEED (1) on
 	PYTHONPATH=. $(BIN)/python -m tests.support.simulation $(or $(SEED),1) $(or $(N),10000)

@@ -96,11 +96,16 @@ def measure(messages: int) -> dict[str, object]:
         brokers.start_kafka(pathlib.Path(folder)) as kafka,
         stage.backend() as address,
     ):
-        for name in CLUSTERS:
-            asyncio.run(stage.make_topics(kafka.bootstrap, name))
-        command = stage.loop_command("bare_loop.py", kafka.bootstrap, "bare", address, 1_000_000_000)
-        with stage.process_of(command), stage.relay(kafka.bootstrap, "relay", address):
-            delays = asyncio.run(delays_ms(kafka.bootstrap, address, messages))
+        return on(kafka.bootstrap, address, messages)
+
+
+def on(bootstrap: str, address: str, messages: int) -> dict[str, object]:
+    """Send and compare on a Kafka and a backend that run."""
+    for name in CLUSTERS:
+        asyncio.run(stage.make_topics(bootstrap, name))
+    command = stage.loop_command("bare_loop.py", bootstrap, "bare", address, 1_000_000_000)
+    with stage.process_of(command), stage.relay(bootstrap, "relay", address):
+        delays = asyncio.run(delays_ms(bootstrap, address, messages))
     found = {f"{name}_{point}_ms": value for name in CLUSTERS for point, value in points(delays[name]).items()}
     added_ms = round(p99(delays["relay"]) - p99(delays["bare"]), 1)
     return {"messages": messages, **found, "added_p99_ms": added_ms}

@@ -28,6 +28,7 @@ HERE: Final = pathlib.Path(__file__).parent
 QUICK: Final[Mapping[str, Sequence[str]]] = {
     "relay": ("--count", "8000", "--rounds", "1"),
     "latency": ("--messages", "100"),
+    "three_brokers": ("--count", "4000", "--rounds", "1", "--messages", "60"),
     "replicas": ("--count", "8000", "--rounds", "1"),
     "recovery": ("--jobs", "20000", "--rounds", "3"),
     "quota": ("--minutes", "5"),

@@ -76,8 +76,10 @@ async def make_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS)
     """Make the topics of one measured program."""
     client = admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await client.start()
-    plain = [admin.NewTopic(f"{prefix}.{name}", partitions, 1) for name in ("requests", "events", "dead-letters")]
-    ledger = admin.NewTopic(f"{prefix}.requests.ledger", partitions, 1, topic_configs={"cleanup.policy": "compact"})
+    copies = len(bootstrap.split(","))  # 1 on one broker, 3 on three
+    plain = [admin.NewTopic(f"{prefix}.{name}", partitions, copies) for name in ("requests", "events", "dead-letters")]
+    compacted = {"cleanup.policy": "compact"}
+    ledger = admin.NewTopic(f"{prefix}.requests.ledger", partitions, copies, topic_configs=compacted)
     await client.create_topics([*plain, ledger])
     await client.close()
 

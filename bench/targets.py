@@ -90,6 +90,18 @@ def _latency(found: Figures) -> list[Row]:
     ]
 
 
+def _three_brokers(found: Figures) -> list[Row]:
+    where = "three brokers"
+    return [
+        Row(f"{where}, relay, exactly-once: requests/s to `submitted`", found["relay_per_s"]),
+        Row(f"{where}, bare loop, 64 in flight: requests/s", found["bare_loop_per_s"]),
+        Row(f"{where}, relay ÷ bare loop", found["ratio"], digits=2),
+        Row(f"{where}, message → POST when idle, relay: median", found["relay_p50_ms"], digits=1, unit=" ms"),
+        Row(f"{where}, message → POST when idle, relay: p99", found["relay_p99_ms"], digits=1, unit=" ms"),
+        Row(f"{where}, added latency when idle, p99", found["added_p99_ms"], digits=1, unit=" ms"),
+    ]
+
+
 def _replicas(found: Figures) -> list[Row]:
     rows = []
     for one in found["measured"]:
@@ -184,6 +196,7 @@ def _emulator(found: Figures) -> list[Row]:
 ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "relay": _relay,
     "latency": _latency,
+    "three_brokers": _three_brokers,
     "replicas": _replicas,
     "recovery": _recovery,
     "reads": _reads,

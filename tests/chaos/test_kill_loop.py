@@ -5,16 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support import chaos, history
+from tests.support import chaos, chaos_report, history
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
 async def test_fifty_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
     """Relays and the broker are killed and frozen, replies are lost: every request ends in one job and one story."""
-    found = await chaos.play(50, tmp_path, seed=1)
+    found = await chaos.play(50, tmp_path, seed=1, names=["short"])
     assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
     assert found.numbers["troubles in all"] == 50
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+async def test_troubles_on_three_brokers_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
+    """Brokers and links fail as well; relays with default settings that nobody touches outlive it all."""
+    found = await chaos.play(16, tmp_path, seed=1, size=3, names=["short", "calm"])
+    assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
+    assert found.numbers["troubles in all"] == 16
+    assert found.numbers["relays that ended by themselves"] == 0
+    assert found.delays["calm"][0].count > 0
 
 
 def test_the_table_counts_what_is_lost_doubled_missing_and_repeated() -> None:
@@ -24,5 +35,5 @@ def test_the_table_counts_what_is_lost_doubled_missing_and_repeated() -> None:
         return history.Seen(request_id, state, sequence, f"{request_id}-{sequence}", {})
 
     events = [event("a", "accepted", 1), event("a", "succeeded", 3), event("a", "succeeded", 3)]
-    counted = chaos.counts(["a", "b"], events, ["job-1", "job-1"])
+    counted = chaos_report.counts(["a", "b"], events, ["job-1", "job-1"])
     assert counted == {"lost": 1, "doubled": 1, "gaps": 1, "repeats": 1}

@@ -1,7 +1,7 @@
 """
-Brokers for tests: a real single-node Kafka (`start_kafka`) and the embedded Tansu (`start_tansu`).
+Brokers for tests: a real Kafka of one node (`start_kafka`) or three (`start_cluster`), and Tansu (`start_tansu`).
 
-Both listen on the loopback address only and end with the test run, whatever ends it. Everything blocks: async tests
+All listen on the loopback address only and end with the test run, whatever ends it. Everything blocks: async tests
 wrap `start`, `stop` and `kill` in `asyncio.to_thread`. Kafka keeps its data over `kill` and `start`; Tansu forgets all.
 """
 
@@ -28,6 +28,9 @@ from tests.support import child, java, ports
 
 KAFKA_LIBS = Path(__file__).resolve().parents[2] / ".cache" / "kafka" / "libs"
 _KAFKA_CONFIG = Path(__file__).with_name("kafka")
+QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
+"""For brokers that live for minutes: the second compiler would take the processor from what is tested."""
+
 _AnyNode = TypeVar("_AnyNode", bound="Node")
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
 
@@ -164,6 +167,19 @@ class KafkaNode(Node):
         with self._properties.open("a") as file:  # of two lines with one name the last one counts
             file.writelines(f"{name}={value}\n" for name, value in properties.items())
 
+    def add_listeners(self, listeners: Mapping[str, tuple[int, int]]) -> None:
+        """Add listeners by name, each with the port that it tells clients and the one on which it listens."""
+        own = {"PLAINTEXT": (self.port, self.port), **listeners}
+        bound = [f"{name}://127.0.0.1:{port}" for name, (_, port) in own.items()]
+        protocols = [f"{name}:PLAINTEXT" for name in (*own, "CONTROLLER")]
+        self.add(
+            {
+                "listeners": ",".join([*bound, f"CONTROLLER://127.0.0.1:{self.controller_port}"]),
+                "advertised.listeners": ",".join(f"{name}://127.0.0.1:{told}" for name, (told, _) in own.items()),
+                "listener.security.protocol.map": ",".join(protocols),
+            }
+        )
+
     def close(self) -> None:
         """End it at once and throw its data away; the log stays."""
         super().close()
@@ -214,14 +230,17 @@ class KafkaCluster:
     Args:
         workdir: an existing folder for their files and logs.
         size: how many; with three, one may be missing.
+        links: how many further listeners each node has whose advertised port belongs to a proxy, see `proxy`.
+        jvm: further options of the Java machines.
 
     Attributes:
         nodes: each with a port of its own; `kill`, `send` and `start` them one by one.
-        bootstrap: the addresses of all.
+        bootstrap: the addresses of all, without a proxy in between.
+        link_ports: for each link and node, the proxy's port and the node's; for `proxy.open_links`.
     """
 
-    def __init__(self, workdir: Path, size: int = 3) -> None:
-        self.nodes = [KafkaNode(workdir) for _ in range(size)]
+    def __init__(self, workdir: Path, size: int = 3, links: int = 0, jvm: Sequence[str] = ()) -> None:
+        self.nodes = [KafkaNode(workdir, jvm=jvm) for _ in range(size)]
         self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
         voters = (f"{number}@127.0.0.1:{node.controller_port}" for number, node in enumerate(self.nodes, 1))
         common = {
@@ -235,6 +254,9 @@ class KafkaCluster:
         for number, node in enumerate(self.nodes, 1):
             node.cluster_id = self.nodes[0].cluster_id
             node.add({**common, "node.id": str(number)})
+        self.link_ports = [[(ports.free_port(), ports.free_port()) for _ in self.nodes] for _ in range(links)]
+        for number, node in enumerate(self.nodes):
+            node.add_listeners({f"LINK{link}": ways[number] for link, ways in enumerate(self.link_ports)})
 
     def start(self, timeout_s: float = 120.0) -> None:
         """
@@ -280,14 +302,16 @@ def start_kafka(workdir: Path) -> Iterator[KafkaNode]:
 
 
 @contextmanager
-def start_cluster(workdir: Path, size: int = 3) -> Iterator[KafkaCluster]:
+def start_cluster(
+    workdir: Path, size: int = 3, links: int = 0, jvm: Sequence[str] = QUICK_JVM
+) -> Iterator[KafkaCluster]:
     """
     Run several Kafka nodes of your own in `workdir`; inside, kill, freeze and restart them as you like.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: one did not start; the message ends with its log.
     """
-    cluster = KafkaCluster(workdir, size)
+    cluster = KafkaCluster(workdir, size, links, jvm)
     try:
         cluster.start()
         yield cluster

@@ -2,30 +2,31 @@
 The relays of the kill loop: always so many of them, each in the hands of one trouble at most.
 
 A trouble `take`s a relay that is at work, does what it does, and `gives` it back, dead or alive; what is dead is
-replaced at once, as an orchestrator does. A relay that ends by itself because Kafka was away too long is replaced, too,
-and counted; any other end that nobody asked for is a fault.
+replaced at once, as an orchestrator does. An end that no trouble caused is a fault, whatever its exit code.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import child
 
-from mrs_relay.cli import run
-
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.05
-_IDLE_S = 120.0
+_IDLE_S = 240.0
+_START_S = 90.0
+_CAUSED = (0, -signal.SIGKILL)  # by SIGTERM and SIGKILL, which only troubles send
 
 
 class NobodyWorks(RuntimeError):  # noqa: N818 - named for what happened
@@ -40,18 +41,23 @@ class Relay:
     Attributes:
         place: where its files begin.
         taken: a trouble has it.
-        blamed: its end was somebody's will.
+        caused: a trouble has ended it.
     """
 
     process: child.Child
     place: Path
     taken: bool = False
-    blamed: bool = False
+    caused: bool = False
 
     @property
     def commits(self) -> int:
         """How many commits it has made."""
         return self._beside("commits").stat().st_size if self._beside("commits").exists() else 0
+
+    @property
+    def owns(self) -> bool:
+        """It has been at the start of its work in some partition."""
+        return '"partition_owned"' in self.process.log.read_text(errors="replace")
 
     @property
     def reached(self) -> bool:
@@ -78,37 +84,54 @@ def write_order(place: Path, point: str, nth: int, signal_number: signal.Signals
     fresh.replace(place.with_suffix(".order"))
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    What the relays of a fleet have in common.
+
+    Attributes:
+        name: in the names of their files.
+        size: how many there are to be.
+        environment: of every relay.
+        links: addresses of Kafka, one or several; relays get them in turn.
+    """
+
+    name: str
+    size: int
+    environment: Mapping[str, str]
+    links: Sequence[str]
+
+
 @dataclass(eq=False)
 class Fleet:
     """
-    All relays.
+    All relays of a deployment.
 
     Args:
-        environment: of every relay.
         folder: for their logs and files.
-        size: how many there are to be.
 
     Attributes:
         count: what happened.
-        faults: ends that nobody asked for.
+        faults: ends that no trouble caused.
     """
 
-    environment: Mapping[str, str]
+    group: Group
     folder: Path
-    size: int
     chance: random.Random
     count: Counter[str]
     relays: list[Relay] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     started: int = 0
+    _replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self, order: tuple[str, int, signal.Signals] | None = None, *, taken: bool = False) -> Relay:
         """Start one more relay, perhaps with an order for its way into the group."""
         self.started += 1
-        place = self.folder / f"relay-{self.started}.x"
+        place = self.folder / f"relay-{self.group.name}-{self.started}.x"
         if order is not None:
             write_order(place, *order)
-        environment = {**self.environment, "CHAOS_PLACE": str(place.with_suffix(""))}
+        environment = {**self.group.environment, "CHAOS_PLACE": str(place.with_suffix(""))}
+        environment["MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS"] = self.group.links[self.started % len(self.group.links)]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "tests.support.chaos_relay", "serve"]
         process = await asyncio.to_thread(child.Child, command, log=place.with_suffix(".log"), env=environment)
@@ -139,38 +162,70 @@ class Fleet:
                 chosen = self.chance.choice(at_work)
                 chosen.taken = True
                 return chosen
-        raise NobodyWorks(f"no relay has committed anything for {_IDLE_S:g} s")
+        raise NobodyWorks(f"no relay of {self.group.name} has committed anything for {_IDLE_S:g} s")
 
     async def give(self, relay: Relay) -> None:
-        """Give a relay back; if it ended, that was the trouble's doing."""
+        """Give a relay back; if it ended as troubles end relays, that was its trouble's doing."""
         relay.forget()
         relay.taken = False
-        relay.blamed = not relay.process.alive
+        relay.caused = relay.process.exit_code() in _CAUSED
         await self.replace_dead()
 
     async def replace_dead(self) -> None:
-        """See to it that there are enough relays."""
+        """See to it that there are enough relays, and not more because two troubles look at once."""
+        async with self._replacing:
+            await self._replace_dead()
+
+    async def _replace_dead(self) -> None:
         for relay in [relay for relay in self.relays if not relay.taken and not relay.process.alive]:
             self.relays.remove(relay)
-            code = relay.process.exit_code()
-            if relay.blamed:
-                continue
-            self.count["relays that gave up"] += 1
-            if code != run.Code.UNREACHABLE:
-                self.faults.append(f"{relay.place.stem} ended by itself with {code}; see its log")
-        while len(self.relays) < self.size:
+            if not relay.caused:
+                self.count["relays that ended by themselves"] += 1
+                code = relay.process.exit_code()
+                self.faults.append(f"{relay.place.stem} ended by itself with {code}: {last_error(relay.process.log)}")
+        while len(self.relays) < self.group.size:
             await self.start()
+
+    async def at_work(self) -> None:
+        """
+        Start them, and wait until each has a partition.
+
+        Raises:
+            NobodyWorks: one has not.
+        """
+        await self.replace_dead()
+        if not await until(lambda: all(relay.owns for relay in self.relays), _START_S):
+            raise NobodyWorks(f"not every relay of {self.group.name} has got a partition in {_START_S:g} s")
 
     async def stop(self) -> None:
         """End all in order."""
         for relay in self.relays:
             relay.process.send(signal.SIGCONT)
-        codes = await asyncio.gather(*(asyncio.to_thread(relay.process.stop, 40.0) for relay in self.relays))
-        self.faults += [
-            f"{relay.place.stem} answered SIGTERM with {code}"
-            for relay, code in zip(self.relays, codes, strict=True)
-            if code
-        ]
+        await asyncio.gather(*(self.end(relay) for relay in self.relays))
+
+    async def end(self, relay: Relay) -> None:
+        """End a relay by SIGTERM; another exit code than 0 is a fault, unless it had not even begun to listen."""
+        try:
+            code = await asyncio.to_thread(relay.process.stop, 40.0)
+        except child.ChildFailed as error:
+            self.faults.append(f"{relay.place.stem}: {str(error).splitlines()[0]}")
+        else:
+            begun = relay.process.log.stat().st_size > 0
+            if code and (begun or code != -signal.SIGTERM):
+                error_told = last_error(relay.process.log)
+                self.faults.append(f"{relay.place.stem} answered SIGTERM with {code}: {error_told}")
+
+
+def last_error(log: Path) -> str:
+    """The last error that a relay itself has logged, not its libraries; its last line if there is none."""
+    lines = log.read_text(errors="replace").splitlines()
+    for line in reversed(lines):
+        with contextlib.suppress(json.JSONDecodeError):
+            entry = json.loads(line)
+            own = isinstance(entry, dict) and "logger" not in entry
+            if own and entry.get("level") in {"error", "critical"}:
+                return " ".join(f"{name}={entry[name]}" for name in ("event", "error", "timestamp") if name in entry)
+    return lines[-1] if lines else "it has logged nothing"
 
 
 async def until(what: Callable[[], bool], limit_s: float) -> bool:

@@ -40,17 +40,21 @@ class Sender:
 
     Args:
         rate: requests a second, on average.
+        partitions: of the topic; may grow meanwhile. What belongs to one request goes to one partition.
 
     Attributes:
         sent: id -> when it was sent, on the monotonic clock.
+        acknowledged: id -> when all replicas in sync had it, on the monotonic clock.
     """
 
     here: service.Deployment
     chance: random.Random
     count: Counter[str]
     rate: float
+    partitions: int
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     sent: dict[str, float] = field(default_factory=dict)
+    acknowledged: dict[str, float] = field(default_factory=dict)
     _producers: dict[Any, aiokafka.AIOKafkaProducer] = field(default_factory=dict)
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -59,24 +63,32 @@ class Sender:
         malformed_ones = iter(malformed.harmless(self.chance.randrange(1 << 30), _MALFORMED))
         async with asyncio.TaskGroup() as group:
             while not self.stop.is_set():
-                request_id = f"r-{len(self.sent)}"
-                self.sent[request_id] = time.monotonic()
-                cluster = self.chance.choice(CLUSTERS)
-                key = f"{cluster} {self.chance.randrange(_KEYS_PER_CLUSTER)}".encode()
-                body = self._request(request_id, cluster)
-                await self._send(key, body)
-                what = self.chance.random()
-                if what < 0.05:
-                    group.create_task(self._later(key, body, "requests sent twice"))
-                elif what < 0.1:
-                    cancel = service.cancel(f"c-{request_id}", request_id)
-                    group.create_task(self._later(key, cancel, "requests cancelled"))
-                elif what < 0.2 and (bad := next(malformed_ones, None)) is not None:
+                group.create_task(self._one(f"r-{self.here.name}-{len(self.sent)}"))
+                if self.chance.random() < 0.1 and (bad := next(malformed_ones, None)) is not None:
                     self.count["malformed messages"] += 1
-                    await self._send(bad.key, bad.value, list(bad.headers))
+                    group.create_task(self._send(bad.key, bad.value, headers=list(bad.headers)))
                 await asyncio.sleep(self.chance.expovariate(self.rate))
         for codec in _CODECS:
             await self._close(codec)
+
+    async def _one(self, request_id: str) -> None:
+        """Send a request, and what follows it now and then."""
+        self.sent[request_id] = time.monotonic()
+        cluster = self.chance.choice(CLUSTERS)
+        key = f"{cluster} {self.chance.randrange(_KEYS_PER_CLUSTER)}".encode()
+        partition = zlib.crc32(key) % self.partitions
+        body = self._request(request_id, cluster)
+        what = self.chance.random()
+        await self._send(key, body, partition)
+        self.acknowledged[request_id] = time.monotonic()
+        if what < 0.05:
+            self.count["requests sent twice"] += 1
+            await asyncio.sleep(self.chance.expovariate(1))
+            await self._send(key, body, partition)
+        elif what < 0.1:
+            self.count["requests cancelled"] += 1
+            await asyncio.sleep(self.chance.expovariate(1))
+            await self._send(key, service.cancel(f"c-{request_id}", request_id), partition)
 
     def _request(self, request_id: str, cluster: str) -> bytes:
         if self.chance.random() < 0.05:
@@ -84,18 +96,17 @@ class Sender:
             return service.job(request_id, name="will-fail", cluster=cluster, retry={"attempts": 2, "backoff_s": 0.5})
         return service.job(request_id, cluster=cluster, priority=self.chance.randint(0, 9))
 
-    async def _later(self, key: bytes, body: bytes, name: str) -> None:
-        self.count[name] += 1
-        await asyncio.sleep(self.chance.expovariate(1))
-        await self._send(key, body)
-
-    async def _send(self, key: bytes | None, body: bytes | None, headers: Any = None) -> None:
+    async def _send(
+        self, key: bytes | None, body: bytes | None, partition: int | None = None, headers: Any = None
+    ) -> None:
         """Send until it is acknowledged, with a new producer after a failure, as a careful sender does."""
         codec = self.chance.choice(_CODECS)
         while True:
             try:
                 producer = await self._connected(codec)
-                await producer.send_and_wait(self.here.requests, body, key=key, headers=headers)
+                if partition is not None and partition not in await producer.partitions_for(self.here.requests):
+                    raise kafka_errors.UnknownTopicOrPartitionError  # added a moment ago: a new producer knows it
+                await producer.send_and_wait(self.here.requests, body, key=key, partition=partition, headers=headers)
             except (kafka_errors.KafkaError, OSError):
                 self.count["requests sent again"] += 1
                 await self._close(codec)

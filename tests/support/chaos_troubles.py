@@ -1,9 +1,8 @@
 """
-The troubles of the kill loop, in three lanes that run side by side, so that one trouble meets another.
+The kill loop's troubles of relays and of MRS; those of Kafka and of the network are in `chaos_kafka`, `chaos_network`.
 
     relays    killed, ended or frozen, at random or at a named point, joined and left
     MRS       replies lost or garbled, refusals, 429 storms, slowness
-    broker    killed, restarted in order, frozen
 
 A trouble counts only if it has bitten: the process died at the point, the calls were hit. One that has not is done
 again.
@@ -17,11 +16,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.support import brokers, chaos_fleet, chaos_relay, service
+from tests.support import chaos_fleet, chaos_relay, service
 
 SESSION_S = 3.0
 SETTLE_S = 3.0
@@ -31,27 +30,25 @@ Longer than the session, so that others take over; shorter than session and wait
 that is frozen for longer between its last look and its write to the socket is the one thing that nobody can exclude.
 """
 
-_POINT_S = 20.0
 _FAULT_S = 8.0
 
 Trouble = Callable[[], Awaitable[bool]]
 
 
 @dataclass(eq=False)
-class Troubles:
-    """All that can be done; each method says whether it has bitten."""
+class RelayTroubles:
+    """
+    All that can be done to the relays of a fleet; each method says whether it has bitten.
+
+    Args:
+        point_s: longest wait until a relay passes the point where it is to die.
+    """
 
     fleet: chaos_fleet.Fleet
-    mrs: service.Emulator
-    kafka: brokers.KafkaNode
     chance: random.Random
-    count: Counter[str]
-    faults: list[str] = field(default_factory=list)
-    slowest_recovery_s: float = 0.0
+    point_s: float
 
-    # relays
-
-    def of_relays(self) -> dict[str, tuple[Trouble, int]]:
+    def kinds(self) -> dict[str, tuple[Trouble, int]]:
         """Name -> the trouble and its weight."""
         at_work = {f"relay dies {point}": (partial(self._die, point), 2) for point in chaos_relay.AT_WORK}
         at_start = {f"relay dies {point}": (partial(self._die_at_start, point), 1) for point in chaos_relay.AT_START}
@@ -66,6 +63,13 @@ class Troubles:
             "relay joins, another leaves": (self._join, 3),
         }
 
+    def killing(self) -> dict[str, tuple[Trouble, int]]:
+        """Name -> the trouble and its weight, where each takeover takes long: mostly kills."""
+        few = ("relay SIGSTOP", "relay SIGTERM", "relay joins, another leaves")
+        kinds = self.kinds()
+        at_points = {name: kind for name, kind in kinds.items() if name.startswith("relay dies")}
+        return {"relay SIGKILL": (self._kill, 5), **at_points, **{name: (kinds[name][0], 1) for name in few}}
+
     async def _kill(self) -> bool:
         relay = await self.fleet.take()
         await asyncio.to_thread(relay.process.kill)
@@ -75,7 +79,7 @@ class Troubles:
     async def _die(self, point: str) -> bool:
         relay = await self.fleet.take()
         relay.order(point, self.chance.randint(1, 6), signal.SIGKILL)
-        await chaos_fleet.until(lambda: not relay.process.alive, _POINT_S)
+        await chaos_fleet.until(lambda: not relay.process.alive, self.point_s)
         reached = relay.reached
         await self.fleet.give(relay)
         return reached
@@ -87,7 +91,7 @@ class Troubles:
         doomed = await self.fleet.start(order, taken=True)
         await asyncio.to_thread(victim.process.kill)
         await self.fleet.give(victim)
-        await chaos_fleet.until(lambda: not doomed.process.alive, _POINT_S)
+        await chaos_fleet.until(lambda: not doomed.process.alive, self.point_s)
         reached = doomed.reached
         await self.fleet.give(doomed)
         return reached
@@ -103,7 +107,7 @@ class Troubles:
     async def _freeze(self, point: str) -> bool:
         relay = await self.fleet.take()
         relay.order(point, self.chance.randint(1, 6), signal.SIGSTOP)
-        reached = await chaos_fleet.until(lambda: relay.reached, _POINT_S)
+        reached = await chaos_fleet.until(lambda: relay.reached, self.point_s)
         if reached:
             await asyncio.sleep(self.chance.uniform(*_FREEZE_S))
         relay.forget()
@@ -117,20 +121,25 @@ class Troubles:
 
     async def _join(self) -> bool:
         newcomer = await self.fleet.start(taken=True)
-        at_work = await chaos_fleet.until(lambda: newcomer.commits > 0, _POINT_S)
+        at_work = await chaos_fleet.until(lambda: newcomer.commits > 0, self.point_s)
         newcomer.taken = False
         await self._end(await self.fleet.take())
         return at_work
 
     async def _end(self, relay: chaos_fleet.Relay) -> None:
-        code = await asyncio.to_thread(relay.process.stop, 30.0)
-        if code:
-            self.faults.append(f"{relay.place.stem} answered SIGTERM with {code}")
+        await self.fleet.end(relay)
         await self.fleet.give(relay)
 
-    # MRS
 
-    def of_mrs(self) -> dict[str, tuple[Trouble, int]]:
+@dataclass(eq=False)
+class MrsTroubles:
+    """All that can be done to MRS; each method says whether it has bitten."""
+
+    mrs: service.Emulator
+    chance: random.Random
+    count: Counter[str]
+
+    def kinds(self) -> dict[str, tuple[Trouble, int]]:
         """Name -> the trouble and its weight."""
         submission = {"operation": "CreateExecuteJob"}
         return {
@@ -163,40 +172,6 @@ class Troubles:
         await asyncio.to_thread(self.mrs.lift)
         self.count["calls of MRS hit"] += hits
         return hits > 0
-
-    # broker
-
-    def of_broker(self) -> dict[str, tuple[Trouble, int]]:
-        """Name -> the trouble and its weight."""
-        return {
-            "broker SIGKILL": (self._broker_dies, 2),
-            "broker SIGTERM": (self._broker_restarts, 1),
-            "broker SIGSTOP": (self._broker_hangs, 1),
-        }
-
-    async def _broker_dies(self) -> bool:
-        await asyncio.to_thread(self.kafka.kill)
-        await asyncio.sleep(self.chance.uniform(0.0, 2.0))
-        await asyncio.to_thread(self.kafka.start)
-        return await self._recovered()
-
-    async def _broker_restarts(self) -> bool:
-        await asyncio.to_thread(self.kafka.restart)
-        return await self._recovered()
-
-    async def _broker_hangs(self) -> bool:
-        self.kafka.send(signal.SIGSTOP)
-        await asyncio.sleep(self.chance.uniform(1.0, 2 * SESSION_S))
-        self.kafka.send(signal.SIGCONT)
-        return await self._recovered()
-
-    async def _recovered(self) -> bool:
-        """Wait until some relay commits again."""
-        began_s = time.monotonic()
-        before = {relay: relay.commits for relay in self.fleet.relays}
-        await chaos_fleet.until(lambda: any(relay.commits > before.get(relay, 0) for relay in self.fleet.relays), 60.0)
-        self.slowest_recovery_s = max(self.slowest_recovery_s, time.monotonic() - began_s)
-        return True
 
 
 def plan(kinds: Mapping[str, tuple[Trouble, int]], count: int, chance: random.Random) -> Sequence[str]:

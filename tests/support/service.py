@@ -103,9 +103,10 @@ class Deployment:
             raise child.ChildFailed(f"mrs-relay {' '.join(words)} took longer than {timeout_s:g} s: {log.read_text()}")
         return code, log.read_text()
 
-    def create_topics(self, partitions: int = 4) -> None:
+    def create_topics(self, partitions: int = 4, replication: int = 1) -> None:
         """Make the topics with our own command."""
-        code, text = self.command("topics", "create", "--partitions", str(partitions), "--replication", "1")
+        sizes = ("--partitions", str(partitions), "--replication", str(replication))
+        code, text = self.command("topics", "create", *sizes)
         assert code == 0, text
 
     def start_relay(self, label: str, **more: str) -> child.Child:
