@@ -146,8 +146,8 @@ class GroupConsumer(Protocol):
         May take as long as a rebalance lasts. To be called all the time, also with nothing wanted.
 
         Raises:
-            StreamDown: try again later. OffsetGone: a partition's records are no longer there. BatchUnreadable: a
-            partition's next records cannot be read.
+            StreamDown: try again later. ConsumerStuck: make another consumer. OffsetGone: a partition's records are no
+            longer there. BatchUnreadable: a partition's next records cannot be read.
         """
 
     def flow(self, position: records.Position, offset: int) -> None:
@@ -194,6 +194,9 @@ class GroupConsumer(Protocol):
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
+
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether some broker answers for the partition, as far as we know."""
 
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition now, as the last fetch told it; None when unknown."""

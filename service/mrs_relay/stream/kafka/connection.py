@@ -18,7 +18,7 @@ from mrs_relay import errors
 from mrs_relay.kit import tls
 from mrs_relay.stream import security as security_settings
 from mrs_relay.stream import settings
-from mrs_relay.stream.kafka import login, probe
+from mrs_relay.stream.kafka import failover, login, probe
 
 log = structlog.get_logger(__name__)
 
@@ -62,9 +62,10 @@ class Connection:
             **papers,
         }
 
-    def attend(self, client: kafka_client.AIOKafkaClient) -> None:
-        """Let a client that lives long log in with what is right at that moment; call it before the client starts."""
+    def attend(self, client: kafka_client.AIOKafkaClient) -> failover.Failover:
+        """Let a client log in with what is right at each moment, and leave brokers that are gone; before it starts."""
         login.attend(client, self.kafka.security)
+        return failover.Failover(client, self.kafka)
 
     @asynccontextmanager
     async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
