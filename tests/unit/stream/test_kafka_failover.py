@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol import coordination, group, metadata
 from aiokafka.protocol.admin import ApiVersionResponse_v0
 from tests.support import streams
 
-from mrs_relay.stream.kafka import failover
+from mrs_relay import errors
+from mrs_relay.stream import records
+from mrs_relay.stream.kafka import connection, consumer, failover
 
 _API_VERSIONS, _METADATA, _FIND_COORDINATOR, _JOIN, _HEARTBEAT = 18, 3, 10, 11, 12
 _VERSIONS = [(_API_VERSIONS, 0, 0), (_METADATA, 0, 1), (_FIND_COORDINATOR, 0, 0), (_JOIN, 0, 2), (_HEARTBEAT, 0, 0)]
@@ -198,3 +201,42 @@ async def test_whatever_is_answered_is_heard() -> None:
         await asyncio.sleep(0.5)
         assert stage.guard.heard_s > before_s > 0
         waiting.cancel()
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        lambda library: library._fetcher._fetch_task,
+        lambda library: library._coordinator._coordination_task,
+        lambda library: library._client._sync_task,
+    ],
+    ids=["fetching", "coordination", "metadata"],
+)
+async def test_consumer_of_which_a_task_has_died_says_so(
+    find: Callable[[AIOKafkaConsumer], asyncio.Task[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library begins none of them again, and would be silent for ever."""
+    monkeypatch.setattr(consumer, "_STOP_S", 0.1)
+    one = _Broker(1)
+    async with one.serving(), asyncio.timeout(20):
+        one.cluster = [one]
+        kafka = streams.kafka_settings(bootstrap_servers=f"127.0.0.1:{one.port}")
+        made = consumer.KafkaGroupConsumer(connection.connect(kafka))
+        await made.start(_Nobody())
+        made._raise_dead()
+        task = find(made._started)
+        task.cancel()
+        await asyncio.wait([task])
+        with pytest.raises(errors.ConsumerStuck):
+            await made.poll(frozenset(), limit=1, timeout_s=0.1)
+        await made.close()
+
+
+class _Nobody:
+    """Hears of assignments that never come."""
+
+    async def revoked(self, positions: frozenset[records.Position]) -> None:
+        del positions
+
+    async def assigned(self, positions: frozenset[records.Position]) -> None:
+        del positions
