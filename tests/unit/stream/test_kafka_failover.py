@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, structs
 from aiokafka import client as kafka_client
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol import coordination, group, metadata
@@ -105,7 +105,7 @@ async def _stage(**limits: int) -> AsyncIterator[_Stage]:
     async with one.serving(), two.serving():
         one.cluster = two.cluster = [one, two]
         client = kafka_client.AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{two.port}")
-        guard = failover.Failover(client, streams.kafka_settings(**limits))
+        guard = failover.Failover(client, streams.kafka_settings(**limits), failover.Brokers())
         await client.bootstrap()
         try:
             yield _Stage(one, two, client, guard)
@@ -201,6 +201,35 @@ async def test_whatever_is_answered_is_heard() -> None:
         await asyncio.sleep(0.5)
         assert stage.guard.heard_s > before_s > 0
         waiting.cancel()
+
+
+async def test_new_clients_begin_with_brokers_that_are_likely_to_answer() -> None:
+    """A hung broker in the settings costs nothing once others of the process know better; in the end all are tried."""
+    known = failover.Brokers()
+
+    async def take(*servers: _Broker) -> float:
+        began_s = asyncio.get_running_loop().time()
+        addresses = ", ".join(f"127.0.0.1:{server.port}" for server in servers)
+        client = kafka_client.AIOKafkaClient(bootstrap_servers=addresses)
+        failover.Failover(client, streams.kafka_settings(connect_timeout_ms=1_000), known)
+        try:
+            await client.bootstrap()
+            await asyncio.sleep(0)
+        finally:
+            await client.close()
+        return asyncio.get_running_loop().time() - began_s
+
+    one, two, three = _Broker(1), _Broker(2), _Broker(3)
+    async with one.serving(), two.serving(), three.serving(), asyncio.timeout(20):
+        one.cluster = two.cluster = three.cluster = [one, two]
+        await take(one, two)
+        three.hung = True  # in the settings, and not in the cluster
+        assert max([await take(one, three) for _ in range(6)]) < 0.9
+        known.suspect(structs.BrokerMetadata(1, "127.0.0.1", one.port, None))
+        one.hung = True  # in the cluster still
+        assert max([await take(one, two) for _ in range(6)]) < 0.9
+        one.hung, two.hung = False, True  # what was known is wrong
+        assert await take(two, one) < 3
 
 
 @pytest.mark.parametrize(

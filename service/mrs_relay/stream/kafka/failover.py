@@ -9,6 +9,8 @@ after the other, although Kafka had long moved leaders and coordinators. Instead
     lanes       JoinGroup and SyncGroup have a connection of their own, and so have our questions for metadata: a broker
                 answers the requests of one connection one after the other, so a commit behind a JoinGroup would wait
                 for the group, and a question behind a write for the replicas
+    beginnings  a new client begins with addresses that the newest metadata of this process names and that owe no reply:
+                the library takes one of those in the settings at random, and a hung one costs it `connect_timeout_ms`
     departures  while a request is overdue, metadata is asked for every second, of a broker that owes us nothing. A
                 broker that is missing there is fenced: Kafka has moved what it led. Connections to it are closed, so
                 that what waits there fails at once and is sent to the new leader or coordinator
@@ -30,6 +32,7 @@ from aiokafka import client as kafka_client
 from aiokafka import cluster as kafka_cluster
 from aiokafka import conn as kafka_conn
 from aiokafka import errors as kafka_errors
+from aiokafka import structs as kafka_structs
 from aiokafka.protocol import coordination, metadata
 from aiokafka.protocol import group as group_protocol
 
@@ -40,6 +43,7 @@ _OVERDUE_S: Final = 2.0
 """A healthy broker answers sooner: it keeps a fetch for 0.5 s, a write until the replicas have it."""
 
 _ASK_EVERY_S: Final = 1.0
+_SUSPECTED_S: Final = 10.0
 _TICK_S: Final = 0.1  # a timer may come a little early
 
 
@@ -50,30 +54,57 @@ class Lane(enum.Enum):
     ASKING = "asking"
 
 
+class Brokers:
+    """What the clients of one process know together: which brokers there are, and which of them owe a reply."""
+
+    def __init__(self) -> None:
+        self._there: set[str] = set()
+        self._silent_s: dict[str, float] = {}
+
+    def note(self, cluster: kafka_cluster.ClusterMetadata) -> None:
+        """Take in new metadata."""
+        self._there = {_address(broker) for broker in cluster.brokers()}
+
+    def suspect(self, broker: kafka_structs.BrokerMetadata) -> None:
+        """Note that a broker owes a reply now."""
+        self._silent_s[_address(broker)] = asyncio.get_running_loop().time()
+
+    def preferred(self, servers: str) -> str:
+        """Return those of the addresses in the settings that are likely to answer; all of them where none is."""
+        before_s = asyncio.get_running_loop().time() - _SUSPECTED_S
+        silent = {address for address, since_s in self._silent_s.items() if since_s > before_s}
+        given = [server.strip() for server in servers.split(",")]
+        return ",".join(server for server in given if server in self._there - silent) or servers
+
+
 class Failover:
     """
     Stands between a client, not yet started, and the brokers.
 
     Args:
-        client: the library's connections; its `send` and `close` are replaced.
+        client: the library's connections; its `bootstrap`, `send` and `close` are replaced.
         kafka: the limits.
+        brokers: what the other clients know.
 
     Attributes:
         heard_s: when a broker has last answered anything, on the event loop's clock; 0 before.
     """
 
-    def __init__(self, client: kafka_client.AIOKafkaClient, kafka: settings.KafkaSettings) -> None:
+    def __init__(self, client: kafka_client.AIOKafkaClient, kafka: settings.KafkaSettings, brokers: Brokers) -> None:
         self.heard_s = 0.0
         self._client = client
+        self._brokers = brokers
         self._connect_s = min(kafka.connect_timeout_ms, kafka.request_timeout_ms) / 1000
         self._request_s = kafka.request_timeout_ms / 1000
         self._join_s = kafka.join_request_timeout_ms / 1000
         self._waiting: dict[object, tuple[int, float]] = {}
         self._asked = 0
         self._crew = tasks.Crew(lambda _name, _error: None)  # a question that failed is asked again
+        self._bootstrap = client.bootstrap
         self._close = client.close
         # NB: the library's own option is for connecting and for writes at once.
         client._request_timeout_ms = int(self._connect_s * 1000)  # noqa: SLF001 - see above
+        client.bootstrap = self._begin
         client.send = self._send
         client.close = self._end
         client.cluster.add_listener(self._note_metadata)
@@ -106,6 +137,22 @@ class Failover:
         self.heard_s = loop.time()
         return reply
 
+    async def _begin(self) -> None:
+        """Connect first where somebody is likely to answer, then wherever the settings say."""
+        servers = self._client._bootstrap_servers  # noqa: SLF001 - the library shuffles what it is given
+        preferred = self._brokers.preferred(servers)
+        if preferred != servers:
+            self._client._bootstrap_servers = preferred  # noqa: SLF001 - the same
+            try:
+                await self._bootstrap()
+            except kafka_errors.KafkaConnectionError:
+                pass
+            else:
+                return
+            finally:
+                self._client._bootstrap_servers = servers  # noqa: SLF001 - the same
+        await self._bootstrap()
+
     async def _end(self) -> None:
         await self._crew.close()
         await self._close()
@@ -117,7 +164,10 @@ class Failover:
     async def _ask(self) -> None:
         """Ask for metadata until no request is overdue."""
         while overdue := self._overdue():
-            nodes = {broker.nodeId for broker in self._client.cluster.brokers()}
+            cluster = self._client.cluster
+            nodes = {broker.nodeId for broker in cluster.brokers()}
+            for node_id in overdue & nodes:
+                self._brokers.suspect(cluster.broker_metadata(node_id))
             candidates = sorted(nodes - overdue) or sorted(nodes)
             self._asked += 1
             with contextlib.suppress(kafka_errors.KafkaError):  # the next one is asked next
@@ -138,10 +188,15 @@ class Failover:
     def _note_metadata(self, cluster: kafka_cluster.ClusterMetadata) -> None:
         """Close the connections to brokers that are no longer in the cluster."""
         self.heard_s = asyncio.get_running_loop().time()
+        self._brokers.note(cluster)
         there = {"bootstrap", *(broker.nodeId for broker in cluster.brokers())}
         for (node_id, _), connection in list(self._client._conns.items()):  # noqa: SLF001 - where the library keeps them
             if node_id not in there:
                 connection.close(reason=kafka_conn.CloseReason.SHUTDOWN)
+
+
+def _address(broker: kafka_structs.BrokerMetadata) -> str:
+    return f"{broker.host}:{broker.port}"
 
 
 def _post(connection: kafka_conn.AIOKafkaConnection, request: Any, limit_s: float) -> Awaitable[Any]:  # noqa: ANN401 - the library ships no types
