@@ -75,13 +75,16 @@ class _Stage:
         broker, name = client.KafkaBroker(self.kafka), self.kafka.topics.requests
         while True:
             sender = broker.producer(None, idempotent=True)
-            with contextlib.suppress(errors.StreamError):
+            try:
                 await sender.start()
                 while True:
                     (block,) = await sender.write([records.Outgoing(name, b"k", b"v", (), partition)])
                     self.acknowledged[partition, block.first_offset] = clock.SystemClock().monotonic_s()
                     await asyncio.sleep(_EVERY_S)
-            await sender.kill()
+            except errors.StreamError:
+                await asyncio.sleep(_EVERY_S)
+            finally:
+                await sender.kill()
 
     async def read(self) -> None:
         """Read the committed events as they come."""
