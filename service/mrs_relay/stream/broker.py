@@ -134,6 +134,10 @@ class GroupConsumer(Protocol):
     def silent_since_s(self) -> float | None:
         """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
 
+    @property
+    def hears(self) -> bool:
+        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
 

@@ -380,7 +380,7 @@ class Runtime(Generic[T]):
                     actor.touch()
                 actor.check_fresh()
             await self._watch.check()
-            error = self._watch.hanging(consumer.silent_since_s, rebalancing=not self._joined)
+            error = self._watch.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
             if error is not None:
                 self._give_up(error)
 

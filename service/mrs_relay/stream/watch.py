@@ -5,7 +5,7 @@ Kafka away: wait, and say so. Kafka there and the consumer silent: the library's
 which happens after restarts of brokers; only a new consumer helps.
 
 While the group rebalances, a poll does not come round: the library hands nothing out until the next assignment. That
-takes as long as Kafka needs for a new coordinator, so it counts as hanging only much later.
+takes as long as Kafka needs for a new coordinator, and so do questions to it, so both count as hanging only much later.
 
 Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fetched_records`).
 """
@@ -105,7 +105,9 @@ class Watch:
         else:
             self._there(None)
 
-    def hanging(self, silent_since_s: float | None = None, *, rebalancing: bool = False) -> errors.ConsumerStuck | None:
+    def hanging(
+        self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
+    ) -> errors.ConsumerStuck | None:
         """
         Say so if Kafka has been there all the time and our consumer has heard nothing of it.
 
@@ -114,6 +116,7 @@ class Watch:
 
         Args:
             silent_since_s: see `broker.GroupConsumer`. A partition that is being restored is not read: its owner asks.
+            hears: brokers tell it something, as they do while a coordinator moves or its topic lacks replicas.
             rebalancing: the group is about to give out its partitions anew.
         """
         now_s = _now_s()
@@ -125,13 +128,11 @@ class Watch:
         patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
         if now_s - self._there_since_s < patience_s:
             return None
-        round_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000) if rebalancing else patience_s
-        if now_s - self._polled_s > round_s:
-            return errors.ConsumerStuck(f"the consumer has not come round for {round_s:g} s although Kafka answers")
-        if silent_since_s is not None and now_s - silent_since_s > patience_s:
-            return errors.ConsumerStuck(
-                f"the consumer finds no answer for {patience_s:g} s although Kafka answers others"
-            )
+        long_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000)
+        if now_s - self._polled_s > (wait_s := long_s if rebalancing else patience_s):
+            return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
+        if silent_since_s is not None and now_s - silent_since_s > (wait_s := long_s if hears else patience_s):
+            return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
                 return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")

@@ -19,10 +19,12 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.stream import records
-from mrs_relay.stream.kafka import connection, consumer, failover
+from mrs_relay.stream.kafka import connection, consumer, failover, probe
 
 _API_VERSIONS, _METADATA, _FIND_COORDINATOR, _JOIN, _HEARTBEAT = 18, 3, 10, 11, 12
 _VERSIONS = [(_API_VERSIONS, 0, 0), (_METADATA, 0, 1), (_FIND_COORDINATOR, 0, 0), (_JOIN, 0, 2), (_HEARTBEAT, 0, 0)]
+
+_PLACE = records.Position(streams.IN, 0)
 
 _JOINING = group.JoinGroupRequest("g", 45_000, 30_000, "", None, "consumer", [("sticky", b"")])
 _BEATING = group.HeartbeatRequest("g", 1, "m")
@@ -36,6 +38,8 @@ class _Broker:
         hung: connections are taken, and nothing is answered.
         mute: nothing is answered but what a new connection asks first.
         cluster: the brokers that metadata names.
+        leader: of the partition 0 of the topic `in`; -1 is nobody.
+        coordinates: it knows who coordinates; otherwise it says that nobody does at the moment.
     """
 
     def __init__(self, node_id: int) -> None:
@@ -43,6 +47,8 @@ class _Broker:
         self.port = 0
         self.hung = self.mute = False
         self.cluster: list[_Broker] = []
+        self.leader = node_id
+        self.coordinates = True
         self.asked: list[int] = []
         self._wires: list[asyncio.StreamWriter] = []
 
@@ -83,9 +89,11 @@ class _Broker:
             return ApiVersionResponse_v0(0, _VERSIONS)
         if key == _METADATA:
             named = [(one.node_id, "127.0.0.1", one.port, None) for one in self.cluster]
-            return metadata.MetadataResponse_v1(named, self.node_id, [])
+            partition = (0, 0, self.leader, [self.node_id], [self.node_id])
+            return metadata.MetadataResponse_v1(named, self.node_id, [(0, streams.IN, False, [partition])])
         if key == _FIND_COORDINATOR:
-            return coordination.FindCoordinatorResponse_v0(0, self.node_id, "127.0.0.1", self.port)
+            code = 0 if self.coordinates else kafka_errors.CoordinatorNotAvailableError.errno
+            return coordination.FindCoordinatorResponse_v0(code, self.node_id, "127.0.0.1", self.port)
         return group.HeartbeatResponse_v0(0)
 
 
@@ -245,20 +253,55 @@ async def test_consumer_of_which_a_task_has_died_says_so(
     find: Callable[[AIOKafkaConsumer], asyncio.Task[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library begins none of them again, and would be silent for ever."""
-    monkeypatch.setattr(consumer, "_STOP_S", 0.1)
-    one = _Broker(1)
-    async with one.serving(), asyncio.timeout(20):
-        one.cluster = [one]
-        kafka = streams.kafka_settings(bootstrap_servers=f"127.0.0.1:{one.port}")
-        made = consumer.KafkaGroupConsumer(connection.connect(kafka))
-        await made.start(_Nobody())
+    async with _member(_Broker(1), monkeypatch) as made:
         made._raise_dead()
         task = find(made._started)
         task.cancel()
         await asyncio.wait([task])
         with pytest.raises(errors.ConsumerStuck):
             await made.poll(frozenset(), limit=1, timeout_s=0.1)
-        await made.close()
+
+
+async def test_member_that_is_told_that_nobody_coordinates_hears(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a coordinator moves, brokers say that there is none: the question has no answer, and nobody is deaf."""
+    monkeypatch.setattr(consumer, "_LATELY_S", 0.4)
+    one = _Broker(1)
+    one.coordinates = False
+    async with _member(one, monkeypatch) as made:
+        with pytest.raises(errors.StreamDown):
+            await made.committed(_PLACE)
+        assert (made.silent_since_s is not None, made.hears) == (True, True)
+        one.mute = True
+        with pytest.raises(errors.StreamDown):
+            await made.committed(_PLACE)
+        assert not made.hears
+
+
+async def test_partition_without_a_leader_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can answer for it, so nothing is wrong with a consumer that hears nothing of it."""
+    one = _Broker(1)
+    async with _member(one, monkeypatch) as made:
+        assert made.has_leader(_PLACE)
+        one.leader = -1
+        await made._started._client.force_metadata_update()
+        assert not made.has_leader(_PLACE)
+
+
+@asynccontextmanager
+async def _member(one: _Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[consumer.KafkaGroupConsumer]:
+    """A member of a group that never gets together, whose questions wait for a short time."""
+    monkeypatch.setattr(consumer, "_STOP_S", 0.1)
+    monkeypatch.setattr(consumer, "_ASK_S", 0.5)
+    monkeypatch.setattr(probe, "_PROBE_S", 0.1)
+    async with one.serving(), asyncio.timeout(20):
+        one.cluster = [one]
+        kafka = streams.kafka_settings(bootstrap_servers=f"127.0.0.1:{one.port}")
+        made = consumer.KafkaGroupConsumer(connection.connect(kafka))
+        await made.start(_Nobody())
+        try:
+            yield made
+        finally:
+            await made.close()
 
 
 class _Nobody:

@@ -162,3 +162,6 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
     await watched.go_on(60, answers=False, expected=False)
     assert watched.watch.hanging() is None
     assert "no answer" in str(watched.watch.hanging(silent_since_s))
+    assert watched.watch.hanging(silent_since_s, hears=True) is None
+    await watched.go_on(240, answers=False, expected=False)
+    assert "no answer for 300 s" in str(watched.watch.hanging(silent_since_s, hears=True))

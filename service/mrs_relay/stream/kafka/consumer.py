@@ -31,6 +31,7 @@ _NOTE = "mrs-relay"
 _STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
+_LATELY_S = 15.0
 _FETCH_BYTES = 4 * 1024 * 1024  # of all partitions together: 0.5 MB/s bring them within the limit of a request
 _NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
 
@@ -69,6 +70,12 @@ class KafkaGroupConsumer:
     def silent_since_s(self) -> float | None:
         """Since when our questions have found no answer in time."""
         return self._silent_since_s
+
+    @property
+    def hears(self) -> bool:
+        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+        failover, now_s = self._failover, asyncio.get_running_loop().time()
+        return failover is not None and failover.heard_s > now_s - _LATELY_S
 
     async def start(self, listener: broker.Listener) -> None:
         """Connect and join; assignments come to the listener."""
@@ -215,24 +222,13 @@ class KafkaGroupConsumer:
 
     @asynccontextmanager
     async def _asking(self, what: str) -> AsyncIterator[None]:
-        """
-        Ask Kafka something through the library's consumer, and keep account of its silence.
-
-        Only silence counts: a coordinator that moves, or whose topic lacks replicas, says so for as long as it takes.
-        """
-        loop = asyncio.get_running_loop()
-        asked_s = loop.time()
+        """Ask Kafka something through the library's consumer, and keep account of its silence."""
         try:
             async with self._connection.asking(what, _ASK_S):
                 yield
         except errors.StreamDown as error:
-            heard = self._failover is not None and self._failover.heard_s > asked_s
-            if not isinstance(error.__cause__, TimeoutError):
-                raise
-            if heard:
-                self._silent_since_s = None
-            elif self._silent_since_s is None:
-                self._silent_since_s = loop.time()
+            if isinstance(error.__cause__, TimeoutError) and self._silent_since_s is None:
+                self._silent_since_s = asyncio.get_running_loop().time()
             raise
         self._silent_since_s = None
 
