@@ -279,3 +279,19 @@ def test_library_repeats_itself_rarely() -> None:
     assert passes(1031.0, "cannot connect to %s")
     assert not passes(2000.0, "unexpected", quiet.Expected())
     assert passes(2000.0, "unexpected", ValueError())
+
+
+async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The library leaves futures behind that nobody asks, and asyncio tells of each when it is collected."""
+    quiet.install()
+    try:
+        for error in (quiet.Expected("given up"), ValueError("a bug")):
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+            del future
+    finally:
+        for name in (*quiet._LOGGERS, "asyncio"):
+            logger = logging.getLogger(name)
+            for found in [one for one in logger.filters if isinstance(one, quiet.Unexpected)]:
+                logger.removeFilter(found)
+    assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["a bug"]
