@@ -121,11 +121,10 @@ class _Stage:
         """Whether each replica works on its half of the partitions."""
         return all(work.status().ready and len(work.status().partitions) == _PARTITIONS / 2 for work in self.works)
 
-    def longest_wait_s(self) -> float:
-        """Longest time from Kafka's acknowledgement of a record to its event; of those that have one."""
-        return max(
-            at_s - self.acknowledged[place] for place, at_s in self.accepted.items() if place in self.acknowledged
-        )
+    def longest_wait_s(self, since_s: float) -> float:
+        """Longest time from Kafka's acknowledgement of a record, since then, to its event; of those that have one."""
+        told = [place for place in self.accepted if self.acknowledged.get(place, 0.0) >= since_s]
+        return max(self.accepted[place] - self.acknowledged[place] for place in told)
 
 
 @contextlib.asynccontextmanager
