@@ -13,6 +13,7 @@ Every error of the service on one page; a class says what the caller may do.
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
+    │   │   └─ ConsumerStuck   Kafka answers, and our consumer is dead or deaf: begin anew with another one
     │   ├─ TooLarge (stream/records.py)    a record exceeds its topic; nothing was written, shrink it
     │   ├─ OffsetGone (stream/broker.py)   the broker no longer has the records; the partition is parked
     │   └─ StateUnreadable   stop and call a human
@@ -128,6 +129,10 @@ class Fenced(StreamError):  # noqa: N818
 
 class StreamDown(StreamError):  # noqa: N818
     """Kafka cannot be reached or does not answer; names the address and the setting to check."""
+
+
+class ConsumerStuck(StreamDown):
+    """Kafka answers and our consumer hears nothing, or a background task of it has died: only a new one helps."""
 
 
 class StateUnreadable(StreamError):  # noqa: N818

@@ -134,6 +134,10 @@ class GroupConsumer(Protocol):
     def silent_since_s(self) -> float | None:
         """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
 
+    @property
+    def hears(self) -> bool:
+        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
 
@@ -146,8 +150,8 @@ class GroupConsumer(Protocol):
         May take as long as a rebalance lasts. To be called all the time, also with nothing wanted.
 
         Raises:
-            StreamDown: try again later. OffsetGone: a partition's records are no longer there. BatchUnreadable: a
-            partition's next records cannot be read.
+            StreamDown: try again later. ConsumerStuck: make another consumer. OffsetGone: a partition's records are no
+            longer there. BatchUnreadable: a partition's next records cannot be read.
         """
 
     def flow(self, position: records.Position, offset: int) -> None:
@@ -194,6 +198,9 @@ class GroupConsumer(Protocol):
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
+
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether some broker answers for the partition, as far as we know."""
 
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition now, as the last fetch told it; None when unknown."""

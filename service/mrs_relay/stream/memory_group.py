@@ -245,6 +245,15 @@ class MemoryGroupConsumer:
         """A value that changes whenever a fetch was answered."""
         return self._answers.get(position)
 
+    @property
+    def hears(self) -> bool:
+        """Whether the broker has told us anything: it never says that it cannot."""
+        return False
+
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether the broker answers for the partition: it leads all of them."""
+        return self._cluster.log(position) is not None
+
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition."""
         return self._cluster.log(position).stable_end if self._cluster.up else None

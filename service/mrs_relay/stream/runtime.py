@@ -7,7 +7,8 @@ Keeps this process in its consumer group, and one actor alive for each partition
     watch      is Kafka there, and does our consumer still hear it?
 
 `run` is the whole life: it checks the topics, joins, works until `stop`, drains and leaves. Kafka being away is
-never the end; wrong settings, another deployment under the same name, and a consumer that hangs are.
+never the end; wrong settings, another deployment under the same name, and a consumer that hangs are. After the last,
+`supervisor.py` begins anew with another consumer.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Runtime(Generic[T]):
 
         Raises:
             SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
-            StreamDown: our consumer hears nothing although Kafka answers; only a new process helps.
+            ConsumerStuck: our consumer hears nothing although Kafka answers; run another runtime.
         """
         try:
             if await self._prepare():
@@ -189,6 +190,7 @@ class Runtime(Generic[T]):
         self._joined = True
         self._notes.clear()
         self._assigned_s = asyncio.get_running_loop().time()
+        self._watch.polled()  # a poll that the rebalance has held comes round only now
         log.info(
             "partitions_assigned",
             topic=self._kafka.topics.requests,
@@ -222,6 +224,7 @@ class Runtime(Generic[T]):
         if consumer is None:
             return False
         self._watch.heard()
+        self._watch.polled()
         self._crew.start(self._poll(consumer), name="kafka poll")
         self._crew.start(self._mirror(consumer), name="kafka mirror")
         self._crew.start(self._look_out(consumer), name="kafka watch")
@@ -310,8 +313,11 @@ class Runtime(Generic[T]):
                 if (actor := self._actors.get(error.position)) is not None:
                     actor.stop_reading(error)
                 continue
+            except errors.ConsumerStuck as error:
+                self._give_up(error)
+                return
             except errors.StreamDown as error:
-                self._watch.lost(error)
+                self._watch.failed(error)
                 log.warning("poll_failed", error=str(error))
                 await asyncio.sleep(self._kafka.retry_first_s)
                 continue
@@ -369,11 +375,13 @@ class Runtime(Generic[T]):
         while True:
             await asyncio.sleep(watch.INTERVAL_S)
             for position, actor in list(self._actors.items()):
-                if self._watch.answered(position, consumer.last_answer(position), expected=actor.wants):
+                expected = actor.wants and consumer.has_leader(position)
+                if self._watch.answered(position, consumer.last_answer(position), expected=expected):
                     actor.touch()
                 actor.check_fresh()
             await self._watch.check()
-            if (error := self._watch.hanging(consumer.silent_since_s)) is not None:
+            error = self._watch.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
+            if error is not None:
                 self._give_up(error)
 
     async def _look_after(self) -> None:

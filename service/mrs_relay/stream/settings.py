@@ -109,7 +109,15 @@ class KafkaSettings(group.Group):
     looks). Too small and a slow broker aborts healthy commits."""
 
     request_timeout_ms: int = Field(default=8_000, ge=500)
-    """Wait for one reply to a producer. Shorter than `commit_timeout_s`, so that one lost reply is survived."""
+    """Wait for one reply of Kafka, except those to a member that joins. Shorter than `commit_timeout_s`, so that one
+    lost reply is survived."""
+
+    connect_timeout_ms: int = Field(default=3_000, ge=500)
+    """
+    Wait for a new connection, its login included, and for what any broker answers from memory: metadata, who
+    coordinates. A broker that hangs takes connections and says nothing; each of these waits delays the search for its
+    successor. Too small and a distant Kafka behind TLS is never reached. Never more than `request_timeout_ms` counts.
+    """
 
     session_timeout_ms: int = Field(default=45_000, ge=1_000)
     """
@@ -125,7 +133,8 @@ class KafkaSettings(group.Group):
     """How long the group waits for a member to rejoin; a replica that is slower loses its partitions."""
 
     join_request_timeout_ms: int = Field(default=40_000, ge=1_000)
-    """Wait for one reply to the consumer; must exceed `rebalance_timeout_ms`, since joining answers only then."""
+    """Wait for the reply to a member that joins the group; must exceed `rebalance_timeout_ms`, since it comes only when
+    all have joined. A coordinator that is gone is left sooner."""
 
     max_poll_interval_ms: int = Field(default=300_000, ge=10_000)
     """A process whose event loop stands still for so long leaves the group."""

@@ -2,8 +2,9 @@
 Runs the runtime of one input topic, and begins it anew after an error, while other topics are served.
 
 A runtime waits by itself while Kafka is away, and restarts a partition that fails. What ends it needs a person or a new
-consumer: missing topics, rights, another deployment's claims, a consumer that hangs. Alone, it takes the process with
-it; beside others it is tried again in the background, with growing waits, until it works.
+consumer. A consumer that hangs is no reason to end the process: the next runtime has another one, and its claims fence
+whatever the last one left behind. Missing topics, rights, another deployment's claims need a person: alone, such a
+runtime ends the process; beside others it is tried again in the background, with growing waits, until it works.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ class Supervisor(Generic[T]):
         Work until `stop`, beginning anew after each error. A cancellation leaves without draining.
 
         Args:
-            goes_on: asked after an error: whether to begin anew. By default an error is the end.
+            goes_on: asked after an error that needs a person: whether to begin anew. By default it is the end.
 
         Raises:
-            SettingsError, StreamError: as `Runtime.run`, and it is not to go on.
+            SettingsError, StreamError: as `Runtime.run`, except for ConsumerStuck, and it is not to go on.
         """
         failures = 0
         while not self._stopping.is_set():
@@ -71,7 +72,7 @@ class Supervisor(Generic[T]):
             if error is None:
                 return
             self.fault = error
-            if self._stopping.is_set() or not goes_on():
+            if self._stopping.is_set() or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
                 raise error
             failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1
             delay_s = _BACKOFF.delay_s(failures)

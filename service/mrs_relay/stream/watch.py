@@ -2,9 +2,12 @@
 Is Kafka there, and does our consumer still hear it? Two different troubles with two different cures.
 
 Kafka away: wait, and say so. Kafka there and the consumer silent: the library's fetching has died without a word,
-which happens after restarts of brokers; only a new process helps.
+which happens after restarts of brokers; only a new consumer helps.
 
-Source: aiokafka issues 625, 847, 1154.
+While the group rebalances, a poll does not come round: the library hands nothing out until the next assignment. That
+takes as long as Kafka needs for a new coordinator, and so do questions to it, so both count as hanging only much later.
+
+Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fetched_records`).
 """
 
 from __future__ import annotations
@@ -61,6 +64,10 @@ class Watch:
         """Note that Kafka did not answer."""
         self._there(error)
 
+    def failed(self, error: errors.StreamDown) -> None:
+        """Note that polling has failed, perhaps by the consumer's own trouble; `check` asks whether Kafka is there."""
+        self._show(error)
+
     def polled(self) -> None:
         """Note that polling has come round."""
         self._polled_s = _now_s()
@@ -98,7 +105,9 @@ class Watch:
         else:
             self._there(None)
 
-    def hanging(self, silent_since_s: float | None = None) -> errors.StreamDown | None:
+    def hanging(
+        self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
+    ) -> errors.ConsumerStuck | None:
         """
         Say so if Kafka has been there all the time and our consumer has heard nothing of it.
 
@@ -107,6 +116,8 @@ class Watch:
 
         Args:
             silent_since_s: see `broker.GroupConsumer`. A partition that is being restored is not read: its owner asks.
+            hears: brokers tell it something, as they do while a coordinator moves or its topic lacks replicas.
+            rebalancing: the group is about to give out its partitions anew.
         """
         now_s = _now_s()
         looked_s, self._looked_s = self._looked_s, now_s
@@ -117,13 +128,14 @@ class Watch:
         patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
         if now_s - self._there_since_s < patience_s:
             return None
-        if now_s - self._polled_s > patience_s:
-            return errors.StreamDown(f"the consumer has not come round for {patience_s:g} s although Kafka answers")
-        if silent_since_s is not None and now_s - silent_since_s > patience_s:
-            return errors.StreamDown(f"the consumer finds no answer for {patience_s:g} s although Kafka answers others")
+        long_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000)
+        if now_s - self._polled_s > (wait_s := long_s if rebalancing else patience_s):
+            return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
+        if silent_since_s is not None and now_s - silent_since_s > (wait_s := long_s if hears else patience_s):
+            return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
-                return errors.StreamDown(f"the consumer hears nothing of {position} although Kafka answers")
+                return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")
         return None
 
     def forget(self, position: records.Position) -> None:
@@ -137,13 +149,16 @@ class Watch:
         self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
 
     def _there(self, error: errors.StreamDown | None) -> None:
-        was = self.connected
-        self.connected = error is None
-        self.error = None if error is None else str(error)
         if error is not None:
             self._there_since_s = None
         elif self._there_since_s is None:
             self._there_since_s = _now_s()
+        self._show(error)
+
+    def _show(self, error: errors.StreamDown | None) -> None:
+        was = self.connected
+        self.connected = error is None
+        self.error = None if error is None else str(error)
         if was is not self.connected:
             if self.connected:
                 log.info("kafka_reached")

@@ -11,6 +11,8 @@ import sys
 
 import aiokafka
 import pytest
+from aiokafka import client as kafka_client
+from aiokafka import conn as kafka_conn
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import NewTopic
 from aiokafka.consumer import fetcher, group_coordinator, subscription_state
@@ -65,6 +67,13 @@ def test_assertions_are_on() -> None:
         (message_accumulator.MessageAccumulator, "def fail_all(self, exception)"),
         (message_accumulator.MessageAccumulator, "maybe_add_partition_to_txn(tp)"),
         (aiokafka.AIOKafkaConsumer, "self._client = AIOKafkaClient("),
+        (kafka_client.AIOKafkaClient, "request_timeout_ms=self._request_timeout_ms,"),
+        (kafka_client.AIOKafkaClient, "self._conns[conn_id] = await create_conn("),
+        (kafka_client.AIOKafkaClient, "conn_id = (node_id, group)"),
+        (kafka_client.AIOKafkaClient, "self._topics = set()"),
+        (kafka_client.AIOKafkaClient, "self._sync_task = create_task("),
+        (kafka_conn.AIOKafkaConnection, "return wait_for(fut, self._request_timeout)"),
+        (group_coordinator.GroupCoordinator, "self._coordination_task = create_task("),
         (aiokafka.AIOKafkaConsumer, "self._fetcher = Fetcher("),
         (aiokafka.AIOKafkaConsumer, "self._coordinator = GroupCoordinator("),
         (fetcher.Fetcher, "self._fetch_task = create_task("),
@@ -167,6 +176,13 @@ def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[e
     assert type(made._unknown_outcome(error)) is type(made._unknown_outcome(wrapped)) is kind
 
 
+def test_write_that_is_not_taken_in_time_does_not_doubt_the_address() -> None:
+    """The producer had been connected; what to look at are the replicas."""
+    told = str(_producer("x")._unknown_outcome(TimeoutError()))
+    assert "in-sync replicas" in told
+    assert "is the address right" not in told
+
+
 @pytest.mark.parametrize(
     "raised",
     [kafka_errors.UnknownError(), OSError("no route"), TimeoutError(), AssertionError("Did we not perform bootstrap?")],
@@ -263,3 +279,19 @@ def test_library_repeats_itself_rarely() -> None:
     assert passes(1031.0, "cannot connect to %s")
     assert not passes(2000.0, "unexpected", quiet.Expected())
     assert passes(2000.0, "unexpected", ValueError())
+
+
+async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The library leaves futures behind that nobody asks, and asyncio tells of each when it is collected."""
+    quiet.install()
+    try:
+        for error in (quiet.Expected("given up"), ValueError("a bug")):
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+            del future
+    finally:
+        for name in (*quiet._LOGGERS, "asyncio"):
+            logger = logging.getLogger(name)
+            for found in [one for one in logger.filters if isinstance(one, quiet.Unexpected)]:
+                logger.removeFilter(found)
+    assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["a bug"]

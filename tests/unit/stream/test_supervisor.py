@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import pytest
 from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.stream import memory, runtime, supervisor
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import memory, memory_group, records, runtime, supervisor
 
 pytestmark = pytest.mark.looptime
 
@@ -34,6 +36,43 @@ async def test_by_default_the_first_error_is_the_end() -> None:
     with pytest.raises(errors.SettingsError, match=streams.LEDGER):
         await work.run()
     assert isinstance(work.fault, errors.SettingsError)
+
+
+class _Stuck(memory_group.MemoryGroupConsumer):
+    """A consumer of which a background task has died."""
+
+    async def poll(
+        self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
+    ) -> Mapping[records.Position, Sequence[records.Record]]:
+        await super().poll(wanted, limit=limit, timeout_s=timeout_s)
+        raise errors.ConsumerStuck("the consumer's fetching has ended")
+
+
+class _OnceStuck(memory.MemoryBroker):
+    """A broker of which the first consumer gets stuck."""
+
+    made = 0
+
+    def consumer(self) -> brokers.GroupConsumer:
+        self.made += 1
+        return _Stuck(self.group) if self.made == 1 else super().consumer()
+
+
+async def test_consumer_that_is_stuck_is_replaced_without_ending_the_process() -> None:
+    """Another consumer does what another process would do, seconds later, and nothing is lost or repeated."""
+    broker = _OnceStuck(streams.kafka_settings(), transactions=True)
+    broker.create_topics(4)
+    streams.feed_in(broker, 40)
+    work = supervisor.Supervisor(_Made(broker), streams.IN)
+    task = asyncio.create_task(work.run())
+    await asyncio.sleep(30)
+    streams.feed_in(broker, 40)
+    await asyncio.sleep(10)
+    assert (broker.made, work.status().ready, work.fault, task.done()) == (2, True, None, False)
+    assert streams.counts(broker) == [20] * 4
+    assert len(streams.events(broker)) == 80
+    work.stop()
+    await task
 
 
 async def test_tries_grow_rarer_up_to_a_minute_and_end_with_a_stop() -> None:

@@ -25,12 +25,16 @@ class _Watched:
         self.watch = watch.Watch(self.broker.kafka, self.broker, lambda: self.changes.append(self.watch.connected))
         self.answer = 0
 
-    async def go_on(self, seconds: int, *, answers: bool = True, polls: bool = True, expected: bool = True) -> None:
+    async def go_on(
+        self, seconds: int, *, answers: bool = True, polls: bool | errors.StreamDown = True, expected: bool = True
+    ) -> None:
         for _ in range(seconds):
             await asyncio.sleep(1)
             self.answer += answers
             self.watch.answered(_PLACE, self.answer, expected=expected)
-            if polls:
+            if isinstance(polls, errors.StreamDown):
+                self.watch.failed(polls)
+            elif polls:
                 self.watch.polled()
             await self.watch.check()
             self.watch.hanging()
@@ -64,7 +68,7 @@ async def test_consumer_that_hears_nothing_although_kafka_answers_hangs() -> Non
     assert watched.watch.hanging() is None
     await watched.go_on(60, answers=False)
     found = watched.watch.hanging()
-    assert isinstance(found, errors.StreamDown)
+    assert isinstance(found, errors.ConsumerStuck)
     assert "in-0" in str(found)
 
 
@@ -76,11 +80,31 @@ async def test_partition_that_is_not_read_may_be_silent() -> None:
 
 
 async def test_poll_that_never_comes_round_hangs() -> None:
-    """A rebalance that never ends is noticed as well."""
+    """The library is stuck, whatever it waits for."""
     watched = _Watched()
     await watched.go_on(10)
     await watched.go_on(2 * _PATIENCE_S, answers=False, polls=False, expected=False)
     assert "come round" in str(watched.watch.hanging())
+
+
+async def test_rebalance_that_lasts_for_minutes_is_no_hanging() -> None:
+    """A poll is held as long as the group has no coordinator; a rebalance that never ends is noticed all the same."""
+    watched = _Watched()
+    await watched.go_on(10)
+    await watched.go_on(2 * _PATIENCE_S, answers=False, polls=False, expected=False)
+    assert watched.watch.hanging(rebalancing=True) is None
+    await watched.go_on(_PATIENCE_S + 60, answers=False, polls=False, expected=False)
+    assert "come round" in str(watched.watch.hanging(rebalancing=True))
+
+
+async def test_polls_that_go_on_failing_although_kafka_answers_hang() -> None:
+    """They are shown at once; as Kafka is there, they are the consumer's own trouble in the end."""
+    watched = _Watched()
+    await watched.go_on(10)
+    await watched.go_on(3, answers=False, polls=errors.StreamDown("no coordination"), expected=False)
+    assert (watched.watch.connected, watched.watch.error, watched.watch.hanging()) == (False, "no coordination", None)
+    await watched.go_on(2 * _PATIENCE_S, answers=False, polls=errors.StreamDown("no coordination"), expected=False)
+    assert isinstance(watched.watch.hanging(), errors.ConsumerStuck)
 
 
 async def test_patience_begins_anew_after_kafka_was_away() -> None:
@@ -138,3 +162,6 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
     await watched.go_on(60, answers=False, expected=False)
     assert watched.watch.hanging() is None
     assert "no answer" in str(watched.watch.hanging(silent_since_s))
+    assert watched.watch.hanging(silent_since_s, hears=True) is None
+    await watched.go_on(240, answers=False, expected=False)
+    assert "no answer for 300 s" in str(watched.watch.hanging(silent_since_s, hears=True))

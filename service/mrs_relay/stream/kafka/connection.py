@@ -7,7 +7,7 @@ import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from mrs_relay import errors
 from mrs_relay.kit import tls
 from mrs_relay.stream import security as security_settings
 from mrs_relay.stream import settings
-from mrs_relay.stream.kafka import login, probe
+from mrs_relay.stream.kafka import failover, login, probe
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +41,13 @@ class Connection:
         kafka: the settings of the part.
         tls: ready-made context, or None without TLS.
         tokens: where tokens come from, or None where they are not used.
+        brokers: what all clients together know of the brokers.
     """
 
     kafka: settings.KafkaSettings
     tls: ssl.SSLContext | None
     tokens: login.Tokens | None = None
+    brokers: failover.Brokers = field(default_factory=failover.Brokers)
 
     def options(self, role: str) -> dict[str, Any]:
         """Return the keyword arguments that all of aiokafka's clients share; `role` shows in the broker's logs."""
@@ -62,9 +64,10 @@ class Connection:
             **papers,
         }
 
-    def attend(self, client: kafka_client.AIOKafkaClient) -> None:
-        """Let a client that lives long log in with what is right at that moment; call it before the client starts."""
+    def attend(self, client: kafka_client.AIOKafkaClient) -> failover.Failover:
+        """Let a client log in with what is right at each moment, and leave brokers that are gone; before it starts."""
         login.attend(client, self.kafka.security)
+        return failover.Failover(client, self.kafka, self.brokers)
 
     @asynccontextmanager
     async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:

@@ -23,7 +23,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mrs_relay import errors
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import reader, unpacking
+from mrs_relay.stream.kafka import failover, reader, unpacking
 
 _NOTE = "mrs-relay"
 """Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
@@ -31,6 +31,8 @@ _NOTE = "mrs-relay"
 _STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
+_LATELY_S = 15.0
+_FETCH_BYTES = 4 * 1024 * 1024  # of all partitions together: 0.5 MB/s bring them within the limit of a request
 _NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,7 @@ class KafkaGroupConsumer:
         self._connection = connection
         self._kafka = connection.kafka
         self._client: AIOKafkaConsumer | None = None
+        self._failover: failover.Failover | None = None
         self._unpacker: unpacking.Unpacker | None = None
         self._flowing: set[TopicPartition] = set()
         self._silent_since_s: float | None = None
@@ -68,10 +71,16 @@ class KafkaGroupConsumer:
         """Since when our questions have found no answer in time."""
         return self._silent_since_s
 
+    @property
+    def hears(self) -> bool:
+        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+        failover, now_s = self._failover, asyncio.get_running_loop().time()
+        return failover is not None and failover.heard_s > now_s - _LATELY_S
+
     async def start(self, listener: broker.Listener) -> None:
         """Connect and join; assignments come to the listener."""
         self._client = self._make()
-        self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
+        self._failover = self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
         try:
             async with self._connection.asking("join the consumer group", _ASK_S):
                 await self._client.start()
@@ -87,6 +96,7 @@ class KafkaGroupConsumer:
     ) -> Mapping[records.Position, Sequence[records.Record]]:
         """Wait for records of the wanted partitions; without any wanted, look for errors in the group at once."""
         self._raise_unreadable()
+        self._raise_dead()
         partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
         # The library disables its own supervision when this call is cancelled, so its timeout is short instead.
         try:
@@ -182,6 +192,11 @@ class KafkaGroupConsumer:
         answered_ms: int | None = self._started.last_poll_timestamp(tp)
         return answered_ms
 
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether some broker answers for the partition, as the last metadata told it."""
+        cluster = self._started._client.cluster  # noqa: SLF001 - the library's connections
+        return cluster.leader_for_partition(TopicPartition(*position)) not in {None, -1}
+
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition, as the last fetch told it."""
         tp = TopicPartition(*position)
@@ -237,12 +252,30 @@ class KafkaGroupConsumer:
             session_timeout_ms=kafka.session_timeout_ms,
             heartbeat_interval_ms=kafka.heartbeat_interval_ms,
             rebalance_timeout_ms=kafka.rebalance_timeout_ms,
-            request_timeout_ms=kafka.join_request_timeout_ms,
+            request_timeout_ms=kafka.request_timeout_ms,
             max_poll_interval_ms=kafka.max_poll_interval_ms,
             max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
+            fetch_max_bytes=max(_FETCH_BYTES, kafka.max_partition_fetch_bytes),
             partition_assignment_strategy=(assignor,),
             **unpacking.OPTIONS,
         )
+
+    def _raise_dead(self) -> None:
+        """
+        Raise ConsumerStuck once a task of the library's has ended that is to live as long as the consumer.
+
+        Source: aiokafka 0.14: none of them is begun again, and `getmany` watches only the one that coordinates.
+        """
+        client = self._started
+        lives = {
+            "fetching": client._fetcher._fetch_task,  # noqa: SLF001 - the library keeps them to itself
+            "coordination": client._coordinator._coordination_task,  # noqa: SLF001 - the same
+            "metadata": client._client._sync_task,  # noqa: SLF001 - the same
+        }
+        for name, task in lives.items():
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                raise errors.ConsumerStuck(f"the consumer's {name} has ended: {error!r}") from error
 
     def _raise_unreadable(self) -> None:
         """Park a partition that stands before a batch that cannot be read, and say so."""

@@ -20,6 +20,12 @@ _PAPERS: Final = {
     "GSSAPI": "the ticket or keytab (klist; KRB5_CLIENT_KTNAME, KRB5CCNAME), kafka.security.kerberos_service and "
     "kerberos_host",
 }
+REPLICAS: Final = (
+    "see on the brokers whether partitions lack in-sync replicas, those of __transaction_state and __consumer_offsets "
+    "included (min.insync.replicas, transaction.state.log.min.isr)"
+)
+"""What to look at where Kafka answers and does not do what it is asked."""
+
 _PASSWORD: Final = "kafka.security.mechanism, username and password"  # noqa: S105 - names of settings
 
 
@@ -53,10 +59,7 @@ async def _examine(host: str, port: int, options: Mapping[str, Any]) -> str:
         raise
     except Exception as error:  # noqa: BLE001 - `_refusal` raises what is not Kafka's
         return _refusal(error, options["security_protocol"], options.get("sasl_mechanism", ""))
-    return (
-        "it answers, but has not done this in time; see on the brokers whether partitions lack in-sync replicas, those "
-        "of __transaction_state and __consumer_offsets included (min.insync.replicas, transaction.state.log.min.isr)"
-    )
+    return f"it answers, but has not done this in time; {REPLICAS}"
 
 
 async def _try(host: str, port: int, options: Mapping[str, Any]) -> None:

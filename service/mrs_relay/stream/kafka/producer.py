@@ -21,7 +21,7 @@ from aiokafka import errors as kafka_errors
 from mrs_relay import errors
 from mrs_relay.stream import partitioning, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import quiet
+from mrs_relay.stream.kafka import probe, quiet
 
 _KILL_STEP_S = 2.0
 
@@ -171,7 +171,9 @@ class KafkaProducer:
         root: BaseException = error
         while not isinstance(root, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch):
             if root.__cause__ is None or isinstance(root, TimeoutError):
-                return self._connection.down("write, and the outcome is unknown", root)
+                # It has been reached, so the address is right; asking it again would hold up the restore.
+                found = f"no answer in time; {probe.REPLICAS}" if isinstance(root, TimeoutError) else None
+                return self._connection.down("write, and the outcome is unknown", root, found)
             root = root.__cause__
         return errors.Fenced(f"another producer has taken over, or a transaction ran out of time: {root!r}")
 

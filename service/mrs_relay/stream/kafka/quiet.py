@@ -26,7 +26,15 @@ class Expected(Exception):  # noqa: N818 - named for how it is meant to be read
     """Base of what we raise into the library on purpose; it need not write down the stack."""
 
 
-class RareRepeats(logging.Filter):
+class Unexpected(logging.Filter):
+    """Lets everything pass but what we raise on purpose: asyncio tells of it where the library asks nobody for it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is written."""
+        return not (record.exc_info and isinstance(record.exc_info[1], Expected))
+
+
+class RareRepeats(Unexpected):
     """Lets a message of the same template pass once in a while; times are those of the log records."""
 
     def __init__(self) -> None:
@@ -35,7 +43,7 @@ class RareRepeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether the record is written."""
-        if record.exc_info and isinstance(record.exc_info[1], Expected):
+        if not super().filter(record):
             return False
         if record.created - self._passed.get(record.msg, -_EVERY_S) < _EVERY_S:
             return False
@@ -44,8 +52,8 @@ class RareRepeats(logging.Filter):
 
 
 def install() -> None:
-    """Put the filter on the library's loggers, once."""
-    for name in _LOGGERS:
+    """Put the filters on the library's loggers and on asyncio's, once."""
+    for name in (*_LOGGERS, "asyncio"):
         logger = logging.getLogger(name)
-        if not any(isinstance(found, RareRepeats) for found in logger.filters):
-            logger.addFilter(RareRepeats())
+        if not any(isinstance(found, Unexpected) for found in logger.filters):
+            logger.addFilter(RareRepeats() if name in _LOGGERS else Unexpected())
