@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from tests.unit.emulator import desk, ordering, test_policies
 
-from mrs_emulator.core import core, failures, keeping
+from mrs_emulator.core import core, failures, keeping, tasks
 from mrs_emulator.jobs import life
-from mrs_emulator.core import tasks
 
 
 @asynccontextmanager
