@@ -1,11 +1,13 @@
-# One image; the command picks the role: serve (default), emulate, topics create, submit, watch, demo …
+# One image; the command picks the role: serve (default), topics create, submit, watch, check …
+# With --build-arg EXTRAS=demo it holds the emulator's SQL and the demo, too: emulate, demo.
 
 FROM python:3.12-slim AS build
+ARG EXTRAS=""
 WORKDIR /src
 RUN python -m venv /opt/mrs-relay
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY service ./service
-RUN /opt/mrs-relay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[demo]'
+RUN /opt/mrs-relay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[$EXTRAS]"
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home --shell /usr/sbin/nologin relay && install -d -o relay /data

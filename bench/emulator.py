@@ -25,7 +25,8 @@ from contextlib import contextmanager
 
 import uvloop
 
-from mrs_relay.emulator import server, settings
+from mrs_emulator.core import settings
+from mrs_emulator.http import server
 from mrs_relay.kit import logs
 
 CHOSEN = settings.EmulatorSettings()

@@ -15,10 +15,10 @@ import contextlib
 from types import TracebackType
 from typing import Any, Final, Self
 
+from mrs_emulator.core import core, faults, state, wire
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import serving, settings
 from mrs_relay.client import relay as clients
-from mrs_relay.emulator import core, faults, state, wire
-from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock, tasks
 from mrs_relay.mrs import client as mrs_clients

@@ -14,9 +14,10 @@ import pytest
 from tests.support import emulated, overview, scenes
 from typer import testing
 
+from mrs_emulator.core import settings
+from mrs_emulator.http import server
 from mrs_relay import errors
 from mrs_relay.cli import main, run
-from mrs_relay.emulator import server, settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client
 from mrs_relay.mrs.operations import registry

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 from tests.support import emulated, overview, scenes
 
+from mrs_emulator.core import core, settings
 from mrs_relay import errors
-from mrs_relay.emulator import core, settings
 from mrs_relay.mrs.operations import registry
 
 

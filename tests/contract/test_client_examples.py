@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from tests.support import emulated
 
-from mrs_relay.emulator import server, settings
+from mrs_emulator.core import settings
+from mrs_emulator.http import server
 from mrs_relay.mrs import client
 from mrs_relay.mrs import reference as operations
 from mrs_relay.mrs import settings as mrs_settings

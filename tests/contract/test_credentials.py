@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tests.support import emulated
 
+from mrs_emulator.core import faults
 from mrs_relay import errors
-from mrs_relay.emulator import faults
 from mrs_relay.mrs import credentials
 from mrs_relay.mrs.operations import clusters, jobs
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mrs_relay.emulator import failures, faults, server, settings
+from mrs_emulator.core import failures, faults, settings
+from mrs_emulator.http import server
 
 CLUSTER = settings.Cluster().cluster_id
 PROJECT = settings.EmulatorSettings().project_id

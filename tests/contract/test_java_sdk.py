@@ -16,7 +16,8 @@ from typing import Any
 
 from tests.support import java_sdk
 
-from mrs_relay.emulator import server, settings, wire
+from mrs_emulator.core import settings, wire
+from mrs_emulator.http import server
 
 _PACE = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 60, "kill_s": 0}
 _USER = settings.Iam().users[0]

@@ -19,7 +19,8 @@ from keystoneauth1.identity import v3
 from saharaclient.api import base
 from saharaclient.api import client as sahara
 
-from mrs_relay.emulator import server, settings, wire
+from mrs_emulator.core import settings, wire
+from mrs_emulator.http import server
 
 _PACE = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.1, "kill_s": 0}
 _USER = settings.Iam().users[0]

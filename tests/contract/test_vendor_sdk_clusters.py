@@ -16,7 +16,8 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkmrs import v1, v2
 
-from mrs_relay.emulator import server, settings
+from mrs_emulator.core import settings
+from mrs_emulator.http import server
 
 PACE = {"create_s": 0.2, "resize_s": 0.1, "delete_s": 0.1, "new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.2}
 KEY = settings.Credential()

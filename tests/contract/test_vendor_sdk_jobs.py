@@ -20,7 +20,8 @@ from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkmrs import v1, v2
 from huaweicloudsdkmrs.v2.region.mrs_region import MrsRegion
 
-from mrs_relay.emulator import faults, server, settings
+from mrs_emulator.core import faults, settings
+from mrs_emulator.http import server
 
 PACE = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.1, "kill_s": 0}
 KEY = settings.Credential()

@@ -12,7 +12,8 @@ from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkmrs import v1, v2
 from tests.support import overview
 
-from mrs_relay.emulator import server, settings
+from mrs_emulator.core import settings
+from mrs_emulator.http import server
 
 _SNAKE = re.compile(r"(?<!^)(?=[A-Z])")
 _TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_vendor_sdk_*.py"))

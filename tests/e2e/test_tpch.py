@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mrs_relay.emulator import settings, sql, statement, tpch
+from mrs_emulator.core import settings
+from mrs_emulator.sql import sql, statement, tpch
 
 DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
 

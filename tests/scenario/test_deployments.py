@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support import history, scenes, service, world
 
+from mrs_emulator.core import core
 from mrs_relay import serving, settings
-from mrs_relay.emulator import core
 from mrs_relay.engine import jobs, orphans
 from mrs_relay.kit import clock
 from mrs_relay.stream import memory

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.support import history, service, world
 
-from mrs_relay.emulator import core
+from mrs_emulator.core import core
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import transport
 from mrs_relay.mrs.operations import jobs as job_calls

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.support import history, scenes, service, world
 
+from mrs_emulator.core import core
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import app, serving
-from mrs_relay.emulator import core
-from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.engine import probe
 
 pytestmark = pytest.mark.looptime

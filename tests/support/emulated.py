@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrs_relay.emulator import core, wire
-from mrs_relay.emulator import settings as emulator_settings
+from mrs_emulator.core import core, wire
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay.kit import clock as clocks
 from mrs_relay.kit import tasks
 from mrs_relay.mrs import client, credentials, settings, transport

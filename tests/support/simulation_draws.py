@@ -6,8 +6,8 @@ import random
 
 from tests.support import service, simulation_extras, world
 
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import settings as all_settings
-from mrs_relay.emulator import settings as emulator_settings
 
 SESSION_S = 6.0
 CALL_TIMEOUT_S = 3.0

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 from tests.support import simulation_loop
 
+from mrs_emulator.core import core, faults, wire
 from mrs_relay import errors
-from mrs_relay.emulator import core, faults, wire
 from mrs_relay.mrs import transport
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import memory, memory_group, memory_log, records

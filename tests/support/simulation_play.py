@@ -28,8 +28,8 @@ from tests.support import (
     world,
 )
 
+from mrs_emulator.core import core, faults
 from mrs_relay import settings as all_settings
-from mrs_relay.emulator import core, faults
 from mrs_relay.kit import clock
 from mrs_relay.stream import memory
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support import history, service, simulation_draws, simulation_extras
 
-from mrs_relay.emulator import state
+from mrs_emulator.core import state
 from mrs_relay.messages import codec
 from mrs_relay.stream import memory, records
 from mrs_relay.stream import settings as stream_settings

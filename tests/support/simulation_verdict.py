@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tests.support import history, simulation_stage
 
-from mrs_relay.emulator import core, state, wire
+from mrs_emulator.core import core, state, wire
 
 MOST_RUNS = 30
 """How often a statement or a call that may be repeated is carried out at most."""

@@ -15,10 +15,10 @@ from typing import Any
 
 from tests.support import history, service
 
+from mrs_emulator.core import core, faults, wire
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import serving
 from mrs_relay import settings as all_settings
-from mrs_relay.emulator import core, faults, wire
-from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.engine import desk
 from mrs_relay.kit import clock
 from mrs_relay.mrs import client as clients

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import settings
-from mrs_relay.emulator import settings as emulator_settings
 
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import client as relay_client
 from mrs_relay import rehearsal
-from mrs_relay.emulator import settings as emulator_settings
 
 BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 

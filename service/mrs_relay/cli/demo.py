@@ -20,8 +20,8 @@ from typing import Annotated, Final
 import typer
 from rich import live, text
 
+from mrs_emulator.sql import tpch
 from mrs_relay.cli import board, demo_requests, demo_stage, demo_view, follow, processes, run, view
-from mrs_relay.emulator import tpch
 from mrs_relay.kit import clock, signals
 from mrs_relay.messages import events
 from mrs_relay.stream import records, tap

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import mrs_relay
+from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import errors
 from mrs_relay.cli import connect, demo_requests, processes
-from mrs_relay.emulator import settings as emulator_settings
 from mrs_relay.stream import client as stream_client
 from mrs_relay.stream import settings as stream_settings
 from mrs_relay.stream import topics

@@ -12,13 +12,13 @@ import typer
 from typer import core
 
 import mrs_relay
+from mrs_emulator import cli as emulator
 from mrs_relay import errors
 from mrs_relay.cli import (
     call,
     check,
     dead_letters,
     demo,
-    emulate,
     ledger,
     orphans,
     run,
@@ -31,7 +31,6 @@ from mrs_relay.cli import (
     watch,
     wishes,
 )
-from mrs_relay.emulator import rules
 
 _ORDER: Final = (
     "serve",
@@ -109,9 +108,9 @@ app.command(
 app.command(
     rich_help_panel=_RUN,
     epilog="\n\n".join(
-        [rules.RULES, run.epilog("mrs-relay emulate --data tpch", "mrs-relay emulate --port 0 --speed 10")]
+        [emulator.EPILOG, run.epilog("mrs-relay emulate --data tpch", "mrs-relay emulate --port 0 --speed 10")]
     ),
-)(emulate.emulate)
+)(emulator.emulate)
 app.add_typer(submit.app, name="submit", rich_help_panel=_USE)
 app.command(
     rich_help_panel=_USE,

@@ -14,8 +14,8 @@ from typing import Annotated, Final
 
 import typer
 
+from mrs_emulator.core import core, settings
 from mrs_relay.cli import message_reference, run, view
-from mrs_relay.emulator import core, settings
 from mrs_relay.engine import rules
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base

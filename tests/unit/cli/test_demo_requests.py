@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
+from mrs_emulator.sql import tpch
 from mrs_relay import errors
 from mrs_relay.cli import demo_requests
-from mrs_relay.emulator import tpch
 from mrs_relay.messages import envelope, requests
 
 

@@ -7,8 +7,8 @@ import pathlib
 
 from rich import console
 
+from mrs_emulator.sql import tpch
 from mrs_relay.cli import board, demo_requests, demo_view
-from mrs_relay.emulator import tpch
 from mrs_relay.messages import events
 
 _PLANNED = {one.message.id: one for one in demo_requests.plan(tpch.query)}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import core
+from mrs_emulator.core import core
 
 Opener = Callable[..., AbstractAsyncContextManager[desk.Desk]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mrs_relay.emulator import core, settings, wire
+from mrs_emulator.core import core, settings, wire
 
 START_MS = 1_795_420_800_000
 PROJECT = settings.EmulatorSettings().project_id

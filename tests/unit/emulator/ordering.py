@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import wire
+from mrs_emulator.core import wire
 
 V11 = f"/v1.1/{desk.PROJECT}"
 FLOW = f"{V11}/run-job-flow"

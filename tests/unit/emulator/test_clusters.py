@@ -7,7 +7,7 @@ import urllib.parse
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import settings
+from mrs_emulator.core import settings
 
 CLUSTERS = (
     settings.Cluster(cluster_id="c1", name="etl"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mrs_relay.emulator import dialect, failures, statement
+from mrs_emulator.core import failures
+from mrs_emulator.sql import dialect, statement
 
 DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")
 

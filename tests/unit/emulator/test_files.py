@@ -9,7 +9,9 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from mrs_relay.emulator import beans, core, failures, obs, rules, settings, sql, tables, values, wording
+from mrs_emulator.core import core, failures, settings
+from mrs_emulator.jobs import beans, rules
+from mrs_emulator.sql import obs, sql, tables, values, wording
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.emulator import desk, ordering
 
-from mrs_relay.emulator import core
+from mrs_emulator.core import core
 from mrs_relay.kit import clock
 
 JOB = {"job_type": 1, "job_name": "wc", "jar_path": "s3a://b/wc.jar", "submit_job_once_cluster_run": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import core, faults, limits, refusals, settings, wire
+from mrs_emulator.core import core, faults, limits, refusals, settings, wire
 
 
 async def test_unknown_path_or_verb_is_apigw_0101() -> None:

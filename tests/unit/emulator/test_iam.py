@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import core, ids, settings, signature, wire
+from mrs_emulator.core import core, ids, settings, wire
+from mrs_emulator.iam import signature
 
 OTHER = "ffffffffffffffffffffffffffffffff"
 JOBS = f"/v2/{desk.PROJECT}/clusters/{desk.CLUSTER}/job-executions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import settings
+from mrs_emulator.core import settings
 
 PACE = {"new_s": 1, "submitted_s": 1, "accepted_s": 1, "run_s": 10, "kill_s": 1}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.unit.emulator import desk, ordering, test_policies
 
-from mrs_relay.emulator import core, failures, keeping, life
-from mrs_relay.kit import tasks
+from mrs_emulator.core import core, failures, keeping, tasks
+from mrs_emulator.jobs import life
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrs_relay.emulator import checks, life, refusals, rules, settings
+from mrs_emulator.core import checks, refusals, settings
+from mrs_emulator.jobs import life, rules
 
 PACE = settings.Pace(new_s=1, submitted_s=1, accepted_s=1, run_s=10, kill_s=1)
 ORDER = ("NEW", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import book, life, listing, settings
+from mrs_emulator.core import settings
+from mrs_emulator.jobs import book, life, listing
 
 QUIRKS = settings.Quirks()
 

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
-from mrs_relay.emulator import bentclock, core, failures
+from mrs_emulator.core import bentclock, core, failures
 
 OLD = f"/v1.1/{desk.PROJECT}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import hql
+from mrs_emulator.v11 import hql
 
 BASE = f"/v1.1/{desk.PROJECT}"
 SOURCE = {"name": "clicks", "url": "/data/clicks", "type": "hdfs", "description": "raw"}

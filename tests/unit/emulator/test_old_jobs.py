@@ -10,7 +10,7 @@ import pytest
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
-from mrs_relay.emulator import core
+from mrs_emulator.core import core
 
 BASE = f"/v1.1/{desk.PROJECT}"
 JOB = {

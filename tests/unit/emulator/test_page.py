@@ -9,7 +9,7 @@ import re
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
-from mrs_relay.emulator import core, settings, wire
+from mrs_emulator.core import core, settings, wire
 
 
 async def test_page_may_run_its_own_script_and_nothing_else() -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import accounts, core, ids, refusals, settings, signature, wire
+from mrs_emulator.core import core, ids, refusals, settings, wire
+from mrs_emulator.iam import accounts, signature
 
 AK = "EXAMPLEACCESSKEY0001"
 SK = "example-secret-key-for-test-vectors-0001"

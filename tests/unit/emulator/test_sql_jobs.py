@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
-from mrs_relay.emulator import sql
+from mrs_emulator.sql import sql
 
 LONG = "select count(*) from lineitem a, lineitem b, lineitem c where a.l_comment < b.l_comment"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mrs_relay.emulator import settings, sql, statement, tpch
+from mrs_emulator.core import settings
+from mrs_emulator.sql import sql, statement, tpch
 
 NUMBERS = range(1, tpch.COUNT + 1)
 DIALECTS: tuple[statement.Dialect, ...] = ("presto", "hive", "spark")

@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests.unit.emulator import desk
 
-from mrs_relay.emulator import core, faults
+from mrs_emulator.core import core, faults
 from mrs_relay.kit import clock
 
 

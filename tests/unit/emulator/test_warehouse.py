@@ -10,7 +10,8 @@ from typing import cast
 import duckdb
 import pytest
 
-from mrs_relay.emulator import dialect, settings, sql
+from mrs_emulator.core import settings
+from mrs_emulator.sql import dialect, sql
 
 
 class Cursor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support import history, service, simulation_extras, simulation_stage, simulation_verdict
 
-from mrs_relay.emulator import state
+from mrs_emulator.core import state
 from mrs_relay.messages import codec
 from mrs_relay.stream import memory
 from mrs_relay.stream import settings as stream_settings

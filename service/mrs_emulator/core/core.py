@@ -1,0 +1,230 @@
+"""
+MRS without a socket: a request goes in, a reply comes out. Time comes from the clock, so simulations can bend it.
+
+    request → route → faults → signature → project → limit → handler → reply
+                      (trouble on the way)                    jobs.py, presto.py, clusters.py
+
+Scripted jobs cost neither threads nor timers. SQL runs on the warehouse's threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from mrs_emulator.clusters import clusters, creating, flows, resizing, scaling_policies, stages, tags
+from mrs_emulator.core import (
+    aiming,
+    bentclock,
+    clock,
+    faults,
+    ids,
+    keeping,
+    limits,
+    meddling,
+    recent,
+    refusals,
+    routes,
+    settings,
+    state,
+    tasks,
+    wire,
+)
+from mrs_emulator.http import admin, overview, page
+from mrs_emulator.iam import accounts, iam, signature
+from mrs_emulator.jobs import jobs
+from mrs_emulator.sql import obs, presto, sql, sqljobs
+from mrs_emulator.v11 import oldapi, rows
+
+_log = structlog.get_logger(__name__)
+
+
+class Emulator:
+    """
+    One project of MRS with its clusters.
+
+    An async context manager: entering opens the data folder, leaving ends SQL and tasks. Without SQL and data it may be
+    used as it is.
+
+    Args:
+        chosen: the settings.
+        timer: the time; None is the machine's.
+
+    Raises:
+        CannotStart: the file of faults cannot be used.
+    """
+
+    def __init__(self, chosen: settings.EmulatorSettings, timer: clock.Clock | None = None) -> None:
+        self._settings = chosen
+        self._clock = bentclock.BentClock(timer or clock.SystemClock())
+        self._ids = ids.Ids(chosen.seed)
+        self._crew = tasks.Crew(_report)
+        self._keeper = keeping.Keeper(chosen.state_file, self._crew)
+        self._world = state.World(
+            chosen.clusters, self._clock.now_ms(), self._keeper, chosen.cluster_rules.terminated_kept_s
+        )
+        known = accounts.Accounts(chosen, self._ids)
+        self._gate = signature.Gate(known, chosen)
+        self._limiter = limits.Limiter(chosen.limits)
+        self._recent = recent.Recent()
+        self._warehouse = sql.Warehouse(chosen.sql, chosen.data)
+        self._obs = obs.Obs(chosen.obs_dir or (chosen.data / "obs" if chosen.data else None))
+        running = sqljobs.SqlJobs(self._warehouse, self._crew, self._obs, self._clock, chosen.sql)
+        self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
+        statements = presto.Presto(self._world, self._ids, self._warehouse, self._crew, self._obs, chosen.sql)
+        acts = stages.Stages(chosen.pace, chosen.cluster_rules)
+        self._flows = flows.Flows(self._world, self._jobs, acts, chosen.cluster_rules, self._crew, self._clock)
+        older = oldapi.OldApi(rows.Ground(self._world, self._ids, chosen, self._keeper), self._jobs)
+        self._table = routes.Table(
+            (
+                *self._jobs.operations(),
+                *statements.operations(),
+                *tags.Tags(self._world, chosen.cluster_rules).operations(),
+                *clusters.Clusters(self._world, chosen, acts, self._jobs).operations(),
+                *creating.Creating(self._world, self._ids, chosen, acts, self._flows).operations(),
+                *resizing.Resizing(self._world, chosen.cluster_rules, acts).operations(),
+                *scaling_policies.ScalingPolicies(self._world).operations(),
+                *older.operations(),
+                *iam.Iam(known, self._gate, self._ids, chosen).operations(),
+            )
+        )
+        self._faults = faults.Faults([route.operation for route in self._table.routes])
+        if chosen.faults_file is not None:
+            self._faults.load(chosen.faults_file)
+        self._aiming = aiming.Aiming(self._world, older)
+        self._meddler = meddling.Meddler(self._world, self._jobs, self._clock)
+        shown = overview.Overview(self._world, statements, self._faults, self._recent, self._clock)
+        self._admin = admin.Admin(self._world, self._faults, chosen.project_id, self._clock, shown)
+
+    async def __aenter__(self) -> Self:
+        try:
+            starts = await self._keeper.open()
+            if self._settings.data is not None:
+                await self._warehouse.open()
+        except BaseException:
+            await self._close()
+            raise
+        if starts:
+            now_ms = self._clock.now_ms()
+            self._ids.start_again(starts)
+            self._jobs.end_cut_off(now_ms)
+            self._flows.settle(now_ms)
+            self._flows.watch(now_ms)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        await self._crew.close()
+        await self._warehouse.close()
+        await self._keeper.close()
+        self._obs.close()
+
+    @property
+    def obs_root(self) -> Path:
+        """The folder that plays OBS."""
+        return self._obs.root
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations played, IAM's among them."""
+        return frozenset(route.operation for route in self._table.routes)
+
+    def effects(self) -> list[state.Effect]:
+        """Jobs and statements really created, oldest first."""
+        return self._world.effects()
+
+    def add_faults(self, *orders: faults.Fault) -> None:
+        """Put faults in force, as POST /emulator/faults does."""
+        self._faults.add(orders)
+
+    def clear_faults(self) -> None:
+        """Lift all faults."""
+        self._faults.clear()
+
+    async def handle(self, request: wire.Request) -> wire.Reply:
+        """
+        Answer one request; never raises, except when the task itself is cancelled.
+
+        A dropped reply means that the client gets none, whatever happened.
+        """
+        request_id = self._ids.request_id()
+        own = self._own(request)
+        if own is not None:
+            return own.with_header("X-Request-Id", request_id)
+        entry = recent.Entry(request.verb, self._clock.now_ms())
+        began_s = self._clock.monotonic_s()
+        try:
+            reply = await self._answer(request, request_id, entry)
+        except Exception:  # noqa: BLE001 - the one place where an unforeseen error of a handler is caught
+            _log.exception("emulator.request_failed", verb=request.verb, path=request.path, request_id=request_id)
+            reply = refusals.internal().reply(request_id, older=False)
+        entry.status = reply.status
+        entry.took_ms = (self._clock.monotonic_s() - began_s) * 1000
+        self._recent.note(entry)
+        return reply if reply.dropped else reply.with_header("X-Request-Id", request_id)
+
+    def _own(self, request: wire.Request) -> wire.Reply | None:
+        """The reply on the emulator's own paths: the page and the admin API."""
+        if not self._settings.admin:
+            return None
+        if request.path == "/" and request.verb == "GET":
+            return page.reply()
+        if not request.path.startswith(admin.PREFIX):
+            return None
+        now_ms = self._clock.now_ms()
+        self._flows.settle(now_ms)
+        try:
+            return self._admin.answer(request, now_ms)
+        except refusals.Refusal as refusal:
+            return refusal.reply("", older=False)
+
+    def refuse(self, refusal: refusals.Refusal) -> wire.Reply:
+        """The reply to a request that never gets as far as `handle`."""
+        request_id = self._ids.request_id()
+        return refusal.reply(request_id, older=False).with_header("X-Request-Id", request_id)
+
+    async def _answer(self, request: wire.Request, request_id: str, entry: recent.Entry) -> wire.Reply:
+        older = self._settings.quirks.business_errors_as_500
+        trouble = faults.NO_TROUBLE
+        try:
+            route, path = self._table.match(request.verb, request.path)
+            entry.operation = route.operation
+            if not self._faults:
+                return await self._admitted(route, path, request)
+            aim = self._aiming.at(route, path, request)
+            trouble = self._faults.meet(aim)
+            entry.fault = trouble.names
+            if trouble.delay_s:
+                await asyncio.sleep(trouble.delay_s)
+            reply = trouble.before(request_id)
+            if reply is not None:
+                return reply
+            self._meddler.before(trouble.deeds, aim)
+            reply = await self._admitted(route, path, request)
+            self._meddler.after(trouble.deeds, aim, reply)
+        except refusals.Refusal as refusal:
+            reply = refusal.reply(request_id, older=older)
+        return trouble.after(reply, request_id)
+
+    async def _admitted(self, route: routes.Route, path: dict[str, str], request: wire.Request) -> wire.Reply:
+        now_ms = self._clock.now_ms()
+        if not route.gateway:
+            return await route.handler(routes.Call(request, path, "", now_ms))
+        user = self._gate.user(request, now_ms)
+        if path["project_id"] != self._settings.project_id:
+            raise refusals.wrong_project()
+        self._limiter.admit(route.operation, route.per_minute, self._clock.monotonic_s())
+        self._flows.settle(now_ms)
+        return await route.handler(routes.Call(request, path, user, now_ms))
+
+
+def _report(task: str, error: BaseException) -> None:
+    _log.error("emulator.task_failed", task=task, exc_info=error)

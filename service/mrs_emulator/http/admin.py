@@ -1,0 +1,177 @@
+"""
+The emulator's own paths under /emulator/: health, what was really created, and faults. They carry no signature.
+
+    GET    /emulator/health     alive, and what there is
+    GET    /emulator/effects    jobs and statements really created; ?kind=job&name=PATTERN&start=0&limit=1000
+    GET    /emulator/faults     faults in force
+    POST   /emulator/faults     more faults: a list of orders, or one
+    DELETE /emulator/faults     lift all faults
+    GET    /emulator/clock      the emulator's time
+    POST   /emulator/clock      {"advance_s": 3600} puts it forward, {"stopped": true} or {"stopped": false} stops it
+                                or lets it catch up; it never goes back
+    GET    /emulator/overview   what the page at / shows
+"""
+
+from __future__ import annotations
+
+import collections
+import fnmatch
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import pydantic
+
+from mrs_emulator.core import bentclock, faults, refusals, state, wire
+from mrs_emulator.http import overview
+from mrs_emulator.jobs import life
+
+PREFIX = "/emulator/"
+
+
+class _Turn(pydantic.BaseModel):
+    """An order for the clock."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    advance_s: float = pydantic.Field(default=0.0, ge=0, le=31_536_000_000)
+    stopped: bool | None = None
+
+
+class Admin:
+    """
+    Answers on the emulator's own paths.
+
+    Args:
+        world: what was created.
+        standing: the faults in force.
+        project_id: the project, told with the health.
+        bent: the emulator's clock.
+        shown: what the page shows.
+    """
+
+    def __init__(
+        self,
+        world: state.World,
+        standing: faults.Faults,
+        project_id: str,
+        bent: bentclock.BentClock,
+        shown: overview.Overview,
+    ) -> None:
+        self._world = world
+        self._faults = standing
+        self._project_id = project_id
+        self._clock = bent
+        self._overview = shown
+
+    def answer(self, request: wire.Request, now_ms: int) -> wire.Reply:
+        """
+        The reply to a request under the prefix.
+
+        Raises:
+            Refusal: 404 for an unknown path, 400 for a wrong parameter or order.
+        """
+        query = dict(request.pairs())
+        answers: dict[tuple[str, str], Callable[[], wire.Reply]] = {
+            ("GET", "health"): lambda: self._health(now_ms),
+            ("GET", "effects"): lambda: self._effects(query, now_ms),
+            ("GET", "faults"): lambda: wire.as_json(200, {"faults": self._faults.listed()}),
+            ("POST", "faults"): lambda: self._order(request.body),
+            ("DELETE", "faults"): self._lift,
+            ("GET", "clock"): self._time,
+            ("POST", "clock"): lambda: self._turn(request.body),
+            ("GET", "overview"): lambda: wire.as_json(200, self._overview.members(now_ms)),
+        }
+        answer = answers.get((request.verb, request.path.removeprefix(PREFIX)))
+        if answer is None:
+            raise refusals.Refusal(404, {"error": "no such path of the emulator"})
+        return answer()
+
+    def _lift(self) -> wire.Reply:
+        self._faults.clear()
+        return wire.Reply(204)
+
+    def _health(self, now_ms: int) -> wire.Reply:
+        clusters = [
+            {
+                "id": one.record.cluster_id,
+                "name": one.record.name,
+                "state": one.state(now_ms),
+                "slots": one.record.slots,
+                "jobs": len(one.book),
+                "unfinished": one.book.unfinished(now_ms),
+            }
+            for one in self._world.clusters.values()
+        ]
+        return wire.as_json(200, {"status": "ok", "project_id": self._project_id, "clusters": clusters})
+
+    def _effects(self, query: Mapping[str, str], now_ms: int) -> wire.Reply:
+        start, limit = _number(query, "start", 0), _number(query, "limit", None)
+        kind, pattern = query.get("kind"), query.get("name")
+        found = [
+            one
+            for one in self._world.effects()
+            if kind in {None, "", one.kind} and (not pattern or fnmatch.fnmatchcase(one.name, pattern))
+        ]
+        page = found[start : None if limit is None else (start or 0) + limit]
+        effects = [self._members(one, now_ms) for one in page]
+        counts = {"job": 0, "statement": 0, **collections.Counter(one.kind for one in found)}
+        return wire.as_json(200, {"count": len(found), "counts": counts, "effects": effects})
+
+    def _members(self, effect: state.Effect, now_ms: int) -> dict[str, Any]:
+        members: dict[str, Any] = {
+            "kind": effect.kind,
+            "id": effect.effect_id,
+            "name": effect.name,
+            "cluster": effect.cluster_id,
+            "created_ms": effect.created_ms,
+        }
+        if effect.kind == "statement":
+            return members | {"statement": effect.statement}
+        if effect.kind != "job":
+            return members
+        cluster = self._world.clusters.get(effect.cluster_id)
+        job = cluster.book.get(effect.effect_id) if cluster else None
+        if job is None:
+            return members | {"deleted": True}
+        seen = life.stage(job, now_ms)
+        members |= {"job_type": job.job_type, "state": seen.state, "result": seen.result}
+        return members | ({"error": job.error} if job.error else {})
+
+    def _order(self, body: bytes) -> wire.Reply:
+        try:
+            orders = self._faults.read(msgspec.json.decode(body))
+        except msgspec.DecodeError as error:
+            raise refusals.Refusal(400, {"error": f"Invalid JSON: {error}"}) from error
+        except ValueError as error:
+            raise refusals.Refusal(400, {"error": str(error)}) from error
+        self._faults.add(orders)
+        return wire.as_json(201, {"faults": self._faults.listed()})
+
+    def _turn(self, body: bytes) -> wire.Reply:
+        try:
+            order = _Turn.model_validate_json(body)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise refusals.Refusal(400, {"error": f"{where}: {first['msg']}"}) from error
+        self._clock.advance(order.advance_s)
+        if order.stopped is True:
+            self._clock.stop()
+        elif order.stopped is False:
+            self._clock.go()
+        return self._time()
+
+    def _time(self) -> wire.Reply:
+        bent = self._clock
+        members = {"now_ms": bent.now_ms(), "ahead_s": bent.ahead_ms / 1000, "stopped": bent.stopped}
+        return wire.as_json(200, members)
+
+
+def _number(query: Mapping[str, str], name: str, default: int | None) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal():
+        raise refusals.Refusal(400, {"error": f"{name}: must be a whole number, 0 or more"})
+    return int(text)

@@ -1,0 +1,274 @@
+"""
+Presto, Hive and Spark SQL to DuckDB, by sqlglot; the one door to sqlglot.
+
+A text becomes statements, a statement becomes steps: one for most, several where DuckDB needs more (INSERT OVERWRITE).
+Only queries, DDL, DML and SHOW/DESC/USE pass; what could touch files or settings (COPY, ATTACH, PRAGMA …) is refused.
+The database `default` is DuckDB's schema `main`. SHOW and DESC are in `showing.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mrs_emulator.core import failures
+from mrs_emulator.sql import showing, statement
+
+try:
+    import sqlglot
+    from sqlglot import exp
+except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
+    AVAILABLE = False
+else:
+    AVAILABLE = True
+
+_CATALOGS = frozenset({"hive", "spark_catalog"})
+_WITHOUT_EFFECT = frozenset(
+    {"SET", "RESET", "ANALYZE", "CACHE", "UNCACHE", "REFRESH", "MSCK", "CLEAR", "ADD", "RELOAD"}
+)
+_INCOMING = "__incoming"
+
+
+def translate(text: str, spoken: statement.Dialect) -> list[statement.Statement]:
+    """
+    The statements of a text, separated by semicolons.
+
+    Raises:
+        SqlRefused: it does not parse or is not played; says where.
+    """
+    statements = []
+    for tokens in _split(text, spoken):
+        sql = text[tokens[0].start : tokens[-1].end + 1]
+        statements.append(_translate_one(sql, tokens[0].text.upper().split()[0], spoken))
+    return statements
+
+
+def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:
+    """Name of a DuckDB type in a dialect, such as `string` for VARCHAR in Hive."""
+    try:
+        return exp.DataType.build(duckdb_type, dialect="duckdb").sql(spoken).lower()
+    except sqlglot.errors.SqlglotError:
+        return duckdb_type.lower()
+
+
+def _split(text: str, spoken: statement.Dialect) -> list[list[Any]]:
+    """Tokens of each statement; semicolons in strings and comments do not count."""
+    try:
+        tokens = sqlglot.tokenize(text, read=spoken)
+    except sqlglot.errors.SqlglotError as error:
+        raise failures.SqlRefused("the statement cannot be read: unclosed quote or comment") from error
+    groups: list[list[Any]] = [[]]
+    for token in tokens:
+        if token.token_type == sqlglot.TokenType.SEMICOLON:
+            groups.append([])
+        else:
+            groups[-1].append(token)
+    return [group for group in groups if group]
+
+
+def _translate_one(sql: str, first: str, spoken: statement.Dialect) -> statement.Statement:
+    if first in _WITHOUT_EFFECT:
+        return statement.Statement(statement.Kind.NOTHING)
+    if first in {"SHOW", "DESC", "DESCRIBE"}:
+        return showing.show(sql, spoken)
+    if first == "EXPLAIN":
+        return _explain(sql, spoken)
+    return _parsed(_parse(sql, spoken), first, spoken)
+
+
+def _explain(sql: str, spoken: statement.Dialect) -> statement.Statement:
+    inner = sql[len("EXPLAIN") :].lstrip()
+    for word in ("ANALYZE", "EXTENDED", "FORMATTED", "LOGICAL"):
+        if inner[: len(word)].upper() == word:
+            inner = inner[len(word) :].lstrip()
+    if inner.startswith("("):  # Presto: EXPLAIN (TYPE LOGICAL) SELECT …
+        options, _, rest = inner.partition(")")
+        inner = rest.lstrip() if "SELECT" not in options.upper() else inner
+    statements = translate(inner, spoken)
+    if len(statements) != 1 or statements[0].kind is not statement.Kind.ROWS:
+        raise failures.SqlRefused("EXPLAIN is played for queries only")
+    return statement.Statement(statement.Kind.ROWS, (f"EXPLAIN {statements[0].steps[0]}",))
+
+
+def _parse(sql: str, spoken: statement.Dialect) -> exp.Expr:
+    try:
+        return sqlglot.parse_one(sql, read=spoken)
+    except sqlglot.errors.ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        found = first.get("highlight") or "<EOF>"
+        line, column = first.get("line"), first.get("col")
+        if isinstance(column, int):
+            column = max(1, column - len(found) + 1)
+        raise failures.SqlRefused(f"mismatched input '{found}'", line=line, column=column) from error
+    except sqlglot.errors.SqlglotError as error:
+        raise failures.SqlRefused("the statement cannot be read") from error
+
+
+def _parsed(tree: exp.Expr, first_word: str, spoken: statement.Dialect) -> statement.Statement:
+    _localise(tree)
+    if isinstance(tree, exp.Query | exp.Values):
+        _name_columns(tree, spoken)
+        return statement.Statement(statement.Kind.ROWS, (_sql(tree),))
+    if isinstance(tree, exp.Use):
+        return statement.Statement(statement.Kind.SESSION, (f"USE {_sql(tree.this)}",))
+    return _change(tree, first_word)
+
+
+def _change(tree: exp.Expr, first_word: str) -> statement.Statement:
+    match tree:
+        case exp.Insert():
+            return _insert(tree)
+        case exp.Create():
+            return _create(tree)
+        case exp.Alter():
+            return _alter(tree)
+        case exp.Drop():
+            return _drop(tree)
+        case exp.Delete() | exp.Update() | exp.Merge() | exp.TruncateTable():
+            return _write(tree)
+        case _:
+            raise failures.SqlRefused(f"the emulator does not play {first_word} statements")
+
+
+def _localise(tree: exp.Expr) -> None:
+    """Database `default` becomes schema `main`, catalogs vanish."""
+    for table in tree.find_all(exp.Table):
+        if table.catalog.lower() in _CATALOGS:
+            table.set("catalog", None)
+        if table.db.lower() == "default":
+            table.set("db", exp.to_identifier("main"))
+        elif isinstance(tree, exp.Use) and table.name.lower() == "default":
+            table.set("this", exp.to_identifier("main"))
+        if isinstance(tree, exp.Use) and table.db.lower() in _CATALOGS:
+            table.set("db", None)
+    for column in tree.find_all(exp.Column):
+        if column.db.lower() == "default":
+            column.set("db", None)
+            column.set("catalog", None)
+    _without_zones(tree)
+
+
+def _without_zones(tree: exp.Expr) -> None:
+    """Moments are plain UTC timestamps; with a zone DuckDB could not hand them over."""
+    for kind in tree.find_all(exp.DataType):
+        if kind.this in {exp.DataType.Type.TIMESTAMPTZ, exp.DataType.Type.TIMESTAMPLTZ}:
+            kind.set("this", exp.DataType.Type.TIMESTAMP)
+    for call in list(tree.find_all(exp.CurrentTimestamp, exp.Anonymous)):
+        if isinstance(call, exp.CurrentTimestamp) or call.name.upper() == "NOW":
+            call.replace(exp.cast(exp.CurrentTimestamp(), "timestamp", dialect="duckdb"))
+
+
+def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
+    """Name the columns that have no name as the dialect names them: _col0, _c0, or the expression itself."""
+    while isinstance(tree, exp.SetOperation):
+        tree = tree.left
+    if not isinstance(tree, exp.Select):
+        return
+    named = []
+    for index, column in enumerate(tree.expressions):
+        if isinstance(column, exp.Alias | exp.Column) or (column.is_star and not isinstance(column, exp.Count)):
+            named.append(column)
+            continue
+        name = {"presto": f"_col{index}", "hive": f"_c{index}"}.get(spoken) or column.sql("spark").lower()
+        named.append(exp.alias_(column, "count(1)" if name == "count(*)" else name, quoted=True))
+    tree.set("expressions", named)
+
+
+def _sql(tree: exp.Expr) -> str:
+    return tree.sql("duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE, comments=False)
+
+
+def _table(tree: exp.Expr) -> exp.Table | None:
+    """The table that a statement changes, or None when it changes something else."""
+    found = tree.expressions[0] if isinstance(tree, exp.TruncateTable) else tree.this
+    if isinstance(tree, exp.Drop) and tree.args.get("tables"):  # where newer versions of sqlglot keep it
+        found = tree.args["tables"][0]
+    if isinstance(found, exp.Schema):
+        found = found.this
+    return found if isinstance(found, exp.Table) else None
+
+
+def _named(table: exp.Table | None) -> tuple[str | None, str] | None:
+    return None if table is None else (table.db or None, table.name)
+
+
+def _write(tree: exp.Expr) -> statement.Statement:
+    return statement.Statement(statement.Kind.WRITE, (_sql(tree),), _named(_table(tree)))
+
+
+def _drop(tree: exp.Drop) -> statement.Statement:
+    kind = str(tree.args.get("kind")).upper()
+    tree.set("purge", None)
+    if kind == "DATABASE":
+        tree.set("kind", "SCHEMA")
+    target = _named(_table(tree)) if kind == "TABLE" else None
+    return statement.Statement(statement.Kind.WRITE, (_sql(tree),), target)
+
+
+def _insert(tree: exp.Insert) -> statement.Statement:
+    table = _table(tree)
+    if table is None or tree.expression is None:
+        raise failures.SqlRefused("INSERT is played for tables only")
+    fixed = _fixed_partition(table)
+    rows = tree.expression
+    for key in ("with_", "with"):  # sqlglot renamed the member
+        if tree.args.get(key):
+            rows.set(key, tree.args[key].pop())
+    if fixed:
+        added = [exp.alias_(value.copy(), name) for name, value in fixed]
+        rows = exp.select("*", *added).from_(exp.Subquery(this=rows, alias=exp.to_identifier("__rows")))
+    target = _sql(tree.this)
+    if not tree.args.get("overwrite"):
+        return statement.Statement(statement.Kind.WRITE, (f"INSERT INTO {target} {_sql(rows)}",), _named(table))
+    where = " AND ".join(f"{statement.quoted(name)} = {_sql(value)}" for name, value in fixed)
+    steps = (
+        f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS {_sql(rows)}",
+        f"DELETE FROM {_sql(table)}{' WHERE ' + where if where else ''}",  # noqa: S608 - printed by sqlglot
+        f"INSERT INTO {target} SELECT * FROM {_INCOMING}",  # noqa: S608 - printed by sqlglot
+        f"DROP TABLE {_INCOMING}",
+    )
+    return statement.Statement(statement.Kind.WRITE, steps, _named(table))
+
+
+def _fixed_partition(table: exp.Table) -> list[tuple[str, exp.Expr]]:
+    """Columns that a PARTITION clause fixes, the clause removed; columns that it only names come from the rows."""
+    partition = table.args.get("partition")
+    if partition is None:
+        return []
+    table.set("partition", None)
+    fixed = [(one.this.name, one.expression) for one in partition.expressions if isinstance(one, exp.EQ)]
+    if fixed and len(fixed) != len(partition.expressions):
+        raise failures.SqlRefused("a PARTITION clause that mixes fixed and dynamic columns is not played")
+    return fixed
+
+
+def _create(tree: exp.Create) -> statement.Statement:
+    kind = str(tree.args.get("kind")).upper()
+    if kind not in {"TABLE", "VIEW", "SCHEMA", "DATABASE"}:
+        raise failures.SqlRefused(f"the emulator does not play CREATE {kind}")
+    if kind == "DATABASE":
+        tree.set("kind", "SCHEMA")
+    properties = tree.args.get("properties")
+    for one in properties.expressions if properties else ():
+        if isinstance(one, exp.LocationProperty) and kind == "TABLE":
+            raise failures.SqlRefused("tables with a LOCATION are not played; put the files into the data folder")
+        if isinstance(one, exp.PartitionedByProperty) and isinstance(tree.this, exp.Schema):
+            for column in one.this.expressions if isinstance(one.this, exp.Schema) else ():
+                if isinstance(column, exp.ColumnDef):
+                    tree.this.append("expressions", column.copy())
+    meant = exp.TemporaryProperty | exp.LikeProperty
+    kept = [one for one in (properties.expressions if properties else ()) if isinstance(one, meant)]
+    tree.set("properties", exp.Properties(expressions=kept) if kept else None)
+    for column in tree.find_all(exp.ColumnDef):
+        column.set("constraints", None)
+    return statement.Statement(statement.Kind.WRITE, (_sql(tree),), _named(_table(tree)) if kind == "TABLE" else None)
+
+
+def _alter(tree: exp.Alter) -> statement.Statement:
+    table = _table(tree)
+    if table is None:
+        raise failures.SqlRefused("the emulator plays ALTER TABLE only")
+    steps: list[str] = []
+    for action in tree.args.get("actions") or ():
+        if isinstance(action, exp.Schema):  # Hive and Spark: ADD COLUMNS (a int, b string)
+            steps += [f"ALTER TABLE {_sql(table)} ADD COLUMN {_sql(column)}" for column in action.expressions]
+    return statement.Statement(statement.Kind.WRITE, tuple(steps), _named(table)) if steps else _write(tree)
