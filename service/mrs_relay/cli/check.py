@@ -33,12 +33,16 @@ class Finding:
     Attributes:
         what: settings, kafka, codecs, topics or mrs.
         verdict: how it stands.
-        text: what was found, and what to do about it.
+        text: what was found.
+        code: of the rule that was broken, for programs; "" where there is none.
+        remedy: what to do about it; "" where the text says it.
     """
 
     what: str
     verdict: Verdict
     text: str
+    code: str = ""
+    remedy: str = ""
 
 
 def check(*, as_json: options.AsJson = False, config: options.Config = None, tenant: options.AnyTenant = None) -> None:
@@ -107,14 +111,13 @@ async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> 
 
 
 def _topics(report: topics.Report) -> Iterator[Finding]:
-    for problem in report.problems:
-        yield Finding("topics", "problem", problem)
-    for note in report.notes:
-        yield Finding("topics", "note", note)
+    for one in report.findings:
+        verdict: Verdict = "note" if one.severity == "warning" else "problem"
+        yield Finding("topics", verdict, one.text, one.code, one.remedy)
     if report.compressions:
         told = ", ".join(f"{name} {codec}" for name, codec in report.compressions.items())
         yield Finding("codecs", "note", f"the broker compresses what is written to: {told} (compression.type)")
-    if not report.problems:
+    if not report.problems and not report.outages:
         yield Finding("topics", "ok", f"all are as they must be; {report.partitions} partitions of requests")
 
 
@@ -149,4 +152,5 @@ def _print(finding: Finding, *, as_json: bool) -> None:
         typer.echo(codec.encode(dataclasses.asdict(finding)))
         return
     mark, style = _MARKS[finding.verdict]
-    view.out().print(view.plain(f"{mark} {finding.what:<9} {finding.text}", style), soft_wrap=True)
+    text = f"{finding.text}; {finding.remedy}" if finding.remedy else finding.text
+    view.out().print(view.plain(f"{mark} {finding.what:<9} {text}", style), soft_wrap=True)

@@ -48,6 +48,7 @@ class Watch:
         self._there_since_s: float | None = None  # asked without a failure since
         self._polled_s = 0.0
         self._looked_s: float | None = None
+        self._excused_s = 0.0
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
     def heard(self) -> None:
@@ -98,6 +99,10 @@ class Watch:
         else:
             self._there(None)
 
+    def excuse(self) -> None:
+        """Note that a partition has no leader: silence about it is not our consumer's fault."""
+        self._excused_s = _now_s()
+
     def hanging(self, silent_since_s: float | None = None) -> errors.StreamDown | None:
         """
         Say so if Kafka has been there all the time and our consumer has heard nothing of it.
@@ -119,7 +124,7 @@ class Watch:
             return None
         if now_s - self._polled_s > patience_s:
             return errors.StreamDown(f"the consumer has not come round for {patience_s:g} s although Kafka answers")
-        if silent_since_s is not None and now_s - silent_since_s > patience_s:
+        if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > patience_s:
             return errors.StreamDown(f"the consumer finds no answer for {patience_s:g} s although Kafka answers others")
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:

@@ -23,7 +23,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mrs_relay import errors
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import reader, unpacking
+from mrs_relay.stream.kafka import reader, topology, unpacking
 
 _NOTE = "mrs-relay"
 """Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
@@ -172,7 +172,15 @@ class KafkaGroupConsumer:
         async with self._asking(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
-        return broker.Bounds(first[tp], end[tp])
+            # NB: asked last, so that bounds of a topic that is being replaced never go with the old one's id unseen.
+            cluster = await topology.describe(self._started._client, [tp.topic])  # noqa: SLF001 - the library's own
+        described = cluster.topics.get(tp.topic)
+        return broker.Bounds(first[tp], end[tp], None if described is None else described.topic_id)
+
+    async def cluster(self, topics: Sequence[str]) -> broker.Cluster:
+        """Describe topics over the connections that are there; says nothing about whether questions are answered."""
+        async with self._connection.asking("describe the topics", _ASK_S):
+            return await topology.describe(self._started._client, topics)  # noqa: SLF001 - the library's own
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition."""
