@@ -18,7 +18,9 @@ from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import codecs, topics
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import codecs, recreation, tap, topics
+from mrs_relay.stream import settings as stream_settings
 
 Verdict = Literal["ok", "note", "problem"]
 
@@ -95,19 +97,29 @@ def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
 
 
 async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
-    async with connect.broker(found.kafka).admin() as admin:
+    broker = connect.broker(found.kafka)
+    async with broker.admin() as admin:
         yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
         if not codecs.missing():
             yield Finding("codecs", "ok", f"{', '.join(sorted(codecs.WAYS))} are unpacked as they were packed")
         for one in meant:
             try:
-                findings = list(_topics(await topics.check(admin, one.kafka)))
+                findings = list(_topics(await _examined(broker, admin, one.kafka)))
             except errors.RelayError as error:
                 if not one.name:
                     raise
                 findings = [Finding("topics", "problem", str(error))]
             for finding in findings:
                 yield _of(one.name, finding)
+
+
+async def _examined(broker: tap.Tapped, admin: brokers.Admin, kafka: stream_settings.KafkaSettings) -> topics.Report:
+    """Look at the topics as a start does, and into the ledger for what its owner would find there."""
+    report = await topics.check(admin, kafka)
+    if any(finding.code == "missing_topics" for finding in report.findings) or report.outages:
+        return report
+    recreated = await recreation.find(broker, kafka, report.topic_id)
+    return dataclasses.replace(report, findings=(*recreated, *report.findings))
 
 
 def _topics(report: topics.Report) -> Iterator[Finding]:

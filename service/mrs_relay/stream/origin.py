@@ -145,9 +145,10 @@ class Origin:
 
 def recreated(position: records.Position, next_offset: int | None, before: str | None, now: str | None) -> str:
     """Say that the input topic is another one than before, and what to do."""
+    at = "" if next_offset is None else f" at offset {next_offset}"
     return (
-        f"the topic {position.topic} was deleted and created again: the ledger of {position} goes on at offset "
-        f"{next_offset} of the topic with the id {before}, found was {now}. Requests that were not read are gone with "
+        f"the topic {position.topic} was deleted and created again: the ledger of {position} goes on{at} in the topic "
+        f"with the id {before}, found was {now}. Requests that were not read are gone with "
         "the old topic, and the offset means nothing in the new one. kafka.accept_loss=true for one start begins at "
         "the new topic's beginning; requests whose ids the ledger knows do not run again"
     )
