@@ -107,7 +107,7 @@ class Cluster:
     The brokers and topics that we may see.
 
     Attributes:
-        brokers: how many brokers are there.
+        brokers: how many there are, those included that are away and keep a replica of a described topic.
         topics: by name.
     """
 

@@ -133,8 +133,11 @@ async def describe(client: kafka_client.AIOKafkaClient, topics: Sequence[str] | 
     """
     reply = await client.send(client.get_random_node(), _Describe(topics))
     told = reply.to_object()
+    # NB: of the brokers only those are listed that are there; the others are known as keepers of replicas.
+    partitions = [partition for topic in told["topics"] for partition in topic["partitions"]]
+    known = {one["node_id"] for one in told["brokers"]} | {one for each in partitions for one in each["replicas"]}
     return broker.Cluster(
-        len(told["brokers"]),
+        len(known),
         {
             topic["topic"]: _topic(topic)
             for topic in told["topics"]
