@@ -121,7 +121,7 @@ class Origin:
         if next_offset < bounds.first:
             if self.kafka.accept_loss:
                 log.error("requests_lost", position=str(self.position), first=next_offset, before=bounds.first)
-                return Place(bounds.first, bounds.topic_id)
+                return Place(bounds.first, bounds.topic_id or topic_id)
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
                 "requests in between are lost; give it a longer retention, and kafka.accept_loss=true goes on"
