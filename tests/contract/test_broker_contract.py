@@ -168,6 +168,21 @@ class TestAdmin:
             assert "never-made" not in counts
             assert "never-made" not in await admin.partition_counts()
 
+    async def test_topics_are_described_with_their_ids_and_leaders(self, place: Place) -> None:
+        """Admin and member tell the same of a topic, ids included; what is not there is not made by asking."""
+        await place.create()
+        async with place.broker.admin() as admin, _joined(place) as member:
+            cluster = await admin.cluster()
+            described = cluster.topics[place.topic]
+            asked = await member.consumer.cluster([place.topic, "never-made"])
+            bounds = await member.consumer.bounds(records.Position(place.topic, 0))
+            assert "never-made" not in (await admin.cluster()).topics
+        assert (cluster.brokers, len(described.partitions), cluster.leaderless) == (1, _PARTITIONS, frozenset())
+        assert described.partitions[0] == brokers.Partition(has_leader=True, replicas=1, in_sync=1)
+        assert asked.topics == {place.topic: described}
+        assert bounds.topic_id == described.topic_id is not None
+        assert cluster.topics[place.kafka.topics.ledger].topic_id not in {None, described.topic_id}
+
     async def test_ledger_is_told_to_be_compact(self, place: Place) -> None:
         """The policy that was asked for is told back."""
         await place.create()
@@ -467,7 +482,8 @@ class TestGroup:
         """Begin and end are equal where nothing is."""
         await place.create()
         async with _joined(place) as member:
-            assert await member.consumer.bounds(records.Position(place.topic, 3)) == brokers.Bounds(0, 0)
+            empty = await member.consumer.bounds(records.Position(place.topic, 3))
+            assert (empty.first, empty.end) == (0, 0)
 
     async def test_bounds_and_end_tell_what_is_there(self, strong: Place) -> None:
         """The end is behind the last record; the embedded broker tells a wrong one."""
@@ -475,7 +491,8 @@ class TestGroup:
         await strong.send("a", "b", "c")
         position = records.Position(strong.topic, 0)
         async with _joined(strong) as member:
-            assert await member.consumer.bounds(position) == brokers.Bounds(0, 3)
+            found = await member.consumer.bounds(position)
+            assert (found.first, found.end) == (0, 3)
             await member.until(lambda: member.consumer.end_offset(position) == 3)
 
     async def test_answers_keep_coming_without_records(self, place: Place) -> None:

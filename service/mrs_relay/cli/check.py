@@ -18,7 +18,9 @@ from mrs_relay.cli import connect, options, run, view
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import codecs, topics
+from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import codecs, recreation, tap, topics
+from mrs_relay.stream import settings as stream_settings
 
 Verdict = Literal["ok", "note", "problem"]
 
@@ -33,12 +35,16 @@ class Finding:
     Attributes:
         what: settings, kafka, codecs, topics or mrs.
         verdict: how it stands.
-        text: what was found, and what to do about it.
+        text: what was found.
+        code: of the rule that was broken, for programs; "" where there is none.
+        remedy: what to do about it; "" where the text says it.
     """
 
     what: str
     verdict: Verdict
     text: str
+    code: str = ""
+    remedy: str = ""
 
 
 def check(*, as_json: options.AsJson = False, config: options.Config = None, tenant: options.AnyTenant = None) -> None:
@@ -91,13 +97,14 @@ def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
 
 
 async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
-    async with connect.broker(found.kafka).admin() as admin:
+    broker = connect.broker(found.kafka)
+    async with broker.admin() as admin:
         yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
         if not codecs.missing():
             yield Finding("codecs", "ok", f"{', '.join(sorted(codecs.WAYS))} are unpacked as they were packed")
         for one in meant:
             try:
-                findings = list(_topics(await topics.check(admin, one.kafka)))
+                findings = list(_topics(await _examined(broker, admin, one.kafka)))
             except errors.RelayError as error:
                 if not one.name:
                     raise
@@ -106,15 +113,23 @@ async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> 
                 yield _of(one.name, finding)
 
 
+async def _examined(broker: tap.Tapped, admin: brokers.Admin, kafka: stream_settings.KafkaSettings) -> topics.Report:
+    """Look at the topics as a start does, and into the ledger for what its owner would find there."""
+    report = await topics.check(admin, kafka)
+    if any(finding.code == "missing_topics" for finding in report.findings) or report.outages:
+        return report
+    recreated = await recreation.find(broker, kafka, report.topic_id)
+    return dataclasses.replace(report, findings=(*recreated, *report.findings))
+
+
 def _topics(report: topics.Report) -> Iterator[Finding]:
-    for problem in report.problems:
-        yield Finding("topics", "problem", problem)
-    for note in report.notes:
-        yield Finding("topics", "note", note)
+    for one in report.findings:
+        verdict: Verdict = "note" if one.severity == "warning" else "problem"
+        yield Finding("topics", verdict, one.text, one.code, one.remedy)
     if report.compressions:
         told = ", ".join(f"{name} {codec}" for name, codec in report.compressions.items())
         yield Finding("codecs", "note", f"the broker compresses what is written to: {told} (compression.type)")
-    if not report.problems:
+    if not report.problems and not report.outages:
         yield Finding("topics", "ok", f"all are as they must be; {report.partitions} partitions of requests")
 
 
@@ -149,4 +164,5 @@ def _print(finding: Finding, *, as_json: bool) -> None:
         typer.echo(codec.encode(dataclasses.asdict(finding)))
         return
     mark, style = _MARKS[finding.verdict]
-    view.out().print(view.plain(f"{mark} {finding.what:<9} {finding.text}", style), soft_wrap=True)
+    text = f"{finding.text}; {finding.remedy}" if finding.remedy else finding.text
+    view.out().print(view.plain(f"{mark} {finding.what:<9} {text}", style), soft_wrap=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,12 +71,17 @@ def check(
     for one, report in zip(meant, reports, strict=True):
         whose = {"tenant": one.name} if one.name else {}
         if as_json:
-            told = {**whose, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}
-            typer.echo(codec.encode({**told, "ok": not report.problems}))
+            typer.echo(codec.encode({**whose, **_told(report), "ok": not report.problems and not report.outages}))
         else:
             print_report(report, one.name)
-    if any(report.problems for report in reports):
+    if any(report.problems or report.outages for report in reports):
         raise typer.Exit(run.Code.FAILED)
+
+
+def _told(report: topics.Report) -> dict[str, Any]:
+    """Return a report for programs."""
+    texts = {"problems": report.problems, "outages": report.outages, "notes": report.notes}
+    return {**texts, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}
 
 
 def print_report(report: topics.Report, tenant: str) -> None:
@@ -84,11 +89,11 @@ def print_report(report: topics.Report, tenant: str) -> None:
     out = view.out()
     if tenant:
         out.print(view.plain(f"tenant {tenant}", "bold"))
-    for problem in report.problems:
+    for problem in (*report.problems, *report.outages):
         out.print(view.plain(f"✗ {problem}", "bold red"), soft_wrap=True)
     for note in report.notes:
         out.print(view.plain(f"· {note}", "yellow"), soft_wrap=True)
-    if not report.problems:
+    if not report.problems and not report.outages:
         out.print(view.plain(f"✓ all topics are as they must be; requests has {report.partitions} partitions", "green"))
 
 

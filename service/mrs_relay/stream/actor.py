@@ -8,6 +8,7 @@ after a growing pause and never touch another partition.
     restoring → running → parked → running → …          (parked: a rebalance is under way)
         ↑          ↓ failed
         └────── waiting                 unreadable: a person must look; the partition stays put, the others go on
+                                        leaderless: how waiting, or any of these, is shown while Kafka has no leader
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mrs_relay.kit import backoff, faults
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import leaders as leading
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
 from mrs_relay.stream import origin, records, settings
@@ -48,7 +50,11 @@ class State(enum.Enum):
     PARKED = "parked"
     WAITING = "waiting"
     UNREADABLE = "unreadable"
+    LEADERLESS = "leaderless"
     ENDED = "ended"
+
+
+_MAY_LACK_LEADER = frozenset({State.RESTORING, State.RUNNING, State.WAITING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Common(Generic[T]):
         handler: run once for each lease.
         clock: tells how long Kafka has been silent.
         first_partitions: how many partitions the topic had when the process began.
+        leaders: which partitions have none.
         on_room: called when a full feed has room again.
         on_change: called when an actor's state has changed.
         on_fatal: called when the process must not go on.
@@ -76,6 +83,7 @@ class Common(Generic[T]):
     handler: Handler[T]
     clock: leases.Clock
     first_partitions: int
+    leaders: leading.Leaders
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]
@@ -110,6 +118,7 @@ class Actor(Generic[T]):
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
         self._last_claim: int | None = None
+        self._topic_id: str | None = None
         self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
         self._foreign_in_a_row = 0
         self._before_unreadable = False
@@ -122,8 +131,10 @@ class Actor(Generic[T]):
         loop = asyncio.get_running_loop()
         try:
             while not self._leaving.is_set():
+                await self._await_leader()
                 began_s = loop.time()
-                await self._try_once()
+                if not self._leaving.is_set():
+                    await self._try_once()
                 if self._parked:  # whose partition this is will be known at the next assignment
                     await self._leaving.wait()
                 if loop.time() - began_s > self._common.kafka.retry_most_s:
@@ -147,7 +158,16 @@ class Actor(Generic[T]):
     @property
     def shown_state(self) -> State:
         """Where the partition is, for people: also unreadable while jobs go on and only its messages wait."""
+        if self.missing_leader is not None:
+            return State.LEADERLESS
         return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
+
+    @property
+    def missing_leader(self) -> str | None:
+        """Which leader the partition waits for; None if it has what it needs, or is held up by something else."""
+        if self.state not in _MAY_LACK_LEADER:
+            return None
+        return self._common.leaders.awaited(self.position, failed=self.failures > 0)
 
     @property
     def lag_offset(self) -> int | None:
@@ -252,6 +272,13 @@ class Actor(Generic[T]):
             self.error, self._before_unreadable = str(error), True
             self._common.on_change()
 
+    def check_topic(self, topic_id: str | None) -> None:
+        """Begin anew if the input topic was deleted and created again while we read it; `origin` decides what then."""
+        known = self._topic_id
+        if self.state is State.RUNNING and None not in {known, topic_id} and topic_id != known:
+            at = self.committed_offset
+            self._end_lease(errors.StreamDown(origin.recreated(self.position, at, known, topic_id)))
+
     def stop(self) -> None:
         """Let the handler finish; begin nothing new."""
         self._leaving.set()
@@ -267,6 +294,16 @@ class Actor(Generic[T]):
         self._end_lease(errors.Fenced(f"{self.position} is no longer ours"))
 
     # The task
+
+    async def _await_leader(self) -> None:
+        """Wait while Kafka has no leader for what the partition needs; its neighbours do not."""
+        leaders = self._common.leaders
+        while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
+            self.error = missing
+            self._enter(State.WAITING)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(leading.LOOK_S):
+                    await self._leaving.wait()
 
     async def _try_once(self) -> None:
         self._enter(State.RESTORING)
@@ -335,12 +372,13 @@ class Actor(Generic[T]):
         self._count_foreign(restored)
         next_offset = restored.next_offset
         where.require_not_behind(next_offset, mirrored)
+        place = await (where.first() if next_offset is None else where.within(next_offset, restored.topic_id))
+        if next_offset is None or place.topic_id != restored.topic_id:
+            ledger.topic_id = place.topic_id
+            await ledger.commit([], [], place.offset)
         if next_offset is None:
-            next_offset = await where.first()
-            await ledger.commit([], [], next_offset)
-            self._log.warning("first_start", next_offset=next_offset)
-        else:
-            next_offset = await where.within(next_offset)
+            self._log.warning("first_start", next_offset=place.offset)
+        next_offset, self._topic_id = place
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
         feed: feeds.Feed[T] = feeds.Feed(

@@ -60,10 +60,69 @@ class Bounds:
     Attributes:
         first: offset of the oldest record that is still there.
         end: offset that the next record will get, as far as committed records go.
+        topic_id: of the topic that has these bounds; see `Topic`.
     """
 
     first: int
     end: int
+    topic_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """
+    Where one partition is kept at this moment.
+
+    Attributes:
+        has_leader: somebody takes writes to it and answers reads.
+        replicas: how many brokers shall keep it.
+        in_sync: how many of them have all of it.
+    """
+
+    has_leader: bool = True
+    replicas: int = 1
+    in_sync: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """
+    One topic as the brokers describe it.
+
+    Attributes:
+        partitions: by number.
+        topic_id: Kafka's own identity of the topic: another one after it was deleted and created again under the same
+            name. None where the broker does not tell (before Kafka 2.8).
+        allowed: what we may do with it, by Kafka's names (READ, WRITE …); None where the broker does not tell.
+    """
+
+    partitions: tuple[Partition, ...]
+    topic_id: str | None = None
+    allowed: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """
+    The brokers and topics that we may see.
+
+    Attributes:
+        brokers: how many there are, those included that are away and keep a replica of a described topic.
+        topics: by name.
+    """
+
+    brokers: int
+    topics: Mapping[str, Topic]
+
+    @property
+    def leaderless(self) -> frozenset[records.Position]:
+        """All partitions that have no leader."""
+        return frozenset(
+            records.Position(name, number)
+            for name, topic in self.topics.items()
+            for number, partition in enumerate(topic.partitions)
+            if not partition.has_leader
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +252,14 @@ class GroupConsumer(Protocol):
     async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, Mirrored]:
         """What the group has committed, with the texts beside it; others are missing. Raises StreamDown."""
 
+    async def cluster(self, topics: Sequence[str]) -> Cluster:
+        """Describe these topics as far as they exist, over the connections that are there. Raises StreamDown."""
+
     async def bounds(self, position: records.Position) -> Bounds:
         """Begin and end of a partition, asked just now. Raises StreamDown."""
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
-
-    def has_leader(self, position: records.Position) -> bool:
-        """Whether some broker answers for the partition, as far as we know."""
 
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition now, as the last fetch told it; None when unknown."""
@@ -257,6 +316,9 @@ class Admin(Protocol):
 
     async def partition_counts(self) -> Mapping[str, int]:
         """All topics and how many partitions they have; makes none by asking."""
+
+    async def cluster(self) -> Cluster:
+        """Describe all brokers and topics; makes none by asking."""
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Configuration of existing topics; what the broker does not tell is missing."""

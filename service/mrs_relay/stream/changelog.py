@@ -6,7 +6,8 @@ Keys that begin with a zero byte are the ledger's own, all others are state.
     \0claim       {"nonce", "format"}: who owns the partition; written before anything else
     \0offsets     {input topic: next offset}, the last record of every commit, never a tombstone; header `f` is the
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
-                  `b` where it began, if its owner was told to accept that records were deleted
+                  `b` where it began, if its owner was told to accept that records were deleted, `i` Kafka's id of the
+                  input topic to which the offset belongs, where it is known
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions
 
 Without transactions every record after a claim carries that claim's offset in header `t`, the fencing token.
@@ -36,6 +37,7 @@ _FORMAT_HEADER = "f"
 _OUTBOX_HEADER = "o"
 _END_HEADER = "e"
 _BEGINNING_HEADER = "b"
+_TOPIC_HEADER = "i"
 _OUTBOX_RECORD_BYTES = 128 * 1024
 OUTBOX_OVERHEAD_BYTES = 256  # what a record grows by in the outbox: its topic's name and the encoding
 
@@ -65,7 +67,7 @@ def claim(nonce: str) -> tuple[bytes, bytes]:
 
 
 def offsets(
-    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0
+    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0, topic_id: str | None = None
 ) -> tuple[bytes, bytes, records.Headers]:
     """
     Key, value and headers of the record that ends a commit.
@@ -76,12 +78,20 @@ def offsets(
         outbox: how many outbox records the commit has.
         end: offset behind the last record that the writer knew of before this commit.
         beginning: of the log, where it is not 0 and that was accepted.
+        topic_id: which topic of that name it is, where that is known.
     """
     numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
         numbers[_BEGINNING_HEADER] = beginning
     headers = tuple((name, str(number).encode()) for name, number in numbers.items())
+    if topic_id is not None:
+        headers += ((_TOPIC_HEADER, topic_id.encode()),)
     return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
+
+
+def topic_id(record: records.Record) -> str | None:
+    """Which input topic the record that ends a commit belongs to; None where it does not say."""
+    return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
 
 def token(claim_offset: int) -> records.Headers:
@@ -125,6 +135,7 @@ class Replay:
         claim_offset: offset of one's own claim, None until it is found.
         foreign_claims: claims of others after `previous_claim`.
         stale_keys: keys of ignored records, whose right value must be written anew.
+        topic_id: of the input topic to which the offset belongs; None where the last commit does not say.
     """
 
     def __init__(self, position: records.Position, nonce: str, previous_claim: int | None = None) -> None:
@@ -132,6 +143,7 @@ class Replay:
         self.claim_offset: int | None = None
         self.foreign_claims = 0
         self.stale_keys: set[bytes] = set()
+        self.topic_id: str | None = None
         self._position = position
         self._nonce = nonce
         self._previous_claim = previous_claim
@@ -256,6 +268,7 @@ class Replay:
                 target[key] = value
         self._tentative.clear()
         self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
+        self.topic_id = topic_id(record)
         self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
 
     def _require_format(self, found: int) -> None:

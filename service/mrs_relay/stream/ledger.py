@@ -65,6 +65,7 @@ class Restored:
         claimed_at_s: when the claim was written, on the event loop's clock.
         claim_offset: where it stands.
         foreign_claims: how many others have claimed the partition since our previous claim.
+        topic_id: of the input topic to which `next_offset` belongs; None where the ledger does not say.
     """
 
     state: dict[bytes, bytes]
@@ -72,6 +73,7 @@ class Restored:
     claimed_at_s: float
     claim_offset: int
     foreign_claims: int
+    topic_id: str | None = None
 
 
 class Ledger:
@@ -83,6 +85,9 @@ class Ledger:
         options: what is the same for all partitions.
         broker: where it all lies.
         transactional_id: the partition's, for exactly-once; None for at-least-once.
+
+    Attributes:
+        topic_id: of the input topic; every commit notes it. It is that of the last commit until the owner sets it.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Ledger:
         self._beginning = 0
         self._next_offset: int | None = None
         self._unsettled = False
+        self.topic_id: str | None = None
 
     async def open(self, previous_claim: int | None = None) -> Restored:
         """
@@ -122,12 +128,13 @@ class Ledger:
         if loss is not None and not self._options.accept_loss:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
         self._beginning = reader.beginning
+        self.topic_id = replay.topic_id
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
         next_offset = replay.next_offset
         if next_offset is not None:
             await self._finish_for_predecessor(replay, next_offset, loss)
-        return Restored(replay.state, next_offset, claimed_at_s, claim_offset, replay.foreign_claims)
+        return Restored(replay.state, next_offset, claimed_at_s, claim_offset, replay.foreign_claims, replay.topic_id)
 
     async def commit(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
@@ -259,7 +266,8 @@ class Ledger:
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
         """Return the record that ends a commit."""
         topic, end, beginning = self._input.topic, self._end, self._beginning
-        return self._to_ledger(*changelog.offsets(topic, next_offset, outbox=outbox, end=end, beginning=beginning))
+        told = {"outbox": outbox, "end": end, "beginning": beginning}
+        return self._to_ledger(*changelog.offsets(topic, next_offset, **told, topic_id=self.topic_id))
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

@@ -45,6 +45,9 @@ class MemoryBroker:
         self._up = True
         self._logs: dict[records.Position, memory_log.Log] = {}
         self._topics: dict[str, brokers.TopicSpec] = {}
+        self._ids: dict[str, str] = {}
+        self._made = 0
+        self._leaderless: set[records.Position] = set()
         self._coordinator = memory_log.Coordinator()
         self._faults: deque[_Fault] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -79,7 +82,9 @@ class MemoryBroker:
     # For tests: content
 
     def create_topic(self, name: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
-        """Make a topic at once."""
+        """Make a topic at once, another one under its name if there was one."""
+        self._made += 1
+        self._ids[name] = f"{name}#{self._made}"
         self._topics[name] = brokers.TopicSpec(name, partitions, configs=configs or {})
         for number in range(partitions):
             position = records.Position(name, number)
@@ -134,6 +139,15 @@ class MemoryBroker:
     def truncate(self, topic: str, partition: int, end: int) -> None:
         """Lose what stands from an offset on, as an unclean election of a leader does."""
         self.log(records.Position(topic, partition)).truncate(end)
+
+    def lose_leader(self, topic: str, partition: int) -> None:
+        """Let a partition take no writes and answer no reads."""
+        self._leaderless.add(records.Position(topic, partition))
+
+    def regain_leaders(self) -> None:
+        """Give all partitions a leader again."""
+        self._leaderless.clear()
+        self.announce()
 
     def compact(self, topic: str) -> None:
         """Keep the last record of each key only, in all partitions."""
@@ -192,6 +206,31 @@ class MemoryBroker:
             await asyncio.sleep(self._kafka.request_timeout_ms / 1000)
             raise errors.StreamDown("the in-memory broker is down (setting kafka.bootstrap_servers)")
 
+    async def reach_leader(self, position: records.Position) -> None:
+        """Take the time of a request to the partition's leader. Raises StreamDown if there is none."""
+        await self.reach()
+        if position in self._leaderless:
+            await asyncio.sleep(self._kafka.request_timeout_ms / 1000)
+            raise errors.StreamDown(f"the partition {position} has no leader")
+
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether a partition answers."""
+        return position not in self._leaderless
+
+    def describe(self) -> brokers.Cluster:
+        """Describe the broker and its topics."""
+        described = {
+            name: brokers.Topic(
+                tuple(
+                    brokers.Partition(has_leader=records.Position(name, number) not in self._leaderless)
+                    for number in range(spec.partitions)
+                ),
+                self._ids[name],
+            )
+            for name, spec in self._topics.items()
+        }
+        return brokers.Cluster(1, described)
+
     def log(self, position: records.Position) -> memory_log.Log:
         """One partition. Raises StreamDown if there is none."""
         if position not in self._logs:
@@ -225,16 +264,20 @@ class MemoryBroker:
         """Append to the logs."""
         groups: dict[records.Position, list[records.Outgoing]] = {}
         for record in outgoing:
-            partition = record.partition
-            if partition is None:
-                partition = self._partitioner.choose(record.key, self.partitions(record.topic))
-            groups.setdefault(records.Position(record.topic, partition), []).append(record)
+            groups.setdefault(self.place(record), []).append(record)
         now_ms = self._now_ms()
         return [
             self.log(position).append(batch, now_ms, transaction)
             for position, group in groups.items()
             for batch in _batches(group, self._kafka.batch_bytes)
         ]
+
+    def place(self, record: records.Outgoing) -> records.Position:
+        """Where a record belongs."""
+        partition = record.partition
+        if partition is None:
+            partition = self._partitioner.choose(record.key, self.partitions(record.topic))
+        return records.Position(record.topic, partition)
 
     def fault(self, outgoing: Sequence[records.Outgoing]) -> bool | None:
         """Take the next fault that concerns these records: is it applied? None means that nothing goes wrong."""
@@ -336,6 +379,9 @@ class _Producer:
             raise errors.Fenced("this producer has been given up")
         try:
             async with asyncio.timeout(self._broker.kafka.commit_timeout_s):
+                for position in {self._broker.place(record) for record in outgoing}:
+                    if not self._broker.has_leader(position):
+                        await self._broker.reach_leader(position)
                 return await (self._write_plainly(outgoing) if self._id is None else self._transact(self._id, outgoing))
         except TimeoutError as error:
             self._alive = False
@@ -416,10 +462,15 @@ class _Admin:
         await self._broker.reach()
         return {name: spec.partitions for name, spec in self._broker.topics.items()}
 
+    async def cluster(self) -> brokers.Cluster:
+        """Describe the broker and its topics."""
+        await self._broker.reach()
+        return self._broker.describe()
+
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Configuration of existing topics, as far as it was given."""
         await self._broker.reach()
-        return {name: dict(self._broker.topics[name].configs) for name in topics}
+        return {name: dict(self._broker.topics[name].configs) for name in topics if name in self._broker.topics}
 
     async def create(self, specs: Sequence[brokers.TopicSpec]) -> Mapping[str, str]:
         """Make topics that are missing."""

@@ -38,6 +38,15 @@ class Cluster(Protocol):
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
 
+    def describe(self) -> brokers.Cluster:
+        """Describe the broker and its topics."""
+
+    async def reach_leader(self, position: records.Position) -> None:
+        """Take the time of a request to the partition's leader. Raises StreamDown if there is none."""
+
+    def has_leader(self, position: records.Position) -> bool:
+        """Whether a partition answers."""
+
     async def changed(self, timeout_s: float) -> None:
         """Wait until something was written, or for the given time."""
 
@@ -237,9 +246,22 @@ class MemoryGroupConsumer:
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
         """Begin and end of a partition."""
-        await self._cluster.reach()
+        try:
+            await self._cluster.reach_leader(position)
+        except errors.StreamDown:
+            if self.silent_since_s is None:
+                self.silent_since_s = asyncio.get_running_loop().time()
+            raise
+        self.silent_since_s = None
         partition = self._cluster.log(position)
-        return brokers.Bounds(partition.first, partition.stable_end)
+        topic_id = self._cluster.describe().topics[position.topic].topic_id
+        return brokers.Bounds(partition.first, partition.stable_end, topic_id)
+
+    async def cluster(self, topics: Sequence[str]) -> brokers.Cluster:
+        """Describe topics as far as they exist."""
+        await self._cluster.reach()
+        found = self._cluster.describe()
+        return brokers.Cluster(found.brokers, {name: topic for name, topic in found.topics.items() if name in topics})
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever a fetch was answered."""
@@ -249,10 +271,6 @@ class MemoryGroupConsumer:
     def hears(self) -> bool:
         """Whether the broker has told us anything: it never says that it cannot."""
         return False
-
-    def has_leader(self, position: records.Position) -> bool:
-        """Whether the broker answers for the partition: it leads all of them."""
-        return self._cluster.log(position) is not None
 
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition."""
@@ -301,6 +319,8 @@ class MemoryGroupConsumer:
     ) -> dict[records.Position, Sequence[records.Record]]:
         found: dict[records.Position, Sequence[records.Record]] = {}
         for position in sorted(wanted & self._positions.keys()) if self._cluster.up else ():
+            if not self._cluster.has_leader(position):
+                continue
             partition, offset = self._cluster.log(position), self._positions[position]
             self._answers[position] = self._answers.get(position, 0) + 1
             try:

@@ -8,6 +8,7 @@ until a person has looked (`StateUnreadable`), unless the person has said that t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -16,6 +17,19 @@ from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import records, settings
 
 log = structlog.get_logger(__name__)
+
+
+class Place(NamedTuple):
+    """
+    Where to go on reading.
+
+    Attributes:
+        offset: of the next record.
+        topic_id: of the topic that has it; None where the broker does not tell.
+    """
+
+    offset: int
+    topic_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +66,15 @@ class Origin:
         """What came to such a partition before we noticed it was sent to us, unlike what was there before our time."""
         return self.position.partition >= self.first_partitions
 
-    async def first(self) -> int:
+    async def first(self) -> Place:
         """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
         bounds = await self.consumer.bounds(self.position)
         committed = await self.consumer.committed(self.position)
         stable = committed is not None and committed == await self.consumer.committed(self.position)
         if committed is not None and stable and bounds.first <= committed:
-            return committed
-        return bounds.first if self._is_new or self.kafka.first_start == "earliest" else bounds.end
+            return Place(committed, bounds.topic_id)
+        earliest = self._is_new or self.kafka.first_start == "earliest"
+        return Place(bounds.first if earliest else bounds.end, bounds.topic_id)
 
     async def mirrored(self) -> int | None:
         """
@@ -89,18 +104,24 @@ class Origin:
                 "has lost its end, jobs are forgotten; bring it back, or kafka.accept_loss=true goes on without them"
             )
 
-    async def within(self, next_offset: int) -> int:
+    async def within(self, next_offset: int, topic_id: str | None) -> Place:
         """
-        Return the offset at which to go on: `next_offset`, if the input has it.
+        Return the place at which to go on: `next_offset`, if the input has it.
+
+        Args:
+            next_offset: the ledger's.
+            topic_id: of the topic to which that offset belongs; None where the ledger does not say.
 
         Raises:
             StateUnreadable: requests were deleted before they were read, or the input is another topic than before.
         """
         bounds = await self.consumer.bounds(self.position)
+        if None not in {topic_id, bounds.topic_id} and topic_id != bounds.topic_id:
+            return await self._recreated(next_offset, topic_id, bounds)
         if next_offset < bounds.first:
             if self.kafka.accept_loss:
                 log.error("requests_lost", position=str(self.position), first=next_offset, before=bounds.first)
-                return bounds.first
+                return Place(bounds.first, bounds.topic_id or topic_id)
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
                 "requests in between are lost; give it a longer retention, and kafka.accept_loss=true goes on"
@@ -111,4 +132,23 @@ class Origin:
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
                 "was the topic made anew? It needs a new ledger topic, and its own group (kafka.group_id) then"
             )
-        return next_offset
+        return Place(next_offset, bounds.topic_id or topic_id)
+
+    async def _recreated(self, next_offset: int, topic_id: str | None, bounds: brokers.Bounds) -> Place:
+        """Refuse a topic that took the place of the one we read, or begin at its beginning if that was accepted."""
+        if not self.kafka.accept_loss:
+            raise errors.StateUnreadable(recreated(self.position, next_offset, topic_id, bounds.topic_id))
+        log.error("requests_topic_accepted", position=str(self.position), before=topic_id, now=bounds.topic_id)
+        await self.consumer.commit({self.position: bounds.first})  # the mirror would be ahead of the ledger
+        return Place(bounds.first, bounds.topic_id)
+
+
+def recreated(position: records.Position, next_offset: int | None, before: str | None, now: str | None) -> str:
+    """Say that the input topic is another one than before, and what to do."""
+    at = "" if next_offset is None else f" at offset {next_offset}"
+    return (
+        f"the topic {position.topic} was deleted and created again: the ledger of {position} goes on{at} in the topic "
+        f"with the id {before}, found was {now}. Requests that were not read are gone with "
+        "the old topic, and the offset means nothing in the new one. kafka.accept_loss=true for one start begins at "
+        "the new topic's beginning; requests whose ids the ledger knows do not run again"
+    )

@@ -24,6 +24,7 @@ from mrs_relay import errors
 from mrs_relay.kit import backoff, tasks
 from mrs_relay.stream import actor as actors
 from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import leaders as leading
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
 from mrs_relay.stream import records, settings, setup, watch
@@ -85,6 +86,7 @@ class Runtime(Generic[T]):
         self._fatal: errors.RelayError | None = None
         self._watch = watch.Watch(kafka, broker, self._look_again)
         self._setup = setup.Setup(kafka, broker, self._share_changed)
+        self._leaders = leading.Leaders(kafka.topics)
 
     # For the application
 
@@ -228,7 +230,7 @@ class Runtime(Generic[T]):
         self._crew.start(self._poll(consumer), name="kafka poll")
         self._crew.start(self._mirror(consumer), name="kafka mirror")
         self._crew.start(self._look_out(consumer), name="kafka watch")
-        self._crew.start(self._look_after(), name="kafka set-up")
+        self._crew.start(self._look_after(consumer), name="kafka set-up")
         return True
 
     async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
@@ -257,6 +259,7 @@ class Runtime(Generic[T]):
             handler=self._handler,
             clock=self._time,
             first_partitions=self._setup.first_partitions,
+            leaders=self._leaders,
             on_room=self._room.set,
             on_change=self._look_again,
             on_fatal=self._give_up,
@@ -375,19 +378,35 @@ class Runtime(Generic[T]):
         while True:
             await asyncio.sleep(watch.INTERVAL_S)
             for position, actor in list(self._actors.items()):
-                expected = actor.wants and consumer.has_leader(position)
+                expected = actor.wants and not self._leaders.is_missing(position)
                 if self._watch.answered(position, consumer.last_answer(position), expected=expected):
                     actor.touch()
                 actor.check_fresh()
             await self._watch.check()
+            if not self._leaders.all_there:
+                self._watch.excuse()
             error = self._watch.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
             if error is not None:
                 self._give_up(error)
 
-    async def _look_after(self) -> None:
+    async def _look_after(self, consumer: brokers.GroupConsumer) -> None:
         while True:
             await asyncio.sleep(setup.SOON_S)
+            await self._look_at_topics(consumer)
             await self._setup.check(trouble=any(actor.state in _COMING_UP for actor in self._actors.values()))
+
+    async def _look_at_topics(self, consumer: brokers.GroupConsumer) -> None:
+        """See who leads the partitions, and whether the input is the topic that it was."""
+        try:
+            cluster = await consumer.cluster(self._leaders.topics)
+        except errors.StreamDown as error:
+            log.debug("topics_unknown", error=str(error))
+            return
+        requests = cluster.topics.get(self.topic)
+        for actor in self._actors.values():
+            actor.check_topic(requests.topic_id if requests is not None else None)
+        if self._leaders.update(cluster.leaderless):
+            self._look_again()
 
     # Details
 
@@ -427,7 +446,7 @@ class Runtime(Generic[T]):
             waiting=lease.feed.waiting if lease is not None else 0,
             failures=actor.failures,
             crashes=actor.crashes,
-            error=actor.error,
+            error=actor.missing_leader or actor.error,
         )
 
     def _look_again(self) -> None:

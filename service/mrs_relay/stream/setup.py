@@ -14,7 +14,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import settings, topics
+from mrs_relay.stream import settings, topic_facts, topics
 
 EVERY_S = 60.0
 """Seconds between two looks while nothing is wrong."""
@@ -44,6 +44,7 @@ class Setup:
         self._on_change = on_change
         self._abilities: brokers.Abilities | None = None
         self._looked_s = 0.0
+        self._told: tuple[topic_facts.Finding, ...] = ()
 
     async def require(self) -> topics.Report:
         """
@@ -54,10 +55,9 @@ class Setup:
         """
         report = await self._look()
         report.require_sound()
-        for note in report.notes:
-            log.warning("kafka_not_checked", note=note)
         self._abilities = report.abilities
         self.partitions = self.first_partitions = report.partitions
+        self._tell(report)
         return report
 
     async def check(self, *, trouble: bool) -> None:
@@ -81,14 +81,23 @@ class Setup:
             return await topics.check(admin, self._kafka, self._abilities)
 
     def _note(self, report: topics.Report) -> None:
-        problem = "; ".join(report.problems) or None
-        if (problem, report.partitions) == (self.problem, self.partitions):
-            return
-        if problem is not None:
-            log.error("kafka_setup_wrong", problem=problem)
-        elif self.problem is not None:
-            log.info("kafka_setup_right")
+        before = self.problem, self.partitions
+        self._tell(report)
         if report.partitions != self.partitions:
             log.warning("partitions_changed", before=self.partitions, now=report.partitions)
-        self.problem, self.partitions = problem, report.partitions
-        self._on_change()
+        self.partitions = report.partitions
+        if before != (self.problem, self.partitions):
+            self._on_change()
+
+    def _tell(self, report: topics.Report) -> None:
+        """Log what is news, and remember it."""
+        for finding in report.findings:
+            if finding.severity == "warning" and finding not in self._told:
+                log.warning("kafka_warning", code=finding.code, text=finding.text, remedy=finding.remedy)
+        self._told = report.findings
+        problem = "; ".join([*report.problems, *report.outages]) or None
+        if problem is not None and problem != self.problem:
+            log.error("kafka_setup_wrong", problem=problem)
+        elif problem is None and self.problem is not None:
+            log.info("kafka_setup_right")
+        self.problem = problem

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mrs_relay.stream import actor
 
-_WORKING = frozenset({actor.State.RUNNING, actor.State.PARKED, actor.State.UNREADABLE})
+_WORKING = frozenset({actor.State.RUNNING, actor.State.PARKED, actor.State.UNREADABLE, actor.State.LEADERLESS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """All of our share is being worked on, but for what waits for a person."""
+        """All of our share is being worked on, but for what waits for a person or for a partition's leader."""
         return (
             self.connected
             and self.joined

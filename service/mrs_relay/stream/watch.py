@@ -51,6 +51,7 @@ class Watch:
         self._there_since_s: float | None = None  # asked without a failure since
         self._polled_s = 0.0
         self._looked_s: float | None = None
+        self._excused_s = 0.0
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
     def heard(self) -> None:
@@ -105,6 +106,10 @@ class Watch:
         else:
             self._there(None)
 
+    def excuse(self) -> None:
+        """Note that a partition has no leader: silence about it is not our consumer's fault."""
+        self._excused_s = _now_s()
+
     def hanging(
         self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
     ) -> errors.ConsumerStuck | None:
@@ -131,7 +136,8 @@ class Watch:
         long_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000)
         if now_s - self._polled_s > (wait_s := long_s if rebalancing else patience_s):
             return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
-        if silent_since_s is not None and now_s - silent_since_s > (wait_s := long_s if hears else patience_s):
+        wait_s = long_s if hears else patience_s
+        if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > wait_s:
             return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:

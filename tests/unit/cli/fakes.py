@@ -146,6 +146,10 @@ class _Admin:
     async def partition_counts(self) -> Mapping[str, int]:
         return {topic: self._kafka.partitions.get(topic, 1) for topic in self._kafka.logs}
 
+    async def cluster(self) -> broker.Cluster:
+        counts = await self.partition_counts()
+        return broker.Cluster(1, {name: broker.Topic((broker.Partition(),) * count) for name, count in counts.items()})
+
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         limits = self._kafka.limits
         return {topic: {"max.message.bytes": str(limits[topic])} if topic in limits else {} for topic in topics}

@@ -277,16 +277,6 @@ async def test_member_that_is_told_that_nobody_coordinates_hears(monkeypatch: py
         assert not made.hears
 
 
-async def test_partition_without_a_leader_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody can answer for it, so nothing is wrong with a consumer that hears nothing of it."""
-    one = _Broker(1)
-    async with _member(one, monkeypatch) as made:
-        assert made.has_leader(_PLACE)
-        one.leader = -1
-        await made._started._client.force_metadata_update()
-        assert not made.has_leader(_PLACE)
-
-
 @asynccontextmanager
 async def _member(one: _Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[consumer.KafkaGroupConsumer]:
     """A member of a group that never gets together, whose questions wait for a short time."""

@@ -248,7 +248,7 @@ async def test_unreadable_ledger_stops_its_partition_only() -> None:
 
 @pytest.mark.parametrize(("retention", "match"), [(True, "topic begins at 30"), (False, "topic ends at 0")])
 async def test_offset_outside_the_topic_stops_the_partition(retention: bool, match: str) -> None:
-    """Records that were removed before they were read, or a topic made anew, need a person."""
+    """Records that were removed before they were read, or a topic that has lost its end, need a person."""
     broker, handler = streams.working_cluster(partitions=1), streams.Counting()
     async with streams.running(broker.kafka, broker, handler):
         streams.feed_in(broker, 10, partitions=1)
@@ -257,7 +257,7 @@ async def test_offset_outside_the_topic_stops_the_partition(retention: bool, mat
         streams.feed_in(broker, 40, partitions=1)
         broker.cut(streams.IN, 0, 30)
     else:
-        broker.create_topic(streams.IN, 1)
+        broker.truncate(streams.IN, 0, 0)
     async with streams.running(broker.kafka, broker, handler) as work:
         partition = work.status().partitions[0]
     assert partition.state is actor.State.UNREADABLE

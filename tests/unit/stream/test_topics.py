@@ -110,6 +110,9 @@ class _Refusing(brokers.Admin):
     async def partition_counts(self) -> Mapping[str, int]:
         return {}
 
+    async def cluster(self) -> brokers.Cluster:
+        return brokers.Cluster(1, {})
+
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         return {topic: {} for topic in topics}
 

@@ -165,3 +165,17 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
     assert watched.watch.hanging(silent_since_s, hears=True) is None
     await watched.go_on(240, answers=False, expected=False)
     assert "no answer for 300 s" in str(watched.watch.hanging(silent_since_s, hears=True))
+
+
+async def test_silence_about_a_partition_without_leader_is_excused() -> None:
+    """Questions about it find no answer while nobody leads it; afterwards the consumer has its full time."""
+    watched = _Watched()
+    await watched.go_on(10)
+    silent_since_s = asyncio.get_running_loop().time()
+    await watched.go_on(2 * _PATIENCE_S, answers=False, expected=False)
+    watched.watch.excuse()
+    await watched.go_on(_PATIENCE_S - 30, answers=False, expected=False)
+    assert watched.watch.hanging(silent_since_s) is None
+    await watched.go_on(60, answers=False, expected=False)
+    assert watched.watch.hanging() is None
+    assert "no answer" in str(watched.watch.hanging(silent_since_s))

@@ -21,6 +21,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from mrs_relay.stream import broker
 from mrs_relay.stream.kafka import connection as connections
+from mrs_relay.stream.kafka import topology
 
 _ASK_S = 15.0
 _STOP_S = 2.0
@@ -42,6 +43,11 @@ class KafkaAdmin:
         async with self._connection.asking("list the topics", _ASK_S):
             described = await self._client.describe_topics(None)
         return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+
+    async def cluster(self) -> broker.Cluster:
+        """Describe all brokers and topics; makes none by asking."""
+        async with self._connection.asking("describe the topics", _ASK_S):
+            return await topology.describe(self._client._client)  # noqa: SLF001 - it has the request that the library lacks
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Configuration of existing topics; what the broker does not tell is missing."""

@@ -23,7 +23,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from mrs_relay import errors
 from mrs_relay.stream import broker, records
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import failover, reader, unpacking
+from mrs_relay.stream.kafka import failover, reader, topology, unpacking
 
 _NOTE = "mrs-relay"
 """Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
@@ -182,7 +182,26 @@ class KafkaGroupConsumer:
         async with self._asking(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
-        return broker.Bounds(first[tp], end[tp])
+            # NB: asked last, so that bounds of a topic that is being replaced never go with the old one's id unseen.
+            cluster = await topology.describe(self._started._client, [tp.topic])  # noqa: SLF001 - the library's own
+        described = cluster.topics.get(tp.topic)
+        return broker.Bounds(first[tp], end[tp], None if described is None else described.topic_id)
+
+    async def cluster(self, topics: Sequence[str]) -> broker.Cluster:
+        """
+        Describe topics over the connections that are there; says nothing about whether questions are answered.
+
+        If the group's topic has got more partitions, the library is told to look: by itself it would find out, and have
+        the group share them, only when its metadata is five minutes old.
+        """
+        client = self._started._client  # noqa: SLF001 - the library's own
+        async with self._connection.asking("describe the topics", _ASK_S):
+            described = await topology.describe(client, topics)
+            for topic in self._started.subscription():
+                known = client.cluster.partitions_for_topic(topic) or ()
+                if topic in described.topics and len(described.topics[topic].partitions) > len(known):
+                    await client.force_metadata_update()
+            return described
 
     def last_answer(self, position: records.Position) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition."""
@@ -191,11 +210,6 @@ class KafkaGroupConsumer:
             return None
         answered_ms: int | None = self._started.last_poll_timestamp(tp)
         return answered_ms
-
-    def has_leader(self, position: records.Position) -> bool:
-        """Whether some broker answers for the partition, as the last metadata told it."""
-        cluster = self._started._client.cluster  # noqa: SLF001 - the library's connections
-        return cluster.leader_for_partition(TopicPartition(*position)) not in {None, -1}
 
     def end_offset(self, position: records.Position) -> int | None:
         """End of what can be read of the partition, as the last fetch told it."""
