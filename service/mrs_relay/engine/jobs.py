@@ -265,6 +265,19 @@ class Doubt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     message: str = ""
 
 
+class Span(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """
+    How long something has been the case, as far as it is written down; epoch milliseconds.
+
+    Attributes:
+        since_ms: its beginning, later by the time that does not count.
+        looked_ms: the last look that was noted.
+    """
+
+    since_ms: int
+    looked_ms: int
+
+
 class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
     One request's life.
@@ -313,6 +326,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         tenant: whose it was when it came, `deployments.owner`; part of its mark. "" where neither deployment nor tenant
             had a name.
         doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
+        missing: for how long MRS has not shown the job while it is followed.
+        unsettled: for how long MRS has shown that it ended and not how, or a state that no document knows.
     """
 
     source: str
@@ -357,6 +372,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     api: Api = "v2"
     tenant: str = ""
     doubt: Doubt | None = None
+    missing: Span | None = None
+    unsettled: Span | None = None
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -449,7 +466,9 @@ def moved(job: Job, state: State) -> Job:
     """
     if state not in TRAITS[job.state].next:
         raise ValueError(f"a job never moves from {job.state} to {state}")
-    return msgspec.structs.replace(job, state=state)
+    if (job.missing is None and job.unsettled is None) or state is State.CANCELLING:
+        return msgspec.structs.replace(job, state=state)
+    return msgspec.structs.replace(job, state=state, missing=None, unsettled=None)
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,8 @@ _jobs = st.builds(
     api=st.sampled_from(["v2", "v1.1"]),
     tenant=_TEXT,
     doubt=st.none() | st.builds(jobs.Doubt, st.integers(0, 20), st.booleans(), _TEXT),
+    missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
+    unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
 )
 
 
@@ -242,3 +245,16 @@ def test_numbers_of_a_body_survive_the_ledger() -> None:
     assert b"[1000000000000000,3600,0.1,9007199254740993,3.14159265358979323846,1e22]" in written
     assert jobs.encode(jobs.decode(written)) == written
     assert jobs.decode(written) == job
+
+
+def test_a_wait_ends_with_what_was_waited_for() -> None:
+    """A job that moves on is not missing any more, nor is its next attempt; one that is to be stopped still is."""
+    job = samples.JOBS["submitted"]
+    assert job is not None
+    span = jobs.Span(1, 2)
+    lost = msgspec.structs.replace(job, missing=span, unsettled=span)
+    for state in (jobs.State.RUNNING, jobs.State.QUEUED, jobs.State.UNKNOWN):
+        moved = jobs.moved(lost, state)
+        assert (moved.missing, moved.unsettled) == (None, None)
+    assert jobs.moved(lost, jobs.State.CANCELLING).missing == span
+    assert jobs.decode(jobs.encode(lost)) == lost
