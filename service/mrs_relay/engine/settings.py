@@ -162,7 +162,10 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds after which MRS is asked again to stop a job that goes on."""
 
     cancel_wait_s: Seconds = 3600.0
-    """Seconds for which a cancel waits for a request that has not come yet; then it is rejected."""
+    """
+    Seconds for which a cancel waits for a request that has not come yet; then it is rejected, once everything has been
+    read that was sent before, on all partitions.
+    """
 
     max_waiting_cancels: Annotated[int, pydantic.Field(ge=0)] = 10_000
     """

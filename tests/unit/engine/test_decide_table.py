@@ -26,7 +26,8 @@ _RUNS = ("running", "progressed", "application known", "application left out")
 _ENDS = ("succeeded", "failed", "killed")
 _SEEN = ("waiting", *_RUNS, "unsettled", *_ENDS, "another job")
 _STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
-_LATER = ("vanished", "missing", "collected", "expired")
+_LOST = ("vanished", "missing")
+_LATER = (*_LOST, "collected", "expired")
 _SAME = ("request, same record", "invalid, same record")
 
 
@@ -108,9 +109,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["invalid", "invalid, same record"], _REJECTED),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
-        _nothing(
-            *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "collected", "cancel", "cancel, passed", "due"
-        ),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
@@ -118,13 +117,13 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["cancel", "cancel by another"], _AWAIT),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": _FORGOTTEN},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "collected", "cancel, passed", "due"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel, passed", "due"),
     ],
     "rejected": [
         _wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         _all(["request", "request, other payload"], _ACCEPTED),
         {"invalid": _REJECTED, "expired": (None, (), None)},
-        _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "collected"),
+        _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected"),
     ],
     "choosing": [
         # The same request once more is answered by what comes of the choice.
@@ -308,12 +307,8 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
-        {
-            "statement finished": _end("succeeded"),
-            "statement failed": _end("failed"),
-            "vanished": _UNKNOWN,
-            "missing": ("running", (), None),
-        },
+        {"statement finished": _end("succeeded"), "statement failed": _end("failed"), "vanished": _UNKNOWN},
+        {"missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing("statement queued", "statement running", "collected", "expired"),
     ],
@@ -321,7 +316,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("collecting", "running"),
         _stopped("collecting", "running"),
         {"collected": _end("succeeded")},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "expired"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "expired"),
     ],
     "cancelling": [
         _known("cancelling", "running"),
@@ -341,12 +336,8 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("cancelling", "running"),
         _stopped("cancelling", "running"),
         _SEEN_ENDS,
-        {
-            "statement finished": _end("succeeded"),
-            "statement failed": _end("cancelled"),
-            "vanished": _UNKNOWN,
-            "missing": ("cancelling", (), None),
-        },
+        {"statement finished": _end("succeeded"), "statement failed": _end("cancelled"), "vanished": _UNKNOWN},
+        {"missing": ("cancelling", (), None)},
         _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job"),
         _nothing("statement queued", "statement running", "collected", "expired"),
     ],
@@ -354,7 +345,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("collecting", "running"),
         _wished("collecting", "running", ("collecting", (), None)),
         {"collected": _end("succeeded")},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "expired"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "expired"),
     ],
 }
 _ENDED: dict[str, list[dict[str, Row | None]]] = {
@@ -363,7 +354,7 @@ _ENDED: dict[str, list[dict[str, Row | None]]] = {
         _wished(state, state, (state, (f"{state}*",), None))
         | ({"settled": _end("succeeded")} if state == "unknown" else {}),
         {"expired": _FORGOTTEN},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "collected"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected"),
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
@@ -377,7 +368,7 @@ _BY_A_MESSAGE: list[dict[str, Row | None]] = [
         "settled": ("cancelled", ("cancelled*",), None),
     },
     {"expired": _FORGOTTEN},
-    _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "missing", "collected", "cancel matched", "due"),
+    _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel matched", "due"),
 ]
 _CHANGES = ("cluster not begun", "cluster starts", "cluster is scaled")
 _CLUSTER = (*_CHANGES, "cluster is there", "cluster failed", "cluster unclear", "another cluster")
