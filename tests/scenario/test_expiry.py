@@ -80,7 +80,7 @@ async def test_a_repetition_that_lies_on_the_topic_is_no_second_job() -> None:
 
 async def test_a_correction_that_lies_on_the_topic_continues_the_numbers() -> None:
     """A rejected request was sent again in time: its events go on counting."""
-    async with world.world(_settings(remember_rejected_s=600)) as here:
+    async with world.world(_settings(remember_rejected_s=600, batch_records=1)) as here:
         here.put(service.job("r-1", priority=99))
         await asyncio.sleep(10)
         assert here.states("r-1") == ["rejected"]
