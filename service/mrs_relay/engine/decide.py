@@ -81,6 +81,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return orders.observed(job, fact, now_ms, rules)
         case facts.Vanished():
             return _vanished(job, fact, now_ms, rules)
+        case facts.WaitsNoted():
+            return _noted(job, fact)
         case facts.Collected():
             return _collected(job, fact, now_ms, rules)
         case facts.Failed() if job.state is State.SUBMITTING:
@@ -388,6 +390,13 @@ def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) ->
     if job.state not in _FOLLOWED:
         return None
     return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
+
+
+def _noted(job: jobs.Job, fact: facts.WaitsNoted) -> Decision | None:
+    if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
+        return None
+    noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
+    return Decision(noted) if noted != job else None
 
 
 def _collected(job: jobs.Job, fact: facts.Collected, now_ms: int, rules: Rules) -> Decision | None:

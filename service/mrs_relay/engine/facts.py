@@ -247,6 +247,21 @@ class Vanished(msgspec.Struct, frozen=True):
     code: str = "job_vanished"
 
 
+class WaitsNoted(msgspec.Struct, frozen=True):
+    """
+    How long a followed job has been missing or unsettled, for the ledger: a takeover goes on from there.
+
+    Attributes:
+        job_id: of the job on MRS.
+        missing: None: MRS shows it.
+        unsettled: None: MRS shows that it goes on, or how it ended.
+    """
+
+    job_id: str
+    missing: jobs.Span | None = None
+    unsettled: jobs.Span | None = None
+
+
 class Collected(msgspec.Struct, frozen=True):
     """The rows of a job that succeeded, or why there are none."""
 
@@ -293,6 +308,7 @@ Fact = (
     | StatementObserved
     | ClusterObserved
     | Vanished
+    | WaitsNoted
     | Collected
     | Failed
     | Expired

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NewType
 import msgspec
 
 from mrs_relay import errors
+from mrs_relay.engine import later_fields
 from mrs_relay.messages import codec, events, reasons
 
 LedgerKey = NewType("LedgerKey", bytes)
@@ -114,7 +115,11 @@ job; then it is FAILED if nothing was sent. SUBMITTED and RUNNING go back to QUE
 """
 
 
-class Batch(msgspec.Struct, frozen=True, tag="batch", omit_defaults=True, gc=False):
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a ledger record consists of: a field that this version does not know is never dropped without notice."""
+
+
+class Batch(_Record, frozen=True, tag="batch", gc=False):
     """
     A job for CreateExecuteJob, or for V1.1's CreateAndExecuteJob: `Job.api` says which.
 
@@ -129,7 +134,7 @@ class Batch(msgspec.Struct, frozen=True, tag="batch", omit_defaults=True, gc=Fal
     properties: dict[str, str] = {}
 
 
-class Presto(msgspec.Struct, frozen=True, tag="presto", omit_defaults=True, gc=False):
+class Presto(_Record, frozen=True, tag="presto", gc=False):
     """
     A statement for ExecuteSql.
 
@@ -146,7 +151,7 @@ class Presto(msgspec.Struct, frozen=True, tag="presto", omit_defaults=True, gc=F
     repeatable: bool = False
 
 
-class Goal(msgspec.Struct, frozen=True, tag="goal", omit_defaults=True):
+class Goal(_Record, frozen=True, tag="goal"):
     """
     What a cluster operation wants of its cluster, for as long as the cluster is followed.
 
@@ -161,7 +166,7 @@ class Goal(msgspec.Struct, frozen=True, tag="goal", omit_defaults=True):
     nodes: int = 0
 
 
-class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
+class Call(_Record, frozen=True, tag="call"):
     """
     One call of any MRS operation.
 
@@ -187,7 +192,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
 Work = Batch | Presto | Call | Goal
 
 
-class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Choice(_Record, frozen=True, gc=False):
     """
     Which clusters a job may run on, while none has been chosen; all that is said must hold.
 
@@ -202,7 +207,7 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str = ""
 
 
-class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Seen(_Record, frozen=True, gc=False):
     """
     What MRS last said of the job. Times are epoch milliseconds; 0 means not yet.
 
@@ -224,7 +229,7 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     finished_ms: int = 0
 
 
-class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Reason(_Record, frozen=True, gc=False):
     """A `messages.reasons.Reason` in the ledger's form."""
 
     kind: reasons.ReasonClass
@@ -235,7 +240,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     retryable: bool = False
 
 
-class Retry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Retry(_Record, frozen=True, gc=False):
     """
     What the request wants after a bad end.
 
@@ -250,7 +255,7 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     on: tuple[str, ...]
 
 
-class Doubt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Doubt(_Record, frozen=True, gc=False):
     """
     Submissions of a job whose reply was lost.
 
@@ -265,9 +270,26 @@ class Doubt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     message: str = ""
 
 
-class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Span(_Record, frozen=True, gc=False):
+    """
+    How long something has been the case, as far as it is written down; epoch milliseconds.
+
+    Attributes:
+        since_ms: its beginning, later by the time that does not count.
+        looked_ms: the last look that was noted.
+    """
+
+    since_ms: int
+    looked_ms: int
+
+
+class Job(_Record, frozen=True, gc=False):
     """
     One request's life.
+
+    A later version's fields are kept as they were read, whatever becomes of the job. So a field may be added if it may
+    stand unchanged while an earlier version works on the job. One that an earlier version must not ignore raises
+    `changelog.FORMAT`, and so does a field inside one of the values, which earlier versions refuse.
 
     Attributes:
         source: with `id` the idempotency key.
@@ -313,6 +335,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         tenant: whose it was when it came, `deployments.owner`; part of its mark. "" where neither deployment nor tenant
             had a name.
         doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
+        missing: for how long MRS has not shown the job while it is followed.
+        unsettled: for how long MRS has shown that it ended and not how, or a state that no document knows.
+        later: fields that only a later version knows, as they stand in its record; see `later_fields`.
     """
 
     source: str
@@ -357,6 +382,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     api: Api = "v2"
     tenant: str = ""
     doubt: Doubt | None = None
+    missing: Span | None = None
+    unsettled: Span | None = None
+    later: bytes = msgspec.field(default=b"", name="~later")
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -449,16 +477,23 @@ def moved(job: Job, state: State) -> Job:
     """
     if state not in TRAITS[job.state].next:
         raise ValueError(f"a job never moves from {job.state} to {state}")
-    return msgspec.structs.replace(job, state=state)
+    if (job.missing is None and job.unsettled is None) or state is State.CANCELLING:
+        return msgspec.structs.replace(job, state=state)
+    return msgspec.structs.replace(job, state=state, missing=None, unsettled=None)
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(Job, float_hook=codec.number)  # a call's body keeps its numbers' values
 
 
+_KNOWN: Final = frozenset(Job.__struct_encode_fields__) - {"~later"}
+
+
 def encode(job: Job) -> bytes:
     """The job as a ledger record's value."""
-    return _encoder.encode(job)
+    if not job.later:
+        return _encoder.encode(job)
+    return later_fields.join(_encoder.encode(msgspec.structs.replace(job, later=b"")), job.later)
 
 
 def encode_readable(job: Job) -> bytes:
@@ -468,8 +503,8 @@ def encode_readable(job: Job) -> bytes:
     Raises:
         ValueError, msgspec.MsgspecError: the job holds what JSON, or a number of the ledger, cannot.
     """
-    value = _encoder.encode(job)
-    _decoder.decode(value)
+    value = encode(job)
+    _decode(value)
     return value
 
 
@@ -481,10 +516,22 @@ def decode(value: bytes) -> Job:
         StateUnreadable: it is not a job of a format this version knows.
     """
     try:
-        job = _decoder.decode(value)
+        job = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise errors.StateUnreadable(f"a ledger record cannot be read: {error}") from error
+        raise errors.StateUnreadable(
+            f"a ledger record cannot be read: {error}; if a later version of the relay has written it, run that version"
+        ) from error
     return share(job)
+
+
+def _decode(value: bytes) -> Job:
+    try:
+        return _decoder.decode(value)
+    except msgspec.ValidationError:
+        known, later = later_fields.split(value, _KNOWN)
+        if not later:
+            raise
+    return msgspec.structs.replace(_decoder.decode(known), later=later)
 
 
 _SHARED: Final = ("source", "key", "cluster", "name", "tenant")

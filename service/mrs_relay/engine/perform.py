@@ -17,7 +17,7 @@ from typing import Final, Self
 
 import structlog
 
-from mrs_relay.engine import alarms, breakdowns, commands, decide, facts, jobs, timers
+from mrs_relay.engine import alarms, breakdowns, commands, decide, expiry, facts, jobs, timers
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.kit import faults, tasks
@@ -53,6 +53,7 @@ class Performer:
         self._submissions = tasks.Crew(self._on_error)
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
+        self._expiry = expiry.Expiry(lease, desk, self._others, self._forget)
         self._sent: dict[jobs.LedgerKey, jobs.Job] = {}
         self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
         self._choices: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
@@ -90,6 +91,7 @@ class Performer:
                 they are at any time from now on.
         """
         self._rejected = rejected
+        self._expiry.start()
         self._forget_rejected_in_time()
         now_ms = self._desk.time.now_ms()
         self._desk.account.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
@@ -192,7 +194,8 @@ class Performer:
                 self._stop_killing(key)
                 self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
             case commands.Command.AWAIT:
-                self._due_at(key, job.expires_ms, facts.Expired())
+                waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
+                self._due_at(key, job.expires_ms, waits)
             case commands.Command.COLLECT:
                 self._due_at(key, 0)
                 self._stop_killing(key)
@@ -212,7 +215,10 @@ class Performer:
         if job.state is jobs.State.REJECTED:
             self._forget_rejected_in_time()
         else:
-            self._timers.at(job.expires_ms, functools.partial(self.tell, key, facts.Expired()))
+            self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))
+
+    def _forget(self, key: jobs.LedgerKey) -> None:
+        self.tell(key, facts.Expired())
 
     def _forget_rejected_in_time(self) -> None:
         """Set one timer for all remembered rejections: when the oldest is due."""
@@ -225,7 +231,7 @@ class Performer:
         """Tell of those that are due, unless some that were told of before still wait to be decided."""
         self._forgets = False
         now_ms = self._desk.time.now_ms()
-        if self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
+        if self._expiry.has_caught_up and self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
             for key, until_ms in itertools.islice(self._rejected.items(), _FORGET_AT_ONCE):
                 if until_ms > now_ms:
                     break
@@ -233,7 +239,7 @@ class Performer:
                 self.tell(key, facts.Expired())
         self._forget_rejected_in_time()
 
-    def _due_at(self, key: jobs.LedgerKey, when_ms: int, fact: facts.Due | facts.Expired = _DUE) -> None:
+    def _due_at(self, key: jobs.LedgerKey, when_ms: int, cancel: expiry.Kind | None = None) -> None:
         """
         Set the timer of the one deadline that the job has now; 0: it has none. An earlier one is dropped.
 
@@ -246,12 +252,15 @@ class Performer:
             self._timers.drop(number)
             del self._dues[key]
         if when_ms:
-            self._dues[key] = when_ms, self._timers.at(when_ms, functools.partial(self._due, key, fact))
+            self._dues[key] = when_ms, self._timers.at(when_ms, functools.partial(self._due, key, cancel))
 
-    def _due(self, key: jobs.LedgerKey, fact: facts.Due | facts.Expired) -> None:
+    def _due(self, key: jobs.LedgerKey, cancel: expiry.Kind | None) -> None:
         del self._dues[key]
+        if cancel is not None:
+            self._expiry.due(key, cancel)
+            return
         waiting = self.why(key)
-        self.tell(key, facts.Due(str(waiting)) if waiting is not None and fact == _DUE else fact)
+        self.tell(key, _DUE if waiting is None else facts.Due(str(waiting)))
 
     def why(self, key: jobs.LedgerKey) -> waits.Waiting | None:
         """Say why a job waits for its submission; None: it does not, or its turn has just come."""

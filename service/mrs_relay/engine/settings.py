@@ -115,11 +115,16 @@ class EngineSettings(pydantic.BaseModel):
     """Up to so many jobs of a cluster are read one by one instead of by list. More cost more reads than a list does."""
 
     vanish_after_s: Seconds = 300.0
-    """Seconds after which a job that MRS no longer shows becomes `unknown`."""
+    """
+    Seconds after which a job that MRS no longer shows becomes `unknown`. Takeovers do not extend it. Only time in which
+    MRS answers counts, and a gap between two owners only up to three fifths of it: in a longer one nobody looked.
+    """
 
     outcome_within_s: Seconds = 3600.0
-    """Seconds after which a job that has ended on MRS, which does not say how, or that is in a state which no document
-    knows, becomes `unknown`."""
+    """
+    Seconds after which a job that has ended on MRS, which does not say how, or that is in a state which no document
+    knows, becomes `unknown`; counted as for `vanish_after_s`.
+    """
 
     cluster_poll_s: Seconds = 15.0
     """Seconds between two looks at a cluster that is being created, resized or deleted."""
@@ -157,7 +162,10 @@ class EngineSettings(pydantic.BaseModel):
     """Seconds after which MRS is asked again to stop a job that goes on."""
 
     cancel_wait_s: Seconds = 3600.0
-    """Seconds for which a cancel waits for a request that has not come yet; then it is rejected."""
+    """
+    Seconds for which a cancel waits for a request that has not come yet; then it is rejected, once everything has been
+    read that was sent before, on all partitions.
+    """
 
     max_waiting_cancels: Annotated[int, pydantic.Field(ge=0)] = 10_000
     """

@@ -94,7 +94,15 @@ class Tracker:
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
-            cluster.watches[job_id] = watches.Watch(job_id, key, owner, since_ms, job.statement)
+            cluster.watches[job_id] = watches.Watch(
+                job_id,
+                key,
+                owner,
+                since_ms,
+                job.statement,
+                missing=watches.resumed(job.missing),
+                unsettled=watches.resumed(job.unsettled),
+            )
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
@@ -304,7 +312,7 @@ class Tracker:
         except errors.MrsError as error:
             failed.append(error)
             if error.code not in cluster.way.nowhere:  # that one says something of all jobs
-                watch.read_failed()
+                watch.end_missing()
             if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now
                 del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch
@@ -326,12 +334,12 @@ class Tracker:
             self._missing(watch, str(error))  # the error for an unknown statement is not documented
             return
         fact = sightings.of_statement(reply, self._settings.inline_result_bytes)
-        watch.missing_since_s = None
+        watch.end_missing()
         self._settle(watch, fact.seen, is_clear=verdict.is_documented_status(fact.seen.job_state))
         self._tell_news(watch, fact)
 
     def _seen(self, watch: watches.Watch, seen: jobs.Seen) -> None:
-        watch.missing_since_s = None
+        watch.end_missing()
         is_open = verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED
         self._settle(watch, seen, is_clear=not is_open and verdict.is_documented(seen.job_state))
         if seen.submitted_ms:
@@ -350,24 +358,28 @@ class Tracker:
     def _settle(self, watch: watches.Watch, seen: jobs.Seen, *, is_clear: bool) -> None:
         """Give up a job or statement whose state says for too long neither that it goes on nor how it ended."""
         if is_clear:
-            watch.unsettled_since_s = None
+            watch.end_unsettled()
             return
-        now_s = self._time.monotonic_s()
-        if watch.unsettled_since_s is None:
-            watch.unsettled_since_s = now_s
-        waited_s = now_s - watch.unsettled_since_s
-        if waited_s >= self._settings.outcome_within_s:
+        watch.unsettled = watch.unsettled or watches.Wait()
+        waited_s, is_over = self._wait(watch, watch.unsettled, self._settings.outcome_within_s)
+        if is_over:
             text = f"MRS has shown {seen.job_state} without an outcome ({seen.job_result}) for {round(waited_s)} s"
             watch.owner.tell(watch.key, facts.Vanished(text, "no_outcome"))
 
     def _missing(self, watch: watches.Watch, message: str, code: str = "job_vanished") -> None:
-        now_s = self._time.monotonic_s()
-        if watch.missing_since_s is None:
-            watch.missing_since_s = now_s
-        gone_s = now_s - watch.missing_since_s
-        if gone_s >= self._settings.vanish_after_s:
+        watch.missing = watch.missing or watches.Wait()
+        gone_s, is_over = self._wait(watch, watch.missing, self._settings.vanish_after_s)
+        if is_over:
             text = f"MRS has not shown the job for {round(gone_s)} s: {message}"
             watch.owner.tell(watch.key, facts.Vanished(text, code))
+
+    def _wait(self, watch: watches.Watch, wait: watches.Wait, limit_s: float) -> tuple[float, bool]:
+        """Count one more look of a wait; returns how many seconds it has taken and whether that is long enough."""
+        waited_s = wait.look(self._time, limit_s)
+        is_over = waited_s >= limit_s
+        if not is_over and wait.note(self._time, limit_s, waited_s):
+            watch.tell_waits()
+        return waited_s, is_over
 
 
 def _pages(cluster: watches.Cluster, count: int) -> int:

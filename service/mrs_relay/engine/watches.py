@@ -1,16 +1,27 @@
 """
 What the tracker keeps of the jobs that it follows, and for how long MRS has not shown one.
 
-Only time in which MRS answers counts: while its list is away, or refuses, nothing is missing. Neighbours: `tracker`
-looks at MRS and says what it sees.
+Only time in which MRS answers counts: while its list is away, or refuses, nothing is missing. The beginning is noted in
+the ledger, so that a takeover does not begin anew. Neighbours: `tracker` looks at MRS and says what it sees.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from mrs_relay.engine import facts, jobs, ways
+from mrs_relay.kit import clock
+
+_NOTES: Final = 5
+"""Notes in the ledger during one whole wait, at most one more; each may stand for many looks."""
+
+_GAP_NOTES: Final = 3
+"""
+A gap between two owners counts if it is no longer than the time of so many notes: one that was about to be made, and
+the time that a takeover takes. In a longer one nobody looked, so it does not count. Between two looks of one process,
+which may have stood still, no more than that counts.
+"""
 
 
 class Owner(Protocol):
@@ -21,6 +32,78 @@ class Owner(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class Wait:
+    """
+    How long a job has been missing, or unsettled, while somebody looked and MRS answered.
+
+    Attributes:
+        noted: what stands in the ledger, or is on its way there.
+        since_s: when it began, on the monotonic clock, later by the time in which MRS did not answer; None before this
+            process's first look.
+        looked_s: this process's last look, likewise.
+        gap_counts: the time since the look of an earlier owner may count.
+    """
+
+    noted: jobs.Span | None = None
+    since_s: float | None = None
+    looked_s: float = 0.0
+    gap_counts: bool = True
+
+    def look(self, time: clock.Clock, limit_s: float) -> float:
+        """Note that it is still the case, in a look that MRS answered; returns for how many seconds it has been."""
+        now_s = time.monotonic_s()
+        if self.since_s is None:
+            self.since_s = now_s - self._carried_ms(time.now_ms(), limit_s) / 1000
+        else:
+            self.since_s += max(0.0, now_s - self.looked_s - _most_gap_s(limit_s))
+        self.looked_s = now_s
+        return now_s - self.since_s
+
+    def note(self, time: clock.Clock, limit_s: float, waited_s: float) -> bool:
+        """
+        Renew what is to stand in the ledger, if it is time to.
+
+        The first look writes nothing: most of what is missing once is shown by the next look.
+        """
+        counted_ms = 0 if self.noted is None else _counted_ms(self.noted)
+        is_due = waited_s * 1000 - counted_ms >= limit_s * 1000 / _NOTES
+        if is_due or (self.noted is None and waited_s > 0):
+            now_ms = time.now_ms()
+            self.noted = jobs.Span(now_ms - round(waited_s * 1000), now_ms)
+            return True
+        return False
+
+    def pass_over(self, pause_s: float) -> None:
+        """Leave out a time in which MRS did not answer."""
+        if self.since_s is None:
+            self.gap_counts = False
+        else:
+            self.since_s += pause_s
+            self.looked_s += pause_s
+
+    def _carried_ms(self, now_ms: int, limit_s: float) -> int:
+        """What earlier owners counted, and the time since their last note if it can be no more than a takeover."""
+        if self.noted is None:
+            return 0
+        gap_ms = now_ms - self.noted.looked_ms
+        is_takeover = self.gap_counts and 0 <= gap_ms <= _most_gap_s(limit_s) * 1000
+        return _counted_ms(self.noted) + (gap_ms if is_takeover else 0)
+
+
+def _most_gap_s(limit_s: float) -> float:
+    return limit_s / _NOTES * _GAP_NOTES
+
+
+def _counted_ms(span: jobs.Span) -> int:
+    return max(0, span.looked_ms - span.since_ms)
+
+
+def resumed(span: jobs.Span | None) -> Wait | None:
+    """Return the wait that an earlier owner has noted."""
+    return None if span is None else Wait(span)
+
+
+@dataclass(slots=True, eq=False)
 class Watch:
     """
     One job that is followed; there may be 100,000 of them.
@@ -28,8 +111,8 @@ class Watch:
     Attributes:
         since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
         told: hash of what was told last, so that the same is not told again.
-        missing_since_s: when MRS stopped showing it, later by the time in which MRS did not answer.
-        unsettled_since_s: when MRS showed that it has ended and not how, or a state that no document knows; likewise.
+        missing: MRS does not show it.
+        unsettled: MRS shows that it has ended and not how, or a state that no document knows.
         ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
     """
 
@@ -39,13 +122,29 @@ class Watch:
     since_ms: int
     statement: bool
     told: int = 0
-    missing_since_s: float | None = None
-    unsettled_since_s: float | None = None
+    missing: Wait | None = None
+    unsettled: Wait | None = None
     ended: bool = False
 
-    def read_failed(self) -> None:
-        """Begin anew: MRS no longer says that there is no such job."""
-        self.missing_since_s = None
+    def end_missing(self) -> None:
+        """MRS shows it, or no longer says that there is no such job: a later absence begins anew."""
+        wait, self.missing = self.missing, None
+        self._end_note(wait)
+
+    def end_unsettled(self) -> None:
+        """MRS shows that it goes on, or how it ended."""
+        wait, self.unsettled = self.unsettled, None
+        self._end_note(wait)
+
+    def _end_note(self, wait: Wait | None) -> None:
+        if wait is not None and wait.noted is not None:
+            self.tell_waits()
+
+    def tell_waits(self) -> None:
+        """Have the ledger note how long it has been missing or unsettled."""
+        missing = None if self.missing is None else self.missing.noted
+        unsettled = None if self.unsettled is None else self.unsettled.noted
+        self.owner.tell(self.key, facts.WaitsNoted(self.job_id, missing, unsettled))
 
 
 @dataclass(slots=True, eq=False)
@@ -98,10 +197,9 @@ class Cluster:
     def _pass_over(self, pause_s: float, *, statements: bool) -> None:
         for watch in self.watches.values():
             if watch.statement is statements:
-                if watch.missing_since_s is not None:
-                    watch.missing_since_s += pause_s
-                if watch.unsettled_since_s is not None:
-                    watch.unsettled_since_s += pause_s
+                for wait in (watch.missing, watch.unsettled):
+                    if wait is not None:
+                        wait.pass_over(pause_s)
 
     def answered(self) -> None:
         """Note that MRS answered for all that is followed here: that there is nothing of it."""

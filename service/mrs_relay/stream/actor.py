@@ -30,7 +30,7 @@ from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import leaders as leading
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import origin, records, settings
+from mrs_relay.stream import origin, progress, records, settings
 
 T = TypeVar("T")
 
@@ -387,7 +387,8 @@ class Actor(Generic[T]):
             next_offset=next_offset,
             on_room=common.on_room,
         )
-        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget)
+        reading = progress.Progress(self.position, common.consumer)
+        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading)
         stale_after_s = common.kafka.session_timeout_ms / 1000
         lease = leases.Lease(self.position, start, feed, ledger, clock=common.clock, stale_after_s=stale_after_s)
         lease.on_dead(self._died)

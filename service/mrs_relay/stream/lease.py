@@ -18,6 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from mrs_relay import errors
 from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
+from mrs_relay.stream import progress as progresses
 from mrs_relay.stream import records
 
 T = TypeVar("T")
@@ -66,12 +67,14 @@ class Start:
         next_offset: offset of the first input record that is not in the state.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
         budget: of the partition's commits, which outlives the lease; None: they may be of any size.
+        progress: says how far the input topic goes and has been read; None: all counts as read.
     """
 
     state: dict[bytes, bytes]
     next_offset: int
     owned_since_s: float
     budget: budgets.CommitBudget | None = None
+    progress: progresses.Progress | None = None
 
 
 class Lease(Generic[T]):
@@ -85,6 +88,7 @@ class Lease(Generic[T]):
         restored: ledger key -> value, as it was when the lease began. It is the handler's: pop it empty to save
         memory.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
+        progress: see `Start`.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Lease(Generic[T]):
         self.feed = feed
         self.restored = start.state
         self.owned_since_s = start.owned_since_s
+        self.progress = start.progress
         self._writer = writer
         self._clock = clock
         self._stale_after_s = stale_after_s

@@ -249,6 +249,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "cluster unclear": _cluster("RUNNING", verdict.Verdict.UNSETTLED),
     "another cluster": facts.ClusterObserved(jobs.Seen("c-2", "RUNNING"), verdict.Verdict.SUCCEEDED),
     "vanished": facts.Vanished("not shown for 300 s"),
+    "missing": facts.WaitsNoted(JOB_ID, missing=jobs.Span(NOW_MS - 9000, NOW_MS)),
     "collected": facts.Collected(ROWS),
     "the relay fails": facts.Failed("RecursionError"),
     "expired": facts.Expired(),

@@ -26,7 +26,8 @@ _RUNS = ("running", "progressed", "application known", "application left out")
 _ENDS = ("succeeded", "failed", "killed")
 _SEEN = ("waiting", *_RUNS, "unsettled", *_ENDS, "another job")
 _STATEMENT = ("statement queued", "statement running", "statement finished", "statement failed")
-_LATER = ("vanished", "collected", "expired")
+_LOST = ("vanished", "missing")
+_LATER = (*_LOST, "collected", "expired")
 _SAME = ("request, same record", "invalid, same record")
 
 
@@ -108,7 +109,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["invalid", "invalid, same record"], _REJECTED),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": (None, ("rejected",), None), "cancel by another": ("awaited", ("rejected",), None)},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel", "cancel, passed", "due"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel", "cancel, passed", "due"),
     ],
     "awaited, passed on": [
         _all(["request", "request, same record", "request, other payload"], _end("cancelled", "accepted")),
@@ -116,13 +117,13 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _all(["cancel", "cancel by another"], _AWAIT),
         {"cancel matched": _FORGOTTEN, "settled": ("awaited", ("rejected",), None)},
         {"expired": _FORGOTTEN},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel, passed", "due"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel, passed", "due"),
     ],
     "rejected": [
         _wished("rejected", "rejected", ("rejected", ("rejected*",), None)),
         _all(["request", "request, other payload"], _ACCEPTED),
         {"invalid": _REJECTED, "expired": (None, (), None)},
-        _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
+        _nothing(*_SAME, *_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected"),
     ],
     "choosing": [
         # The same request once more is answered by what comes of the choice.
@@ -230,7 +231,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("submitted", "submitted", _KILL),
         _all(_RUNS, _RUNNING),
         _SEEN_ENDS,
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("submitted", (), None)},
         _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
     ],
     "submitted, with rows": [
@@ -238,7 +239,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("submitted", "submitted", _KILL),
         _all(_RUNS, _RUNNING),
         _SEEN_ENDS | {"succeeded": _COLLECT},
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("submitted", (), None)},
         _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
     ],
     "submitted, a statement": [
@@ -252,6 +253,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "statement finished": _end("succeeded"),
             "statement failed": _end("failed"),
             "vanished": _UNKNOWN,
+            "missing": ("submitted", (), None),
         },
         _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", "statement queued", "collected", "expired"),
     ],
@@ -260,7 +262,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing(*_STATEMENT, "collected", "expired"),
     ],
@@ -269,7 +271,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL, due=_KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing(*_STATEMENT, "collected", "expired"),
     ],
@@ -278,7 +280,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL, due=None),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS | {"failed": _RETRY},
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing(*_STATEMENT, "collected", "expired"),
     ],
@@ -287,7 +289,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL, due=None),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing(*_STATEMENT, "collected", "expired"),
     ],
@@ -296,7 +298,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", _KILL),
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS | {"succeeded": _COLLECT},
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing(*_STATEMENT, "collected", "expired"),
     ],
@@ -306,6 +308,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"progressed": _PROGRESS, "application known": _PROGRESS},
         _SEEN_ENDS,
         {"statement finished": _end("succeeded"), "statement failed": _end("failed"), "vanished": _UNKNOWN},
+        {"missing": ("running", (), None)},
         _nothing(*_SUBMISSION, "waiting", "running", "application left out", "unsettled", "another job"),
         _nothing("statement queued", "statement running", "collected", "expired"),
     ],
@@ -313,20 +316,20 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("collecting", "running"),
         _stopped("collecting", "running"),
         {"collected": _end("succeeded")},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "expired"),
     ],
     "cancelling": [
         _known("cancelling", "running"),
         _stopped("cancelling", "running"),
         _SEEN_ENDS,
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("cancelling", (), None)},
         _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job", *_STATEMENT, "collected", "expired"),
     ],
     "cancelling, with rows": [
         _known("cancelling", "running"),
         _stopped("cancelling", "running"),
         _SEEN_ENDS | {"succeeded": _COLLECT},
-        {"vanished": _UNKNOWN},
+        {"vanished": _UNKNOWN, "missing": ("cancelling", (), None)},
         _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job", *_STATEMENT, "collected", "expired"),
     ],
     "cancelling, a statement": [
@@ -334,6 +337,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _stopped("cancelling", "running"),
         _SEEN_ENDS,
         {"statement finished": _end("succeeded"), "statement failed": _end("cancelled"), "vanished": _UNKNOWN},
+        {"missing": ("cancelling", (), None)},
         _nothing(*_SUBMISSION, "waiting", *_RUNS, "unsettled", "another job"),
         _nothing("statement queued", "statement running", "collected", "expired"),
     ],
@@ -341,7 +345,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         _known("collecting", "running"),
         _wished("collecting", "running", ("collecting", (), None)),
         {"collected": _end("succeeded")},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "expired"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "expired"),
     ],
 }
 _ENDED: dict[str, list[dict[str, Row | None]]] = {
@@ -350,7 +354,7 @@ _ENDED: dict[str, list[dict[str, Row | None]]] = {
         _wished(state, state, (state, (f"{state}*",), None))
         | ({"settled": _end("succeeded")} if state == "unknown" else {}),
         {"expired": _FORGOTTEN},
-        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected"),
+        _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected"),
     ]
     for state in ("succeeded", "failed", "cancelled", "unknown")
 }
@@ -364,7 +368,7 @@ _BY_A_MESSAGE: list[dict[str, Row | None]] = [
         "settled": ("cancelled", ("cancelled*",), None),
     },
     {"expired": _FORGOTTEN},
-    _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, "vanished", "collected", "cancel matched", "due"),
+    _nothing(*_SUBMISSION, *_SEEN, *_STATEMENT, *_LOST, "collected", "cancel matched", "due"),
 ]
 _CHANGES = ("cluster not begun", "cluster starts", "cluster is scaled")
 _CLUSTER = (*_CHANGES, "cluster is there", "cluster failed", "cluster unclear", "another cluster")
@@ -434,7 +438,7 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
         _wished("submitted", "submitted", ("submitted", ("submitted*",), None)),
         _all(["cluster starts", "cluster is scaled"], _RUNNING),
         _CLUSTER_ENDS,
-        {"vanished": _UNKNOWN} | _all(_RUNS, _RUNNING) | _SEEN_ENDS,
+        {"vanished": _UNKNOWN, "missing": ("submitted", (), None)} | _all(_RUNS, _RUNNING) | _SEEN_ENDS,
         _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
         _nothing("replied", "cluster not begun", "another cluster"),
     ],
@@ -443,7 +447,7 @@ _CALLS: dict[str, list[dict[str, Row | None]]] = {
         _wished("running", "running", ("running", ("running*",), None)),
         _all(["cluster not begun", "cluster is scaled"], _PROGRESS),
         _CLUSTER_ENDS,
-        {"vanished": _UNKNOWN} | _all(_RUNS, _PROGRESS) | _SEEN_ENDS,
+        {"vanished": _UNKNOWN, "missing": ("running", (), None)} | _all(_RUNS, _PROGRESS) | _SEEN_ENDS,
         _nothing(*_SUBMISSION, "waiting", "unsettled", "another job", *_STATEMENT, "collected", "expired"),
         _nothing("replied", "cluster starts", "another cluster"),
     ],

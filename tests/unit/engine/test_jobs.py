@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,9 @@ _jobs = st.builds(
     api=st.sampled_from(["v2", "v1.1"]),
     tenant=_TEXT,
     doubt=st.none() | st.builds(jobs.Doubt, st.integers(0, 20), st.booleans(), _TEXT),
+    missing=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
+    unsettled=st.none() | st.builds(jobs.Span, _COUNT, _COUNT),
+    later=st.sampled_from([b"", b'"next":{"a":[1,null]},"nextest":1.50']),
 )
 
 
@@ -242,3 +246,56 @@ def test_numbers_of_a_body_survive_the_ledger() -> None:
     assert b"[1000000000000000,3600,0.1,9007199254740993,3.14159265358979323846,1e22]" in written
     assert jobs.encode(jobs.decode(written)) == written
     assert jobs.decode(written) == job
+
+
+def test_a_wait_ends_with_what_was_waited_for() -> None:
+    """A job that moves on is not missing any more, nor is its next attempt; one that is to be stopped still is."""
+    job = samples.JOBS["submitted"]
+    assert job is not None
+    span = jobs.Span(1, 2)
+    lost = msgspec.structs.replace(job, missing=span, unsettled=span)
+    for state in (jobs.State.RUNNING, jobs.State.QUEUED, jobs.State.UNKNOWN):
+        moved = jobs.moved(lost, state)
+        assert (moved.missing, moved.unsettled) == (None, None)
+    assert jobs.moved(lost, jobs.State.CANCELLING).missing == span
+    assert jobs.decode(jobs.encode(lost)) == lost
+
+
+def _written_later(job: jobs.Job, **fields: object) -> bytes:
+    """Write a job as a version does that knows more fields."""
+    return msgspec.json.encode({**msgspec.json.decode(jobs.encode(job)), **fields})
+
+
+@pytest.mark.parametrize("state", jobs.State)
+def test_fields_of_a_later_version_survive_this_one(state: jobs.State) -> None:
+    """Read, changed and written, in every state: what this version does not know stands there as before."""
+    job = msgspec.structs.replace(samples.request(), state=state, sequence=3)
+    later = {"next": {"sql": "select 1", "list": [1, None, 2.5]}, "nextest": "x", "later": True}
+    read = jobs.decode(_written_later(job, **later))
+    assert msgspec.structs.replace(read, later=b"") == job
+    changed = msgspec.structs.replace(read, sequence=4, work=None)
+    for value in (jobs.encode(changed), jobs.encode_readable(changed)):
+        fields = msgspec.json.decode(value)
+        assert {name: fields[name] for name in later} == later
+        assert jobs.decode(value) == changed
+    for following in sorted(jobs.TRAITS[state].next):
+        assert jobs.moved(read, following).later == read.later
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"state": "paused"}, "paused"),
+        ({"state": "paused", "next": 1}, "paused"),
+        ({"work": {"type": "notebook", "cells": []}}, "notebook"),
+        ({"seen": {"job_id": "j-1", "next": 1}}, "next"),
+        ({"doubt": {"sent": 1, "next": 1}, "next": 1}, "next"),
+        ({"api": "v3"}, "v3"),
+        ({"sequence": "3"}, "sequence"),
+    ],
+)
+def test_what_a_later_version_means_by_a_known_field_is_never_guessed(fields: dict[str, object], says: str) -> None:
+    """A state, a kind of work, a field inside a value: refused with words that say what to do, never dropped."""
+    with pytest.raises(errors.StateUnreadable, match="later version of the relay") as caught:
+        jobs.decode(_written_later(samples.request(), **fields))
+    assert says in str(caught.value)

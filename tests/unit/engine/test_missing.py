@@ -11,7 +11,7 @@ import pytest
 from tests.unit.engine import gates, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, tracker
+from mrs_relay.engine import facts, jobs, tracker, watches
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.mrs.models import sql as sql_models
@@ -169,5 +169,60 @@ def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(sta
             [("no_outcome", True)] * lost
         )
         await followed.tracker.close()
+
+    gates.run_virtually(live())
+
+
+@pytest.mark.parametrize(
+    ("counted_s", "gap_s", "failing", "left_s"),
+    [
+        (200, 30, False, 70),  # a takeover
+        (200, 3600, False, 100),  # nobody looked for an hour
+        (200, -900, False, 100),  # the other owner's clock is fast
+        (200, 30, True, 100),  # MRS did not answer at the takeover, and perhaps not before
+        (290, 120, False, 0),  # the first look decides
+        (-50, 0, False, 300),
+    ],
+)
+def test_what_an_earlier_owner_counted_goes_on(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
+    """The ledger says since when and until when somebody looked; the gap counts if it is no longer than a takeover."""
+
+    async def live() -> None:
+        mrs, owner, time = _Mrs(), _Owner(), clock.LoopClock()
+        settings = engine_settings.EngineSettings(vanish_after_s=300)
+        pollers = tracker.Tracker(cast("Any", mrs), settings, time)
+        looked_ms = time.now_ms() - gap_s * 1000
+        span = jobs.Span(looked_ms - counted_s * 1000, looked_ms)
+        job = samples.JOBS["submitted"]
+        assert job is not None
+        for number in range(5):
+            one = msgspec.structs.replace(job, id=f"r-{number}", seen=jobs.Seen(f"j-{number}"), missing=span)
+            pollers.watch(one, one.ledger_key, owner)
+        if failing:
+            answer, mrs.answers["ShowJobExeListNew"] = mrs.answers["ShowJobExeListNew"], _AWAY
+            await asyncio.sleep(20)
+            mrs.answers["ShowJobExeListNew"] = answer
+        await asyncio.sleep(400)
+        ((moment_s, fact),) = owner.lost
+        assert left_s <= moment_s - 20 * failing <= left_s + (40 if failing else 15)
+        assert fact.code == "job_vanished"
+        await pollers.close()
+
+    gates.run_virtually(live())
+
+
+def test_one_look_stands_for_a_part_of_the_wait_only() -> None:
+    """A process that stood still for an hour did not look; MRS's own pauses are left out as a whole."""
+
+    async def live() -> None:
+        wait, time = watches.Wait(), clock.LoopClock()
+        assert wait.look(time, 300) == 0
+        await asyncio.sleep(10)
+        assert wait.look(time, 300) == pytest.approx(10)
+        await asyncio.sleep(3600)
+        assert wait.look(time, 300) == pytest.approx(190)
+        await asyncio.sleep(3600)
+        wait.pass_over(3590)
+        assert wait.look(time, 300) == pytest.approx(200)
 
     gates.run_virtually(live())

@@ -1,0 +1,133 @@
+"""
+Forgets what has expired, but not before the messages that were sent in time have been read.
+
+After an outage, or behind a backlog, a request that a waiting cancel speaks of may lie on the topic unread, and so may
+the repetition of a request that is about to be forgotten. What expires here waits until its partition has been read up
+to the end that it had at that moment; a cancel that was passed on waits for the other partitions, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import jobs
+from mrs_relay.kit import tasks
+from mrs_relay.stream import lease as leases
+from mrs_relay.stream import progress as progresses
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN_S: Final = 0.5
+"""Seconds between two looks at how far this partition is; it costs nothing."""
+
+_ASK_AGAIN_S: Final = 2.0
+"""Seconds between two questions to Kafka; what expires meanwhile is answered for by the next one."""
+
+T = TypeVar("T")
+
+
+class Kind(enum.Enum):
+    """What expires."""
+
+    JOB = "a request that is remembered"
+    CANCEL = "a cancel that waits for its request"
+    PASSED_CANCEL = "a cancel that was passed on to all other partitions, too"
+
+
+class Expiry:
+    """
+    What has expired on one partition and waits for unread messages.
+
+    Args:
+        lease: of the partition.
+        desk: shared tools; says how many partitions there are and how many cancels may wait.
+        crew: runs the waiting; ends with the lease.
+        tell: called with the key of each job that may be forgotten.
+
+    Attributes:
+        has_caught_up: all that lay on the partition when the lease began has been read.
+    """
+
+    def __init__(
+        self,
+        lease: leases.Lease[desks.Notice],
+        desk: desks.Desk,
+        crew: tasks.Crew,
+        tell: Callable[[jobs.LedgerKey], None],
+    ) -> None:
+        self._lease = lease
+        self._desk = desk
+        self._crew = crew
+        self._tell = tell
+        self._waiting: dict[Kind, dict[jobs.LedgerKey, None]] = {kind: {} for kind in Kind}
+        self._asked_s = dict.fromkeys(Kind, float("-inf"))
+        self.has_caught_up = lease.progress is None
+
+    def start(self) -> None:
+        """Begin to watch this partition catch up."""
+        if self._lease.progress is not None:
+            self._crew.start(self._catch_up(self._lease.progress), name="catch up")
+
+    def due(self, key: jobs.LedgerKey, kind: Kind) -> None:
+        """Forget a job or cancel once nothing that was sent before now is unread."""
+        progress = self._lease.progress
+        if progress is None:
+            self._tell(key)
+            return
+        waiting = self._waiting[kind]
+        if not waiting:
+            self._crew.start(self._settle(progress, kind), name=f"expire {kind.name}")
+        waiting[key] = None
+        if kind is not Kind.JOB and len(waiting) > max(1, self._desk.settings.max_waiting_cancels):
+            self._forget(kind, next(iter(waiting)))  # cancels are bounded, whatever is unread
+
+    async def _catch_up(self, progress: progresses.Progress) -> None:
+        await self._until_read_here(progress)
+        self.has_caught_up = True
+
+    async def _settle(self, progress: progresses.Progress, kind: Kind) -> None:
+        """Ask for all that wait at once, and not more often than every `_ASK_AGAIN_S` seconds."""
+        while self._waiting[kind]:
+            await asyncio.sleep(self._asked_s[kind] + _ASK_AGAIN_S - self._desk.time.monotonic_s())
+            self._asked_s[kind] = self._desk.time.monotonic_s()
+            keys = list(self._waiting[kind])
+            if kind is Kind.PASSED_CANCEL:
+                await self._until_read_elsewhere(progress)
+            await self._until_read_here(progress)
+            for key in keys:
+                self._forget(kind, key)
+
+    def _forget(self, kind: Kind, key: jobs.LedgerKey) -> None:
+        if key in self._waiting[kind]:
+            del self._waiting[kind][key]
+            self._tell(key)
+
+    async def _until_read_elsewhere(self, progress: progresses.Progress) -> None:
+        ends = await self._answer(lambda: progress.ends_of_others(self._desk.account.share.total))
+        while True:
+            if await self._answer(lambda: progress.are_read(ends)):
+                return
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    async def _until_read_here(self, progress: progresses.Progress) -> None:
+        """Wait for this partition, after the others: a partition that has the request writes its word of that here."""
+        end = await self._answer(progress.end)
+        while True:
+            if self._lease.done_to >= end:
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await ask()
+            except errors.StreamDown as error:
+                _log.info("expiry_waits", partition=self._lease.partition, error=str(error))
+            await asyncio.sleep(_ASK_AGAIN_S)
