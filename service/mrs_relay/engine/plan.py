@@ -335,9 +335,11 @@ class Plan:
 
     def _within_limits(self, fact: facts.Fact) -> facts.Fact:
         """The fact; a request that comes while too many of its tenant wait is barred, should it be a new one."""
+        if not isinstance(fact, facts.Requested) or fact.barred:
+            return fact
         account = self._desk.account
         most = account.most_queued
-        if most is None or not isinstance(fact, facts.Requested) or fact.barred or account.queued < most:
+        if most is None or account.queued < most:
             return fact
         return facts.Requested(fact.job, ruling.too_many_queued(account.policy, most))
 
@@ -406,8 +408,8 @@ class Plan:
 
 
 def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
-    """Encode a job; read it back unless nothing from outside has come into it: an accepted job is written twice."""
-    return jobs.encode(job) if isinstance(fact, facts.Turn) else jobs.encode_readable(job)
+    """Encode a job; read it back unless nothing has come into it but text, which is read as it was written."""
+    return jobs.encode(job) if isinstance(fact, facts.Turn | facts.Taken) else jobs.encode_readable(job)
 
 
 def _is_awaited(job: jobs.Job | None) -> bool:
