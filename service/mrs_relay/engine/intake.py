@@ -81,11 +81,11 @@ def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm
     """
     policy = judged.policy
     message = _envelope(record, most_bytes)
-    barred = rules.broken_by_type(policy, message.type)
+    barred = rules.broken_by_type(policy, message.type) if policy.tenant else None
     try:
         _check_size(record, most_bytes)
         _check_depth(record, message.data)
-        request = requests.parse(rules.with_defaults(policy, message))
+        request = requests.parse(rules.with_defaults(policy, message) if policy.tenant else message)
         barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
         return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
@@ -170,7 +170,7 @@ def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> tu
         name=deployments.tagged(job.name, policy.deployment),
     )
     barred: jobs.Reason | None = None
-    unproved = rules.unproved(policy, request)
+    unproved = rules.unproved(policy, request) if policy.tenant else set()
     if unproved == {job.cluster}:
         job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
     elif unproved:
