@@ -185,15 +185,15 @@ def _requests_retention(facts: topic_facts.Facts) -> Iterator[topic_facts.Findin
 
 def _compaction(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     wanted_ms = facts.kafka.max_compaction_lag_ms
-    for name in (facts.kafka.topics.ledger, facts.kafka.topics.latest):
+    topics = facts.kafka.topics
+    for name, content in ((topics.ledger, "SQL and arguments of jobs"), (topics.latest, "rows of results")):
         found_ms = facts.number(name, "max.compaction.lag.ms")
         if wanted_ms and found_ms is not None and found_ms > wanted_ms:
             yield topic_facts.Finding(
                 "warning",
                 "slow_compaction",
                 f"topic {name} has max.compaction.lag.ms={found_ms}, at most {wanted_ms} "
-                "(kafka.max_compaction_lag_ms) was expected: Kafka may keep overwritten records, which hold SQL and "
-                "arguments of jobs, for longer",
+                f"(kafka.max_compaction_lag_ms) was expected: Kafka may keep {content} in overwritten records for longer",
                 facts.alter(name, max_compaction_lag_ms=wanted_ms),
             )
 
