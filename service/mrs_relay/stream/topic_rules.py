@@ -193,7 +193,7 @@ def _compaction(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
                 "warning",
                 "slow_compaction",
                 f"topic {name} has max.compaction.lag.ms={found_ms}, at most {wanted_ms} "
-                f"(kafka.max_compaction_lag_ms) was expected: Kafka may keep {content} in overwritten records for longer",
+                f"(kafka.max_compaction_lag_ms) was expected: Kafka may keep overwritten {content} for longer",
                 facts.alter(name, max_compaction_lag_ms=wanted_ms),
             )
 
