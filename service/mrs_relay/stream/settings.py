@@ -20,6 +20,10 @@ _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
 
 ANY_APP_ID: Final = "mrs-relay"
 """The `app_id` of a deployment that nobody gave a name."""
+
+LEAST_COMPACTION_LAG_MS: Final = 3_600_000
+"""Without transactions the ledger is not compacted sooner: a restore tells an old owner's records from the new's."""
+
 _BATCH = r"^\d{1,9}@\d{1,18}$"
 
 TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
@@ -207,6 +211,15 @@ class KafkaSettings(group.Group):
     replication_factor: int = Field(default=-1, ge=-1)
     """Replicas of topics that `topics create` makes; -1 is the broker's default. Production wants 3."""
 
+    max_compaction_lag_ms: int = Field(default=86_400_000, ge=0)
+    """
+    How long an overwritten record may stay in the ledger, and in `topics.latest`, before Kafka compacts it away: their
+    max.compaction.lag.ms, for topics that `topics create` makes; one with a longer limit is warned about. A job's
+    record holds its SQL and arguments until MRS has the job, and without a limit (Kafka's default) Kafka may keep the
+    overwritten record for ever. A day costs one pass over the ledger a day; much less makes brokers copy the live
+    records more often. At least 3,600,000 (an hour); 0 sets no limit and warns of none, for Kafka before 2.3.
+    """
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         rules = {
@@ -223,6 +236,9 @@ class KafkaSettings(group.Group):
                 self.join_request_timeout_ms > self.rebalance_timeout_ms
             ),
             "kafka.replication_factor must be -1 or at least 1": self.replication_factor != 0,
+            "kafka.max_compaction_lag_ms must be 0 or at least 3,600,000": (
+                self.max_compaction_lag_ms == 0 or self.max_compaction_lag_ms >= LEAST_COMPACTION_LAG_MS
+            ),
             "kafka.topics must be different names": self._topics_differ(),
         }
         if broken := [rule for rule, kept in rules.items() if not kept]:

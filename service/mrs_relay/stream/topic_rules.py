@@ -183,6 +183,21 @@ def _requests_retention(facts: topic_facts.Facts) -> Iterator[topic_facts.Findin
         )
 
 
+def _compaction(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    wanted_ms = facts.kafka.max_compaction_lag_ms
+    topics = facts.kafka.topics
+    for name, content in ((topics.ledger, "SQL and arguments of jobs"), (topics.latest, "rows of results")):
+        found_ms = facts.number(name, "max.compaction.lag.ms")
+        if wanted_ms and found_ms is not None and found_ms > wanted_ms:
+            yield topic_facts.Finding(
+                "warning",
+                "slow_compaction",
+                f"topic {name} has max.compaction.lag.ms={found_ms}, at most {wanted_ms} "
+                f"(kafka.max_compaction_lag_ms) was expected: Kafka may keep overwritten {content} for longer",
+                facts.alter(name, max_compaction_lag_ms=wanted_ms),
+            )
+
+
 # How safely it is kept
 
 
@@ -358,6 +373,7 @@ _RULES: Final = (
     _limits_told,
     _limits_fit,
     _requests_retention,
+    _compaction,
     _replicas,
     _unclean,
 )

@@ -93,18 +93,18 @@ def plan(
     topics = kafka.topics
     replicas = kafka.replication_factor
     safe = {"min.insync.replicas": "2"} if replicas >= _REPLICAS_FOR_MIN_ISR else {}
-    ledger_configs = safe | {
-        "cleanup.policy": "compact",
+    compacted = safe | {"cleanup.policy": "compact", "delete.retention.ms": str(_DAY_MS)}
+    if kafka.max_compaction_lag_ms:
+        compacted["max.compaction.lag.ms"] = str(kafka.max_compaction_lag_ms)
+    ledger_configs = compacted | {
         "max.message.bytes": str(2 * input_bytes + topic_rules.ENVELOPE_BYTES),
-        "delete.retention.ms": str(_DAY_MS),
         "segment.ms": str(4 * _HOUR_MS),
         "unclean.leader.election.enable": "false",
     }
     if not kafka.transactional:
-        ledger_configs["min.compaction.lag.ms"] = str(_HOUR_MS)
+        ledger_configs["min.compaction.lag.ms"] = str(settings.LEAST_COMPACTION_LAG_MS)
     letter_configs = safe | {"max.message.bytes": str(input_bytes + topic_rules.ENVELOPE_BYTES)}
-    latest_configs = safe | {"cleanup.policy": "compact", "delete.retention.ms": str(_DAY_MS)}
-    latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, latest_configs)]
+    latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
     wanted: list[tuple[str, int, dict[str, str]]] = [
         (topics.requests, partitions, safe),
         (topics.ledger, partitions, ledger_configs),

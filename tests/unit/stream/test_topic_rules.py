@@ -11,6 +11,8 @@ from tests.support import streams
 from mrs_relay.stream import broker, settings, topic_facts, topic_rules, topics
 
 _DAY_MS = 86_400_000
+_UNLIMITED = (1 << 63) - 1
+_LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
 _OURS = ("in", "in.ledger", "ev", "dl")
 _ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
 
@@ -24,6 +26,7 @@ def _sound(**changes: object) -> topic_facts.Facts:
         "max.message.bytes": "1048588",
         "retention.ms": str(7 * _DAY_MS),
         "retention.bytes": "-1",
+        "max.compaction.lag.ms": str(_UNLIMITED),
         "segment.ms": str(7 * _DAY_MS),
         "segment.bytes": str(1 << 30),
         "min.insync.replicas": "1",
@@ -101,6 +104,24 @@ def test_command_names_the_servers_and_the_topic() -> None:
         "`kafka-configs.sh --bootstrap-server b1:9092,b2:9092 --alter --entity-type topics --entity-name in "
         "--add-config cleanup.policy=delete`"
     )
+
+
+@pytest.mark.parametrize("topic", ["in.ledger", "now"])
+@pytest.mark.parametrize("found_ms", [_DAY_MS + 1, _UNLIMITED])
+def test_compacted_topics_that_may_keep_overwritten_records_for_longer_are_named(topic: str, found_ms: int) -> None:
+    """SQL and arguments lie in overwritten records: a topic made without the limit is told with the command for it."""
+    finding = _only(_configured(_sound(topics=_LATEST), topic, {"max.compaction.lag.ms": str(found_ms)}))
+    assert (finding.severity, finding.code) == ("warning", "slow_compaction")
+    assert f"topic {topic} has max.compaction.lag.ms={found_ms}, at most {_DAY_MS}" in finding.text
+    assert finding.remedy.endswith(f"--entity-name {topic} --add-config max.compaction.lag.ms={_DAY_MS}`")
+
+
+def test_compaction_limit_is_the_setting_s_and_zero_asks_for_none() -> None:
+    """A shorter limit than asked for is fine; who asks for none gets no warning."""
+    assert topic_rules.examine(_configured(_sound(), "in.ledger", {"max.compaction.lag.ms": "3600000"})) == ()
+    hour = _configured(_sound(max_compaction_lag_ms=3_600_000), "in.ledger", {"max.compaction.lag.ms": str(_DAY_MS)})
+    assert "=3600000`" in _only(hour).remedy
+    assert topic_rules.examine(_sound(max_compaction_lag_ms=0)) == ()
 
 
 @pytest.mark.parametrize("topic", [*_OURS, "__consumer_offsets", "__transaction_state"])

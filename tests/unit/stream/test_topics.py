@@ -142,6 +142,25 @@ def test_ledger_without_transactions_keeps_zombies_in_sight() -> None:
     assert int(specs[1].configs["min.compaction.lag.ms"]) >= 3_600_000
 
 
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+def test_compacted_topics_forget_overwritten_records_within_the_setting(guarantee: str) -> None:
+    """Ledger and latest states get the limit, not below what the ledger must keep; 0 leaves it to Kafka."""
+    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
+    for limit_ms, expected in ((3_600_000, "3600000"), (86_400_000, "86400000"), (0, None)):
+        kafka = streams.kafka_settings(topics=wanted, max_compaction_lag_ms=limit_ms, guarantee=guarantee)
+        specs = {spec.name: spec.configs for spec in topics.plan(kafka, partitions=4)}
+        assert [specs[name].get("max.compaction.lag.ms") for name in ("in.ledger", "now")] == [expected] * 2
+        assert not any("max.compaction.lag.ms" in specs[name] for name in ("in", "ev", "dl"))
+        least_ms = int(specs["in.ledger"].get("min.compaction.lag.ms", "0"))
+        assert expected is None or least_ms <= int(expected)  # Kafka refuses anything else
+
+
+def test_compaction_limit_below_an_hour_is_refused() -> None:
+    """The ledger of at-least-once keeps everything for an hour."""
+    with pytest.raises(ValueError, match=r"kafka\.max_compaction_lag_ms must be 0 or at least 3,600,000"):
+        streams.kafka_settings(max_compaction_lag_ms=3_599_999)
+
+
 async def test_topic_of_latest_states_is_made_compacted_and_checked() -> None:
     """Where it is wanted it must be there, and it must forget by key and not by age."""
     wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
