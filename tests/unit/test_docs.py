@@ -19,8 +19,9 @@ _SITE: dict[str, Any] = yaml.safe_load((_ROOT / "mkdocs.yml").read_text())
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """A page that nobody finds is none: add it to `nav` in mkdocs.yml."""
+    """A page that nobody finds is none: add it to `nav` in mkdocs.yml; the list of decisions names those."""
     named = {name for entry in _SITE["nav"] for name in entry.values()}
+    named |= {f"adr/{name}" for name in re.findall(r"\]\((\d{4}-[^)]+)\)", (_DOCS / "adr" / "index.md").read_text())}
     assert named == {path.relative_to(_DOCS).as_posix() for path in _DOCS.rglob("*.md")}
 
 
