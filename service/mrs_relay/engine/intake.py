@@ -85,7 +85,7 @@ def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm
     try:
         _check_size(record, most_bytes)
         _check_depth(record, message.data)
-        request = requests.parse(rules.with_defaults(policy, message) if policy.tenant else message)
+        request = requests.parse(rules.with_defaults(policy, message))
         barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
         return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
