@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Self, get_args
 
@@ -172,6 +173,8 @@ class Policy:
     Attributes:
         tenant: its name; "" where there are no tenants.
         deployment: name of the deployment that serves it; "" if that has none of its own.
+        filled: what is taken where a request says nothing, by the requests' names: the defaults, and the longest
+            deadlines where there is no default.
     """
 
     tenant: str = ""
@@ -179,6 +182,11 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     defaults: Defaults = field(default_factory=Defaults)
     deployment: str = ""
+    filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        longest = self.limits.model_dump(include={"queue_deadline_s", "run_deadline_s"}, exclude_none=True)
+        object.__setattr__(self, "filled", {**longest, **self.defaults.given})  # asked for with each message
 
 
 def fits(name: str, patterns: tuple[str, ...] | None) -> bool:

@@ -65,14 +65,9 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
     Only fields that its type has are filled in, and the cluster only where jobs or SQL are to run: nothing is deleted
     or resized that a message does not name. A message that is no valid request anyway is left as it is.
     """
-    limits = {
-        name: most
-        for name in ("queue_deadline_s", "run_deadline_s")
-        if (most := getattr(policy.limits, name)) is not None
-    }
-    model = requests.MODELS.get(message.type)
-    given = {**limits, **policy.defaults.given}
-    if not given or model is None or not isinstance(message.data, dict):
+    given = policy.filled
+    model = requests.MODELS.get(message.type) if given else None
+    if model is None or not isinstance(message.data, dict):
         return message
     taken = model.model_fields.keys() - (set() if model in _SUBMISSIONS else {"cluster"})
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
