@@ -1,4 +1,4 @@
-"""The examples of docs/client.md and of the README's section on the emulator run as they stand, over a socket."""
+"""The examples of docs/client.md and docs/emulator.md run as they stand, over a socket."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ async def test_the_example_runs(example: str) -> None:
                 await eval(program, {**known, **emulated.KEYS})  # noqa: S307 - our own page
 
 
-async def test_the_readme_s_program_for_the_vendor_s_sdk_runs() -> None:
+async def test_the_program_for_the_vendor_s_sdk_runs() -> None:
     """The emulator's defaults, and nothing but them, make it print a list of jobs."""
-    section = (_ROOT / "README.md").read_text().partition("## Testing against MRS without MRS")[2].partition("\n## ")[0]
-    (program,) = re.findall(r"^```python\n([\s\S]*?)^```$", section, flags=re.MULTILINE)
+    page = (_ROOT / "docs" / "emulator.md").read_text()
+    (program,) = re.findall(r"^```python\n([\s\S]*?)^```$", page, flags=re.MULTILINE)
     written = f"http://127.0.0.1:{settings.EmulatorSettings().port}"
     assert program.count(written) == 1
     async with server.running(settings.EmulatorSettings(port=0)) as live:
-        code = compile(program.replace(written, live.url), "README.md", "exec")
+        code = compile(program.replace(written, live.url), "docs/emulator.md", "exec")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             await asyncio.to_thread(exec, code, {})
     assert '"total_record": 0' in printed.getvalue()

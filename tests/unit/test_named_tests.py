@@ -1,4 +1,4 @@
-"""The pages and the README name tests; every one of them exists."""
+"""The pages name tests; every one of them exists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _NAMED = re.compile(r"`(tests/[\w/]+(?:\.py(?:::\w+)?)?)`|\]\((tests/[\w/]+(?:\.py)?)\)")
-_PAGES = ("README.md", "docs/guarantees.md", "docs/troubles.md")
+_PAGES = ("docs/promises.md", "docs/guarantees.md", "docs/troubles.md")
 
 
 @pytest.mark.parametrize("page", _PAGES)
