@@ -183,6 +183,21 @@ async def test_broken_connection_under_the_search_for_a_coordinator_is_no_end() 
             await looking
 
 
+async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event loop may say so by an error that the library does not know; the next request connects anew."""
+    async with _stage() as stage:
+        assert await stage.client.ready(1)
+        wire = stage.client._conns[1, kafka_client.ConnectionGroup.DEFAULT]._writer
+
+        def closed(_data: bytes) -> None:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+        monkeypatch.setattr(wire, "write", closed)
+        with pytest.raises(kafka_errors.KafkaConnectionError):
+            await stage.client.send(1, _BEATING)
+        await stage.client.send(1, _BEATING)
+
+
 async def test_nobody_is_asked_while_all_answer() -> None:
     """Metadata is asked for as long as a request is overdue, and no longer."""
     async with _stage() as stage, asyncio.timeout(5):

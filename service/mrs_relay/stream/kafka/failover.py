@@ -204,6 +204,9 @@ def _post(connection: kafka_conn.AIOKafkaConnection, request: Any, limit_s: floa
     usual_s, connection._request_timeout = connection._request_timeout, limit_s  # noqa: SLF001 - see above
     try:
         reply: Awaitable[Any] = connection.send(request)
+    except RuntimeError as error:  # uvloop's, of a connection that has just been closed; the library knows OSError
+        connection.close(reason=kafka_conn.CloseReason.CONNECTION_BROKEN)
+        raise kafka_errors.KafkaConnectionError(f"the connection was just closed: {error}") from error
     finally:
         connection._request_timeout = usual_s  # noqa: SLF001 - the same
     return reply
