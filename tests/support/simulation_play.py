@@ -36,8 +36,11 @@ from mrs_relay.stream import memory
 PATIENCE_S = 3600.0
 """Virtual seconds after the last trouble within which every request must have ended."""
 
-LIVELY_S = 900.0
-"""The same for requests that wait for no cluster that answers "not now"."""
+LIVELY_S = 1200.0
+"""
+The same for those that wait for no dead cluster. Most worlds need less than 400 s; a flood of a hundred jobs for a
+cluster of three slots needs 950 s, which is what their runs take one after the other.
+"""
 
 _QUIET_S = 30.0
 _BURST_S = 20.0
