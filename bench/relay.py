@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
-import json
 import pathlib
 import statistics
 import subprocess
@@ -124,12 +123,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     stage.quiet()
-    figures = measure(given.count, given.rounds, given.profile)
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name:24} {value}")
+    stage.show(measure(given.count, given.rounds, given.profile), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,15 @@ def request(number: int, cluster: str = CLUSTER) -> bytes:
     ).encode()
 
 
+def show(figures: dict[str, object], *, as_json: bool) -> None:
+    """Print figures, one a line, or all as one line of JSON."""
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:24} {value}")
+
+
 @contextlib.contextmanager
 def backend() -> Iterator[str]:
     """The instant backend as a process; yields its address."""

@@ -10,7 +10,6 @@ The three brokers share this machine's cores with the measured programs; the rat
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import statistics
 import sys
@@ -58,12 +57,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     stage.quiet()
-    figures = measure(given.count, given.rounds, given.messages)
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name:24} {value}")
+    stage.show(measure(given.count, given.rounds, given.messages), as_json=given.json)
 
 
 if __name__ == "__main__":

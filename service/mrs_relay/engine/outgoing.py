@@ -83,9 +83,7 @@ class Writer:
         Raises:
             TooLarge: it cannot.
         """
-        if not records.fits(record, limit_bytes := self._limit_bytes(record.topic)):
-            size_bytes = records.size_bytes(record.key, record.value, record.headers)
-            raise records.TooLarge(record.topic, size_bytes, limit_bytes)
+        records.require_fit(record, self._limit_bytes(record.topic))
 
     def dead_letter(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
         """Write a dead letter. What does not fit is cut, and says so: the value's end, then headers and key."""

@@ -281,9 +281,7 @@ class Ledger:
             if size_bytes > limit_bytes:
                 raise records.TooLarge(self._place.topic, size_bytes, limit_bytes)
         for record in outgoing:
-            if not records.fits(record, limit_bytes := self.limit_bytes(record.topic)):
-                size_bytes = records.size_bytes(record.key, record.value, record.headers)
-                raise records.TooLarge(record.topic, size_bytes, limit_bytes)
+            records.require_fit(record, self.limit_bytes(record.topic))
 
     @property
     def _alive(self) -> brokers.Producer:

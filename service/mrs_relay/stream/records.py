@@ -151,6 +151,17 @@ def fits(record: Outgoing, limit_bytes: int) -> bool:
     return most <= limit_bytes or size_bytes(record.key, record.value, record.headers) <= limit_bytes
 
 
+def require_fit(record: Outgoing, limit_bytes: int) -> None:
+    """
+    Make sure that a record takes at most `limit_bytes`.
+
+    Raises:
+        TooLarge: it takes more.
+    """
+    if not fits(record, limit_bytes):
+        raise TooLarge(record.topic, size_bytes(record.key, record.value, record.headers), limit_bytes)
+
+
 def rough_bytes(written: Sequence[Outgoing | Change]) -> int:
     """Return about what records add to a commit: their values, and what keys, headers and framing usually take."""
     return len(written) * _USUAL_OVERHEAD_BYTES + sum([len(one.value) for one in written if one.value is not None])
