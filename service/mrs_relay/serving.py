@@ -153,7 +153,7 @@ async def _connection(
             tracker=pollers,
             clusters=watcher,
             chooser=choosing.Chooser(client, admitting.load, engine, time),
-            submitter=submitter.Submitter(client, admitting.feedback, engine, time),
+            submitter=submitter.Submitter(client, admitting.pauses, engine, time),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             quota=sharing,
         )

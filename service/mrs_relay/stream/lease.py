@@ -228,7 +228,7 @@ class Lease(Generic[T]):
         """
         now_s = self._clock.boottime_s()
         if now_s - self._fresh_s > self._stale_after_s:
-            self._interrupt()
+            self._act_epoch += 1
         self._fresh_s = now_s
 
     @property
@@ -271,7 +271,7 @@ class Lease(Generic[T]):
         if self._state in {State.PARKED, State.DRAINING}:
             self._state = State.RUNNING
             self._fresh_s = self._clock.boottime_s()
-            self._interrupt()
+            self._act_epoch += 1
             self._changed.set()
 
     async def settle(self) -> None:
@@ -293,10 +293,6 @@ class Lease(Generic[T]):
             self._death = error
             self._changed.set()
             self._on_dead(error)
-
-    def _interrupt(self) -> None:
-        self._act_epoch += 1
-        self.feed.announce_resumed()
 
     async def _write(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int

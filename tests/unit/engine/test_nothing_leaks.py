@@ -222,7 +222,7 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
         async def call(self, *_: object, **__: object) -> None:
             raise said
 
-    made = submitter.Submitter(Mrs(), gates.open_gate().feedback, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
+    made = submitter.Submitter(Mrs(), gates.open_gate().pauses, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
     with structlog.testing.capture_logs() as logs:
         asyncio.run(made.submit(job, lambda: True))
     assert len(logs) == 1
