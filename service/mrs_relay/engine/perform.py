@@ -166,8 +166,7 @@ class Performer:
             self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
-                self._activities.of(key).sent = job
-                self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
+                self._start_submission(key, job, epoch)
             case commands.Command.CHOOSE | commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
@@ -328,6 +327,11 @@ class Performer:
 
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())
+
+    def _start_submission(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
+        self._activities.of(key).sent = job
+        self._desk.account.occupy((self, key))
+        self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
 
     async def _submit(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
         committed_s = self._desk.time.monotonic_s()

@@ -339,14 +339,14 @@ class Plan:
             return fact
         account = self._desk.account
         most = account.most_queued
-        if most is None or account.queued < most:
+        if most is None or account.planned < most:
             return fact
         return facts.Requested(fact.job, ruling.too_many_queued(account.policy, most))
 
     def _count_queued(self, more: int) -> None:
         if more:
             self._queued += more
-            self._desk.account.queue(self._lease, self._queued)
+            self._desk.account.plan(self._lease, self._queued)
 
     def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> list[records.Outgoing]:
         partitions = self._desk.account.share.total
@@ -387,6 +387,7 @@ class Plan:
             self._base.note_rejected(key, job)
         self._base.awaited = self._awaited
         self._base.queued = self._queued
+        self._desk.account.queue(self._lease, self._queued)
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:

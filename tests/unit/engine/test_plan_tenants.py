@@ -32,7 +32,7 @@ def test_a_place_is_taken_when_it_is_decided_not_when_it_is_committed() -> None:
     one, two = benches.lease(), benches.lease()
     assert _states(_read(desk, one, plan.Jobs(), "r-1")) == ["queued"]
     assert _states(_read(desk, two, plan.Jobs(), "r-2", "r-3")) == ["queued", "rejected"]
-    assert desk.account.queued == 2
+    assert (desk.account.planned, desk.account.queued) == (2, 0)
 
 
 def test_what_was_not_committed_takes_no_place() -> None:
@@ -40,12 +40,12 @@ def test_what_was_not_committed_takes_no_place() -> None:
     desk = benches.desk(policy=POLICY)
     lease, base = benches.lease(), plan.Jobs()
     _read(desk, lease, base, "r-1", "r-2")
-    assert desk.account.queued == 2
+    assert desk.account.planned == 2
     committed = _read(desk, lease, base, "r-3")
     list(committed.settle())
-    assert (desk.account.queued, base.queued) == (1, 1)
+    assert (desk.account.planned, desk.account.queued, base.queued) == (1, 1, 1)
     desk.account.leave(lease)
-    assert desk.account.queued == 0
+    assert (desk.account.planned, desk.account.queued) == (0, 0)
 
 
 def test_who_gets_a_turn_at_once_waits_for_nothing() -> None:
@@ -56,7 +56,7 @@ def test_who_gets_a_turn_at_once_waits_for_nothing() -> None:
     for key, fact in made.read(feeds.Batch(taken, ())):
         made.decide(key, fact)
     assert _states(made) == ["submitting"] * 5
-    assert desk.account.queued == 0
+    assert desk.account.planned == 0
 
 
 def test_restored_requests_that_wait_are_counted() -> None:
