@@ -287,11 +287,8 @@ def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
 # life on MRS --------------------------------------------------------------------------------------------------------
 
 
-_FOLLOWED = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
-
-
 def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
-    if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
     seen = _completed(seen, job.seen)
     known = verdict.of_job(seen.job_state, seen.job_result)
@@ -351,7 +348,7 @@ def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, rules: Rule
 
 
 def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules: Rules) -> Decision | None:
-    if not job.statement or job.state not in _FOLLOWED | {State.SUBMITTING}:
+    if not job.statement or job.state not in jobs.FOLLOWED | {State.SUBMITTING}:
         return None
     if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
         return None
@@ -387,13 +384,13 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
 
 
 def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) -> Decision | None:
-    if job.state not in _FOLLOWED:
+    if job.state not in jobs.FOLLOWED:
         return None
     return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
 
 
 def _noted(job: jobs.Job, fact: facts.WaitsNoted) -> Decision | None:
-    if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return Decision(noted) if noted != job else None

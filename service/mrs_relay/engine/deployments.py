@@ -22,7 +22,7 @@ TAG_LENGTH: Final = 6
 _ROOM: Final = jobs.NAME_LENGTH - jobs.MARK_LENGTH - TAG_LENGTH - 2
 """Characters of a wished name beside a tag and a mark."""
 
-_NAME: Final = re.compile(r"(?P<wished>.*?)(?:-(?P<tag>d[0-9a-f]{5}))?-mr[0-9a-f]{14}\Z", re.DOTALL)
+_NAME: Final = re.compile(rf"(?P<wished>.*?)(?:-(?P<tag>d[0-9a-f]{{5}}))?-{jobs.MARK_PATTERN}\Z", re.DOTALL)
 
 
 @functools.lru_cache(maxsize=1024)

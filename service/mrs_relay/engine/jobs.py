@@ -36,7 +36,10 @@ FOR_EVER_S: Final = 0.0
 """No deadline. This very object is left out of ledger records, an equal one is not."""
 
 MARK_LENGTH: Final = 16
-_MARKED_END: Final = re.compile(r"-mr[0-9a-f]{14}\Z")
+MARK_PATTERN: Final = "mr[0-9a-f]{14}"
+"""A mark as a regular expression; see `mark`."""
+
+_MARKED_END: Final = re.compile(rf"-{MARK_PATTERN}\Z")
 NAME_LENGTH: Final = 64
 """Characters of a job's name. Source: CreateExecuteJob, job_name."""
 
@@ -113,6 +116,10 @@ request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if wha
 UNKNOWN if it is to be stopped while an earlier submission may have an effect, or where the relay itself fails on the
 job; then it is FAILED if nothing was sent. SUBMITTED and RUNNING go back to QUEUED for the next attempt of a retry.
 """
+
+
+FOLLOWED: Final = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
+"""MRS has the job, and what it shows of it moves it on."""
 
 
 class _Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -32,7 +32,6 @@ _OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
     "foreign": "foreign",
     "unproved": "stranger",
 }
-_FOLLOWED: Final = frozenset({jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.CANCELLING})
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ def find(
     followed: list[jobs.Job] = []
     for job in ledger:
         known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
-        if job.state in _FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
+        if job.state in jobs.FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
             followed.append(job)
     found: list[Orphan] = []
     shown: set[tuple[str, str]] = set()

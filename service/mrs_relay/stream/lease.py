@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.kit import clock as clocks
 from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import progress as progresses
@@ -48,13 +49,6 @@ class Writer(Protocol):
 
     def limit_bytes(self, topic: str | None) -> int:
         """Largest record, by `records.size_bytes`, that the topic takes; None means the ledger itself."""
-
-
-class Clock(Protocol):
-    """The one reading that a lease needs."""
-
-    def boottime_s(self) -> float:
-        """Seconds on a clock that goes on while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class Lease(Generic[T]):
         feed: feeds.Feed[T],
         writer: Writer,
         *,
-        clock: Clock,
+        clock: clocks.Clock,
         stale_after_s: float,
     ) -> None:
         self.topic = position.topic

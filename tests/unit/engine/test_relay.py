@@ -93,7 +93,8 @@ class _Unanswered(_Writer):
     """The same beside an MRS that never answers."""
 
     async def submit(self, _job: jobs.Job, _still_ours: Callable[[], bool]) -> facts.Fact:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 def _numbers(desk: desks.Desk) -> tuple[int, int, int, int, int]:

@@ -21,6 +21,9 @@ class Time:
     def monotonic_s(self) -> float:
         return self.now_s
 
+    def boottime_s(self) -> float:
+        return self.now_s
+
 
 def account(time: Time | None = None, *, owned: int = 1, total: int = 1, **limits: int) -> quota.TenantQuota:
     chosen = policies.Policy("a", limits=policies.Limits(**limits))
