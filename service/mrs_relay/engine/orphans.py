@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from mrs_relay.engine import deployments, jobs
+from mrs_relay.engine import deployments, job_names, jobs
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
@@ -105,7 +105,8 @@ def _names(job: jobs.Job) -> list[str]:
     if not job.name or job.subject == "cluster":
         return []
     return [
-        jobs.marked(job.name, jobs.mark(job.ledger_key, number, job.tenant)) for number in range(1, job.attempt + 2)
+        job_names.with_token(job.name, job_names.submission_token(job.ledger_key, number, job.tenant))
+        for number in range(1, job.attempt + 2)
     ]
 
 

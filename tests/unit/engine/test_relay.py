@@ -12,7 +12,7 @@ from tests.unit.engine import benches, gates, samples
 
 from mrs_relay import errors
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import facts, jobs, relay
+from mrs_relay.engine import facts, job_records, jobs, relay
 from mrs_relay.engine import policy as policies
 from mrs_relay.kit import clock
 from mrs_relay.stream import budget, records
@@ -35,7 +35,7 @@ class _Writer(benches.Writer):
         await asyncio.sleep(10)
         if self.refuses:
             raise errors.Fenced("another owner exists")
-        states = ",".join(jobs.decode(change.value).state for change in changes if change.value)
+        states = ",".join(job_records.decode(change.value).state for change in changes if change.value)
         self.log.append(f"committed: {states}")
 
     async def submit(self, _job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
@@ -194,7 +194,7 @@ def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> Non
         desk = dataclasses.replace(benches.desk(policy=policies.Policy("nightly")), gate=gates.open_gate())
         pretended: Any = _Writer(refuses=False)
         desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended)
-        lease = benches.lease(restored={waits.ledger_key: jobs.encode(waits)})
+        lease = benches.lease(restored={waits.ledger_key: job_records.encode(waits)})
         working = asyncio.create_task(relay.relay(lease, desk))
         await asyncio.sleep(1)
         assert desk.account.queued == 1
