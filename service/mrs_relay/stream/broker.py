@@ -282,6 +282,14 @@ class LogReader(Protocol):
     def beginning(self) -> int:
         """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
 
+    @property
+    def caught_up(self) -> bool:
+        """
+        Whether `read` has handed out all that could be read when the reading began.
+
+        Of some logs it is never said, where compaction has removed the last records: a `read` without records tells.
+        """
+
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
 

@@ -45,6 +45,10 @@ _offsets_decoder = msgspec.json.Decoder(dict[str, int])
 _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
 
 
+class NewerFormat(errors.StateUnreadable):
+    """A newer version of the software has written here: a replica of that version can go on."""
+
+
 class Claim(msgspec.Struct, frozen=True):
     """
     The value of a claim record.
@@ -206,7 +210,8 @@ class Replay:
         Take the next records, in order; those after one's own claim are left alone.
 
         Raises:
-            StateUnreadable: a newer version of the software has written here, or something else altogether.
+            NewerFormat: a newer version of the software has written here.
+            StateUnreadable: something else altogether stands here.
         """
         for record in read:
             try:
@@ -273,9 +278,9 @@ class Replay:
 
     def _require_format(self, found: int) -> None:
         if found > FORMAT:
-            raise errors.StateUnreadable(
-                f"the ledger of {self._position} was written in format {found}, this version reads {FORMAT}: "
-                "run the newer version again"
+            raise NewerFormat(
+                f"the ledger of {self._position} was written in format {found}, this version reads format {FORMAT} at "
+                "most and leaves it alone: run the newer version again"
             )
 
 

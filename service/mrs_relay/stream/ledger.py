@@ -1,7 +1,8 @@
 r"""
 One partition's ledger: claimed and restored by its new owner, then written by it alone, with all that goes out.
 
-    open       fence older owners, write a claim, read everything up to that claim: nothing below it is undecided
+    open       read what is there and refuse a newer format; then fence older owners, write a claim, and read on up to
+               that claim: nothing below it is undecided
     commit     exactly-once: records, changes and `\0offsets` in one transaction
                at-least-once: changes, outbox and `\0offsets`, then the records. After a crash in between the next owner
                sends the outbox again, the same ids, before anything else: none is lost
@@ -114,16 +115,23 @@ class Ledger:
             previous_claim: offset of the claim that this process held last, to notice others in between.
 
         Raises:
+            NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed.
             StateUnreadable: a person must look; nothing was changed but the claim.
             Fenced, StreamDown: try again with a new ledger.
         """
-        await self._start_producer()
-        nonce = await self._claim()
-        claimed_at_s = asyncio.get_running_loop().time()
+        nonce = self._nonce()
         replay = changelog.Replay(self._input, nonce, previous_claim)
         async with self._broker.reader(self._place, None) as reader:
+            # Nothing is taken from an owner whose ledger we cannot read.
+            while not reader.caught_up and (read := await reader.read(_READ_S)):
+                replay.add(read)
+
+            await self._start_producer()
+            await self._claim(nonce)
+            claimed_at_s = asyncio.get_running_loop().time()
             while not replay.done:
                 replay.add(await self._read(reader))
+
         loss = replay.loss(reader.beginning)
         if loss is not None and not self._options.accept_loss:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
@@ -227,7 +235,8 @@ class Ledger:
         log.info("producer_replaced", position=str(self._input))
         await self.kill()
         await self._start_producer()
-        end, nonce = self._end, await self._claim()
+        end, nonce = self._end, self._nonce()
+        await self._claim(nonce)
         async with self._broker.reader(self._place, end) as reader:
             first = next(iter(await self._read(reader)))
         replay = changelog.Replay(self._input, nonce)
@@ -241,11 +250,12 @@ class Ledger:
         self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)
         await self._producer.start()
 
-    async def _claim(self) -> str:
-        nonce = f"{self._options.owner}.{uuid.uuid4().hex}"
+    def _nonce(self) -> str:
+        return f"{self._options.owner}.{uuid.uuid4().hex}"
+
+    async def _claim(self, nonce: str) -> None:
         key, value = changelog.claim(nonce)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
-        return nonce
 
     async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
         try:

@@ -11,7 +11,7 @@ from tests.support import streams
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import memory, records
+from mrs_relay.stream import changelog, memory, memory_log, records
 
 pytestmark = pytest.mark.looptime
 
@@ -217,21 +217,38 @@ async def test_events_are_seen_only_with_the_state_that_they_belong_to() -> None
 async def test_restore_waits_for_nothing_undecided() -> None:
     """Fencing decides an open transaction, so a restore neither sees its records nor waits for its end."""
     broker = _broker("exactly-once")
-    ledger = await _first(broker)
-    async with asyncio.TaskGroup() as group:
-        slow = group.create_task(_commit_until_killed(ledger))
-        await asyncio.sleep(0.0005)  # the fence arrives when its records are written and its commit is not
-        began_s = asyncio.get_running_loop().time()
-        restored = await _ledger(broker).open()
-        assert asyncio.get_running_loop().time() - began_s < 0.1
-        await slow
+    await _first(broker)
+    transactional_id = broker.kafka.transactional_id(0)
+    epoch = broker.coordinator.register(transactional_id)
+    open_one = broker.coordinator.begin(transactional_id, epoch)
+    broker.store([records.Outgoing(streams.LEDGER, b"a", b"open", (), 0)], open_one)
+    began_s = asyncio.get_running_loop().time()
+    restored = await _ledger(broker).open()
+    assert asyncio.get_running_loop().time() - began_s < 0.1
     assert restored.state == {}
     assert all(record.value != b"open" for record in broker.committed(streams.LEDGER, 0))
-
-
-async def _commit_until_killed(ledger: ledgers.Ledger) -> None:
     with pytest.raises(errors.Fenced):
-        await ledger.commit([_change("a", "open")], [], 9)
+        broker.coordinator.end(transactional_id, epoch, memory_log.Outcome.COMMITTED)
+
+
+@_BOTH
+@pytest.mark.parametrize("where", ["claim", "commit"])
+async def test_newer_format_is_refused_before_anything_is_taken(guarantee: str, where: str) -> None:
+    """Nothing is written, not even a claim, and the newer owner is not fenced."""
+    broker = _broker(guarantee)
+    newer = await _first(broker)
+    for number in range(3):  # more than one read
+        await newer.commit([_change(f"{number}-{one}", "x") for one in range(500)], [], number + 1)
+    if where == "claim":
+        broker.put(streams.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":2}')
+    else:
+        broker.put(streams.LEDGER, 0, b"\0offsets", b'{"in":9}', (("f", b"2"),))
+    before = broker.committed(streams.LEDGER, 0)
+    with pytest.raises(changelog.NewerFormat, match="format 2, this version reads format 1"):
+        await _ledger(broker).open()
+    assert broker.committed(streams.LEDGER, 0) == before
+    if guarantee == "exactly-once":  # without transactions the record that we put there counts as somebody else's
+        await newer.commit([_change("a", "1")], [], 10)
 
 
 @_BOTH
