@@ -219,6 +219,14 @@ class GroupConsumer(Protocol):
     def park(self, position: records.Position) -> None:
         """Stop reading a partition; nothing happens if it is not assigned."""
 
+    def decline(self, positions: frozenset[records.Position]) -> None:
+        """
+        Have the group give partitions to another member, for as long as this one lives.
+
+        The group is joined again only where that is news. One that all members have declined, or whose group is led by
+        a version that knows nothing of it, is assigned to us all the same. Raises StreamDown once closed.
+        """
+
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None. Raises StreamDown."""
 

@@ -10,8 +10,8 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import ledger as ledgers
 from mrs_relay.stream import changelog, memory, memory_log, records
+from mrs_relay.stream import ledger as ledgers
 
 pytestmark = pytest.mark.looptime
 
