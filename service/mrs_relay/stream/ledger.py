@@ -105,6 +105,7 @@ class Ledger:
         self._beginning = 0
         self._next_offset: int | None = None
         self._unsettled = False
+        self._outbox_left = 0
         self.topic_id: str | None = None
 
     async def open(self, previous_claim: int | None = None) -> Restored:
@@ -137,6 +138,7 @@ class Ledger:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
         self._beginning = reader.beginning
         self.topic_id = replay.topic_id
+        self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
         next_offset = replay.next_offset
@@ -160,7 +162,9 @@ class Ledger:
         if self._transactional_id is None:
             await self._commit_plainly(state, outgoing, next_offset)
         else:
+            state += self._cleared(0)  # from a time without transactions
             blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
+            self._outbox_left = 0
             await self._advance([block for block in blocks if block.position == self._place])
         self._next_offset = next_offset
         if self._alive.tainted:
@@ -201,7 +205,8 @@ class Ledger:
         self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         outbox = [self._to_ledger(key, value) for key, value in changelog.outbox(outgoing)]
-        for block in await self._alive.write([*state, *outbox, self._last(next_offset, outbox=len(outbox))]):
+        last = self._last(next_offset, outbox=len(outbox))
+        for block in await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last]):
             if block.first_offset != self._end:
                 await self.kill()
                 raise errors.Fenced(
@@ -209,6 +214,7 @@ class Ledger:
                     f"{block.first_offset} instead of {self._end}"
                 )
             self._end += block.count
+        self._outbox_left = len(outbox)
         if outgoing:
             await self._alive.write(outgoing)
         self._unsettled = bool(outgoing)
@@ -272,6 +278,10 @@ class Ledger:
         self._end = claim_offset + 1
         if self._transactional_id is None:
             self._token = changelog.token(claim_offset)
+
+    def _cleared(self, outbox: int) -> list[records.Outgoing]:
+        """Return tombstones for what earlier commits have left in the outbox, behind the records of this one."""
+        return [self._to_ledger(key, None) for key in changelog.outbox_keys(outbox, self._outbox_left)]
 
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
         """Return the record that ends a commit."""

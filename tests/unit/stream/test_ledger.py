@@ -97,6 +97,40 @@ async def test_replaced_owner_cannot_commit(guarantee: str) -> None:
     assert (await _ledger(broker).open()).state == {}
 
 
+async def test_outbox_is_empty_after_the_next_commit() -> None:
+    """What was sent is kept no longer, also that of an owner before and where the guarantee has changed meanwhile."""
+    broker = memory.MemoryBroker(streams.kafka_settings(guarantee="at-least-once"), transactions=True)
+    broker.create_topics(1)
+    large = [_event("x" * 100_000) for _ in range(3)]
+    ledger = await _first(broker)
+    await ledger.commit([], large, 1)
+    assert len(_outbox(broker)) == 3
+    await ledger.commit([_change("a", "1")], [_event("e")], 2)
+    assert len(_outbox(broker)) == 1
+    await ledger.commit([_change("a", "2")], [], 3)
+    assert _outbox(broker) == []
+
+    await ledger.commit([], large, 4)
+    successor = _ledger(broker)
+    await successor.open()  # sends them again, since nothing says that they were sent
+    await successor.commit([], [], 5)
+    assert _outbox(broker) == []
+
+    await successor.commit([], large, 6)
+    options = ledgers.Options(streams.LEDGER, True, {}, 1_000_000, 60.0)
+    transactional = ledgers.Ledger(_INPUT, options, broker, "app.group.in.0")
+    await transactional.open()
+    await transactional.commit([], [], 7)
+    assert _outbox(broker) == []
+    assert len(_events(broker)) == 3 * 5 + 1
+
+
+def _outbox(broker: memory.MemoryBroker) -> list[bytes]:
+    """The keys of outbox records that compaction would leave."""
+    last = {record.key: record.value for record in broker.committed(streams.LEDGER) if record.key is not None}
+    return sorted(key for key, value in last.items() if key.startswith(b"\0outbox.") and value is not None)
+
+
 async def test_owner_without_transactions_notices_a_zombie() -> None:
     """Where the broker does not fence, foreign records in between tell: the owner restores, and has lost nothing."""
     broker = _broker("at-least-once")
