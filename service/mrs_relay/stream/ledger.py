@@ -164,8 +164,8 @@ class Ledger:
         else:
             state += self._cleared(0)  # from a time without transactions
             blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
-            self._outbox_left = 0
             await self._advance([block for block in blocks if block.position == self._place])
+            self._outbox_left = 0
         self._next_offset = next_offset
         if self._alive.tainted:
             await self._renew()
