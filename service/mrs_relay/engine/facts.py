@@ -7,11 +7,16 @@ nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from mrs_relay.engine import jobs, verdict
 from mrs_relay.messages import digests, events
 from mrs_relay.stream import records
+
+INTERNAL_ERROR: Final = "internal_error"
+"""Code of reasons for which the relay itself is to blame."""
 
 
 class Requested(msgspec.Struct, frozen=True):
@@ -278,7 +283,7 @@ class Failed(msgspec.Struct, frozen=True):
     """
 
     error: str
-    code: str = "internal_error"
+    code: str = INTERNAL_ERROR
 
 
 class Expired(msgspec.Struct, frozen=True):

@@ -189,7 +189,18 @@ class Call(_Record, frozen=True, tag="call"):
     reads: bool = False
 
 
-Work = Batch | Presto | Call | Goal
+class Task(_Record, frozen=True, tag="task"):
+    """
+    What a job of any further kind asks for; `Job.kind` says which.
+
+    Attributes:
+        data: as its adapter wants it, in values of JSON.
+    """
+
+    data: dict[str, Any] = {}
+
+
+Work = Batch | Presto | Call | Goal | Task
 
 
 class Choice(_Record, frozen=True, gc=False):
@@ -337,6 +348,7 @@ class Job(_Record, frozen=True, gc=False):
         doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
         missing: for how long MRS has not shown the job while it is followed.
         unsettled: for how long MRS has shown that it ended and not how, or a state that no document knows.
+        kind: names the kind of work; "" for kinds that the other fields tell, see `work.kinds`.
         later: fields that only a later version knows, as they stand in its record; see `later_fields`.
     """
 
@@ -384,23 +396,13 @@ class Job(_Record, frozen=True, gc=False):
     doubt: Doubt | None = None
     missing: Span | None = None
     unsettled: Span | None = None
+    kind: str = ""
     later: bytes = msgspec.field(default=b"", name="~later")
 
     @property
     def ledger_key(self) -> LedgerKey:
         """The job's key in the ledger."""
         return ledger_key(self.source, self.id)
-
-    @property
-    def operation(self) -> str:
-        """The MRS operation that it starts with, which names its line and its budget; "" for a call that is over."""
-        if isinstance(self.work, Call):
-            return self.work.operation
-        if self.subject in {"call", "cluster"}:
-            return ""
-        if self.statement:
-            return STATEMENT
-        return OLD_SUBMISSION if self.api == "v1.1" else SUBMISSION
 
     @property
     def mrs_name(self) -> str:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from mrs_relay.engine import deployments, jobs
+from mrs_relay.engine.work import kinds
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
@@ -79,7 +80,7 @@ def find(
     followed: list[jobs.Job] = []
     for job in ledger:
         known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
-        if job.state in _FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
+        if job.state in _FOLLOWED and job.seen is not None and job.name and kinds.of(job).traits.is_listed:
             followed.append(job)
     found: list[Orphan] = []
     shown: set[tuple[str, str]] = set()
@@ -103,7 +104,7 @@ def find(
 
 def _names(job: jobs.Job) -> list[str]:
     """The names of all attempts: an earlier one's job is nobody's orphan, one that left no trace may yet show up."""
-    if not job.name or job.subject == "cluster":
+    if not job.name or not kinds.of(job).traits.is_listed:
         return []
     return [
         jobs.marked(job.name, jobs.mark(job.ledger_key, number, job.tenant)) for number in range(1, job.attempt + 2)

@@ -230,7 +230,9 @@ class BatchJob(_Model):
         return properties
 
 
-class _Submission(_Queued):
+class Submission(_Queued):
+    """Run something on a cluster."""
+
     cluster: Cluster
     run_deadline_s: Annotated[
         float | None,
@@ -246,7 +248,7 @@ class _Submission(_Queued):
     )
 
 
-class JobSubmit(_Submission):
+class JobSubmit(Submission):
     """
     Run one batch job on a cluster.
 
@@ -274,7 +276,7 @@ def _check_single(statement: str) -> None:
         raise ValueError("presto takes no semicolon, not even in quotes; write chr(59) instead")
 
 
-class SqlSubmit(_Submission):
+class SqlSubmit(Submission):
     """
     Run SQL on a cluster.
 

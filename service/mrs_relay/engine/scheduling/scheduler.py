@@ -16,6 +16,7 @@ from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import admission, breaker, entries, feedback, queues, quota, waits
+from mrs_relay.engine.work import kinds
 from mrs_relay.kit import clock
 
 
@@ -102,8 +103,9 @@ class SubmissionScheduler:
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: entries.Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
         self._tenant(owner).occupy((owner, key))
-        if job.operation in jobs.SUBMISSIONS:
-            self._admission.cluster((job.cluster, job.operation)).holders.add((owner, key))
+        place = kinds.place(job)
+        if place[1] in jobs.SUBMISSIONS:
+            self._admission.cluster(place).holders.add((owner, key))
 
     def completed(self, key: jobs.LedgerKey, owner: entries.Owner) -> None:
         """Note that the outcome of a submission is known: its place in flight is free."""
@@ -137,7 +139,7 @@ class SubmissionScheduler:
         """
         holder = (owner, key)
         has_room = self._tenant(owner).end(holder)
-        cluster = self._admission.clusters.get((job.cluster, job.operation))
+        cluster = self._admission.clusters.get(kinds.place(job))
         if cluster is not None and holder in cluster.holders:
             has_room = True
             cluster.holders.discard(holder)
