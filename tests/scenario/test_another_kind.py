@@ -15,7 +15,6 @@ import pydantic
 import pytest
 from tests.support import service, world
 
-from mrs_relay import errors
 from mrs_relay.engine import discreet, facts, jobs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.work import adapter, kinds
@@ -206,16 +205,3 @@ async def test_it_is_taken_over_by_the_next_replica_as_what_it_is() -> None:
         await here.start_replica(door)
         await here.until_ended(["e-1"], 600)
         assert (here.states("e-1")[-1], len(door.echoes)) == ("succeeded", 1)
-
-
-def test_a_kind_that_this_version_does_not_know_is_refused() -> None:
-    """A ledger of a later version must not be worked on by guessing."""
-    job = jobs.Job("/test", "r-1", "job", "2:d", jobs.State.RUNNING, kind="later")
-    with pytest.raises(errors.StateUnreadable, match="later"):
-        kinds.of(job)
-
-
-def test_a_kind_that_ledgers_held_before_is_not_named_in_them() -> None:
-    """So their records stay as they were, and earlier versions read them."""
-    named = [kinds.recorded(one) for one in kinds.ADAPTERS.values()]
-    assert named == ["", "", "", "", "", "echo"]

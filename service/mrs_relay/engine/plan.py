@@ -17,6 +17,7 @@ import structlog
 from mrs_relay.engine import alarms, commands, decide, facts, intake, jobs, outgoing, passing, telling
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import rules as ruling
+from mrs_relay.engine.work import kinds
 from mrs_relay.messages import dead_letters, events
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -97,6 +98,8 @@ def load(
     while restored:
         key, value = restored.popitem()
         job = jobs.decode(value)
+        if job.kind:
+            kinds.of(job)  # refuses a kind that only a later version can work on
         if _is_rejected(job):
             until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
             job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)
