@@ -144,7 +144,7 @@ def keep_watches(kept: Kept, _count: int) -> None:
         kept.tracker.watch(job, key, kept)
     for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages
         page = [sightings.of_job(detail(int(job_id[-12:], base=16))) for job_id in followed.watches]
-        kept.tracker._tell(followed.kind, dict(followed.watches), page)  # noqa: SLF001
+        kept.tracker._tell(dict(followed.watches), page)  # noqa: SLF001
 
 
 STEPS: dict[str, Callable[[Kept, int], None]] = {"jobs": keep_jobs, "slots": keep_slots, "watches": keep_watches}

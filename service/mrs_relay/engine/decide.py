@@ -75,7 +75,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
-            return _observed(job, fact.seen, now_ms, rules)
+            return _observed(job, fact, now_ms, rules)
         case facts.StatementObserved():
             return _statement(job, fact, now_ms, rules)
         case facts.ClusterObserved():
@@ -289,11 +289,11 @@ def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
 _FOLLOWED = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
 
 
-def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
+def _observed(job: jobs.Job, fact: facts.Observed, now_ms: int, rules: Rules) -> Decision | None:
+    seen, known = fact.seen, fact.outcome
     if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
     seen = _completed(seen, job.seen)
-    known = kinds.of(job).verdict(seen)
     match known:
         case verdict.Verdict.WAITING | verdict.Verdict.UNSETTLED:
             return None
@@ -364,7 +364,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
         assert taken.job is not None  # noqa: S101 - _under_way always returns the job
         job, told, command = taken.job, taken.events, taken.command
     seen = _replace(fact.seen, submitted_ms=job.intent_ms)
-    match kind.verdict(seen):
+    match fact.outcome:
         case verdict.Verdict.SUCCEEDED:
             last = _end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, rules, result=fact.result)
         case verdict.Verdict.FAILED if was_cancelled:

@@ -208,6 +208,16 @@ class Observed(msgspec.Struct, frozen=True):
 
     seen: jobs.Seen
 
+    @property
+    def outcome(self) -> verdict.Verdict:
+        """What its state and its result mean."""
+        return verdict.of_job(self.seen.job_state, self.seen.job_result)
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether MRS's documents know its state."""
+        return verdict.is_documented(self.seen.job_state)
+
 
 class StatementObserved(msgspec.Struct, frozen=True):
     """
@@ -222,6 +232,16 @@ class StatementObserved(msgspec.Struct, frozen=True):
     seen: jobs.Seen
     message: str = ""
     result: events.Result | None = None
+
+    @property
+    def outcome(self) -> verdict.Verdict:
+        """What its status means."""
+        return verdict.of_statement(self.seen.job_state)
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether MRS's documents know its status."""
+        return verdict.is_documented_status(self.seen.job_state)
 
 
 class ClusterObserved(msgspec.Struct, frozen=True):

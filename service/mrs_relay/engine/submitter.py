@@ -181,13 +181,12 @@ class Submitter:
         Neither that MRS takes the wish nor that it refuses it means that the job goes on no more. Source: StopJob: an
         accepted kill is no end yet; 0175: killing the job failed.
         """
-        kind = kinds.of(job)
-        calls = self._calls[kind.name]
+        calls = self._calls_of(job)
         is_gone = False
         try:
             shown = await calls.show(job.cluster, job_id)
             is_gone = isinstance(shown, adapter.Gone)
-            if not isinstance(shown, adapter.Gone) and kind.verdict(shown.seen) in _OVER:
+            if not isinstance(shown, adapter.Gone) and shown.outcome in _OVER:
                 _log.warning("twin_stopped", request=job.id, job_id=job_id, state=shown.seen.job_state)
                 return True
             await calls.stop(job.cluster, job_id)
@@ -234,17 +233,16 @@ _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.
 
 def _found(job: jobs.Job, found: list[jobs.Seen]) -> facts.Found:
     """Which of the jobs with the mark is kept: the one that got furthest, of equals the oldest."""
-    kind = kinds.of(job)
 
     def rank(seen: jobs.Seen) -> int:
-        known = kind.verdict(seen)
+        known = facts.Observed(seen).outcome
         return _FURTHEST.index(known) if known in _FURTHEST else len(_FURTHEST)
 
     kept = min(found, key=rank)
     twins = tuple(seen.job_id for seen in found if seen is not kept)
     if twins:
         _log.error("several_jobs_with_one_mark", request=job.id, kept=kept.job_id, twins=twins)
-    return facts.Found(kept, twins if kind.traits.is_listed else ())
+    return facts.Found(kept, twins if kinds.of(job).traits.is_listed else ())
 
 
 def _answer(error: errors.MrsError) -> breaker.Answer:

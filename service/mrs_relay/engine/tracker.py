@@ -87,12 +87,12 @@ class Tracker:
         """
         if job.seen is None or not job.seen.job_id:
             return
-        kind = kinds.of(job)
-        place = (kind.name, job.cluster)
+        kind = kinds.of(job).name
+        place = (kind, job.cluster)
         cluster = self._clusters.get(place)
         if cluster is None:
-            cluster = self._clusters[place] = watches.Cluster(kind, self._calls[kind.name])
-            self._pollers.start(self._poll(place, cluster), name=f"poll {kind.name} {job.cluster}")
+            cluster = self._clusters[place] = watches.Cluster(kind, self._calls[kind])
+            self._pollers.start(self._poll(place, cluster), name=f"poll {kind} {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
@@ -143,10 +143,10 @@ class Tracker:
             self._counted_s = now_s
             self._all_reads = Counter()
             for one in self._clusters.values():
-                self._all_reads[one.kind.name] += self._reads(one)
+                self._all_reads[one.kind] += self._reads(one)
         listing = cluster.calls.listing
         every_s = 0.0 if listing is None else self._client.limits.every_s(listing)
-        affordable_s = self._all_reads[cluster.kind.name] * every_s / _BUDGET_PART
+        affordable_s = self._all_reads[cluster.kind] * every_s / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
@@ -260,7 +260,7 @@ class Tracker:
         while wanted:
             read = await cluster.calls.page(cluster_id, page, since_ms, unfinished=most_pages is None)
             cluster.shown = True
-            self._tell(cluster.kind, wanted, read.jobs)
+            self._tell(wanted, read.jobs)
             if read.last:
                 break
             if most_pages is not None and max(page + 1, _pages(cluster, read.total)) > most_pages:
@@ -268,11 +268,11 @@ class Tracker:
             page += 1
         return True
 
-    def _tell(self, kind: adapter.WorkAdapter, wanted: dict[str, watches.Watch], listed: Iterable[jobs.Seen]) -> None:
+    def _tell(self, wanted: dict[str, watches.Watch], listed: Iterable[jobs.Seen]) -> None:
         for seen in listed:
             watch = wanted.pop(seen.job_id, None)
             if watch is not None:
-                self._seen(kind, watch, facts.Observed(seen))
+                self._seen(watch, facts.Observed(seen))
 
     async def _one_by_one(self, cluster_id: str, cluster: watches.Cluster, wanted: list[watches.Watch]) -> None:
         """
@@ -306,7 +306,7 @@ class Tracker:
             if isinstance(shown, adapter.Gone):
                 self._missing(watch, shown.message)
             else:
-                self._seen(cluster.kind, watch, shown)
+                self._seen(watch, shown)
             cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
@@ -316,11 +316,11 @@ class Tracker:
                 del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch
 
-    def _seen(self, kind: adapter.WorkAdapter, watch: watches.Watch, fact: adapter.Sight) -> None:
+    def _seen(self, watch: watches.Watch, fact: adapter.Sight) -> None:
         seen = fact.seen
         watch.end_missing()
-        known = kind.verdict(seen)
-        self._settle(watch, seen, is_clear=known is not verdict.Verdict.UNSETTLED and kind.is_documented(seen))
+        known = fact.outcome
+        self._settle(watch, seen, is_clear=known is not verdict.Verdict.UNSETTLED and fact.is_documented)
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
         self._tell_news(watch, fact, is_end=known in _ENDS)

@@ -167,7 +167,7 @@ class Cluster:
     What is followed of one kind of work on one cluster.
 
     Attributes:
-        kind: which.
+        kind: its name.
         calls: how MRS is asked.
         failures: looks in a row that showed nothing.
         shown: the present look has been answered something.
@@ -176,7 +176,7 @@ class Cluster:
         look: the last one.
     """
 
-    kind: adapter.WorkAdapter
+    kind: str
     calls: adapter.WorkCalls
     watches: dict[str, Watch] = field(default_factory=dict)
     failures: int = 0

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs, verdict
+from mrs_relay.engine import codes, discreet, facts, jobs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.messages import events, requests
 from mrs_relay.mrs import client as clients
@@ -38,8 +38,7 @@ def oldest_ms(job: jobs.Job) -> int:
     return max(0, job.intent_ms - _CLOCK_SKEW_MS)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """
     What a request asks for: the fields of its job that depend on the kind of work.
 
@@ -174,14 +173,6 @@ class WorkAdapter(Protocol):
         """
         return submitted
 
-    def verdict(self, seen: jobs.Seen) -> verdict.Verdict:
-        """Judge what MRS shows of a job."""
-        return verdict.of_job(seen.job_state, seen.job_result)
-
-    def is_documented(self, seen: jobs.Seen) -> bool:
-        """Whether MRS's documents know the state that it shows; any other is taken for one that is not the end."""
-        return verdict.is_documented(seen.job_state)
-
     def asked(self, job: jobs.Job) -> discreet.Asked | None:
         """Return what the request asked for, which no event may quote; None: that is not known any more."""
 
@@ -210,7 +201,7 @@ class Gone:
 
 
 Sight = facts.Observed | facts.StatementObserved
-"""What MRS shows of one job."""
+"""What MRS shows of one job; a kind whose states have words of their own tells them by those of V2's jobs."""
 
 
 class WorkCalls(Protocol):

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs, sightings, verdict
+from mrs_relay.engine import codes, discreet, facts, jobs, sightings
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.work import adapter
@@ -64,14 +64,6 @@ class Statement(adapter.WorkAdapter):
     def is_repeatable(self, job: jobs.Job) -> bool:
         """Whether it only reads; one that was lost may still keep the cluster busy."""
         return isinstance(job.work, jobs.Presto) and job.work.repeatable
-
-    def verdict(self, seen: jobs.Seen) -> verdict.Verdict:
-        """Judge a statement by its status."""
-        return verdict.of_statement(seen.job_state)
-
-    def is_documented(self, seen: jobs.Seen) -> bool:
-        """Whether the documents know the status."""
-        return verdict.is_documented_status(seen.job_state)
 
     def asked(self, job: jobs.Job) -> discreet.Asked | None:
         """Hide the SQL."""
