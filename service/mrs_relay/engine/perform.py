@@ -187,9 +187,8 @@ class Performer:
                 self._desk.gate.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                (self._desk.clusters if kinds.of(job).traits.follows_cluster else self._desk.tracker).watch(
-                    job, key, self
-                )
+                follows_cluster = kinds.of(job).traits.follows_cluster
+                (self._desk.clusters if follows_cluster else self._desk.tracker).watch(job, key, self)
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
