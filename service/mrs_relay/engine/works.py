@@ -7,6 +7,7 @@ take is rejected at once, with the field that is wrong.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ _SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql"}
 _SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster", "call": "call"}
 
 
+@functools.lru_cache(maxsize=64)
 def subject_of(message_type: str) -> events.Subject:
     """What kind of request a type is about; "job" for a type that is not known."""
     words = message_type.split(".")
