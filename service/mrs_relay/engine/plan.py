@@ -411,15 +411,8 @@ class Plan:
 
 
 def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
-    """
-    Encode a job; read it back unless nothing has come into it but text, which is read as it was written.
-
-    Of the requests only a call holds more than text and numbers that were checked.
-    """
-    is_plain = isinstance(fact, facts.Requested) and isinstance(job.work, jobs.Batch | jobs.Presto)
-    if is_plain or isinstance(fact, facts.Turn | facts.Taken):
-        return jobs.encode(job)
-    return jobs.encode_readable(job)
+    """Encode a job; read it back unless nothing has come into it but text, which is read as it was written."""
+    return jobs.encode(job) if isinstance(fact, facts.Turn | facts.Taken) else jobs.encode_readable(job)
 
 
 def _is_awaited(job: jobs.Job | None) -> bool:
