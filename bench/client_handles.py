@@ -69,7 +69,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
         subject="sql",
         key=b"key-%d" % (number % 64),
         time_ms=1_795_420_800_000,
-        data=data,
+        data=events.body(data),
         event_id=f"{events.identity(SOURCE, name)}-{sequence}",
         correlation_id=name,
     )

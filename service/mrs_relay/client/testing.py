@@ -183,7 +183,7 @@ class Relay:
             subject=_subject_of(told.record),
             key=told.key,
             time_ms=self._clock.now_ms(),
-            data=told.data,
+            data=events.body(told.data),
             event_id=f"{events.identity(*name)}-{told.data.sequence}",
             correlation_id=told.record.id,
         )

@@ -65,7 +65,7 @@ def read(
         alarm: is told of an error that is a bug of ours, not a fault of the message that we know.
     """
     try:
-        return _read(record, most_bytes, _Judged(policy, None, result_job_types), alarm)
+        return _read(record, result_job_types, most_bytes, policy, alarm)
     except errors.BadMessage as error:
         return _dead_letter(record, error)
     except Exception as error:  # noqa: BLE001 - one message must not stop the others, whatever it does to us
@@ -73,14 +73,19 @@ def read(
         return undecided(record, error)
 
 
-def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm) -> Keyed:
+def _read(
+    record: records.Record,
+    result_job_types: frozenset[str],
+    most_bytes: int,
+    policy: policies.Policy,
+    alarm: Alarm,
+) -> Keyed:
     """
     Find out whose message it is, and what it means.
 
     Raises:
         BadMessage: it has no id that could be told what is wrong.
     """
-    policy = judged.policy
     message = _envelope(record, most_bytes)
     barred = rules.broken_by_type(policy, message.type) if policy.tenant else None
     try:
@@ -88,7 +93,7 @@ def _read(record: records.Record, most_bytes: int, judged: _Judged, alarm: Alarm
         _check_depth(record, message.data)
         request = requests.parse(rules.with_defaults(policy, message))
         barred = barred or (rules.broken(policy, message.type, request) if policy.tenant else None)
-        return _meaning(message, request, record, msgspec.structs.replace(judged, barred=barred))
+        return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
     # the cycle goes through pydantic's error, which the garbage collector cannot look into.
     except errors.BadMessage as error:

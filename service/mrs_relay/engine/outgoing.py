@@ -20,6 +20,9 @@ LEDGER: Final = "the ledger"
 _NOTE_BYTES: Final = 64
 """Upper bound of the header that tells how long a dead letter's value was before it was cut."""
 
+_HEADERS_BYTES: Final = 32_768
+"""More than an event's headers ever take: a dozen short texts, and five times `2 * envelope.MAX_ID` characters."""
+
 _FEW_WORDS: Final = 200
 """Characters of a reason's text in an event that would not fit otherwise."""
 
@@ -69,8 +72,11 @@ class Writer:
             TooLarge: the topic takes not even that.
         """
         record = self._event(event, topic)
+        limit_bytes = self._limit_bytes(topic)
+        if len(record.value or b"") + len(record.key or b"") + _HEADERS_BYTES <= limit_bytes:
+            return record
         for smaller in (_without_rows, _without_words):
-            if records.fits(record, self._limit_bytes(topic)):
+            if records.fits(record, limit_bytes):
                 return record
             record = self._event(smaller(event), topic)
         self.require_fit(record)
@@ -121,7 +127,7 @@ def _without_rows(event: events.Event) -> events.Event:
     if event.data.result is None:
         return event
     result = events.Result(location=event.data.result.location, truncated=True, unavailable=_MISSING)
-    return msgspec.structs.replace(event, data=event.data.model_copy(update={"result": result}))
+    return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, result=result))
 
 
 def _without_words(event: events.Event) -> events.Event:
@@ -130,4 +136,4 @@ def _without_words(event: events.Event) -> events.Event:
     reason = data.reason
     if reason is not None:
         reason = reason.model_copy(update={"message": reason.message[:_FEW_WORDS]})
-    return msgspec.structs.replace(event, data=data.model_copy(update={"labels": None, "reason": reason}))
+    return msgspec.structs.replace(event, data=msgspec.structs.replace(data, labels=None, reason=reason))

@@ -126,14 +126,13 @@ class Plan:
                     f"task {notice.task} failed"
                 ) from notice.error
             yield notice.key, notice.fact
-        settings = self._desk.settings
+        settings, policy = self._desk.settings, self._desk.account.policy
         most_bytes = min(settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         for number, record in enumerate(batch.records):
             if self._is_large_enough(len(record.value or b"")):
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
                 return
             self._record = record
-            policy = self._desk.account.policy
             meaning = intake.read(record, settings.result_job_types, most_bytes, policy, self._alarm)
             if isinstance(meaning, dead_letters.DeadLetter):
                 self._keep(meaning)
@@ -204,14 +203,18 @@ class Plan:
         with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
         if with_room_bytes > self._ledger_limit_bytes:
             raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
+
         topic = self._desk.topics.events
         told = [self._writer.event(event, topic) for event in decision.events]
+        size_bytes += records.rough_bytes(told)
+
         passed: list[records.Outgoing] = []
         if decision.pass_on or decision.pass_back >= 0:
             passed = self._passed_on(key, fact, decision)
             for sent in passed:
                 self._writer.require_fit(sent)
-        return _Step(decision, value, told, passed, size_bytes + records.rough_bytes(told + passed))
+            size_bytes += records.rough_bytes(passed)
+        return _Step(decision, value, told, passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Make a decision part of this plan."""

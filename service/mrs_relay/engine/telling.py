@@ -143,22 +143,19 @@ def tell(
         reason = reason or job.reason
         result = events.Result(location=job.location) if job.location else None
     kind = kinds.of(job)
-    # One validation of plain values costs half of building the nested models one by one.
-    data = events.EventData.model_validate(
-        {
-            "request": {"id": job.id, "source": job.source},
-            "state": state,
-            "previous_state": job.shown,
-            "sequence": told.sequence,
-            "attempt": submissions(job),
-            "cluster": job.cluster or None,
-            "operation": (kind.operation(job) or None) if kind.traits.names_operation else None,
-            "mrs": _mrs_view(job),
-            "result": result,
-            "reason": _reason(reason) if reason else None,
-            "labels": job.labels,
-            "repeated": repeated,
-        }
+    data = events.EventBody(
+        request=events.BodyRequest(id=job.id, source=job.source),
+        state=state,
+        previous_state=job.shown,
+        sequence=told.sequence,
+        attempt=submissions(job),
+        cluster=job.cluster or None,
+        operation=(kind.operation(job) or None) if kind.traits.names_operation else None,
+        mrs=_mrs_view(job),
+        result=result,
+        reason=_reason(reason) if reason else None,
+        labels=job.labels,
+        repeated=repeated,
     )
     event = events.Event(
         subject=job.subject,
@@ -174,26 +171,26 @@ def tell(
     return told, event
 
 
-def _mrs_view(job: jobs.Job) -> dict[str, Any] | None:
+def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:
     seen = job.seen
     if seen is None:
         return None
-    view: dict[str, Any] = {"job_id": seen.job_id or None, "job_name": job.mrs_name or None}
-    if seen.job_state:
-        view |= {
-            "job_state": seen.job_state,
-            "job_result": seen.job_result or None,
-            "progress": seen.progress,
-            "app_id": seen.app_id or None,
-            "tracking_url": seen.tracking_url or None,
-        }
-    if seen.submitted_ms:
-        view["submitted_at"] = _moment(seen.submitted_ms)
-    if seen.started_ms:
-        view["started_at"] = _moment(seen.started_ms)
-    if seen.finished_ms:
-        view["finished_at"] = _moment(seen.finished_ms)
-    return view
+    if not seen.job_state:
+        return events.BodyMrs(
+            job_id=seen.job_id or None, job_name=job.mrs_name or None, submitted_at=_moment(seen.submitted_ms)
+        )
+    return events.BodyMrs(
+        job_id=seen.job_id or None,
+        job_name=job.mrs_name or None,
+        job_state=seen.job_state,
+        job_result=seen.job_result or None,
+        progress=seen.progress,
+        app_id=seen.app_id or None,
+        tracking_url=seen.tracking_url or None,
+        submitted_at=_moment(seen.submitted_ms),
+        started_at=_moment(seen.started_ms),
+        finished_at=_moment(seen.finished_ms),
+    )
 
 
 def _moment(epoch_ms: int) -> str | None:

@@ -107,7 +107,8 @@ def read(
         BadMessage: no request id can be read; only a dead letter can keep this message.
     """
     names = {name.lower(): _header_text(raw) for name, raw in headers if raw} if headers else {}
-    media, charset = _media_type(names.get(_CONTENT_TYPE, ""))
+    content_type = names.get(_CONTENT_TYPE)
+    media, charset = _media_type(content_type) if content_type else ("", "")
     structured = media.startswith(_CLOUDEVENTS)
     if not structured and any(sign in names for sign in _BINARY_SIGNS):
         return _binary(topic, value, names, decode)

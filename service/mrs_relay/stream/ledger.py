@@ -300,8 +300,9 @@ class Ledger:
             size_bytes = records.size_bytes(change.key, change.value, self._token)
             if size_bytes > limit_bytes:
                 raise records.TooLarge(self._place.topic, size_bytes, limit_bytes)
+        limits_bytes = {topic: self.limit_bytes(topic) for topic in {record.topic for record in outgoing}}
         for record in outgoing:
-            records.require_fit(record, self.limit_bytes(record.topic))
+            records.require_fit(record, limits_bytes[record.topic])
 
     @property
     def _alive(self) -> brokers.Producer:

@@ -64,7 +64,7 @@ class Kafka:
                 subject="sql",
                 key=key or b"",
                 time_ms=clock.SystemClock().now_ms(),
-                data=data,
+                data=events.body(data),
                 event_id=f"{request.id}-{data.sequence}",
                 correlation_id=request.id,
             )

@@ -208,7 +208,9 @@ async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> N
         data = _event(
             4, "rejected", reason=reason, previous_state="running", request={"id": handle.id, "source": "/tests"}
         )
-        event = events.Event(subject="sql", key=b"k", time_ms=0, data=data, event_id="e", correlation_id="c")
+        event = events.Event(
+            subject="sql", key=b"k", time_ms=0, data=events.body(data), event_id="e", correlation_id="c"
+        )
         key, value, headers = events.write(event, "/relay")
         relay.kafka.put("mrs.events", 0, key, value.replace(b'"invalid"', b'"new_class"'), headers)
         with pytest.raises(relay_client.RequestRejected, match="new_class/new_code: no"):

@@ -240,7 +240,8 @@ async def test_events_of_both_layouts_find_their_handle_and_junk_finds_none(mode
         book.take(records.Record(TOPIC, 0, 0, 0, b"k", junk, named))
     for source, name in (("/other", "r"), ("/s", "other"), ("/s", "r")):
         data = _event(state="succeeded", sequence=1, request={"id": name, "source": source})
-        event = events.Event(subject="sql", key=b"k", time_ms=0, data=data, event_id="e", correlation_id=name)
+        body = events.body(data)
+        event = events.Event(subject="sql", key=b"k", time_ms=0, data=body, event_id="e", correlation_id=name)
         assert len(book) == 1
         key, value, headers = events.write(event, "/mrs-relay", mode)
         book.take(records.Record(TOPIC, 0, 0, 0, key, value, headers))

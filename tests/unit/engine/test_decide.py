@@ -27,7 +27,7 @@ def _job(name: str) -> jobs.Job:
     return job
 
 
-def _only_event(decision: decide.Decision) -> events.EventData:
+def _only_event(decision: decide.Decision) -> events.EventBody:
     (event,) = decision.events
     return event.data
 
@@ -57,13 +57,13 @@ def test_submitted_event_names_the_job_on_mrs() -> None:
     """From `submitted` on, events carry MRS's id and the marked name under which the job is found there."""
     job = _job("submitting")
     told = _only_event(_decide(job, facts.Taken("j-7"))).mrs
-    assert told == events.MrsView(job_id="j-7", job_name=f"nightly-{job_names.submission_token(job.ledger_key, 1)}")
+    assert told == events.BodyMrs(job_id="j-7", job_name=f"nightly-{job_names.submission_token(job.ledger_key, 1)}")
 
 
 def test_statement_has_no_name_on_mrs() -> None:
     """MRS gives statements no name, so none is told."""
     fact = facts.StatementObserved(jobs.Seen("s-1", "QUEUED"))
-    assert _only_event(_decide(_job("submitting, a statement that writes"), fact)).mrs == events.MrsView(job_id="s-1")
+    assert _only_event(_decide(_job("submitting, a statement that writes"), fact)).mrs == events.BodyMrs(job_id="s-1")
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING"])
@@ -219,7 +219,7 @@ def test_event_tells_mrs_times_and_words() -> None:
     """Times are RFC 3339 in UTC; what is not known is left out."""
     seen = jobs.Seen(samples.JOB_ID, "FINISHED", "FAILED", 50.0, "app-1", "http://x", 1_000, 2_000, 3_500)
     told = _only_event(_decide(_job("running"), facts.Observed(seen)))
-    assert told.mrs == events.MrsView(
+    assert told.mrs == events.BodyMrs(
         job_id=samples.JOB_ID,
         job_name=_job("running").mrs_name,
         job_state="FINISHED",

@@ -66,7 +66,7 @@ def test_written_headers_are_those_of_the_document() -> None:
     data = events.EventData(
         request=events.RequestRef(id="r", source="/s"), state="accepted", sequence=1, attempt=0, cluster="c"
     )
-    whole: dict[str, Any] = {"subject": "job", "key": b"k", "time_ms": 1, "data": data, "event_id": "e"}
+    whole: dict[str, Any] = {"subject": "job", "key": b"k", "time_ms": 1, "data": events.body(data), "event_id": "e"}
     plain = events.Event(**whole, correlation_id="c")
     traced = events.Event(**whole, correlation_id="c", traceparent="00-a", tracestate="b=c")
     for event in (plain, traced):

@@ -170,7 +170,7 @@ def test_invalid_envelope_fails_the_schema(change: dict[str, Any]) -> None:
 def _event(**changes: Any) -> dict[str, Any]:
     request = events.RequestRef(id="order-1", source="/billing")
     data = events.EventData(**{"request": request, "state": "accepted", "sequence": 1, "attempt": 0, **changes})
-    event = events.Event(subject="job", key=b"k", time_ms=1, data=data, event_id="e", correlation_id="c")
+    event = events.Event(subject="job", key=b"k", time_ms=1, data=events.body(data), event_id="e", correlation_id="c")
     value: dict[str, Any] = json.loads(events.write(event, "/mrs-relay")[1])
     return value
 

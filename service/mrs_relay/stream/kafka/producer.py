@@ -168,14 +168,16 @@ class KafkaProducer:
     async def _grouped(
         self, client: AIOKafkaProducer, outgoing: Sequence[records.Outgoing]
     ) -> dict[records.Position, list[records.Outgoing]]:
-        groups: dict[records.Position, list[records.Outgoing]] = {}
+        spread = {record.topic for record in outgoing if record.partition is None}
+        counts = {topic: len(await client.partitions_for(topic)) for topic in spread}
+
+        groups: dict[tuple[str, int], list[records.Outgoing]] = {}
         for record in outgoing:
             partition = record.partition
             if partition is None:
-                count = len(await client.partitions_for(record.topic))
-                partition = self._partitioner.choose(record.key, count)
-            groups.setdefault(records.Position(record.topic, partition), []).append(record)
-        return groups
+                partition = self._partitioner.choose(record.key, counts[record.topic])
+            groups.setdefault((record.topic, partition), []).append(record)
+        return {records.Position(*place): group for place, group in groups.items()}
 
     def _unknown_outcome(self, error: Exception) -> errors.StreamError:
         """Tell apart only what a person wants to know; both mean the same to the caller."""
