@@ -14,7 +14,7 @@ from tests.support import examples, nodejs
 from mrs_relay.messages import checking, codec, registry
 
 _SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-_AJV = Path(__file__).resolve().parents[1] / "support" / "node" / "ajv.mjs"
+_AJV = nodejs.TOOLS / "ajv.mjs"
 _ASYNCAPI = nodejs.MODULES / "@asyncapi" / "cli" / "bin" / "run_bin"
 
 Document = dict[str, Any]

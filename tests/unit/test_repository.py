@@ -69,6 +69,17 @@ def test_constraints_are_plain_pins() -> None:
     assert not [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
 
 
+def test_every_tool_of_other_people_says_what_it_proves() -> None:
+    """The page lists each file of tools/ and no other, and each client that pip installs for the tests."""
+    tools = _ROOT / "tools"
+    listed = set(re.findall(r"`((?:node|programs|python|java_sdk|kafka)/[\w.-]+)`", (tools / "README.md").read_text()))
+    kept = {str(path.relative_to(tools)) for path in _tracked() if path.is_relative_to(tools)} - {"README.md"}
+    assert listed == kept
+    pins = re.findall(r"^([\w-]+)==", (tools / "python" / "requirements.txt").read_text(), flags=re.MULTILINE)
+    assert pins
+    assert not [name for name in pins if f"requirements.txt`: `{name}`" not in (tools / "README.md").read_text()]
+
+
 def test_no_module_is_longer_than_the_limit() -> None:
     """A module of more than 600 lines is two modules."""
     long = {
