@@ -1,7 +1,7 @@
 # The one entrance to this repository; people and CI use the same targets. Bare `make` lists them.
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 VENV := .venv
@@ -92,8 +92,10 @@ docs: venv ## build the site of docs/ into .cache/site; a warning is an error
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)
 
-test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (2) processes; 0: in this one
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+# Files start in the order in which they are collected, the long ones of chaos/ and e2e/ first: by itself xdist would begin
+# with the files of many tests, and end with workers that wait for one long file.
+test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (3) processes; 0: in this one
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker
 	$(BIN)/pytest tests/unit $(ARGS)

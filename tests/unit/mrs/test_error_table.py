@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import cells
-from tests.unit.mrs import support
+from tests.support import cells, clocks
 
 from mrs_relay import errors
 from mrs_relay.mrs import codes, operation, replies, transport
@@ -51,7 +50,7 @@ def _failure(
 ) -> errors.MrsError:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(errors.MrsError) as caught:
-        replies.Reader(support.Clock(), 30.0).read(
+        replies.Reader(clocks.HandClock(), 30.0).read(
             wanted, wanted.path, transport.Response(status, data, headers or {"Content-Type": "application/json"})
         )
     return caught.value

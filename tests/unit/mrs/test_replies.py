@@ -6,7 +6,7 @@ import email.utils
 from typing import Any
 
 import pytest
-from tests.support import cells
+from tests.support import cells, clocks
 from tests.unit.mrs import support
 
 from mrs_relay import errors
@@ -33,14 +33,16 @@ REFUSED, BUSY, UNTOUCHED, AMBIGUOUS, THROTTLED = (
 )
 
 
-def read(wanted: AnyOperation, response: transport.Response, clock: support.Clock | None = None) -> base.Reply:
+def read(wanted: AnyOperation, response: transport.Response, clock: clocks.HandClock | None = None) -> base.Reply:
     """What the client makes of a response."""
-    reader = replies.Reader(clock or support.Clock(), throttled_wait_s=30.0)
+    reader = replies.Reader(clock or clocks.HandClock(), throttled_wait_s=30.0)
     reply: base.Reply = reader.read(wanted, "/v2/p/x", response)
     return reply
 
 
-def failure(wanted: AnyOperation, response: transport.Response, clock: support.Clock | None = None) -> errors.MrsError:
+def failure(
+    wanted: AnyOperation, response: transport.Response, clock: clocks.HandClock | None = None
+) -> errors.MrsError:
     """The error that a response becomes."""
     with pytest.raises(errors.MrsError) as caught:
         read(wanted, response, clock)
@@ -321,7 +323,7 @@ def test_a_throttled_call_says_how_long_to_wait(header: dict[str, str], wait_s: 
 
 def test_a_clock_that_is_off_is_told_by_how_much() -> None:
     """APIGW.0303 is documented for a date more than 15 minutes off; the reply's Date tells the distance."""
-    clock = support.Clock(support.START_MS + 1_200_000)
+    clock = clocks.HandClock(support.START_MS + 1_200_000)
     response = support.answer(401, {"error_code": "APIGW.0303", "error_msg": "m"}, {"Date": NOW})
     error = failure(SUBMIT, response, clock)
     assert type(error) is REFUSED

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import cells, overview
-from tests.unit.mrs import support
+from tests.support import cells, clocks, overview
 
 from mrs_relay import errors
 from mrs_relay.mrs import replies, transport
@@ -44,7 +43,7 @@ def _model(name: str, part: str) -> type[base.Asked]:
 def _read(sample: Mapping[str, Any]) -> base.Reply:
     wanted = registry.OPERATIONS[sample["operation"]]
     body = b"" if sample.get("body") is None else json.dumps(sample["body"]).encode()
-    reader = replies.Reader(support.Clock(), 30.0)
+    reader = replies.Reader(clocks.HandClock(), 30.0)
     reply: base.Reply = reader.read(wanted, wanted.path, transport.Response(sample["status"], body))
     return reply
 
