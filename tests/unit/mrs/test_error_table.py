@@ -7,7 +7,7 @@ It was written down from the reference apart from `codes`, so the two check each
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ _READ: Mapping[codes.Retry, type[errors.MrsError]] = {
 _SUBMIT = {**_READ, codes.Retry.REPEAT: errors.MrsAmbiguous, codes.Retry.OPEN: errors.MrsAmbiguous}
 _KILL = {**_READ, codes.Retry.OPEN: errors.MrsAmbiguous}
 
-_SHAPES = [
+_SHAPES: list[Callable[[str], dict[str, Any]]] = [
     lambda code: {"error_code": code, "error_msg": "because"},
     lambda code: {"errorCode": code, "errorMsg": "because"},
     lambda code: {"error_msg": "because", "error_code": code, "request_id": "r1"},
