@@ -19,7 +19,7 @@ class HandClock:
 
     def __init__(self, now_ms: int = START_MS) -> None:
         self.wall_ms = now_ms
-        self.seconds = 1000.0
+        self.seconds = 3600.0
 
     def now_ms(self) -> int:
         """Return the time of day in milliseconds since the epoch."""
