@@ -1,7 +1,7 @@
 # The one entrance to this repository; people and CI use the same targets. Bare `make` lists them.
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 VENV := .venv
@@ -43,20 +43,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 foreign: $(FOREIGN) ## add the foreign clients that the contract tests need
 
-$(FOREIGN): $(INSTALLED)
-	@$(PIP) install -q -c constraints.txt -e '.[foreign]'
+$(FOREIGN): $(INSTALLED) tools/python/requirements.txt
+	@$(PIP) install -q -c constraints.txt -r tools/python/requirements.txt
 	@touch $@
 
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)
 
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
-	@$(BIN)/python -m tests.support.kafka.fetch
+	@PYTHONPATH=. $(BIN)/python -m tools.kafka.fetch
 
 tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos (needs Node.js 20, npm)
 
-$(KERBEROS): $(INSTALLED)
-	@PYTHONPATH=. $(BIN)/python -m tests.support.node.fetch
+$(KERBEROS): $(INSTALLED) tools/node/package.json tools/node/package-lock.json
+	@PYTHONPATH=. $(BIN)/python -m tools.node.fetch
 	@$(PIP) install -q -c constraints.txt -e '.[kerberos]'
 	@touch $@
 
@@ -64,7 +64,7 @@ check: foreign ## look without running: lint, format, types, imports between par
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench
+	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench tools
 	$(BIN)/lint-imports
 	$(BIN)/mrs-relay schemas check schemas --baseline tests/recorded/schemas-0.1.json
 	$(BIN)/python -m mrs_relay.cli.reference check .
@@ -92,8 +92,10 @@ docs: venv ## build the site of docs/ into .cache/site; a warning is an error
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)
 
-test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (2) processes; 0: in this one
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+# Files start in the order in which they are collected, the long ones of chaos/ and e2e/ first: by itself xdist would begin
+# with the files of many tests, and end with workers that wait for one long file.
+test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (3) processes; 0: in this one
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -119,14 +121,14 @@ run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
 lock: venv ## resolve constraints.txt anew, newest versions that pyproject.toml allows
 	@rm -rf .cache/lock
 	$(BIN)/python -m venv .cache/lock
-	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,foreign,kerberos]'
+	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,kerberos]' -r tools/python/requirements.txt
 	.cache/lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable > .cache/lock/constraints.txt
 	@mv .cache/lock/constraints.txt constraints.txt
 	@rm -rf .cache/lock
 
 clean: ## remove what checks, tests and builds leave behind
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find service tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the fetched Kafka, too
 	rm -rf $(VENV) .cache

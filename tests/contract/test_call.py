@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from tests.support import emulated, overview, scenes
+from tests.support import clocks, emulated, overview, scenes
 from typer import testing
 
 from mrs_emulator.core import settings
@@ -67,7 +67,7 @@ def _plain(part: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", overview.OVERVIEW)
 async def test_every_operation_works_from_the_shell(name: str) -> None:
     """The command does all that the client does: the same scenes, the same effects."""
-    hand = emulated.HandClock(clock.SystemClock().now_ms())
+    hand = clocks.HandClock(clock.SystemClock().now_ms())
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "limits": {"on": False}, "seed": 7, **scenes.LIVE})
     async with server.running(chosen, timer=hand) as live:
         door = emulated.Door(live.emulator)

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from tests.support import java_sdk
@@ -39,9 +38,8 @@ _PLAYED = {
 async def _told(url: str) -> dict[str, Any]:
     """What the client saw, in a process of its own."""
     home, libs = java_sdk.require()
-    script = Path(java_sdk.__file__).with_name("client.py")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(script), str(libs), url),
+        *(sys.executable, str(java_sdk.PROGRAM), str(libs), url),
         env={**os.environ, **_LOGIN, "JAVA_HOME": str(home)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

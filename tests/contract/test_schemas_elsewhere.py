@@ -14,7 +14,7 @@ from tests.support import examples, nodejs
 from mrs_relay.messages import checking, codec, registry
 
 _SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-_AJV = Path(__file__).resolve().parents[1] / "support" / "node" / "ajv.mjs"
+_AJV = nodejs.TOOLS / "ajv.mjs"
 _ASYNCAPI = nodejs.MODULES / "@asyncapi" / "cli" / "bin" / "run_bin"
 
 Document = dict[str, Any]
@@ -74,21 +74,15 @@ def test_the_asyncapi_cli_accepts_the_document() -> None:
     assert "is valid" in told
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda document: document["operations"]["takeRequests"].update(action="recieve"), "action"),
-        (lambda document: document["components"]["schemas"].pop("EventData"), "EventData"),
-    ],
-    ids=["action", "reference"],
-)
-def test_the_asyncapi_cli_finds_a_wrong_document(
-    tmp_path: Path, change: Callable[[Document], object], told: str
-) -> None:
+def test_the_asyncapi_cli_finds_a_wrong_document(tmp_path: Path) -> None:
     """The check can fail; examples it does not look into: they are those that ajv validates."""
-    code, text = _validate(_changed(tmp_path, "asyncapi.json", change) / "asyncapi.json")
+
+    def without_a_schema(document: Document) -> None:
+        del document["components"]["schemas"]["EventData"]
+
+    code, text = _validate(_changed(tmp_path, "asyncapi.json", without_a_schema) / "asyncapi.json")
     assert code != 0
-    assert told in text
+    assert "EventData" in text
 
 
 def test_every_type_has_an_example_and_every_example_a_type() -> None:

@@ -7,41 +7,22 @@ It signs with AK/SK and is synchronous, so it runs in threads. What it cannot pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkmrs import v1, v2
+from tests.support import vendor_sdk
 
 from mrs_emulator.core import settings
 from mrs_emulator.http import server
 
 PACE = {"create_s": 0.2, "resize_s": 0.1, "delete_s": 0.1, "new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.2}
-KEY = settings.Credential()
-PROJECT = settings.EmulatorSettings().project_id
 SIZE = "c6.4xlarge.4.linux.mrs"
 
 
-class Vendor:
-    """The vendor's clients for V1 and V2, each call in a thread."""
-
-    def __init__(self, url: str) -> None:
-        pair = BasicCredentials(KEY.access_key, KEY.secret_key.get_secret_value(), PROJECT)
-        self.v1 = v1.MrsClient.new_builder().with_credentials(pair).with_endpoint(url).build()
-        self.v2 = v2.MrsClient.new_builder().with_credentials(pair).with_endpoint(url).build()
-
-    async def ask(self, call: Callable[[Any], Any], request: object) -> Any:
-        """Call an operation."""
-        return await asyncio.to_thread(call, request)
-
-    async def refused(self, call: Callable[[Any], Any], request: object) -> tuple[int, str]:
-        """Status and code of a refusal, as the SDK reads them."""
-        with pytest.raises(exceptions.ServiceResponseException) as caught:
-            await self.ask(call, request)
-        return caught.value.status_code, caught.value.error_code
+class Vendor(vendor_sdk.Vendor):
+    """The vendor's clients, with what these tests do again and again."""
 
     async def details(self, cluster_id: str) -> Any:
         """Details of a cluster."""

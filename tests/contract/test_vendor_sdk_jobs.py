@@ -7,7 +7,7 @@ It signs with AK/SK and is synchronous, so it runs in threads. What it cannot pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,37 +19,22 @@ from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkmrs import v1, v2
 from huaweicloudsdkmrs.v2.region.mrs_region import MrsRegion
+from tests.support import vendor_sdk
 
 from mrs_emulator.core import faults, settings
 from mrs_emulator.http import server
 
 PACE = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0.1, "kill_s": 0}
-KEY = settings.Credential()
+KEY = vendor_sdk.KEY
 SECRET = KEY.secret_key.get_secret_value()
-PROJECT = settings.EmulatorSettings().project_id
+PROJECT = vendor_sdk.PROJECT
 CLUSTER = settings.Cluster().cluster_id
 REGION = settings.Iam().region
 EMPTY_JOB = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
 
-class Vendor:
-    """The vendor's clients for V1 and V2, each call in a thread."""
-
-    def __init__(self, url: str, credentials: BasicCredentials | None = None) -> None:
-        self.url = url
-        pair = credentials or BasicCredentials(KEY.access_key, SECRET, PROJECT)
-        self.v1 = v1.MrsClient.new_builder().with_credentials(pair).with_endpoint(url).build()
-        self.v2 = v2.MrsClient.new_builder().with_credentials(pair).with_endpoint(url).build()
-
-    async def ask(self, call: Callable[[Any], Any], request: object) -> Any:
-        """Call an operation."""
-        return await asyncio.to_thread(call, request)
-
-    async def refused(self, call: Callable[[Any], Any], request: object) -> tuple[int, str]:
-        """Status and code of a refusal, as the SDK reads them."""
-        with pytest.raises(exceptions.ServiceResponseException) as caught:
-            await self.ask(call, request)
-        return caught.value.status_code, caught.value.error_code
+class Vendor(vendor_sdk.Vendor):
+    """The vendor's clients, with what these tests do again and again."""
 
     async def submitted(self, name: str = "etl", job_type: str = "SparkSubmit", **body: object) -> str:
         """Id of a job submitted by V2."""

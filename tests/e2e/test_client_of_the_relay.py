@@ -77,7 +77,7 @@ async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path)
     """Kafka is killed while requests run: nothing is raised to those who wait, and every event comes, in order."""
     workdir = tmp_path / "kafka"
     workdir.mkdir()
-    with brokers.start_kafka(workdir) as node, service.emulator(tmp_path, "--run-s", "4") as mrs:
+    with brokers.start_kafka(workdir, brokers.QUICK_JVM) as node, service.emulator(tmp_path, "--run-s", "4") as mrs:
         here = service.Deployment(node.bootstrap, f"client-{time.time_ns()}", mrs.url, tmp_path)
         await asyncio.to_thread(here.create_topics, 4)
         relay = here.start_relay("one")

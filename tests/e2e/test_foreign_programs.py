@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support import brokers, child, nodejs, service
 
-_PROGRAMS = Path(__file__).parent / "foreign"
+_PROGRAMS = Path(__file__).resolve().parents[2] / "tools" / "programs"
 
 
 @pytest.fixture(scope="module")

@@ -250,7 +250,7 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
 @contextlib.contextmanager
 def _eager(workdir: Path) -> Iterator[nodes.KafkaNode]:
     """A Kafka that compacts every half second."""
-    node = nodes.KafkaNode(workdir)
+    node = nodes.KafkaNode(workdir, jvm=nodes.QUICK_JVM)
     node.add({"log.cleaner.backoff.ms": "500"})
     try:
         node.start()

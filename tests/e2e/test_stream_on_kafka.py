@@ -145,7 +145,7 @@ async def test_frozen_worker_is_a_zombie_and_harms_nobody(kafka: nodes.KafkaNode
 
 async def test_killed_broker_is_waited_for(tmp_path: Path) -> None:
     """The broker crashes twice in the middle of commits; workers stay up and go on, exactly once."""
-    with nodes.start_kafka(tmp_path) as node:
+    with nodes.start_kafka(tmp_path, nodes.QUICK_JVM) as node:
         async with _stage(node.bootstrap, tmp_path) as stage:
             worker = stage.worker()
             await stage.send(2000)

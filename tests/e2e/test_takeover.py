@@ -164,7 +164,7 @@ async def test_a_rebalance_in_the_middle_of_posts_starts_no_job_twice(
 @contextlib.contextmanager
 def _impatient(workdir: Path) -> Iterator[brokers.KafkaNode]:
     """A Kafka that looks for transactions that ran out of time every half second instead of every ten."""
-    node = brokers.KafkaNode(workdir)
+    node = brokers.KafkaNode(workdir, jvm=brokers.QUICK_JVM)
     node.add({"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"})
     try:
         node.start()

@@ -107,7 +107,8 @@ async def _most_under_way(tenant: service.Deployment, ids: list[str]) -> int:
 
 async def test_one_process_serves_two_tenants_on_two_accounts(here: Here) -> None:
     """Each tenant's jobs run on its own MRS, one each, also over a kill; rules, limits and commands know the tenant."""
-    await asyncio.to_thread(here.whole.create_topics, 1)
+    code, text = await asyncio.to_thread(here.whole.command, "topics", "create", "--partitions", "1")
+    assert code == 0, text
     port = ports.free_port()
     first = await asyncio.to_thread(here.start, "first", port)
     ids = [f"r-{number}" for number in range(12)]

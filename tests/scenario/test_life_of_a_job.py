@@ -41,7 +41,7 @@ async def test_a_failed_job_is_told_as_failed_although_mrs_says_finished() -> No
 
 
 async def test_a_job_killed_on_mrs_is_told_as_cancelled() -> None:
-    """KILLED on MRS ends the job as cancelled, with the reason that somebody killed it."""
+    """Nobody asked the relay for it, so the reason's class tells it from a cancel by message."""
     async with world.world() as here:
         here.put(service.job("r-1", name="will-be-killed-killed"))
         await here.until_ended(["r-1"], 120)

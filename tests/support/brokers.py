@@ -31,6 +31,8 @@ _KAFKA_CONFIG = Path(__file__).with_name("kafka")
 QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
 """For brokers that live for minutes: the second compiler would take the processor from what is tested."""
 
+_CLUSTER_LINE = "cluster.id="
+
 _AnyNode = TypeVar("_AnyNode", bound="Node")
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
 
@@ -135,6 +137,10 @@ class Node(ABC):
         """Return the command line, after preparing what it needs."""
 
 
+_formatted: dict[tuple[str, ...], Mapping[str, bytes]] = {}
+"""What StorageTool writes into an empty data folder, by node id and options: running it again would take seconds."""
+
+
 class KafkaNode(Node):
     """
     Apache Kafka as broker and controller in one process; its data survive `kill` and `stop`.
@@ -160,10 +166,12 @@ class KafkaNode(Node):
         self.controller_port = ports.free_port()
         filled = template.substitute(broker_port=self.port, controller_port=self.controller_port, data=self._data)
         self._properties.write_text(f"{filled}\n")
+        self._node_id = "1"
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
     def add(self, properties: Mapping[str, str]) -> None:
         """Add to server.properties, or replace what stands there, before the node starts."""
+        self._node_id = properties.get("node.id", self._node_id)
         with self._properties.open("a") as file:  # of two lines with one name the last one counts
             file.writelines(f"{name}={value}\n" for name, value in properties.items())
 
@@ -200,10 +208,26 @@ class KafkaNode(Node):
 
     def _command(self) -> list[str]:
         if not self._data.exists():
-            self._format()
+            self._prepare_data()
         config = _KAFKA_CONFIG / "log4j2.properties"
         jvm = ["-Xmx400m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={config}", *self._jvm]
         return [*self._java(*jvm), "kafka.Kafka", str(self._properties)]
+
+    def _prepare_data(self) -> None:
+        """Make the data folder; the cluster's id is the only thing in which two nodes of one id differ at first."""
+        kind = (self._node_id, *self._format_options)
+        if kind not in _formatted:
+            self._format()
+            written = [path for path in self._data.rglob("*") if path.is_file()]
+            _formatted[kind] = {str(path.relative_to(self._data)): path.read_bytes() for path in written}
+            return
+
+        for name, content in _formatted[kind].items():
+            (self._data / name).parent.mkdir(parents=True, exist_ok=True)
+            lines = content.splitlines(keepends=True) if name == "meta.properties" else [content]
+            own = f"{_CLUSTER_LINE}{self.cluster_id}\n".encode()
+            whole = (own if line.startswith(_CLUSTER_LINE.encode()) else line for line in lines)
+            (self._data / name).write_bytes(b"".join(whole))
 
     def _format(self) -> None:
         storage_tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}"]
@@ -291,14 +315,18 @@ class TansuNode(Node):
 
 
 @contextmanager
-def start_kafka(workdir: Path) -> Iterator[KafkaNode]:
+def start_kafka(workdir: Path, jvm: Sequence[str] = ()) -> Iterator[KafkaNode]:
     """
     Run a Kafka node of your own in `workdir`; inside, kill and restart it as you like.
+
+    Args:
+        workdir: an existing folder for its files and its log.
+        jvm: options of the Java machine; a broker that is not measured takes QUICK_JVM.
 
     Raises:
         BrokerMissing: run `make kafka` first. ChildFailed: it did not start; the message ends with its log.
     """
-    yield from _run(KafkaNode(workdir))
+    yield from _run(KafkaNode(workdir, jvm=jvm))
 
 
 @contextmanager

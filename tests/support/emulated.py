@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support import clocks
+
 from mrs_emulator.core import core, wire
 from mrs_emulator.core import settings as emulator_settings
-from mrs_relay.kit import clock as clocks
+from mrs_relay.kit import clock as loop_clocks
 from mrs_relay.kit import tasks
 from mrs_relay.mrs import client, credentials, settings, transport
 from mrs_relay.mrs.models import base
@@ -19,29 +21,6 @@ HOST = "mrs.test"
 PROJECT = emulator_settings.EmulatorSettings().project_id
 CLUSTER = emulator_settings.Cluster().cluster_id
 KEYS = {"access_key": "EMULATORACCESSKEY001", "secret_key": "emulator-secret-key-for-local-use-only"}
-
-
-class HandClock:
-    """A clock that moves when the test says so."""
-
-    def __init__(self, start_ms: int = 1_795_420_800_000) -> None:
-        self._ms = start_ms
-
-    def now_ms(self) -> int:
-        """Wall time in milliseconds."""
-        return self._ms
-
-    def monotonic_s(self) -> float:
-        """The same in seconds."""
-        return self._ms / 1000
-
-    def boottime_s(self) -> float:
-        """The same: this machine is never suspended."""
-        return self.monotonic_s()
-
-    def pass_s(self, seconds: float) -> None:
-        """Let time pass."""
-        self._ms += round(seconds * 1000)
 
 
 class Door:
@@ -68,7 +47,7 @@ class Pair:
 
     client: client.Client
     mrs: core.Emulator
-    clock: HandClock
+    clock: clocks.HandClock
     door: Door
 
     async def call(self, name: str, path: Mapping[str, str] | None = None, **parts: Any) -> Any:
@@ -93,7 +72,7 @@ async def pair(emulated: Mapping[str, Any] | None = None, **changes: Any) -> Asy
         emulated: settings of the emulator.
         changes: settings of the client.
     """
-    clock = HandClock()
+    clock = clocks.HandClock()
     chosen = emulator_settings.EmulatorSettings(**{"limits": {"on": False}, "seed": 7, **(emulated or {})})
     async with core.Emulator(chosen, clock) as mrs:
         door = Door(mrs)
@@ -126,7 +105,7 @@ async def kept(
         patient: begin also where the file of credentials cannot be used.
         changes: settings of the client; without them it has no credentials at all.
     """
-    time = clocks.LoopClock()
+    time = loop_clocks.LoopClock()
     chosen = emulator_settings.EmulatorSettings(**{"limits": {"on": False}, "seed": 7, **(emulated or {})})
     place = {"endpoint": f"http://{HOST}", "iam_endpoint": f"http://{HOST}", "iam_over_http": True}
     given = {**place, "region": "cn-north-4", "budgets": False}

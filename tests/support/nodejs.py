@@ -10,7 +10,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "node"
+_ROOT = Path(__file__).resolve().parents[2]
+TOOLS = _ROOT / "tools" / "node"
+FOLDER = _ROOT / ".cache" / "node"
 MODULES = FOLDER / "node_modules"
 STAMP = "packages.sha256"
 LEAST_VERSION = 20

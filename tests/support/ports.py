@@ -24,7 +24,7 @@ def free_port() -> int:
         OSError: no port is free.
     """
     candidates = [port for port in _outside_ephemeral() if port not in _given]
-    random.shuffle(candidates)
+    random.SystemRandom().shuffle(candidates)  # whatever seed a test sets, two processes draw different ports
     for port in candidates:
         if _is_free(port):
             _given.add(port)

@@ -79,7 +79,7 @@ def start(workdir: Path, host: str = "127.0.0.1", realm: kerberos.Realm | None =
     _issue(host, files)
     tls, sasl = (f"127.0.0.1:{ports.free_port()}" for _ in range(2))
     scram = [f"--add-scram={kind}=[name={USER},password={PASSWORD}]" for kind in _SCRAM]
-    jvm = [] if realm is None else [f"-Djava.security.krb5.conf={realm.conf}"]
+    jvm = [*brokers.QUICK_JVM] if realm is None else [*brokers.QUICK_JVM, f"-Djava.security.krb5.conf={realm.conf}"]
     node = brokers.KafkaNode(workdir, scram, jvm)
     node.add(_properties(node, tls, sasl, files) | _mechanisms(realm))
     try:

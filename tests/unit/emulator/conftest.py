@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 
 from mrs_emulator.core import core
@@ -34,7 +35,7 @@ def open_desk(tmp_path: Path) -> Opener:
     async def opened(**changes: Any) -> Any:
         pace = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0, "kill_s": 0}
         chosen = desk.options(**{"pace": pace, "obs_dir": tmp_path / "obs", **changes})
-        timer = desk.HandClock()
+        timer = clocks.HandClock()
         async with core.Emulator(chosen, timer) as emulator:
             yield desk.Desk(emulator, timer)
 

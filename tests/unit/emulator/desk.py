@@ -7,28 +7,13 @@ import urllib.parse
 from typing import Any
 
 import msgspec
+from tests.support import clocks
 
 from mrs_emulator.core import core, settings, wire
 
-START_MS = 1_795_420_800_000
+START_MS = clocks.START_MS
 PROJECT = settings.EmulatorSettings().project_id
 CLUSTER = settings.Cluster().cluster_id
-
-
-class HandClock:
-    """A clock that moves when the test says so."""
-
-    def __init__(self, start_ms: int = START_MS) -> None:
-        self._ms = start_ms
-
-    def now_ms(self) -> int:
-        return self._ms
-
-    def monotonic_s(self) -> float:
-        return self._ms / 1000
-
-    def pass_s(self, seconds: float) -> None:
-        self._ms += round(seconds * 1000)
 
 
 def options(**changes: Any) -> settings.EmulatorSettings:
@@ -39,7 +24,7 @@ def options(**changes: Any) -> settings.EmulatorSettings:
 class Desk:
     """Talks to one emulator about one cluster."""
 
-    def __init__(self, emulator: core.Emulator, clock: HandClock, cluster: str = CLUSTER) -> None:
+    def __init__(self, emulator: core.Emulator, clock: clocks.HandClock, cluster: str = CLUSTER) -> None:
         self.emulator = emulator
         self.clock = clock
         self.cluster = cluster
@@ -126,7 +111,7 @@ class Desk:
 
 def desk(**changes: Any) -> Desk:
     """A desk at a fresh emulator for scripted jobs."""
-    clock = HandClock()
+    clock = clocks.HandClock()
     return Desk(core.Emulator(options(**changes), clock), clock)
 
 

@@ -53,7 +53,7 @@ def test_obs_path_that_is_malformed_or_leads_out_is_refused(tmp_path: Path, url:
 
 
 def test_symbolic_link_out_of_a_bucket_is_refused(tmp_path: Path) -> None:
-    """A link in a bucket does not widen it."""
+    """Statements read the files of buckets alone, wherever a link points."""
     (tmp_path / "root" / "b").mkdir(parents=True)
     (tmp_path / "root" / "b" / "out").symlink_to(tmp_path)
     with pytest.raises(failures.BadObsPath):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk, ordering
 
 from mrs_emulator.core import core
@@ -136,7 +137,7 @@ async def test_sql_step_runs_though_nobody_asks(tmp_path: Path) -> None:
     """In real time: the table is there, and the cluster gone, before the first look at either."""
     pace = {"create_s": 0.1, "new_s": 0, "submitted_s": 0, "accepted_s": 0, "delete_s": 0}
     async with core.Emulator(desk.options(pace=pace, obs_dir=tmp_path), clock.SystemClock()) as emulator:
-        at = desk.Desk(emulator, desk.HandClock())
+        at = desk.Desk(emulator, clocks.HandClock())
         made = await flow(at, ordering.step("ddl", "SparkSql", "create table t as select 42 as n"))
         async with asyncio.timeout(20):
             while True:
@@ -166,7 +167,7 @@ async def test_a_year_of_nightly_clusters_needs_no_timers() -> None:
 async def test_cluster_lives_in_virtual_time() -> None:
     """Half an hour of creation and an hour of work pass at once."""
     emulator = core.Emulator(desk.options(pace={"create_s": 1800, "run_s": 3600}), clock.LoopClock(desk.START_MS))
-    at = await flow(desk.Desk(emulator, desk.HandClock()), ordering.step("hourly"))
+    at = await flow(desk.Desk(emulator, clocks.HandClock()), ordering.step("hourly"))
     while await ordering.state(at) != "terminated":
         await asyncio.sleep(60)
     assert asyncio.get_running_loop().time() // 60 == 91

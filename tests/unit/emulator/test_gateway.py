@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 
 from mrs_emulator.core import core, faults, limits, refusals, settings, wire
@@ -73,7 +74,7 @@ async def test_limit_is_for_the_tenant_not_for_the_cluster() -> None:
 async def test_unsigned_requests_do_not_use_up_the_limit() -> None:
     """The signature is checked before calls are counted."""
     chosen = settings.EmulatorSettings.model_validate({"limits": {"per_minute": {"ShowJobExeListNew": 1}}})
-    emulator = core.Emulator(chosen, desk.HandClock())
+    emulator = core.Emulator(chosen, clocks.HandClock())
     url = f"/v2/{desk.PROJECT}/clusters/{desk.CLUSTER}/job-executions"
     assert [(await emulator.handle(wire.Request.of("GET", url))).status for _ in range(3)] == [401] * 3
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 
 from mrs_emulator.core import core, ids, settings, wire
@@ -19,7 +20,7 @@ OWN = {"project": {"id": desk.PROJECT}}
 
 def signed_in(**changes: Any) -> desk.Desk:
     """A desk at an emulator that checks who calls, with a second project of the same account."""
-    clock = desk.HandClock()
+    clock = clocks.HandClock()
     iam = {"projects": [{"project_id": OTHER, "name": "cn-north-4_other"}], **changes.pop("iam", {})}
     return desk.Desk(core.Emulator(desk.options(auth=True, iam=iam, **changes), clock), clock)
 

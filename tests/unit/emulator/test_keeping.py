@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk, ordering, test_policies
 
 from mrs_emulator.core import core, failures, keeping, tasks
@@ -16,7 +17,7 @@ from mrs_emulator.jobs import life
 
 
 @asynccontextmanager
-async def started(path: Path, clock: desk.HandClock, **changes: object) -> AsyncIterator[desk.Desk]:
+async def started(path: Path, clock: clocks.HandClock, **changes: object) -> AsyncIterator[desk.Desk]:
     """An emulator with a state file, for the time of the block."""
     async with core.Emulator(desk.options(state_file=path, **changes), clock) as emulator:
         yield desk.Desk(emulator, clock)
@@ -24,7 +25,7 @@ async def started(path: Path, clock: desk.HandClock, **changes: object) -> Async
 
 async def test_clusters_jobs_tags_policies_and_effects_are_there_again(tmp_path: Path) -> None:
     """A restart is a pause: what was going on goes on, by the times decided before."""
-    clock, path = desk.HandClock(), tmp_path / "state"
+    clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock) as at:
         old, deleted = await at.submitted("old", arguments=["a", "b"]), await at.submitted("deleted")
         clock.pass_s(60)
@@ -56,7 +57,7 @@ async def test_clusters_jobs_tags_policies_and_effects_are_there_again(tmp_path:
 
 async def test_flow_goes_on_after_a_restart(tmp_path: Path) -> None:
     """Jobs that come with a cluster start, and the cluster goes, whenever the emulator is there again."""
-    clock, path = desk.HandClock(), tmp_path / "state"
+    clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock) as at:
         body = ordering.v2(steps=[ordering.step("one")], delete_when_no_steps=True)
         made = await ordering.created(at, body, ordering.V2_FLOW)
@@ -70,7 +71,7 @@ async def test_flow_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 async def test_sql_job_that_was_cut_off_has_failed(tmp_path: Path) -> None:
     """Its SQL stopped with the emulator; results of earlier ones are lost, which MRS words as 0172."""
-    clock, path = desk.HandClock(), tmp_path / "state"
+    clock, path = clocks.HandClock(), tmp_path / "state"
     pace = {"new_s": 0, "submitted_s": 0, "accepted_s": 0}
     async with started(path, clock, pace=pace) as at:
         done = await at.submitted("done", "SparkSql", arguments=["select 1"])
@@ -87,7 +88,7 @@ async def test_sql_job_that_was_cut_off_has_failed(tmp_path: Path) -> None:
 
 async def test_settings_add_clusters_and_the_file_wins(tmp_path: Path) -> None:
     """A cluster from the settings is as the file remembers it; a new one is added."""
-    clock, path = desk.HandClock(), tmp_path / "state"
+    clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock) as at:
         await ordering.delete(at)
     clock.pass_s(60)
@@ -100,7 +101,7 @@ async def test_settings_add_clusters_and_the_file_wins(tmp_path: Path) -> None:
 
 async def test_forgotten_clusters_leave_no_rows(tmp_path: Path) -> None:
     """Neither they nor their jobs come back."""
-    clock, path = desk.HandClock(), tmp_path / "state"
+    clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock, cluster_rules={"terminated_kept_s": 10}) as at:
         made = await ordering.created(at)
         clock.pass_s(5)
@@ -117,7 +118,7 @@ async def test_forgotten_clusters_leave_no_rows(tmp_path: Path) -> None:
 async def test_changes_are_written_soon_without_an_orderly_end(tmp_path: Path) -> None:
     """Half a second later a change is in the file; a kill loses no more than that."""
     path = tmp_path / "state"
-    async with started(path, desk.HandClock()) as at:
+    async with started(path, clocks.HandClock()) as at:
         await at.submitted("kept")
         async with asyncio.timeout(10):
             while True:
@@ -190,11 +191,11 @@ async def test_shelf_has_one_owner() -> None:
 async def test_second_emulator_on_the_same_file_cannot_start(tmp_path: Path) -> None:
     """Two writers would overwrite each other."""
     path = tmp_path / "state"
-    async with started(path, desk.HandClock()):
+    async with started(path, clocks.HandClock()):
         with pytest.raises(failures.CannotStart, match="locked"):
-            async with started(path, desk.HandClock()):
+            async with started(path, clocks.HandClock()):
                 pass
-    async with started(path, desk.HandClock()):
+    async with started(path, clocks.HandClock()):
         pass
 
 
@@ -204,7 +205,7 @@ async def test_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, co
     path = tmp_path / "state"
     path.write_bytes(content)
     with pytest.raises(failures.CannotStart, match="state"):
-        async with started(path, desk.HandClock()):
+        async with started(path, clocks.HandClock()):
             pass
     assert path.read_bytes() == content
 
@@ -212,31 +213,31 @@ async def test_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, co
 async def test_file_of_another_version_is_refused(tmp_path: Path) -> None:
     """Never guess at a layout."""
     path = tmp_path / "state"
-    async with started(path, desk.HandClock()):
+    async with started(path, clocks.HandClock()):
         pass
     with sqlite3.connect(path) as file:
         file.execute("PRAGMA user_version = 99")
     file.close()
     with pytest.raises(failures.CannotStart, match="version 99"):
-        async with started(path, desk.HandClock()):
+        async with started(path, clocks.HandClock()):
             pass
 
 
 async def test_unreadable_row_is_named(tmp_path: Path) -> None:
     """A file that was edited by hand does not start half an emulator."""
     path = tmp_path / "state"
-    async with started(path, desk.HandClock()) as at:
+    async with started(path, clocks.HandClock()) as at:
         job_id = await at.submitted()
     with sqlite3.connect(path) as file:
         file.execute("UPDATE rows SET value = X'7B7D' WHERE shelf = 'jobs'")
     file.close()
     with pytest.raises(failures.CannotStart, match=job_id):
-        async with started(path, desk.HandClock()):
+        async with started(path, clocks.HandClock()):
             pass
 
 
 async def test_missing_folder_is_told(tmp_path: Path) -> None:
     """The file is made, its folder is not."""
     with pytest.raises(failures.CannotStart, match="nowhere"):
-        async with started(tmp_path / "nowhere" / "state", desk.HandClock()):
+        async with started(tmp_path / "nowhere" / "state", clocks.HandClock()):
             pass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
@@ -193,7 +194,7 @@ async def test_fault_stops_and_jumps_the_clock() -> None:
 
 def test_stopped_clock_can_be_put_forward() -> None:
     """It stays stopped, further on."""
-    hand = desk.HandClock()
+    hand = clocks.HandClock()
     bent = bentclock.BentClock(hand)
     bent.stop()
     hand.pass_s(5)

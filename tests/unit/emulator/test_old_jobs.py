@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
@@ -415,7 +416,7 @@ async def test_hive_job_object_runs_its_script(open_desk: Opener, tmp_path: Path
 async def test_rows_and_runs_survive_a_restart(tmp_path: Path) -> None:
     """With a state file everything is found again, and a job goes on where the time has brought it."""
     chosen = desk.options(state_file=tmp_path / "state.db")
-    clock = desk.HandClock()
+    clock = clocks.HandClock()
     async with core.Emulator(chosen, clock) as emulator:
         found = await prepared(desk.Desk(emulator, clock))
         run = await executed(desk.Desk(emulator, clock), found)

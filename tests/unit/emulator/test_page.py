@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 
+from tests.support import clocks
 from tests.unit.emulator import desk
 from tests.unit.emulator.conftest import Opener
 
@@ -73,7 +74,7 @@ async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> 
 
 async def test_overview_holds_no_secrets() -> None:
     """Neither arguments nor tokens nor keys; a request is no more than verb, operation and status."""
-    clock = desk.HandClock()
+    clock = clocks.HandClock()
     at = desk.Desk(core.Emulator(desk.options(auth=True), clock), clock)
     password = settings.IamUser().password.get_secret_value()
     who = {"name": "emulator", "password": password, "domain": {"name": "emulator-account"}}

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from tests.support import clocks
 from tests.unit.emulator import desk
 
 from mrs_emulator.core import core, faults
@@ -15,7 +16,7 @@ from mrs_relay.kit import clock
 def simulated(**changes: object) -> desk.Desk:
     """A desk whose time is the loop's."""
     emulator = core.Emulator(desk.options(**changes), clock.LoopClock(desk.START_MS))
-    return desk.Desk(emulator, desk.HandClock())
+    return desk.Desk(emulator, clocks.HandClock())
 
 
 @pytest.mark.looptime

@@ -181,7 +181,7 @@ def test_killing_twice_is_killing_once() -> None:
 
 
 def test_kills_of_different_jobs_do_not_touch_each_other() -> None:
-    """The end of one job leaves the killing of the other alone."""
+    """Each has a timer of its own: a job that ends takes its own along."""
 
     async def live(bench: _Bench) -> None:
         bench.perform(_C.KILL, "cancelling")

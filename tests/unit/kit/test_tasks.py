@@ -109,7 +109,7 @@ async def test_closing_waits_for_the_cleanup() -> None:
 
 
 async def test_task_started_while_closing_is_ended_too() -> None:
-    """What a task starts while it is being ended does not outlive the crew."""
+    """A `finally` that starts work is ended in a second round."""
     owner = _Owner()
 
     async def work() -> None:
@@ -132,7 +132,7 @@ async def test_closing_a_crew_without_tasks_is_nothing() -> None:
 
 
 async def test_error_in_the_body_of_the_crew_ends_its_tasks() -> None:
-    """A crew used as a context ends its tasks also when its body fails."""
+    """No task outlives the `async with`, and the error is the body's."""
     owner = _Owner()
 
     async def body() -> None:

@@ -79,7 +79,7 @@ def test_written_headers_are_those_of_the_document() -> None:
 
 
 def test_headers_of_dead_letters_are_those_of_the_document() -> None:
-    """The same for dead letters."""
+    """A consumer that is generated from the document finds every header of a dead letter."""
     letter = dead_letters.DeadLetter(
         key=None,
         value=None,

@@ -89,7 +89,7 @@ def test_content_type_decides_before_ce_headers() -> None:
 
 
 def test_repeated_member_or_header_takes_the_last_value() -> None:
-    """Of two members or headers of one name the last one counts."""
+    """As JSON parsers and Kafka's `lastHeader` have it, so all readers see the same request."""
     assert _read(b'{"id": "a", "type": "t", "data": {"x": 1}, "id": "b", "data": {"x": 2}}').id == "b"
     assert _read({}, (*_BINARY, ("CE_ID", b"b"))).id == "b"
 
@@ -230,14 +230,14 @@ def test_structured_data_that_is_not_json_is_told(declared: object) -> None:
 
 @given(st.permutations(_BINARY), st.lists(st.booleans(), min_size=5, max_size=5))
 def test_headers_are_read_in_any_order_and_case(headers: list[tuple[str, bytes]], upper: list[bool]) -> None:
-    """Order and case of header names mean nothing."""
+    """Kafka clients write `CE_Id` or `ce_id`, as HTTP has taught them."""
     shuffled = tuple((name.upper() if up else name, raw) for (name, raw), up in zip(headers, upper, strict=True))
     assert _read(samples.job_data(), shuffled) == _read(samples.job_data(), _BINARY)
 
 
 @pytest.mark.parametrize("value", [b"", b"hello", b"\x00\x00\x00\x00\x07avro", b"{", b'{"id": NaN}', b"[" * 300_000])
 def test_unreadable_bytes_have_no_owner(value: bytes) -> None:
-    """Bytes that are not JSON are `unreadable_json`."""
+    """Without JSON there is no id to answer to, so the message becomes a dead letter."""
     assert _refusal(value).code == "unreadable_json"
 
 
@@ -314,7 +314,7 @@ def test_text_is_taken_as_a_source_as_it_is(source: str) -> None:
 
 @pytest.mark.parametrize("source", [None, ...])
 def test_missing_source_is_the_topic(source: object) -> None:
-    """A source that is missing or null is the topic."""
+    """A plain message needs no source: the id is then unique within the topic it came on."""
     assert _read(samples.message(source=source)).source == f"/{samples.TOPIC}"
 
 

@@ -1,4 +1,4 @@
-"""What the client's tests share: settings, a clock, a transport without sockets, a scripted server on loopback."""
+"""What the client's tests share: settings, a transport without sockets, a scripted server on loopback."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from tests.support import clocks
+
 from mrs_relay.mrs import client, settings, transport
 
 PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 JOB = "b6c1d6b0-3f1c-4d7e-8a47-1d6f0e9a2c55"
 SECRET = "example-secret-key-for-tests-0001"  # noqa: S105 - no real key
-START_MS = 1_795_420_800_000
+START_MS = clocks.START_MS
 
 AT_CLUSTER = {"cluster_id": CLUSTER}
 AT_JOB = {"cluster_id": CLUSTER, "job_execution_id": JOB}
@@ -32,26 +34,6 @@ def group(**changes: object) -> settings.MrsSettings:
         "budgets": False,
     }
     return settings.MrsSettings(**{**fields, **changes})
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self.wall_ms = now_ms
-        self.seconds = 0.0
-
-    def now_ms(self) -> int:
-        """Wall time in milliseconds."""
-        return self.wall_ms
-
-    def monotonic_s(self) -> float:
-        """Seconds since the test began."""
-        return self.seconds
-
-    def boottime_s(self) -> float:
-        """The same: this machine is never suspended."""
-        return self.monotonic_s()
 
 
 class FakeTransport:
@@ -86,7 +68,7 @@ def answer(
 def client_with(*answers: transport.Response | Exception, **changes: object) -> tuple[client.Client, FakeTransport]:
     """A client over a fake transport that gives these answers."""
     door = FakeTransport(*answers)
-    return client.Client(group(**changes), door, Clock()), door
+    return client.Client(group(**changes), door, clocks.HandClock()), door
 
 
 class Wire:

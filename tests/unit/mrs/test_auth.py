@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.mrs import support
 
 from mrs_relay.mrs import auth
@@ -14,7 +15,7 @@ from mrs_relay.mrs import auth
 VECTORS: list[dict[str, Any]] = json.loads(pathlib.Path(__file__).with_name("vectors.json").read_text("utf-8"))
 
 
-def _signer(clock: support.Clock, **changes: object) -> auth.KeySigner:
+def _signer(clock: clocks.HandClock, **changes: object) -> auth.KeySigner:
     group = support.group(**changes)
     assert group.access_key is not None
     assert group.secret_key is not None
@@ -29,7 +30,7 @@ def test_the_headers_carry_the_published_signature(number: int) -> None:
     vector = VECTORS[number]
     token = vector["headers"].get("X-Security-Token")
     changes = {"access_key": vector["access"], "secret_key": vector["secret"], "security_token": token}
-    clock = support.Clock(1_795_419_000_000 + number * 1000)
+    clock = clocks.HandClock(1_795_419_000_000 + number * 1000)
     signer = _signer(clock, endpoint=f"https://{vector['host']}", **changes)
     headers = signer.headers(vector["verb"], vector["path"], "", vector["body"].encode())
     assert headers == {**vector["headers"], "Authorization": vector["authorization"]}
@@ -37,7 +38,7 @@ def test_the_headers_carry_the_published_signature(number: int) -> None:
 
 def test_a_new_second_has_a_new_date_and_signature() -> None:
     """What is prepared for one second is not used in the next."""
-    clock = support.Clock(support.START_MS + 998)
+    clock = clocks.HandClock(support.START_MS + 998)
     signer = _signer(clock)
     first = signer.headers("GET", "/v2/a", "", b"")
     clock.wall_ms += 1
@@ -50,7 +51,7 @@ def test_a_new_second_has_a_new_date_and_signature() -> None:
 
 def test_headers_of_one_call_are_its_own() -> None:
     """Whoever changes the headers of one call changes no other call's."""
-    signer = _signer(support.Clock())
+    signer = _signer(clocks.HandClock())
     signer.headers("GET", "/v2/a", "", b"")["Host"] = "elsewhere"
     assert signer.headers("GET", "/v2/a", "", b"")["Host"] == "mrs.example.com"
 
@@ -66,9 +67,9 @@ def test_headers_of_one_call_are_its_own() -> None:
 )
 def test_the_host_header_leaves_a_default_port_out(endpoint: str, host: str) -> None:
     """The signed Host equals the one that an HTTP library would send."""
-    assert _signer(support.Clock(), endpoint=endpoint).headers("GET", "/", "", b"")["Host"] == host
+    assert _signer(clocks.HandClock(), endpoint=endpoint).headers("GET", "/", "", b"")["Host"] == host
 
 
 async def test_a_key_pair_cannot_be_renewed() -> None:
     """There is no second pair to try after MRS has refused the first."""
-    assert await _signer(support.Clock()).renew() is False
+    assert await _signer(clocks.HandClock()).renew() is False

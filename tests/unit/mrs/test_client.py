@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.support import clocks
 from tests.unit.mrs import support
 
 from mrs_relay import errors
@@ -232,7 +233,7 @@ class Tokens:
 
 def _with_tokens(renewals: int, *answers: transport.Response) -> tuple[client.Client, support.FakeTransport]:
     door = support.FakeTransport(*answers)
-    return client.Client(support.group(), door, support.Clock(), Tokens(renewals)), door
+    return client.Client(support.group(), door, clocks.HandClock(), Tokens(renewals)), door
 
 
 async def test_a_stale_token_is_renewed_and_the_call_sent_once_more() -> None:
@@ -308,7 +309,7 @@ async def test_a_call_over_sockets_carries_what_was_asked() -> None:
 
     async with (
         support.server(script) as server,
-        client.connected(support.group(endpoint=server.url), support.Clock()) as mrs,
+        client.connected(support.group(endpoint=server.url), clocks.HandClock()) as mrs,
     ):
         reply = await mrs.call(jobs.CREATE_EXECUTE_JOB, path=support.AT_CLUSTER, body=support.BODY)
     assert (reply.job_id, reply.request_id) == (support.JOB, "r-1")
@@ -324,7 +325,7 @@ async def test_a_lost_reply_to_a_submission_is_in_doubt() -> None:
 
     async with (
         support.server(script) as server,
-        client.connected(support.group(endpoint=server.url), support.Clock()) as mrs,
+        client.connected(support.group(endpoint=server.url), clocks.HandClock()) as mrs,
     ):
         with pytest.raises(errors.MrsAmbiguous, match="was lost"):
             await SUBMIT(mrs)

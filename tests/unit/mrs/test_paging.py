@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import clocks
 from tests.unit.mrs import support
 
 from mrs_relay import errors
@@ -67,7 +68,7 @@ def _job(number: int, at_ms: int | None = None) -> dict[str, Any]:
 
 
 def _client(door: Listed) -> client.Client:
-    return client.Client(support.group(), door, support.Clock())
+    return client.Client(support.group(), door, clocks.HandClock())
 
 
 async def _job_ids(door: Listed, size: int = 3) -> list[str]:

@@ -180,7 +180,7 @@ async def test_a_query_over_a_limit_is_not_sent(name: str, query: dict[str, obje
 
 
 def test_passwords_are_hidden_in_the_order_and_sent_in_the_body() -> None:
-    """An order can be logged; what is sent has the passwords."""
+    """They are secret texts: `repr` has stars, and only the serializer for MRS shows what they hold."""
     sample = next(one for one in _SAMPLES if one["operation"] == "RunJobFlow" and one["kind"] == "request")
     model = registry.named("RunJobFlow").body
     assert model is not None

@@ -53,7 +53,7 @@ def test_hash_equals_the_examples_of_kafka(key: bytes, expected: int) -> None:
 
 
 def test_records_without_key_are_spread() -> None:
-    """Records without a key go to all partitions alike."""
+    """In turn, so that no partition has more than its share."""
     chooser = partitioning.Partitioner()
     assert collections.Counter(chooser.choose(None, 4) for _ in range(40)) == dict.fromkeys(range(4), 10)
 

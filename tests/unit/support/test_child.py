@@ -13,7 +13,7 @@ def _python(tmp_path: Path, code: str) -> child.Child:
 
 
 def test_exit_code_and_output_of_an_ended_child_are_kept(tmp_path: Path) -> None:
-    """What a child prints is in its log, and its exit code is known."""
+    """They can be asked for after its end, as often as a test likes."""
     it = _python(tmp_path, "print('hello'); raise SystemExit(3)")
     assert it.wait(10) == 3
     assert not it.alive

@@ -13,7 +13,7 @@ def test_ports_in_a_row_are_all_different() -> None:
 
 
 def test_given_port_can_be_bound() -> None:
-    """A given port is free."""
+    """The look at the port has left no socket on it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", ports.free_port()))
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from tests.support import clocks
 
 from mrs_relay.engine import jobs
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine.scheduling import entries, quota
 
 
-class Time:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def now_ms(self) -> int:
-        return round(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def boottime_s(self) -> float:
-        return self.now_s
-
-
-def account(time: Time | None = None, *, owned: int = 1, total: int = 1, **limits: int) -> quota.TenantQuota:
+def account(
+    time: clocks.HandClock | None = None, *, owned: int = 1, total: int = 1, **limits: int
+) -> quota.TenantQuota:
     chosen = policies.Policy("a", limits=policies.Limits(**limits))
-    return quota.TenantQuota(chosen, quota.Share(owned, total), time or Time())
+    return quota.TenantQuota(chosen, quota.Share(owned, total), time or clocks.HandClock())
 
 
 def holder(number: int, owner: object = "p") -> entries.Holder:
@@ -63,14 +50,14 @@ def test_as_many_run_as_may() -> None:
 
 def test_a_minute_takes_as_many_starts_as_may_be_and_no_more() -> None:
     """The window slides: each start makes room 60 seconds later."""
-    time = Time()
+    time = clocks.HandClock()
     one = account(time, per_minute=2)
     one.start(holder(1))
-    time.now_s += 20
+    time.pass_s(20)
     assert one.wait_s() == 0.0
     one.start(holder(2))
     assert one.wait_s() == 40.0
-    time.now_s += 40
+    time.pass_s(40)
     assert one.wait_s() == 0.0
     one.start(holder(3))
     assert one.wait_s() == 20.0
@@ -78,21 +65,21 @@ def test_a_minute_takes_as_many_starts_as_may_be_and_no_more() -> None:
 
 def test_starts_of_an_earlier_owner_count_for_what_is_left_of_their_minute() -> None:
     """In whatever order they are told, and not those that are older, or of a clock that is ahead."""
-    time = Time()
+    time = clocks.HandClock()
     one = account(time, per_minute=2)
     one.recall([10.0, 61.0, 50.0, -5.0])
     assert one.wait_s() == 10.0
-    time.now_s += 10
+    time.pass_s(10)
     assert one.wait_s() == 0.0
 
 
 def test_a_smaller_share_waits_until_enough_starts_are_old() -> None:
     """After a rebalance as many starts must have passed as are now too many."""
-    time = Time()
+    time = clocks.HandClock()
     one = account(time, owned=4, total=4, per_minute=4)
     for number in range(4):
         one.start(holder(number))
-        time.now_s += 1
+        time.pass_s(1)
     one.share.owned = 1
     assert one.wait_s() == 59.0
 
@@ -113,7 +100,7 @@ def test_what_a_lost_partition_had_is_forgotten() -> None:
 
 def test_without_tenants_nothing_is_limited_and_nothing_kept() -> None:
     """100,000 jobs of a service without tenants take no more memory for it."""
-    one = quota.TenantQuota(policies.Policy(), quota.Share(1, 4), Time())
+    one = quota.TenantQuota(policies.Policy(), quota.Share(1, 4), clocks.HandClock())
     one.start(holder(1))
     one.occupy(holder(2))
     assert (one.running, one.is_full, one.wait_s(), one.most_queued) == (0, False, 0.0, None)

@@ -34,10 +34,10 @@ def main() -> int:
                 _copy_jars(_maven(), pom, libs, wanted)
         runtime = java.find_java() or _install_java()
     except (OSError, subprocess.SubprocessError, LookupError) as error:
-        print(f"kafka: {error}", file=sys.stderr)  # noqa: T201 - a command for people
+        print(f"kafka: {error}", file=sys.stderr)
         return 1
     for libs in _WANTED.values():
-        print(f"kafka: {len(list(libs.glob('*.jar')))} jars in {libs}, run by {runtime}")  # noqa: T201
+        print(f"kafka: {len(list(libs.glob('*.jar')))} jars in {libs}, run by {runtime}")
     return 0
 
 
@@ -48,7 +48,7 @@ def _fetched(libs: Path, wanted: str) -> bool:
 
 def _copy_jars(maven: str, pom: Path, libs: Path, wanted: str) -> None:
     """Copy the jars beside their final folder and put it in place whole, so that a broken run leaves nothing behind."""
-    print(f"kafka: fetching the jars of {pom.parent.name} by Maven", flush=True)  # noqa: T201
+    print(f"kafka: fetching the jars of {pom.parent.name} by Maven", flush=True)
     libs.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=libs.parent) as scratch:
         fresh = Path(scratch, "libs")
@@ -66,7 +66,7 @@ def _run_maven(command: list[str]) -> None:
         except subprocess.CalledProcessError:
             if not left:
                 raise
-            print("kafka: Maven failed, trying again", flush=True)  # noqa: T201
+            print("kafka: Maven failed, trying again", flush=True)
         else:
             return
 
@@ -84,7 +84,7 @@ def _maven() -> str:
         raise LookupError(
             "Maven is missing: install it first (Debian: apt-get install maven; macOS: brew install maven)"
         )
-    print("kafka: installing Maven", flush=True)  # noqa: T201
+    print("kafka: installing Maven", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "-qq", "update"],
@@ -97,7 +97,7 @@ def _maven() -> str:
 
 
 def _install_java() -> Path:
-    print(f"kafka: no Java {java.LEAST_VERSION} or newer, installing {_JDK_WHEEL}", flush=True)  # noqa: T201
+    print(f"kafka: no Java {java.LEAST_VERSION} or newer, installing {_JDK_WHEEL}", flush=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", _JDK_WHEEL], stdin=subprocess.DEVNULL, check=True)
     if found := java.find_java():
         return found

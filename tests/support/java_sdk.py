@@ -1,4 +1,4 @@
-"""Where the vendor's former Java SDK (openstack4j) is; `make kafka` brings it, `client` speaks through it."""
+"""Where the vendor's former Java SDK (openstack4j) is; `make kafka` brings it, PROGRAM speaks through it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from tests.support import java
 
-POM = Path(__file__).with_name("pom.xml")
-LIBS = Path(__file__).resolve().parents[3] / ".cache" / "java-sdk" / "libs"
+_ROOT = Path(__file__).resolve().parents[2]
+POM = _ROOT / "tools" / "java_sdk" / "pom.xml"
+PROGRAM = POM.with_name("rows.py")
+LIBS = _ROOT / ".cache" / "java-sdk" / "libs"
 
 
 class SdkMissing(RuntimeError):  # noqa: N818 - named for what happened

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tests.support import nodejs
 
-_HERE = Path(__file__).parent
 _FILES = ("package.json", "package-lock.json", ".npmrc")
 _TRIES = 3
 _PROGRAMS = {
@@ -35,33 +34,33 @@ def main() -> int:
     try:
         program = nodejs.require_node(fetched=False)
         npm = nodejs.require("npm", "install it with Node.js")
-        wanted = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _FILES)).hexdigest()
+        wanted = hashlib.sha256(b"".join((nodejs.TOOLS / name).read_bytes() for name in _FILES)).hexdigest()
         if not nodejs.is_fetched(wanted):
             _install(npm, wanted)
         _install_programs()
     except (OSError, subprocess.SubprocessError, LookupError) as error:
-        print(f"tools: {error}", file=sys.stderr)  # noqa: T201 - a command for people
+        print(f"tools: {error}", file=sys.stderr)
         return 1
-    print(f"tools: packages in {nodejs.MODULES}, run by {program}; {', '.join(_PROGRAMS)}")  # noqa: T201
+    print(f"tools: packages in {nodejs.MODULES}, run by {program}; {', '.join(_PROGRAMS)}")
     return 0
 
 
 def _install(npm: str, wanted: str) -> None:
     """Install beside the final folder and put it in place whole, so that a broken run leaves nothing behind."""
-    print("tools: fetching Node packages by npm (450 MB, most of it the AsyncAPI CLI), a minute or two", flush=True)  # noqa: T201
+    print("tools: fetching Node packages by npm (450 MB, most of it the AsyncAPI CLI), a minute or two", flush=True)
     nodejs.FOLDER.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=nodejs.FOLDER.parent) as scratch:
         fresh = Path(scratch, "node")
         fresh.mkdir()
         for name in _FILES:
-            shutil.copy(_HERE / name, fresh)
+            shutil.copy(nodejs.TOOLS / name, fresh)
         for left in reversed(range(_TRIES)):
             done = subprocess.run(
                 [npm, "ci", "--no-progress", "--loglevel=error"], cwd=fresh, stdin=subprocess.DEVNULL, check=not left
             )
             if done.returncode == 0:
                 break
-            print("tools: npm failed, trying again", flush=True)  # noqa: T201
+            print("tools: npm failed, trying again", flush=True)
         nodejs.quieten(fresh)
         (fresh / nodejs.STAMP).write_text(wanted)
         shutil.rmtree(nodejs.FOLDER, ignore_errors=True)
@@ -81,7 +80,7 @@ def _install_programs() -> None:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise LookupError(f"missing programs: install them first (Debian: apt-get install {' '.join(missing)})")
-    print(f"tools: installing {', '.join(missing)}", flush=True)  # noqa: T201
+    print(f"tools: installing {', '.join(missing)}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "-qq", "update"],

@@ -1,5 +1,5 @@
 """
-A life of rows through the vendor's former Java SDK, told as one line of JSON: `python client.py LIBS URL`.
+A life of rows through the vendor's former Java SDK, told as one line of JSON: `python rows.py LIBS URL`.
 
 A process of its own, because a JVM cannot leave the one it was started in. JAVA_HOME says which Java; the login comes
 from the environment, as the emulator's settings name it.
@@ -115,7 +115,7 @@ def main() -> None:
         )
     ]
     told["gone"] = mrs.dataSources().get(ends[0].getId()) is None
-    print(json.dumps(told))  # noqa: T201 - read by the test
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
