@@ -63,3 +63,32 @@ def test_the_recording_ends_with_the_checks_of_the_demo() -> None:
     assert re.search(r"(\d+) of \1 requests ended as they should", drawn)
     assert re.search(r"MRS ran (\d+) jobs and statements for \1 accepted requests", drawn)
     assert "✗" not in drawn
+
+
+def _changes() -> list[tuple[str, list[str]]]:
+    """The rows of "Ten everyday changes": the change and the files that it names."""
+    text = (_ROOT / "ARCHITECTURE.md").read_text()
+    rows = text.partition("## Ten everyday changes")[2].partition("\n## ")[0]
+    cells = [row.strip("|").split("|", 1) for row in rows.splitlines() if row.startswith("| ")]
+    named = [(change.strip(), re.findall(r"`((?:service/)?[a-z_0-9/]+\.py)`", files)) for change, files in cells[2:]]
+    return [
+        (change, [name if name.startswith("service/") else f"service/mrs_relay/{name}" for name in files])
+        for change, files in named
+    ]
+
+
+def test_ten_everyday_changes_begin_in_files_that_exist() -> None:
+    """Each change names at most two files, and all of them are there."""
+    changes = _changes()
+    assert len(changes) == 10
+    assert all(1 <= len(files) <= 2 for _, files in changes)
+    gone = [name for _, files in changes for name in files if not (_ROOT / name).is_file()]
+    assert gone == []
+
+
+def test_the_map_names_every_folder_of_the_package() -> None:
+    """A folder that the map in ARCHITECTURE.md does not name cannot be found from there."""
+    text = (_ROOT / "ARCHITECTURE.md").read_text().partition("## Map")[2].partition("\n## ")[0]
+    package = _ROOT / "service" / "mrs_relay"
+    folders = {f"`{path.parent.name}/`" for path in package.glob("*/__init__.py")}
+    assert {name for name in folders if name not in text} == set()
