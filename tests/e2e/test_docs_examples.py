@@ -214,7 +214,7 @@ def test_the_kcat_line_of_the_page_sends_a_request(here: service.Deployment, tmp
 
 def test_the_commands_of_the_contract_page_work(tmp_path: Path) -> None:
     """In the order of the page; the registry is tested with `schemas register` itself."""
-    first, registry = pages.blocks("contract.md")
+    first, registry = [each for each in pages.blocks("contract.md") if each.language == "bash"]
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / "mrs-relay").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mrs_relay "$@"\n')
