@@ -189,7 +189,7 @@ def test_a_newcomer_gets_a_result_by_following_the_page(demo: Demo) -> None:
 
 
 def test_the_three_commands_of_the_readme_show_a_result_and_every_event(demo: Demo) -> None:
-    """The demo, a statement that waits for its rows, and the events of all requests so far."""
+    """README.md: the demo, a statement that waits for its rows, and the events of all requests so far."""
     start, submit, watch = re.findall(r"^    (make demo .*|\.venv/bin/.*)$", pages.README.read_text(), re.MULTILINE)
     assert start == f'make demo ARGS="{demo.words}"'
     assert re.search(r"\d{4,}", demo.run(submit))
