@@ -35,6 +35,10 @@ class HandClock:
         """The same in seconds."""
         return self._ms / 1000
 
+    def boottime_s(self) -> float:
+        """The same: this machine is never suspended."""
+        return self.monotonic_s()
+
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
         self._ms += round(seconds * 1000)

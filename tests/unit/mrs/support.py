@@ -49,6 +49,10 @@ class Clock:
         """Seconds since the test began."""
         return self.seconds
 
+    def boottime_s(self) -> float:
+        """The same: this machine is never suspended."""
+        return self.monotonic_s()
+
 
 class FakeTransport:
     """Answers from a list, in order, and remembers what was sent."""

@@ -21,6 +21,9 @@ class Time:
     def monotonic_s(self) -> float:
         return self.now_s
 
+    def boottime_s(self) -> float:
+        return self.now_s
+
 
 def account(time: Time | None = None, *, owned: int = 1, total: int = 1, **limits: int) -> quota.TenantQuota:
     chosen = policies.Policy("a", limits=policies.Limits(**limits))
@@ -50,6 +53,7 @@ def test_as_many_run_as_may() -> None:
     one = account(running=2)
     one.start(holder(1))
     one.start(holder(1))
+    one.occupy(holder(1))
     assert (one.is_full, one.running) == (False, 1)
     one.occupy(holder(2))
     assert (one.is_full, one.running) == (True, 2)
@@ -99,6 +103,7 @@ def test_what_a_lost_partition_had_is_forgotten() -> None:
     lost, kept = object(), object()
     one.start(holder(1, lost))
     one.start(holder(2, kept))
+    one.occupy(holder(2, kept))
     one.queue(lost, 2)
     one.queue(kept, 1)
     assert (one.queued, one.most_queued) == (3, 3)
