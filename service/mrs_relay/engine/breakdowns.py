@@ -17,7 +17,7 @@ from mrs_relay.messages import events, reasons
 State = jobs.State
 _replace = msgspec.structs.replace
 
-CODE: Final = "internal_error"
+CODE: Final = facts.INTERNAL_ERROR
 
 _ON_MRS: Final = frozenset({State.DOUBTFUL, State.SUBMITTED, State.RUNNING, State.CANCELLING})
 

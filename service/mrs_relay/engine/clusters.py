@@ -14,8 +14,9 @@ from typing import Any, Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, facts, jobs, sightings, verdict, watches
+from mrs_relay.engine import facts, jobs, sightings, verdict, watches
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.kit import clock, faults, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
@@ -130,8 +131,8 @@ class Watcher:
         if name in self._watches and self._watches[name][0] is owner:
             return
         self.unwatch(job)
-        if isinstance(job.work, jobs.Goal) and job.seen is not None:
-            following = self._follow(job, job.work, job.seen.job_id, key, owner)
+        if (goal := cluster_work.goal_of(job)) is not None and job.seen is not None:
+            following = self._follow(job, goal, job.seen.job_id, key, owner)
             alone = self._alone(following, key, owner)
             self._watches[name] = owner, self._crew.start(alone, name=f"follow cluster {job.seen.job_id}")
 
@@ -168,7 +169,7 @@ class Watcher:
         told: facts.Fact | None = None
         while True:
             try:
-                shown = await calls.shown(self._client, cluster_id)
+                shown = await cluster_work.shown(self._client, cluster_id)
                 ends = await self._ends(cluster_id) if goal.kind == "flowed" and shown is not None else ()
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", request=job.id, cluster=cluster_id, error=str(error))

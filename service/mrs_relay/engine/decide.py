@@ -27,6 +27,7 @@ from mrs_relay.engine import (
     verdict,
     wishes,
 )
+from mrs_relay.engine.work import kinds
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -86,7 +87,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case facts.Found() | facts.NotFound():
             return _looked_up(job, fact, now_ms, rules)
         case facts.Observed():
-            return _observed(job, fact.seen, now_ms, rules)
+            return _observed(job, fact, now_ms, rules)
         case facts.StatementObserved():
             return _statement(job, fact, now_ms, rules)
         case facts.ClusterObserved():
@@ -146,8 +147,8 @@ def _reply(
         case facts.Taken():
             return _under_way(job, jobs.Seen(fact.job_id), now_ms, fact.goal)
         case facts.Replied():
-            is_call = isinstance(job.work, jobs.Call)
-            return _end(job, State.SUCCEEDED, now_ms, rules, result=fact.result) if is_call else None
+            is_end = kinds.of(job).traits.ends_with_reply
+            return _end(job, State.SUCCEEDED, now_ms, rules, result=fact.result) if is_end else None
         case facts.Refused():
             hidden = doubts.refused(job, fact.reason, now_ms, rules)
             return hidden or wishes.ended_badly(job, State.FAILED, fact.reason, now_ms, rules)
@@ -170,13 +171,11 @@ def _looked_up(job: jobs.Job, fact: facts.Found | facts.NotFound, now_ms: int, r
 def _under_way(
     job: jobs.Job, seen: jobs.Seen, now_ms: int, goal: jobs.Goal | None = None, twins: tuple[str, ...] = ()
 ) -> Decision:
-    goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
-    kept = job.work if wishes.may_retry(job) else goal
+    kept = job.work if wishes.may_retry(job) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     submitted = _replace(submitted, doubt=doubts.of_next_attempt(job.doubt))
-    if goal is not None:  # an order cannot be called back, so a cancel that came meanwhile changes nothing
-        submitted = _replace(submitted, cluster=seen.job_id, stop=None)
+    submitted = kinds.of(job).followed(job, submitted, goal)
     submitted = _replace(submitted, twins=(*job.twins, *twins))  # those of an earlier attempt may not have ended yet
     told_job, told = _tell(submitted, "submitted", now_ms, reason=_twins(twins))
     if submitted.stop is not None:
@@ -195,7 +194,7 @@ def _looked_again(job: jobs.Job, fact: facts.LookedAgain, now_ms: int) -> Decisi
     nothing showed wants none of it. Who has no job on MRS otherwise, or another attempt's, or is unknown, has none to
     keep: then nothing is stopped.
     """
-    if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and isinstance(job.work, jobs.Batch):
+    if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and kinds.of(job).traits.is_listed:
         return Decision(jobs.moved(job, State.DOUBTFUL), (), commands.Command.LOOK_UP)
     if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt and fact.job_ids:
         return _told_late(job, fact.job_ids, _unwanted, now_ms)
@@ -232,11 +231,11 @@ def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
 # life on MRS --------------------------------------------------------------------------------------------------------
 
 
-def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
+def _observed(job: jobs.Job, fact: facts.Observed, now_ms: int, rules: Rules) -> Decision | None:
+    seen, known = fact.seen, fact.outcome
     if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
     seen = _completed(seen, job.seen)
-    known = verdict.of_job(seen.job_state, seen.job_result)
     match known:
         case verdict.Verdict.WAITING | verdict.Verdict.UNSETTLED:
             return None
@@ -293,20 +292,21 @@ def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, rules: Rule
 
 
 def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules: Rules) -> Decision | None:
-    if not job.statement or job.state not in jobs.FOLLOWED | {State.SUBMITTING}:
+    kind = kinds.of(job)
+    if not kind.traits.status_has_rows or job.state not in jobs.FOLLOWED | {State.SUBMITTING}:
         return None
     if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
         return None
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
-    says = discreet.told(fact.message, job.work) or "the SQL engine gives no reason"
+    says = discreet.told(fact.message, kind.asked(job)) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.Seen(fact.seen.job_id), now_ms)
         assert taken.job is not None  # noqa: S101 - _under_way always returns the job
         job, told, command = taken.job, taken.events, taken.command
     seen = _replace(fact.seen, submitted_ms=job.intent_ms)
-    match verdict.of_statement(seen.job_state):
+    match fact.outcome:
         case verdict.Verdict.SUCCEEDED:
             last = _end(_replace(job, seen=seen), State.SUCCEEDED, now_ms, rules, result=fact.result)
         case verdict.Verdict.FAILED if was_cancelled:

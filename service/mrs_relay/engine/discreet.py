@@ -12,10 +12,8 @@ begin to print it, and loses quoted values that are no names; a value that looks
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
-
-from mrs_relay.engine import jobs
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 MARK: Final = "…"
 
@@ -58,6 +56,19 @@ Source: CreateCluster (bootstrap_scripts, exec_scripts); job executions (V1.1).
 _SECRET_WORDS: Final = ("password", "secret", "token", "credential", "private_key", "access_key", "accesskey")
 
 
+class Asked(NamedTuple):
+    """
+    What a request asked for that MRS may quote and no event may.
+
+    Attributes:
+        values: none of which is told.
+        statements: SQL, of which no piece is told that is more than a name, nor a literal.
+    """
+
+    values: Iterable[str]
+    statements: Sequence[str] = ()
+
+
 def is_hidden(name: str, value: object) -> bool:
     """Whether what stands under this name of the API never appears in events."""
     lowered = name.lower()
@@ -66,9 +77,9 @@ def is_hidden(name: str, value: object) -> bool:
     return lowered in _NEVER_AS_TEXT and isinstance(value, str)
 
 
-def told(text: str, work: jobs.Work | None) -> str:
+def told(text: str, asked: Asked | None) -> str:
     """
-    Return the text without what `work` asked for; without quoted values if the work is not known any more.
+    Return the text without what a request asked for; without quoted values if that is not known any more.
 
     Takes time in proportion to the request's size, whatever the text is; at most `MOST` characters are told.
     """
@@ -76,14 +87,13 @@ def told(text: str, work: jobs.Work | None) -> str:
     text = text[:MOST]
     if (printed := _PRINTED_SQL.search(text)) is not None:
         text, is_cut = f"{text[: printed.start()].rstrip()} {MARK}", False
-    if work is None or isinstance(work, jobs.Goal):
+    if asked is None:
         return _closed(_QUOTED.sub(_only_names, text), is_cut=is_cut)
-    statements = _statements(work)
-    for value in sorted(_found(text, (*_values(work), *_literals(statements))), key=len, reverse=True):
+    for value in sorted(_found(text, (*asked.values, *_literals(asked.statements))), key=len, reverse=True):
         if is_cut:
             text = _without_begun(text, value)
         text = text.replace(value, MARK)
-    for statement in statements:
+    for statement in asked.statements:
         text = _without_pieces(text, " ".join(statement.split()))
     return text
 
@@ -116,29 +126,7 @@ def _only_names(found: re.Match[str]) -> str:
     return found[0] if _NAME.fullmatch(found[1] or found[2] or "") else MARK
 
 
-def _statements(work: jobs.Work) -> list[str]:
-    if isinstance(work, jobs.Presto):
-        return [work.statement]
-    return list(work.arguments) if isinstance(work, jobs.Batch) else []
-
-
-def _values(work: jobs.Work) -> Iterator[str]:
-    match work:
-        case jobs.Batch():
-            yield from (" ".join(argument.split()) for argument in work.arguments)
-            yield from work.arguments
-            yield from work.properties.values()
-        case jobs.Presto():
-            yield work.statement
-            yield " ".join(work.statement.split())
-        case jobs.Call():
-            yield from _secrets(work.body, hidden=False)
-            yield from _secrets(work.query, hidden=False)
-        case _:
-            return
-
-
-def _literals(statements: list[str]) -> Iterator[str]:
+def _literals(statements: Iterable[str]) -> Iterator[str]:
     for statement in statements:
         for found in _LITERAL.finditer(statement):
             if found[1]:
@@ -146,13 +134,14 @@ def _literals(statements: list[str]) -> Iterator[str]:
                 yield from (found[1], value, " ".join(value.split()))
 
 
-def _secrets(value: Any, *, hidden: bool) -> Iterator[str]:  # noqa: ANN401 - JSON
+def secrets(value: Any, *, hidden: bool = False) -> Iterator[str]:  # noqa: ANN401 - JSON
+    """Yield the values in a body of the API that never appear in events."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _secrets(inner, hidden=hidden or is_hidden(str(name), inner))
+            yield from secrets(inner, hidden=hidden or is_hidden(str(name), inner))
     elif isinstance(value, list):
         for inner in value:
-            yield from _secrets(inner, hidden=hidden)
+            yield from secrets(inner, hidden=hidden)
     elif hidden and not isinstance(value, bool) and value is not None:
         yield str(value)
 

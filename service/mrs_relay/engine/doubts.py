@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from mrs_relay.engine import commands, facts, jobs, orders, telling
+from mrs_relay.engine import commands, facts, jobs, telling
+from mrs_relay.engine.work import kinds
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -28,19 +29,19 @@ _MESSAGE_LENGTH: Final = 500
 def in_doubt(job: jobs.Job, fact: facts.InDoubt, now_ms: int, rules: telling.Rules) -> telling.Decision:
     """Note that a reply was lost; look the submission up, repeat it, or end the job as `unknown`."""
     before = job.doubt or jobs.Doubt()
-    is_open = before.is_open or not _only_reads(job)
+    kind = kinds.of(job)
+    is_open = before.is_open or not kind.only_reads(job)
     doubt = jobs.Doubt(before.sent + 1, is_open, fact.message[:_MESSAGE_LENGTH])
     noted = _replace(job, doubt=doubt)
-    if isinstance(job.work, jobs.Batch) or orders.can_be_found(job.work):
+    if kind.is_findable(job):
         return telling.Decision(jobs.moved(noted, State.DOUBTFUL), (), commands.Command.LOOK_UP)
-    is_repeatable = isinstance(job.work, jobs.Presto | jobs.Call) and job.work.repeatable
-    most = rules.resubmit_attempts if _only_reads(job) else rules.repeat_attempts
+    is_repeatable = kind.is_repeatable(job)
+    most = rules.resubmit_attempts if kind.only_reads(job) else rules.repeat_attempts
     if is_repeatable and (doubt.sent < most or job.stop is not None):
         return _repeated(noted, doubt.sent, now_ms, rules)
-    text = f"{_may(job)} or not, and there is no way to find out: {doubt.message}"
+    text = f"{kind.traits.lost_effect} or not, and there is no way to find out: {doubt.message}"
     if is_repeatable:
-        advice = "; a reply that takes longer than mrs.call_timeout_s is lost" if job.statement else ""
-        text = f"{_unanswered(doubt)}, and {most} are the most; {text}{advice}"
+        text = f"{_unanswered(doubt)}, and {most} are the most; {text}{kind.traits.lost_advice}"
     return _unknown(noted, text, now_ms, rules, mrs_request_id=fact.mrs_request_id)
 
 
@@ -71,22 +72,26 @@ def refused(job: jobs.Job, reason: jobs.Reason, now_ms: int, rules: telling.Rule
 
     "No such cluster", say, is what the second deletion is told if the first one was carried out.
     """
-    if job.doubt is None or not isinstance(job.work, jobs.Call) or _only_reads(job):
+    kind = kinds.of(job)
+    if job.doubt is None or kind.is_refusal_final(job) or kind.only_reads(job):
         return None
-    text = f"{_unanswered(job.doubt)}, so {_may(job)}; sent again, it was refused ({reason.code}): {reason.message}"
+    said = f"sent again, it was refused ({reason.code}): {reason.message}"
+    text = f"{_unanswered(job.doubt)}, so {kind.traits.lost_effect}; {said}"
     return _unknown(job, text, now_ms, rules, mrs_request_id=reason.mrs_request_id)
 
 
 def withdrawn(job: jobs.Job, now_ms: int, rules: telling.Rules) -> telling.Decision:
     """End a job in line that is to be stopped: as `unknown` if an earlier submission may have had an effect."""
-    doubt, stop = job.doubt, job.stop
+    doubt, stop, kind = job.doubt, job.stop, kinds.of(job)
     if doubt is None or stop is None:
         return telling.end(job, State.CANCELLED, now_ms, rules, reason=stop)
     if not doubt.is_open:
-        why = "it changes nothing" if _only_reads(job) else "MRS shows nothing of it"
+        why = "it changes nothing" if kind.only_reads(job) else "MRS shows nothing of it"
         said = _replace(stop, message=f"{stop.message}; {_unanswered(doubt)}, but {why}")
         return telling.end(job, State.CANCELLED, now_ms, rules, reason=said)
-    text = f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {_may(job)}: {doubt.message}"
+    text = (
+        f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {kind.traits.lost_effect}: {doubt.message}"
+    )
     ended = _unknown(job, text, now_ms, rules)
     return _replace(ended, events=tuple(_replace(told, causation_id=job.asked_by) for told in ended.events))
 
@@ -117,12 +122,3 @@ def _unanswered(doubt: jobs.Doubt) -> str:
     if doubt.sent > 1:
         return f"{doubt.sent} submissions of it have no reply"
     return "a submission of it has no reply" if doubt.sent else "an earlier attempt has no reply"
-
-
-def _only_reads(job: jobs.Job) -> bool:
-    """Whether nothing of a lost submission can be left; a Presto statement that reads may still keep a cluster busy."""
-    return isinstance(job.work, jobs.Call) and job.work.reads
-
-
-def _may(job: jobs.Job) -> str:
-    return "the statement may have run" if job.statement else "MRS may have carried out the call"

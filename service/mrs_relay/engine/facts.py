@@ -7,11 +7,16 @@ nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from mrs_relay.engine import jobs, verdict
 from mrs_relay.messages import digests, events
 from mrs_relay.stream import records
+
+INTERNAL_ERROR: Final = "internal_error"
+"""Code of reasons for which the relay itself is to blame."""
 
 
 class Requested(msgspec.Struct, frozen=True):
@@ -203,6 +208,16 @@ class Observed(msgspec.Struct, frozen=True):
 
     seen: jobs.Seen
 
+    @property
+    def outcome(self) -> verdict.Verdict:
+        """What its state and its result mean."""
+        return verdict.of_job(self.seen.job_state, self.seen.job_result)
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether MRS's documents know its state."""
+        return verdict.is_documented(self.seen.job_state)
+
 
 class StatementObserved(msgspec.Struct, frozen=True):
     """
@@ -217,6 +232,16 @@ class StatementObserved(msgspec.Struct, frozen=True):
     seen: jobs.Seen
     message: str = ""
     result: events.Result | None = None
+
+    @property
+    def outcome(self) -> verdict.Verdict:
+        """What its status means."""
+        return verdict.of_statement(self.seen.job_state)
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether MRS's documents know its status."""
+        return verdict.is_documented_status(self.seen.job_state)
 
 
 class ClusterObserved(msgspec.Struct, frozen=True):
@@ -278,7 +303,7 @@ class Failed(msgspec.Struct, frozen=True):
     """
 
     error: str
-    code: str = "internal_error"
+    code: str = INTERNAL_ERROR
 
 
 class Expired(msgspec.Struct, frozen=True):

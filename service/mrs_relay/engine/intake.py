@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import breakdowns, deployments, facts, job_records, jobs, rules, works
+from mrs_relay.engine import breakdowns, deployments, facts, job_records, jobs, rules
 from mrs_relay.engine import policy as policies
+from mrs_relay.engine.work import job_factory
 from mrs_relay.kit import faults
 from mrs_relay.messages import dead_letters, digests, envelope, requests
 from mrs_relay.stream import records
@@ -142,7 +143,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
             job = _identity(message, record, jobs.State.QUEUED)
             job = msgspec.structs.replace(job, digest=digests.of(message, request))
             return key, facts.Requested(job, barred, record)
-        job = works.job_of(message, request, record, judged.result_job_types)
+        job = job_factory.job_of(message, request, record, judged.result_job_types)
         if judged.policy.tenant or judged.policy.deployment:
             job, barred = _owned(job, request, judged.policy)
         return key, facts.Requested(job_records.share(job), barred, record)
@@ -240,7 +241,7 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
     return jobs.Job(
         source=message.source,
         id=message.id,
-        subject=works.subject_of(message.type),
+        subject=job_factory.subject_of(message.type),
         digest="",
         state=state,
         key=record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None,

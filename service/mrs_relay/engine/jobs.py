@@ -186,7 +186,18 @@ class Call(job_values.Record, frozen=True, tag="call"):
     reads: bool = False
 
 
-Work = Batch | Presto | Call | Goal
+class Task(job_values.Record, frozen=True, tag="task"):
+    """
+    What a job of any further kind asks for; `Job.kind` says which.
+
+    Attributes:
+        data: as its adapter wants it, in values of JSON.
+    """
+
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+Work = Batch | Presto | Call | Goal | Task
 
 
 class Seen(job_values.Record, frozen=True, gc=False):
@@ -265,6 +276,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
         missing: for how long MRS has not shown the job while it is followed.
         unsettled: for how long MRS has shown that it ended and not how, or a state that no document knows.
+        kind: names the kind of work; "" for kinds that the other fields tell, see `work.kinds`.
         later: fields that only a later version knows, as they stand in its record; see `later_fields`.
     """
 
@@ -312,23 +324,13 @@ class Job(job_values.Record, frozen=True, gc=False):
     doubt: Doubt | None = None
     missing: Span | None = None
     unsettled: Span | None = None
+    kind: str = ""
     later: bytes = msgspec.field(default=b"", name="~later")
 
     @property
     def ledger_key(self) -> LedgerKey:
         """The job's key in the ledger."""
         return job_names.ledger_key(self.source, self.id)
-
-    @property
-    def operation(self) -> str:
-        """The MRS operation that it starts with, which names its line and its budget; "" for a call that is over."""
-        if isinstance(self.work, Call):
-            return self.work.operation
-        if self.subject in {"call", "cluster"}:
-            return ""
-        if self.statement:
-            return STATEMENT
-        return OLD_SUBMISSION if self.api == "v1.1" else SUBMISSION
 
     @property
     def mrs_name(self) -> str:

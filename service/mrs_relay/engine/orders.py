@@ -9,19 +9,15 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import facts, jobs, telling, verdict
+from mrs_relay.engine.work import kinds
 
 State = jobs.State
-
-
-def can_be_found(work: jobs.Work | None) -> bool:
-    """Whether the effect of an order in doubt shows on MRS; that of a resize, a difference, does not."""
-    return isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind != "resized"
 
 
 def observed(job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
     """MRS shows the cluster: the job goes on, or ends when the cluster is what was ordered or never will be."""
     before = job.seen
-    if job.subject != "cluster" or job.state not in jobs.FOLLOWED or before is None:
+    if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
         return None
     if before.job_id != fact.seen.job_id:
         return None

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from mrs_relay.engine import deployments, job_names, jobs
+from mrs_relay.engine.work import kinds
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
@@ -78,7 +79,7 @@ def find(
     followed: list[jobs.Job] = []
     for job in ledger:
         known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
-        if job.state in jobs.FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
+        if job.state in jobs.FOLLOWED and job.seen is not None and job.name and kinds.of(job).traits.is_listed:
             followed.append(job)
     found: list[Orphan] = []
     shown: set[tuple[str, str]] = set()
@@ -102,7 +103,7 @@ def find(
 
 def _names(job: jobs.Job) -> list[str]:
     """The names of all attempts: an earlier one's job is nobody's orphan, one that left no trace may yet show up."""
-    if not job.name or job.subject == "cluster":
+    if not job.name or not kinds.of(job).traits.is_listed:
         return []
     return [
         job_names.with_token(job.name, job_names.submission_token(job.ledger_key, number, job.tenant))

@@ -9,6 +9,7 @@ import msgspec
 
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import job_records, jobs, telling
+from mrs_relay.engine.work import kinds
 from mrs_relay.stream import lease as leases
 
 WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
@@ -69,6 +70,8 @@ def load(
     while restored:
         key, value = restored.popitem()
         job = job_records.decode(value)
+        if job.kind:
+            kinds.of(job)  # refuses a kind that only a later version can work on
         if _is_rejected(job):
             until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
             job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)

@@ -20,6 +20,7 @@ import structlog
 from mrs_relay.engine import activity, alarms, breakdowns, commands, decide, expiry, facts, jobs, timers
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine.scheduling import entries, waits
+from mrs_relay.engine.work import kinds
 from mrs_relay.kit import faults, tasks
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
@@ -175,7 +176,8 @@ class Performer:
                 self._desk.gate.occupy(key, job, self)
                 self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
             case commands.Command.TRACK:
-                (self._desk.clusters if job.subject == "cluster" else self._desk.tracker).watch(job, key, self)
+                follows_cluster = kinds.of(job).traits.follows_cluster
+                (self._desk.clusters if follows_cluster else self._desk.tracker).watch(job, key, self)
                 self._due_at(key, job.run_deadline_ms)
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
@@ -342,7 +344,7 @@ class Performer:
             age_s = self._desk.time.monotonic_s() - committed_s
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
 
-        lane = self._desk.sending.of(job.operation)
+        lane = self._desk.sending.of(kinds.of(job).operation(job))
         group = (self._desk.account, job.cluster)
         try:
             await lane.acquire(group)
@@ -372,7 +374,7 @@ class Performer:
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         with self._alone(key, job, "look_up"):
             self.tell(key, await self._desk.submitter.look_up(job))
-        if isinstance(job.work, jobs.Batch):
+        if kinds.of(job).traits.is_listed:
             try:
                 self.tell(key, await self._desk.submitter.look_again(job))
             except Exception as error:  # noqa: BLE001 - the job was settled by the first look

@@ -7,35 +7,14 @@ and tags. The rule's name is the setting's: whoever is turned away can tell whom
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from mrs_relay.engine import deployments, jobs, oldworks
+from mrs_relay.engine import deployments, jobs
 from mrs_relay.engine import policy as policies
+from mrs_relay.engine.work import kinds
 from mrs_relay.messages import envelope, requests
-from mrs_relay.mrs.models import oldjobs
-
-_SQL_JOBS: Final = {"spark": "SparkSql", "hive": "HiveSql", "presto": policies.PRESTO}
-_SQL_CALLS: Final = frozenset({"ExecuteSql"})
-
-_OLD_JOB_TYPES: Final[dict[object, str]] = {
-    **{number.value: name for name, number in oldworks.TYPES.items()},
-    oldjobs.ProgramType.HIVE_SQL.value: "HiveSql",
-    oldjobs.ProgramType.SPARK_SQL.value: "SparkSql",
-    "Spark": "SparkSubmit",
-    "Hive": "HiveScript",
-    "hql": "HiveSql",
-}
-"""Job types of V1.1, by number and by name. Source: job_type of submit-job, type of CreateJob."""
-
-_JOB_TYPE_FIELDS: Final = ("job_type", "type")
-_OLD_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
-"""Here the job's type stands in `type`."""
-
-_STORED_JOB_CALLS: Final = frozenset({"ExecuteJob"})
-"""Here a job starts whose type stands on MRS alone: it counts as none that is named."""
-
 
 FOLLOWED_BY: Final[Mapping[str, str]] = {
     "CreateExecuteJob": "mrs.job.submit",
@@ -52,8 +31,6 @@ Operations whose reply is the beginning of work that goes on, and the type of re
 A call ends with the reply, so what it began would be outside a tenant's limits of what runs and for how long.
 """
 
-_SUBMISSIONS: Final = frozenset({requests.JobSubmit, requests.SqlSubmit})
-
 OPEN: Final = policies.Policy()
 """Where there are no tenants, there are no rules."""
 
@@ -69,7 +46,7 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
     model = requests.MODELS.get(message.type) if given else None
     if model is None or not isinstance(message.data, dict):
         return message
-    taken = model.model_fields.keys() - (set() if model in _SUBMISSIONS else {"cluster"})
+    taken = model.model_fields.keys() - (set() if issubclass(model, requests.Submission) else {"cluster"})
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
     return replace(message, data={**message.data, **missing}) if missing else message
 
@@ -83,16 +60,16 @@ def broken(policy: policies.Policy, message_type: str, request: requests.Request
     allow = policy.allow
     if (reason := broken_by_type(policy, message_type)) is not None:
         return reason
-    if isinstance(request, requests.Call) and (refusal := _of_call(policy, request.operation)) is not None:
+    if isinstance(request, requests.JobCancel | requests.JobResolve):
+        return None
+    subject = kinds.taking(request).subject(request)
+    if subject.operation and (refusal := _of_call(policy, subject.operation)) is not None:
         return refusal
-    for job_type in _job_types(request) if allow.job_types is not None else ():
-        if not policies.fits(job_type, allow.job_types):
-            return _not_allowed(policy, "allow.job_types", "job_type_not_allowed", "jobs of this type", "data")
-    if not isinstance(request, requests.JobCancel | requests.JobResolve):
-        if not all(_may_name(policy, cluster) for cluster in clusters_of(request)) or not _may_order(policy, request):
-            return cluster_refusal(policy)
-        return _too_long(policy, request)
-    return None
+    if allow.job_types is not None and not all(policies.fits(one, allow.job_types) for one in subject.job_types):
+        return _not_allowed(policy, "allow.job_types", "job_type_not_allowed", "jobs of this type", "data")
+    if not all(_may_name(policy, cluster) for cluster in subject.clusters) or not _may_order(policy, subject.ordered):
+        return cluster_refusal(policy)
+    return _too_long(policy, request)
 
 
 def broken_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason | None:
@@ -102,22 +79,14 @@ def broken_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason | 
     return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
 
 
-def clusters_of(request: requests.Request) -> list[str]:
-    """Ids of the clusters that a request names, in a call's path, query and body, too."""
-    if isinstance(request, requests.Call):
-        given = [request.path, request.query, request.body]
-        return [str(value) for name in ("cluster_id", "clusterId") for value in _values(given, name)]
-    cluster = getattr(request, "cluster", None)
-    return [cluster] if isinstance(cluster, str) else []
-
-
-def unproved(policy: policies.Policy, request: requests.Request) -> set[str]:
+def unproved(policy: policies.Policy, request: requests.Work) -> set[str]:
     """
     Ids in a request that `broken` lets pass of which only the cluster's name or tags can tell whether it is allowed.
 
     Until `cluster_allowed` has said so, nothing may be submitted there.
     """
-    return {cluster for cluster in clusters_of(request) if not cluster_allowed(policy, cluster, "", {})}
+    clusters = kinds.taking(request).subject(request).clusters
+    return {cluster for cluster in clusters if not cluster_allowed(policy, cluster, "", {})}
 
 
 def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: Mapping[str, str]) -> bool:
@@ -162,13 +131,9 @@ def _may_name(policy: policies.Policy, cluster_id: str) -> bool:
     return by_more or cluster_allowed(policy, cluster_id, "", {})
 
 
-def _may_order(policy: policies.Policy, request: requests.Request) -> bool:
+def _may_order(policy: policies.Policy, body: Mapping[str, Any] | None) -> bool:
     """Whether a cluster that is ordered will be one that the tenant may use: it has a name and tags, and no id yet."""
-    if isinstance(request, requests.ClusterCreate | requests.ClusterFlow):
-        body: Mapping[str, Any] = request.body
-    elif isinstance(request, requests.Call) and isinstance((request.body or {}).get("cluster_name"), str):
-        body = request.body or {}
-    else:
+    if body is None:
         return True
     tags = body.get("tags")
     pairs = [one for one in tags if isinstance(one, dict)] if isinstance(tags, list) else []
@@ -188,22 +153,6 @@ def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason
     return None
 
 
-def _job_types(request: requests.Request) -> Iterator[str]:
-    """Types of the jobs that a request starts, by their names of V2; "" for what is none."""
-    match request:
-        case requests.JobSubmit(job=job):
-            yield job.job_type
-        case requests.SqlSubmit(engine=engine):
-            yield _SQL_JOBS[engine]
-        case requests.ClusterCreate(body=body) | requests.ClusterFlow(body=body):
-            yield from map(_named, _values(body, "job_type"))
-        case requests.Call(operation=operation, body=body):
-            yield from (policies.PRESTO for _ in range(operation in _SQL_CALLS))
-            yield from ("" for _ in range(operation in _STORED_JOB_CALLS))
-            for name in _JOB_TYPE_FIELDS if operation in _OLD_JOB_CALLS else _JOB_TYPE_FIELDS[:1]:
-                yield from map(_named, _values(body, name))
-
-
 def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
     """Why an operation may not be called; limits that count only what is followed want nothing else to begin."""
     if not policies.fits(operation, policy.allow.operations):
@@ -218,25 +167,6 @@ def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
         f"send {FOLLOWED_BY[operation]} instead, which is followed to its end"
     )
     return jobs.Reason("not_allowed", "not_followed", text, field="data.operation")
-
-
-def _named(job_type: object) -> str:
-    if isinstance(job_type, str) and job_type.isdecimal() and len(job_type) == 1:
-        job_type = int(job_type)
-    known = _OLD_JOB_TYPES.get(job_type) if isinstance(job_type, str | int) else None
-    return known or (job_type if isinstance(job_type, str) else "")
-
-
-def _values(node: Any, name: str) -> Iterator[Any]:  # noqa: ANN401 - JSON
-    """All values of members called `name`, at any depth."""
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            yield from (value for key, value in one.items() if key == name)
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
 
 
 def _who(policy: policies.Policy) -> str:

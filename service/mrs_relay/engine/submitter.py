@@ -15,18 +15,16 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import breakdowns, calls, codes, discreet, facts, jobs, sightings, verdict, ways
+from mrs_relay.engine import codes, discreet, facts, jobs, verdict
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import breaker, lanes, pauses
+from mrs_relay.engine.work import adapter, kinds
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import codes as mrs_codes
-from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
-
-_NO_CLUSTER: Final = frozenset({codes.NO_SUCH_CLUSTER})
 
 _ONE_READ_S: Final = 5.0
 """Seconds for a result even if its time is up, because the job was taken over from somebody who had no luck."""
@@ -52,9 +50,7 @@ class Submitter:
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
     ) -> None:
-        self._client = client
-        self._ways = ways.by_api(client, settings)
-        self._caller = calls.Caller(client, settings)
+        self._calls = kinds.connect(client, settings)
         self._outcomes = outcomes
         self._looking = lanes.InFlight(settings.max_others_in_flight)
         self._settings = settings
@@ -76,24 +72,24 @@ class Submitter:
             return facts.NotTaken()
         begun_s = self._time.monotonic_s()
         try:
-            fact = await self._send(job)
+            fact = await self._calls_of(job).submit(job)
         except errors.MrsAmbiguous as error:
             _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_told(error, job))
-            self._outcomes.failed((job.cluster, job.operation), begun_s, _answer(error))
+            self._outcomes.failed(kinds.place(job), begun_s, _answer(error))
             return facts.InDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
             if error.status is not None:  # else our own client refused to send it
-                self._outcomes.answered((job.cluster, job.operation), begun_s)
+                self._outcomes.answered(kinds.place(job), begun_s)
             return facts.Refused(refusal(error))
         except errors.MrsError as error:
             self._note(job, error, begun_s)
             return facts.NotTaken()
-        self._outcomes.worked((job.cluster, job.operation), begun_s)
+        self._outcomes.worked(kinds.place(job), begun_s)
         return fact
 
     def _note(self, job: jobs.Job, error: errors.MrsError, begun_s: float) -> None:
         """Pause what an answer is evidence against that surely had no effect: a place, or the whole connection."""
-        place, answer = (job.cluster, job.operation), _answer(error)
+        place, answer = kinds.place(job), _answer(error)
         match error:
             case errors.MrsBusy(code=code) if code in codes.FULL:
                 wait_s = self._outcomes.full(place, answer)
@@ -112,21 +108,6 @@ class Submitter:
             case _:
                 wait_s = self._outcomes.failed(place, begun_s, answer)
                 _log.warning("submission_failed", error=_told(error, job), wait_s=round(wait_s, 2))
-
-    async def _send(self, job: jobs.Job) -> facts.Fact:
-        match job.work:
-            case jobs.Batch() as work:
-                return facts.Taken(await self._ways[job.api].submit(job, work))
-            case jobs.Presto() as work:
-                # NB: the client builds the model, so that a statement which it does not take is a refusal.
-                body = {"sql_content": work.statement, "database": work.database, "archive_path": work.archive_path}
-                result = await self._client.call(sql_calls.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=body)
-                return sightings.of_statement(result, self._settings.inline_result_bytes)
-            case jobs.Call() as work:
-                return await self._caller.call(job, work)
-            case _:
-                text = "nothing was sent: the request's ledger record does not say what to submit"
-                raise errors.MrsRefused(text, code=breakdowns.CODE)
 
     async def look_up(self, job: jobs.Job) -> facts.Fact:
         """
@@ -160,15 +141,15 @@ class Submitter:
     async def _look(self, job: jobs.Job) -> tuple[list[jobs.Seen], float]:
         """What MRS shows under the job's name, and when it was asked; asks until it answers."""
         failures = 0
-        nowhere = self._ways[job.api].nowhere if isinstance(job.work, jobs.Batch) else _NO_CLUSTER
+        calls = self._calls_of(job)
         while True:
             try:
                 async with self._looking.place((None, job.cluster)):
                     started_s = self._time.monotonic_s()
-                    return await self._marked(job), started_s
+                    return await calls.marked(job), started_s
             except errors.MrsRefused as error:
                 # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
-                if error.code in nowhere:
+                if error.code in calls.nowhere:
                     return [], started_s
                 _log.warning("look_up_refused", request=job.id, error=str(error))
                 wait_s = self._wait_s(failures := failures + 1, error)
@@ -181,26 +162,15 @@ class Submitter:
         """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""
         return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
 
-    async def _marked(self, job: jobs.Job) -> list[jobs.Seen]:
-        """Jobs or clusters on MRS with this attempt's name, the oldest first."""
-        if isinstance(job.work, jobs.Call):
-            return await self._caller.sought(job, job.work)
-        return await self._ways[job.api].marked(job)
+    def _calls_of(self, job: jobs.Job) -> adapter.WorkCalls:
+        return self._calls[kinds.of(job).name]
 
     async def stop(self, job: jobs.Job) -> None:
-        """
-        Ask MRS to stop the job; whether it did is for the tracker to see.
-
-        Source: CancelSql; for jobs see `ways`.
-        """
+        """Ask MRS to stop the job; whether it did is for the tracker to see."""
         if job.seen is None:
             return
         try:
-            if job.statement:
-                path = {"cluster_id": job.cluster, "sql_id": job.seen.job_id}
-                await self._client.call(sql_calls.CANCEL_SQL, path=path, spend_budget=True)
-            else:
-                await self._ways[job.api].stop(job.cluster, job.seen.job_id)
+            await self._calls_of(job).stop(job.cluster, job.seen.job_id)
         except errors.MrsError as error:
             _log.warning("stop_not_accepted", request=job.id, error=str(error))
 
@@ -211,18 +181,18 @@ class Submitter:
         Neither that MRS takes the wish nor that it refuses it means that the job goes on no more. Source: StopJob: an
         accepted kill is no end yet; 0175: killing the job failed.
         """
-        way = self._ways[job.api]
+        calls = self._calls_of(job)
         is_gone = False
         try:
-            shown = await way.show(job.cluster, job_id)
-            is_gone = isinstance(shown, ways.Gone)
-            if isinstance(shown, jobs.Seen) and verdict.of_job(shown.job_state, shown.job_result) in _OVER:
-                _log.warning("twin_stopped", request=job.id, job_id=job_id, state=shown.job_state)
+            shown = await calls.show(job.cluster, job_id)
+            is_gone = isinstance(shown, adapter.Gone)
+            if not isinstance(shown, adapter.Gone) and shown.outcome in _OVER:
+                _log.warning("twin_stopped", request=job.id, job_id=job_id, state=shown.seen.job_state)
                 return True
-            await way.stop(job.cluster, job_id)
+            await calls.stop(job.cluster, job_id)
         except errors.MrsRefused as error:
             _log.warning("twin_not_stopped", request=job.id, job_id=job_id, error=str(error))
-            return is_gone or error.code in codes.NO_SUCH_JOB | way.nowhere
+            return is_gone or error.code in codes.NO_SUCH_JOB | calls.nowhere
         except errors.MrsError as error:
             _log.warning("twin_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
         return False
@@ -243,7 +213,7 @@ class Submitter:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        return facts.Collected(await self._ways[job.api].collect(job))
+                        return facts.Collected(await self._calls_of(job).collect(job))
                     except errors.MrsError as error:
                         failures += 1
                         why = _no_result(error)
@@ -265,14 +235,14 @@ def _found(job: jobs.Job, found: list[jobs.Seen]) -> facts.Found:
     """Which of the jobs with the mark is kept: the one that got furthest, of equals the oldest."""
 
     def rank(seen: jobs.Seen) -> int:
-        known = verdict.of_job(seen.job_state, seen.job_result)
+        known = facts.Observed(seen).outcome
         return _FURTHEST.index(known) if known in _FURTHEST else len(_FURTHEST)
 
     kept = min(found, key=rank)
     twins = tuple(seen.job_id for seen in found if seen is not kept)
     if twins:
         _log.error("several_jobs_with_one_mark", request=job.id, kept=kept.job_id, twins=twins)
-    return facts.Found(kept, () if isinstance(job.work, jobs.Call) else twins)
+    return facts.Found(kept, twins if kinds.of(job).traits.is_listed else ())
 
 
 def _answer(error: errors.MrsError) -> breaker.Answer:
@@ -297,7 +267,7 @@ def _no_result(error: errors.MrsError) -> str:
 
 def _told(error: errors.MrsError, job: jobs.Job) -> str:
     """The error as it may be logged: MRS may quote what it was asked."""
-    return discreet.told(str(error), job.work)
+    return discreet.told(str(error), kinds.of(job).asked(job))
 
 
 def refusal(error: errors.MrsError) -> jobs.Reason:

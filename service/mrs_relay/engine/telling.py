@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from mrs_relay.engine import commands, discreet, jobs
+from mrs_relay.engine.work import kinds
 from mrs_relay.kit import clock
 from mrs_relay.messages import events, reasons
 
@@ -75,7 +76,7 @@ def end(
     if reason is not None:
         reason = from_mrs(job, reason)
     if result is not None and result.unavailable:
-        says = discreet.told(result.unavailable, job.work)[: reasons.MAX_MESSAGE]
+        says = discreet.told(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
         result = result.model_copy(update={"unavailable": says})
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
@@ -110,7 +111,9 @@ def _briefly(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
 
 def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
     """A reason that may be MRS's, as it may be told: within its limits, and without what the job asked for."""
-    message = discreet.told(reason.message, job.work) if reason.kind in _MRS_SAYS else reason.message
+    message = reason.message
+    if reason.kind in _MRS_SAYS:
+        message = discreet.told(message, kinds.of(job).asked(job))
     return _replace(reason, code=reason.code[:_CODE_LENGTH], message=message[: reasons.MAX_MESSAGE])
 
 
@@ -139,6 +142,7 @@ def tell(
     if repeated:
         reason = reason or job.reason
         result = events.Result(location=job.location) if job.location else None
+    kind = kinds.of(job)
     # One validation of plain values costs half of building the nested models one by one.
     data = events.EventData.model_validate(
         {
@@ -148,7 +152,7 @@ def tell(
             "sequence": told.sequence,
             "attempt": submissions(job),
             "cluster": job.cluster or None,
-            "operation": job.work.operation if isinstance(job.work, jobs.Call) else None,
+            "operation": (kind.operation(job) or None) if kind.traits.names_operation else None,
             "mrs": _mrs_view(job),
             "result": result,
             "reason": _reason(reason) if reason else None,

@@ -1,10 +1,10 @@
 """
-Follows jobs on MRS: one poller per cluster and job API, which lists jobs page by page and turns differences into facts.
+Follows jobs on MRS: one poller per cluster and kind of work lists jobs page by page and turns differences into facts.
 
 Cost grows with pages, not with jobs: a look at n jobs takes ceil(n / page) reads and at most one more, unless the list
-holds many jobs that are not followed. `ways` knows how each API is asked. A failed poll never changes a job; a job that
-MRS stops showing is read by itself, and only when that says "no such job" for a long time, in which the list answers,
-is it given up. Statements have no list and are read one by one.
+holds many jobs that are not followed. `work` knows how each kind is asked; what has no list is read one by one. A
+failed poll never changes a job; a job that MRS stops showing is read by itself, and only when that says "no such job"
+for a long time, in which the list answers, is it given up.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import msgspec
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, codes, facts, jobs, sightings, verdict, views, watches, ways
+from mrs_relay.engine import codes, facts, jobs, verdict, views, watches
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import adapter, kinds
+from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters
-from mrs_relay.mrs.operations import sql as sql_calls
 
 _log = structlog.get_logger(__name__)
 
@@ -41,8 +42,8 @@ _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
 
 
-_Place = tuple[jobs.Api, str]
-"""A job API and a cluster."""
+_Place = tuple[str, str]
+"""A kind of work and a cluster."""
 
 
 class Tracker:
@@ -62,9 +63,9 @@ class Tracker:
         self._client = client
         self._settings = settings
         self._time = time
-        self._ways = ways.by_api(client, settings)
+        self._calls = kinds.connect(client, settings)
         self._clusters: dict[_Place, watches.Cluster] = {}
-        self._all_reads: Counter[jobs.Api] = Counter()
+        self._all_reads: Counter[str] = Counter()
         self._counted_s = float("-inf")
         self._pollers = tasks.Crew(self._on_error)
         self._pause = backoff.Backoff(first_s=1.0, most_s=60.0)
@@ -86,11 +87,12 @@ class Tracker:
         """
         if job.seen is None or not job.seen.job_id:
             return
-        place = (job.api, job.cluster)
+        kind = kinds.of(job).name
+        place = (kind, job.cluster)
         cluster = self._clusters.get(place)
         if cluster is None:
-            cluster = self._clusters[place] = watches.Cluster(job.api, self._ways[job.api])
-            self._pollers.start(self._poll(place, cluster), name=f"poll {job.api} {job.cluster}")
+            cluster = self._clusters[place] = watches.Cluster(kind, self._calls[kind])
+            self._pollers.start(self._poll(place, cluster), name=f"poll {kind} {job.cluster}")
         job_id = job.seen.job_id
         if job_id not in cluster.watches:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
@@ -99,14 +101,13 @@ class Tracker:
                 key,
                 owner,
                 since_ms,
-                job.statement,
                 missing=watches.resumed(job.missing),
                 unsettled=watches.resumed(job.unsettled),
             )
 
     def unwatch(self, job: jobs.Job) -> None:
         """Stop following a job."""
-        cluster = self._clusters.get((job.api, job.cluster))
+        cluster = self._clusters.get((kinds.of(job).name, job.cluster))
         if cluster is not None and job.seen is not None:
             cluster.watches.pop(job.seen.job_id, None)
 
@@ -142,16 +143,18 @@ class Tracker:
             self._counted_s = now_s
             self._all_reads = Counter()
             for one in self._clusters.values():
-                self._all_reads[one.api] += self._reads(one)
-        every_s = self._client.limits.every_s(cluster.way.listing)
-        affordable_s = self._all_reads[cluster.api] * every_s / _BUDGET_PART
+                self._all_reads[one.kind] += self._reads(one)
+        listing = cluster.calls.listing
+        every_s = 0.0 if listing is None else self._client.limits.every_s(listing)
+        affordable_s = self._all_reads[cluster.kind] * every_s / _BUDGET_PART
         wait_s = max(self._settings.poll_interval_s, affordable_s)
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
     def _reads(self, cluster: watches.Cluster) -> int:
         """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
         count = len(cluster.watches)
-        return count if count <= self._settings.single_reads else _pages(cluster, count) + 1
+        is_single = count <= self._settings.single_reads or not cluster.calls.page_size
+        return count if is_single else _pages(cluster, count) + 1
 
     async def _look(self, cluster_id: str, cluster: watches.Cluster) -> None:
         for watch in [watch for watch in cluster.watches.values() if watch.ended]:
@@ -165,7 +168,7 @@ class Tracker:
         except errors.MrsRefused as error:
             self._failed(cluster)
             _log.warning("poll_refused", cluster=cluster_id, error=str(error), failures=cluster.failures)
-            if error.code in cluster.way.nowhere:
+            if error.code in cluster.calls.nowhere:
                 await self._nothing_there(cluster_id, cluster, error)
         except errors.MrsError as error:
             self._failed(cluster)
@@ -182,32 +185,31 @@ class Tracker:
 
     async def _look_at_all(self, cluster_id: str, cluster: watches.Cluster) -> None:
         """
-        Look at batch jobs and at statements: trouble with the ones keeps nobody from looking at the others.
+        Read the list, where there is one, and then by itself what it does not show.
 
         Raises:
             MrsError: the first trouble.
         """
-        troubles: list[errors.MrsError] = []
-        for statements, look_at in ((False, self._look_at_jobs), (True, self._look_at_statements)):
-            look = cluster.begin(statements=statements, now_s=self._time.monotonic_s())
-            try:
-                await look_at(cluster_id, cluster)
-            except errors.MrsThrottled:
-                raise
-            except errors.MrsError as error:
-                look.answered = cluster.read  # those that could not be read begin to be missing anew
-                troubles.append(error)
-            else:
-                look.answered = True
-        if troubles:
-            raise troubles[0]
+        look = cluster.begin(self._time.monotonic_s())
+        wanted = dict(cluster.watches)
+
+        try:
+            if cluster.calls.page_size and len(wanted) > self._settings.single_reads:
+                await self._look_at_list(cluster_id, cluster, wanted)
+            await self._one_by_one(cluster_id, cluster, list(wanted.values()))
+        except errors.MrsThrottled:
+            raise
+        except errors.MrsError:
+            look.answered = cluster.read  # those that could not be read begin to be missing anew
+            raise
+        look.answered = True
 
     async def _nothing_there(self, cluster_id: str, cluster: watches.Cluster, refusal: errors.MrsRefused) -> None:
         """Take all jobs of a cluster for missing whose list is refused, if the cluster shows that it is right so."""
         message, code = str(refusal), "job_vanished"
         if refusal.code == codes.NO_SUCH_CLUSTER:
             try:
-                shown = await calls.shown(self._client, cluster_id)
+                shown = await cluster_work.shown(self._client, cluster_id)
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", cluster=cluster_id, error=str(error))
                 return
@@ -217,31 +219,27 @@ class Tracker:
                 f"cluster {cluster_id} is there no more, and how its jobs ended is not shown",
                 "cluster_gone",
             )
-        cluster.answered()
+        cluster.look.answered = True
         for watch in list(cluster.watches.values()):
             self._missing(watch, message, code)
 
-    async def _look_at_statements(self, cluster_id: str, cluster: watches.Cluster) -> None:
-        await self._one_by_one(cluster_id, cluster, [one for one in cluster.watches.values() if one.statement])
-
-    async def _look_at_jobs(self, cluster_id: str, cluster: watches.Cluster) -> None:
+    async def _look_at_list(self, cluster_id: str, cluster: watches.Cluster, wanted: dict[str, watches.Watch]) -> None:
         """
-        Look at batch jobs.
+        Read the list of jobs; takes out of `wanted`, which is not empty, what it shows.
 
         The list from the oldest job on tells all, but shows jobs that are not followed, too. Where those are many, or
         the list cannot begin at a moment, the list of unfinished jobs is read instead, and then those that it does not
         show, for they have ended.
         """
-        wanted = {watch.job_id: watch for watch in cluster.watches.values() if not watch.statement}
-        if len(wanted) > self._settings.single_reads:
-            since_ms = _oldest_ms(wanted)
-            whole = cluster.way.by_moment and since_ms != cluster.crowded_since_ms
-            if not whole or not await self._list(cluster_id, cluster, wanted, _pages(cluster, len(wanted)) + 1):
-                cluster.crowded_since_ms = since_ms
-                await self._list(cluster_id, cluster, wanted, None)
-                if cluster.way.by_moment and len(wanted) > self._settings.single_reads:
-                    await self._list(cluster_id, cluster, wanted, len(wanted))
-        await self._one_by_one(cluster_id, cluster, list(wanted.values()))
+        since_ms = _oldest_ms(wanted)
+        whole = cluster.calls.by_moment and since_ms != cluster.crowded_since_ms
+        if whole and await self._list(cluster_id, cluster, wanted, _pages(cluster, len(wanted)) + 1):
+            return
+
+        cluster.crowded_since_ms = since_ms
+        await self._list(cluster_id, cluster, wanted, None)
+        if cluster.calls.by_moment and len(wanted) > self._settings.single_reads:
+            await self._list(cluster_id, cluster, wanted, len(wanted))
 
     async def _list(
         self, cluster_id: str, cluster: watches.Cluster, wanted: dict[str, watches.Watch], most_pages: int | None
@@ -260,7 +258,7 @@ class Tracker:
         since_ms = _oldest_ms(wanted)
         page = 1
         while wanted:
-            read = await cluster.way.page(cluster_id, page, since_ms, unfinished=most_pages is None)
+            read = await cluster.calls.page(cluster_id, page, since_ms, unfinished=most_pages is None)
             cluster.shown = True
             self._tell(wanted, read.jobs)
             if read.last:
@@ -274,7 +272,7 @@ class Tracker:
         for seen in listed:
             watch = wanted.pop(seen.job_id, None)
             if watch is not None:
-                self._seen(watch, seen)
+                self._seen(watch, facts.Observed(seen))
 
     async def _one_by_one(self, cluster_id: str, cluster: watches.Cluster, wanted: list[watches.Watch]) -> None:
         """
@@ -304,55 +302,36 @@ class Tracker:
     ) -> None:
         """Read one; if that fails it goes behind all others, so that they come first at the next look."""
         try:
-            if watch.statement:
-                await self._read_statement(cluster_id, watch)
+            shown = await cluster.calls.show(cluster_id, watch.job_id)
+            if isinstance(shown, adapter.Gone):
+                self._missing(watch, shown.message)
             else:
-                await self._read_job(cluster_id, cluster.way, watch)
+                self._seen(watch, shown)
             cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
-            if error.code not in cluster.way.nowhere:  # that one says something of all jobs
+            if error.code not in cluster.calls.nowhere:  # that one says something of all jobs
                 watch.end_missing()
             if cluster.watches.get(watch.job_id) is watch:  # it may be another owner's by now
                 del cluster.watches[watch.job_id]
                 cluster.watches[watch.job_id] = watch
 
-    async def _read_job(self, cluster_id: str, way: ways.Way, watch: watches.Watch) -> None:
-        shown = await way.show(cluster_id, watch.job_id)
-        if isinstance(shown, ways.Gone):
-            self._missing(watch, shown.message)
-        else:
-            self._seen(watch, shown)
-
-    async def _read_statement(self, cluster_id: str, watch: watches.Watch) -> None:
-        path = {"cluster_id": cluster_id, "sql_id": watch.job_id}
-        try:
-            reply = await self._client.call(sql_calls.SHOW_SQL_RESULT, path=path)
-        except errors.MrsRefused as error:
-            if error.code == codes.NO_SUCH_CLUSTER or not codes.is_about_what_was_asked(error):
-                raise
-            self._missing(watch, str(error))  # the error for an unknown statement is not documented
-            return
-        fact = sightings.of_statement(reply, self._settings.inline_result_bytes)
+    def _seen(self, watch: watches.Watch, fact: adapter.Sight) -> None:
+        seen = fact.seen
         watch.end_missing()
-        self._settle(watch, fact.seen, is_clear=verdict.is_documented_status(fact.seen.job_state))
-        self._tell_news(watch, fact)
-
-    def _seen(self, watch: watches.Watch, seen: jobs.Seen) -> None:
-        watch.end_missing()
-        is_open = verdict.of_job(seen.job_state, seen.job_result) is verdict.Verdict.UNSETTLED
-        self._settle(watch, seen, is_clear=not is_open and verdict.is_documented(seen.job_state))
+        known = fact.outcome
+        self._settle(watch, seen, is_clear=known is not verdict.Verdict.UNSETTLED and fact.is_documented)
         if seen.submitted_ms:
             watch.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
-        self._tell_news(watch, facts.Observed(seen))
+        self._tell_news(watch, fact, is_end=known in _ENDS)
 
-    def _tell_news(self, watch: watches.Watch, fact: facts.Observed | facts.StatementObserved) -> None:
+    def _tell_news(self, watch: watches.Watch, fact: adapter.Sight, *, is_end: bool) -> None:
         told = hash(msgspec.structs.astuple(fact.seen))
         if told != watch.told:
             watch.told = told
             if fact.seen.finished_ms:
                 self.lag.add(max(0.0, (self._time.now_ms() - fact.seen.finished_ms) / 1000))
-            watch.ended = _is_end(fact)
+            watch.ended = is_end
             watch.owner.tell(watch.key, fact)
 
     def _settle(self, watch: watches.Watch, seen: jobs.Seen, *, is_clear: bool) -> None:
@@ -383,15 +362,8 @@ class Tracker:
 
 
 def _pages(cluster: watches.Cluster, count: int) -> int:
-    return -(-count // cluster.way.page_size)
+    return -(-count // cluster.calls.page_size)
 
 
 def _oldest_ms(wanted: Mapping[str, watches.Watch]) -> int:
     return min(watch.since_ms for watch in wanted.values())
-
-
-def _is_end(fact: facts.Observed | facts.StatementObserved) -> bool:
-    seen = fact.seen
-    if isinstance(fact, facts.Observed):
-        return verdict.of_job(seen.job_state, seen.job_result) in _ENDS
-    return verdict.of_statement(seen.job_state) in _ENDS

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from mrs_relay.engine import facts, jobs, ways
+from mrs_relay.engine import facts, jobs
+from mrs_relay.engine.work import adapter
 from mrs_relay.kit import clock
 
 _NOTES: Final = 5
@@ -120,7 +121,6 @@ class Watch:
     key: jobs.LedgerKey
     owner: Owner
     since_ms: int
-    statement: bool
     told: int = 0
     missing: Wait | None = None
     unsettled: Wait | None = None
@@ -150,7 +150,7 @@ class Watch:
 @dataclass(slots=True, eq=False)
 class Look:
     """
-    The last look at one kind of work of a cluster: batch jobs or statements.
+    The last look at the jobs of a cluster.
 
     Attributes:
         begun_s: when it began; None before the first one.
@@ -164,44 +164,38 @@ class Look:
 @dataclass(slots=True, eq=False)
 class Cluster:
     """
-    What is followed on one cluster by one job API.
+    What is followed of one kind of work on one cluster.
 
     Attributes:
-        api: which.
-        way: how it is asked.
+        kind: its name.
+        calls: how MRS is asked.
         failures: looks in a row that showed nothing.
         shown: the present look has been answered something.
-        read: a job or statement of the present look could be read by itself.
+        read: a job of the present look could be read by itself.
         crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
-        looks: the last ones, at batch jobs and at statements.
+        look: the last one.
     """
 
-    api: jobs.Api
-    way: ways.Way
+    kind: str
+    calls: adapter.WorkCalls
     watches: dict[str, Watch] = field(default_factory=dict)
     failures: int = 0
     shown: bool = False
     read: bool = False
     crowded_since_ms: int | None = None
-    looks: tuple[Look, Look] = field(default_factory=lambda: (Look(), Look()))
+    look: Look = field(default_factory=Look)
 
-    def begin(self, *, statements: bool, now_s: float) -> Look:
+    def begin(self, now_s: float) -> Look:
         """Begin a look; the time since one that MRS did not answer is no time in which a job was missing."""
-        look = self.looks[statements]
+        look = self.look
         if look.begun_s is not None and not look.answered:
-            self._pass_over(now_s - look.begun_s, statements=statements)
+            self._pass_over(now_s - look.begun_s)
         look.begun_s, look.answered = now_s, False
         self.read = False
         return look
 
-    def _pass_over(self, pause_s: float, *, statements: bool) -> None:
+    def _pass_over(self, pause_s: float) -> None:
         for watch in self.watches.values():
-            if watch.statement is statements:
-                for wait in (watch.missing, watch.unsettled):
-                    if wait is not None:
-                        wait.pass_over(pause_s)
-
-    def answered(self) -> None:
-        """Note that MRS answered for all that is followed here: that there is nothing of it."""
-        for look in self.looks:
-            look.answered = True
+            for wait in (watch.missing, watch.unsettled):
+                if wait is not None:
+                    wait.pass_over(pause_s)

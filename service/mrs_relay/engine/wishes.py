@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import commands, doubts, facts, jobs, telling
+from mrs_relay.engine.work import kinds
 from mrs_relay.messages import events
 
 State = jobs.State
@@ -50,7 +51,7 @@ def cancel_asked(
         decision = telling.Decision(job)
     elif jobs.TRAITS[job.state].last:
         decision = _told_again(job, fact.by, fact.job, now_ms)
-    elif job.subject == "cluster" and job.state in _ON_MRS:
+    elif job.state in _ON_MRS and not kinds.of(job).traits.can_be_stopped:
         decision = _told_again(job, fact.by, fact.job, now_ms)  # MRS knows no way to call an order back
     else:
         decision = stop(to_stop(job, fact.reason, fact.by), now_ms, rules)

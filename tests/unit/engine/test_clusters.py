@@ -12,8 +12,9 @@ import pytest
 from tests.unit.engine import gates, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import calls, clusters, facts, jobs, verdict
+from mrs_relay.engine import clusters, facts, jobs, verdict
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import cluster as cluster_work
 from mrs_relay.kit import clock
 from mrs_relay.mrs.models import clusters as models
 
@@ -126,7 +127,7 @@ def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_on
                 yield models.Cluster.model_validate({**shown, "createAt": created_s})
 
     async def live() -> None:
-        found = await calls.Caller(cast("Any", Mrs()), engine_settings.EngineSettings()).sought(order, work)
+        found = await cluster_work.Calls(cast("Any", Mrs())).marked(order)
         assert {seen.job_id for seen in found} == {"new", "timeless"}
 
     gates.run_virtually(live())

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
-from mrs_relay.engine import breakdowns, commands, decide, facts, job_records, jobs, orders
+from mrs_relay.engine import breakdowns, commands, decide, facts, job_records, jobs
+from mrs_relay.engine.work import kinds
 from mrs_relay.messages import events
 
 _S = jobs.State
@@ -193,7 +194,8 @@ class _Life:
         """Replies are lost a bounded number of times in an attempt, and no effect that may be hidden is denied."""
         if isinstance(fact, facts.InDoubt):
             self.lost += 1
-            searched = isinstance(self.work, jobs.Batch) or orders.can_be_found(self.work)
+            assert before is not None
+            searched = kinds.of(before).is_findable(before)
             self.may_hide |= not searched and not (isinstance(self.work, jobs.Call) and self.work.reads)
             sure = searched or not self.may_hide
             assert self.lost <= (samples.RULES.resubmit_attempts if sure else samples.RULES.repeat_attempts)

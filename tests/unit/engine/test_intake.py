@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, intake, job_names, job_records, jobs, works
+from mrs_relay.engine import facts, intake, job_names, job_records, jobs
+from mrs_relay.engine.work import statement as statement_work
 from mrs_relay.messages import codec, dead_letters, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
@@ -182,7 +183,7 @@ def test_statement_for_presto_goes_to_the_sql_endpoint() -> None:
 )
 def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
     """SELECT, SHOW, DESC, VALUES, WITH and EXPLAIN only read, behind comments and parentheses, in any case."""
-    assert works.is_repeatable(statement)
+    assert statement_work.is_repeatable(statement)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_statement_that_only_reads_is_repeatable(statement: str) -> None:
 )
 def test_statement_that_may_write_is_not_repeatable(statement: str) -> None:
     """Anything else may do harm when it runs twice; EXPLAIN ANALYZE runs what it explains."""
-    assert not works.is_repeatable(statement)
+    assert not statement_work.is_repeatable(statement)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +254,8 @@ def test_statement_is_sent_without_any_semicolon(statement: str, sent: str) -> N
 def test_long_noise_is_judged_quickly(piece: str) -> None:
     """No statement of legal length makes the judgement slow."""
     statement = (piece * 150_000)[:149_800]
-    assert works.is_repeatable(statement) in {True, False}
-    assert works.is_repeatable("explain " + statement) in {True, False}
+    assert statement_work.is_repeatable(statement) in {True, False}
+    assert statement_work.is_repeatable("explain " + statement) in {True, False}
 
 
 def test_dead_letter_keeps_the_record() -> None:

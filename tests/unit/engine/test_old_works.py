@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import facts, intake, job_records, jobs, oldworks
+from mrs_relay.engine import facts, intake, job_records, jobs
+from mrs_relay.engine.work import batch_v11, kinds
 from mrs_relay.messages import old_jobs
 
 _JAR = "s3a://demo/sessionize.jar"
@@ -50,7 +51,7 @@ def test_each_type_that_v11_runs_becomes_a_job_with_its_fields(job: dict[str, An
     """The job remembers the API, waits in that API's line and carries its fields by their names."""
     made = _job({**job, "arguments": ["sessionize", "--days", "30"]})
     assert isinstance(made.work, jobs.Batch)
-    assert (made.api, made.operation) == ("v1.1", "CreateAndExecuteJob")
+    assert (made.api, kinds.place(made)[1]) == ("v1.1", "CreateAndExecuteJob")
     assert (made.work.job_type, made.work.properties) == (job["job_type"], fields)
     assert made.work.arguments == ("sessionize", "--days", "30")
     assert made.collect is ("output" in fields)
@@ -60,7 +61,7 @@ def test_each_type_that_v11_runs_becomes_a_job_with_its_fields(job: dict[str, An
 def test_without_the_field_or_with_v2_everything_is_as_it_was(api: str | None) -> None:
     """V2 is the default, and the ledger record of such a job says nothing of an API."""
     made = _job({"job_type": "SparkSql", "arguments": ["select 1"]}, api=api)
-    assert (made.api, made.operation, made.collect) == ("v2", "CreateExecuteJob", True)
+    assert (made.api, kinds.place(made)[1], made.collect) == ("v2", "CreateExecuteJob", True)
     assert b'"api"' not in job_records.encode(made)
 
 
@@ -146,4 +147,4 @@ def test_an_old_job_reads_as_it_was_written() -> None:
     """The API stands in the ledger from the first commit to the last, for it answers for the id."""
     made = _job({"job_type": "MapReduce", "jar_path": _JAR})
     assert job_records.decode(job_records.encode(made)) == made
-    assert set(oldworks.TYPES) == set(old_jobs.TYPES)
+    assert set(batch_v11.TYPES) == set(old_jobs.TYPES)

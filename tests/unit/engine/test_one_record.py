@@ -25,11 +25,11 @@ from mrs_relay.engine import (
     partition_jobs,
     plan,
     rules,
-    works,
 )
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import job_factory
 from mrs_relay.messages import dead_letters, envelope, reasons, requests
 from mrs_relay.mrs import checks
 from mrs_relay.stream import feed as feeds
@@ -126,7 +126,7 @@ def test_shallow_message_with_many_brackets_is_taken() -> None:
 
 
 @pytest.mark.parametrize("error", _FAULTS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize(("module", "name"), [(requests, "parse"), (works, "job_of"), (intake, "_check_depth")])
+@pytest.mark.parametrize(("module", "name"), [(requests, "parse"), (job_factory, "job_of"), (intake, "_check_depth")])
 def test_message_that_makes_us_fail_is_rejected_with_the_error_s_class(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, error: Exception
 ) -> None:
@@ -172,7 +172,7 @@ def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_int
 
 def test_request_that_breaks_a_rule_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a bug in building it nor what MRS would not take hides the rule."""
-    monkeypatch.setattr(works, "job_of", _raise(RecursionError()))
+    monkeypatch.setattr(job_factory, "job_of", _raise(RecursionError()))
     fact, alarms = _read(samples.record(), policy(allow={"job_types": ["SparkSql"]}))
     assert isinstance(fact, facts.Requested)
     assert fact.barred is not None

@@ -48,6 +48,13 @@ def request(kind: str, data: dict[str, Any]) -> requests.Request:
     return requests.MODELS[kind].model_validate(data)
 
 
+def work(kind: str, data: dict[str, Any]) -> requests.Work:
+    """A valid request that becomes a job."""
+    found = request(kind, data)
+    assert not isinstance(found, requests.JobCancel | requests.JobResolve)
+    return found
+
+
 def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Reason | None:
     return rules.broken(chosen, kind, request(kind, data))
 
@@ -171,10 +178,10 @@ def test_a_cluster_is_allowed_by_its_id_its_name_or_a_tag(
 def test_only_names_and_tags_can_tell_of_a_cluster_that_no_id_allows() -> None:
     """A look-up is needed where an id is not enough, and not where it is, or where there is no rule."""
     by_name = policy(allow={"clusters": ["name:night-*", "c-1"]})
-    assert rules.unproved(by_name, request("mrs.sql.submit", SQL)) == {CLUSTER}
+    assert rules.unproved(by_name, work("mrs.sql.submit", SQL)) == {CLUSTER}
     assert broken(by_name, "mrs.sql.submit", SQL) is None
-    assert rules.unproved(by_name, request("mrs.sql.submit", {**SQL, "cluster": "c-1"})) == set()
-    assert rules.unproved(policy(), request("mrs.sql.submit", SQL)) == set()
+    assert rules.unproved(by_name, work("mrs.sql.submit", {**SQL, "cluster": "c-1"})) == set()
+    assert rules.unproved(policy(), work("mrs.sql.submit", SQL)) == set()
 
 
 def _message(kind: str, data: Any) -> envelope.Envelope:

@@ -15,6 +15,7 @@ from tests.unit.engine import gates, samples
 from mrs_relay import errors
 from mrs_relay.engine import facts, jobs, submitter
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import kinds
 from mrs_relay.kit import clock
 from mrs_relay.mrs.models import jobs as job_models
 
@@ -116,7 +117,7 @@ def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
             await asyncio.gather(*(one.submit(_job("submitting"), lambda: True) for _ in range(64)))
         now_s = asyncio.get_running_loop().time()
         job = _job("submitting")
-        place = doors._admission.cluster((job.cluster, job.operation))
+        place = doors._admission.cluster(kinds.place(job))
         found.extend((place.breaker.until_s - now_s, doors.pauses.paused_until_s - now_s))
         doors.close()
 

@@ -1,4 +1,4 @@
-"""V1.1's way of a job: what is sent, what its replies mean, and when a job is gone."""
+"""V1.1's calls for a job: what is sent, what its replies mean, and when a job is gone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from tests.unit.engine import gates, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import jobs, sightings, verdict, ways
+from mrs_relay.engine import facts, jobs, sightings, verdict
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import adapter, batch_v11, kinds
 from mrs_relay.messages import events
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import oldjobs as old_models
@@ -66,8 +67,8 @@ class _Mrs:
         return SimpleNamespace(job_execution=answer, request_id="q-1")
 
 
-def _way(mrs: _Mrs, **settings: Any) -> ways.V11:
-    return ways.V11(cast("Any", mrs), engine_settings.EngineSettings(**settings))
+def _calls(mrs: _Mrs, **settings: Any) -> batch_v11.Calls:
+    return batch_v11.Calls(cast("Any", mrs), engine_settings.EngineSettings(**settings))
 
 
 def _run(work: Any) -> Any:
@@ -115,7 +116,7 @@ def test_a_single_read_that_repeats_the_id_names_no_application() -> None:
 def test_one_call_submits_with_the_mark_and_returns_the_id() -> None:
     """CreateAndExecuteJob stores and starts at once; arguments are one text."""
     mrs = _Mrs(CreateAndExecuteJob=_shown())
-    assert _run(_way(mrs).submit(_JOB, _PROGRAM)) == "j-1"
+    assert _run(_calls(mrs).submit(_JOB)) == facts.Taken("j-1")
     ((name, body),) = mrs.asked
     assert name == "CreateAndExecuteJob"
     assert body.model_dump(exclude_none=True) == {
@@ -131,7 +132,7 @@ def test_one_call_submits_with_the_mark_and_returns_the_id() -> None:
 def test_a_reply_that_names_no_job_leaves_the_submission_in_doubt() -> None:
     """There may be a job: it is looked up, never sent again."""
     with pytest.raises(errors.MrsAmbiguous):
-        _run(_way(_Mrs(CreateAndExecuteJob=_shown(id=""))).submit(_JOB, _PROGRAM))
+        _run(_calls(_Mrs(CreateAndExecuteJob=_shown(id=""))).submit(_JOB))
 
 
 def test_all_pages_are_searched_and_only_the_very_name_counts() -> None:
@@ -139,7 +140,7 @@ def test_all_pages_are_searched_and_only_the_very_name_counts() -> None:
     page = [_shown(id=f"x-{number}", job_name=f"{_JOB.mrs_name}x") for number in range(9)]
     younger, older = _shown(id="j-2", start_time=2000), _shown(id="j-1", start_time=1000)
     mrs = _Mrs(ListExecuteJob=[(*page, younger), (younger, older)])
-    found = _run(_way(mrs, list_page=10).marked(_JOB))
+    found = _run(_calls(mrs, list_page=10).marked(_JOB))
     assert [seen.job_id for seen in found] == ["j-1", "j-2"]
     assert [(query.current_page, query.job_name, query.state) for _, query in mrs.asked] == [
         (1, _JOB.mrs_name, None),
@@ -153,14 +154,14 @@ def test_a_job_of_an_earlier_request_with_the_same_id_is_not_taken_for_this_one(
     job = msgspec.structs.replace(_JOB, intent_ms=now_ms)
     week_old, fresh = _shown(id="j-1", start_time=now_ms - 7 * 86_400_000), _shown(id="j-2", start_time=now_ms + 1000)
     timeless = _shown(id="j-3")
-    found = _run(_way(_Mrs(ListExecuteJob=(week_old, fresh, timeless))).marked(job))
+    found = _run(_calls(_Mrs(ListExecuteJob=(week_old, fresh, timeless))).marked(job))
     assert {seen.job_id for seen in found} == {"j-2", "j-3"}
 
 
 def test_pages_never_ask_for_more_than_v11_gives() -> None:
     """page_size is at most 100, whatever suits V2."""
     mrs = _Mrs(ListExecuteJob=())
-    assert _run(_way(mrs, list_page=1000).page("c", 3, 0, unfinished=True)) == ways.Page((), 0, last=True)
+    assert _run(_calls(mrs, list_page=1000).page("c", 3, 0, unfinished=True)) == adapter.Page((), 0, last=True)
     ((_, query),) = mrs.asked
     assert (query.page_size, query.current_page, query.state) == (100, 3, old_models.OldState.RUNNING)
 
@@ -174,10 +175,10 @@ _GONE = errors.MrsRefused("no such thing", status=400, code="12345")
 def test_a_job_is_gone_only_if_the_list_does_not_show_it_either(refusal: errors.MrsError) -> None:
     """How an unknown job is refused is not documented; an empty list for its id is an answer."""
     mrs = _Mrs(ShowJobExes=refusal, ListExecuteJob=())
-    assert isinstance(_run(_way(mrs).show("c", "j-1")), ways.Gone)
+    assert isinstance(_run(_calls(mrs).show("c", "j-1")), adapter.Gone)
     assert [name for name, _ in mrs.asked] == ["ShowJobExes", "ListExecuteJob"]
     mrs = _Mrs(ShowJobExes=refusal, ListExecuteJob=(_shown(),))
-    assert _run(_way(mrs).show("c", "j-1")) == sightings.of_old_job(_shown())
+    assert _run(_calls(mrs).show("c", "j-1")) == facts.Observed(sightings.of_old_job(_shown()))
 
 
 @pytest.mark.parametrize(
@@ -195,44 +196,46 @@ def test_any_other_failure_of_a_read_says_nothing_of_the_job(error: errors.MrsEr
     """A failed poll never changes a job."""
     mrs = _Mrs(ShowJobExes=error)
     with pytest.raises(type(error)):
-        _run(_way(mrs).show("c", "j-1"))
+        _run(_calls(mrs).show("c", "j-1"))
 
 
 def test_a_list_that_fails_or_ignores_the_id_says_nothing_either() -> None:
     """Only a whole answer without the job counts."""
     mrs = _Mrs(ShowJobExes=_GONE, ListExecuteJob=errors.MrsUntouched("broken", status=500))
     with pytest.raises(errors.MrsUntouched):
-        _run(_way(mrs).show("c", "j-1"))
+        _run(_calls(mrs).show("c", "j-1"))
     others = tuple(_shown(id=f"x-{number}") for number in range(10))
     with pytest.raises(errors.MrsRefused, match="no such thing"):
-        _run(_way(_Mrs(ShowJobExes=_GONE, ListExecuteJob=others), list_page=10).show("c", "j-1"))
+        _run(_calls(_Mrs(ShowJobExes=_GONE, ListExecuteJob=others), list_page=10).show("c", "j-1"))
 
 
 def test_the_result_is_where_the_job_wrote_and_its_log() -> None:
     """What MRS names, and nothing if it names nothing."""
     followed = samples.request(_PROGRAM, api="v1.1", seen=jobs.Seen("j-1"))
     mrs = _Mrs(ShowJobExes=[_shown(output="/out", job_log="/log"), _shown(output="", job_log=None)])
-    way = _way(mrs)
+    calls = _calls(mrs)
 
     async def both() -> None:
-        assert await way.collect(followed) == events.Result(location="/out", log_location="/log")
-        assert await way.collect(followed) == events.Result()
+        assert await calls.collect(followed) == events.Result(location="/out", log_location="/log")
+        assert await calls.collect(followed) == events.Result()
 
     gates.run_virtually(both())
 
 
-def test_both_ways_are_there_by_the_words_of_the_ledger() -> None:
-    """V2's list begins at a moment, V1.1's cannot; each is paced by its own operation's budget."""
-    both = ways.by_api(cast("Any", _Mrs()), engine_settings.EngineSettings())
-    assert {api: (way.listing.name, way.by_moment) for api, way in both.items()} == {
-        "v2": ("ShowJobExeListNew", True),
-        "v1.1": ("ListExecuteJob", False),
+def test_each_kind_that_is_polled_is_paced_by_the_budget_of_its_own_operation() -> None:
+    """V2's list begins at a moment, V1.1's cannot; a statement has no list, and calls are not polled."""
+    every = kinds.connect(cast("Any", _Mrs()), engine_settings.EngineSettings(list_page=50))
+    polled = {name: (one.listing.name, one.page_size, one.by_moment) for name, one in every.items() if one.listing}
+    assert polled == {
+        "batch_v2": ("ShowJobExeListNew", 50, True),
+        "batch_v11": ("ListExecuteJob", 50, False),
+        "statement": ("ShowSqlResult", 0, False),
     }
 
 
 def test_a_cluster_that_takes_no_such_jobs_has_none() -> None:
     """A security cluster refuses V1.1's reads as it refused the submission: nothing can be there."""
-    assert _way(_Mrs()).nowhere == {"12000003", "12000064", "12000085"}
+    assert _calls(_Mrs()).nowhere == {"12000003", "12000064", "12000085"}
 
 
 @pytest.mark.parametrize("told", [1_795_420_800_000_000, 2**63, 10**30, -1, 0, None])

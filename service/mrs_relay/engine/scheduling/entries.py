@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mrs_relay.engine import jobs
+from mrs_relay.engine.work import kinds
 
 Owner = object
 """What holds entries and slots and may lose them all at once: a partition. Hashable, equal only to itself."""
@@ -50,4 +51,4 @@ def queue_entry(
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
     rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
-    return QueueEntry(rank, key, (job.cluster, job.operation), owner, admit)
+    return QueueEntry(rank, key, kinds.place(job), owner, admit)

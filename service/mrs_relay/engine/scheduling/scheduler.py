@@ -15,6 +15,7 @@ from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import admission, breaker, entries, fair_queue, quota, tokens, waits
 from mrs_relay.engine.scheduling import pauses as pausing
+from mrs_relay.engine.work import kinds
 from mrs_relay.kit import clock
 
 
@@ -89,7 +90,7 @@ class SubmissionScheduler:
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: entries.Owner) -> None:
         """Note that a job under way holds a slot; used when jobs are taken over."""
         self._queue.tenant_of(owner).occupy((owner, key))
-        self._admission.slots.take((job.cluster, job.operation), (owner, key))
+        self._admission.slots.take(kinds.place(job), (owner, key))
 
     def completed(self, key: jobs.LedgerKey, owner: entries.Owner) -> None:
         """Note that the outcome of a submission is known: its place in flight is free."""
@@ -117,7 +118,7 @@ class SubmissionScheduler:
         """
         holder = (owner, key)
         has_room = self._queue.tenant_of(owner).end(holder)
-        place = (job.cluster, job.operation)
+        place = kinds.place(job)
         if self._admission.slots.give_back(place, holder):
             has_room = True
             for other in self._admission.with_slots(job.cluster):

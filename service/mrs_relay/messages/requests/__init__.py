@@ -5,7 +5,7 @@ A model's docstring and field descriptions are the reference that `schemas/` car
 first, then `jobs.py`. A new type needs its model, and its line in `parsing.MODELS`.
 """
 
-from mrs_relay.messages.requests.base import Api, Cluster, ClusterChoice, ClusterId, JobName, RetryPolicy
+from mrs_relay.messages.requests.base import Api, Cluster, ClusterChoice, ClusterId, JobName, RetryPolicy, Submission
 from mrs_relay.messages.requests.calls import Call
 from mrs_relay.messages.requests.clusters import ClusterCreate, ClusterDelete, ClusterFlow, ClusterResize
 from mrs_relay.messages.requests.control import JobCancel, JobResolve, Target
@@ -37,6 +37,7 @@ __all__ = [
     "Request",
     "RetryPolicy",
     "SqlSubmit",
+    "Submission",
     "Target",
     "Work",
     "parse",

@@ -1,0 +1,158 @@
+"""
+An operation on a cluster: create it, run a flow of jobs on a new one, resize it, delete it.
+
+MRS takes the order at once and carries it out in minutes; then the cluster is followed, by `clusters`, until it is what
+was ordered. An order whose reply was lost is looked for before it is repeated: a new cluster by the token in its name,
+a deletion by the state of its cluster. An order cannot be called back.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mrs_relay import errors
+from mrs_relay.engine import codes, facts, jobs
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import adapter, call
+from mrs_relay.messages import requests
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import clusters as models
+from mrs_relay.mrs.operations import clusters as operations
+from mrs_relay.mrs.operations import lists, registry
+
+_NAMES_CLUSTER: Final = frozenset({"created", "flowed"})
+_BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.ClusterState.TERMINATED})
+
+
+class Cluster(call.Call):
+    """Operations on clusters: calls with a goal."""
+
+    name = "cluster"
+    traits = adapter.Traits(follows_cluster=True, can_be_stopped=False, ends_with_reply=True, names_operation=True)
+
+    def takes(self, request: requests.Work) -> bool:
+        """Take all that creates, resizes or deletes a cluster."""
+        return isinstance(request, requests.ClusterRequest)
+
+    def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
+        """Check the call against the operation's own model, and say what the cluster is to become."""
+        match request:
+            case requests.ClusterCreate(body=body):
+                work = call.checked(operations.CREATE_CLUSTER, body=body, goal=jobs.Goal("created"))
+                return adapter.Draft(work, "", str(body["cluster_name"]))
+            case requests.ClusterFlow(body=body):
+                steps = body.get("steps")
+                goal = jobs.Goal("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
+                work = call.checked(operations.RUN_JOB_FLOW, body=body, goal=goal)
+                return adapter.Draft(work, "", str(body["cluster_name"]))
+            case requests.ClusterResize(cluster=cluster, parameters=parameters):
+                path, goal = {"cluster_id": cluster}, jobs.Goal("resized")
+                body = {"parameters": parameters}
+                return adapter.Draft(
+                    call.checked(operations.UPDATE_CLUSTER_SCALING, path, body=body, goal=goal), cluster
+                )
+            case _:
+                assert isinstance(request, requests.ClusterDelete)  # noqa: S101 - see `takes`
+                path, goal = {"cluster_id": request.cluster}, jobs.Goal("deleted")
+                return adapter.Draft(call.checked(operations.DELETE_CLUSTER, path, goal=goal), request.cluster)
+
+    def subject(self, request: requests.Work) -> adapter.PolicySubject:
+        """Name the cluster, or describe the one that is ordered, and the types of the jobs that come with it."""
+        if isinstance(request, requests.ClusterCreate | requests.ClusterFlow):
+            return adapter.PolicySubject([], tuple(call.named_job_types(request.body)), ordered=request.body)
+        return adapter.PolicySubject(adapter.named_clusters(request))
+
+    def connect(self, client: clients.Client, settings: engine_settings.EngineSettings) -> adapter.WorkCalls:  # noqa: ARG002 - nothing is kept of a reply
+        """Return the calls that order something."""
+        return Calls(client)
+
+    def is_findable(self, job: jobs.Job) -> bool:
+        """Whether the effect of an order in doubt shows on MRS; that of a resize, a difference, does not."""
+        work = job.work
+        return isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind != "resized"
+
+    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.Goal | None) -> jobs.Job:
+        """Keep the goal instead of the call, and drop the wish to stop: an order cannot be called back."""
+        goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
+        if goal is None or submitted.seen is None:
+            return submitted
+        return msgspec.structs.replace(submitted, work=goal, cluster=submitted.seen.job_id, stop=None)
+
+
+def goal_of(job: jobs.Job) -> jobs.Goal | None:
+    """Return what the cluster of a job is followed to."""
+    return job.work if isinstance(job.work, jobs.Goal) else None
+
+
+class Calls(adapter.WorkCalls):
+    """
+    The calls that order something of a cluster.
+
+    Args:
+        client: the MRS client.
+    """
+
+    def __init__(self, client: clients.Client) -> None:
+        self._client = client
+
+    async def submit(self, job: jobs.Job) -> facts.Fact:
+        """Place the order, once, under the name by which a new cluster is found again."""
+        work = adapter.unsent(job, jobs.Call)
+        goal, body = work.goal, work.body
+        if goal is not None and goal.kind in _NAMES_CLUSTER and body is not None:
+            body = {**body, "cluster_name": job.mrs_name}
+        if goal is not None and goal.kind == "resized" and body is not None:
+            goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
+        try:
+            reply = await call.send(self._client, registry.named(work.operation), work, body)
+        except errors.MrsBusy:
+            if goal is not None and goal.kind == "deleted" and await self.marked(job):
+                return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
+            raise
+        return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
+
+    async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
+        """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
+        try:
+            found = await shown(self._client, cluster_id)
+        except errors.MrsUntouched as error:
+            raise type(error)(f"the cluster could not be read before its resize: {error.message}") from error
+        if found is None or found.total_node_num is None:
+            return goal
+        more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
+        return jobs.Goal(goal.kind, nodes=found.total_node_num + more)
+
+    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
+        """Look for the effect of an order in doubt; empty when there is none to be seen."""
+        work = job.work
+        if isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind == "deleted":
+            cluster = await shown(self._client, job.cluster)
+            gone = cluster is None or cluster.cluster_state in _BEING_DELETED
+            return [jobs.Seen(job.cluster)] if gone else []
+        name = job.mrs_name
+        listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
+        since_ms = adapter.oldest_ms(job)
+        found = [one async for one in listed if one.cluster_name == name and _is_since(one, since_ms)]
+        return [jobs.Seen(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
+
+
+def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
+    return not cluster.created_s or cluster.created_s * 1000 >= since_ms
+
+
+async def shown(client: clients.Client, cluster_id: str) -> models.Cluster | None:
+    """
+    What MRS shows of a cluster; None when it knows no such cluster.
+
+    Raises:
+        MrsError: as the client.
+    """
+    try:
+        reply = await client.call(operations.SHOW_CLUSTER_DETAILS, path={"cluster_id": cluster_id})
+    except errors.MrsRefused as error:
+        if error.code == codes.NO_SUCH_CLUSTER:
+            return None
+        raise
+    return reply.cluster

@@ -1,0 +1,70 @@
+"""Which kinds of work there are, and which one a request asks for or a job is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from mrs_relay import errors
+from mrs_relay.engine import jobs
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.work import adapter, batch_v2, batch_v11, call, cluster, statement
+from mrs_relay.messages import requests
+from mrs_relay.mrs import client as clients
+
+_ALL: Final[tuple[adapter.WorkAdapter, ...]] = (
+    batch_v2.BatchV2(),
+    batch_v11.BatchV11(),
+    statement.Statement(),
+    call.Call(),
+    cluster.Cluster(),
+)
+
+ADAPTERS: Final = {one.name: one for one in _ALL}
+"""Name of each kind -> its adapter."""
+
+_BATCH: Final[Mapping[jobs.Api, str]] = {"v2": "batch_v2", "v1.1": "batch_v11"}
+_UNNAMED: Final = frozenset({"batch_v2", "batch_v11", "statement", "call", "cluster"})
+"""Kinds that ledgers held before they named one; `of` tells them by other fields, and so they stay unnamed."""
+
+
+def taking(request: requests.Work) -> adapter.WorkAdapter:
+    """Return the adapter that makes a job of a request."""
+    for one in ADAPTERS.values():
+        if one.takes(request):
+            return one
+    raise LookupError(f"no kind of work takes a {type(request).__name__}")
+
+
+def of(job: jobs.Job) -> adapter.WorkAdapter:
+    """
+    Return the adapter of a job.
+
+    Raises:
+        StateUnreadable: this version does not know the kind.
+    """
+    if job.kind:
+        if job.kind not in ADAPTERS:
+            text = f"a job is of the kind {job.kind!r}, expected one of {', '.join(ADAPTERS)}"
+            raise errors.StateUnreadable(f"{text}; if a later version of the relay has written it, run that version")
+        return ADAPTERS[job.kind]
+    if job.subject == "cluster":
+        return ADAPTERS["cluster"]
+    if job.subject == "call" or isinstance(job.work, jobs.Call):
+        return ADAPTERS["call"]
+    return ADAPTERS["statement" if job.statement else _BATCH[job.api]]
+
+
+def place(job: jobs.Job) -> tuple[str, str]:
+    """Return where a job waits for its turn: its cluster, and the MRS operation that it starts with."""
+    return job.cluster, of(job).operation(job)
+
+
+def recorded(kind: adapter.WorkAdapter) -> str:
+    """Return what `Job.kind` says of a job of a kind."""
+    return "" if kind.name in _UNNAMED else kind.name
+
+
+def connect(client: clients.Client, settings: engine_settings.EngineSettings) -> Mapping[str, adapter.WorkCalls]:
+    """Return the calls of each kind on a connection."""
+    return {name: one.connect(client, settings) for name, one in ADAPTERS.items()}
