@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ check: foreign ## look without running: lint, format, types, imports between par
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench tools
+	$(BIN)/mypy --explicit-package-bases --namespace-packages tests bench tools docs/images
 	$(BIN)/lint-imports
 	$(BIN)/mrs-relay schemas check schemas --baseline tests/recorded/schemas-0.1.json
 	$(BIN)/python -m mrs_relay.cli.reference check .
@@ -86,8 +86,12 @@ baseline: venv ## at a release: keep what the schemas promise from now on
 operations: venv ## write docs/operations.md and docs/reference.md anew from the operations and the models
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
-docs: venv ## build the site of docs/ into .cache/site; a warning is an error
+docs: venv ## build the site of docs/ into .cache/site; a warning is an error, and so is an outdated picture
+	@$(BIN)/python docs/images/draw.py check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: venv ## draw docs/images: the flow from its text, the recording by running the demo, a minute
+	@$(BIN)/python docs/images/draw.py draw
 
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -125,45 +126,76 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MRS_RELAY_")}
 
 
-def test_a_newcomer_gets_a_result_by_following_the_page(tmp_path: Path) -> None:
-    """All commands of "Send your first job", one after the other, in the folder of the repository as they know it."""
-    tools = tmp_path / ".venv" / "bin"
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """
+    A running `make demo ARGS="--keep --kafka-port 9092"`, with another port.
+
+    Attributes:
+        folder: a folder like that of the repository, with the tools in `.venv/bin`.
+        port: of its broker.
+        words: the arguments of the demo, as a page has them.
+    """
+
+    folder: Path
+    port: int
+    words: str = "--keep --kafka-port 9092"
+
+    def run(self, text: str, timeout_s: float = 120.0) -> str:
+        """Run a page's block at this broker; return what it printed."""
+        there = text.replace("localhost:9092", f"localhost:{self.port}")
+        there = re.sub(r"mrs-relay (watch|submit sql)", rf"mrs-relay \1 --bootstrap localhost:{self.port}", there)
+        return _shell(self.folder, there, timeout_s)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The first command of README and "Send your first job", which both go on from there."""
+    folder = tmp_path_factory.mktemp("demo")
+    tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
     (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (tools / "mrs-relay").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mrs_relay "$@"\n')
     for tool in tools.iterdir():
         tool.chmod(0o755)
-    start, *steps = [each for each in pages.blocks("first-job.md") if each.language == "bash"]
-    port = ports.free_port()
-    words = re.fullmatch(r'make demo ARGS="(--keep --kafka-port 9092)"\n', start.text)
-    assert words is not None
-    demo_words = words[1].replace("9092", str(port)).split()
-    log = tmp_path / "demo.log"
-    demo = child.Child([sys.executable, "-m", "mrs_relay", "demo", *demo_words], log=log, env=_environment())
-
-    def at_this_broker(text: str) -> str:
-        there = text.replace("localhost:9092", f"localhost:{port}")
-        return re.sub(r"mrs-relay (watch|submit sql)", rf"mrs-relay \1 --bootstrap localhost:{port}", there)
-
+    running = Demo(folder, ports.free_port())
+    words = running.words.replace("9092", str(running.port)).split()
+    log = folder / "demo.log"
+    process = child.Child([sys.executable, "-m", "mrs_relay", "demo", *words], log=log, env=_environment())
     try:
-        demo.wait_ready(lambda: "Ctrl-C ends everything" in log.read_text(), timeout_s=200)
-        printed = [_shell(tmp_path, at_this_broker(step.text)) for step in steps]
-        request, valid, sent, story, waited = printed
-        assert (request, sent) == ("", "")
-        assert valid == "request.json: valid mrs.sql.submit\n"
-        told = [json.loads(line) for line in story.splitlines()]
-        assert [each["type"] for each in told][:: len(told) - 1] == ["mrs.sql.accepted", "mrs.sql.succeeded"]
-        [statement] = told[-1]["data"]["result"]["statements"]
-        assert [set(row) for row in statement["rows"]] == [{"n_name", "customers"}] * 3
-        assert re.search(r"\d{4,}", waited)
-        _shell(tmp_path, at_this_broker(steps[2].text))
-        again = _shell(tmp_path, at_this_broker(steps[3].text))
-        demo.wait_ready(
-            lambda: '"repeated":true' in _shell(tmp_path, at_this_broker(steps[3].text)).replace(" ", ""), timeout_s=30
-        )
-        assert again
+        process.wait_ready(lambda: "Ctrl-C ends everything" in log.read_text(), timeout_s=200)
+        yield running
     finally:
-        demo.stop(30)
+        process.stop(30)
+
+
+def test_a_newcomer_gets_a_result_by_following_the_page(demo: Demo) -> None:
+    """All commands of "Send your first job", one after the other, in the folder of the repository as they know it."""
+    start, *steps = [each for each in pages.blocks("first-job.md") if each.language == "bash"]
+    assert start.text == f'make demo ARGS="{demo.words}"\n'
+    request, valid, sent, story, waited = [demo.run(step.text) for step in steps]
+    assert (request, sent) == ("", "")
+    assert valid == "request.json: valid mrs.sql.submit\n"
+    told = [json.loads(line) for line in story.splitlines()]
+    assert [each["type"] for each in told][:: len(told) - 1] == ["mrs.sql.accepted", "mrs.sql.succeeded"]
+    [statement] = told[-1]["data"]["result"]["statements"]
+    assert [set(row) for row in statement["rows"]] == [{"n_name", "customers"}] * 3
+    assert re.search(r"\d{4,}", waited)
+
+    demo.run(steps[2].text)
+    deadline_s = time.monotonic() + 30
+    while '"repeated":true' not in demo.run(steps[3].text).replace(" ", ""):
+        assert time.monotonic() < deadline_s, "no event says that the request was repeated"
+
+
+def test_the_three_commands_of_the_readme_show_a_result_and_every_event(demo: Demo) -> None:
+    """README.md: the demo, a statement that waits for its rows, and the events of all requests so far."""
+    start, submit, watch = re.findall(r"^    (make demo .*|\.venv/bin/.*)$", pages.README.read_text(), re.MULTILINE)
+    assert start == f'make demo ARGS="{demo.words}"'
+    assert re.search(r"\d{4,}", demo.run(submit))
+    shown = demo.run(f"{watch} --until-done 33")
+    assert "succeeded" in shown
+    assert "rejected" in shown
 
 
 def test_the_kcat_line_of_the_page_sends_a_request(here: service.Deployment, tmp_path: Path) -> None:
@@ -182,7 +214,7 @@ def test_the_kcat_line_of_the_page_sends_a_request(here: service.Deployment, tmp
 
 def test_the_commands_of_the_contract_page_work(tmp_path: Path) -> None:
     """In the order of the page; the registry is tested with `schemas register` itself."""
-    first, registry = pages.blocks("contract.md")
+    first, registry = [each for each in pages.blocks("contract.md") if each.language == "bash"]
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / "mrs-relay").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mrs_relay "$@"\n')

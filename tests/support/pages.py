@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.support import service
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+README = DOCS.parent / "README.md"
 _PIECES = re.compile(r"^(## .*|```[a-z]+\n[\s\S]*?^```)$", re.MULTILINE)
 _BLOCK = re.compile(r"```([a-z]+)\n([\s\S]*)```")
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,34 @@ _SITE: dict[str, Any] = yaml.safe_load((_ROOT / "mkdocs.yml").read_text())
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """A page that nobody finds is none: add it to `nav` in mkdocs.yml; the list of decisions names those."""
-    named = {name for entry in _SITE["nav"] for name in entry.values()}
+    """Add a new page to `nav` in mkdocs.yml; the list of decisions names those."""
+    named = set(_pages(_SITE["nav"]))
     named |= {f"adr/{name}" for name in re.findall(r"\]\((\d{4}-[^)]+)\)", (_DOCS / "adr" / "index.md").read_text())}
     assert named == {path.relative_to(_DOCS).as_posix() for path in _DOCS.rglob("*.md")}
+
+
+def _pages(nav: Any) -> Iterator[str]:
+    """All files that a part of the navigation names."""
+    match nav:
+        case str():
+            yield nav
+        case _:
+            for inner in nav.values() if isinstance(nav, dict) else nav:
+                yield from _pages(inner)
+
+
+def test_the_start_page_names_every_page_under_its_kind() -> None:
+    """The sections of index.md, tutorial, how-to guides, reference and explanation, are those of the navigation."""
+    sections = (_DOCS / "index.md").read_text().split("\n## ")[1:]
+    shown = {text.partition("\n")[0]: set(re.findall(r"\]\(([^)]+\.md)\)", text)) for text in sections}
+    wanted = {kind: set(_pages(pages)) for entry in _SITE["nav"][1:] for kind, pages in entry.items()}
+    assert shown == wanted
+    assert list(shown) == ["Tutorial", "How-to guides", "Reference", "Explanation"]
+
+
+def test_the_site_can_be_searched() -> None:
+    """The index is built into the site, so that no other server sees what is searched for."""
+    assert "search" in _SITE["plugins"]
 
 
 def _build(folder: Path) -> int:

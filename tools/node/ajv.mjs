@@ -20,11 +20,21 @@ const ajv = new Ajv({ strict: true, strictTypes: true, strictRequired: false, al
 addFormats(ajv);
 
 const faults = [];
-const validators = new Map();
+const ids = new Map();
 for (const path of [...below("requests"), ...below("events")]) {
   const name = relative(folder, path);
+  const schema = read(path);
   try {
-    validators.set(name, ajv.compile(read(path)));
+    ajv.addSchema(schema);
+    ids.set(name, schema.$id);
+  } catch (error) {
+    faults.push(`${name}: ${error.message}`);
+  }
+}
+const validators = new Map(); // compiled when all are known: the types of events refer to the schema of all events
+for (const [name, id] of ids) {
+  try {
+    validators.set(name, ajv.getSchema(id));
   } catch (error) {
     faults.push(`${name}: ${error.message}`);
   }

@@ -21,7 +21,7 @@ _EXAMPLES: Final = "examples/"
 
 
 def schemas() -> dict[str, schema.Schema]:
-    """All JSON Schemas by their path below `schemas/`."""
+    """All JSON Schemas by their path below `schemas/`, each complete in itself: for registries and comparisons."""
     version = schema.VERSION
     files = {f"requests/{kind}/{version}.json": schema.request(kind) for kind in sorted(registry.REQUESTS)}
     files |= {f"events/{kind}/{version}.json": schema.event(kind) for kind in registry.EVENTS}
@@ -30,8 +30,13 @@ def schemas() -> dict[str, schema.Schema]:
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """All files by their path below `schemas/`: the schemas and the AsyncAPI document."""
-    return {**schemas(), ASYNCAPI: asyncapi.document()}
+    """
+    All files by their path below `schemas/`: the schemas and the AsyncAPI document.
+
+    The file of a type of events refers to `events/v1.json`, in which all that types share is written once.
+    """
+    shared = {f"events/{kind}/{schema.VERSION}.json": schema.event_reference(kind) for kind in registry.EVENTS}
+    return {**schemas(), **shared, schema.ANY_EVENT: schema.event_bundle(), ASYNCAPI: asyncapi.document()}
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -82,7 +87,9 @@ def _read(baseline: pathlib.Path) -> dict[str, schema.Schema]:
     if not baseline.is_dir():
         return _object(baseline)
     paths = sorted([*baseline.glob("requests/**/*.json"), *baseline.glob("events/**/*.json")])
-    return {path.relative_to(baseline).as_posix(): _object(path) for path in paths}
+    found = {path.relative_to(baseline).as_posix(): _object(path) for path in paths}
+    bundle = found.get(schema.ANY_EVENT)
+    return found if bundle is None else {name: schema.resolved(each, bundle) for name, each in found.items()}
 
 
 def _object(path: pathlib.Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ ANY_EVENT: Final = f"events/{VERSION}.json"
 _REASONED: Final[frozenset[events.State]] = frozenset({"rejected", "retrying", "failed", "cancelled", "unknown"})
 """States that are never told without a reason."""
 
+_ANY_EVENT_ID: Final = f"urn:mrs-relay:events:{VERSION}"
+
 Schema = dict[str, Any]
 
 
@@ -45,16 +47,15 @@ def request(kind: str) -> Schema:
 
 
 def event(kind: str) -> Schema:
-    """The schema of the data of events of type `kind`."""
+    """The schema of the data of events of type `kind`, complete in itself."""
     data, definitions = body(registry.EVENTS[kind], "serialization")
     state = state_of(kind)
     promised = narrowed(state)
     return {
         "$schema": DIALECT,
-        "$id": f"urn:mrs-relay:events:{kind}:{VERSION}",
-        "title": kind,
+        **_naming(kind),
         **data,
-        "description": f"Data of the event {kind}: {events.STATES[state]}.",
+        "description": _naming(kind)["description"],
         "properties": {**data["properties"], **promised["properties"]},
         "required": sorted({*data["required"], *promised["required"]}, key=list(data["properties"]).index),
         "$defs": definitions,
@@ -67,12 +68,60 @@ def any_event() -> Schema:
     types = (f"{kind}: {events.STATES[state_of(kind)]}" for kind in registry.EVENTS)
     return {
         "$schema": DIALECT,
-        "$id": f"urn:mrs-relay:events:{VERSION}",
+        "$id": _ANY_EVENT_ID,
         "title": "EventData",
         **data,
         "description": "Value of every event record (CloudEvents binary mode; the attributes are ce_ headers). Types: "
         + "; ".join(types),
         "$defs": definitions,
+    }
+
+
+def event_bundle() -> Schema:
+    """
+    Make the schema of all events with that of each type in its `$defs`, by the type's name.
+
+    What all types share is written once here; the file of a type refers to it, see `event_reference`.
+    """
+    shared = any_event()
+    types: dict[str, Schema] = {}
+    for kind in registry.EVENTS:
+        promised = narrowed(state_of(kind))
+        types[kind] = {"description": _naming(kind)["description"], "$ref": "#", "type": "object", **promised}
+    return {**shared, "$defs": {**shared["$defs"], **types}}
+
+
+def event_reference(kind: str) -> Schema:
+    """Make the schema of a type of events as a reference into the bundle."""
+    return {"$schema": DIALECT, **_naming(kind), "$ref": f"{_ANY_EVENT_ID}#/$defs/{kind}"}
+
+
+def resolved(found: Schema, bundle: Schema) -> Schema:
+    """
+    Return the schema of a type of events complete in itself; one that does not refer to the bundle, as it is.
+
+    Args:
+        found: as `event_reference` or `event` makes it, also by an earlier version.
+        bundle: as `event_bundle` makes it.
+    """
+    prefix = f"{_ANY_EVENT_ID}#/$defs/"
+    reference = found.get("$ref", "")
+    if not reference.startswith(prefix):
+        return found
+    promised = bundle["$defs"][reference.removeprefix(prefix)]
+    return {
+        **bundle,
+        **{name: value for name, value in found.items() if name != "$ref"},
+        "properties": {**bundle["properties"], **promised["properties"]},
+        "required": [*bundle["required"], *(set(promised["required"]) - set(bundle["required"]))],
+    }
+
+
+def _naming(kind: str) -> Schema:
+    return {
+        "$id": f"urn:mrs-relay:events:{kind}:{VERSION}",
+        "title": kind,
+        "description": f"Data of the event {kind}: {events.STATES[state_of(kind)].rstrip('.')}.",
     }
 
 

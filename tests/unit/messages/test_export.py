@@ -9,10 +9,11 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
+import referencing
 from tests.unit.messages import samples
 
 from mrs_relay import errors
-from mrs_relay.messages import events, export, reasons, registry, requests
+from mrs_relay.messages import events, export, reasons, registry, requests, schema
 
 _JOB = "requests/mrs.job.submit/v1.json"
 _SQL = "requests/mrs.sql.submit/v1.json"
@@ -281,3 +282,61 @@ def test_a_baseline_that_cannot_be_read_is_named(tmp_path: pathlib.Path, text: s
         kept.write_text(text)
     with pytest.raises(errors.SettingsError, match=r"0\.1\.json"):
         export.breaks(kept)
+
+
+_FILES = export.documents()
+_BUNDLE = _FILES[schema.ANY_EVENT]
+_KNOWN: referencing.Registry[Any] = referencing.Registry().with_resource(
+    _BUNDLE["$id"], referencing.Resource.from_contents(_BUNDLE)
+)
+
+
+def _shared_faults(kind: str, value: object) -> list[str]:
+    """What the file of a type says, with the schema of all events at hand."""
+    checker = jsonschema.Draft202012Validator(_FILES[f"events/{kind}/v1.json"], registry=_KNOWN)
+    return [fault.message for fault in checker.iter_errors(value)]
+
+
+@pytest.mark.parametrize("kind", registry.EVENTS)
+def test_the_file_of_a_type_says_what_its_complete_schema_says(kind: str) -> None:
+    """The reference into the schema of all events loses nothing: state, reason, and what all events share."""
+    name = f"events/{kind}/v1.json"
+    state = schema.state_of(kind)
+    reason = reasons.Reason(kind="invalid", code="bad_id", message="m")
+    other = "running" if state != "running" else "accepted"
+    values = [_event(state=state, reason=reason), _event(state=state), _event(state=other, reason=reason)]
+    values += [{**values[0], "sequence": 0}, {**values[0], "mrs": {"progress": 101}}, {}]
+    for value in values:
+        assert bool(_shared_faults(kind, value)) == bool(_faults(name, value))
+    assert not _shared_faults(kind, values[0])
+
+
+def test_one_file_is_enough_to_check_events_of_every_type() -> None:
+    """The schema of all events holds that of each type in its `$defs`; it refers to nothing outside."""
+    assert {node["$ref"].partition("#")[0] for node in _nodes(_BUNDLE) if "$ref" in node} == {""}
+    failed = {"$ref": f"{_BUNDLE['$id']}#/$defs/mrs.job.failed"}
+    reason = reasons.Reason(kind="refused", code="0176", message="m")
+    checker = jsonschema.Draft202012Validator(failed, registry=_KNOWN)
+    assert not list(checker.iter_errors(_event(state="failed", reason=reason)))
+    assert list(checker.iter_errors(_event(state="failed")))
+
+
+def test_a_definition_is_written_once() -> None:
+    """The files of the types are references, so a new field changes one of them."""
+    files = {name: each for name, each in _FILES.items() if name.startswith("events/mrs.")}
+    assert all("$defs" not in each and "properties" not in each for each in files.values())
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["references", "complete"])
+def test_files_of_this_and_of_earlier_versions_are_compared(tmp_path: pathlib.Path, *, shared: bool) -> None:
+    """What a type alone promises is found broken, whether its file refers to the bundle or is complete in itself."""
+    export.write(tmp_path)
+    name = "events/mrs.job.running/v1.json"
+    if shared:
+        bundle = json.loads((tmp_path / schema.ANY_EVENT).read_text())
+        bundle["$defs"]["mrs.job.running"]["required"].append("cluster")
+        (tmp_path / schema.ANY_EVENT).write_text(json.dumps(bundle))
+    else:
+        complete = schema.event("mrs.job.running")
+        (tmp_path / name).write_text(json.dumps({**complete, "required": [*complete["required"], "cluster"]}))
+    assert export.breaks(tmp_path) == [f"{name}: cluster: is no longer promised to be there"]

@@ -1,0 +1,147 @@
+"""Every block of code on the pages is run by a test or says why not; every command on them exists."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]  # ships no types
+import pytest
+from tests.support import doc_code
+
+from mrs_relay import settings
+from mrs_relay.messages import checking, registry
+
+_ROOT = doc_code.ROOT
+
+_RUN: dict[str, dict[tuple[int, ...], str]] = {
+    "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
+    "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
+    "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
+    "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
+    "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
+    "docs/old-clusters.md": {(1,): "tests/e2e/test_old_clusters.py"},
+    "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
+    "docs/relay-client.md": {tuple(range(1, 7)): "tests/unit/client/test_examples.py"},
+    "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},
+    "docs/tenants.md": {(1,): "tests/unit/test_tenant_settings.py"},
+}
+"""Which blocks of a page are run, and by which test."""
+
+_NOT_RUN: dict[str, dict[int, str]] = {
+    "README.md": {
+        3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",
+        4: "installs from a package registry and needs an account of MRS; its commands and variables are checked here",
+        5: "needs Docker; the Dockerfile's commands are those of the block before",
+    },
+    "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
+    "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
+    "docs/data-at-rest.md": {
+        1: "runs a test itself, tests/e2e/test_compaction.py",
+        **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),
+    },
+    "docs/emulator.md": {1: "installs from a package registry; the command is checked here"},
+    "docs/first-job.md": {6: "an event with its rows left out"},
+    "docs/guarantees.md": {1: "runs the tests themselves, for ten minutes and more"},
+    "docs/requests.md": {
+        1: "kcat with a placeholder for the cluster; its message is checked here",
+        2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
+    },
+    "docs/running.md": {1: "as in README.md"},
+    "docs/tenants.md": {2: "a message of the relay"},
+}
+"""Why a block is not run."""
+
+_BLOCKS = [block for page in doc_code.PAGES for block in doc_code.blocks(page)]
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    """A new block of code needs a test, or a reason in `_NOT_RUN`; one that is gone needs none."""
+    run = {f"{page}#{number}" for page, tests in _RUN.items() for numbers in tests for number in numbers}
+    not_run = {f"{page}#{number}" for page, why in _NOT_RUN.items() for number in why}
+    assert not run & not_run
+    assert run | not_run == {block.name for block in _BLOCKS}
+
+
+def test_the_tests_that_run_the_blocks_know_the_pages() -> None:
+    """Each test file that is said to run a page's blocks is there and names the page."""
+    for page, tests in _RUN.items():
+        for name in tests.values():
+            assert Path(page).name in (_ROOT / name).read_text(), f"{name} does not name {page}"
+
+
+@pytest.mark.parametrize("page", doc_code.PAGES)
+def test_every_command_on_a_page_exists(page: str) -> None:
+    """Commands and options, in the text too; in blocks also the arguments, which the text may leave out."""
+    told = [(words, doc_code.parse(words)) for words in doc_code.commands(page)]
+    told += [(words, doc_code.parse(words, complete=False)) for words in doc_code.mentions(page)]
+    assert [(words, problem) for words, problem in told if problem is not None] == []
+
+
+@pytest.mark.parametrize("line", ["submit sql --clutser C", "watsh", "schemas show", "call --jsno ListClusters"])
+def test_a_wrong_command_would_be_found(line: str) -> None:
+    """A misspelt command or option, and a missing argument."""
+    assert doc_code.parse(line.split()) is not None
+
+
+@pytest.mark.parametrize("page", doc_code.PAGES)
+def test_every_make_target_on_a_page_exists(page: str) -> None:
+    """In blocks and in the text."""
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (_ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z][a-z0-9-]*)", (_ROOT / page).read_text(), flags=re.MULTILINE))
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("page", doc_code.PAGES)
+def test_every_variable_on_a_page_is_a_setting(page: str) -> None:
+    """`MRS_RELAY_…` of the settings, also of a tenant or a connection with any name."""
+    patterns = [row.variable.replace("<NAME>", r"[A-Z0-9-]+(?:_[A-Z0-9-]+)*") for row in settings.describe()]
+    named = set(re.findall(r"MRS_RELAY_[A-Z0-9_-]+[A-Z0-9]", (_ROOT / page).read_text()))
+    wrong = [name for name in named - _OTHER_VARIABLES if not any(re.fullmatch(each, name) for each in patterns)]
+    assert wrong == []
+
+
+_OTHER_VARIABLES = {
+    "MRS_RELAY_CONFIG",
+    "MRS_RELAY_REGISTRY_PASSWORD",
+}
+"""Variables of the command line, which are no settings."""
+
+
+@pytest.mark.parametrize("block", [each for each in _BLOCKS if each.language == "json"], ids=lambda block: block.name)
+def test_every_message_on_a_page_is_valid(block: doc_code.Block) -> None:
+    """Requests and events, as `mrs-relay schemas validate` judges them; an excerpt of an event is JSON at least."""
+    message = json.loads(block.text)
+    if "id" in message or message.get("type") in registry.REQUESTS:
+        [checked] = checking.check(block.text.encode())
+        assert checked.problem is None
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in _BLOCKS if each.text.startswith("echo '{")], ids=lambda block: block.name
+)
+def test_every_message_for_kcat_is_valid(block: doc_code.Block) -> None:
+    """The JSON between the quotes is a request."""
+    found = re.match(r"echo '(\{.*?\})'", block.text, re.DOTALL)
+    assert found is not None
+    [checked] = checking.check(found[1].replace("\n", "").encode())
+    assert checked.problem is None
+
+
+@pytest.mark.parametrize("block", [each for each in _BLOCKS if each.language == "toml"], ids=lambda block: block.name)
+def test_every_settings_file_on_a_page_is_toml(block: doc_code.Block) -> None:
+    """Its meaning is tested where the page is named in `_RUN`."""
+    assert tomllib.loads(block.text)
+
+
+def test_the_validator_of_the_contract_page_finds_what_a_type_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of contract.md, in the folder of the repository, takes a failure with a reason and no other."""
+    [program] = [block for block in doc_code.blocks("docs/contract.md") if block.language == "python"]
+    monkeypatch.chdir(_ROOT)
+    names: dict[str, jsonschema.Draft202012Validator] = {}
+    exec(compile(program.text, "docs/contract.md", "exec"), names)  # noqa: S102 - our own page
+    event = json.loads((_ROOT / "schemas/examples/events/mrs.job.failed.json").read_text())
+    assert names["validator"].is_valid(event["data"])
+    assert not names["validator"].is_valid({**event["data"], "reason": None})
