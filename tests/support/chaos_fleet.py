@@ -179,7 +179,8 @@ class Fleet:
     async def _replace_dead(self) -> None:
         for relay in [relay for relay in self.relays if not relay.taken and not relay.process.alive]:
             self.relays.remove(relay)
-            if not relay.caused:
+            # An order may be carried out in the moment in which the trouble takes it back.
+            if not relay.caused and not relay.reached:
                 self.count["relays that ended by themselves"] += 1
                 code = relay.process.exit_code()
                 self.faults.append(f"{relay.place.stem} ended by itself with {code}: {last_error(relay.process.log)}")

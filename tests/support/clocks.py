@@ -1,4 +1,4 @@
-"""A clock that tests move by hand; in virtual time take `mrs_relay.kit.clock.LoopClock` and `@pytest.mark.looptime`."""
+"""A clock that tests move by hand; tests in virtual time take `clock.LoopClock` and `@pytest.mark.looptime`."""
 
 from __future__ import annotations
 
