@@ -278,6 +278,21 @@ class TestWriting:
         async with asyncio.timeout(5), place.broker.reader(records.Position(place.topic, 0), None) as reader:
             assert await reader.read(0.1) == []
 
+    async def test_reader_knows_when_it_has_caught_up(self, place: Place) -> None:
+        """With the last record that there was when it began; what comes later does not count."""
+        await place.create()
+        position = records.Position(place.topic, 0)
+        await place.send("a", "b", "c")
+        async with asyncio.timeout(5), place.broker.reader(position, None) as reader:
+            await place.send("later")
+            read: list[records.Record] = []
+            while not reader.caught_up:
+                read += await reader.read(0.5)
+            assert [record.value for record in read if record.key == b"k"][:3] == [b"a", b"b", b"c"]
+        async with asyncio.timeout(5), place.broker.reader(position, read[-1].offset + 1) as reader:
+            while not reader.caught_up:
+                await reader.read(0.5)
+
     async def test_killed_producer_writes_nothing(self, place: Place) -> None:
         """After a kill, which may come twice, a write raises Fenced."""
         await place.create()

@@ -110,7 +110,8 @@ class _Stage:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             missing = sorted(self.acknowledged.keys() - self.accepted.keys())
-            pytest.fail(f"not within 90 s: missing {missing[:9]}; {[work.status() for work in self.works]}")
+            states = [work.status() for work in self.works]
+            pytest.fail(f"not within 90 s: missing {missing[:9]}; ended {self.ended}; {states}")
 
     async def until_all_accepted(self) -> None:
         """Wait until there is an event for all that is acknowledged by now."""

@@ -115,8 +115,8 @@ async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> 
 
 async def _examined(broker: tap.Tapped, admin: brokers.Admin, kafka: stream_settings.KafkaSettings) -> topics.Report:
     """Look at the topics as a start does, and into the ledger for what its owner would find there."""
-    report = await topics.check(admin, kafka)
-    if any(finding.code == "missing_topics" for finding in report.findings) or report.outages:
+    report = await topics.check_settled(admin, kafka)
+    if not report.complete or report.outages:
         return report
     recreated = await recreation.find(broker, kafka, report.topic_id)
     return dataclasses.replace(report, findings=(*recreated, *report.findings))

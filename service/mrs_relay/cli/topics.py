@@ -105,7 +105,7 @@ async def _create(wanted: Sequence[stream_settings.KafkaSettings]) -> tuple[set[
 
 async def _check(wanted: Sequence[stream_settings.KafkaSettings]) -> list[topics.Report]:
     async with connect.broker(wanted[0]).admin() as admin:
-        return [await topics.check(admin, kafka) for kafka in wanted]
+        return [await topics.check_settled(admin, kafka) for kafka in wanted]
 
 
 def _show(

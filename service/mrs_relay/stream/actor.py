@@ -26,11 +26,11 @@ from mrs_relay import errors
 from mrs_relay.kit import backoff, faults
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import budget as budgets
+from mrs_relay.stream import changelog, origin, progress, records, settings
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import leaders as leading
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import origin, progress, records, settings
 
 T = TypeVar("T")
 
@@ -93,6 +93,9 @@ class Actor(Generic[T]):
     """
     One partition; `live` is its task, everything else is called by the runtime and does not wait unless it says so.
 
+    Attributes:
+        is_too_new: only a newer version can go on with the partition.
+
     Args:
         position: the input partition.
         common: what all actors share.
@@ -122,6 +125,7 @@ class Actor(Generic[T]):
         self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
         self._foreign_in_a_row = 0
         self._before_unreadable = False
+        self.is_too_new = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
     async def live(self) -> None:
@@ -449,6 +453,7 @@ class Actor(Generic[T]):
             return
         self.error = str(error)
         if isinstance(error, errors.StateUnreadable):
+            self.is_too_new = isinstance(error, changelog.NewerFormat)
             self._enter(State.UNREADABLE)
             self._log.error("partition_unreadable", error=self.error)
             await self._leaving.wait()

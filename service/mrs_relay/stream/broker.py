@@ -219,6 +219,14 @@ class GroupConsumer(Protocol):
     def park(self, position: records.Position) -> None:
         """Stop reading a partition; nothing happens if it is not assigned."""
 
+    def decline(self, positions: frozenset[records.Position]) -> None:
+        """
+        Have the group give partitions to another member, for as long as this one lives.
+
+        The group is joined again only where that is news. One that all members have declined, or whose group is led by
+        a version that knows nothing of it, is assigned to us all the same. Raises StreamDown once closed.
+        """
+
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None. Raises StreamDown."""
 
@@ -281,6 +289,14 @@ class LogReader(Protocol):
     @property
     def beginning(self) -> int:
         """Offset at which the reading began. Compaction alone never moves the beginning of a log away from 0."""
+
+    @property
+    def caught_up(self) -> bool:
+        """
+        Whether `read` has handed out all that could be read when the reading began.
+
+        Of some logs it is never said, where compaction has removed the last records: a `read` without records tells.
+        """
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""

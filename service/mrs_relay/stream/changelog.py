@@ -8,7 +8,8 @@ Keys that begin with a zero byte are the ledger's own, all others are state.
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
                   `b` where it began, if its owner was told to accept that records were deleted, `i` Kafka's id of the
                   input topic to which the offset belongs, where it is known
-    \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions
+    \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
+                  deletes those that it does not overwrite
 
 Without transactions every record after a claim carries that claim's offset in header `t`, the fencing token.
 
@@ -43,6 +44,10 @@ OUTBOX_OVERHEAD_BYTES = 256  # what a record grows by in the outbox: its topic's
 
 _offsets_decoder = msgspec.json.Decoder(dict[str, int])
 _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
+
+
+class NewerFormat(errors.StateUnreadable):
+    """A newer version of the software has written here: a replica of that version can go on."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -102,9 +107,18 @@ def token(claim_offset: int) -> records.Headers:
 def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
     """Keys and values of the outbox records for what a commit still has to send."""
     return [
-        (_OUTBOX + str(number).encode(), msgspec.msgpack.encode(part))
+        (_outbox_key(number), msgspec.msgpack.encode(part))
         for number, part in enumerate(_parts(outgoing, _OUTBOX_RECORD_BYTES))
     ]
+
+
+def outbox_keys(first: int, end: int) -> list[bytes]:
+    """Keys of the outbox records from number `first` to before `end`."""
+    return [_outbox_key(number) for number in range(first, end)]
+
+
+def _outbox_key(number: int) -> bytes:
+    return _OUTBOX + str(number).encode()
 
 
 def _parts(outgoing: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
@@ -180,8 +194,14 @@ class Replay:
     @property
     def unsent(self) -> list[records.Outgoing]:
         """What the last commit had to send and perhaps did not, in order."""
-        keys = [_OUTBOX + str(number).encode() for number in range(self._outbox_count)]
+        keys = outbox_keys(0, self._outbox_count)
         return [record for key in keys if key in self._outbox for record in _outbox_decoder.decode(self._outbox[key])]
+
+    @property
+    def outbox_end(self) -> int:
+        """The number behind the last outbox record that is still there: sent, unsent or ignored."""
+        left = [key for key in {*self._outbox, *self.stale_keys} if key.startswith(_OUTBOX)]
+        return 1 + max((int(key.removeprefix(_OUTBOX)) for key in left), default=-1)
 
     def loss(self, beginning: int) -> str | None:
         """
@@ -206,7 +226,8 @@ class Replay:
         Take the next records, in order; those after one's own claim are left alone.
 
         Raises:
-            StateUnreadable: a newer version of the software has written here, or something else altogether.
+            NewerFormat: a newer version of the software has written here.
+            StateUnreadable: something else altogether stands here.
         """
         for record in read:
             try:
@@ -273,9 +294,9 @@ class Replay:
 
     def _require_format(self, found: int) -> None:
         if found > FORMAT:
-            raise errors.StateUnreadable(
-                f"the ledger of {self._position} was written in format {found}, this version reads {FORMAT}: "
-                "run the newer version again"
+            raise NewerFormat(
+                f"the ledger of {self._position} was written in format {found}, this version reads format {FORMAT} at "
+                "most and leaves it alone: run the newer version again"
             )
 
 

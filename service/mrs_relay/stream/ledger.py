@@ -1,7 +1,8 @@
 r"""
 One partition's ledger: claimed and restored by its new owner, then written by it alone, with all that goes out.
 
-    open       fence older owners, write a claim, read everything up to that claim: nothing below it is undecided
+    open       read what is there and refuse a newer format; then fence older owners, write a claim, and read on up to
+               that claim: nothing below it is undecided
     commit     exactly-once: records, changes and `\0offsets` in one transaction
                at-least-once: changes, outbox and `\0offsets`, then the records. After a crash in between the next owner
                sends the outbox again, the same ids, before anything else: none is lost
@@ -104,6 +105,7 @@ class Ledger:
         self._beginning = 0
         self._next_offset: int | None = None
         self._unsettled = False
+        self._outbox_left = 0
         self.topic_id: str | None = None
 
     async def open(self, previous_claim: int | None = None) -> Restored:
@@ -114,21 +116,29 @@ class Ledger:
             previous_claim: offset of the claim that this process held last, to notice others in between.
 
         Raises:
+            NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed.
             StateUnreadable: a person must look; nothing was changed but the claim.
             Fenced, StreamDown: try again with a new ledger.
         """
-        await self._start_producer()
-        nonce = await self._claim()
-        claimed_at_s = asyncio.get_running_loop().time()
+        nonce = self._nonce()
         replay = changelog.Replay(self._input, nonce, previous_claim)
         async with self._broker.reader(self._place, None) as reader:
+            # Nothing is taken from an owner whose ledger we cannot read.
+            while not reader.caught_up and (read := await reader.read(_READ_S)):
+                replay.add(read)
+
+            await self._start_producer()
+            await self._claim(nonce)
+            claimed_at_s = asyncio.get_running_loop().time()
             while not replay.done:
                 replay.add(await self._read(reader))
+
         loss = replay.loss(reader.beginning)
         if loss is not None and not self._options.accept_loss:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
         self._beginning = reader.beginning
         self.topic_id = replay.topic_id
+        self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
         next_offset = replay.next_offset
@@ -152,8 +162,10 @@ class Ledger:
         if self._transactional_id is None:
             await self._commit_plainly(state, outgoing, next_offset)
         else:
+            state += self._cleared(0)  # from a time without transactions
             blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
             await self._advance([block for block in blocks if block.position == self._place])
+            self._outbox_left = 0
         self._next_offset = next_offset
         if self._alive.tainted:
             await self._renew()
@@ -193,7 +205,8 @@ class Ledger:
         self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         outbox = [self._to_ledger(key, value) for key, value in changelog.outbox(outgoing)]
-        for block in await self._alive.write([*state, *outbox, self._last(next_offset, outbox=len(outbox))]):
+        last = self._last(next_offset, outbox=len(outbox))
+        for block in await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last]):
             if block.first_offset != self._end:
                 await self.kill()
                 raise errors.Fenced(
@@ -201,6 +214,7 @@ class Ledger:
                     f"{block.first_offset} instead of {self._end}"
                 )
             self._end += block.count
+        self._outbox_left = len(outbox)
         if outgoing:
             await self._alive.write(outgoing)
         self._unsettled = bool(outgoing)
@@ -227,7 +241,8 @@ class Ledger:
         log.info("producer_replaced", position=str(self._input))
         await self.kill()
         await self._start_producer()
-        end, nonce = self._end, await self._claim()
+        end, nonce = self._end, self._nonce()
+        await self._claim(nonce)
         async with self._broker.reader(self._place, end) as reader:
             first = next(iter(await self._read(reader)))
         replay = changelog.Replay(self._input, nonce)
@@ -241,11 +256,12 @@ class Ledger:
         self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)
         await self._producer.start()
 
-    async def _claim(self) -> str:
-        nonce = f"{self._options.owner}.{uuid.uuid4().hex}"
+    def _nonce(self) -> str:
+        return f"{self._options.owner}.{uuid.uuid4().hex}"
+
+    async def _claim(self, nonce: str) -> None:
         key, value = changelog.claim(nonce)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
-        return nonce
 
     async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
         try:
@@ -262,6 +278,10 @@ class Ledger:
         self._end = claim_offset + 1
         if self._transactional_id is None:
             self._token = changelog.token(claim_offset)
+
+    def _cleared(self, outbox: int) -> list[records.Outgoing]:
+        """Return tombstones for what earlier commits have left in the outbox, behind the records of this one."""
+        return [self._to_ledger(key, None) for key in changelog.outbox_keys(outbox, self._outbox_left)]
 
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
         """Return the record that ends a commit."""

@@ -440,6 +440,12 @@ class _Reader:
         self._position = position
         self._offset = offset
         self.beginning = offset
+        self._first_end = broker.log(position).stable_end
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that could be read when the reading began has been handed out."""
+        return self._offset >= self._first_end
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""

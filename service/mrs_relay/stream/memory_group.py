@@ -19,6 +19,7 @@ from mrs_relay import errors
 from mrs_relay.kit import tasks
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import memory_log, records, settings
+from mrs_relay.stream import shares as sharing
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +138,8 @@ class Group:
             while len(shares[member]) < least + (number < more):
                 shares[member].add(first := min(left))
                 left.discard(first)
-        return {member: frozenset(share) for member, share in shares.items()}
+        declined = {member: member.declined for member in self.members}
+        return sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
 
 
 class MemoryGroupConsumer:
@@ -147,6 +149,7 @@ class MemoryGroupConsumer:
         self._group = group
         self._cluster = group.cluster
         self.last_share = _NOBODY
+        self.declined = _NOBODY
         self.silent_since_s: float | None = None
         self._assigned = _NOBODY
         self._generation = 0
@@ -198,6 +201,12 @@ class MemoryGroupConsumer:
     def park(self, position: records.Position) -> None:
         """Stop reading a partition."""
         self._positions.pop(position, None)
+
+    def decline(self, positions: frozenset[records.Position]) -> None:
+        """Have the group give partitions to another member, if one takes them; joins again where that is new."""
+        if not positions <= self.declined:
+            self.declined |= positions
+            self._noticed()
 
     async def committed(self, position: records.Position) -> int | None:
         """Offset that the group has committed, or None."""

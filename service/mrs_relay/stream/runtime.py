@@ -377,6 +377,7 @@ class Runtime(Generic[T]):
     async def _look_out(self, consumer: brokers.GroupConsumer) -> None:
         while True:
             await asyncio.sleep(watch.INTERVAL_S)
+            self._decline(consumer)
             for position, actor in list(self._actors.items()):
                 expected = actor.wants and not self._leaders.is_missing(position)
                 if self._watch.answered(position, consumer.last_answer(position), expected=expected):
@@ -388,6 +389,12 @@ class Runtime(Generic[T]):
             error = self._watch.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
             if error is not None:
                 self._give_up(error)
+
+    def _decline(self, consumer: brokers.GroupConsumer) -> None:
+        """Leave partitions that only a newer version can read to its replicas; their own owner goes on undisturbed."""
+        too_new = frozenset(position for position, actor in self._actors.items() if actor.is_too_new)
+        if too_new:
+            consumer.decline(too_new)
 
     async def _look_after(self, consumer: brokers.GroupConsumer) -> None:
         while True:

@@ -53,7 +53,9 @@ class Setup:
         Raises:
             SettingsError: something is wrong. StreamDown: Kafka does not answer.
         """
-        report = await self._look()
+        self._looked_s = asyncio.get_running_loop().time()
+        async with self._broker.admin() as admin:
+            report = await topics.check_settled(admin, self._kafka)
         report.require_sound()
         self._abilities = report.abilities
         self.partitions = self.first_partitions = report.partitions

@@ -19,6 +19,9 @@ from mrs_relay.stream import codecs, topic_facts
 ENVELOPE_BYTES: Final = 128 * 1024
 """What a dead letter or a job's record adds to the message that it came from, in bytes."""
 
+MISSING: Final = "missing_topics"
+"""Code of the finding that names the topics that are not there."""
+
 _SAFE_REPLICAS: Final = 3
 _DAY_MS: Final = 86_400_000
 _LEAST_RETENTION_BYTES: Final = 128 * 1024 * 1024
@@ -39,7 +42,7 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     if missing := [name for name in facts.uses if name not in facts.cluster.topics]:
         yield topic_facts.Finding(
             "error",
-            "missing_topics",
+            MISSING,
             f"missing topics: {', '.join(missing)}",
             "`mrs-relay topics create` makes them (names: settings kafka.topics.*); one that is there and not seen "
             "needs the right to describe it",

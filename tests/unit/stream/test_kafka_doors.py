@@ -12,8 +12,10 @@ import sys
 import aiokafka
 import pytest
 from aiokafka import client as kafka_client
+from aiokafka import cluster as kafka_cluster
 from aiokafka import conn as kafka_conn
 from aiokafka import errors as kafka_errors
+from aiokafka import structs as kafka_structs
 from aiokafka.admin import NewTopic
 from aiokafka.consumer import fetcher, group_coordinator, subscription_state
 from aiokafka.coordinator.assignors.sticky import sticky_assignor
@@ -61,6 +63,9 @@ def test_assertions_are_on() -> None:
         (aiokafka.AIOKafkaProducer, "self.client = AIOKafkaClient("),
         (sender.Sender, "self._sender_task = create_task("),
         (sender.Sender, "def sender_task(self)"),
+        (sender.Sender, "task = create_task(self._send_produce_req("),
+        (sender.Sender, "return create_task(self._do_add_partitions_to_txn("),
+        (sender.Sender, "return create_task(self._do_txn_commit("),
         (sender.BaseHandler, "self._sender.client.send(node_id, req, group=self.group)"),
         (sender.SendProduceReqHandler, "self._client = sender.client"),
         (sender.SendProduceReqHandler, "self._client.send(node_id, request)"),
@@ -159,6 +164,21 @@ async def test_killed_producer_sends_nothing_more() -> None:
         await made.write([records.Outgoing("t", b"k", b"v", (), 0)])
 
 
+async def test_killed_producer_leaves_no_task_of_the_library_behind() -> None:
+    """The library awaits its tasks one by one, and the first that fails leaves the others alone."""
+    made = _producer("x")
+    made._client = made._make()
+    made._client._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
+
+    async def never(_node_id: int, _request: object) -> None:
+        await asyncio.Event().wait()
+
+    request = asyncio.ensure_future(made._guard(never)(1, ProduceRequest()))
+    await asyncio.sleep(0)
+    await made.kill()
+    assert request.cancelled()
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -181,6 +201,18 @@ def test_write_that_is_not_taken_in_time_does_not_doubt_the_address() -> None:
     told = str(_producer("x")._unknown_outcome(TimeoutError()))
     assert "in-sync replicas" in told
     assert "is the address right" not in told
+
+
+def test_kafka_that_has_answered_before_does_not_doubt_the_address() -> None:
+    """A broker that went away is no wrong setting."""
+    made = connection.connect(streams.kafka_settings())
+    assert "is the address right" in str(made.down("look", kafka_errors.NodeNotReadyError()))
+    cluster = kafka_cluster.ClusterMetadata()
+    cluster._brokers = {1: kafka_structs.BrokerMetadata(1, "kafka.example", 9092, None)}
+    made.brokers.note(cluster)
+    text = str(made.down("look", kafka_errors.NodeNotReadyError()))
+    assert "it has answered before; see on the brokers" in text
+    assert "is the address right" not in text
 
 
 @pytest.mark.parametrize(

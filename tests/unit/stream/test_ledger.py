@@ -10,8 +10,8 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
+from mrs_relay.stream import changelog, memory, memory_log, records
 from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import memory, records
 
 pytestmark = pytest.mark.looptime
 
@@ -95,6 +95,40 @@ async def test_replaced_owner_cannot_commit(guarantee: str) -> None:
     with pytest.raises(errors.Fenced):
         await zombie.commit([_change("a", "zombie")], [], 3)
     assert (await _ledger(broker).open()).state == {}
+
+
+async def test_outbox_is_empty_after_the_next_commit() -> None:
+    """What was sent is kept no longer, also that of an owner before and where the guarantee has changed meanwhile."""
+    broker = memory.MemoryBroker(streams.kafka_settings(guarantee="at-least-once"), transactions=True)
+    broker.create_topics(1)
+    large = [_event("x" * 100_000) for _ in range(3)]
+    ledger = await _first(broker)
+    await ledger.commit([], large, 1)
+    assert len(_outbox(broker)) == 3
+    await ledger.commit([_change("a", "1")], [_event("e")], 2)
+    assert len(_outbox(broker)) == 1
+    await ledger.commit([_change("a", "2")], [], 3)
+    assert _outbox(broker) == []
+
+    await ledger.commit([], large, 4)
+    successor = _ledger(broker)
+    await successor.open()  # sends them again, since nothing says that they were sent
+    await successor.commit([], [], 5)
+    assert _outbox(broker) == []
+
+    await successor.commit([], large, 6)
+    options = ledgers.Options(streams.LEDGER, True, {}, 1_000_000, 60.0)
+    transactional = ledgers.Ledger(_INPUT, options, broker, "app.group.in.0")
+    await transactional.open()
+    await transactional.commit([], [], 7)
+    assert _outbox(broker) == []
+    assert len(_events(broker)) == 3 * 5 + 1
+
+
+def _outbox(broker: memory.MemoryBroker) -> list[bytes]:
+    """The keys of outbox records that compaction would leave."""
+    last = {record.key: record.value for record in broker.committed(streams.LEDGER) if record.key is not None}
+    return sorted(key for key, value in last.items() if key.startswith(b"\0outbox.") and value is not None)
 
 
 async def test_owner_without_transactions_notices_a_zombie() -> None:
@@ -217,21 +251,38 @@ async def test_events_are_seen_only_with_the_state_that_they_belong_to() -> None
 async def test_restore_waits_for_nothing_undecided() -> None:
     """Fencing decides an open transaction, so a restore neither sees its records nor waits for its end."""
     broker = _broker("exactly-once")
-    ledger = await _first(broker)
-    async with asyncio.TaskGroup() as group:
-        slow = group.create_task(_commit_until_killed(ledger))
-        await asyncio.sleep(0.0005)  # the fence arrives when its records are written and its commit is not
-        began_s = asyncio.get_running_loop().time()
-        restored = await _ledger(broker).open()
-        assert asyncio.get_running_loop().time() - began_s < 0.1
-        await slow
+    await _first(broker)
+    transactional_id = broker.kafka.transactional_id(0)
+    epoch = broker.coordinator.register(transactional_id)
+    open_one = broker.coordinator.begin(transactional_id, epoch)
+    broker.store([records.Outgoing(streams.LEDGER, b"a", b"open", (), 0)], open_one)
+    began_s = asyncio.get_running_loop().time()
+    restored = await _ledger(broker).open()
+    assert asyncio.get_running_loop().time() - began_s < 0.1
     assert restored.state == {}
     assert all(record.value != b"open" for record in broker.committed(streams.LEDGER, 0))
-
-
-async def _commit_until_killed(ledger: ledgers.Ledger) -> None:
     with pytest.raises(errors.Fenced):
-        await ledger.commit([_change("a", "open")], [], 9)
+        broker.coordinator.end(transactional_id, epoch, memory_log.Outcome.COMMITTED)
+
+
+@_BOTH
+@pytest.mark.parametrize("where", ["claim", "commit"])
+async def test_newer_format_is_refused_before_anything_is_taken(guarantee: str, where: str) -> None:
+    """Nothing is written, not even a claim, and the newer owner is not fenced."""
+    broker = _broker(guarantee)
+    newer = await _first(broker)
+    for number in range(3):  # more than one read
+        await newer.commit([_change(f"{number}-{one}", "x") for one in range(500)], [], number + 1)
+    if where == "claim":
+        broker.put(streams.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":2}')
+    else:
+        broker.put(streams.LEDGER, 0, b"\0offsets", b'{"in":9}', (("f", b"2"),))
+    before = broker.committed(streams.LEDGER, 0)
+    with pytest.raises(changelog.NewerFormat, match="format 2, this version reads format 1"):
+        await _ledger(broker).open()
+    assert broker.committed(streams.LEDGER, 0) == before
+    if guarantee == "exactly-once":  # without transactions the record that we put there counts as somebody else's
+        await newer.commit([_change("a", "1")], [], 10)
 
 
 @_BOTH

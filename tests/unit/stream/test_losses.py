@@ -55,8 +55,10 @@ def _begin_cut(broker: memory.MemoryBroker) -> None:
 
 
 def _end_lost(broker: memory.MemoryBroker) -> None:
-    last = [record.offset for record in broker.committed(streams.LEDGER, 0) if record.key == b"\0offsets"]
-    broker.truncate(streams.LEDGER, 0, last[-1] - 1)
+    """All commits that tell of offset 10: with at-least-once a hand-over in order writes it twice."""
+    told = [record for record in broker.committed(streams.LEDGER, 0) if record.key == b"\0offsets"]
+    last = next(record.offset for record in told if record.value == told[-1].value)
+    broker.truncate(streams.LEDGER, 0, last - 1)
 
 
 _LOSSES = pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.stream import actor, memory, records, runtime
+from mrs_relay.stream import actor, memory, records, runtime, topics
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 
@@ -229,6 +229,22 @@ async def test_missing_topics_refuse_the_start() -> None:
     work = runtime.Runtime(kafka, memory.MemoryBroker(kafka), streams.Counting(), clock.LoopClock())
     with pytest.raises(errors.SettingsError, match="topics create"):
         await work.run()
+
+
+async def test_topics_that_are_new_to_a_broker_are_waited_for() -> None:
+    """Brokers learn of new topics one after the other: a start right after their creation is no failed start."""
+    kafka = streams.kafka_settings()
+    broker = memory.MemoryBroker(kafka)
+
+    async def create_later() -> None:
+        await asyncio.sleep(1)
+        async with broker.admin() as admin:
+            await topics.create(admin, kafka)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(create_later())
+        async with streams.running(kafka, broker, streams.Counting()) as work:
+            assert len(work.status().partitions) == 4
 
 
 async def test_unreadable_ledger_stops_its_partition_only() -> None:

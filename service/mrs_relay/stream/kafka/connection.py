@@ -97,6 +97,8 @@ class Connection:
         """
         if found is not None:
             reason = found
+        elif isinstance(error, _UNREACHABLE) and self.brokers.known:
+            reason = f"no answer ({type(error).__name__}), although it has answered before; {probe.REPLICAS}"
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
         else:

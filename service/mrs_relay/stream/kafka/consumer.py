@@ -18,12 +18,11 @@ from contextlib import asynccontextmanager
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from mrs_relay import errors
 from mrs_relay.stream import broker, records
+from mrs_relay.stream.kafka import assignor, failover, reader, topology, unpacking
 from mrs_relay.stream.kafka import connection as connections
-from mrs_relay.stream.kafka import failover, reader, topology, unpacking
 
 _NOTE = "mrs-relay"
 """Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
@@ -63,6 +62,7 @@ class KafkaGroupConsumer:
         self._client: AIOKafkaConsumer | None = None
         self._failover: failover.Failover | None = None
         self._unpacker: unpacking.Unpacker | None = None
+        self._assignor = assignor.made()
         self._flowing: set[TopicPartition] = set()
         self._silent_since_s: float | None = None
 
@@ -123,6 +123,13 @@ class KafkaGroupConsumer:
         tp = TopicPartition(*position)
         if tp in self._started.assignment():
             self.park_all({tp})
+
+    def decline(self, positions: frozenset[records.Position]) -> None:
+        """Have the group give partitions to another member, if one takes them; joins again where that is new."""
+        declined = self._assignor.declined.union(TopicPartition(*position) for position in positions)
+        if declined != self._assignor.declined:
+            self._assignor.declined = declined
+            self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
 
     def park_all(self, partitions: set[TopicPartition]) -> None:
         """Pause, and give a position so that the library does not look for one."""
@@ -254,9 +261,6 @@ class KafkaGroupConsumer:
 
     def _make(self) -> AIOKafkaConsumer:
         kafka = self._kafka
-        # The library keeps what an assignor remembers on its class; a class of our own keeps consumers apart.
-        memory = {"member_assignment": None, "generation": StickyPartitionAssignor.DEFAULT_GENERATION_ID}
-        assignor = type("Sticky", (StickyPartitionAssignor,), memory)
         return AIOKafkaConsumer(
             **self._connection.options("consumer"),
             group_id=kafka.group_id,
@@ -270,7 +274,7 @@ class KafkaGroupConsumer:
             max_poll_interval_ms=kafka.max_poll_interval_ms,
             max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
             fetch_max_bytes=max(_FETCH_BYTES, kafka.max_partition_fetch_bytes),
-            partition_assignment_strategy=(assignor,),
+            partition_assignment_strategy=(self._assignor,),
             **unpacking.OPTIONS,
         )
 

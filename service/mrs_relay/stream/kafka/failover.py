@@ -61,6 +61,11 @@ class Brokers:
         self._there: set[str] = set()
         self._silent_s: dict[str, float] = {}
 
+    @property
+    def known(self) -> bool:
+        """Whether a broker has ever answered."""
+        return bool(self._there)
+
     def note(self, cluster: kafka_cluster.ClusterMetadata) -> None:
         """Take in new metadata."""
         self._there = {_address(broker) for broker in cluster.brokers()}

@@ -25,6 +25,9 @@ from mrs_relay.stream.kafka import probe, quiet
 
 _KILL_STEP_S = 2.0
 
+_SENT_BY_TASKS = frozenset({"ProduceRequest", "AddPartitionsToTxnRequest", "AddOffsetsToTxnRequest", "EndTxnRequest"})
+"""Requests that the library sends in tasks of their own; the others it sends in the task that needs the reply."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,6 +53,7 @@ class KafkaProducer:
         self._client: AIOKafkaProducer | None = None
         self._tainted = False
         self._killed = False
+        self._sending: set[asyncio.Task[Any]] = set()
         self._partitioner = partitioning.Partitioner()
 
     @property
@@ -96,10 +100,13 @@ class KafkaProducer:
         if sender is not None and not sender.done():
             client._message_accumulator.fail_all(_ProducerLost("killed"))  # noqa: SLF001 - the same
             sender.cancel()
+            # Its tasks would try again after a pause; the first one that fails leaves the others behind.
+            for task in self._sending:
+                task.cancel()
         if (error := await connections.stopped(client.client.close(), _KILL_STEP_S)) is not None:
             log.debug("producer_close_failed", error=repr(error))
-        if sender is not None and not sender.done():
-            await asyncio.wait([sender], timeout=_KILL_STEP_S)
+        if running := {task for task in (sender, *self._sending) if task is not None and not task.done()}:
+            await asyncio.wait(running, timeout=_KILL_STEP_S)
 
     def _make(self) -> AIOKafkaProducer:
         client = AIOKafkaProducer(
@@ -120,6 +127,10 @@ class KafkaProducer:
         """Wrap the library's only way to a broker: note transport errors, and let none of EndTxn be repeated."""
 
         async def guarded(node_id: object, request: object, **options: object) -> object:
+            task = asyncio.current_task()
+            if task is not None and type(request).__name__ in _SENT_BY_TASKS and task not in self._sending:
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
             try:
                 return await send(node_id, request, **options)
             except kafka_errors.KafkaError as error:

@@ -31,6 +31,13 @@ class KafkaLogReader:
         self._client = client
         self._unpacker = unpacking.Unpacker(client, connection.kafka.unpacked_bytes)
         self._tp = TopicPartition(*position)
+        self._first_end = 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that could be read when the reading began has been handed out, markers included."""
+        position = self._unpacker.position(self._tp)
+        return position is not None and position >= self._first_end
 
     async def go_to(self, offset: int | None) -> None:
         """Begin at an offset, or at the oldest that is still there."""
@@ -39,6 +46,7 @@ class KafkaLogReader:
         if offset is None:
             offset = (await self._client.beginning_offsets([self._tp]))[self._tp]
             self._client.seek(self._tp, offset)
+        self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
         self.beginning = offset
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
