@@ -10,7 +10,6 @@ measured in seconds.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -22,7 +21,6 @@ from bench import virtual
 from tests.support import service, world
 
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import logs
 
 PER_MINUTE: Final = 60
 """Writes a minute and operation. Source: API reference mrs_02_0006."""
@@ -164,13 +162,7 @@ def measure(minutes: int) -> dict[str, object]:
 
 def main() -> None:
     """Read the command line, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=int, default=10, help="of virtual time")
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    given = parser.parse_args()
-    logs.setup(level="CRITICAL")
-    figures = measure(given.minutes)
-    print(json.dumps(figures) if given.json else figures)
+    virtual.main(measure, __doc__ or "", log_level="CRITICAL")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from mrs_relay.engine import decide, facts, intake, jobs, sightings, tracker
+from mrs_relay.engine import decide, facts, intake, job_records, jobs, sightings, tracker
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import scheduler
 from mrs_relay.kit import clock
@@ -108,7 +108,7 @@ def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
             assert decision is not None
             job = decision.job
         assert job is not None
-        values.append(jobs.encode(job))
+        values.append(job_records.encode(job))
     assert job is not None
     assert job.state is jobs.State.RUNNING
     return meaning[0], values
@@ -124,7 +124,7 @@ def keep_jobs(kept: Kept, count: int) -> None:
     """The partition's dict, as after reading its ledger."""
     for number in range(count):
         key, value = ledger_record(number)
-        kept.by_key[jobs.LedgerKey(key)] = jobs.decode(value)
+        kept.by_key[jobs.LedgerKey(key)] = job_records.decode(value)
 
 
 def keep_slots(kept: Kept, _count: int) -> None:

@@ -10,16 +10,12 @@ evenly it is spread: with the recommended key, the cluster, all of it may wait o
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sys
 from typing import Final
 
 from bench import virtual
 from tests.support import world
-
-from mrs_relay.kit import logs
 
 PER_MINUTE: Final = 60
 """Writes a minute and operation. Source: API reference mrs_02_0006."""
@@ -86,13 +82,7 @@ def measure(minutes: int) -> dict[str, object]:
 
 def main() -> None:
     """Read the command line, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=int, default=10, help="of virtual time")
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    given = parser.parse_args()
-    logs.setup(level="ERROR")
-    figures = measure(given.minutes)
-    print(json.dumps(figures) if given.json else figures)
+    virtual.main(measure, __doc__ or "", log_level="ERROR")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from tests.support import brokers
 from mrs_relay import app, serving
 from mrs_relay import settings as all_settings
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import perform, plan
+from mrs_relay.engine import partition_jobs, perform
 from mrs_relay.kit import clock, logs
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import transport
@@ -133,7 +133,7 @@ async def recover(place: Place) -> float:
         start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s)
         feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=1, next_offset=start.next_offset)
         lease = leases.Lease(place.input, start, feed, ledger, clock=system, stale_after_s=45.0)
-        jobs = plan.load(lease)
+        jobs = partition_jobs.load(lease)
         async with perform.Performer(lease, tools) as hands:
             hands.take_up(jobs)
             taken_s = time.perf_counter() - started_s

@@ -7,13 +7,16 @@ the emulator. Minutes of a quota pass in seconds, and the counts are the same on
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import looptime
 from tests.support import service
+
+from mrs_relay.kit import logs
 
 T = TypeVar("T")
 
@@ -22,6 +25,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run in a loop of its own whose clock starts at 0 and jumps to the next timer."""
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0, _enabled=True)) as runner:
         return runner.run(work)
+
+
+def main(measure: Callable[[int], dict[str, Any]], text: str, *, log_level: str) -> None:
+    """Read the command line of a benchmark in virtual time, measure, print."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=int, default=10, help="of virtual time")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    given = parser.parse_args()
+    logs.setup(level=log_level)
+    figures = measure(given.minutes)
+    print(json.dumps(figures) if given.json else figures)
 
 
 def request(number: int, run_s: float) -> bytes:

@@ -94,7 +94,7 @@ def snapshot(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]
         tuple(
             views.Connection(
                 name,
-                one.gate.in_flight,
+                one.sending.taken,
                 one.tracker.watched,
                 one.tracker.lag,
                 one.gate.waiting_by_cause(),

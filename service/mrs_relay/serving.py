@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from mrs_relay import errors, tenancy
 from mrs_relay import settings as all_settings
@@ -37,10 +37,6 @@ Brokers = Callable[[stream_settings.KafkaSettings], brokers.Broker]
 """The Kafka for a tenant's settings."""
 
 _E = TypeVar("_E", bound=errors.RelayError)
-
-
-class Clock(clock.Clock, leases.Clock, Protocol):
-    """All sides of the clock: the wall's, the monotonic one, and the one that goes on while the machine sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def opened(
-    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: Clock
+    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: clock.Clock
 ) -> AsyncIterator[tuple[Served, ...]]:
     """All tenants' parts of the service, for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
@@ -134,7 +130,7 @@ def _told(error: _E, served: Sequence[Served]) -> _E:
 
 @contextlib.asynccontextmanager
 async def _connection(
-    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: Clock
+    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: clock.Clock
 ) -> AsyncIterator[Connection]:
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
@@ -153,7 +149,7 @@ async def _connection(
             tracker=pollers,
             clusters=watcher,
             chooser=choosing.Chooser(client, admitting.load, engine, time),
-            submitter=submitter.Submitter(client, admitting.feedback, engine, time),
+            submitter=submitter.Submitter(client, admitting.pauses, engine, time),
             sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
             quota=sharing,
         )
@@ -169,7 +165,7 @@ def _served(
     one: tenancy.Tenancy,
     connection: Connection,
     broker: brokers.Broker,
-    time: Clock,
+    time: clock.Clock,
 ) -> Served:
     share = quota.Share()
 
@@ -201,7 +197,7 @@ def _desk(
     one: tenancy.Tenancy,
     connection: Connection,
     share: quota.Share,
-    time: Clock,
+    time: clock.Clock,
 ) -> desk.Desk:
     engine, topics = settings.engine, one.kafka.topics
     return desk.Desk(

@@ -11,7 +11,7 @@ import json
 
 import msgspec
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine import job_records, jobs
 
 _REASON = jobs.Reason("job_failed", "job_result", "it failed", mrs_request_id="q-1", retryable=True)
 _SEEN = jobs.Seen("job-1", "RUNNING", "UNDEFINED", 42.0, "application_1", "https://mrs.invalid/1", 1, 2, 3)
@@ -57,12 +57,12 @@ def ledger() -> dict[bytes, bytes]:
             asked_source="/asker",
             came_from=2,
         )
-        written[bytes(job.ledger_key)] = jobs.encode(job)
+        written[bytes(job.ledger_key)] = job_records.encode(job)
     work = jobs.Presto("select 1", "db", "obs://bucket/", repeatable=True)
     statement = jobs.Job(
         "/recorded", "statement", "sql", "d2", jobs.State.SUBMITTING, statement=True, work=work, cluster="c-1"
     )
-    written[bytes(statement.ledger_key)] = jobs.encode(statement)
+    written[bytes(statement.ledger_key)] = job_records.encode(statement)
     return written
 
 
@@ -73,7 +73,7 @@ def lines() -> list[str]:
             {
                 "key": base64.b64encode(key).decode(),
                 "value": base64.b64encode(value).decode(),
-                "reads": msgspec.to_builtins(jobs.decode(value)),
+                "reads": msgspec.to_builtins(job_records.decode(value)),
             }
         )
         for key, value in ledger().items()

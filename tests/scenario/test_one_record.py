@@ -12,7 +12,7 @@ from tests.unit.engine.test_one_record import _order
 
 from mrs_relay.messages import codec
 from mrs_relay.mrs import client as clients
-from mrs_relay.stream import memory, records
+from mrs_relay.stream import memory_clients, records
 
 pytestmark = pytest.mark.looptime
 
@@ -71,7 +71,7 @@ async def test_backlog_of_large_requests_gets_through_a_slow_kafka(
     monkeypatch: pytest.MonkeyPatch, bytes_per_s: int
 ) -> None:
     """A client quota of Kafka makes commits long: they are made smaller until they get through."""
-    sound = memory._Producer._transact
+    sound = memory_clients.Producer._transact
     failed: list[int] = []
 
     async def transact(self: Any, number: Any, outgoing: Sequence[records.Outgoing]) -> Any:
@@ -83,7 +83,7 @@ async def test_backlog_of_large_requests_gets_through_a_slow_kafka(
             raise
         return await sound(self, number, outgoing)
 
-    monkeypatch.setattr(memory._Producer, "_transact", transact)
+    monkeypatch.setattr(memory_clients.Producer, "_transact", transact)
     async with world.world() as here:
         for number in range(200):
             here.put(service.sql(f"r-{number}", "spark", "select '" + "x" * 40_000 + "'"))

@@ -22,7 +22,7 @@ from mrs_emulator.core import core, faults, wire
 from mrs_relay import errors
 from mrs_relay.mrs import transport
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import memory, memory_group, memory_log, records
+from mrs_relay.stream import memory, memory_clients, memory_group, memory_log, records
 from mrs_relay.stream import settings as stream_settings
 
 NOBODY = contextvars.Context()
@@ -154,7 +154,7 @@ class Line(memory.MemoryBroker):
         return blocks
 
 
-class _Producer(memory._Producer):
+class _Producer(memory_clients.Producer):
     """A producer that sometimes has seen trouble."""
 
     def __init__(self, line: Line, transactional_id: str | None) -> None:

@@ -48,7 +48,6 @@ class Counting:
         self.taken: dict[int, list[int]] = {}
         self.acted: list[tuple[int, int]] = []
         self.notices: list[str] = []
-        self.resumed: list[int] = []
         self.before_commit: Callable[[leases.Lease[str]], None] = lambda _lease: None
         self.ended: list[int] = []
 
@@ -64,8 +63,6 @@ class Counting:
                 self.ended.append(lease.partition)
                 return
             self.notices.extend(batch.notices)
-            if batch.resumed:
-                self.resumed.append(lease.partition)
             if not batch.records:
                 continue
             offsets = [record.offset for record in batch.records]

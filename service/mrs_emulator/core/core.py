@@ -10,7 +10,6 @@ Scripted jobs cost neither threads nor timers. SQL runs on the warehouse's threa
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -126,11 +125,6 @@ class Emulator:
         await self._warehouse.close()
         await self._keeper.close()
         self._obs.close()
-
-    @property
-    def obs_root(self) -> Path:
-        """The folder that plays OBS."""
-        return self._obs.root
 
     @property
     def operations(self) -> frozenset[str]:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import pydantic
 
+from mrs_emulator.core import iam_settings
+
 JOB_TYPES = (
     "MapReduce",
     "SparkSubmit",
@@ -25,30 +27,14 @@ JOB_TYPES = (
 )
 
 
-class _Group(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+Credential = iam_settings.Credential
+IamUser = iam_settings.IamUser
+Agency = iam_settings.Agency
+Project = iam_settings.Project
+Iam = iam_settings.Iam
 
 
-class Credential(_Group):
-    """One AK/SK pair that may sign requests, permanent or temporary."""
-
-    access_key: str = "EMULATORACCESSKEY001"
-    """Access key id (AK); it names the pair in the Authorization header."""
-
-    secret_key: pydantic.SecretStr = pydantic.SecretStr("emulator-secret-key-for-local-use-only")
-    """Secret key (SK). The default is public knowledge: it protects nothing, it only makes signing necessary."""
-
-    security_token: pydantic.SecretStr | None = None
-    """Set for a temporary pair; such a pair is only valid with this X-Security-Token."""
-
-    user: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z._-][A-Za-z0-9._-]{0,31}$")
-    """Name of the user the pair belongs to, as shown in `user` of a job."""
-
-    domain: str | None = None
-    """Name of the account the user belongs to; None means `iam.domain`."""
-
-
-class Cluster(_Group):
+class Cluster(iam_settings.Group):
     """One cluster of the project."""
 
     cluster_id: str = pydantic.Field(default="6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01", pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -86,78 +72,7 @@ class Cluster(_Group):
     """Unfinished jobs the cluster holds before it answers 0177; 10 is the documented number, 0 means no limit."""
 
 
-class IamUser(_Group):
-    """A user of IAM who may fetch tokens by password."""
-
-    name: str = pydantic.Field(default="emulator", pattern=r"^[A-Za-z._-][A-Za-z0-9._-]{0,31}$")
-    """User name."""
-
-    password: pydantic.SecretStr = pydantic.SecretStr("emulator-password")
-    """Password. The default is public knowledge, like the default secret key."""
-
-    domain: str = "emulator-account"
-    """Name of the account the user belongs to."""
-
-
-class Agency(_Group):
-    """An account's leave for another account to act on its projects."""
-
-    name: str = "mrs-agency"
-    """agency_name of assume_role."""
-
-    domain: str = "emulator-account"
-    """Name of the delegating account, whose projects the agency opens."""
-
-    trusted_domain: str = "partner-account"
-    """Name of the delegated account, whose users may assume the role."""
-
-
-class Project(_Group):
-    """A project that IAM knows beside the one that MRS plays; MRS refuses its tokens."""
-
-    project_id: str = pydantic.Field(pattern=r"^[A-Za-z0-9]{1,64}$")
-    """Project id."""
-
-    name: str
-    """Its name; the region id, or `{region}_…` for sub-projects."""
-
-    domain: str = "emulator-account"
-    """Name of the account that owns it."""
-
-
-class Iam(_Group):
-    """IAM, played on the same port as MRS: tokens, temporary keys, project look-up."""
-
-    region: str = "cn-north-4"
-    """Region of the emulated MRS; its project has this name, so the vendor's SDK finds the project id by it."""
-
-    domain: str = "emulator-account"
-    """Name of the account that owns the emulated project and the AK/SK pairs."""
-
-    users: tuple[IamUser, ...] = (
-        IamUser(),
-        IamUser(name="partner", password=pydantic.SecretStr("partner-password"), domain="partner-account"),
-    )
-    """Who may fetch tokens by password; the defaults make both kinds of token possible."""
-
-    agencies: tuple[Agency, ...] = (Agency(),)
-    """Which accounts may act for which."""
-
-    projects: tuple[Project, ...] = ()
-    """Further projects."""
-
-    token_lifetime_s: float = pydantic.Field(default=86_400.0, gt=0)
-    """Seconds a token is good for; 24 hours is documented."""
-
-    expired_as: Literal["APIGW.0301", "APIGW.0307"] = "APIGW.0301"
-    """Code for an expired token: `token expires, expires_at: …` or `The token must be updated`; both are known."""
-
-    lock_key_s: float = pydantic.Field(default=0.0, ge=0)
-    """Seconds for which a key is locked once its signature was wrong more than five times in a row. That there is a
-    lock is documented, its duration is not; 0 turns it off."""
-
-
-class OldApi(_Group):
+class OldApi(iam_settings.Group):
     """V1.1 jobs and data, on which the documents say little and disagree much; each reading can be chosen."""
 
     needs_old_version: bool = False
@@ -197,7 +112,7 @@ class OldApi(_Group):
     """Code for an empty jar_path; the tables disagree."""
 
 
-class Pace(_Group):
+class Pace(iam_settings.Group):
     """How long a job spends in each state; the real service takes tens of seconds where these defaults take one."""
 
     new_s: float = pydantic.Field(default=0.2, ge=0)
@@ -228,7 +143,7 @@ class Pace(_Group):
     """Divides all durations above and those of scripted jobs: 60 turns a minute into a second."""
 
 
-class Quirks(_Group):
+class Quirks(iam_settings.Group):
     """Behaviour on which the documents disagree or which only some versions show; each can be chosen."""
 
     late_listing_s: float = pydantic.Field(default=0.0, ge=0)
@@ -265,7 +180,7 @@ class Quirks(_Group):
     """True answers 0175 to a kill of a job that has ended; the default accepts it and changes nothing."""
 
 
-class ClusterRules(_Group):
+class ClusterRules(iam_settings.Group):
     """Clusters and tags: what the documents leave open or disagree about, and what this MRS has on offer."""
 
     versions: tuple[str, ...] = ()
@@ -319,7 +234,7 @@ class ClusterRules(_Group):
     """A query by tags looks at the first value of a key only, as documented; False takes any of the values."""
 
 
-class Limits(_Group):
+class Limits(iam_settings.Group):
     """Calls per minute, as the gateway counts them: per operation, over all clusters and users."""
 
     on: bool = True
@@ -332,7 +247,7 @@ class Limits(_Group):
     """`fixed` counts from the first call of a minute; `sliding` allows the number in any 60 seconds: stricter."""
 
 
-class Sql(_Group):
+class Sql(iam_settings.Group):
     """How SQL runs."""
 
     ddl_without_id: bool = True
@@ -363,7 +278,7 @@ class Sql(_Group):
     """Where rows of a SELECT without archive_path go; the service's own behaviour is not documented."""
 
 
-class EmulatorSettings(_Group):
+class EmulatorSettings(iam_settings.Group):
     """The emulator as a whole."""
 
     host: str = "127.0.0.1"

@@ -15,6 +15,7 @@ import typer
 from rich import console
 
 from mrs_relay.cli import columns, connect, options, run, view
+from mrs_relay.engine import job_records
 from mrs_relay.engine import jobs as engine_jobs
 from mrs_relay.kit import clock
 from mrs_relay.messages import codec
@@ -80,7 +81,7 @@ async def placed(kafka: stream_settings.KafkaSettings) -> list[tuple[int, engine
             latest.pop((record.partition, record.key), None)
         else:
             latest[record.partition, record.key] = record.value
-    return [(partition, engine_jobs.decode(value)) for (partition, _), value in latest.items()]
+    return [(partition, job_records.decode(value)) for (partition, _), value in latest.items()]
 
 
 def as_row(job: engine_jobs.Job) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The pure core: (job, fact, now) → what the job becomes, what to tell, what to 
 No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production and after a crash.
 What is returned is committed as a whole before any command is carried out. A fact that does not fit the job's state
 (it came late, or twice) yields None: nothing changes. `wishes` decides what people and deadlines want of a job,
-`doubts` what follows a lost reply, `telling` how things are told.
+`acceptance` what becomes of a request that comes, `doubts` what follows a lost reply, `telling` how things are told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,19 @@ from typing import assert_never
 
 import msgspec
 
-from mrs_relay.engine import breakdowns, commands, discreet, doubts, facts, jobs, orders, telling, verdict, wishes
+from mrs_relay.engine import (
+    acceptance,
+    breakdowns,
+    commands,
+    discreet,
+    doubts,
+    facts,
+    jobs,
+    orders,
+    telling,
+    verdict,
+    wishes,
+)
 from mrs_relay.messages import events
 
 Decision = telling.Decision
@@ -47,11 +59,11 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
     """
     match fact:
         case facts.Requested() if fact.barred is not None and (job is None or job.state in _NEW):
-            return _invalid(job, facts.Invalid(jobs.bare(fact.job), fact.barred), now_ms, rules)
+            return acceptance.invalid(job, facts.Invalid(jobs.bare(fact.job), fact.barred), now_ms, rules)
         case facts.Requested():
-            return _requested(job, fact, now_ms, rules)
+            return acceptance.requested(job, fact, now_ms, rules)
         case facts.Invalid():
-            return _invalid(job, fact, now_ms, rules)
+            return acceptance.invalid(job, fact, now_ms, rules)
         case facts.CancelAsked():
             return wishes.cancel_asked(job, fact, now_ms, rules)
         case facts.CancelMatched():
@@ -61,7 +73,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         case _ if job is None:
             return None
         case facts.Chosen() | facts.NoneFits():
-            return _chosen(job, fact, now_ms, rules)
+            return acceptance.cluster_selected(job, fact, now_ms, rules)
         case facts.Turn():
             return _turn(job, now_ms, rules)
         case facts.Taken() | facts.Replied() | facts.Refused() | facts.NotTaken() | facts.InDoubt():
@@ -107,73 +119,6 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
     if job.state is State.SUBMITTING:
         return facts.InDoubt("the service was restarted or the partition moved while the submission was on its way")
     return commands.FOR_STATE[job.state]
-
-
-# requests -----------------------------------------------------------------------------------------------------------
-
-
-def _requested(job: jobs.Job | None, fact: facts.Requested, now_ms: int, rules: Rules) -> Decision | None:
-    candidate = fact.job
-    if job is None or job.state in {State.REJECTED, State.AWAITED}:
-        is_old = job is not None and job.state is State.REJECTED and job.order >= candidate.order
-        return None if is_old else _begun(job, candidate, now_ms, rules)
-    if job.order == candidate.order:
-        return None  # the same record once more: it was decided before
-    is_repeat = fact.repeats(job)
-    if is_repeat and job.state is State.CHOOSING:
-        return None  # the answer is on its way: `accepted`, or why not
-    if is_repeat:
-        again, told = _tell(wishes.traced(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True)
-        return Decision(wishes.traced(again, job), (told,))
-    reason = jobs.Reason(
-        "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
-    )
-    return _rebuff(job, candidate, reason, now_ms)
-
-
-def _begun(before: jobs.Job | None, candidate: jobs.Job, now_ms: int, rules: Rules) -> Decision:
-    fresh = wishes.with_deadlines(candidate, now_ms)
-    fresh = _replace(fresh, sequence=0 if before is None else before.sequence, arrived_ms=now_ms)
-    if before is not None and before.state is State.AWAITED:
-        stopped = wishes.accepted_and_stopped(wishes.to_stop(fresh, before.stop, before.asked_by), now_ms, rules)
-        return _replace(stopped, pass_back=before.came_from)
-    return Decision(fresh, (), commands.Command.CHOOSE) if fresh.choice else _accepted(fresh, now_ms)
-
-
-def _accepted(job: jobs.Job, now_ms: int) -> Decision:
-    accepted, told = _tell(job, "accepted", now_ms)
-    return Decision(accepted, (told,), commands.Command.ENQUEUE)
-
-
-def _chosen(job: jobs.Job, fact: facts.Chosen | facts.NoneFits, now_ms: int, rules: Rules) -> Decision | None:
-    if job.state is not State.CHOOSING:
-        return None
-    if isinstance(fact, facts.Chosen):
-        return _accepted(_replace(jobs.moved(job, State.QUEUED), cluster=fact.cluster, choice=None), now_ms)
-    return _end(_replace(job, choice=None), State.REJECTED, now_ms, rules, reason=fact.reason)
-
-
-def _invalid(job: jobs.Job | None, fact: facts.Invalid, now_ms: int, rules: Rules) -> Decision | None:
-    if job is not None and job.state is not State.AWAITED and job.order >= fact.job.order:
-        return None
-    if job is not None and job.state not in {State.REJECTED, State.AWAITED}:
-        return _rebuff(job, fact.job, _replace(fact.reason, kind="conflict"), now_ms)
-    rejected = _replace(
-        fact.job,
-        sequence=0 if job is None else job.sequence,
-        arrived_ms=now_ms,
-        reason=fact.reason,
-    )
-    told_job, told = _tell(rejected, "rejected", now_ms, reason=fact.reason)
-    waits = job.came_from if job is not None else -1
-    remembered = telling.turned_away(told_job, now_ms, rules)
-    return Decision(remembered, (told,), commands.Command.RELEASE, pass_back=waits)
-
-
-def _rebuff(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> Decision:
-    """Tell the sender of a second message that it is not accepted; the first one's job goes on untouched."""
-    told_job, told = _tell(wishes.traced(job, second), "rejected", now_ms, reason=reason)
-    return Decision(_replace(wishes.traced(told_job, job), shown=job.shown), (told,))
 
 
 # submission ---------------------------------------------------------------------------------------------------------
@@ -287,11 +232,8 @@ def _twins(job_ids: tuple[str, ...]) -> jobs.Reason | None:
 # life on MRS --------------------------------------------------------------------------------------------------------
 
 
-_FOLLOWED = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
-
-
 def _observed(job: jobs.Job, seen: jobs.Seen, now_ms: int, rules: Rules) -> Decision | None:
-    if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
     seen = _completed(seen, job.seen)
     known = verdict.of_job(seen.job_state, seen.job_result)
@@ -351,7 +293,7 @@ def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, rules: Rule
 
 
 def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules: Rules) -> Decision | None:
-    if not job.statement or job.state not in _FOLLOWED | {State.SUBMITTING}:
+    if not job.statement or job.state not in jobs.FOLLOWED | {State.SUBMITTING}:
         return None
     if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
         return None
@@ -387,13 +329,13 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, rules:
 
 
 def _vanished(job: jobs.Job, fact: facts.Vanished, now_ms: int, rules: Rules) -> Decision | None:
-    if job.state not in _FOLLOWED:
+    if job.state not in jobs.FOLLOWED:
         return None
     return _end(job, State.UNKNOWN, now_ms, rules, reason=jobs.Reason("unresolved", fact.code, fact.message))
 
 
 def _noted(job: jobs.Job, fact: facts.WaitsNoted) -> Decision | None:
-    if job.state not in _FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
+    if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return Decision(noted) if noted != job else None

@@ -13,16 +13,16 @@ import hashlib
 import re
 from typing import Final, Literal
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine import job_names
 
 Belonging = Literal["ours", "foreign", "unproved"]
 """Whose a marked job is: this deployment's, another one's, or that of any deployment without a name of its own."""
 
 TAG_LENGTH: Final = 6
-_ROOM: Final = jobs.NAME_LENGTH - jobs.MARK_LENGTH - TAG_LENGTH - 2
+_ROOM: Final = job_names.NAME_LENGTH - job_names.TOKEN_LENGTH - TAG_LENGTH - 2
 """Characters of a wished name beside a tag and a mark."""
 
-_NAME: Final = re.compile(r"(?P<wished>.*?)(?:-(?P<tag>d[0-9a-f]{5}))?-mr[0-9a-f]{14}\Z", re.DOTALL)
+_NAME: Final = re.compile(rf"(?P<wished>.*?)(?:-(?P<tag>d[0-9a-f]{{5}}))?-{job_names.TOKEN_PATTERN}\Z", re.DOTALL)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -70,14 +70,14 @@ def wished_names(name: str) -> tuple[str, ...]:
     found = _NAME.fullmatch(name)
     if found is None or not found["wished"]:
         return (name,)
-    return (name, jobs.unmarked(name), *([found["wished"]] if found["tag"] else []))
+    return (name, job_names.without_token(name), *([found["wished"]] if found["tag"] else []))
 
 
 def goes_by(name: str, wished: str) -> bool:
     """Whether a cluster of this name on MRS is the one that a request calls `wished`, as it was or as it was kept."""
     names = wished_names(name)
-    return wished == name or jobs.cut(wished) in names[1:2] or _cut(wished) in names[2:]
+    return wished == name or job_names.cut(wished) in names[1:2] or _cut(wished) in names[2:]
 
 
 def _cut(name: str) -> str:
-    return jobs.cut(name)[:_ROOM]
+    return job_names.cut(name)[:_ROOM]

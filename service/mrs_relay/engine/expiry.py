@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import structlog
 
 from mrs_relay import errors
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import jobs
-from mrs_relay.kit import tasks
+from mrs_relay.engine import jobs, timers
+from mrs_relay.kit import clock, tasks
 from mrs_relay.stream import lease as leases
 from mrs_relay.stream import progress as progresses
 
@@ -29,6 +31,12 @@ _LOOK_AGAIN_S: Final = 0.5
 
 _ASK_AGAIN_S: Final = 2.0
 """Seconds between two questions to Kafka; what expires meanwhile is answered for by the next one."""
+
+_REJECTIONS_AGAIN_MS: Final = 1000
+_REJECTIONS_AT_ONCE: Final = 5000
+"""Rejections that are forgotten within a second at most; each is a write to the ledger."""
+
+NO_REJECTIONS: Final[Mapping[jobs.LedgerKey, int]] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -131,3 +139,50 @@ class Expiry:
             except errors.StreamDown as error:
                 _log.info("expiry_waits", partition=self._lease.partition, error=str(error))
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+class Rejections:
+    """
+    Forget remembered rejections in time, with one timer for all of them.
+
+    Args:
+        expiry: says whether the partition has been read up to where the lease began.
+        alarm: of the partition.
+        time: wall time.
+        forget: called with the key of each rejection that may be forgotten.
+    """
+
+    def __init__(
+        self, expiry: Expiry, alarm: timers.Timers, time: clock.Clock, forget: Callable[[jobs.LedgerKey], None]
+    ) -> None:
+        self._expiry = expiry
+        self._alarm = alarm
+        self._time = time
+        self._forget = forget
+        self._rejected = NO_REJECTIONS
+        self._is_set = False
+        self._last_forgotten = jobs.LedgerKey(b"")
+
+    def start(self, rejected: Mapping[jobs.LedgerKey, int]) -> None:
+        """Begin with the rejections as they are at any time from now on: key -> when due, the oldest first."""
+        self._rejected = rejected
+        self.forget_in_time()
+
+    def forget_in_time(self) -> None:
+        """Set the timer for the oldest, unless it is set."""
+        if not self._is_set and (first_ms := next(iter(self._rejected.values()), None)) is not None:
+            self._is_set = True
+            soonest_ms = self._time.now_ms() + _REJECTIONS_AGAIN_MS
+            self._alarm.at(max(first_ms, soonest_ms), self._forget_due)
+
+    def _forget_due(self) -> None:
+        """Forget those that are due, unless some that were reported before still wait to be decided."""
+        self._is_set = False
+        now_ms = self._time.now_ms()
+        if self._expiry.has_caught_up and self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
+            for key, until_ms in itertools.islice(self._rejected.items(), _REJECTIONS_AT_ONCE):
+                if until_ms > now_ms:
+                    break
+                self._last_forgotten = key
+                self._forget(key)
+        self.forget_in_time()

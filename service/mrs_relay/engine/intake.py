@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import breakdowns, deployments, facts, jobs, rules, works
+from mrs_relay.engine import breakdowns, deployments, facts, job_records, jobs, rules, works
 from mrs_relay.engine import policy as policies
 from mrs_relay.kit import faults
 from mrs_relay.messages import dead_letters, digests, envelope, requests
@@ -145,7 +145,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
         job = works.job_of(message, request, record, judged.result_job_types)
         if judged.policy.tenant or judged.policy.deployment:
             job, barred = _owned(job, request, judged.policy)
-        return key, facts.Requested(jobs.share(job), barred, record)
+        return key, facts.Requested(job_records.share(job), barred, record)
     if barred is not None and MATCHED not in message.headers:  # an answer of another partition to a cancel is none
         return _turned_away(message, record, barred)
     match request:

@@ -8,19 +8,21 @@ the table of legal moves does not allow.
 from __future__ import annotations
 
 import enum
-import functools
-import hashlib
-import re
-from typing import Any, Final, Literal, NewType
+from typing import Any, Final, Literal
 
 import msgspec
 
-from mrs_relay import errors
-from mrs_relay.engine import later_fields
-from mrs_relay.messages import codec, events, reasons
+from mrs_relay.engine import job_names, job_values
+from mrs_relay.messages import events
 
-LedgerKey = NewType("LedgerKey", bytes)
-"""`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
+Choice = job_values.Choice
+Reason = job_values.Reason
+Retry = job_values.Retry
+Doubt = job_values.Doubt
+Span = job_values.Span
+
+LedgerKey = job_names.LedgerKey
+ledger_key = job_names.ledger_key
 
 Api = Literal["v2", "v1.1"]
 """The two job APIs of MRS. The values are written to the ledger: never rename one."""
@@ -34,11 +36,6 @@ STATEMENT: Final = "ExecuteSql"
 
 FOR_EVER_S: Final = 0.0
 """No deadline. This very object is left out of ledger records, an equal one is not."""
-
-MARK_LENGTH: Final = 16
-_MARKED_END: Final = re.compile(r"-mr[0-9a-f]{14}\Z")
-NAME_LENGTH: Final = 64
-"""Characters of a job's name. Source: CreateExecuteJob, job_name."""
 
 
 class State(enum.StrEnum):
@@ -115,11 +112,11 @@ job; then it is FAILED if nothing was sent. SUBMITTED and RUNNING go back to QUE
 """
 
 
-class _Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a ledger record consists of: a field that this version does not know is never dropped without notice."""
+FOLLOWED: Final = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
+"""MRS has the job, and what it shows of it moves it on."""
 
 
-class Batch(_Record, frozen=True, tag="batch", gc=False):
+class Batch(job_values.Record, frozen=True, tag="batch", gc=False):
     """
     A job for CreateExecuteJob, or for V1.1's CreateAndExecuteJob: `Job.api` says which.
 
@@ -131,10 +128,10 @@ class Batch(_Record, frozen=True, tag="batch", gc=False):
 
     job_type: str
     arguments: tuple[str, ...] = ()
-    properties: dict[str, str] = {}
+    properties: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
 
 
-class Presto(_Record, frozen=True, tag="presto", gc=False):
+class Presto(job_values.Record, frozen=True, tag="presto", gc=False):
     """
     A statement for ExecuteSql.
 
@@ -151,7 +148,7 @@ class Presto(_Record, frozen=True, tag="presto", gc=False):
     repeatable: bool = False
 
 
-class Goal(_Record, frozen=True, tag="goal"):
+class Goal(job_values.Record, frozen=True, tag="goal"):
     """
     What a cluster operation wants of its cluster, for as long as the cluster is followed.
 
@@ -166,7 +163,7 @@ class Goal(_Record, frozen=True, tag="goal"):
     nodes: int = 0
 
 
-class Call(_Record, frozen=True, tag="call"):
+class Call(job_values.Record, frozen=True, tag="call"):
     """
     One call of any MRS operation.
 
@@ -181,8 +178,8 @@ class Call(_Record, frozen=True, tag="call"):
     """
 
     operation: str
-    path: dict[str, str] = {}
-    query: dict[str, Any] = {}
+    path: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
+    query: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies an empty default
     body: dict[str, Any] | None = None
     repeatable: bool = False
     goal: Goal | None = None
@@ -192,22 +189,7 @@ class Call(_Record, frozen=True, tag="call"):
 Work = Batch | Presto | Call | Goal
 
 
-class Choice(_Record, frozen=True, gc=False):
-    """
-    Which clusters a job may run on, while none has been chosen; all that is said must hold.
-
-    Attributes:
-        name: the cluster's whole name; "" for any.
-        tags: tags that it must have, with these values.
-        id: the cluster's id, where only its name or tags can tell whether it is allowed; "" for any.
-    """
-
-    name: str = ""
-    tags: dict[str, str] = {}
-    id: str = ""
-
-
-class Seen(_Record, frozen=True, gc=False):
+class Seen(job_values.Record, frozen=True, gc=False):
     """
     What MRS last said of the job. Times are epoch milliseconds; 0 means not yet.
 
@@ -229,61 +211,7 @@ class Seen(_Record, frozen=True, gc=False):
     finished_ms: int = 0
 
 
-class Reason(_Record, frozen=True, gc=False):
-    """A `messages.reasons.Reason` in the ledger's form."""
-
-    kind: reasons.ReasonClass
-    code: str
-    message: str
-    field: str | None = None
-    mrs_request_id: str | None = None
-    retryable: bool = False
-
-
-class Retry(_Record, frozen=True, gc=False):
-    """
-    What the request wants after a bad end.
-
-    Attributes:
-        attempts: submissions in all, the first included.
-        backoff_s: wait before the second attempt, in seconds; doubles for each further one.
-        on: classes of reasons after which to try again.
-    """
-
-    attempts: int
-    backoff_s: float
-    on: tuple[str, ...]
-
-
-class Doubt(_Record, frozen=True, gc=False):
-    """
-    Submissions of a job whose reply was lost.
-
-    Attributes:
-        sent: how many of the present attempt.
-        is_open: one of them, or of an earlier attempt, may have had an effect that no look-up has ruled out.
-        message: why there was no reply, of the last one.
-    """
-
-    sent: int = 0
-    is_open: bool = False
-    message: str = ""
-
-
-class Span(_Record, frozen=True, gc=False):
-    """
-    How long something has been the case, as far as it is written down; epoch milliseconds.
-
-    Attributes:
-        since_ms: its beginning, later by the time that does not count.
-        looked_ms: the last look that was noted.
-    """
-
-    since_ms: int
-    looked_ms: int
-
-
-class Job(_Record, frozen=True, gc=False):
+class Job(job_values.Record, frozen=True, gc=False):
     """
     One request's life.
 
@@ -389,7 +317,7 @@ class Job(_Record, frozen=True, gc=False):
     @property
     def ledger_key(self) -> LedgerKey:
         """The job's key in the ledger."""
-        return ledger_key(self.source, self.id)
+        return job_names.ledger_key(self.source, self.id)
 
     @property
     def operation(self) -> str:
@@ -407,49 +335,7 @@ class Job(_Record, frozen=True, gc=False):
         """Name of the current attempt on MRS; "" before the first one and for what has no name there."""
         if self.attempt == 0 or not self.name:
             return ""
-        return _name_of(self.name, self.source, self.id, self.attempt, self.tenant)
-
-
-def ledger_key(source: str, request_id: str) -> LedgerKey:
-    """The key of request (source, id)."""
-    return LedgerKey(f"{source} {request_id}".encode())
-
-
-def mark(key: LedgerKey, attempt: int, tenant: str = "") -> str:
-    """
-    Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
-
-    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants and
-    deployments that use the same source and id get different ones: none finds, adopts or stops a job of another.
-
-    Args:
-        key: of the request.
-        attempt: number of the submission.
-        tenant: whose it is, `deployments.owner`.
-    """
-    whose = f"{tenant}\n".encode() if tenant else b""
-    return "mr" + hashlib.sha256(whose + key + b"\n%d" % attempt).hexdigest()[:14]
-
-
-def marked(name: str, token: str) -> str:
-    """`<name>-<mark>`, the name cut so that the whole fits into MRS's 64 characters."""
-    return f"{cut(name)}-{token}"
-
-
-def cut(name: str) -> str:
-    """As much of a wished name as has room beside a mark."""
-    return name[: NAME_LENGTH - MARK_LENGTH - 1]
-
-
-def unmarked(name: str) -> str:
-    """The name as it was wished, as far as it was kept, if a mark stands at its end; else the name itself."""
-    return _MARKED_END.sub("", name)
-
-
-@functools.lru_cache(maxsize=4096)
-def _name_of(name: str, source: str, request_id: str, attempt: int, tenant: str) -> str:
-    """Names are asked for a few times in a row for each submission; hashing once is enough."""
-    return marked(name, mark(ledger_key(source, request_id), attempt, tenant))
+        return job_names.mrs_name(self.name, self.source, self.id, self.attempt, self.tenant)
 
 
 def bare(job: Job) -> Job:
@@ -480,81 +366,3 @@ def moved(job: Job, state: State) -> Job:
     if (job.missing is None and job.unsettled is None) or state is State.CANCELLING:
         return msgspec.structs.replace(job, state=state)
     return msgspec.structs.replace(job, state=state, missing=None, unsettled=None)
-
-
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(Job, float_hook=codec.number)  # a call's body keeps its numbers' values
-
-
-_KNOWN: Final = frozenset(Job.__struct_encode_fields__) - {"~later"}
-
-
-def encode(job: Job) -> bytes:
-    """The job as a ledger record's value."""
-    if not job.later:
-        return _encoder.encode(job)
-    return later_fields.join(_encoder.encode(msgspec.structs.replace(job, later=b"")), job.later)
-
-
-def encode_readable(job: Job) -> bytes:
-    """
-    Encode a job and read it back: a record that no version could read would stop its partition at the next restart.
-
-    Raises:
-        ValueError, msgspec.MsgspecError: the job holds what JSON, or a number of the ledger, cannot.
-    """
-    value = encode(job)
-    _decode(value)
-    return value
-
-
-def decode(value: bytes) -> Job:
-    """
-    Read a ledger record's value.
-
-    Raises:
-        StateUnreadable: it is not a job of a format this version knows.
-    """
-    try:
-        job = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise errors.StateUnreadable(
-            f"a ledger record cannot be read: {error}; if a later version of the relay has written it, run that version"
-        ) from error
-    return share(job)
-
-
-def _decode(value: bytes) -> Job:
-    try:
-        return _decoder.decode(value)
-    except msgspec.ValidationError:
-        known, later = later_fields.split(value, _KNOWN)
-        if not later:
-            raise
-    return msgspec.structs.replace(_decoder.decode(known), later=later)
-
-
-_SHARED: Final = ("source", "key", "cluster", "name", "tenant")
-
-
-def share(job: Job) -> Job:
-    """
-    The same job, with words that many jobs have in common kept in memory once: a quarter of what a job takes.
-
-    Only for a job that was just made and that nobody else holds: it is changed, to an equal one. Copying each of
-    100,000 jobs would take longer than decoding it.
-    """
-    for name in _SHARED:
-        if word := getattr(job, name):  # the empty one is shared anyway
-            msgspec.structs.force_setattr(job, name, _first(word))
-    seen = job.seen
-    if seen is not None:
-        msgspec.structs.force_setattr(seen, "job_state", _first(seen.job_state))
-        msgspec.structs.force_setattr(seen, "job_result", _first(seen.job_result))
-    return job
-
-
-@functools.lru_cache(maxsize=4096)
-def _first(word: str | bytes | None) -> str | bytes | None:
-    """An equal word that was seen before, so that this one can be let go."""
-    return word

@@ -6,15 +6,11 @@ An order cannot be called back: once MRS has it, a cancel is answered with the p
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from mrs_relay.engine import facts, jobs, telling, verdict
 
 State = jobs.State
-
-_FOLLOWED: Final = frozenset({State.SUBMITTED, State.RUNNING})
 
 
 def can_be_found(work: jobs.Work | None) -> bool:
@@ -25,7 +21,7 @@ def can_be_found(work: jobs.Work | None) -> bool:
 def observed(job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, rules: telling.Rules) -> telling.Decision | None:
     """MRS shows the cluster: the job goes on, or ends when the cluster is what was ordered or never will be."""
     before = job.seen
-    if job.subject != "cluster" or job.state not in _FOLLOWED or before is None:
+    if job.subject != "cluster" or job.state not in jobs.FOLLOWED or before is None:
         return None
     if before.job_id != fact.seen.job_id:
         return None

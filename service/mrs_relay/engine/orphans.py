@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from mrs_relay.engine import deployments, jobs
+from mrs_relay.engine import deployments, job_names, jobs
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
@@ -32,7 +32,6 @@ _OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
     "foreign": "foreign",
     "unproved": "stranger",
 }
-_FOLLOWED: Final = frozenset({jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.CANCELLING})
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ def find(
     followed: list[jobs.Job] = []
     for job in ledger:
         known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
-        if job.state in _FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
+        if job.state in jobs.FOLLOWED and job.seen is not None and job.name and job.subject != "cluster":
             followed.append(job)
     found: list[Orphan] = []
     shown: set[tuple[str, str]] = set()
@@ -106,7 +105,8 @@ def _names(job: jobs.Job) -> list[str]:
     if not job.name or job.subject == "cluster":
         return []
     return [
-        jobs.marked(job.name, jobs.mark(job.ledger_key, number, job.tenant)) for number in range(1, job.attempt + 2)
+        job_names.with_token(job.name, job_names.submission_token(job.ledger_key, number, job.tenant))
+        for number in range(1, job.attempt + 2)
     ]
 
 

@@ -12,12 +12,12 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
-from mrs_relay.engine import alarms, breakdowns, commands, decide, expiry, facts, jobs, timers
+from mrs_relay.engine import activity, alarms, breakdowns, commands, decide, expiry, facts, jobs, timers
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.kit import faults, tasks
@@ -29,12 +29,7 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN_MS = 1000
 """Wait before a queued job asks again whether the partition may act."""
 
-_FORGET_AGAIN_MS = 1000
-_FORGET_AT_ONCE = 5000
-"""Rejections that are forgotten within a second at most; each is a write to the ledger."""
-
 _DUE = facts.Due()
-_NONE: Final[Mapping[jobs.LedgerKey, int]] = MappingProxyType({})
 _NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
 
 
@@ -54,15 +49,9 @@ class Performer:
         self._others = tasks.Crew(self._on_error)
         self._timers = timers.Timers(desk.time.now_ms)
         self._expiry = expiry.Expiry(lease, desk, self._others, self._forget)
-        self._sent: dict[jobs.LedgerKey, jobs.Job] = {}
-        self._kills: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
-        self._choices: dict[jobs.LedgerKey, asyncio.Task[None]] = {}
+        self._activities = activity.Activities()
         self._twins: set[str] = set()
-        self._later: dict[jobs.LedgerKey, timers.Number] = {}
-        self._dues: dict[jobs.LedgerKey, tuple[int, timers.Number]] = {}
-        self._rejected = _NONE
-        self._forgets = False
-        self._last_forgotten = jobs.LedgerKey(b"")
+        self._rejections = expiry.Rejections(self._expiry, self._timers, desk.time, self._forget)
         self._next_commit_s = 0.0
         self._landed = asyncio.Event()
 
@@ -81,7 +70,9 @@ class Performer:
         await self._others.close()
         await self._submissions.close()
 
-    def take_up(self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = _NONE) -> None:
+    def take_up(
+        self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+    ) -> None:
         """
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
 
@@ -90,9 +81,8 @@ class Performer:
             rejected: those that are remembered rejections -> when each is due to be forgotten, the oldest first; as
                 they are at any time from now on.
         """
-        self._rejected = rejected
         self._expiry.start()
-        self._forget_rejected_in_time()
+        self._rejections.start(rejected)
         now_ms = self._desk.time.now_ms()
         self._desk.account.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
@@ -176,8 +166,7 @@ class Performer:
             self._desk.gate.release(key, job, self)
         match command:
             case commands.Command.SUBMIT:
-                self._sent[key] = job
-                self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
+                self._start_submission(key, job, epoch)
             case commands.Command.CHOOSE | commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
@@ -191,53 +180,35 @@ class Performer:
             case commands.Command.KILL:
                 self._desk.tracker.watch(job, key, self)
                 self._due_at(key, 0)
-                self._stop_killing(key)
-                self._kills[key] = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
+                self._activities.stop_stopping(key)
+                stopping = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
+                self._activities.of(key).stopping = stopping
             case commands.Command.AWAIT:
                 waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
                 self._due_at(key, job.expires_ms, waits)
             case commands.Command.COLLECT:
                 self._due_at(key, 0)
-                self._stop_killing(key)
+                self._activities.stop_stopping(key)
                 self._desk.tracker.unwatch(job)
                 self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
             case commands.Command.RELEASE:
                 self._due_at(key, 0)
                 self._forget_later(key)
-                self._stop_choosing(key)
+                self._activities.stop_choosing(key)
                 self._desk.gate.withdraw(key, self)
-                self._stop_killing(key)
+                self._activities.stop_stopping(key)
                 self._desk.tracker.unwatch(job)
                 self._desk.clusters.unwatch(job)
                 self._forget_in_time(key, job)
 
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:
-            self._forget_rejected_in_time()
+            self._rejections.forget_in_time()
         else:
             self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))
 
     def _forget(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Expired())
-
-    def _forget_rejected_in_time(self) -> None:
-        """Set one timer for all remembered rejections: when the oldest is due."""
-        if not self._forgets and (first_ms := next(iter(self._rejected.values()), None)) is not None:
-            self._forgets = True
-            soonest_ms = self._desk.time.now_ms() + _FORGET_AGAIN_MS
-            self._timers.at(max(first_ms, soonest_ms), self._forget_rejected)
-
-    def _forget_rejected(self) -> None:
-        """Tell of those that are due, unless some that were told of before still wait to be decided."""
-        self._forgets = False
-        now_ms = self._desk.time.now_ms()
-        if self._expiry.has_caught_up and self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:
-            for key, until_ms in itertools.islice(self._rejected.items(), _FORGET_AT_ONCE):
-                if until_ms > now_ms:
-                    break
-                self._last_forgotten = key
-                self.tell(key, facts.Expired())
-        self._forget_rejected_in_time()
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int, cancel: expiry.Kind | None = None) -> None:
         """
@@ -245,17 +216,22 @@ class Performer:
 
         A job may come back to the queue many times before its deadline: the timer stays.
         """
-        before_ms, number = self._dues.get(key, (0, None))
-        if before_ms == when_ms:
+        now = self._activities.get(key)
+        if when_ms == (0 if now is None else now.deadline_ms):
             return
-        if number is not None:
-            self._timers.drop(number)
-            del self._dues[key]
+
+        now = self._activities.of(key)
+        if now.deadline is not None:
+            self._timers.drop(now.deadline)
+        now.deadline_ms, now.deadline = when_ms, None
         if when_ms:
-            self._dues[key] = when_ms, self._timers.at(when_ms, functools.partial(self._due, key, cancel))
+            now.deadline = self._timers.at(when_ms, functools.partial(self._due, key, cancel))
+        self._activities.drop_if_over(key)
 
     def _due(self, key: jobs.LedgerKey, cancel: expiry.Kind | None) -> None:
-        del self._dues[key]
+        now = self._activities.of(key)
+        now.deadline_ms, now.deadline = 0, None
+        self._activities.drop_if_over(key)
         if cancel is not None:
             self._expiry.due(key, cancel)
             return
@@ -264,21 +240,12 @@ class Performer:
 
     def why(self, key: jobs.LedgerKey) -> waits.Waiting | None:
         """Say why a job waits for its submission; None: it does not, or its turn has just come."""
-        if key in self._choices:
+        now = self._activities.get(key)
+        if now is not None and now.choosing is not None:
             return waits.Waiting(waits.Cause.CHOICE)
-        if key in self._later:
+        if now is not None and now.entry is not None:
             return waits.Waiting(waits.Cause.NOT_BEFORE)
         return self._desk.gate.why(key, self)
-
-    def _stop_killing(self, key: jobs.LedgerKey) -> None:
-        killing = self._kills.pop(key, None)
-        if killing is not None:
-            killing.cancel()
-
-    def _stop_choosing(self, key: jobs.LedgerKey) -> None:
-        choosing = self._choices.pop(key, None)
-        if choosing is not None:
-            choosing.cancel()
 
     def _mind_twins(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         for job_id in job.twins:
@@ -317,7 +284,8 @@ class Performer:
             return  # it stays in the ledger as queued; the next owner takes it up
         now_ms = self._desk.time.now_ms()
         if job.choice is not None:
-            self._choices[key] = self._others.start(self._choose(key, job, job.choice), name=f"choose for {job.id}")
+            choosing = self._others.start(self._choose(key, job, job.choice), name=f"choose for {job.id}")
+            self._activities.of(key).choosing = choosing
         elif job.not_before_ms > now_ms:
             self._enqueue_at(job.not_before_ms, key, job)
         elif not self._lease.may_act():
@@ -331,17 +299,20 @@ class Performer:
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
-        self._later[key] = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
+        self._activities.of(key).entry = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
 
     def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        del self._later[key]
+        self._activities.of(key).entry = None
+        self._activities.drop_if_over(key)
         self._enqueue(key, job)
 
     def _forget_later(self, key: jobs.LedgerKey) -> None:
         """A job that was cancelled while it waited for its time asks for nothing."""
-        number = self._later.pop(key, None)
-        if number is not None:
-            self._timers.drop(number)
+        now = self._activities.get(key)
+        if now is not None and now.entry is not None:
+            self._timers.drop(now.entry)
+            now.entry = None
+            self._activities.drop_if_over(key)
 
     def _send_no_more(self, key: jobs.LedgerKey) -> None:
         """
@@ -351,17 +322,22 @@ class Performer:
         replies to it must not be taken for the reply to a later attempt.
         """
         self._forget_later(key)
-        self._sent.pop(key, None)
+        self._activities.await_no_reply(key)
         self._desk.gate.withdraw(key, self)
 
     def _turn(self, key: jobs.LedgerKey) -> None:
         self.tell(key, facts.Turn())
 
+    def _start_submission(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
+        self._activities.of(key).sent = job
+        self._desk.account.occupy((self, key))
+        self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
+
     async def _submit(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
         committed_s = self._desk.time.monotonic_s()
 
         def still_ours() -> bool:
-            if job.stop is not None or self._sent.get(key) is not job:
+            if job.stop is not None or not self._activities.awaits_reply(key, job):
                 return False  # a cancel came in the batch of the intent, or what was thought lost has shown up
             age_s = self._desk.time.monotonic_s() - committed_s
             return age_s <= self._desk.settings.send_within_s and self._lease.may_act(epoch)
@@ -378,9 +354,9 @@ class Performer:
             self._note(job, "submit", error)
             fact = breakdowns.as_doubt(facts.Failed(faults.name(error)))
         finally:
-            is_awaited = self._sent.get(key) is job
+            is_awaited = self._activities.awaits_reply(key, job)
             if is_awaited:
-                del self._sent[key]
+                self._activities.await_no_reply(key)
                 self._desk.gate.completed(key, self)
             self._landed.set()
         if is_awaited:
@@ -389,7 +365,8 @@ class Performer:
     async def _choose(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
         with self._alone(key, job, "choose"):
             fact = await self._desk.chooser.choose(job, choice, self._desk.account.policy)
-            del self._choices[key]
+            self._activities.of(key).choosing = None
+            self._activities.drop_if_over(key)
             self.tell(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:

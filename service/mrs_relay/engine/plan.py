@@ -7,14 +7,26 @@ jobs themselves only once the commit has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, commands, decide, facts, intake, jobs, outgoing, passing, telling
+from mrs_relay.engine import (
+    alarms,
+    commands,
+    decide,
+    facts,
+    intake,
+    job_records,
+    jobs,
+    outgoing,
+    partition_jobs,
+    passing,
+    telling,
+)
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import rules as ruling
 from mrs_relay.messages import dead_letters, events
@@ -39,77 +51,7 @@ _TOKEN_BYTES: Final = 64
 _CROWDED_WAIT_MS: Final = 10_000
 """How long a cancel waits for its request when too many do."""
 
-_WAITS: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
 _NO_KEY: Final = jobs.LedgerKey(b"")
-
-
-class Jobs(dict[jobs.LedgerKey, jobs.Job]):
-    """
-    A partition's jobs as committed.
-
-    Attributes:
-        awaited: how many of them are cancels that wait for their request.
-        queued: how many of them wait for their submission.
-        rejected: key of each rejection that is remembered -> when it is forgotten, the oldest first.
-    """
-
-    def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
-        super().__init__(committed or {})
-        self.awaited = 0
-        self.queued = 0
-        self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
-
-    def clear(self) -> None:
-        """Forget all jobs."""
-        super().clear()
-        self.rejected.clear()
-
-    def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
-        """Keep `rejected` in step with what became of a job."""
-        if job is not None and job.state is jobs.State.REJECTED:
-            self.rejected.pop(key, None)  # the newest is the last
-            self.rejected[key] = job.expires_ms
-        elif self.rejected:
-            self.rejected.pop(key, None)
-
-
-def load(
-    lease: leases.Lease[desks.Notice],
-    rules: telling.Rules = telling.Rules(),  # noqa: B008 - frozen
-    most_rejected: int = 10_000,
-) -> Jobs:
-    """
-    Read the partition's jobs out of its ledger; empties `lease.restored` on the way.
-
-    Rejections that a ledger holds longer, or more of, than is set now are due to be forgotten at once.
-
-    Args:
-        lease: of the partition.
-        rules: say how long a rejection is remembered.
-        most_rejected: how many of them are.
-
-    Raises:
-        StateUnreadable: a record is not a job of a format this version knows.
-    """
-    restored = lease.restored
-    loaded = Jobs()
-    rejected: list[tuple[int, int, jobs.LedgerKey]] = []
-    while restored:
-        key, value = restored.popitem()
-        job = jobs.decode(value)
-        if _is_rejected(job):
-            until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
-            job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)
-            rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
-        loaded[jobs.LedgerKey(key)] = job
-        loaded.awaited += _is_awaited(job)
-        loaded.queued += _is_queued(job)
-    rejected.sort()
-    for _, _, key in rejected[: max(0, len(rejected) - most_rejected)]:
-        loaded[key] = msgspec.structs.replace(loaded[key], expires_ms=0)
-    for _, _, key in rejected:
-        loaded.note_rejected(key, loaded[key])
-    return loaded
 
 
 class _Step(NamedTuple):
@@ -140,7 +82,9 @@ class Plan:
         bytes: upper bound of what is to be written so far.
     """
 
-    def __init__(self, base: Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Admit) -> None:
+    def __init__(
+        self, base: partition_jobs.Jobs, desk: desks.Desk, lease: leases.Lease[desks.Notice], admit: Admit
+    ) -> None:
         self._base = base
         self._desk = desk
         self._lease = lease
@@ -279,7 +223,7 @@ class Plan:
         if was is not now:
             self._awaited += (now is jobs.State.AWAITED) - (was is jobs.State.AWAITED)
             self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
-            self._count_queued((now in _WAITS) - (was in _WAITS))
+            self._count_queued((now in partition_jobs.WAITING) - (was in partition_jobs.WAITING))
         self._changed[key] = decision.job
         self._written[key] = step.value
         self._events.extend(decision.events)
@@ -339,14 +283,14 @@ class Plan:
             return fact
         account = self._desk.account
         most = account.most_queued
-        if most is None or account.queued < most:
+        if most is None or account.planned < most:
             return fact
         return facts.Requested(fact.job, ruling.too_many_queued(account.policy, most))
 
     def _count_queued(self, more: int) -> None:
         if more:
             self._queued += more
-            self._desk.account.queue(self._lease, self._queued)
+            self._desk.account.plan(self._lease, self._queued)
 
     def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: telling.Decision) -> list[records.Outgoing]:
         partitions = self._desk.account.share.total
@@ -387,6 +331,7 @@ class Plan:
             self._base.note_rejected(key, job)
         self._base.awaited = self._awaited
         self._base.queued = self._queued
+        self._desk.account.queue(self._lease, self._queued)
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:
@@ -409,16 +354,4 @@ class Plan:
 
 def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
     """Encode a job; read it back unless nothing has come into it but text, which is read as it was written."""
-    return jobs.encode(job) if isinstance(fact, facts.Turn | facts.Taken) else jobs.encode_readable(job)
-
-
-def _is_awaited(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.AWAITED
-
-
-def _is_rejected(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.REJECTED
-
-
-def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in _WAITS
+    return job_records.encode(job) if isinstance(fact, facts.Turn | facts.Taken) else job_records.encode_readable(job)

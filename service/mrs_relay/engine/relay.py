@@ -13,7 +13,7 @@ partition's jobs. It ends when the process stops or the partition is lost; what 
 from __future__ import annotations
 
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import perform, plan
+from mrs_relay.engine import partition_jobs, perform, plan
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import lease as leases
 
@@ -25,7 +25,7 @@ async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
     Raises:
         StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts anew.
     """
-    jobs = plan.load(lease, desk.rules, desk.settings.max_rejected)
+    jobs = partition_jobs.load(lease, desk.rules, desk.settings.max_rejected)
     async with perform.Performer(lease, desk) as performer:
         desk.account.queue(lease, jobs.queued)
         performer.take_up(jobs, jobs.rejected)

@@ -17,7 +17,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.engine import breakdowns, calls, codes, discreet, facts, jobs, sightings, verdict, ways
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.scheduling import breaker, feedback, lanes
+from mrs_relay.engine.scheduling import breaker, lanes, pauses
 from mrs_relay.kit import backoff, clock
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
@@ -48,7 +48,7 @@ class Submitter:
     def __init__(
         self,
         client: clients.Client,
-        outcomes: feedback.Feedback,
+        outcomes: pauses.Pauses,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
     ) -> None:

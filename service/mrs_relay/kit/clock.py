@@ -23,13 +23,16 @@ _LEAP: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d):60(\.\d+)?(Z|[+-]\d\d
 
 
 class Clock(Protocol):
-    """Two readings of one clock."""
+    """The readings that the service takes; `SystemClock`, `LoopClock` in virtual time, fakes in tests."""
 
     def now_ms(self) -> int:
         """Wall time in milliseconds since the epoch, UTC."""
 
     def monotonic_s(self) -> float:
         """Seconds on a clock that never goes back; only differences mean something."""
+
+    def boottime_s(self) -> float:
+        """Seconds on a clock that goes on while the machine is suspended; only differences mean something."""
 
 
 class SystemClock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mrs_relay import errors
 
 if TYPE_CHECKING:
-    from mrs_relay.messages import requests
+    from mrs_relay.messages.requests import jobs
 
 TYPES: Final = ("MapReduce", "SparkSubmit", "HiveScript", "DistCp", "SparkScript")
 """Job types that V1.1 runs."""
@@ -26,7 +26,7 @@ _FORBIDDEN: Final = frozenset(";|&><'$")
 """Characters of `arguments` that all pages forbid."""
 
 
-def check(request: requests.JobSubmit) -> None:
+def check(request: jobs.JobSubmit) -> None:
     """
     See that a job has what its API takes, and nothing else.
 
@@ -41,7 +41,7 @@ def check(request: requests.JobSubmit) -> None:
             raise _bad(name, 'is a field of V1.1; add `data.api`: "v1.1", or put it into `arguments` as V2 wants it')
 
 
-def _check_old(job: requests.BatchJob) -> None:
+def _check_old(job: jobs.BatchJob) -> None:
     if job.job_type not in TYPES:
         hint = f"; put the SQL into a file and use {_INSTEAD[job.job_type]}" if job.job_type in _INSTEAD else ""
         raise _bad("job_type", f"V1.1 does not run {job.job_type} jobs, it runs {', '.join(TYPES)}{hint}")
@@ -59,7 +59,7 @@ def _check_old(job: requests.BatchJob) -> None:
         raise _bad("file_action", "is for DistCp only")
 
 
-def _check_program(job: requests.BatchJob) -> None:
+def _check_program(job: jobs.BatchJob) -> None:
     if job.job_type in _JAR:
         _needed(job, "jar_path", ".jar")
     if job.job_type in _SCRIPT:
@@ -68,7 +68,7 @@ def _check_program(job: requests.BatchJob) -> None:
         raise _bad("hive_script_path", f"is for {' and '.join(sorted(_SCRIPT))} only")
 
 
-def _needed(job: requests.BatchJob, name: str, ending: str) -> None:
+def _needed(job: jobs.BatchJob, name: str, ending: str) -> None:
     value = getattr(job, name)
     if value is None:
         raise _bad(name, f"is needed for {job.job_type} with V1.1", code="missing_field")
@@ -76,7 +76,7 @@ def _needed(job: requests.BatchJob, name: str, ending: str) -> None:
         raise _bad(name, f"must end with {ending} for {job.job_type}")
 
 
-def _check_copy(job: requests.BatchJob) -> None:
+def _check_copy(job: jobs.BatchJob) -> None:
     for name in ("file_action", "input", "output"):
         if getattr(job, name) is None:
             raise _bad(name, "is needed for DistCp with V1.1", code="missing_field")

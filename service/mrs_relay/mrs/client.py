@@ -14,7 +14,19 @@ from typing import Any, Final, TypeVar
 
 from mrs_relay import errors
 from mrs_relay.kit import clock
-from mrs_relay.mrs import auth, checks, credentials, iam, limits, operation, paging, replies, settings, transport
+from mrs_relay.mrs import (
+    auth,
+    checks,
+    credentials,
+    iam,
+    limits,
+    operation,
+    paging,
+    replies,
+    session_transport,
+    settings,
+    transport,
+)
 from mrs_relay.mrs.models import base
 
 Q = TypeVar("Q", bound=base.Asked | None)
@@ -157,7 +169,10 @@ async def connected(
         SettingsError: `credentials_file` cannot be used, and nobody is patient.
     """
     time = now or clock.SystemClock()
-    async with credentials.opened(group, time, patient=patient) as signer, transport.AiohttpTransport(group) as door:
+    async with (
+        credentials.opened(group, time, patient=patient) as signer,
+        session_transport.open_transport(group) as door,
+    ):
         yield Client(group, door, time, signer)
 
 

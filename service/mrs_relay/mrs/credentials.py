@@ -20,7 +20,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.kit import backoff, clock, tasks
-from mrs_relay.mrs import auth, iam, login, replies, settings, transport
+from mrs_relay.mrs import auth, iam, login, replies, session_transport, settings, transport
 
 LEAD_PART: Final = 0.25
 """Part of their lifetime that credentials have left when they are renewed."""
@@ -280,7 +280,7 @@ async def opened(group: settings.MrsSettings, now: clock.Clock, *, patient: bool
         yield lasting
         return
     async with contextlib.AsyncExitStack() as stack:
-        door = await stack.enter_async_context(transport.AiohttpTransport(group, group.iam_url or None))
+        door = await stack.enter_async_context(session_transport.open_transport(group, group.iam_url or None))
         keeper = Keeper(group, door, now)
         await (keeper.load_or_wait() if patient else keeper.load())
         crew = await stack.enter_async_context(tasks.Crew(_report))

@@ -3,10 +3,12 @@ The one door to aiohttp's client: sends one request, once, and knows whether it 
 
 `client` combines that knowledge with the safety class of the operation. Nothing here retries, follows a redirect or
 keeps a cookie: aiohttp opens and keeps the connections and parses replies, while the request is written here, in one
-piece. That makes "had it a connection?" a plain fact, and a call costs half of what it costs through `ClientSession`.
+piece. That makes "had it a connection?" a plain fact, and a call costs 43 us of CPU instead of the 171 us that it costs
+through `ClientSession` (`bench/transports.py`).
 
 NB: `Connection.protocol`, its `set_response_params` and `read` are what `ClientSession` itself uses, but aiohttp does
-not document them; the tests over sockets tell when a release changes them (3.12, 3.13 and 3.14 agree).
+not document them (3.12, 3.13 and 3.14 agree). Where a release lacks them, `session_transport` takes the plain way; the
+tests over sockets play both.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from mrs_relay import errors
 from mrs_relay.kit import tls
 from mrs_relay.mrs import deadlines, settings
 
-_LIBRARY_ERRORS: Final = (
+LIBRARY_ERRORS: Final = (
     aiohttp.ClientError,
     aiohttp.EofStream,
     http.HttpProcessingError,
@@ -128,11 +130,7 @@ class AiohttpTransport:
         self._url = url or group.base_url
         self._connector: aiohttp.TCPConnector | None = None
         self._deadlines = deadlines.Deadlines()
-        self._fixed = (
-            f"User-Agent: mrs-relay/{mrs_relay.__version__}\r\n"
-            "Accept: application/json\r\nAccept-Encoding: gzip, deflate\r\n"
-            f"X-Language: {group.language}\r\n"
-        )
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed_headers(group).items())
         self._before_target = ""
         if group.proxy is not None and self._url.startswith("http:"):  # not tunnelled: the proxy reads where it goes
             self._before_target = self._url
@@ -140,12 +138,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         group = self._group
-        # NB: closing every connection after use would be safest for writes but costs a handshake each; instead one
-        # that has idled for `keepalive_s` is not used again, since a gateway may be closing it at this moment.
-        keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
-        if group.ca_file is not None:
-            keep["ssl"] = _trusting(group.ca_file)
-        self._connector = aiohttp.TCPConnector(limit=group.max_connections, **keep)
+        self._connector = connector_of(group)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, sock_connect=group.connect_timeout_s)
         # What the connector wants to know of a request is where it goes, which is the same for all of them.
         self._address = aiohttp.ClientRequest(
@@ -185,11 +178,11 @@ class AiohttpTransport:
                     message, content = await protocol.read()
                 body = await content.readany()
                 if not content.at_eof() or len(body) > self._group.max_reply_bytes:
-                    body = await self._read_on(content, body)
+                    body = await read_whole(content, body, self._group.max_reply_bytes)
             connection.release()
             connection = None
-        except _LIBRARY_ERRORS as error:
-            raise self._failure(error, timeout_s, left=left) from error
+        except LIBRARY_ERRORS as error:
+            raise failure(self._url, error, timeout_s, left=left) from error
         finally:
             if connection is not None:
                 connection.close()
@@ -203,29 +196,59 @@ class AiohttpTransport:
             raise ValueError("a header or the path holds a line break")
         return head.encode("ascii") + request.body
 
-    async def _read_on(self, content: aiohttp.StreamReader, first: bytes) -> bytes:
-        """The rest of a body that did not come in one piece."""
-        limit = self._group.max_reply_bytes
-        pieces, size = [first], len(first)
-        while size <= limit and (piece := await content.readany()):
-            pieces.append(piece)
-            size += len(piece)
-        if size > limit:
-            raise TooLarge(f"the reply is larger than max_reply_bytes ({limit})")
-        return b"".join(pieces)
 
-    def _failure(self, error: Exception, timeout_s: float, *, left: bool) -> SendError:
-        where = self._url
-        cause = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300].rstrip(": ")
-        if left:
-            cause = f"no reply within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else cause
-            return Lost(f"the reply of {where} was lost: {cause}")
-        cause = "no connection in time" if isinstance(error, TimeoutError) else cause
-        # NB: the whole call's time may have passed in the queue for a connection: nothing is wrong with the way then.
-        kind = (
-            NotSent if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError) else NoConnection
-        )
-        return kind(f"cannot reach {where}: {cause}; check endpoint, network and proxies")
+def fixed_headers(group: settings.MrsSettings) -> dict[str, str]:
+    """Return the headers that every request has beside its own."""
+    return {
+        "User-Agent": f"mrs-relay/{mrs_relay.__version__}",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "X-Language": group.language,
+    }
+
+
+def connector_of(group: settings.MrsSettings) -> aiohttp.TCPConnector:
+    """
+    Make the library's pool of connections.
+
+    Raises:
+        SettingsError: `ca_file` cannot be used.
+    """
+    # NB: closing every connection after use would be safest for writes but costs a handshake each; instead one that
+    # has idled for `keepalive_s` is not used again, since a gateway may be closing it at this moment.
+    keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
+    if group.ca_file is not None:
+        keep["ssl"] = _trusting(group.ca_file)
+    return aiohttp.TCPConnector(limit=group.max_connections, **keep)
+
+
+async def read_whole(content: aiohttp.StreamReader, first: bytes, limit_bytes: int) -> bytes:
+    """
+    Read the rest of a body of which a first part is known.
+
+    Raises:
+        TooLarge: it is larger than `max_reply_bytes`.
+    """
+    pieces, size = [first], len(first)
+    while size <= limit_bytes and (piece := await content.readany()):
+        pieces.append(piece)
+        size += len(piece)
+    if size > limit_bytes:
+        raise TooLarge(f"the reply is larger than max_reply_bytes ({limit_bytes})")
+    return b"".join(pieces)
+
+
+def failure(url: str, error: Exception, timeout_s: float, *, left: bool) -> SendError:
+    """Say what an error of the library means: whether the request may have left us, and why there is no reply."""
+    cause = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300].rstrip(": ")
+    if left:
+        cause = f"no reply within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else cause
+        return Lost(f"the reply of {url} was lost: {cause}")
+    cause = "no connection in time" if isinstance(error, TimeoutError) else cause
+    # NB: the whole call's time may have passed in the queue for a connection: nothing is wrong with the way then.
+    is_late = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
+    kind = NotSent if is_late else NoConnection
+    return kind(f"cannot reach {url}: {cause}; check endpoint, network and proxies")
 
 
 def _through(group: settings.MrsSettings) -> dict[str, Any]:

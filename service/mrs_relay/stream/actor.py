@@ -24,6 +24,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.kit import backoff, faults
+from mrs_relay.kit import clock as clocks
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import changelog, origin, progress, records, settings
@@ -81,7 +82,7 @@ class Common(Generic[T]):
     consumer: brokers.GroupConsumer
     options: ledgers.Options
     handler: Handler[T]
-    clock: leases.Clock
+    clock: clocks.Clock
     first_partitions: int
     leaders: leading.Leaders
     on_room: Callable[[], None]

@@ -32,13 +32,10 @@ class Batch(Generic[T]):
     Attributes:
         records: in the order of their offsets; may be empty.
         notices: in the order in which they were put; may be empty.
-        resumed: the lease's `act_epoch` has moved on since the last batch and acting is allowed again: commands whose
-            intent was committed earlier must be committed anew before they are carried out. May come with no items.
     """
 
     records: Sequence[records.Record]
     notices: Sequence[T]
-    resumed: bool = False
 
 
 class Feed(Generic[T]):
@@ -69,7 +66,6 @@ class Feed(Generic[T]):
         self._taken_to = next_offset
         self._accepted_to = next_offset
         self._full = False
-        self._resumed = False
         self._closed = False
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
@@ -104,11 +100,6 @@ class Feed(Generic[T]):
     def waiting(self) -> int:
         """Number of records and notices that wait."""
         return len(self._records) + len(self._notices)
-
-    @property
-    def closed(self) -> bool:
-        """`close` was called."""
-        return self._closed
 
     def put(self, notice: T) -> None:
         """Add a notice; never blocks, never refuses. Also possible after `close`, as long as the handler takes."""
@@ -147,11 +138,6 @@ class Feed(Generic[T]):
         self._accepted_to = self._taken_to
         self._make_room()
 
-    def announce_resumed(self) -> None:
-        """Make the next batch say `resumed`, and let it come at once. For the runtime."""
-        self._resumed = True
-        self._wake()
-
     def close(self) -> None:
         """End the intake: waiting records are dropped (the partition's next owner reads them), notices can be taken."""
         if not self._closed:
@@ -169,9 +155,9 @@ class Feed(Generic[T]):
         """
         Wait for something to do.
 
-        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait, the feed is closed
-        or the lease has just been resumed. Passing "last commit + commit interval" therefore commits at once
-        when idle and in groups under load. Notices go before records.
+        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait or the feed is
+        closed. Passing "last commit + commit interval" therefore commits at once when idle and in groups under load.
+        Notices go before records.
 
         Args:
             limit: most records and notices together, at least 1.
@@ -204,8 +190,6 @@ class Feed(Generic[T]):
         await self._idle.wait()
 
     def _ready(self, limit: int, not_before_s: float, now_s: float) -> bool:
-        if self._resumed:
-            return True
         waiting = self.waiting
         return waiting > 0 and (self._closed or waiting >= limit or now_s + _TICK_S >= not_before_s)
 
@@ -216,8 +200,7 @@ class Feed(Generic[T]):
             self._bytes -= sum(len(record.value or b"") for record in taken)
             self._taken_to = taken[-1].offset + 1
             self._make_room()
-        resumed, self._resumed = self._resumed, False
-        return Batch(taken, notices, resumed)
+        return Batch(taken, notices)
 
     def _make_room(self) -> None:
         if self._full and 2 * len(self._records) <= self._capacity and 2 * self._bytes <= self._capacity_bytes:

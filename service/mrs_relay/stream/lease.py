@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from mrs_relay import errors
+from mrs_relay.kit import clock as clocks
 from mrs_relay.stream import budget as budgets
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import progress as progresses
@@ -48,13 +49,6 @@ class Writer(Protocol):
 
     def limit_bytes(self, topic: str | None) -> int:
         """Largest record, by `records.size_bytes`, that the topic takes; None means the ledger itself."""
-
-
-class Clock(Protocol):
-    """The one reading that a lease needs."""
-
-    def boottime_s(self) -> float:
-        """Seconds on a clock that goes on while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class Lease(Generic[T]):
         feed: feeds.Feed[T],
         writer: Writer,
         *,
-        clock: Clock,
+        clock: clocks.Clock,
         stale_after_s: float,
     ) -> None:
         self.topic = position.topic
@@ -228,7 +222,7 @@ class Lease(Generic[T]):
         """
         now_s = self._clock.boottime_s()
         if now_s - self._fresh_s > self._stale_after_s:
-            self._interrupt()
+            self._act_epoch += 1
         self._fresh_s = now_s
 
     @property
@@ -271,7 +265,7 @@ class Lease(Generic[T]):
         if self._state in {State.PARKED, State.DRAINING}:
             self._state = State.RUNNING
             self._fresh_s = self._clock.boottime_s()
-            self._interrupt()
+            self._act_epoch += 1
             self._changed.set()
 
     async def settle(self) -> None:
@@ -293,10 +287,6 @@ class Lease(Generic[T]):
             self._death = error
             self._changed.set()
             self._on_dead(error)
-
-    def _interrupt(self) -> None:
-        self._act_epoch += 1
-        self.feed.announce_resumed()
 
     async def _write(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int

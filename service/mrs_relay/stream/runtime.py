@@ -21,11 +21,10 @@ from typing import Generic, TypeVar
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.kit import backoff, tasks
+from mrs_relay.kit import backoff, clock, tasks
 from mrs_relay.stream import actor as actors
 from mrs_relay.stream import broker as brokers
 from mrs_relay.stream import leaders as leading
-from mrs_relay.stream import lease as leases
 from mrs_relay.stream import ledger as ledgers
 from mrs_relay.stream import records, settings, setup, watch
 from mrs_relay.stream import status as statuses
@@ -61,7 +60,7 @@ class Runtime(Generic[T]):
         kafka: settings.KafkaSettings,
         broker: brokers.Broker,
         handler: actors.Handler[T],
-        time: leases.Clock,
+        time: clock.Clock,
         *,
         on_share: Callable[[int, int], None] = lambda _owned, _total: None,
     ) -> None:

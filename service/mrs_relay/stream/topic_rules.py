@@ -11,10 +11,10 @@ not use. So what a topic takes, `max.message.bytes`, decides alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NamedTuple
 
-from mrs_relay.stream import codecs, topic_facts
+from mrs_relay.stream import codecs, settings, topic_facts
 
 ENVELOPE_BYTES: Final = 128 * 1024
 """What a dead letter or a job's record adds to the message that it came from, in bytes."""
@@ -117,47 +117,65 @@ def _ledger_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         )
 
 
-def _latest_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    latest = facts.kafka.topics.latest
-    if facts.compacts(latest) is False:
-        yield topic_facts.Finding(
-            "error",
-            "latest_forgets",
-            f"topic {latest} (kafka.topics.latest) has cleanup.policy={facts.text(latest, 'cleanup.policy')}, it must "
-            "be compact: it would forget",
-            facts.alter(latest, cleanup_policy="compact"),
-        )
+class _CleanupPolicy(NamedTuple):
+    """The cleanup policy that a topic must have, and the finding if it has another one."""
+
+    topic: Callable[[settings.Topics], str | None]
+    wanted: Literal["compact", "delete"]
+    severity: topic_facts.Severity
+    code: str
+    why: str
+    name: str = ""
+    more: str = ""
 
 
-def _requests_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    requests = facts.kafka.topics.requests
-    if facts.compacts(requests):
-        yield topic_facts.Finding(
-            "error",
-            "requests_compacted",
-            f"topic {requests} has cleanup.policy={facts.text(requests, 'cleanup.policy')}, it must be delete: of "
-            "requests with one key, such as a cluster's, all but the last would vanish before they are read",
-            facts.alter(requests, cleanup_policy="delete"),
-        )
+_CLEANUP_POLICIES: Final = (
+    _CleanupPolicy(
+        lambda topics: topics.latest,
+        "compact",
+        "error",
+        "latest_forgets",
+        "it must be compact: it would forget",
+        name=" (kafka.topics.latest)",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.requests,
+        "delete",
+        "error",
+        "requests_compacted",
+        "it must be delete: of requests with one key, such as a cluster's, all but the last would vanish before they "
+        "are read",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.dead_letters,
+        "delete",
+        "error",
+        "dead_letters_compacted",
+        "it must be delete: a compacted topic refuses messages without a key, and no commit with such a dead letter "
+        "would ever succeed",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.events,
+        "delete",
+        "warning",
+        "events_compacted",
+        "delete was expected: a late subscriber sees only the last event of each key",
+        more="; for the latest status alone there is kafka.topics.latest",
+    ),
+)
 
 
-def _output_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    events, letters = facts.kafka.topics.events, facts.kafka.topics.dead_letters
-    if facts.compacts(letters):
+def _cleanup_policies(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for rule in _CLEANUP_POLICIES:
+        topic = rule.topic(facts.kafka.topics)
+        compacts = facts.compacts(topic)
+        if compacts is None or compacts is (rule.wanted == "compact"):
+            continue
         yield topic_facts.Finding(
-            "error",
-            "dead_letters_compacted",
-            f"topic {letters} has cleanup.policy={facts.text(letters, 'cleanup.policy')}, it must be delete: a "
-            "compacted topic refuses messages without a key, and no commit with such a dead letter would ever succeed",
-            facts.alter(letters, cleanup_policy="delete"),
-        )
-    if facts.compacts(events):
-        yield topic_facts.Finding(
-            "warning",
-            "events_compacted",
-            f"topic {events} has cleanup.policy={facts.text(events, 'cleanup.policy')}, delete was expected: a late "
-            "subscriber sees only the last event of each key",
-            f"{facts.alter(events, cleanup_policy='delete')}; for the latest status alone there is kafka.topics.latest",
+            rule.severity,
+            rule.code,
+            f"topic {topic}{rule.name} has cleanup.policy={facts.text(topic, 'cleanup.policy')}, {rule.why}",
+            facts.alter(topic, cleanup_policy=rule.wanted) + rule.more,
         )
 
 
@@ -366,9 +384,7 @@ _RULES: Final = (
     _abilities,
     _codecs,
     _ledger_policy,
-    _latest_policy,
-    _requests_policy,
-    _output_policy,
+    _cleanup_policies,
     _min_isr,
     _batches_fit,
     _leaders,

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.cli import ledger, orphans
-from mrs_relay.engine import jobs
+from mrs_relay.engine import job_records, jobs
 from mrs_relay.engine import orphans as finding
 
 _ODD = pytest.mark.parametrize("told", [1_795_521_600_000_000, 2**63, -(2**63), -1])
@@ -23,7 +23,7 @@ def _job(told: int) -> jobs.Job:
 @_ODD
 def test_jobs_are_listed_whatever_their_times(told: int) -> None:
     """The number is shown as what it is."""
-    job = jobs.decode(jobs.encode(_job(told)))
+    job = job_records.decode(job_records.encode(_job(told)))
     row = ledger.as_row(job)
     assert row["arrived_at"] == row["finished_at"] == f"{told} (not a time in milliseconds)"
     ledger.jobs_table([job], total=1, now_ms=samples.NOW_MS, width=200)

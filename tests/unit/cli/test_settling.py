@@ -12,7 +12,7 @@ from tests.unit.engine import samples
 from typer import testing
 
 from mrs_relay.cli import compose, connect, main
-from mrs_relay.engine import jobs
+from mrs_relay.engine import job_records, jobs
 from mrs_relay.kit import clock
 from mrs_relay.stream import records
 
@@ -65,7 +65,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> _Shell:
         _unknown("r-4", source="/billing"),
         _unknown("r-5", state=_S.SUCCEEDED),
     ):
-        kafka.append("mrs.requests.ledger", job.ledger_key, jobs.encode(job), ())
+        kafka.append("mrs.requests.ledger", job.ledger_key, job_records.encode(job), ())
     return _Shell(kafka)
 
 

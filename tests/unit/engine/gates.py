@@ -101,8 +101,8 @@ def entry(
 
 def full(doors: scheduler.SubmissionScheduler, place: entries.Place, wait_s: float) -> None:
     """Say that a cluster is full, with a wait of this length."""
-    doors.feedback._full_wait_s = wait_s
-    doors.feedback.full(place, breaker.Answer("0177"))
+    doors.pauses._full_wait_s = wait_s
+    doors.pauses.full(place, breaker.Answer("0177"))
 
 
 def account(tenant: str, **limits: int) -> quota.TenantQuota:

@@ -19,7 +19,7 @@ from tests.support import complete, damage, malformed
 from tests.unit.engine import benches, samples
 from tests.unit.messages import samples as message_samples
 
-from mrs_relay.engine import intake, jobs, plan
+from mrs_relay.engine import intake, job_names, job_records, jobs, partition_jobs, plan
 from mrs_relay.messages import codec, dead_letters, envelope, events, reasons, requests
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
@@ -45,7 +45,7 @@ class _Partition:
     """A partition that reads, decides and commits, batch after batch, and carries nothing out."""
 
     def __init__(self) -> None:
-        self.jobs = plan.Jobs()
+        self.jobs = partition_jobs.Jobs()
         self.offset = 0
         self._desk = dataclasses.replace(benches.desk(partitions=3), topics=_TOPICS)
         self._lease = benches.lease()
@@ -63,7 +63,7 @@ class _Partition:
         for key, fact in draft.read(feeds.Batch(taken, ())):
             draft.decide(key, fact)
         for change in draft.changes():
-            assert change.value is None or jobs.decode(change.value).ledger_key == change.key
+            assert change.value is None or job_records.decode(change.value).ledger_key == change.key
             assert records.size_bytes(change.key, change.value) <= _MOST_BYTES
         outgoing = draft.outgoing()
         for sent in outgoing:
@@ -73,7 +73,7 @@ class _Partition:
         return outgoing
 
     def forget(self) -> None:
-        self.jobs = plan.Jobs()
+        self.jobs = partition_jobs.Jobs()
 
 
 def _good(number: int) -> malformed.Message:
@@ -116,13 +116,13 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
     quiet = {jobs.State.AWAITED: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is told yet
     yield from (quiet[job.state] for job in partition.jobs.values() if job.state in quiet)
     for job in partition.jobs.values():
-        assert not job.name or _MRS_NAME.fullmatch(jobs.marked(job.name, "mr" + "0" * 14))
+        assert not job.name or _MRS_NAME.fullmatch(job_names.with_token(job.name, "mr" + "0" * 14))
         assert envelope.is_text(job.id + job.source)
 
 
 def _empty_caches() -> None:
     """They are bounded and would fill for a while."""
-    for cache in (events.identity, jobs._first, jobs._name_of):
+    for cache in (events.identity, job_records._first, job_names.mrs_name):
         cache.cache_clear()
 
 

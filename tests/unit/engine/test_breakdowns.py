@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import commands, decide, facts, jobs
+from mrs_relay.engine import commands, decide, facts, job_records, jobs
 from mrs_relay.messages import reasons
 
 _FAILED = facts.Failed("RecursionError")
@@ -71,4 +71,4 @@ def test_what_cannot_be_told_of_a_job_is_let_go_first() -> None:
     decision = decide.decide(poisoned, _FAILED, samples.NOW_MS, samples.RULES)
     assert decision is not None
     assert decision.job is not None
-    jobs.encode_readable(decision.job)
+    job_records.encode_readable(decision.job)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import commands, decide, facts, intake, jobs
+from mrs_relay.engine import commands, decide, facts, intake, job_names, job_records, jobs
 from mrs_relay.messages import digests, events
 
 _replace = msgspec.structs.replace
@@ -57,7 +57,7 @@ def test_submitted_event_names_the_job_on_mrs() -> None:
     """From `submitted` on, events carry MRS's id and the marked name under which the job is found there."""
     job = _job("submitting")
     told = _only_event(_decide(job, facts.Taken("j-7"))).mrs
-    assert told == events.MrsView(job_id="j-7", job_name=f"nightly-{jobs.mark(job.ledger_key, 1)}")
+    assert told == events.MrsView(job_id="j-7", job_name=f"nightly-{job_names.submission_token(job.ledger_key, 1)}")
 
 
 def test_statement_has_no_name_on_mrs() -> None:
@@ -246,7 +246,7 @@ def test_nonsense_from_mrs_is_survived(moment: int, progress: float) -> None:
     told = _only_event(decision).mrs
     assert told is not None
     assert decision.job is not None
-    assert jobs.decode(jobs.encode(decision.job)) == decision.job
+    assert job_records.decode(job_records.encode(decision.job)) == decision.job
     assert (told.submitted_at, told.started_at, told.finished_at) == (None, None, None)
     assert told.progress is not None
     assert 0 <= told.progress <= 100
@@ -268,7 +268,7 @@ def test_long_words_of_mrs_are_cut(name: str, fact: facts.Fact) -> None:
     assert len(reason.code) <= 64
     assert len(reason.message) <= 2000
     assert decision.job is not None
-    assert len(jobs.encode(decision.job)) < 4000
+    assert len(job_records.encode(decision.job)) < 4000
 
 
 def test_statement_that_fails_without_a_word_still_has_a_reason() -> None:
@@ -290,7 +290,7 @@ def test_rows_are_in_the_event_and_only_their_place_is_in_the_ledger() -> None:
     assert _only_event(decision).result == result
     assert decision.job is not None
     assert decision.job.location == "obs://b/x"
-    assert b"rows" not in jobs.encode(decision.job)
+    assert b"rows" not in job_records.encode(decision.job)
 
 
 _HIDDEN = "hunter2-hidden"
@@ -344,7 +344,7 @@ def test_events_never_show_arguments_sql_or_properties(message: dict[str, object
 def test_restart_takes_up_what_is_owed(name: str) -> None:
     """From the ledger alone a restart knows what to do; only a submission is never taken up, it is in doubt."""
     job = _job(name)
-    owed = decide.recover(jobs.decode(jobs.encode(job)))
+    owed = decide.recover(job_records.decode(job_records.encode(job)))
     if job.state is not jobs.State.SUBMITTING:
         assert owed is commands.FOR_STATE[job.state]
         return

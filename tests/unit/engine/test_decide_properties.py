@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import cells
 from tests.unit.engine import samples
 
-from mrs_relay.engine import breakdowns, commands, decide, facts, jobs, orders
+from mrs_relay.engine import breakdowns, commands, decide, facts, job_records, jobs, orders
 from mrs_relay.messages import events
 
 _S = jobs.State
@@ -152,7 +152,7 @@ class _Life:
         self._check_lost(before, fact, decision)
         self._check_cancelled(before, fact, ours)
         self._check_submission(fact, decision)
-        self.job = jobs.decode(jobs.encode(decision.job)) if decision.job else None
+        self.job = job_records.decode(job_records.encode(decision.job)) if decision.job else None
         assert self.job == decision.job
 
     def _check_messages(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import tenancy
-from mrs_relay.engine import deployments, facts, intake, jobs, orphans
+from mrs_relay.engine import deployments, facts, intake, job_names, job_records, jobs, orphans
 from mrs_relay.engine import policy as policies
 from mrs_relay.stream import settings as stream_settings
 
@@ -42,15 +42,15 @@ def test_the_same_request_has_another_name_on_mrs_in_each_deployment() -> None:
 
 def test_a_deployment_without_a_name_of_its_own_keeps_the_names_that_it_had() -> None:
     """Jobs of earlier versions are found under the same names."""
-    assert _job("").mrs_name == f"nightly-{jobs.mark(jobs.ledger_key('/a', 'r-1'), 1)}"
-    assert _job("", "a").mrs_name == f"nightly-{jobs.mark(jobs.ledger_key('/a', 'r-1'), 1, 'a')}"
+    assert _job("").mrs_name == f"nightly-{job_names.submission_token(jobs.ledger_key('/a', 'r-1'), 1)}"
+    assert _job("", "a").mrs_name == f"nightly-{job_names.submission_token(jobs.ledger_key('/a', 'r-1'), 1, 'a')}"
 
 
 @pytest.mark.parametrize("tenant", ["", "billing"])
 def test_an_earlier_version_that_takes_the_ledger_over_looks_for_the_same_name(tenant: str) -> None:
     """After a rollback a job in doubt is found: the record's name and tenant are all that the name is made of."""
     job = _job("prod", tenant, "n" * 60)
-    record = json.loads(jobs.encode(job))
+    record = json.loads(job_records.encode(job))
     whose = f"{record['tenant']}\n".encode() if record.get("tenant") else b""
     digest = hashlib.sha256(whose + b"/a r-1\n1").hexdigest()[:14]
     assert f"{record['name'][:47]}-mr{digest}" == job.mrs_name
@@ -59,7 +59,7 @@ def test_an_earlier_version_that_takes_the_ledger_over_looks_for_the_same_name(t
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), st.sampled_from(["prod", "a.b-c", "x" * 249]))
 def test_a_name_with_its_tag_and_mark_fits_into_mrs_and_tells_its_deployment(name: str, deployment: str) -> None:
     """64 characters at most; the wished name is found again, and no other deployment takes it for its own."""
-    full = jobs.marked(deployments.tagged(name, deployment), _MARK)
+    full = job_names.with_token(deployments.tagged(name, deployment), _MARK)
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", full)
     assert deployments.belonging(full, deployment) == "ours"
     assert deployments.belonging(full, "neighbour") == "foreign"

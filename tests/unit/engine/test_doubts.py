@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import decide, facts, jobs
+from mrs_relay.engine import decide, facts, job_records, jobs
 from mrs_relay.messages import events
 
 _S = jobs.State
@@ -18,7 +18,7 @@ def _happen(job: jobs.Job, fact: facts.Fact, now_ms: int = samples.NOW_MS) -> tu
     decision = decide.decide(job, fact, now_ms, samples.RULES)
     assert decision is not None
     assert decision.job is not None
-    return jobs.decode(jobs.encode(decision.job)), decision.events
+    return job_records.decode(job_records.encode(decision.job)), decision.events
 
 
 def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, intake, jobs, works
+from mrs_relay.engine import facts, intake, job_names, job_records, jobs, works
 from mrs_relay.messages import codec, dead_letters, reasons, requests
 from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import sql as sql_models
@@ -361,7 +361,7 @@ def test_kafka_key_over_the_limit_is_rejected() -> None:
     told = _invalid(key=b"x" * 1025)
     assert told.reason.code == "too_large"
     assert told.job.key is None
-    assert len(jobs.encode(told.job)) < 1000
+    assert len(job_records.encode(told.job)) < 1000
 
 
 @given(
@@ -384,7 +384,7 @@ def test_what_is_taken_can_be_sent(statement: str, engine: str, database: str, a
     elif isinstance(work, jobs.Batch):
         job_models.JobExecution(
             job_type=work.job_type,
-            job_name=jobs.marked(meaning[1].job.name, "mr" + "a" * 14),
+            job_name=job_names.with_token(meaning[1].job.name, "mr" + "a" * 14),
             arguments=work.arguments,
             properties=work.properties,
         )
@@ -405,7 +405,7 @@ def test_any_record_has_a_meaning(
         assert written[1] == (value or b"")
     else:
         assert isinstance(meaning[1], facts.Invalid | facts.Requested)
-        assert jobs.decode(jobs.encode(meaning[1].job)) == meaning[1].job
+        assert job_records.decode(job_records.encode(meaning[1].job)) == meaning[1].job
 
 
 def test_errors_of_the_messages_never_leak() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import samples
 
-from mrs_relay.engine import facts, intake, jobs
+from mrs_relay.engine import facts, intake, job_records, jobs
 from mrs_relay.messages import dead_letters, reasons
 from mrs_relay.stream import records
 
@@ -170,4 +170,4 @@ def test_any_cancel_has_a_meaning_that_the_ledger_takes(headers: list[tuple[str,
     assert isinstance(fact, facts.CancelAsked | facts.CancelMatched | facts.Invalid)
     if isinstance(fact, facts.CancelAsked):
         assert -1 <= fact.came_from < 10**9
-        assert jobs.decode(jobs.encode(fact.job)) == fact.job
+        assert job_records.decode(job_records.encode(fact.job)) == fact.job

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.engine import samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, intake, jobs
+from mrs_relay.engine import facts, intake, job_names, job_records, jobs
 from mrs_relay.messages import codec
 
 _TEXT = st.text(max_size=20)
@@ -87,14 +87,14 @@ _jobs = st.builds(
 @given(_jobs)
 def test_any_job_survives_the_ledger(job: jobs.Job) -> None:
     """What is written is read back equal, field by field."""
-    assert jobs.decode(jobs.encode(job)) == job
+    assert job_records.decode(job_records.encode(job)) == job
 
 
 def test_words_in_common_are_kept_once() -> None:
     """Jobs read from the ledger share equal words; what tells them apart is their own."""
     job = samples.request(tenant="nightly", seen=jobs.Seen("j-1", "RUNNING", "UNDEFINED"))
-    one, two = (jobs.decode(jobs.encode(job)) for _ in range(2))
-    assert one == two == jobs.share(one)
+    one, two = (job_records.decode(job_records.encode(job)) for _ in range(2))
+    assert one == two == job_records.share(one)
     for name in ("source", "key", "cluster", "name", "tenant"):
         assert getattr(one, name) is getattr(two, name)
     assert one.seen is not None
@@ -109,7 +109,7 @@ def test_a_request_without_deadlines_leaves_none_in_its_record() -> None:
     assert isinstance(meaning, tuple)
     fact = meaning[1]
     assert isinstance(fact, facts.Requested)
-    assert b"deadline" not in jobs.encode(fact.job)
+    assert b"deadline" not in job_records.encode(fact.job)
 
 
 def test_every_field_is_part_of_the_round_trip() -> None:
@@ -120,7 +120,7 @@ def test_every_field_is_part_of_the_round_trip() -> None:
 def test_ledger_record_is_pinned() -> None:
     """Ledgers of all versions must load: this is how this one writes; defaults are left out."""
     job = samples.request(labels={"team": "x"}, seen=jobs.Seen("j-1", "RUNNING"), state=jobs.State.RUNNING)
-    assert jobs.encode(job) == (
+    assert job_records.encode(job) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"running","key":"aw==","order":9,'
         b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","work":{"type":"batch","job_type":"SparkSubmit",'
         b'"arguments":["--class","A"],"properties":{"k":"v"}},"name":"nightly","labels":{"team":"x"},'
@@ -144,13 +144,13 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
         key=None,
     )
     stop = b'{"kind":"cancelled","code":"requested","message":"no longer needed"}'
-    assert jobs.encode(job) == (
+    assert job_records.encode(job) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"d","state":"cancelling","order":9,'
         b'"cluster":"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01","name":"nightly","correlation_id":"run-7",'
         b'"retry":{"attempts":3,"backoff_s":30.0,"on":["job_failed"]},"queue_deadline_s":1.0,"queue_deadline_ms":2,'
         b'"run_deadline_s":3.0,"run_deadline_ms":4,"stop":' + stop + b',"asked_by":"c-1"}'
     )
-    assert jobs.encode(samples.awaited(came_from=2)) == (
+    assert job_records.encode(samples.awaited(came_from=2)) == (
         b'{"source":"/billing","id":"order-1","subject":"job","digest":"","state":"awaited","key":"aw==","order":5,'
         b'"correlation_id":"run-7","expires_ms":1795420800000,"stop":'
         + stop
@@ -175,34 +175,38 @@ def test_ledger_record_of_a_wish_is_pinned() -> None:
 def test_unreadable_ledger_record_calls_a_human(value: bytes) -> None:
     """A record that is no job of this format is StateUnreadable, whatever is wrong with it."""
     with pytest.raises(errors.StateUnreadable):
-        jobs.decode(value)
+        job_records.decode(value)
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_job_or_unreadable(value: bytes) -> None:
     """Nothing but StateUnreadable is raised for any bytes."""
     with pytest.raises(errors.StateUnreadable):
-        jobs.decode(value)
+        job_records.decode(value)
 
 
 @given(_TEXT, st.integers(1, 99), st.integers(1, 99))
 def test_mark_names_request_and_attempt(request_id: str, one: int, two: int) -> None:
     """The same request and attempt have the same mark, another attempt another one; it is legal in a name."""
     key = jobs.ledger_key("/billing", request_id)
-    assert re.fullmatch(r"mr[0-9a-f]{14}", jobs.mark(key, one))
-    assert len(jobs.mark(key, one)) == jobs.MARK_LENGTH
-    assert (jobs.mark(key, one) == jobs.mark(key, two)) is (one == two)
+    assert re.fullmatch(r"mr[0-9a-f]{14}", job_names.submission_token(key, one))
+    assert len(job_names.submission_token(key, one)) == job_names.TOKEN_LENGTH
+    assert (job_names.submission_token(key, one) == job_names.submission_token(key, two)) is (one == two)
 
 
 def test_mark_is_pinned() -> None:
     """Marks stand on MRS: a new version must look for what the old one wrote."""
-    assert jobs.mark(jobs.ledger_key("/billing", "order-1"), 1) == "mr1f224a995004c3"
-    assert jobs.mark(jobs.ledger_key("/billing", "order-1"), 2) == "mr6ff6962c1e6526"
+    assert job_names.submission_token(jobs.ledger_key("/billing", "order-1"), 1) == "mr1f224a995004c3"
+    assert job_names.submission_token(jobs.ledger_key("/billing", "order-1"), 2) == "mr6ff6962c1e6526"
 
 
 def test_marks_of_many_requests_differ() -> None:
     """56 bits are enough to tell the jobs of one cluster apart."""
-    marks = {jobs.mark(jobs.ledger_key("/s", str(number)), attempt) for number in range(5000) for attempt in (1, 2)}
+    marks = {
+        job_names.submission_token(jobs.ledger_key("/s", str(number)), attempt)
+        for number in range(5000)
+        for attempt in (1, 2)
+    }
     assert len(marks) == 10_000
 
 
@@ -216,7 +220,7 @@ def test_name_on_mrs_is_legal_and_carries_the_mark(name: str) -> None:
     job = samples.request(name=name, attempt=1)
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", job.mrs_name)
     wished, _, mark = job.mrs_name.rpartition("-")
-    assert mark == jobs.mark(job.ledger_key, 1)
+    assert mark == job_names.submission_token(job.ledger_key, 1)
     assert wished == name[:47]
 
 
@@ -242,10 +246,10 @@ def test_numbers_of_a_body_survive_the_ledger() -> None:
     """A body's numbers are sent as they came, also after a restart: none grows, none loses a digit."""
     body = codec.decode(b'{"a": [1e15, 3600.0, 0.1, 9007199254740993, 3.14159265358979323846, 1e22]}')
     job = jobs.Job("/s", "i", "call", "d", jobs.State.QUEUED, work=jobs.Call("CreateCluster", body=body))
-    written = jobs.encode(job)
+    written = job_records.encode(job)
     assert b"[1000000000000000,3600,0.1,9007199254740993,3.14159265358979323846,1e22]" in written
-    assert jobs.encode(jobs.decode(written)) == written
-    assert jobs.decode(written) == job
+    assert job_records.encode(job_records.decode(written)) == written
+    assert job_records.decode(written) == job
 
 
 def test_a_wait_ends_with_what_was_waited_for() -> None:
@@ -258,12 +262,12 @@ def test_a_wait_ends_with_what_was_waited_for() -> None:
         moved = jobs.moved(lost, state)
         assert (moved.missing, moved.unsettled) == (None, None)
     assert jobs.moved(lost, jobs.State.CANCELLING).missing == span
-    assert jobs.decode(jobs.encode(lost)) == lost
+    assert job_records.decode(job_records.encode(lost)) == lost
 
 
 def _written_later(job: jobs.Job, **fields: object) -> bytes:
     """Write a job as a version does that knows more fields."""
-    return msgspec.json.encode({**msgspec.json.decode(jobs.encode(job)), **fields})
+    return msgspec.json.encode({**msgspec.json.decode(job_records.encode(job)), **fields})
 
 
 @pytest.mark.parametrize("state", jobs.State)
@@ -271,13 +275,13 @@ def test_fields_of_a_later_version_survive_this_one(state: jobs.State) -> None:
     """Read, changed and written, in every state: what this version does not know stands there as before."""
     job = msgspec.structs.replace(samples.request(), state=state, sequence=3)
     later = {"next": {"sql": "select 1", "list": [1, None, 2.5]}, "nextest": "x", "later": True}
-    read = jobs.decode(_written_later(job, **later))
+    read = job_records.decode(_written_later(job, **later))
     assert msgspec.structs.replace(read, later=b"") == job
     changed = msgspec.structs.replace(read, sequence=4, work=None)
-    for value in (jobs.encode(changed), jobs.encode_readable(changed)):
+    for value in (job_records.encode(changed), job_records.encode_readable(changed)):
         fields = msgspec.json.decode(value)
         assert {name: fields[name] for name in later} == later
-        assert jobs.decode(value) == changed
+        assert job_records.decode(value) == changed
     for following in sorted(jobs.TRAITS[state].next):
         assert jobs.moved(read, following).later == read.later
 
@@ -297,5 +301,5 @@ def test_fields_of_a_later_version_survive_this_one(state: jobs.State) -> None:
 def test_what_a_later_version_means_by_a_known_field_is_never_guessed(fields: dict[str, object], says: str) -> None:
     """A state, a kind of work, a field inside a value: refused with words that say what to do, never dropped."""
     with pytest.raises(errors.StateUnreadable, match="later version of the relay") as caught:
-        jobs.decode(_written_later(samples.request(), **fields))
+        job_records.decode(_written_later(samples.request(), **fields))
     assert says in str(caught.value)

@@ -18,7 +18,7 @@ from tests.support import malformed
 from tests.unit.engine import benches, gates, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, plan, submitter
+from mrs_relay.engine import facts, jobs, partition_jobs, plan, submitter
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kit import clock
 from mrs_relay.messages import events
@@ -83,7 +83,7 @@ class _Life:
     """A partition that publishes what it decides; everything that comes out is kept as bytes."""
 
     def __init__(self, topics: Any) -> None:
-        self.jobs = plan.Jobs()
+        self.jobs = partition_jobs.Jobs()
         self.out: list[bytes] = []
         self._desk = dataclasses.replace(benches.desk(), topics=topics)
 
@@ -222,7 +222,7 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
         async def call(self, *_: object, **__: object) -> None:
             raise said
 
-    made = submitter.Submitter(Mrs(), gates.open_gate().feedback, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
+    made = submitter.Submitter(Mrs(), gates.open_gate().pauses, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
     with structlog.testing.capture_logs() as logs:
         asyncio.run(made.submit(job, lambda: True))
     assert len(logs) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import facts, intake, jobs, oldworks
+from mrs_relay.engine import facts, intake, job_records, jobs, oldworks
 from mrs_relay.messages import old_jobs
 
 _JAR = "s3a://demo/sessionize.jar"
@@ -61,7 +61,7 @@ def test_without_the_field_or_with_v2_everything_is_as_it_was(api: str | None) -
     """V2 is the default, and the ledger record of such a job says nothing of an API."""
     made = _job({"job_type": "SparkSql", "arguments": ["select 1"]}, api=api)
     assert (made.api, made.operation, made.collect) == ("v2", "CreateExecuteJob", True)
-    assert b'"api"' not in jobs.encode(made)
+    assert b'"api"' not in job_records.encode(made)
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_jobs_of_older_ledgers_run_on_v2() -> None:
     """A record that says nothing of an API was written when there was only one."""
     for file in sorted((Path(__file__).parents[2] / "recorded").glob("ledger-*.jsonl")):
         for line in file.read_text().splitlines():
-            assert jobs.decode(base64.b64decode(json.loads(line)["value"])).api == "v2"
+            assert job_records.decode(base64.b64decode(json.loads(line)["value"])).api == "v2"
 
 
 def test_an_old_job_reads_as_it_was_written() -> None:
     """The API stands in the ledger from the first commit to the last, for it answers for the id."""
     made = _job({"job_type": "MapReduce", "jar_path": _JAR})
-    assert jobs.decode(jobs.encode(made)) == made
+    assert job_records.decode(job_records.encode(made)) == made
     assert set(oldworks.TYPES) == set(old_jobs.TYPES)

@@ -14,7 +14,19 @@ from tests.unit.engine import benches, gates, samples
 from tests.unit.engine.test_rules import policy
 
 from mrs_relay import errors
-from mrs_relay.engine import clusters, commands, decide, facts, intake, jobs, plan, rules, works
+from mrs_relay.engine import (
+    clusters,
+    commands,
+    decide,
+    facts,
+    intake,
+    job_records,
+    jobs,
+    partition_jobs,
+    plan,
+    rules,
+    works,
+)
 from mrs_relay.engine import desk as desks
 from mrs_relay.engine import policy as policies
 from mrs_relay.engine import settings as engine_settings
@@ -184,7 +196,7 @@ def test_repeat_of_an_accepted_request_is_still_known_under_changed_rules() -> N
 
 class _Bench:
     def __init__(self, *committed: jobs.Job, limits: dict[str | None, int] | None = None, **settings: Any) -> None:
-        self.jobs = plan.Jobs({job.ledger_key: job for job in committed})
+        self.jobs = partition_jobs.Jobs({job.ledger_key: job for job in committed})
         self.desk = benches.desk(**settings)
         self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), lambda _key, _job: False)
 
@@ -331,7 +343,9 @@ def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: py
     monkeypatch.setattr(checks, "check", lambda *_, **__: None)  # so that MRS's models do not mind the numbers
     bench = _Bench(limits={None: 100_000})
     small, large = _numbers(100, "1.5e-5"), _numbers(4_000, "1.00000001e-4")
-    monkeypatch.setattr(jobs, "encode_readable", lambda job: jobs.encode(job) + b" " * 60_000 * (job.id == "large"))
+    monkeypatch.setattr(
+        job_records, "encode_readable", lambda job: job_records.encode(job) + b" " * 60_000 * (job.id == "large")
+    )
     bench.take(samples.record(small.replace(b"order-1", b"small")), samples.record(large.replace(b"order-1", b"large")))
     assert bench.events() == [("small", "accepted", None), ("large", "rejected", "too_large")]
     (text,) = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine import benches, samples
 
-from mrs_relay.engine import facts, intake, jobs, passing, plan
+from mrs_relay.engine import facts, intake, jobs, partition_jobs, passing, plan
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
 
@@ -24,7 +24,7 @@ class _Topic:
 
     def __init__(self, partitions: int) -> None:
         self.desk = benches.desk(partitions)
-        self.jobs = [plan.Jobs() for _ in range(partitions)]
+        self.jobs = [partition_jobs.Jobs() for _ in range(partitions)]
         self.lines: list[list[records.Record]] = [[] for _ in range(partitions)]
         self.offset = 100
         self.passed: list[records.Outgoing] = []

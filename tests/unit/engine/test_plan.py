@@ -12,7 +12,7 @@ import pytest
 from tests.unit.engine import benches, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import commands, facts, jobs, plan, views
+from mrs_relay.engine import commands, facts, job_records, jobs, partition_jobs, plan, views
 from mrs_relay.engine import desk as desks
 from mrs_relay.messages import events
 from mrs_relay.stream import feed as feeds
@@ -37,7 +37,7 @@ class _Bench:
         topics: desks.Topics = benches.TOPICS,
         **settings: Any,
     ) -> None:
-        self.jobs = plan.Jobs({job.ledger_key: job for job in committed})
+        self.jobs = partition_jobs.Jobs({job.ledger_key: job for job in committed})
         self.before = dict(self.jobs)
         self.desk = dataclasses.replace(benches.desk(**settings), topics=topics)
         self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), admit)
@@ -51,7 +51,9 @@ class _Bench:
             self.plan.decide(key, fact)
 
     def written(self) -> dict[bytes, jobs.Job | None]:
-        return {change.key: jobs.decode(change.value) if change.value else None for change in self.plan.changes()}
+        return {
+            change.key: job_records.decode(change.value) if change.value else None for change in self.plan.changes()
+        }
 
     def states(self, topic: str = benches.TOPICS.events) -> list[str]:
         return [json.loads(sent.value or b"")["state"] for sent in self.plan.outgoing() if sent.topic == topic]
@@ -66,15 +68,15 @@ def _job(name: str, **changes: Any) -> jobs.Job:
 def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
     """After loading, every job is there once and the ledger's bytes are free."""
     committed = [_job("running", id=f"order-{number}") for number in range(5)]
-    lease = benches.lease(restored={job.ledger_key: jobs.encode(job) for job in committed})
-    assert plan.load(lease) == {job.ledger_key: job for job in committed}
+    lease = benches.lease(restored={job.ledger_key: job_records.encode(job) for job in committed})
+    assert partition_jobs.load(lease) == {job.ledger_key: job for job in committed}
     assert lease.restored == {}
 
 
 def test_unreadable_ledger_stops_the_load() -> None:
     """One record that is no job, and a person must decide."""
     with pytest.raises(errors.StateUnreadable):
-        plan.load(benches.lease(restored={b"/a b": b"{"}))
+        partition_jobs.load(benches.lease(restored={b"/a b": b"{"}))
 
 
 def test_plan_without_facts_is_empty() -> None:
@@ -469,8 +471,8 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     later.decide(jobs.ledger_key("/billing", "b"), facts.Requested(samples.request(id="b")))
     list(later.settle())
     assert bench.jobs.awaited == 1
-    restored = {bytes(key): jobs.encode(job) for key, job in bench.jobs.items()}
-    assert plan.load(benches.lease(restored=restored)).awaited == 1
+    restored = {bytes(key): job_records.encode(job) for key, job in bench.jobs.items()}
+    assert partition_jobs.load(benches.lease(restored=restored)).awaited == 1
 
 
 def test_twins_are_minded_with_whatever_else_is_done() -> None:

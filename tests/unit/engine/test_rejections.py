@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from tests.unit.engine import benches, samples
 
-from mrs_relay.engine import facts, jobs, plan, telling
+from mrs_relay.engine import facts, job_records, jobs, partition_jobs, plan, telling
 from mrs_relay.stream import feed as feeds
 from mrs_relay.stream import records
 
@@ -20,7 +20,7 @@ def _bad(number: int) -> records.Record:
     return samples.record(samples.message({}, id=f"bad-{number}"), offset=number)
 
 
-def _take(partition: plan.Jobs, *taken: records.Record, **settings: Any) -> plan.Plan:
+def _take(partition: partition_jobs.Jobs, *taken: records.Record, **settings: Any) -> plan.Plan:
     """Decide and commit some messages."""
     draft = plan.Plan(partition, benches.desk(**settings), benches.lease(), lambda _key, _job: False)
     for key, fact in draft.read(feeds.Batch(taken, ())):
@@ -35,7 +35,7 @@ def _names(keys: Any) -> list[str]:
 
 def test_beyond_the_bound_the_oldest_are_forgotten_with_a_tombstone() -> None:
     """A flood of bad messages takes a bounded part of memory and of the ledger."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, *map(_bad, range(3)), max_rejected=3)
     draft = _take(partition, _bad(3), _bad(4), max_rejected=3)
     tombstones = [change.key for change in draft.changes() if change.value is None]
@@ -45,7 +45,7 @@ def test_beyond_the_bound_the_oldest_are_forgotten_with_a_tombstone() -> None:
 
 def test_batch_with_more_rejections_than_the_bound_is_caught_up_with_by_the_next() -> None:
     """What a commit writes it does not forget itself."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, *map(_bad, range(5)), max_rejected=2)
     assert len(partition.rejected) == 5
     _take(partition, _bad(5), max_rejected=2)
@@ -54,7 +54,7 @@ def test_batch_with_more_rejections_than_the_bound_is_caught_up_with_by_the_next
 
 def test_request_that_is_rejected_again_counts_as_new() -> None:
     """Its sequence goes on, and it is the last to be forgotten."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, _bad(0), _bad(1))
     _take(partition, samples.record(samples.message({}, id="bad-0"), offset=9))
     assert _names(partition.rejected) == ["bad-1", "bad-0"]
@@ -63,7 +63,7 @@ def test_request_that_is_rejected_again_counts_as_new() -> None:
 
 def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> None:
     """Decision 1 holds as long as the rejection is remembered."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
     draft = _take(partition, samples.record(samples.message(id="bad-0"), offset=9))
     (event,) = [json.loads(sent.value or b"") for sent in draft.outgoing()]
@@ -72,12 +72,12 @@ def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> No
 
 def test_rejection_keeps_its_numbers_and_little_else() -> None:
     """The words of a rejection were told; for a week's memory of them nobody has a use."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, _bad(0), _bad(1))
     first, second = partition.values()
     assert first.reason is second.reason
     assert first.expires_ms == samples.NOW_MS + _RULES.remember_rejected_ms
-    assert len(jobs.encode(first)) < 400
+    assert len(job_records.encode(first)) < 400
     assert (first.sequence, first.shown, first.order) == (1, "rejected", 0)
 
 
@@ -105,8 +105,8 @@ def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
     running = samples.JOBS["running"]
     assert running is not None
     restored = [running, *map(_old, (2, 0, 3, 1))]
-    lease = benches.lease(restored={job.ledger_key: jobs.encode(job) for job in restored})
-    loaded = plan.load(lease, _RULES, 3)
+    lease = benches.lease(restored={job.ledger_key: job_records.encode(job) for job in restored})
+    loaded = partition_jobs.load(lease, _RULES, 3)
     assert _names(loaded.rejected) == ["bad-0", "bad-1", "bad-2", "bad-3"]
     hour_ms = samples.NOW_MS + _RULES.remember_rejected_ms
     assert list(loaded.rejected.values()) == [0, hour_ms + 1, hour_ms + 2, hour_ms + 3]
@@ -119,7 +119,7 @@ def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
 
 def test_cancel_of_a_rejected_request_is_answered_with_what_is_known() -> None:
     """The class and code of its rejection; the words were told at its time."""
-    partition = plan.Jobs()
+    partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
     target = {"request": {"id": "bad-0"}}
     draft = _take(partition, samples.record(samples.message(target, "mrs.job.cancel", id="c-1"), offset=9))

@@ -12,7 +12,7 @@ from tests.unit.engine import benches, gates, samples
 
 from mrs_relay import errors
 from mrs_relay.engine import desk as desks
-from mrs_relay.engine import facts, jobs, relay
+from mrs_relay.engine import facts, job_records, jobs, relay
 from mrs_relay.engine import policy as policies
 from mrs_relay.kit import clock
 from mrs_relay.stream import budget, records
@@ -35,7 +35,7 @@ class _Writer(benches.Writer):
         await asyncio.sleep(10)
         if self.refuses:
             raise errors.Fenced("another owner exists")
-        states = ",".join(jobs.decode(change.value).state for change in changes if change.value)
+        states = ",".join(job_records.decode(change.value).state for change in changes if change.value)
         self.log.append(f"committed: {states}")
 
     async def submit(self, _job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
@@ -87,6 +87,51 @@ def test_submission_whose_intention_was_not_committed_is_never_sent() -> None:
     with pytest.raises(errors.Fenced):
         gates.run_virtually(_carry(writer, 60))
     assert writer.log == ["commit begins"]
+
+
+class _Unanswered(_Writer):
+    """The same beside an MRS that never answers."""
+
+    async def submit(self, _job: jobs.Job, _still_ours: Callable[[], bool]) -> facts.Fact:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def _numbers(desk: desks.Desk) -> tuple[int, int, int, int, int]:
+    """What metrics show of a tenant and its connection."""
+    counts, account = desk.counts, desk.account
+    return account.queued, account.running, desk.sending.taken, counts.events.total(), counts.commits
+
+
+@pytest.mark.parametrize(("refuses", "after"), [(True, (0, 0, 0, 0, 0)), (False, (1, 1, 1, 2, 1))])
+def test_metrics_count_what_is_committed_and_nothing_else(
+    refuses: bool,
+    after: tuple[int, int, int, int, int],
+) -> None:
+    """One request gets its turn, one waits: none is counted while the commit is under way, nor once it has failed."""
+    seen = []
+
+    async def live() -> None:
+        writer = _Unanswered(refuses=refuses)
+        pretended: Any = writer
+        doors, place, time = gates.open_gate(slots=1), records.Position("mrs.requests", 0), clock.LoopClock()
+        feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=0)
+        lease = leases.Lease(place, leases.Start({}, 0, 0.0), feed, writer, clock=time, stale_after_s=60)
+        desk = benches.desk(policy=policies.Policy("nightly", limits=policies.Limits(running=9)))
+        desk = dataclasses.replace(desk, time=time, gate=doors, tracker=pretended, clusters=pretended)
+        desk = dataclasses.replace(desk, submitter=pretended)
+        feed.deliver([samples.record(samples.message(id=f"r-{number}"), offset=number) for number in range(2)])
+
+        carrying = asyncio.create_task(relay.relay(lease, desk))
+        for _ in range(2):
+            await asyncio.sleep(7)
+            seen.append(_numbers(desk))
+        carrying.cancel()
+        await asyncio.wait([carrying])
+        doors.close()
+
+    gates.run_virtually(live())
+    assert seen == [(0, 0, 0, 0, 0), after]
 
 
 class _Kafka(benches.Writer):
@@ -149,7 +194,7 @@ def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> Non
         desk = dataclasses.replace(benches.desk(policy=policies.Policy("nightly")), gate=gates.open_gate())
         pretended: Any = _Writer(refuses=False)
         desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended)
-        lease = benches.lease(restored={waits.ledger_key: jobs.encode(waits)})
+        lease = benches.lease(restored={waits.ledger_key: job_records.encode(waits)})
         working = asyncio.create_task(relay.relay(lease, desk))
         await asyncio.sleep(1)
         assert desk.account.queued == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from mrs_relay.engine import facts, intake, jobs, rules
+from mrs_relay.engine import facts, intake, job_names, jobs, rules
 from mrs_relay.engine import policy as policies
 from mrs_relay.messages import envelope, reasons, requests
 from mrs_relay.mrs.operations import registry
@@ -316,8 +316,8 @@ def test_defaults_do_not_change_what_makes_a_request_the_same() -> None:
 def test_a_tenant_s_mark_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
     """The mark by which a submission is found again names the tenant, too; ledgers of before keep their marks."""
     key = jobs.ledger_key("/billing", "order-1")
-    assert jobs.mark(key, 1) == jobs.mark(key, 1, "") == "mr1f224a995004c3"
-    assert len({jobs.mark(key, 1, tenant) for tenant in ("", "a", "b")}) == 3
+    assert job_names.submission_token(key, 1) == job_names.submission_token(key, 1, "") == "mr1f224a995004c3"
+    assert len({job_names.submission_token(key, 1, tenant) for tenant in ("", "a", "b")}) == 3
 
 
 def test_every_operation_that_begins_work_names_a_type_that_follows_it() -> None:

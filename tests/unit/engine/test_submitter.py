@@ -52,7 +52,7 @@ class _Mrs:
 
 def _submitter(mrs: _Mrs) -> submitter.Submitter:
     settings = engine_settings.EngineSettings()
-    return submitter.Submitter(cast("Any", mrs), gates.open_gate().feedback, settings, clock.LoopClock())
+    return submitter.Submitter(cast("Any", mrs), gates.open_gate().pauses, settings, clock.LoopClock())
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -109,7 +109,7 @@ def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
     async def play() -> None:
         doors = gates.open_gate()
         one = submitter.Submitter(
-            cast("Any", _Mrs(error)), doors.feedback, engine_settings.EngineSettings(), clock.LoopClock()
+            cast("Any", _Mrs(error)), doors.pauses, engine_settings.EngineSettings(), clock.LoopClock()
         )
         for number in range(bursts):
             await asyncio.sleep(number)
@@ -117,7 +117,7 @@ def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
         now_s = asyncio.get_running_loop().time()
         job = _job("submitting")
         place = doors._admission.cluster((job.cluster, job.operation))
-        found.extend((place.breaker.until_s - now_s, doors.feedback.paused_until_s - now_s))
+        found.extend((place.breaker.until_s - now_s, doors.pauses.paused_until_s - now_s))
         doors.close()
 
     gates.run_virtually(play())

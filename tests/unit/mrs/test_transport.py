@@ -1,4 +1,4 @@
-"""The transport over real sockets on loopback: what was surely not sent, and what may have arrived."""
+"""Both transports over real sockets on loopback: what was surely not sent, and what may have arrived."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import gzip
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 from tests.unit.mrs import support
 
-from mrs_relay.mrs import transport
+from mrs_relay.mrs import session_transport, transport
 
 POST = transport.Request("POST", "/v2/p/jobs", {"Host": "h", "X-Sdk-Date": "d"}, b'{"a":1}')
 GET = transport.Request("GET", "/v2/p/jobs?a=%20b&c=%2F", {"Host": "h"})
@@ -22,10 +23,20 @@ LONG_S = 5.0
 SHORT_S = 0.3
 
 
+_Kind = type[transport.AiohttpTransport | session_transport.SessionTransport]
+_kind: ContextVar[_Kind] = ContextVar("kind")
+
+
+@pytest.fixture(params=[transport.AiohttpTransport, session_transport.SessionTransport], autouse=True)
+def each_kind(request: pytest.FixtureRequest) -> None:
+    """Play each test over the quick transport and over the plain one."""
+    _kind.set(request.param)
+
+
 @contextlib.asynccontextmanager
-async def opened(url: str, **changes: object) -> AsyncIterator[transport.AiohttpTransport]:
+async def opened(url: str, **changes: object) -> AsyncIterator[transport.Transport]:
     """A transport to this address."""
-    async with transport.AiohttpTransport(support.group(endpoint=url, **changes)) as door:
+    async with _kind.get()(support.group(endpoint=url, **changes)) as door:
         yield door
 
 
@@ -249,7 +260,7 @@ async def test_waiting_for_a_free_connection_sends_nothing() -> None:
 
 
 async def _kind_of_failure(
-    door: transport.AiohttpTransport, request: transport.Request, timeout_s: float
+    door: transport.Transport, request: transport.Request, timeout_s: float
 ) -> type[transport.SendError]:
     with pytest.raises(transport.SendError) as caught:
         await door.send(request, timeout_s)
@@ -491,3 +502,32 @@ async def test_closing_ends_calls_under_way_as_lost() -> None:
             task = asyncio.create_task(_kind_of_failure(door, POST, LONG_S))
             await hold.wait()
         assert await task is transport.Lost
+
+
+# --- which of the two ---
+
+
+@pytest.mark.parametrize(
+    ("missing", "kind"),
+    [
+        (None, transport.AiohttpTransport),
+        ("set_response_params", session_transport.SessionTransport),
+        ("read", session_transport.SessionTransport),
+    ],
+)
+async def test_the_plain_transport_is_taken_where_aiohttp_lacks_what_the_quick_one_calls(
+    missing: str | None, kind: _Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release of aiohttp that takes an undocumented part away costs time, and no request."""
+    if missing is not None:
+        monkeypatch.setattr(session_transport, "_INTERNALS", ((_Lacking, missing),))
+    async with (
+        support.server(ok) as server,
+        session_transport.open_transport(support.group(endpoint=server.url)) as door,
+    ):
+        answer = await door.send(POST, LONG_S)
+    assert (type(door), answer.status) == (kind, 202)
+
+
+class _Lacking:
+    """A class of the library without what is asked for."""

@@ -124,17 +124,6 @@ async def test_close_wakes_the_taker(looptime: float) -> None:
     assert looptime == 3
 
 
-async def test_resumption_is_announced_once_and_at_once(looptime: float) -> None:
-    """The first batch after a resumption says so, even without items and before the earliest time."""
-    feed = _feed()
-    asyncio.get_running_loop().call_later(1, feed.announce_resumed)
-    batch = await feed.take(10, not_before_s=60.0)
-    assert batch == feeds.Batch([], [], resumed=True)
-    assert looptime == 1
-    feed.put("a")
-    assert not (await feed.take(10)).resumed
-
-
 async def test_idle_means_that_the_taker_is_back_and_finds_nothing() -> None:
     """`idle` returns only when everything taken before has been dealt with."""
     feed = _feed()

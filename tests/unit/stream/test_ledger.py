@@ -10,7 +10,7 @@ from tests.support import streams
 
 from mrs_relay import errors
 from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import changelog, memory, memory_log, records
+from mrs_relay.stream import changelog, memory, memory_clients, memory_log, records
 from mrs_relay.stream import ledger as ledgers
 
 pytestmark = pytest.mark.looptime
@@ -292,7 +292,7 @@ async def test_renewed_claim_of_the_same_owner_is_not_foreign(guarantee: str, mo
     ledger = _ledger(broker)
     first = await ledger.open()
     with monkeypatch.context() as trouble:
-        trouble.setattr(memory._Producer, "tainted", property(lambda _producer: True))
+        trouble.setattr(memory_clients.Producer, "tainted", property(lambda _producer: True))
         await ledger.commit([], [], 0)
     await ledger.kill()
     again = ledgers.Ledger(_INPUT, ledger._options, broker, ledger._transactional_id)
@@ -415,7 +415,7 @@ async def test_what_is_written_after_a_renewed_claim_belongs_to_that_claim(
     broker = _broker(guarantee)
     ledger = await _first(broker)
     with monkeypatch.context() as trouble:
-        trouble.setattr(memory._Producer, "tainted", property(lambda _producer: True))
+        trouble.setattr(memory_clients.Producer, "tainted", property(lambda _producer: True))
         await ledger.commit([_change("a", "1")], [], 1)
     await ledger.commit([_change("a", "2")], [], 2)
     restored = await _ledger(broker).open()

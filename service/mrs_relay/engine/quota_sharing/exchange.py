@@ -20,6 +20,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.engine.quota_sharing import book, coordinator, notes
+from mrs_relay.kit import clock
 from mrs_relay.mrs import limits
 from mrs_relay.mrs.operations import registry
 from mrs_relay.stream import status
@@ -65,13 +66,6 @@ class NoteBoard(Protocol):
         """Write beside the offset of one of our partitions; False if it has no offset yet. Raises StreamDown."""
 
 
-class Clock(Protocol):
-    """A clock that goes on while the machine sleeps."""
-
-    def boottime_s(self) -> float:
-        """Seconds; only differences mean something."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where our last note stands."""
@@ -100,7 +94,7 @@ class QuotaExchange:
         boards: of the connection's topics; the first is the reference topic.
     """
 
-    def __init__(self, budgets: limits.Limits, time: Clock, on_change: Callable[[], None]) -> None:
+    def __init__(self, budgets: limits.Limits, time: clock.Clock, on_change: Callable[[], None]) -> None:
         self.boards: list[NoteBoard] = []
         self._budgets = budgets
         self._time = time

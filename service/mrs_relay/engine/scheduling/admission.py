@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from mrs_relay.engine import jobs
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.scheduling import breaker, entries, feedback, lanes, probes, queues, quota, waits
+from mrs_relay.engine.scheduling import breaker, entries, lanes, pauses, queues, quota, slots, tokens, waits
 from mrs_relay.kit import clock
-
-Spend = Callable[[str], float]
-"""Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""
-
-_PROBE_AGAIN_S: Final = 1.0
-"""Seconds after which a probe that had to give way asks again, for those before it may be gone."""
 
 _SWEEP_AT: Final = 1000
 """So many places and more are looked through for those of which nothing needs to be remembered."""
-
-
-@dataclass(slots=True)
-class Pass:
-    """What one pass over the queues has found out: operations without a token, and those without one for probes."""
-
-    dry: set[str] = field(default_factory=set)
-    unprobed: set[str] = field(default_factory=set)
 
 
 class Admission:
@@ -41,31 +26,34 @@ class Admission:
 
     Attributes:
         clusters: the queues by place.
-        feedback: takes what became of each call.
+        slots: who holds a slot of a cluster.
+        pauses: takes what became of each call.
+        tokens: the write quota.
     """
 
     def __init__(
         self,
         settings: engine_settings.EngineSettings,
         time: clock.Clock,
-        spend: Spend,
+        spend: tokens.Spend,
         wake_in: Callable[[float], None],
     ) -> None:
         self.clusters: dict[entries.Place, queues.ClusterQueue] = {}
-        self.feedback: Final = feedback.Feedback(settings, time, lambda place: self.cluster(place).breaker, wake_in)
-        self._slots: Final = settings.slots_per_cluster
+        self.slots: Final = slots.Slots(settings.slots_per_cluster)
+        self.pauses: Final = pauses.Pauses(settings, time, lambda place: self.cluster(place).breaker, wake_in)
+        self.tokens: Final = tokens.Tokens(spend, time, wake_in, self._others_wait)
         # NB: for others than submissions an intent is a place in flight: one that waited for a place while calls hang
         # would go back unsent, again and again, and cost a token each time.
         others = settings.max_others_in_flight
         self._lanes: Final[dict[lanes.Kind, lanes.Lane]] = {
             kind: lanes.Lane(settings.max_intents if kind == "submissions" else others) for kind in lanes.KINDS
         }
+        self._in_flight: dict[entries.Holder, tuple[queues.ClusterQueue, quota.TenantQuota]] = {}
         self._time = time
-        self._spend = spend
         self._wake_in = wake_in
-        self._probes: Final = probes.ProbeBudget()
-        self._dry_until_s: dict[str, float] = {}
         self._sweep_at = _SWEEP_AT
+
+    # Clusters
 
     def cluster(self, place: entries.Place) -> queues.ClusterQueue:
         """Return the queue of a place, made when it is asked for."""
@@ -76,10 +64,6 @@ class Admission:
             cluster = self.clusters[place] = queues.ClusterQueue(place, self._lanes[lanes.kind_of(place[1])])
         return cluster
 
-    def sharing(self, cluster: queues.ClusterQueue) -> list[queues.ClusterQueue]:
-        """Return the place itself, and that of the other job API: both take the slots of one cluster."""
-        return self.with_slots(cluster.place[0]) if cluster.place[1] in jobs.SUBMISSIONS else [cluster]
-
     def with_slots(self, cluster_id: str) -> list[queues.ClusterQueue]:
         """Return the places that take slots of a cluster, as far as there are any."""
         places = ((cluster_id, operation) for operation in jobs.SUBMISSIONS)
@@ -87,7 +71,7 @@ class Admission:
 
     def forget_if_idle(self, cluster: queues.ClusterQueue) -> None:
         """Drop a place that nobody waits for or works on, once nothing is remembered against it."""
-        is_idle = not cluster.tenants and not cluster.holders and not cluster.in_flight
+        is_idle = not cluster.tenants and not cluster.in_flight
         if is_idle and cluster.breaker.is_forgettable(self._time.monotonic_s()):
             self.clusters.pop(cluster.place, None)
 
@@ -96,21 +80,45 @@ class Admission:
             self.forget_if_idle(cluster)
         self._sweep_at = max(_SWEEP_AT, 2 * len(self.clusters))
 
+    # Calls that were let through
+
     def share_between(self, tenants: int) -> None:
         """Note how many tenants there are."""
         for lane in self._lanes.values():
             lane.tenants = tenants
 
-    def take(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> None:
-        """Count a call that was let through."""
-        cluster.in_flight += 1
-        cluster.lane.take((tenant, cluster.place[0]))
-        self._probes.spend(cluster.place[1], probe=not cluster.breaker.is_closed)
+    def let_through(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota, holder: entries.Holder) -> None:
+        """Count a call that goes: at its tenant, in its lane, and the slot that it takes."""
+        tenant.start(holder)
+        if holder not in self._in_flight:
+            self._in_flight[holder] = (cluster, tenant)
+            cluster.in_flight += 1
+            cluster.lane.take((tenant, cluster.place[0]))
+            self.tokens.spent(cluster)
+        self.slots.take(cluster.place, holder)
 
-    def give(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> None:
-        """Count a call whose outcome is known."""
+    def completed(self, holder: entries.Holder) -> queues.ClusterQueue | None:
+        """Count a call whose outcome is known; returns the place where it was in flight, if it was."""
+        known = self._in_flight.pop(holder, None)
+        if known is None:
+            return None
+        cluster, tenant = known
         cluster.in_flight -= 1
         cluster.lane.give((tenant, cluster.place[0]))
+        return cluster
+
+    def leave(self, owner: entries.Owner) -> None:
+        """Forget the slots and places in flight of a partition that is no longer ours."""
+        for holder in [holder for holder in self._in_flight if holder[0] is owner]:
+            self.completed(holder)
+        self.slots.leave(owner)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls let through whose outcome is not known yet."""
+        return len(self._in_flight)
+
+    # Who may go
 
     @property
     def is_wanted(self) -> bool:
@@ -120,21 +128,10 @@ class Admission:
                 return True
         return False
 
-    def has_place(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
-        """Whether the lane has a place for the tenant and cluster."""
-        return cluster.lane.may_take((tenant, cluster.place[0]))
-
-    def is_full(self, cluster: queues.ClusterQueue) -> bool:
-        """Whether all slots of the cluster are taken."""
-        return 0 < self._slots <= self.slots_taken(cluster)
-
-    def is_last_slot(self, cluster: queues.ClusterQueue) -> bool:
-        """Whether one slot of the cluster is left."""
-        return cluster.place[1] in jobs.SUBMISSIONS and self.slots_taken(cluster) == self._slots - 1
-
-    def slots_taken(self, cluster: queues.ClusterQueue) -> int:
-        """How many of the cluster's slots are taken; 0 for a place that takes none."""
-        return sum(len(one.holders) for one in self.sharing(cluster)) if cluster.place[1] in jobs.SUBMISSIONS else 0
+    def is_held(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
+        """Whether the place has no room for a call of the tenant now, or takes none; sets the alarm for a pause."""
+        has_place = cluster.lane.may_take((tenant, cluster.place[0]))
+        return not has_place or self.slots.is_full(cluster.place) or self.pauses.must_wait(cluster)
 
     def is_limited(self, tenant: quota.TenantQuota) -> bool:
         """Whether a tenant has all that it may have; whoever ends looks again, and else the alarm."""
@@ -147,81 +144,40 @@ class Admission:
             self._wake_in(wait_s)
         return wait_s > 0
 
-    def must_wait(self, cluster: queues.ClusterQueue) -> bool:
-        """Whether a place waits for time to pass, or for the outcome of its call under way; sets the alarm."""
-        now_s = self._time.monotonic_s()
-        wait_s = max(self.feedback.paused_until_s - now_s, cluster.wait_s(now_s))
-        if wait_s > 0:
-            self._wake_in(wait_s)
-        return wait_s > 0 or cluster.is_probing(now_s)
-
-    def may_spend(self, cluster: queues.ClusterQueue, known: Pass) -> bool:
-        """Take a token of the quota, for a probe only if it may go before those who wait for one; sets the alarm."""
-        operation = cluster.place[1]
-        if operation in known.dry or not self._may_probe(cluster, known):
-            return False
-        wait_s = self._spend(operation)
-        if wait_s > 0:
-            known.dry.add(operation)
-            self._dry_until_s[operation] = self._time.monotonic_s() + wait_s
-            self._wake_in(wait_s)
-        return wait_s <= 0
-
-    def _may_probe(self, cluster: queues.ClusterQueue, known: Pass) -> bool:
-        operation = cluster.place[1]
-        if cluster.breaker.is_closed:
-            return True
-        if operation in known.unprobed:
-            return False
-        if self._probes.has(operation) or not self._others_wait(operation):
-            return True
-        known.unprobed.add(operation)
-        self._wake_in(_PROBE_AGAIN_S)
-        return False
-
     def _others_wait(self, operation: str) -> bool:
         """Whether somebody waits for a token who is no probe."""
-        return any(one.place[1] == operation and one.breaker.is_closed for one, _ in self.able())
+        return any(one.place[1] == operation and one.breaker.is_closed for one in self._able())
 
-    def able(self) -> Iterator[tuple[queues.ClusterQueue, int]]:
-        """Yield the places where entries wait for nothing but a token or their turn, and how many do in each queue."""
+    def _able(self) -> Iterator[queues.ClusterQueue]:
+        """Yield the places where entries wait for nothing but a token or their turn."""
         now_s = self._time.monotonic_s()
-        if self.feedback.paused_until_s > now_s:
+        if self.pauses.paused_until_s > now_s:
             return
         for cluster in self.clusters.values():
-            if cluster.wait_s(now_s) > 0 or cluster.is_probing(now_s) or self.is_full(cluster):
+            if cluster.wait_s(now_s) > 0 or cluster.is_probing(now_s) or self.slots.is_full(cluster.place):
                 continue
             for queue in cluster.tenants.values():
                 tenant = queue.tenant
                 is_limited = tenant.is_bounded and (tenant.is_full or tenant.wait_s() > 0)
-                if queue.waiting and not is_limited and self.has_place(cluster, tenant):
-                    yield cluster, 1 if cluster.breaker.one_at_a_time(now_s) else queue.count
+                if queue.waiting and not is_limited and cluster.lane.may_take((tenant, cluster.place[0])):
+                    yield cluster
 
-    def demand(self) -> dict[str, int]:
-        """How many entries of each operation wait for nothing but a token of its quota."""
-        wanted: dict[entries.Place, int] = {}
-        for cluster, count in self.able():
-            free = self._slots - self.slots_taken(cluster)
-            bound = free if self._slots and cluster.place[1] in jobs.SUBMISSIONS else count
-            wanted[cluster.place] = wanted.get(cluster.place, 0) + min(count, bound)
-        summed: dict[str, int] = {}
-        for (_, operation), count in wanted.items():
-            summed[operation] = summed.get(operation, 0) + count
-        return summed
+    # Why others wait
 
     def cause(self, queue: queues.TenantQueue) -> tuple[waits.Cause, float]:
         """What keeps the first of a queue from going, and for how many seconds where time alone decides it."""
         cluster, tenant, now_s = queue.cluster, queue.tenant, self._time.monotonic_s()
-        all_s, here_s = self.feedback.paused_until_s - now_s, cluster.breaker.until_s - now_s
-        dry_s = self._dry_until_s.get(cluster.place[1], 0.0) - now_s
+        all_s, here_s = self.pauses.paused_until_s - now_s, cluster.breaker.until_s - now_s
+        dry_s = self.tokens.dry_s(cluster.place[1], now_s)
+        has_place = cluster.lane.may_take((tenant, cluster.place[0]))
         checks: tuple[tuple[waits.Cause, bool, float], ...] = (
             (waits.Cause.CONNECTION, all_s > 0, all_s),
             (waits.Cause.CLUSTER, here_s > 0, here_s),
-            (waits.Cause.SLOTS, self.is_full(cluster), 0.0),
+            (waits.Cause.SLOTS, self.slots.is_full(cluster.place), 0.0),
             (waits.Cause.PROBE, cluster.is_probing(now_s) or not cluster.breaker.is_closed, 0.0),
             (waits.Cause.RUNNING, tenant.is_full, 0.0),
             (waits.Cause.PACE, tenant.wait_s() > 0, tenant.wait_s()),
-            (waits.Cause.IN_FLIGHT, not self.has_place(cluster, tenant), 0.0),
+            (waits.Cause.IN_FLIGHT, not has_place, 0.0),
             (waits.Cause.QUOTA, dry_s > 0, dry_s),
         )
         return next(((cause, wait_s) for cause, holds, wait_s in checks if holds), (waits.Cause.TURN, 0.0))

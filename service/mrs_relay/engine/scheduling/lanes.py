@@ -189,3 +189,8 @@ class Lanes:
         """Note how many tenants there are."""
         for lane in self._lanes.values():
             lane.share_between(tenants)
+
+    @property
+    def taken(self) -> int:
+        """Calls of all kinds under way: sent, and not answered yet."""
+        return sum(lane.taken for lane in self._lanes.values())

@@ -16,7 +16,6 @@ class ClusterQueue:
         place: the cluster and the operation.
         lane: what its calls take places of.
         tenants: the queues of those who wait, the longest since its turn first.
-        holders: jobs that hold a slot.
         in_flight: calls let through whose outcome is not known yet.
         breaker: whether the place takes calls.
     """
@@ -24,7 +23,6 @@ class ClusterQueue:
     place: entries.Place
     lane: lanes.Lane
     tenants: dict[quota.TenantQuota, TenantQueue] = field(default_factory=dict)
-    holders: set[entries.Holder] = field(default_factory=set)
     in_flight: int = 0
     breaker: breaker.Breaker = field(default_factory=breaker.Breaker)
 

@@ -3,6 +3,9 @@ A tenant's usage in this process against its limits.
 
 The scheduler asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes
 the part that its partitions are of the tenant's. Without tenants there is one quota, which limits nothing.
+
+Limits count what has been decided, so that two partitions that decide at the same time never take the same last place.
+What others see, `queued` and `running`, counts what has been committed.
 """
 
 from __future__ import annotations
@@ -59,18 +62,25 @@ class TenantQuota:
         self.is_bounded: Final = (policy.limits.running, policy.limits.per_minute) != (None, None)
         self._time = time
         self._running: set[entries.Holder] = set()
+        self._uncommitted: set[entries.Holder] = set()
         self._started_s: deque[float] = deque()
         self._queued: dict[entries.Owner, int] = {}
+        self._planned: dict[entries.Owner, int] = {}
 
     @property
     def running(self) -> int:
-        """Requests that were let through and have not ended; 0 where there are no tenants."""
-        return len(self._running)
+        """Requests whose submission is committed and that have not ended; 0 where there are no tenants."""
+        return len(self._running) - len(self._uncommitted)
 
     @property
     def queued(self) -> int:
-        """Requests that wait for their submission, in all partitions."""
+        """Requests that wait for their submission, in all partitions, as committed."""
         return sum(self._queued.values())
+
+    @property
+    def planned(self) -> int:
+        """The same with what has been decided and not committed yet; counts against the limit."""
+        return sum(self._planned.values())
 
     @property
     def is_full(self) -> bool:
@@ -95,11 +105,12 @@ class TenantQuota:
         return 0.0 if over < 0 else self._started_s[over] - begin_s
 
     def start(self, holder: entries.Holder) -> None:
-        """One was let through."""
+        """One was let through; its intent is not committed yet."""
         if self._limits.per_minute is not None:
             self._started_s.append(self._time.monotonic_s())
         if self._counts:
             self._running.add(holder)
+            self._uncommitted.add(holder)
 
     def recall(self, ages_s: Iterable[float]) -> None:
         """Some were started so long ago, by whoever had the partition then; without a limit of starts nobody looks."""
@@ -111,22 +122,30 @@ class TenantQuota:
                 bisect.insort(self._started_s, now_s - age_s)
 
     def occupy(self, holder: entries.Holder) -> None:
-        """One is under way, perhaps since before it came to us."""
+        """One is under way as committed, perhaps since before it came to us."""
         if self._counts:
             self._running.add(holder)
+            self._uncommitted.discard(holder)
 
     def end(self, holder: entries.Holder) -> bool:
         """One is no longer under way; whether it was."""
         if holder not in self._running:
             return False
         self._running.discard(holder)
+        self._uncommitted.discard(holder)
         return True
 
     def queue(self, owner: entries.Owner, count: int) -> None:
-        """So many of a partition's requests wait for their submission."""
-        self._queued[owner] = count
+        """So many of a partition's requests wait for their submission, as committed."""
+        self._queued[owner] = self._planned[owner] = count
+
+    def plan(self, owner: entries.Owner, count: int) -> None:
+        """So many will wait once what has been decided is committed."""
+        self._planned[owner] = count
 
     def leave(self, owner: entries.Owner) -> None:
         """Forget what a partition had that is no longer ours."""
         self._running = {holder for holder in self._running if holder[0] is not owner}
+        self._uncommitted &= self._running
         self._queued.pop(owner, None)
+        self._planned.pop(owner, None)

@@ -31,7 +31,7 @@ async def _tries(count: int) -> list[int]:
         if not doors.enter(gates.entry(job, owner, sent.put_nowait)):
             await sent.get()
         when.append(round(_now_s()))
-        doors.feedback.refused(PLACE, _now_s(), STATE)
+        doors.pauses.refused(PLACE, _now_s(), STATE)
         doors.completed(job.ledger_key, owner)
         doors.release(job.ledger_key, job, owner)
     doors.close()
@@ -47,16 +47,16 @@ async def test_one_success_opens_it_for_all() -> None:
     """One job is tried; when MRS takes it, as many go as there are slots, and the next refusal begins anew."""
     partition = gates.Partition(gates.open_gate(slots=4))
     for _ in range(5):
-        partition.doors.feedback.refused(PLACE, _now_s(), STATE)
+        partition.doors.pauses.refused(PLACE, _now_s(), STATE)
         await asyncio.sleep(0.1)
     for number in range(6):
         partition.enter(f"j{number}")
     await asyncio.sleep(250)
     assert partition.admitted == ["j0"]
-    partition.doors.feedback.worked(PLACE, _now_s())
+    partition.doors.pauses.worked(PLACE, _now_s())
     partition.land("j0")
     assert partition.admitted == ["j0", "j1", "j2", "j3"]
-    assert partition.doors.feedback.refused(PLACE, _now_s() + 1, STATE) == 15.0
+    assert partition.doors.pauses.refused(PLACE, _now_s() + 1, STATE) == 15.0
 
 
 async def test_a_job_that_ends_opens_a_full_cluster_and_no_other() -> None:
@@ -66,9 +66,9 @@ async def test_a_job_that_ends_opens_a_full_cluster_and_no_other() -> None:
         partition.enter("j0")
         partition.land("j0")
         if is_full:
-            partition.doors.feedback.full(PLACE, STATE)
+            partition.doors.pauses.full(PLACE, STATE)
         else:
-            partition.doors.feedback.refused(PLACE, _now_s(), STATE)
+            partition.doors.pauses.refused(PLACE, _now_s(), STATE)
         partition.enter("j1")
         partition.release("j0")
         assert partition.admitted == (["j0", "j1"] if is_full else ["j0"])
@@ -76,9 +76,9 @@ async def test_a_job_that_ends_opens_a_full_cluster_and_no_other() -> None:
 
 async def test_a_full_cluster_is_asked_at_the_same_distance_as_long_as_it_is_full() -> None:
     """It drains: nothing but its own jobs keeps it full."""
-    feedback = gates.open_gate().feedback
+    pauses = gates.open_gate().pauses
     for _ in range(8):
-        assert feedback.full(PLACE, STATE) == 15.0
+        assert pauses.full(PLACE, STATE) == 15.0
         await asyncio.sleep(15)
 
 
@@ -88,12 +88,12 @@ async def test_answers_to_calls_sent_before_say_nothing_new() -> None:
     seen = doors._admission.cluster(PLACE).breaker
     await asyncio.sleep(10)
     for _ in range(20):
-        doors.feedback.refused(PLACE, 9.0, STATE)
+        doors.pauses.refused(PLACE, 9.0, STATE)
     assert seen.until_s == 25.0
-    doors.feedback.worked(PLACE, 9.5)
+    doors.pauses.worked(PLACE, 9.5)
     assert seen.state is breaker.State.REFUSING
     await asyncio.sleep(1)
-    doors.feedback.worked(PLACE, 10.5)
+    doors.pauses.worked(PLACE, 10.5)
     assert (seen.state, seen.until_s) == (breaker.State.CLOSED, 0.0)
     doors.close()
 
@@ -101,29 +101,29 @@ async def test_answers_to_calls_sent_before_say_nothing_new() -> None:
 async def test_a_final_refusal_ends_a_failure_and_no_refusal_by_state() -> None:
     """That MRS looked at a request shows that the way is clear, not that the cluster takes jobs."""
     doors = gates.open_gate()
-    doors.feedback.failed(PLACE, 0.0, breaker.Answer("http_502"))
+    doors.pauses.failed(PLACE, 0.0, breaker.Answer("http_502"))
     await asyncio.sleep(1)
-    doors.feedback.answered(PLACE, 0.5)
+    doors.pauses.answered(PLACE, 0.5)
     assert doors.paused() == []
-    doors.feedback.refused(PLACE, 0.9, STATE)
+    doors.pauses.refused(PLACE, 0.9, STATE)
     await asyncio.sleep(1)
-    doors.feedback.answered(PLACE, 1.5)
+    doors.pauses.answered(PLACE, 1.5)
     assert [one.state for one in doors.paused()] == [breaker.State.REFUSING]
     doors.close()
 
 
 async def test_a_lost_reply_makes_a_cluster_that_refuses_no_nearer() -> None:
     """Its pauses go on to double."""
-    feedback = gates.open_gate().feedback
-    assert feedback.refused(PLACE, 0.0, STATE) == 15.0
+    pauses = gates.open_gate().pauses
+    assert pauses.refused(PLACE, 0.0, STATE) == 15.0
     await asyncio.sleep(15)
-    assert feedback.failed(PLACE, 15.0, breaker.Answer("no_reply")) == 30.0
+    assert pauses.failed(PLACE, 15.0, breaker.Answer("no_reply")) == 30.0
 
 
 async def test_a_place_that_fails_holds_up_no_other() -> None:
     """Neither another operation on the cluster nor the operation on another cluster."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.failed(("a", "ListHosts"), _now_s(), breaker.Answer("http_500"))
+    partition.doors.pauses.failed(("a", "ListHosts"), _now_s(), breaker.Answer("http_500"))
     read: dict[str, Any] = {"subject": "call", "work": jobs.Call("ListHosts", {"cluster_id": "a"}, repeatable=True)}
     other: dict[str, Any] = {"subject": "call", "work": jobs.Call("ListFiles", {"cluster_id": "a"}, repeatable=True)}
     assert not partition.enter("r0", **read)
@@ -138,7 +138,7 @@ async def test_what_is_known_of_a_cluster_is_forgotten_when_nobody_asks_for_it()
     """Its requests may all have been cancelled: neither memory nor metrics keep it."""
     doors = gates.open_gate()
     partition = gates.Partition(doors)
-    doors.feedback.refused(PLACE, _now_s(), STATE)
+    doors.pauses.refused(PLACE, _now_s(), STATE)
     partition.enter("j0")
     partition.withdraw("j0")
     assert [(one.place, one.state, one.code) for one in doors.paused()] == [(PLACE, breaker.State.REFUSING, "12000062")]
@@ -151,8 +151,8 @@ async def test_places_that_nobody_asks_for_are_swept_when_there_are_many() -> No
     """Without anybody who reads metrics, too."""
     doors = gates.open_gate()
     for number in range(1000):
-        doors.feedback.failed((f"c{number}", "ListHosts"), _now_s(), breaker.Answer("http_500"))
+        doors.pauses.failed((f"c{number}", "ListHosts"), _now_s(), breaker.Answer("http_500"))
     await asyncio.sleep(62)
-    doors.feedback.failed(("one more", "ListHosts"), _now_s(), breaker.Answer("http_500"))
+    doors.pauses.failed(("one more", "ListHosts"), _now_s(), breaker.Answer("http_500"))
     assert len(doors._admission.clusters) == 1
     doors.close()

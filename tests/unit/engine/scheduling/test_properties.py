@@ -112,8 +112,8 @@ class _World:
     def _fail(self, entry: _Entry, how: str) -> None:
         """The cluster takes no calls, or the call failed: the job goes back into the queue and the place is paused."""
         entry.flying = False
-        feedback, answer = self.doors.feedback, breaker.Answer("0056")
-        (feedback.refused if how == "refused" else feedback.failed)(entry.place, _now_s(), answer)
+        pauses, answer = self.doors.pauses, breaker.Answer("0056")
+        (pauses.refused if how == "refused" else pauses.failed)(entry.place, _now_s(), answer)
         self.held_until_s[entry.place] = self.breaker_of(entry.place).until_s
         entry.owner.land(entry.request_id)
         self._again(entry)
@@ -153,7 +153,7 @@ class _World:
             self.careful_until_s[place] = until_s + breaker.CAREFUL_S
         self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
         if place is None:
-            self.doors.feedback.pause(wait_s)
+            self.doors.pauses.pause(wait_s)
         else:
             gates.full(self.doors, place, wait_s)
 
@@ -257,7 +257,7 @@ class _Refused(gates.Partition):
 
     def _refuse(self, request_id: str, begun_s: float) -> None:
         cluster = request_id[:-1]
-        self.doors.feedback.refused((cluster, jobs.SUBMISSION), begun_s, breaker.Answer("12000062"))
+        self.doors.pauses.refused((cluster, jobs.SUBMISSION), begun_s, breaker.Answer("12000062"))
         self.land(request_id)
         self.begin(request_id, cluster)
 
@@ -269,7 +269,7 @@ async def _flood(dead: int, failures: list[int], tokens: int) -> tuple[int, Coun
     for number in range(dead):
         place = (f"d{number}", jobs.SUBMISSION)
         for _ in range(failures[number % len(failures)]):
-            doors.feedback.refused(place, _now_s(), breaker.Answer("12000062"))
+            doors.pauses.refused(place, _now_s(), breaker.Answer("12000062"))
             await asyncio.sleep(0.01)
         others.begin(f"d{number}0", place[0])
     for number in range(2 * tokens):

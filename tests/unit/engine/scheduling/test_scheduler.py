@@ -249,8 +249,8 @@ async def test_held_line_goes_on_when_the_time_has_come() -> None:
 async def test_hold_of_all_stops_everybody_for_the_longest_time() -> None:
     """A hold of all stops all lines; a shorter one that follows does not shorten it."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.pause(10.0)
-    partition.doors.feedback.pause(1.0)
+    partition.doors.pauses.pause(10.0)
+    partition.doors.pauses.pause(1.0)
     partition.enter("j1", "a")
     partition.enter("s2", "b", statement=True)
     await asyncio.sleep(9.9)
@@ -336,7 +336,7 @@ async def test_hold_of_a_line_does_not_end_a_hold_of_all() -> None:
     """A job that ends gives its cluster room; when all must wait, its cluster waits with them."""
     partition = gates.Partition(gates.open_gate())
     partition.enter("j1")
-    partition.doors.feedback.pause(60.0)
+    partition.doors.pauses.pause(60.0)
     partition.enter("j2")
     partition.release("j1")
     assert partition.admitted == ["j1"]
@@ -384,13 +384,13 @@ async def test_nothing_is_kept_of_places_where_nobody_is() -> None:
         partition.land(f"j{number}")
         partition.land(f"s{number}")
     assert len(partition.doors._admission.clusters) == 0
-    assert not any(partition.doors._open.values())
+    assert not any(partition.doors._queue._open.values())
 
 
 async def test_closed_gate_leaves_no_alarm() -> None:
     """After `close` no timer of the scheduler rings."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.pause(5.0)
+    partition.doors.pauses.pause(5.0)
     partition.enter("j1")
     partition.doors.close()
     partition.doors.close()

@@ -27,7 +27,7 @@ def _full(partition: gates.Partition) -> None:
 
 
 def _refused(partition: gates.Partition) -> None:
-    partition.doors.feedback.refused(PLACE, 1.0, STATE)
+    partition.doors.pauses.refused(PLACE, 1.0, STATE)
 
 
 def _probed(partition: gates.Partition) -> None:
@@ -45,7 +45,7 @@ def _probed(partition: gates.Partition) -> None:
         (_full, 9, 9, 0.0, {"per_minute": 1}, C.PACE),
         (_refused, 9, 9, 0.0, {}, C.CLUSTER),
         (_probed, 9, 9, 0.0, {}, C.PROBE),
-        (lambda partition: partition.doors.feedback.pause(9.0), 9, 9, 0.0, {}, C.CONNECTION),
+        (lambda partition: partition.doors.pauses.pause(9.0), 9, 9, 0.0, {}, C.CONNECTION),
     ],
 )
 async def test_a_job_that_waits_says_what_for(
@@ -72,14 +72,13 @@ async def test_a_job_that_waits_says_what_for(
 async def test_what_the_cluster_said_last_is_told_with_its_moment() -> None:
     """Its code and what that means; MRS's own words may quote another request and are not told."""
     partition = gates.Partition(gates.open_gate())
-    partition.doors.feedback.refused(PLACE, 1.0, STATE)
+    partition.doors.pauses.refused(PLACE, 1.0, STATE)
     for number in range(3):
         partition.enter(f"j{number}")
     partition.withdraw("j1")
     why = _why(partition, "j2")
     assert why is not None
     assert (why.state, why.answer, why.wait_s) == (breaker.State.REFUSING, STATE, 15.0)
-    assert [partition.doors.ahead(gates.job(f"j{number}").ledger_key, partition) for number in range(4)] == [0, 0, 1, 0]
     text = str(why)
     assert text.startswith("cluster a is left alone; CreateExecuteJob on cluster a has been refused since 20")
     assert text.endswith("Z, last answer 12000062 (the cluster's state forbids jobs now); next look in 15 s")
@@ -96,32 +95,10 @@ async def test_asking_changes_nothing() -> None:
     for _ in range(5):
         assert _why(partition, "j2") is not None
         partition.doors.waiting_by_cause()
-        partition.doors.demand()
     assert (quota.spent, partition.admitted) == (before, ["j1"])
     assert _why(partition, "j1") is None
     await asyncio.sleep(11)
     assert partition.admitted == ["j1", "j2"]
-
-
-async def test_demand_counts_those_who_wait_for_nothing_but_the_quota() -> None:
-    """Not whoever waits for a slot, a limit or a pause; a cluster that is tried wants one call."""
-    doors = gates.open_gate(slots=3, quota=gates.Quota(rate=0.01))
-    open_one, limited = gates.Partition(doors), gates.Partition(doors, gates.account("t", running=1))
-    assert doors.demand() == {}
-    open_one.enter("j0", "z")
-    for number in range(1, 6):
-        open_one.enter(f"j{number}", "a")
-        open_one.enter(f"s{number}", "a", statement=True)
-        open_one.enter(f"k{number}", "refuses")
-    limited.enter("x1", "z", statement=True)
-    limited.enter("x2", "z")
-    doors.feedback.refused(("refuses", jobs.SUBMISSION), 1.0, STATE)
-    assert doors.demand() == {"CreateExecuteJob": 3 + 1, "ExecuteSql": 4 + 1}
-    await asyncio.sleep(16)
-    assert doors.demand() == {"CreateExecuteJob": 3 + 1 + 1, "ExecuteSql": 4 + 1}
-    doors.feedback.pause(5.0)
-    assert doors.demand() == {}
-    doors.close()
 
 
 async def test_waiting_lifts_a_job_and_the_wait_of_the_lowest_priority_is_bounded() -> None:

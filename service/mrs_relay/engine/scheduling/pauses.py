@@ -1,5 +1,5 @@
 """
-What the answers of MRS mean for those who wait.
+How long calls are held back: what the answers of MRS mean for those who wait.
 
 A trouble pauses what it is evidence for: the operation on that cluster. Only what concerns every call of the connection
 pauses all: MRS throttles (429), it cannot be reached, or there are no credentials.
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Final
 
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.scheduling import breaker, entries
+from mrs_relay.engine.scheduling import breaker, entries, queues
 from mrs_relay.kit import backoff, clock
 
 _FAILING: Final = breaker.Pause(first_s=0.5, most_s=30.0)
 _UNREACHABLE: Final = backoff.Backoff(first_s=0.5, most_s=30.0)
 
 
-class Feedback:
+class Pauses:
     """
     Take what became of each call and pause the connection or a place.
 
@@ -27,6 +27,9 @@ class Feedback:
         time: both sides of the clock.
         breaker_of: the breaker of a place.
         wake_in: looks at the queues again after so many seconds.
+
+    Attributes:
+        paused_until_s: nothing is sent on the connection until then, monotonic seconds.
     """
 
     def __init__(
@@ -44,6 +47,14 @@ class Feedback:
         self._unreachable = 0
         self._unreachable_s = float("-inf")
         self.paused_until_s = 0.0
+
+    def must_wait(self, cluster: queues.ClusterQueue) -> bool:
+        """Whether a place waits for time to pass, or for the outcome of its call under way; sets the alarm."""
+        now_s = self._time.monotonic_s()
+        wait_s = max(self.paused_until_s - now_s, cluster.wait_s(now_s))
+        if wait_s > 0:
+            self._wake_in(wait_s)
+        return wait_s > 0 or cluster.is_probing(now_s)
 
     def pause(self, wait_s: float) -> None:
         """Let nobody through for so many seconds: MRS throttles the connection."""

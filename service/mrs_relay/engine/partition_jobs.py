@@ -1,0 +1,96 @@
+"""The jobs of one partition as committed, and how they are read out of its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine import desk as desks
+from mrs_relay.engine import job_records, jobs, telling
+from mrs_relay.stream import lease as leases
+
+WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
+"""States of a request that waits for its submission."""
+
+
+class Jobs(dict[jobs.LedgerKey, jobs.Job]):
+    """
+    A partition's jobs as committed.
+
+    Attributes:
+        awaited: how many of them are cancels that wait for their request.
+        queued: how many of them wait for their submission.
+        rejected: key of each rejection that is remembered -> when it is forgotten, the oldest first.
+    """
+
+    def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
+        super().__init__(committed or {})
+        self.awaited = 0
+        self.queued = 0
+        self.rejected = {key: job.expires_ms for key, job in self.items() if _is_rejected(job)}
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        super().clear()
+        self.rejected.clear()
+
+    def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
+        """Keep `rejected` in step with what became of a job."""
+        if job is not None and job.state is jobs.State.REJECTED:
+            self.rejected.pop(key, None)  # the newest is the last
+            self.rejected[key] = job.expires_ms
+        elif self.rejected:
+            self.rejected.pop(key, None)
+
+
+def load(
+    lease: leases.Lease[desks.Notice],
+    rules: telling.Rules = telling.Rules(),  # noqa: B008 - frozen
+    most_rejected: int = 10_000,
+) -> Jobs:
+    """
+    Read the partition's jobs out of its ledger; empties `lease.restored` on the way.
+
+    Rejections that a ledger holds longer, or more of, than is set now are due to be forgotten at once.
+
+    Args:
+        lease: of the partition.
+        rules: say how long a rejection is remembered.
+        most_rejected: how many of them are.
+
+    Raises:
+        StateUnreadable: a record is not a job of a format this version knows.
+    """
+    restored = lease.restored
+    loaded = Jobs()
+    rejected: list[tuple[int, int, jobs.LedgerKey]] = []
+    while restored:
+        key, value = restored.popitem()
+        job = job_records.decode(value)
+        if _is_rejected(job):
+            until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
+            job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)
+            rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
+        loaded[jobs.LedgerKey(key)] = job
+        loaded.awaited += _is_awaited(job)
+        loaded.queued += _is_queued(job)
+    rejected.sort()
+    for _, _, key in rejected[: max(0, len(rejected) - most_rejected)]:
+        loaded[key] = msgspec.structs.replace(loaded[key], expires_ms=0)
+    for _, _, key in rejected:
+        loaded.note_rejected(key, loaded[key])
+    return loaded
+
+
+def _is_awaited(job: jobs.Job | None) -> bool:
+    return job is not None and job.state is jobs.State.AWAITED
+
+
+def _is_rejected(job: jobs.Job | None) -> bool:
+    return job is not None and job.state is jobs.State.REJECTED
+
+
+def _is_queued(job: jobs.Job | None) -> bool:
+    return job is not None and job.state in WAITING

@@ -1,0 +1,196 @@
+"""
+Who is next: tenants take turns, and so do the queues of each tenant.
+
+An entry that is withdrawn stays in its queue until it is first: taking it out of the middle would cost a search. An
+open queue is one that a round looks at; a queue whose cluster is full is shut until a slot is given back.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+
+from mrs_relay.engine.scheduling import admission as admissions
+from mrs_relay.engine.scheduling import entries, queues, quota, tokens
+
+
+class FairQueue:
+    """
+    Keep the entries that wait, and let them go in a fair order.
+
+    Args:
+        admission: says what may go.
+        default_tenant: whose entries are those of owners that have not joined.
+
+    Attributes:
+        tenants: the tenant of each owner that has joined.
+    """
+
+    def __init__(self, admission: admissions.Admission, default_tenant: quota.TenantQuota) -> None:
+        self._admission = admission
+        self._default_tenant = default_tenant
+        self._open: dict[quota.TenantQuota, dict[entries.Place, queues.TenantQueue]] = {}
+        self._entries: dict[entries.Holder, entries.QueueEntry] = {}
+        self._gave_way = False
+        self.tenants: dict[entries.Owner, quota.TenantQuota] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def tenant_of(self, owner: entries.Owner) -> quota.TenantQuota:
+        """Return the tenant whose quota an owner uses."""
+        return self.tenants.get(owner, self._default_tenant)
+
+    # Entries
+
+    def add(self, entry: entries.QueueEntry) -> None:
+        """Put an entry into its queue."""
+        queue = self._queue_of(entry)
+        heapq.heappush(queue.waiting, entry)
+        queue.add(1)
+        self._entries[entry.owner, entry.key] = entry
+        self._drop_withdrawn(queue)
+        self._open_up(queue)
+
+    def withdraw(self, holder: entries.Holder) -> None:
+        """Remove an entry, if there is one."""
+        gone = self._entries.pop(holder, None)
+        if gone is not None:
+            queue = self._queue_of(gone)
+            queue.add(-1)
+            self._drop_withdrawn(queue)
+            self.forget_if_idle(queue.cluster)
+
+    def leave(self, owner: entries.Owner) -> None:
+        """Remove all entries of an owner."""
+        self._entries = {holder: entry for holder, entry in self._entries.items() if holder[0] is not owner}
+        for cluster in list(self._admission.clusters.values()):
+            for queue in cluster.tenants.values():
+                # Withdrawn entries go, too: one of them could come first now, and the first must be a real one.
+                queue.waiting = [one for one in queue.waiting if self._is_live(one)]
+                heapq.heapify(queue.waiting)
+                queue.add(len(queue.waiting) - queue.count)
+                self._open_up(queue)
+            self.forget_if_idle(cluster)
+
+    def queue_of(self, holder: entries.Holder) -> queues.TenantQueue | None:
+        """Return the queue in which a job waits; None: it has no entry."""
+        entry = self._entries.get(holder)
+        return None if entry is None else self._queue_of(entry)
+
+    def all_queues(self) -> Iterator[queues.TenantQueue]:
+        """Yield the queues of all clusters."""
+        for cluster in self._admission.clusters.values():
+            yield from cluster.tenants.values()
+
+    def reopen(self, cluster: queues.ClusterQueue) -> None:
+        """Look at the queues of a cluster again, for a slot is free."""
+        for queue in cluster.tenants.values():
+            self._open_up(queue)
+
+    def forget_if_idle(self, cluster: queues.ClusterQueue) -> None:
+        """Drop the queues of a cluster in which nobody waits, and the cluster if nothing is left of it."""
+        for queue in list(cluster.tenants.values()):
+            if not queue.waiting:
+                self._shut(queue)
+                del cluster.tenants[queue.tenant]
+        self._admission.forget_if_idle(cluster)
+
+    def _queue_of(self, entry: entries.QueueEntry) -> queues.TenantQueue:
+        cluster, tenant = self._admission.cluster(entry.place), self.tenant_of(entry.owner)
+        queue = cluster.tenants.get(tenant)
+        if queue is None:
+            queue = cluster.tenants[tenant] = queues.TenantQueue(cluster, tenant)
+            self._open.setdefault(tenant, {})
+        return queue
+
+    def _open_up(self, queue: queues.TenantQueue) -> None:
+        if queue.waiting:
+            self._open[queue.tenant][queue.cluster.place] = queue
+
+    def _shut(self, queue: queues.TenantQueue) -> None:
+        self._open[queue.tenant].pop(queue.cluster.place, None)
+
+    def _is_live(self, entry: entries.QueueEntry) -> bool:
+        return self._entries.get((entry.owner, entry.key)) is entry
+
+    def _drop_withdrawn(self, queue: queues.TenantQueue) -> None:
+        while queue.waiting and not self._is_live(queue.waiting[0]):
+            heapq.heappop(queue.waiting)
+
+    # Turns
+
+    def let_go(self) -> None:
+        """Let through whoever may go: tenants by turns, and of each tenant one queue after the other."""
+        known = tokens.Pass()
+        while self._admission.is_wanted and self._round(known):
+            pass  # who gave way to somebody may go now
+
+    def _round(self, known: tokens.Pass) -> bool:
+        """Give the open queues turns until none takes one; whether another round may let somebody go."""
+        has_moved = False
+        rounds = deque((tenant, deque(several.values())) for tenant, several in self._open.items() if several)
+        self._gave_way = False
+        while rounds:
+            tenant, several = rounds.popleft()
+            if not self._admission.is_wanted:
+                return False  # whatever ends looks again
+            queue = None if self._admission.is_limited(tenant) else self._next_of(several, known)
+            if queue is not None:
+                has_moved = True
+                self._admit_first(queue)
+                several.append(queue)
+                rounds.append((tenant, several))
+        return has_moved and self._gave_way
+
+    def _next_of(self, several: deque[queues.TenantQueue], known: tokens.Pass) -> queues.TenantQueue | None:
+        """Take the first queue whose turn it can be; those before it have none in this round."""
+        while several:
+            queue = several.popleft()
+            if queue.waiting and self._may_go(queue, known):
+                return queue
+        return None
+
+    def _may_go(self, queue: queues.TenantQueue, known: tokens.Pass) -> bool:
+        cluster = queue.cluster
+        if cluster.place[1] in known.dry:
+            return False
+        if self._admission.slots.is_full(cluster.place):
+            self._shut(queue)  # whoever gives back a slot opens it again
+            return False
+        if self._admission.is_held(cluster, queue.tenant) or self._gives_way(queue):
+            return False
+        return self._admission.tokens.may_spend(cluster, known)
+
+    def _gives_way(self, queue: queues.TenantQueue) -> bool:
+        """
+        Whether the last free slot is another tenant's: one that may go and had its turn at the cluster longer ago.
+
+        Only where slots are scarce: else who waits for quota would lose turns to those who wait for the same cluster.
+        """
+        if not self._admission.slots.is_last(queue.cluster.place):
+            return False
+        for tenant, other in queue.cluster.tenants.items():
+            if other is queue:
+                return False
+            if other.waiting and not self._admission.is_limited(tenant):
+                self._gave_way = True
+                return True
+        return False
+
+    def _admit_first(self, queue: queues.TenantQueue) -> None:
+        """Let the first of a queue go; its tenant goes to the end, here and at the place; all others keep theirs."""
+        chosen = heapq.heappop(queue.waiting)
+        del self._entries[chosen.owner, chosen.key]
+        queue.add(-1)
+        self._drop_withdrawn(queue)
+        cluster, tenant = queue.cluster, queue.tenant
+        self._admission.let_through(cluster, tenant, (chosen.owner, chosen.key))
+
+        if len(self._open) > 1:
+            cluster.tenants[tenant] = cluster.tenants.pop(tenant)
+            self._open[tenant] = self._open.pop(tenant)
+        self._shut(queue)
+        self._open_up(queue)
+        chosen.admit(chosen.key)

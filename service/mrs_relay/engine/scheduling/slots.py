@@ -1,0 +1,64 @@
+"""Which jobs hold a slot of which cluster: jobs of both job APIs share the slots of their cluster."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mrs_relay.engine import jobs
+from mrs_relay.engine.scheduling import entries
+
+_NOBODY: Final[frozenset[entries.Holder]] = frozenset()
+
+
+class Slots:
+    """
+    Count the jobs of ours that run on each cluster.
+
+    Args:
+        most: slots of a cluster; 0: no bound.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most: Final = most
+        self._holders: dict[str, set[entries.Holder]] = {}
+
+    def taken(self, cluster_id: str) -> int:
+        """Count the slots of a cluster that are taken."""
+        return len(self._holders.get(cluster_id, _NOBODY))
+
+    def is_full(self, place: entries.Place) -> bool:
+        """Whether the place needs a slot and all are taken."""
+        return place[1] in jobs.SUBMISSIONS and 0 < self._most <= self.taken(_cluster_of(place))
+
+    def is_last(self, place: entries.Place) -> bool:
+        """Whether the place needs a slot and one is left."""
+        return place[1] in jobs.SUBMISSIONS and self.taken(_cluster_of(place)) == self._most - 1
+
+    def take(self, place: entries.Place, holder: entries.Holder) -> None:
+        """Give a job a slot, unless the place needs none."""
+        if place[1] in jobs.SUBMISSIONS:
+            self._holders.setdefault(_cluster_of(place), set()).add(holder)
+
+    def give_back(self, place: entries.Place, holder: entries.Holder) -> bool:
+        """Take a job's slot back; returns whether it held one."""
+        cluster_id = _cluster_of(place)
+        holders = self._holders.get(cluster_id)
+        if holders is None or holder not in holders:
+            return False
+        holders.discard(holder)
+        if not holders:
+            del self._holders[cluster_id]
+        return True
+
+    def leave(self, owner: entries.Owner) -> None:
+        """Take back the slots of a partition that is no longer ours."""
+        self._holders = {
+            cluster_id: left
+            for cluster_id, holders in self._holders.items()
+            if (left := {holder for holder in holders if holder[0] is not owner})
+        }
+
+
+def _cluster_of(place: entries.Place) -> str:
+    """Return what slots are counted for: the cluster, whatever the API."""
+    return place[0]

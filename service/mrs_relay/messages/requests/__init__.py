@@ -1,0 +1,43 @@
+"""
+The request types, one model each, a file for each resource; `parse` makes a checked request of an envelope.
+
+A model's docstring and field descriptions are the reference that `schemas/` carries to other teams. Read `base.py`
+first, then `jobs.py`. A new type needs its model, and its line in `parsing.MODELS`.
+"""
+
+from mrs_relay.messages.requests.base import Api, Cluster, ClusterChoice, ClusterId, JobName, RetryPolicy
+from mrs_relay.messages.requests.calls import Call
+from mrs_relay.messages.requests.clusters import ClusterCreate, ClusterDelete, ClusterFlow, ClusterResize
+from mrs_relay.messages.requests.control import JobCancel, JobResolve, Target
+from mrs_relay.messages.requests.jobs import MAX_ARGUMENTS, MAX_PROPERTIES, BatchJob, JobDelete, JobSubmit, JobType
+from mrs_relay.messages.requests.parsing import MODELS, ClusterRequest, Request, Work, parse
+from mrs_relay.messages.requests.sql import SqlSubmit
+
+__all__ = [
+    "MAX_ARGUMENTS",
+    "MAX_PROPERTIES",
+    "MODELS",
+    "Api",
+    "BatchJob",
+    "Call",
+    "Cluster",
+    "ClusterChoice",
+    "ClusterCreate",
+    "ClusterDelete",
+    "ClusterFlow",
+    "ClusterId",
+    "ClusterRequest",
+    "ClusterResize",
+    "JobCancel",
+    "JobDelete",
+    "JobName",
+    "JobResolve",
+    "JobSubmit",
+    "JobType",
+    "Request",
+    "RetryPolicy",
+    "SqlSubmit",
+    "Target",
+    "Work",
+    "parse",
+]

@@ -1,0 +1,178 @@
+"""
+The plain way over aiohttp: `ClientSession`, by what the library documents and nothing else.
+
+`open_transport` takes `transport.AiohttpTransport`, which costs a quarter as much for each call, as long as aiohttp has
+the parts that it calls and does not document; this transport is what remains when a release takes them away. A call has
+a connection, and may have left us, from the moment at which aiohttp says so to its traces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import SimpleNamespace, TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import yarl
+from aiohttp import client_proto, connector
+
+from mrs_relay.mrs import settings, transport
+
+_FIRST_FINAL_STATUS: Final = 200
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one call has come."""
+
+    has_connection: bool = False
+
+
+class _SecondTryError(Exception):
+    """The library is about to repeat a request that it takes for safe; nothing is repeated here."""
+
+
+class SessionTransport:
+    """
+    Sends to one address through a `ClientSession`; an async context manager that owns it. See `transport.Transport`.
+
+    Args:
+        group: the connection's settings.
+        url: another address than MRS's: scheme, host and port.
+    """
+
+    def __init__(self, group: settings.MrsSettings, url: str | None = None) -> None:
+        self._group = group
+        self._url = url or group.base_url
+        self._fixed = transport.fixed_headers(group)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=transport.connector_of(self._group),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._group.connect_timeout_s),
+            skip_auto_headers=("Content-Type",),
+            trace_configs=[_trace()],
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
+        """Send once and read the whole reply; see `Transport.send`."""
+        if self._session is None:
+            raise transport.NotSent("the transport is closed")
+        if timeout_s <= 0:
+            raise transport.NotSent("no time was left to send it")
+
+        progress = _Progress()
+        try:
+            _require_writable(request)
+            async with asyncio.timeout(timeout_s):
+                return await self._exchange(self._session, request, progress)
+        except (*transport.LIBRARY_ERRORS, _SecondTryError) as error:
+            raise transport.failure(self._url, error, timeout_s, left=progress.has_connection) from error
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: transport.Request, progress: _Progress
+    ) -> transport.Response:
+        sending = session.request(
+            request.verb,
+            yarl.URL(self._url + request.target, encoded=True),
+            data=io.BytesIO(request.body) if request.body else None,  # bytes of a MiB and more cause a warning
+            headers={**self._fixed, **request.headers},
+            allow_redirects=False,
+            trace_request_ctx=progress,
+            **_through(self._group),
+        )
+        async with sending as reply:
+            if reply.status < _FIRST_FINAL_STATUS:
+                raise ValueError(f"status {reply.status} is no reply")
+            body = await transport.read_whole(reply.content, b"", self._group.max_reply_bytes)
+            return transport.Response(reply.status, body, reply.headers)
+
+
+def _require_writable(request: transport.Request) -> None:
+    """See before there is a connection that all of a request can be written: ASCII without line breaks."""
+    texts = [request.target, *request.headers, *request.headers.values()]
+    for text in texts:
+        if "\r" in text or "\n" in text:
+            raise ValueError("a header or the path holds a line break")
+        text.encode("ascii")
+
+
+def _trace() -> aiohttp.TraceConfig:
+    """Note when a call has its connection, and refuse it a second one."""
+
+    async def begins(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        if context.trace_request_ctx.has_connection:
+            raise _SecondTryError("the connection was lost; the request is not repeated")
+
+    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.has_connection = True
+
+    async def reused(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+        await begins(session, context, params)
+        await connected(session, context, params)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(begins)
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(reused)
+    return trace
+
+
+def _through(group: settings.MrsSettings) -> dict[str, Any]:
+    """The library's arguments for the proxy, if there is one."""
+    if group.proxy is None:
+        return {}
+    if group.proxy_user is None:
+        return {"proxy": group.proxy}
+    password = "" if group.proxy_password is None else group.proxy_password.get_secret_value()
+    return {"proxy": group.proxy, "proxy_auth": aiohttp.BasicAuth(group.proxy_user, password, "utf-8")}
+
+
+_INTERNALS: Final = (
+    (client_proto.ResponseHandler, "set_response_params"),
+    (client_proto.ResponseHandler, "read"),
+    (connector.Connection, "protocol"),
+    (connector.Connection, "transport"),
+    (connector.Connection, "release"),
+)
+"""What `AiohttpTransport` calls although aiohttp does not document it."""
+
+
+def has_internals() -> bool:
+    """Whether this release of aiohttp has all that `AiohttpTransport` needs of it."""
+    if not all(hasattr(owner, name) for owner, name in _INTERNALS):
+        return False
+    takes = inspect.signature(client_proto.ResponseHandler.set_response_params).parameters
+    connects = inspect.signature(aiohttp.TCPConnector.connect).parameters
+    return "read_until_eof" in takes and list(connects) == ["self", "req", "traces", "timeout"]
+
+
+@contextlib.asynccontextmanager
+async def open_transport(
+    group: settings.MrsSettings, url: str | None = None
+) -> AsyncIterator[transport.AiohttpTransport | SessionTransport]:
+    """
+    Open the quick transport, or the plain one where aiohttp lacks what the quick one needs.
+
+    Args:
+        group: the connection's settings.
+        url: another address than MRS's: scheme, host and port.
+    """
+    kind = transport.AiohttpTransport if has_internals() else SessionTransport
+    async with kind(group, url) as door:
+        yield door
