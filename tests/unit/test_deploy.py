@@ -80,7 +80,7 @@ def test_what_is_waited_for_exists_and_can_become_true(services: dict[str, Any])
 
 def test_kafka_is_the_one_that_the_tests_run_on(services: dict[str, Any]) -> None:
     """The compose file and the tests use the same version of Kafka."""
-    pom = (_ROOT / "tests" / "support" / "kafka" / "pom.xml").read_text()
+    pom = (_ROOT / "tools" / "kafka" / "pom.xml").read_text()
     version = re.search(r"<artifactId>kafka_2\.13</artifactId>\s*<version>(.*)</version>", pom)
     assert version is not None
     assert services["kafka"]["image"] == f"apache/kafka:{version[1]}"

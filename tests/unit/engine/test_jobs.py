@@ -73,6 +73,7 @@ _jobs = st.builds(
     stop=st.none() | _reasons,
     asked_by=st.none() | _TEXT,
     asked_source=st.none() | _TEXT,
+    kind=st.sampled_from(["", "echo"]),
     came_from=st.integers(-1, 10**9),
     twins=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),

@@ -76,7 +76,7 @@ async def test_consumer_that_is_stuck_is_replaced_without_ending_the_process() -
 
 
 async def test_tries_grow_rarer_up_to_a_minute_and_end_with_a_stop() -> None:
-    """An hour without its topics costs some seventy looks; then it works at once after a wait of a minute at most."""
+    """An hour without its topics costs some seventy starts; once they are there it works within a minute."""
     broker = streams.working_cluster(partitions=1)
     broker.drop_topic(streams.LEDGER)
     made = _Made(broker)
@@ -85,7 +85,7 @@ async def test_tries_grow_rarer_up_to_a_minute_and_end_with_a_stop() -> None:
     await asyncio.sleep(3600)
     pauses_s = [later - earlier for earlier, later in zip(made.at_s[1:], made.at_s[2:], strict=False)]
     assert 60 <= len(made.at_s) <= 130
-    assert (pauses_s[0] < 2.1, max(pauses_s) < 61, min(pauses_s[-20:]) > 29) == (True, True, True)
+    assert (pauses_s[0] < 5.3, max(pauses_s) < 64, min(pauses_s[-20:]) > 29) == (True, True, True)
     broker.create_topic(streams.LEDGER, 1, {"cleanup.policy": "compact"})
     await asyncio.sleep(70)
     assert (work.status().ready, work.fault) == (True, None)
