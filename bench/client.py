@@ -26,7 +26,7 @@ import aiohttp
 import uvloop
 from bench import vendor
 
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import client, settings
 from mrs_relay.mrs.models import jobs as bodies
 from mrs_relay.mrs.operations import jobs

@@ -30,9 +30,9 @@ from bench import stage
 from tests.support import brokers
 
 from mrs_relay.client import handle, relay, wording
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
+from mrs_relay.kafka import settings
 from mrs_relay.messages import events
-from mrs_relay.stream import settings
 
 PREFIX: Final = "client"
 SOURCE: Final = "/bench/client"

@@ -27,7 +27,7 @@ import uvloop
 
 from mrs_emulator.core import settings
 from mrs_emulator.http import server
-from mrs_relay.kit import logs
+from mrs_relay.common import logs
 
 CHOSEN = settings.EmulatorSettings()
 JOBS = f"/v2/{CHOSEN.project_id}/clusters/{CHOSEN.clusters[0].cluster_id}/job-executions"

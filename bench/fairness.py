@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench import virtual
-from tests.support import service, world
+from tests.support import service, service_harness
 
 from mrs_relay.engine import settings as engine_settings
 
@@ -53,26 +53,28 @@ class Case:
 
     name: str
     what: str
-    begin: Callable[[world.World], None]
+    begin: Callable[[service_harness.ServiceHarness], None]
     reads: bool = False
 
 
-def _ask(here: world.World, name: str, kind: str, data: dict[str, Any], tenant: str = "a") -> None:
+def _ask(here: service_harness.ServiceHarness, name: str, kind: str, data: dict[str, Any], tenant: str = "a") -> None:
     value = json.dumps({"id": name, "source": "/bench", "type": kind, "data": data}).encode()
     here.put(value, topic=f"{tenant}.requests")
 
 
-def _job(here: world.World, name: str, cluster: str, tenant: str = "a", **more: int) -> None:
+def _job(here: service_harness.ServiceHarness, name: str, cluster: str, tenant: str = "a", **more: int) -> None:
     job = {"job_type": "MapReduce", "arguments": ["obs://demo-bucket/a.jar"]}
     _ask(here, name, "mrs.job.submit", {"cluster": cluster, "job": job, **more}, tenant)
 
 
-def _read(here: world.World, name: str, cluster: str, tenant: str = "a", operation: str = "ListHosts") -> None:
+def _read(
+    here: service_harness.ServiceHarness, name: str, cluster: str, tenant: str = "a", operation: str = "ListHosts"
+) -> None:
     _ask(here, name, "mrs.call", {"operation": operation, "path": {"cluster_id": cluster}}, tenant)
 
 
-def _refuse(answer: dict[str, Any]) -> Callable[[world.World], None]:
-    def begin(here: world.World) -> None:
+def _refuse(answer: dict[str, Any]) -> Callable[[service_harness.ServiceHarness], None]:
+    def begin(here: service_harness.ServiceHarness) -> None:
         for cluster in _BAD[:30]:
             here.trouble(action="status", operation="CreateExecuteJob", cluster=cluster, count=None, **answer)
             _job(here, cluster, cluster)
@@ -80,13 +82,13 @@ def _refuse(answer: dict[str, Any]) -> Callable[[world.World], None]:
     return begin
 
 
-def _fail_reads(here: world.World) -> None:
+def _fail_reads(here: service_harness.ServiceHarness) -> None:
     here.trouble(action="status", operation="ListHosts", cluster=_BAD[0], status=500, count=None)
     _read(here, "fails", _BAD[0])
 
 
-def _hang_reads(clusters: int) -> Callable[[world.World], None]:
-    def begin(here: world.World) -> None:
+def _hang_reads(clusters: int) -> Callable[[service_harness.ServiceHarness], None]:
+    def begin(here: service_harness.ServiceHarness) -> None:
         for cluster in _BAD[:clusters]:
             here.trouble(action="latency", operation="ListHosts", cluster=cluster, seconds=HANG_S, count=None)
         for number in range(100):
@@ -95,7 +97,7 @@ def _hang_reads(clusters: int) -> Callable[[world.World], None]:
     return begin
 
 
-def _hang_submissions(here: world.World) -> None:
+def _hang_submissions(here: service_harness.ServiceHarness) -> None:
     here.trouble(action="latency", operation="CreateExecuteJob", cluster=_BAD[0], seconds=HANG_S, count=None)
     for number in range(200):
         _job(here, f"hangs-{number}", _BAD[0])
@@ -112,12 +114,12 @@ CASES: Final = (
 )
 
 
-async def _done(begin: Callable[[world.World], None] | None, minutes: int, *, reads: bool) -> int:
+async def _done(begin: Callable[[service_harness.ServiceHarness], None] | None, minutes: int, *, reads: bool) -> int:
     """Count what the healthy tenant gets done in so many minutes."""
     topics = {name: {"requests": f"{name}.requests", "events": f"{name}.events"} for name in "ab"}
-    chosen = world.settings(tenants=topics)
+    chosen = service_harness.settings(tenants=topics)
     clusters = [{"cluster_id": one, "name": one, "slots": 0} for one in (service.CLUSTER, *_BAD)]
-    async with world.world(chosen, emulated={"clusters": clusters}) as here:
+    async with service_harness.start(chosen, emulated={"clusters": clusters}) as here:
         if begin is not None:
             begin(here)
         await asyncio.sleep(_SETTLE_S)
@@ -130,7 +132,7 @@ async def _done(begin: Callable[[world.World], None] | None, minutes: int, *, re
 
 async def _longest_wait_s(minutes: int) -> float:
     """How long one request of priority 0 waits behind a stream of priority 9 that uses up the quota."""
-    async with world.world(emulated={"clusters": [{"slots": 0}]}) as here:
+    async with service_harness.start(emulated={"clusters": [{"slots": 0}]}) as here:
         topic = here.chosen.kafka.topics.requests.removesuffix(".requests")
         for number in range(20):
             _job(here, f"first-{number}", service.CLUSTER, topic, priority=9)

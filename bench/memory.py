@@ -21,18 +21,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from mrs_relay.engine import decide, facts, intake, job_records, jobs, sightings, tracker
+from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.intake import reader
+from mrs_relay.engine.model import facts, job_records, jobs
 from mrs_relay.engine.scheduling import scheduler
-from mrs_relay.kit import clock
+from mrs_relay.engine.trackers import job_tracker
+from mrs_relay.engine.work import observations
+from mrs_relay.kafka import records
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as job_models
-from mrs_relay.stream import records
 
 TARGET_BYTES = 2048
 CLUSTERS = 20
 START_MS = 1_795_420_800_000
-RULES = decide.Rules()
+RULES = transitions.DecisionConfig()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 
 
@@ -42,9 +46,9 @@ class Kept:
 
     by_key: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
     scheduler: scheduler.SubmissionScheduler | None = None
-    tracker: tracker.Tracker | None = None
+    tracker: job_tracker.JobTracker | None = None
 
-    def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+    def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         """Stand where a partition stands that is told of news."""
 
 
@@ -96,15 +100,15 @@ def detail(number: int) -> job_models.JobDetail:
 
 def ledger_records(number: int) -> tuple[bytes, list[bytes]]:
     """Key and values of what the ledger has of a job that runs: a record for each commit that changed it."""
-    meaning = intake.read(request(number), RESULT_TYPES, 500_000)
+    meaning = reader.read(request(number), RESULT_TYPES, 500_000)
     assert isinstance(meaning, tuple)
     job: jobs.Job | None = None
-    seen = sightings.of_job(detail(number))
-    committed = ((meaning[1], facts.Turn()), (facts.Taken(seen.job_id),), (facts.Observed(seen),))
+    seen = observations.of_job(detail(number))
+    committed = ((meaning[1], facts.Admitted()), (facts.SubmissionAccepted(seen.job_id),), (facts.JobObserved(seen),))
     values = []
     for batch in committed:
         for fact in batch:
-            decision = decide.decide(job, fact, START_MS + number, RULES)
+            decision = transitions.decide(job, fact, START_MS + number, RULES)
             assert decision is not None
             job = decision.job
         assert job is not None
@@ -139,12 +143,12 @@ def keep_watches(kept: Kept, _count: int) -> None:
     """The tracker's watches, as they are after a first poll."""
     nobody = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
     settings = engine_settings.EngineSettings(poll_interval_s=3600.0)
-    kept.tracker = tracker.Tracker(nobody, settings, clock.SystemClock())
+    kept.tracker = job_tracker.JobTracker(nobody, settings, clock.SystemClock())
     for key, job in kept.by_key.items():
-        kept.tracker.watch(job, key, kept)
+        kept.tracker.follow(job, key, kept)
     for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages
-        page = [sightings.of_job(detail(int(job_id[-12:], base=16))) for job_id in followed.watches]
-        kept.tracker._tell(dict(followed.watches), page)  # noqa: SLF001
+        page = [observations.of_job(detail(int(job_id[-12:], base=16))) for job_id in followed.jobs]
+        kept.tracker._report_listed(dict(followed.jobs), page)  # noqa: SLF001
 
 
 STEPS: dict[str, Callable[[Kept, int], None]] = {"jobs": keep_jobs, "slots": keep_slots, "watches": keep_watches}
@@ -163,7 +167,7 @@ async def traced(count: int) -> dict[str, float]:
         figures[name] = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
     assert kept.tracker is not None
-    assert kept.tracker.watched == len(kept.by_key) == count
+    assert kept.tracker.followed == len(kept.by_key) == count
     await kept.tracker.close()
     return figures
 

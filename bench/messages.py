@@ -24,9 +24,11 @@ from typing import Any, Final
 import msgspec
 from bench import memory, stage
 
-from mrs_relay.engine import decide, facts, intake, jobs
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.intake import reader
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.kafka import records
 from mrs_relay.messages import envelope, events, requests
-from mrs_relay.stream import records
 
 TOPIC: Final = "mrs.requests"
 NOW_MS: Final = 1_795_420_800_000
@@ -72,16 +74,16 @@ def decode(record: records.Record) -> object:
 
 def story(record: records.Record) -> list[events.Event]:
     """The events of a request that succeeds, the way the engine comes to them."""
-    meaning = intake.read(record, frozenset(), 500_000)
+    meaning = reader.read(record, frozenset(), 500_000)
     assert isinstance(meaning, tuple)
-    running = jobs.Seen("d1d0c7e3-86ba-4ef9-9b0e-000000000001", "RUNNING", "UNDEFINED", 45.0, "application_1_0001")
+    running = jobs.MrsStatus("d1d0c7e3-86ba-4ef9-9b0e-000000000001", "RUNNING", "UNDEFINED", 45.0, "application_1_0001")
     ended = msgspec.structs.replace(running, job_state="FINISHED", job_result="SUCCEEDED", progress=100.0)
-    happened: list[facts.Fact] = [meaning[1], facts.Turn(), facts.Taken(running.job_id)]
-    happened += [facts.Observed(running), facts.Observed(ended)]
+    happened: list[facts.Fact] = [meaning[1], facts.Admitted(), facts.SubmissionAccepted(running.job_id)]
+    happened += [facts.JobObserved(running), facts.JobObserved(ended)]
     told: list[events.Event] = []
     job: jobs.Job | None = None
     for fact in happened:
-        decision = decide.decide(job, fact, NOW_MS, memory.RULES)
+        decision = transitions.decide(job, fact, NOW_MS, memory.RULES)
         assert decision is not None
         job = decision.job
         told += decision.events

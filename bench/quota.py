@@ -15,7 +15,7 @@ import sys
 from typing import Final
 
 from bench import virtual
-from tests.support import world
+from tests.support import service_harness
 
 PER_MINUTE: Final = 60
 """Writes a minute and operation. Source: API reference mrs_02_0006."""
@@ -43,9 +43,9 @@ def _partition(number: int, keys: str) -> int:
 
 async def backlog(replicas: int, window: str, keys: str, minutes: int) -> dict[str, object]:
     """Count what gets through in so many minutes while more waits than can go."""
-    chosen = world.settings(engine={"slots_per_cluster": 0})
+    chosen = service_harness.settings(engine={"slots_per_cluster": 0})
     emulated = {"limits": {"window": window}, "clusters": [{"slots": 0}]}
-    async with world.world(chosen, partitions=PARTITIONS, replicas=replicas, emulated=emulated) as here:
+    async with service_harness.start(chosen, partitions=PARTITIONS, replicas=replicas, emulated=emulated) as here:
         await asyncio.sleep(_SETTLE_S)  # the replicas find their share
         for number in range((minutes + 3) * PER_MINUTE):
             here.put(virtual.request(number, 3.0), partition=_partition(number, keys))
@@ -56,9 +56,9 @@ async def backlog(replicas: int, window: str, keys: str, minutes: int) -> dict[s
         answered = [one for replica in here.replicas for one in replica.wire.answered]
         sent = [one for one in answered if one.verb == "POST" and one.target.endswith("/job-executions")]
         taken = sum(one.status != 429 and begin_s <= one.at_s < end_s for one in sent)
-        waiting = sum(replica.tools.gate.waiting for replica in here.replicas)
+        waiting = sum(replica.context.scheduler.waiting for replica in here.replicas)
         assert waiting, "the backlog has run out: nothing held the submissions back but a lack of them"
-        assert sum(replica.tools.account.share.owned for replica in here.replicas) == PARTITIONS
+        assert sum(replica.context.quota.share.owned for replica in here.replicas) == PARTITIONS
     return {
         "replicas": replicas,
         "window": window,

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench import virtual
-from tests.support import world
+from tests.support import service_harness
 
+from mrs_relay.common import logs
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import logs
 
 PAGE: Final = engine_settings.EngineSettings().list_page
 STEADY: Final = (1, 2, 3, 4, 50, 100, 101, 250, 1000, 2000)
@@ -37,7 +37,7 @@ def allowed(jobs: int) -> int:
     return -(-jobs // PAGE) + 1
 
 
-def looks(answered: Sequence[world.Answered]) -> list[int]:
+def looks(answered: Sequence[service_harness.Answered]) -> list[int]:
     """Reads of each look, in order."""
     counts: list[int] = []
     last_s = float("-inf")
@@ -58,8 +58,8 @@ async def reads_of_looks(durations_s: Sequence[float], watch_s: float) -> list[i
         durations_s: seconds for which each job runs.
         watch_s: seconds after the submissions for which looks are counted.
     """
-    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
-    async with world.world(chosen, emulated={"limits": {"on": False}, "clusters": [{"slots": 0}]}) as here:
+    chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    async with service_harness.start(chosen, emulated={"limits": {"on": False}, "clusters": [{"slots": 0}]}) as here:
         for number, duration_s in enumerate(durations_s):
             here.put(virtual.request(number, duration_s))
         await asyncio.sleep(_SUBMITTED_S)

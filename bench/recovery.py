@@ -29,18 +29,19 @@ import uvloop
 from bench import memory, stage
 from tests.support import brokers
 
-from mrs_relay import app, serving
+from mrs_relay import app, wiring
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import partition_jobs, perform
-from mrs_relay.kit import clock, logs
+from mrs_relay.common import clock, logs
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import executor as executors
+from mrs_relay.engine import partition_jobs
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import ledger as ledgers
+from mrs_relay.kafka import records
+from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import transport
-from mrs_relay.stream import client as stream_client
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import lease as leases
-from mrs_relay.stream import ledger as ledgers
-from mrs_relay.stream import records
 
 _BATCH: Final = 500
 
@@ -103,7 +104,7 @@ class Place:
             default_limit_bytes=kafka.record_bytes,
             restore_timeout_s=kafka.restore_timeout_s,
         )
-        broker = stream_client.KafkaBroker(kafka)
+        broker = kafka_client.KafkaBroker(kafka)
         return ledgers.Ledger(self.input, options, broker, kafka.transactional_id(self.input.partition))
 
 
@@ -124,20 +125,20 @@ async def recover(place: Place) -> float:
     """Seconds from nothing to a partition whose next message can be taken."""
     chosen, system = place.settings(), clock.SystemClock()
     client = clients.Client(chosen.mrs, Nobody(), system)
-    opened = serving.opened(chosen, lambda _mrs: contextlib.nullcontext(client), stream_client.KafkaBroker, system)
+    opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
     async with opened as (served,):
-        tools = served.tools
+        context = served.context
         started_s = time.perf_counter()
         ledger = place.owner()
         found = await ledger.open()
         start = leases.Start(found.state, found.next_offset or 0, found.claimed_at_s)
-        feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=1, next_offset=start.next_offset)
-        lease = leases.Lease(place.input, start, feed, ledger, clock=system, stale_after_s=45.0)
+        inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=1, next_offset=start.next_offset)
+        lease = leases.Lease(place.input, start, inbox, ledger, clock=system, stale_after_s=45.0)
         jobs = partition_jobs.load(lease)
-        async with perform.Performer(lease, tools) as hands:
-            hands.take_up(jobs)
+        async with executors.CommandExecutor(lease, context) as executor:
+            executor.resume(jobs)
             taken_s = time.perf_counter() - started_s
-            assert len(jobs) == tools.tracker.watched == place.jobs
+            assert len(jobs) == context.tracker.followed == place.jobs
         await ledger.kill()
     return taken_s
 

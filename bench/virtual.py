@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import looptime
 from tests.support import service
 
-from mrs_relay.kit import logs
+from mrs_relay.common import logs
 
 T = TypeVar("T")
 

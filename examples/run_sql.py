@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from mrs_relay import client as relay_client
-from mrs_relay.stream import settings
+from mrs_relay.kafka import settings
 
 
 async def main(bootstrap: str, cluster: str, prefix: str = "mrs") -> None:

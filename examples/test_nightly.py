@@ -3,11 +3,11 @@
 import nightly
 import pytest
 
-from mrs_relay.client import testing
+from mrs_relay.testing import scripted
 
 
 @pytest.mark.asyncio
-async def test_the_report_has_the_total(mrs_relay: testing.Relay) -> None:
+async def test_the_report_has_the_total(mrs_relay: scripted.Relay) -> None:
     """The rows of the job become the report."""
     mrs_relay.will_succeed({"total": 42})
     async with mrs_relay.client("/nightly") as client:
@@ -16,7 +16,7 @@ async def test_the_report_has_the_total(mrs_relay: testing.Relay) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_failure_is_reported(mrs_relay: testing.Relay) -> None:
+async def test_a_failure_is_reported(mrs_relay: scripted.Relay) -> None:
     """The reason reaches the reader."""
     mrs_relay.will_fail(message="out of memory")
     async with mrs_relay.client("/nightly") as client:
@@ -24,7 +24,7 @@ async def test_a_failure_is_reported(mrs_relay: testing.Relay) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_same_day_is_not_run_twice(mrs_relay: testing.Relay) -> None:
+async def test_the_same_day_is_not_run_twice(mrs_relay: scripted.Relay) -> None:
     """The id of a request is its idempotency key."""
     async with mrs_relay.client("/nightly") as client:
         await nightly.report(client, "c-1", "2026-11-24")

@@ -1,5 +1,5 @@
 """
-Runs the service that `serving` builds out of its parts, and ends it in order.
+Runs the service that `wiring` builds out of its parts, and ends it in order.
 
 What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end
 it: intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
@@ -18,13 +18,15 @@ from typing import Any
 
 import structlog
 
-from mrs_relay import serving, tenancy
 from mrs_relay import settings as all_settings
-from mrs_relay.engine import desk, probe, views
-from mrs_relay.kit import clock, logs, signals, tasks
+from mrs_relay import tenants as all_tenants
+from mrs_relay import wiring
+from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import probe, views
+from mrs_relay.kafka import supervisor
+from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.mrs import client as clients
-from mrs_relay.stream import client as stream_client
-from mrs_relay.stream import supervisor
 from mrs_relay.web import health, server
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +38,7 @@ _GC_ALLOCATIONS = 20_000
 def run(settings: all_settings.Settings) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
     logs.setup(level=settings.log.level, style=settings.log.format)
-    stream_client.quieten()
+    kafka_client.quieten()
     gc.freeze()  # what is loaded now lives as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
     if sys.platform == "win32":
@@ -59,34 +61,34 @@ async def serve(settings: all_settings.Settings) -> int:
     # A file that cannot be read is one connection's trouble; where it is the only one, nobody could be served.
     patient = len({one.connection for one in settings.tenancies}) > 1
     connect = functools.partial(clients.connected, now=time, patient=patient)
-    async with serving.opened(settings, connect, stream_client.KafkaBroker, time) as served:
+    async with wiring.opened(settings, connect, kafka_client.KafkaBroker, time) as served:
         probes = {
             one.connection.name: probe.Probe(
                 one.connection.client,
                 settings.connection(one.connection.name).base_url,
-                tenancy.group_of(one.connection.name),
+                all_tenants.group_of(one.connection.name),
             )
             for one in served
         }
         status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served, probes)
         _stop_on_signals(served)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
-        async with server.serving(settings.web, status, counts), tasks.Crew(_report) as crew:
+        async with server.serving(settings.web, status, counts), tasks.TaskSupervisor(_report) as task_supervisor:
             for name, one in probes.items():
-                crew.start(one.run(), name=f"mrs probe {name}")
-            await serving.run(served)
+                task_supervisor.start(one.run(), name=f"mrs probe {name}")
+            await wiring.run(served)
         _log.info("relay_stopped")
     return 0
 
 
-def _what(settings: all_settings.Settings, served: Sequence[serving.Served]) -> dict[str, Any]:
+def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService]) -> dict[str, Any]:
     """What the log says of whom is served."""
-    tenants = [one.tenancy.name for one in served if one.tenancy.name]
+    tenants = [one.tenant.name for one in served if one.tenant.name]
     addresses = sorted({settings.connection(one.connection.name).base_url for one in served})
     return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
 
 
-def snapshot(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
+def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
     """What is under way right now."""
     connections = {one.connection.name: one.connection for one in served}
     return views.Snapshot(
@@ -95,36 +97,36 @@ def snapshot(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]
             views.Connection(
                 name,
                 one.sending.taken,
-                one.tracker.watched,
+                one.tracker.followed,
                 one.tracker.lag,
-                one.gate.waiting_by_cause(),
-                one.gate.paused(),
+                one.scheduler.waiting_by_cause(),
+                one.scheduler.paused(),
             )
             for name, one in connections.items()
         ),
     )
 
 
-def _tenant_view(one: serving.Served, mrs: probe.Probe) -> views.Tenant:
-    account, is_ready = one.tools.account, one.kafka.status().ready and mrs.problem is None
-    return views.Tenant(one.tenancy.name, one.tools.counts, account.queued, account.running, is_ready)
+def _tenant_view(one: wiring.TenantService, mrs: probe.Probe) -> views.Tenant:
+    tenant_quota, is_ready = one.context.quota, one.kafka.status().ready and mrs.problem is None
+    return views.Tenant(one.tenant.name, one.context.counts, tenant_quota.queued, tenant_quota.running, is_ready)
 
 
-def health_of(served: Sequence[serving.Served], probes: Mapping[str, probe.Probe]) -> health.Health:
+def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> health.Health:
     """
     Whether requests are being carried out, and what is in the way; a tenant's troubles begin with its name.
 
     With tenants the process is ready as long as one of them is served: whoever takes it away for another one's trouble
     takes it from all.
     """
-    tenants = {one.tenancy.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
+    tenants = {one.tenant.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
     if len(tenants) == 1 and "" in tenants:
         return tenants[""]
     reasons = tuple(f"tenant {name}: {reason}" for name, one in tenants.items() for reason in one.reasons)
     return health.Health(any(one.ready for one in tenants.values()), reasons, tenants=tenants)
 
 
-def _health_of(kafka: supervisor.Supervisor[desk.Notice], mrs: probe.Probe) -> health.Health:
+def _health_of(kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe) -> health.Health:
     now = kafka.status()
     reasons = [mrs.problem] if mrs.problem else []
     if kafka.fault is not None and not now.ready:
@@ -141,7 +143,7 @@ def _health_of(kafka: supervisor.Supervisor[desk.Notice], mrs: probe.Probe) -> h
     return health.Health(now.ready and mrs.problem is None, tuple(reasons), {"partitions": partitions})
 
 
-def _stop_on_signals(served: Sequence[serving.Served]) -> None:
+def _stop_on_signals(served: Sequence[wiring.TenantService]) -> None:
     told = False
 
     def stop(number: signal.Signals) -> None:
@@ -150,8 +152,8 @@ def _stop_on_signals(served: Sequence[serving.Served]) -> None:
         if told and not is_hang_up:
             os._exit(1)  # asked twice: whoever asks wants it gone now, and every step may be skipped safely
         told = told or not is_hang_up
-        _log.info("stopping", signal=number.name)
-        serving.stop(served)
+        _log.info("shutdown_started", signal=number.name)
+        wiring.stop(served)
 
     signals.handle(stop)
 

@@ -14,14 +14,15 @@ Every error of the service on one page; a class says what the caller may do.
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
     │   │   └─ ConsumerStuck   Kafka answers, and our consumer is dead or deaf: begin anew with another one
-    │   ├─ TooLarge (stream/records.py)    a record exceeds its topic; nothing was written, shrink it
-    │   ├─ OffsetGone (stream/broker.py)   the broker no longer has the records; the partition is parked
+    │   ├─ TooLarge (kafka/records.py)    a record exceeds its topic; nothing was written, shrink it
+    │   ├─ OffsetGone (kafka/broker.py)   the broker no longer has the records; the partition is parked
     │   └─ StateUnreadable   stop and call a human
-    │      └─ BatchUnreadable (stream/broker.py)   a batch of records cannot be read; its partition is parked
+    │      └─ BatchUnreadable (kafka/broker.py)   a batch of records cannot be read; its partition is parked
     └─ SettingsError     refuse to start; say which setting
 
 `MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses
-up no attempt. Library errors are mapped at the door (`mrs/transport.py`, `stream/client.py`) and chained with `from`.
+up no attempt. Library errors are mapped at the door (`mrs/transport.py`, `kafka/adapter/client.py`) and chained with
+`from`.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mrs_relay.client import testing
+    from mrs_relay.testing import scripted
 
-    _Maker = Callable[[], AsyncIterator[testing.Relay]]
+    _Maker = Callable[[], AsyncIterator[scripted.Relay]]
 
 
 def _fixture(maker: _Maker) -> Any:  # noqa: ANN401 - what pytest makes of it
@@ -28,9 +28,9 @@ def _fixture(maker: _Maker) -> Any:  # noqa: ANN401 - what pytest makes of it
 
 
 @_fixture
-async def mrs_relay() -> AsyncIterator[testing.Relay]:
+async def mrs_relay() -> AsyncIterator[scripted.Relay]:
     """Play a relay that does what the test says: `will_succeed`, `will_fail` …; `client()` talks to it."""
-    from mrs_relay.client import testing  # noqa: PLC0415 - see above
+    from mrs_relay.testing import scripted  # noqa: PLC0415 - see above
 
-    async with testing.Relay() as relay:
+    async with scripted.Relay() as relay:
         yield relay

@@ -20,11 +20,12 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import pydantic
 import pydantic_settings
 
-from mrs_relay import errors, tenancy
+from mrs_relay import errors
+from mrs_relay import tenants as all_tenants
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import settings as stream_settings
 from mrs_relay.web import settings as web_settings
 
 PREFIX: Final = "MRS_RELAY_"
@@ -77,16 +78,16 @@ class Settings(_Read):
         use_attribute_docstrings=True,
     )
 
-    kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
+    kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)
     """Brokers, topics, guarantee."""
 
     mrs: Annotated[mrs_settings.MrsSettings, pydantic.Field(default_factory=dict, validate_default=True)]
     """The connection to MRS; of all tenants that name no other. May be left out where each names one."""
 
-    connections: dict[tenancy.Name, mrs_settings.MrsSettings] = pydantic.Field(default_factory=dict)
+    connections: dict[all_tenants.Name, mrs_settings.MrsSettings] = pydantic.Field(default_factory=dict)
     """Further connections to MRS, by the names that tenants use for them; one for each project, which counts quota."""
 
-    tenants: tenancy.Tenants = pydantic.Field(default_factory=dict)
+    tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
     """Several input topics, each with rules of its own; without them kafka.topics.requests is read, without rules."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
@@ -128,30 +129,30 @@ class Settings(_Read):
 
     @pydantic.model_validator(mode="after")
     def _tenants_fit(self) -> Settings:
-        if tenancy.OWN in self.connections:
+        if all_tenants.OWN in self.connections:
             raise ValueError("connections.mrs: this name stands for the group mrs; use another one")
-        known = [tenancy.OWN, *self.connections]
+        known = [all_tenants.OWN, *self.connections]
         for name, tenant in self.tenants.items():
             if tenant.connection not in known:
                 raise ValueError(
                     f"tenants.{name}.connection: there is no connection {tenant.connection}; known: {', '.join(known)}"
                 )
-        if faults := list(tenancy.topic_faults(self.tenancies)):
+        if faults := list(all_tenants.topic_faults(self.tenancies)):
             raise ValueError("; ".join(faults))
         return self
 
     def _connections(self) -> Iterator[tuple[str, mrs_settings.MrsSettings]]:
-        yield tenancy.OWN, self.mrs
-        yield from ((tenancy.group_of(name), mrs) for name, mrs in self.connections.items())
+        yield all_tenants.OWN, self.mrs
+        yield from ((all_tenants.group_of(name), mrs) for name, mrs in self.connections.items())
 
     @property
-    def tenancies(self) -> tuple[tenancy.Tenancy, ...]:
+    def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
         """What each tenant is served with; without tenants one that has no name."""
-        return tenancy.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
+        return all_tenants.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:
         """The settings of a connection that a tenancy names."""
-        return self.mrs if name == tenancy.OWN else self.connections[name]
+        return self.mrs if name == all_tenants.OWN else self.connections[name]
 
 
 def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - values of any field
@@ -175,7 +176,7 @@ def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # n
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
 
 
-def without_mrs(config: pathlib.Path | None = None) -> tuple[tenancy.Tenancy, ...]:
+def without_mrs(config: pathlib.Path | None = None) -> tuple[all_tenants.ResolvedTenant, ...]:
     """
     Read the groups that say which topics there are, for commands that need no MRS; see `Settings.tenancies`.
 
@@ -187,8 +188,8 @@ def without_mrs(config: pathlib.Path | None = None) -> tuple[tenancy.Tenancy, ..
         model_config = pydantic_settings.SettingsConfigDict(
             env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
         )
-        kafka: stream_settings.KafkaSettings = pydantic.Field(default_factory=stream_settings.KafkaSettings)
-        tenants: tenancy.Tenants = pydantic.Field(default_factory=dict)
+        kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)
+        tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
 
     _refuse_unknown_variables()
     try:
@@ -197,7 +198,7 @@ def without_mrs(config: pathlib.Path | None = None) -> tuple[tenancy.Tenancy, ..
         raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
     except pydantic_settings.SettingsError as error:
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
-    return tenancy.resolve(found.kafka, found.tenants, "")
+    return all_tenants.resolve(found.kafka, found.tenants, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

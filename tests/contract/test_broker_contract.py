@@ -17,8 +17,11 @@ import pytest
 from tests.support import ports
 
 from mrs_relay import errors
-from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import client, memory, partitioning, records, settings, topics
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import partitioning, records, settings
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.memory import memory_broker
+from mrs_relay.kafka.topics import topic_setup
 
 _KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
 _EMBEDDED = pytest.param("embedded", marks=pytest.mark.embedded)
@@ -48,9 +51,9 @@ class Place:
     async def create(self) -> None:
         """Make all topics, and wait until the broker leads all their partitions."""
         async with self.broker.admin() as admin:
-            await topics.create(admin, self.kafka)
+            await topic_setup.create(admin, self.kafka)
         async with self.sending() as producer:
-            for name, number in itertools.product(topics.names(self.kafka)[1:3], range(_PARTITIONS)):
+            for name, number in itertools.product(topic_setup.names(self.kafka)[1:3], range(_PARTITIONS)):
                 await producer.write([records.Outgoing(name, b"\0warm", None, (), number)])
 
     @contextlib.asynccontextmanager
@@ -92,7 +95,7 @@ def _place(name: str, bootstrap: str, session_ms: int) -> Place:
         batch_bytes=16 * 1024,
         partitions=_PARTITIONS,
     )
-    broker: brokers.Broker = memory.MemoryBroker(kafka) if name == "memory" else client.KafkaBroker(kafka)
+    broker: brokers.Broker = memory_broker.MemoryBroker(kafka) if name == "memory" else client.KafkaBroker(kafka)
     return Place(name, kafka, broker)
 
 
@@ -164,7 +167,7 @@ class TestAdmin:
         await place.create()
         async with place.broker.admin() as admin:
             counts = await admin.partition_counts()
-            assert [counts[name] for name in topics.names(place.kafka)] == [_PARTITIONS] * 3 + [1]
+            assert [counts[name] for name in topic_setup.names(place.kafka)] == [_PARTITIONS] * 3 + [1]
             assert "never-made" not in counts
             assert "never-made" not in await admin.partition_counts()
 
@@ -201,14 +204,14 @@ class TestAdmin:
         """Real Kafka knows transactions, the embedded broker does not; asking twice is fine."""
         async with place.broker.admin() as admin:
             for _ in range(2):
-                found = await admin.abilities(topics.probe_id(place.kafka))
+                found = await admin.abilities(topic_setup.probe_id(place.kafka))
                 assert (found.transactions, found.idempotence) == (place.transactional, place.transactional)
 
     async def test_check_accepts_what_was_made(self, place: Place) -> None:
         """Creation and check agree on every broker."""
         await place.create()
         async with place.broker.admin() as admin:
-            assert (await topics.check(admin, place.kafka)).problems == ()
+            assert (await topic_setup.check(admin, place.kafka)).problems == ()
 
     @pytest.mark.embedded
     async def test_exactly_once_is_refused_where_it_cannot_be_kept(self, request: pytest.FixtureRequest) -> None:
@@ -217,7 +220,7 @@ class TestAdmin:
         await place.create()
         wanted = place.kafka.model_copy(update={"guarantee": "exactly-once"})
         async with place.broker.admin() as admin:
-            report = await topics.check(admin, wanted)
+            report = await topic_setup.check(admin, wanted)
         with pytest.raises(errors.SettingsError, match=r"kafka\.guarantee"):
             report.require_sound()
 
@@ -325,7 +328,7 @@ class TestTransactions:
     async def test_transactions_go_to_several_topics(self, strong: Place) -> None:
         """One write reaches all partitions of all topics, or none."""
         await strong.create()
-        where = [(name, n) for name in topics.names(strong.kafka)[:3] for n in range(_PARTITIONS)]
+        where = [(name, n) for name in topic_setup.names(strong.kafka)[:3] for n in range(_PARTITIONS)]
         async with strong.sending("x") as producer:
             for _ in range(3):
                 await producer.write([records.Outgoing(name, b"k", b"v", (), number) for name, number in where])

@@ -11,14 +11,14 @@ from typing import Any
 
 import pydantic
 import pytest
-from tests.support import clocks, emulated, overview, scenes
+from tests.support import clocks, emulated, overview, scenarios
 from typer import testing
 
 from mrs_emulator.core import settings
 from mrs_emulator.http import server
 from mrs_relay import errors
 from mrs_relay.cli import main, run
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import client
 from mrs_relay.mrs.operations import registry
 
@@ -68,11 +68,11 @@ def _plain(part: Any) -> dict[str, Any]:
 async def test_every_operation_works_from_the_shell(name: str) -> None:
     """The command does all that the client does: the same scenes, the same effects."""
     hand = clocks.HandClock(clock.SystemClock().now_ms())
-    chosen = settings.EmulatorSettings.model_validate({"port": 0, "limits": {"on": False}, "seed": 7, **scenes.LIVE})
+    chosen = settings.EmulatorSettings.model_validate({"port": 0, "limits": {"on": False}, "seed": 7, **scenarios.LIVE})
     async with server.running(chosen, timer=hand) as live:
         door = emulated.Door(live.emulator)
         unused = client.Client(emulated.group(), door, hand)
-        await scenes.SCENES[name](_Shell(unused, live.emulator, hand, door, live.url))
+        await scenarios.SCENARIOS[name](_Shell(unused, live.emulator, hand, door, live.url))
     assert door.sent == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from cloudevents.core.bindings import kafka
 from cloudevents.core.formats import json as json_format
 from cloudevents.core.v1 import event as cloudevent
-from tests.support import service, world
+from tests.support import service, service_harness
 
 from mrs_relay.messages import envelope, events, examples, requests
 
@@ -53,7 +53,7 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
     write, read = (
         (kafka.to_binary, kafka.from_binary) if mode == "binary" else (kafka.to_structured, kafka.from_structured)
     )
-    async with world.world(world.settings().model_copy(update={"event_mode": mode})) as here:
+    async with service_harness.start(service_harness.settings().model_copy(update={"event_mode": mode})) as here:
         request = _request("mrs.sql.submit", correlationid="run-7", traceparent=_TRACE)
         message = write(request, _FORMAT, lambda _event: service.CLUSTER)
         key = message.key.encode() if isinstance(message.key, str) else message.key

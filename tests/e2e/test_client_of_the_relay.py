@@ -11,7 +11,7 @@ import pytest
 from tests.support import brokers, child, service
 
 from mrs_relay import client as relay_client
-from mrs_relay.stream import settings
+from mrs_relay.kafka import settings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SQL = relay_client.sql(service.CLUSTER, "spark", "SELECT 1 AS one")

@@ -13,12 +13,14 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
-from tests.support import batches, service, stream_worker
+from tests.support import batches, runtime_process, service
 from tests.support import brokers as nodes
 
-from mrs_relay.kit import clock
-from mrs_relay.stream import actor, broker, client, records, runtime, settings, tap, topics
-from mrs_relay.stream import lease as leases
+from mrs_relay.common import clock
+from mrs_relay.kafka import broker, partition_worker, records, runtime, settings, topic_io
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
@@ -43,14 +45,14 @@ class Stage:
 
         async def handler(lease: leases.Lease[None]) -> None:
             self.restored.append(dict(lease.restored))
-            deliver = lease.feed.deliver
+            deliver = lease.inbox.deliver
 
             def seen(arrived: list[records.Record]) -> None:
                 self.seen.extend(arrived)
                 deliver(arrived)
 
-            lease.feed.deliver = seen  # type: ignore[assignment, method-assign]
-            await stream_worker.number(lease)
+            lease.inbox.deliver = seen  # type: ignore[assignment, method-assign]
+            await runtime_process.number(lease)
 
         kafka = settings.KafkaSettings.model_validate({**dict(self.kafka), **changes})
         work = runtime.Runtime(kafka, client.KafkaBroker(kafka), handler, clock.SystemClock())
@@ -64,7 +66,7 @@ class Stage:
 
     async def events(self) -> list[bytes]:
         """The text of all committed events."""
-        found = tap.read_all(client.KafkaBroker(self.kafka), self.kafka.topics.events)
+        found = topic_io.read_all(client.KafkaBroker(self.kafka), self.kafka.topics.events)
         return [one.value or b"" async for one in found]
 
 
@@ -88,11 +90,11 @@ async def _send(bootstrap: str, topic: str, values: list[bytes], *, partition: i
 
 
 async def _stage(node: nodes.KafkaNode, partitions: int = 1, compression: str | None = None) -> Stage:
-    chosen = stream_worker.worker_settings(node.bootstrap, f"codec-{uuid.uuid4().hex[:8]}", "exactly-once")
+    chosen = runtime_process.worker_settings(node.bootstrap, f"codec-{uuid.uuid4().hex[:8]}", "exactly-once")
     kafka = chosen.model_copy(update={"partitions": partitions, "mirror_interval_s": 0.5})
     async with client.KafkaBroker(kafka).admin() as admin:
         configs = {} if compression is None else {"compression.type": compression}
-        specs = topics.plan(kafka, partitions=partitions)
+        specs = topic_setup.plan(kafka, partitions=partitions)
         specs = tuple(broker.TopicSpec(one.name, one.partitions, 1, {**one.configs, **configs}) for one in specs)
         assert await admin.create(specs) == {}
     return Stage(kafka)
@@ -140,13 +142,16 @@ async def test_batch_that_unpacks_to_too_much_stops_its_partition_alone_until_it
     async with stage.running(unpacked_bytes=1 << 20) as work:
         await _until(neighbour)
         status = work.status()
-        assert [one.state for one in status.partitions] == [actor.State.RUNNING, actor.State.UNREADABLE]
+        assert [one.state for one in status.partitions] == [
+            partition_worker.State.RUNNING,
+            partition_worker.State.UNREADABLE,
+        ]
         assert "the batch at offsets 2 to 3 of" in (status.partitions[1].error or "")
         assert "unpacks to more than 1048576 bytes" in (status.partitions[1].error or "")
         assert (status.ready, status.error, status.partitions[1].lag) == (True, None, 3)
     small = stage.kafka.model_copy(update={"unpacked_bytes": 1 << 20})
     with pytest.raises(broker.BatchUnreadable, match="offsets 2 to 3 of"):
-        _ = [one async for one in tap.read_all(client.KafkaBroker(small), stage.kafka.topics.requests)]
+        _ = [one async for one in topic_io.read_all(client.KafkaBroker(small), stage.kafka.topics.requests)]
 
     async def passed() -> bool:
         return any(one.value == b"c" for one in stage.seen)
@@ -174,7 +179,7 @@ async def test_ledger_that_cannot_be_read_stops_its_partition_alone(kafka: nodes
     async with stage.running(unpacked_bytes=1 << 20) as work:
         await _until(neighbour)
         found = work.status().partitions
-    assert [one.state for one in found] == [actor.State.RUNNING, actor.State.UNREADABLE]
+    assert [one.state for one in found] == [partition_worker.State.RUNNING, partition_worker.State.UNREADABLE]
     assert f"the batch at offset 0 of {ledger}-1 cannot be read" in (found[1].error or "")
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.support import brokers as nodes
-from tests.support import stream_worker
+from tests.support import runtime_process
 
-from mrs_relay.stream import client, ledger, records, settings, topics
+from mrs_relay.kafka import ledger, records, settings
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 _LAG_S = 10
 _HURRIED = "file.delete.delay.ms=1000,delete.retention.ms=1000"  # a minute and a day, else
@@ -49,14 +51,14 @@ async def test_overwritten_records_leave_the_disk_within_the_limit(tmp_path: Pat
     try:
         await asyncio.to_thread(node.start, 150.0)
         bounded, unbounded = (
-            stream_worker.worker_settings(node.bootstrap, name, "exactly-once") for name in ("b", "u")
+            runtime_process.worker_settings(node.bootstrap, name, "exactly-once") for name in ("b", "u")
         )
         async with contextlib.AsyncExitStack() as stack:
             writers = []
             for kafka in (bounded, unbounded):
                 broker = client.KafkaBroker(kafka)
                 async with broker.admin() as admin:
-                    await topics.create(admin, kafka)
+                    await topic_setup.create(admin, kafka)
                 lag_ms = _LAG_S * 1000 if kafka is bounded else 1 << 62
                 config = f"max.compaction.lag.ms={lag_ms},{_HURRIED}"
                 entity = ("--entity-type", "topics", "--entity-name", kafka.topics.ledger)

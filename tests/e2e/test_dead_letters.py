@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import aiokafka
 import pytest
-from tests.support import brokers, history, malformed, odd, service
+from tests.support import brokers, history, malformed, raw_records, service
 
-from mrs_relay.engine import facts, intake
+from mrs_relay.engine.intake import reader
+from mrs_relay.engine.model import facts
+from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters
-from mrs_relay.stream import records
 
 _COUNT = 400
 _MOST_BYTES = 524_288
@@ -50,10 +51,10 @@ async def _send(here: service.Deployment, messages: Sequence[malformed.Message],
 def _ends(topic: str, message: malformed.Message) -> str:
     """What the relay has to make of a message: "letter", "rejected", or anything else."""
     record = records.Record(topic, 0, 0, 0, message.key, message.value, cast("records.Headers", message.headers))
-    meaning = intake.read(record, frozenset(), _MOST_BYTES)
+    meaning = reader.read(record, frozenset(), _MOST_BYTES)
     if isinstance(meaning, dead_letters.DeadLetter):
         return "letter"
-    return "rejected" if isinstance(meaning[1], facts.Invalid) else "other"
+    return "rejected" if isinstance(meaning[1], facts.InvalidRequest) else "other"
 
 
 async def test_hundreds_of_malformed_messages_disturb_nobody(
@@ -72,7 +73,7 @@ async def test_hundreds_of_malformed_messages_disturb_nobody(
     relay = here.start_relay("only")
     await _send(here, mixed[:200])
     await asyncio.to_thread(
-        odd.write, here.bootstrap, here.requests, 0, service.job("odd-header", name="neighbour").decode()
+        raw_records.write, here.bootstrap, here.requests, 0, service.job("odd-header", name="neighbour").decode()
     )
     await _send(here, mixed[200:])
     events = await here.until_ended([*good, "odd-header"], 60)

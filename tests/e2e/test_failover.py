@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from tests.support import brokers as nodes
-from tests.support import stream_worker
+from tests.support import runtime_process
 
 from mrs_relay import errors
-from mrs_relay.kit import clock, tasks
-from mrs_relay.stream import client, records, runtime, settings, topics
+from mrs_relay.common import clock, tasks
+from mrs_relay.kafka import records, runtime, settings
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
@@ -64,7 +66,7 @@ class _Stage:
 
     async def replica(self) -> None:
         """Work until stopped."""
-        work = runtime.Runtime(self.kafka, client.KafkaBroker(self.kafka), stream_worker.number, clock.SystemClock())
+        work = runtime.Runtime(self.kafka, client.KafkaBroker(self.kafka), runtime_process.number, clock.SystemClock())
         self.works.append(work)
         try:
             await work.run()
@@ -140,13 +142,13 @@ async def _at_work(cluster: nodes.KafkaCluster) -> AsyncIterator[_Stage]:
         partitions=_PARTITIONS,
     )
     async with client.KafkaBroker(kafka).admin() as admin:
-        await topics.create(admin, kafka)
+        await topic_setup.create(admin, kafka)
     stage, failed = _Stage(kafka), list[str]()
-    async with tasks.Crew(lambda task, error: failed.append(f"{task}: {error!r}")) as crew:
-        replicas = [crew.start(stage.replica(), name=f"replica {number}") for number in range(2)]
+    async with tasks.TaskSupervisor(lambda task, error: failed.append(f"{task}: {error!r}")) as task_supervisor:
+        replicas = [task_supervisor.start(stage.replica(), name=f"replica {number}") for number in range(2)]
         for partition in range(_PARTITIONS):
-            crew.start(stage.send(partition), name=f"sender {partition}")
-        crew.start(stage.read(), name="reader")
+            task_supervisor.start(stage.send(partition), name=f"sender {partition}")
+        task_supervisor.start(stage.read(), name="reader")
         await stage.until(lambda: stage.shared and {place[0] for place in stage.accepted} == set(range(_PARTITIONS)))
         yield stage
         for work in stage.works:

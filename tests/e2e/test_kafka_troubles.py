@@ -15,12 +15,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 from tests.support import brokers as nodes
-from tests.support import stream_worker
+from tests.support import runtime_process
 
-from mrs_relay.kit import clock
-from mrs_relay.stream import actor, client, records, runtime, settings, tap, topics
-from mrs_relay.stream import lease as leases
-from mrs_relay.stream.kafka import connection
+from mrs_relay.common import clock
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import partition_worker, records, runtime, settings, topic_io
+from mrs_relay.kafka.adapter import client, connection
+from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
@@ -49,7 +50,9 @@ class Stage:
 
     async def events(self) -> list[tuple[int, bytes]]:
         """Partition and text of all committed events."""
-        return [(one.partition, one.value or b"") async for one in tap.read_all(self.broker, self.kafka.topics.events)]
+        return [
+            (one.partition, one.value or b"") async for one in topic_io.read_all(self.broker, self.kafka.topics.events)
+        ]
 
     async def until_told(self, count: int) -> list[tuple[int, bytes]]:
         """Wait for so many different events."""
@@ -64,7 +67,7 @@ class Stage:
 
         async def handler(lease: leases.Lease[None]) -> None:
             self.leases.append(lease)
-            await stream_worker.number(lease)
+            await runtime_process.number(lease)
 
         kafka = self.kafka.model_copy(update=changes)
         work = runtime.Runtime(kafka, client.KafkaBroker(kafka), handler, clock.SystemClock())
@@ -88,11 +91,11 @@ class Stage:
 
 
 async def _stage(bootstrap: str, guarantee: str = "exactly-once", partitions: int = 1, **changes: object) -> Stage:
-    chosen = stream_worker.worker_settings(bootstrap, f"trouble-{uuid.uuid4().hex[:8]}", guarantee)
+    chosen = runtime_process.worker_settings(bootstrap, f"trouble-{uuid.uuid4().hex[:8]}", guarantee)
     kafka = chosen.model_copy(update={"partitions": partitions, "mirror_interval_s": 0.5, **changes})
     broker = client.KafkaBroker(kafka)
     async with broker.admin() as admin:
-        await topics.create(admin, kafka)
+        await topic_setup.create(admin, kafka)
     return Stage(kafka, broker)
 
 
@@ -190,7 +193,7 @@ async def test_partitions_that_are_added_wait_for_their_ledger(
         found = await stage.until_told(30)
         await _until(work, lambda: work.status().ready and work.status().error is None)
     assert f"{ledger} has 2 partitions, {name} has 3" in (waiting.error or "")
-    assert waiting.partitions[2].state in {actor.State.WAITING, actor.State.RESTORING}
+    assert waiting.partitions[2].state in {partition_worker.State.WAITING, partition_worker.State.RESTORING}
     assert len(found) == 30
 
 
@@ -217,12 +220,12 @@ async def test_deleted_ledger_is_named_and_an_empty_one_stops_the_partition(kafk
             await stage.send(10, 1)
             await _until(work, lambda: f"missing topics: {ledger}" in (work.status().error or ""))
             async with stage.broker.admin() as ours:
-                await topics.create(ours, stage.kafka)
-        await _until(work, lambda: work.status().partitions[0].state is actor.State.UNREADABLE)
+                await topic_setup.create(ours, stage.kafka)
+        await _until(work, lambda: work.status().partitions[0].state is partition_worker.State.UNREADABLE)
         assert "is empty" in (work.status().partitions[0].error or "")
     async with stage.running() as work:
         await _until(work, lambda: work.status().partitions[:1] != () and work.status().partitions[0].error is not None)
-        assert work.status().partitions[0].state is actor.State.UNREADABLE
+        assert work.status().partitions[0].state is partition_worker.State.UNREADABLE
     async with stage.running(accept_loss=True):
         await stage.until_told(60)
 
@@ -244,7 +247,7 @@ async def test_ledger_whose_beginning_was_deleted_stops_the_partition(kafka: nod
     async with stage.running() as work:
         await _until(work, lambda: work.status().partitions[:1] != () and work.status().partitions[0].error is not None)
         found = work.status().partitions[0]
-    assert (found.state, "begins at offset 3" in (found.error or "")) == (actor.State.UNREADABLE, True)
+    assert (found.state, "begins at offset 3" in (found.error or "")) == (partition_worker.State.UNREADABLE, True)
 
 
 @contextlib.contextmanager
@@ -287,7 +290,7 @@ async def test_compacted_ledger_is_whole(tmp_path: Path, guarantee: str) -> None
         async with stage.running() as work:
             await stage.send(20, 1)
             await stage.until_told(100)
-            assert work.status().partitions[0].state is actor.State.RUNNING
+            assert work.status().partitions[0].state is partition_worker.State.RUNNING
 
 
 async def _first_record(stage: Stage, position: records.Position) -> records.Record:

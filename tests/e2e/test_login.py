@@ -17,7 +17,8 @@ import pytest
 from tests.support import kerberos, secured, token_endpoint
 
 from mrs_relay import errors
-from mrs_relay.stream import broker, client, settings, tap
+from mrs_relay.kafka import broker, settings, topic_io
+from mrs_relay.kafka.adapter import client
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
@@ -213,7 +214,7 @@ async def test_new_certificates_and_passwords_are_used_without_a_restart(
     topic = f"rotated-{time.time_ns()}"
     async with kafka_broker.admin() as admin:
         assert await admin.create([broker.TopicSpec(topic, 1, 1, {})]) == {}
-    async with tap.tail(kafka_broker, topic, tap.NOW) as tail:
+    async with topic_io.tail(kafka_broker, topic, topic_io.NOW) as tail:
         await asyncio.to_thread(kafka.rotate, "elsewhere.test", "another-password")
         ca_file.write_bytes(kafka.ca_file.read_bytes())
         password_file.write_text("another-password\n")

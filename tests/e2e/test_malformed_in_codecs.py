@@ -10,8 +10,8 @@ from typing import cast
 
 from tests.support import brokers, damage, history, librdkafka, malformed, service
 
+from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters
-from mrs_relay.stream import records
 
 _COUNT = 200
 _GOOD = 10

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from tests.support import brokers as nodes
-from tests.support import newer, stream_worker
+from tests.support import newer, runtime_process
 
-from mrs_relay.kit import clock
-from mrs_relay.stream import client, records, runtime, settings, tap, topics
+from mrs_relay.common import clock
+from mrs_relay.kafka import records, runtime, settings, topic_io
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 _PARTITIONS = 4
 
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @contextlib.asynccontextmanager
 async def _running(kafka: settings.KafkaSettings, broker: Any) -> AsyncIterator[runtime.Runtime[None]]:
-    work = runtime.Runtime(kafka, broker, stream_worker.number, clock.SystemClock())
+    work = runtime.Runtime(kafka, broker, runtime_process.number, clock.SystemClock())
     async with asyncio.TaskGroup() as group:
         group.create_task(work.run(), name="runtime")
         try:
@@ -50,21 +52,21 @@ async def _send(broker: client.KafkaBroker, topic: str) -> None:
 
 
 async def _count(broker: client.KafkaBroker, topic: str) -> int:
-    return len([record async for record in tap.read_all(broker, topic)])
+    return len([record async for record in topic_io.read_all(broker, topic)])
 
 
 async def _claims(broker: client.KafkaBroker, kafka: settings.KafkaSettings) -> list[int]:
     """The formats of all claims, sorted."""
-    written = [one async for one in tap.read_all(broker, kafka.topics.ledger) if one.key == b"\0claim"]
+    written = [one async for one in topic_io.read_all(broker, kafka.topics.ledger) if one.key == b"\0claim"]
     return sorted(json.loads(one.value or b"")["format"] for one in written)
 
 
 async def test_newer_owner_goes_on_beside_an_older_replica(kafka: nodes.KafkaNode) -> None:
     """The older one claims nothing and leaves all partitions to the newer one; without that one they wait."""
-    chosen = stream_worker.worker_settings(kafka.bootstrap, f"format-{uuid.uuid4().hex[:8]}", "exactly-once")
+    chosen = runtime_process.worker_settings(kafka.bootstrap, f"format-{uuid.uuid4().hex[:8]}", "exactly-once")
     broker = client.KafkaBroker(chosen)
     async with broker.admin() as admin:
-        await topics.create(admin, chosen)
+        await topic_setup.create(admin, chosen)
     async with contextlib.AsyncExitStack() as stack:
         async with _running(chosen, newer.NewerBroker(broker, chosen)) as owner:
             await _until(lambda: _states(owner) == ["running"] * _PARTITIONS)

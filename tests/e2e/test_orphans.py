@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.support import brokers, service
 
-from mrs_relay.engine import deployments
+from mrs_relay.engine.model import deployments
 
 _QUICK = {
     "ENGINE__SEND_WITHIN_S": "0.1",

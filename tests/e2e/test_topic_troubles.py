@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.support import brokers as nodes
-from tests.support import ports, stream_worker
+from tests.support import ports, runtime_process
 
-from mrs_relay.kit import clock
-from mrs_relay.stream import actor, client, records, runtime, settings, status, tap, topics
+from mrs_relay.common import clock
+from mrs_relay.kafka import partition_worker, records, runtime, settings, status, topic_io
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -26,7 +28,7 @@ _LEADERLESS_S = 30.0  # several times the patience with a consumer that hears no
 
 
 def _settings(bootstrap: str, **changes: object) -> settings.KafkaSettings:
-    chosen = stream_worker.worker_settings(bootstrap, f"topic-{uuid.uuid4().hex[:8]}", "exactly-once")
+    chosen = runtime_process.worker_settings(bootstrap, f"topic-{uuid.uuid4().hex[:8]}", "exactly-once")
     quick = {"rebalance_timeout_ms": 6_000, "join_request_timeout_ms": 7_000, "mirror_interval_s": 0.5}
     return chosen.model_copy(update=quick | changes)
 
@@ -43,7 +45,7 @@ async def _administering(kafka: settings.KafkaSettings) -> AsyncIterator[AIOKafk
 
 @contextlib.asynccontextmanager
 async def _running(kafka: settings.KafkaSettings) -> AsyncIterator[runtime.Runtime[None]]:
-    work = runtime.Runtime(kafka, client.KafkaBroker(kafka), stream_worker.number, clock.SystemClock())
+    work = runtime.Runtime(kafka, client.KafkaBroker(kafka), runtime_process.number, clock.SystemClock())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work.run())
         try:
@@ -64,7 +66,7 @@ async def _send(kafka: settings.KafkaSettings, partition: int, count: int) -> No
 
 async def _events(kafka: settings.KafkaSettings) -> list[tuple[int, bytes]]:
     broker = client.KafkaBroker(kafka)
-    return [(one.partition, one.value or b"") async for one in tap.read_all(broker, kafka.topics.events)]
+    return [(one.partition, one.value or b"") async for one in topic_io.read_all(broker, kafka.topics.events)]
 
 
 async def _until(work: runtime.Runtime[None], sure: Callable[[status.Status], bool]) -> status.Status:
@@ -134,7 +136,7 @@ async def test_recreated_requests_are_named_and_never_read_in_silence(kafka: nod
     """Deleted and created again while nobody ran: the check tells, a start refuses, acceptance reads all of it once."""
     chosen = _settings(kafka.bootstrap, partitions=1)
     async with client.KafkaBroker(chosen).admin() as admin:
-        await topics.create(admin, chosen)
+        await topic_setup.create(admin, chosen)
     async with _running(chosen) as work:
         await _send(chosen, 0, 10)
         await _until(work, lambda found: [one.next_offset for one in found.partitions] == [10])
@@ -142,7 +144,7 @@ async def test_recreated_requests_are_named_and_never_read_in_silence(kafka: nod
     async with _administering(chosen) as library:
         await library.delete_topics([chosen.topics.requests])
         async with client.KafkaBroker(chosen).admin() as admin:
-            while not await topics.create(admin, chosen):
+            while not await topic_setup.create(admin, chosen):
                 await asyncio.sleep(0.2)
     await _send(chosen, 0, 25)  # the old offset means something there: ten messages would be skipped
     code, after = await asyncio.to_thread(_check, chosen)
@@ -155,7 +157,7 @@ async def test_recreated_requests_are_named_and_never_read_in_silence(kafka: nod
     _, last = await asyncio.to_thread(_check, chosen)
     assert "requests_recreated" not in before.keys() | last.keys()
     assert (code != 0, after["requests_recreated"]["verdict"]) == (True, "problem")
-    assert refused.partitions[0].state is actor.State.UNREADABLE
+    assert refused.partitions[0].state is partition_worker.State.UNREADABLE
     assert "was deleted and created again" in (refused.partitions[0].error or "")
     assert len(await _events(chosen)) == 10 + 25
 

@@ -11,10 +11,10 @@ import json
 
 import msgspec
 
-from mrs_relay.engine import job_records, jobs
+from mrs_relay.engine.model import job_records, jobs
 
 _REASON = jobs.Reason("job_failed", "job_result", "it failed", mrs_request_id="q-1", retryable=True)
-_SEEN = jobs.Seen("job-1", "RUNNING", "UNDEFINED", 42.0, "application_1", "https://mrs.invalid/1", 1, 2, 3)
+_SEEN = jobs.MrsStatus("job-1", "RUNNING", "UNDEFINED", 42.0, "application_1", "https://mrs.invalid/1", 1, 2, 3)
 
 
 def ledger() -> dict[bytes, bytes]:

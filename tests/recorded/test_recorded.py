@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mrs_relay.engine import commands, decide, facts, job_records, jobs
-from mrs_relay.stream import changelog
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.kafka import ledger_format
 
 FILES = sorted(Path(__file__).parent.glob("ledger-*.jsonl"))
 
@@ -39,7 +40,7 @@ def test_every_recorded_job_is_taken_up(file: Path) -> None:
     """Whatever state an older version left a job in, a restart knows what it owes it."""
     for line in file.read_text().splitlines():
         job = job_records.decode(base64.b64decode(json.loads(line)["value"]))
-        assert isinstance(decide.recover(job), commands.Command | facts.InDoubt)
+        assert isinstance(transitions.recover(job), commands.Command | facts.SubmissionInDoubt)
 
 
 def test_there_is_a_recorded_ledger_of_the_present_format() -> None:
@@ -47,7 +48,7 @@ def test_there_is_a_recorded_ledger_of_the_present_format() -> None:
     lines = [
         line
         for file in FILES
-        if file.stem.startswith(f"ledger-{changelog.FORMAT}")
+        if file.stem.startswith(f"ledger-{ledger_format.FORMAT}")
         for line in file.read_text().splitlines()
     ]
     states = {json.loads(line)["reads"]["state"] for line in lines}

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import pydantic
 import pytest
-from tests.support import service, world
+from tests.support import service, service_harness
 
-from mrs_relay.engine import discreet, facts, jobs
+from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import adapter, kinds
 from mrs_relay.messages import events, requests
 from mrs_relay.mrs import client as clients
@@ -96,8 +97,8 @@ class _EchoAdapter(adapter.WorkAdapter):
     def is_findable(self, job: jobs.Job) -> bool:  # noqa: ARG002 - the protocol's
         return True
 
-    def asked(self, job: jobs.Job) -> discreet.Asked | None:
-        return discreet.Asked([job.work.data["text"]]) if isinstance(job.work, jobs.Task) else None
+    def asked(self, job: jobs.Job) -> redaction.Asked | None:
+        return redaction.Asked([job.work.data["text"]]) if isinstance(job.work, jobs.Task) else None
 
 
 class _EchoCalls(adapter.WorkCalls):
@@ -109,17 +110,19 @@ class _EchoCalls(adapter.WorkCalls):
     async def submit(self, job: jobs.Job) -> facts.Fact:
         work = adapter.unsent(job, jobs.Task)
         body = _Sent(name=job.mrs_name, text=work.data["text"])
-        return facts.Taken((await self._client.call(_SEND, path={"cluster_id": job.cluster}, body=body)).id)
+        return facts.SubmissionAccepted(
+            (await self._client.call(_SEND, path={"cluster_id": job.cluster}, body=body)).id
+        )
 
-    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
-        return [jobs.Seen(one.id) for one in await self._all(job.cluster) if one.name == job.mrs_name]
+    async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
+        return [jobs.MrsStatus(one.id) for one in await self._all(job.cluster) if one.name == job.mrs_name]
 
-    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.Gone:
+    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
         for one in await self._all(cluster):
             if one.id == job_id:
                 words = ("RUNNING", "") if one.text is None else ("FINISHED", "SUCCEEDED")
-                return facts.Observed(jobs.Seen(job_id, *words))
-        return adapter.Gone("no such echo")
+                return facts.JobObserved(jobs.MrsStatus(job_id, *words))
+        return adapter.NoSuchJob("no such echo")
 
     async def collect(self, job: jobs.Job) -> events.Result:
         found = {one.id: one.text for one in await self._all(job.cluster)}
@@ -129,7 +132,7 @@ class _EchoCalls(adapter.WorkCalls):
         return (await self._client.call(_LIST, path={"cluster_id": cluster})).echoes
 
 
-class _EchoWire(world.Wire):
+class _EchoWire(service_harness.Wire):
     """Plays the MRS that knows echoes; everything else goes on to the emulator."""
 
     def __init__(self, mrs: Any, lost: int = 0) -> None:
@@ -140,7 +143,7 @@ class _EchoWire(world.Wire):
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         if not request.target.partition("?")[0].endswith("/echoes"):
             return await super().send(request, timeout_s)
-        await asyncio.sleep(world.LATENCY_S)
+        await asyncio.sleep(service_harness.LATENCY_S)
         now_s = asyncio.get_running_loop().time()
         reply: dict[str, Any]
         if request.verb == "POST":
@@ -171,7 +174,7 @@ def _echo(request_id: str, text: str, **more: Any) -> bytes:
 
 async def test_a_kind_that_the_engine_does_not_know_goes_from_its_message_to_its_last_event() -> None:
     """It is accepted, submitted under its token, followed to its end, and its result read."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         door = _EchoWire(here.mrs)
         await here.start_replica(door)
         here.put(_echo("e-1", "hello"))
@@ -184,7 +187,7 @@ async def test_a_kind_that_the_engine_does_not_know_goes_from_its_message_to_its
 
 async def test_its_lost_reply_is_looked_up_and_it_is_sent_once() -> None:
     """What holds for batch jobs holds for each kind whose effect MRS shows."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         door = _EchoWire(here.mrs, lost=1)
         await here.start_replica(door)
         here.put(_echo("e-1", "hello"))
@@ -194,7 +197,7 @@ async def test_its_lost_reply_is_looked_up_and_it_is_sent_once() -> None:
 
 async def test_it_is_taken_over_by_the_next_replica_as_what_it_is() -> None:
     """The ledger names the kind; nothing else of the record tells it once MRS has the work."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         door = _EchoWire(here.mrs)
         first = await here.start_replica(door)
         here.put(_echo("e-1", "hello"))

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support import overview, scenes, service, world
+from tests.support import overview, scenarios, service, service_harness
 
 from mrs_relay import errors
 from mrs_relay.mrs.operations import registry
 
 VIRTUAL = pytest.mark.looptime
 
-_QUIET: dict[str, Any] = {"limits": {"on": False}, "seed": 7, **scenes.LIVE}
+_QUIET: dict[str, Any] = {"limits": {"on": False}, "seed": 7, **scenarios.LIVE}
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _Clock:
 class _ByMessage:
     """Calls operations as a scene does, but through request messages and events."""
 
-    here: world.World
+    here: service_harness.ServiceHarness
     clock: _Clock = field(default_factory=_Clock)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -77,10 +77,10 @@ _SQL = "ShowSqlResultWithJob"
 
 
 async def _play(name: str, emulated: Mapping[str, Any] | None = None) -> None:
-    chosen = world.settings(mrs={"budgets": False})
-    async with world.world(chosen, emulated={**_QUIET, **(emulated or {})}) as here:
+    chosen = service_harness.settings(mrs={"budgets": False})
+    async with service_harness.start(chosen, emulated={**_QUIET, **(emulated or {})}) as here:
         mrs: Any = _ByMessage(here)
-        await scenes.SCENES[name](mrs)
+        await scenarios.SCENARIOS[name](mrs)
         assert name in {event.data.get("operation") for event in here.events() if event.state == "accepted"}
 
 
@@ -103,7 +103,7 @@ _AT = {"cluster_id": service.CLUSTER}
 @VIRTUAL
 async def test_a_read_whose_reply_is_lost_is_simply_repeated() -> None:
     """Reading twice does no harm."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(operation="ShowClusterDetails", action="drop_after", count=1)
         here.put(call("c-1", "ShowClusterDetails", _AT))
         await here.until_ended(["c-1"], 600)
@@ -114,7 +114,7 @@ async def test_a_read_whose_reply_is_lost_is_simply_repeated() -> None:
 @VIRTUAL
 async def test_a_repeatable_write_whose_reply_is_lost_is_repeated() -> None:
     """Setting the same tag twice leaves one tag."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(operation="CreateClusterTag", action="drop_after", count=1)
         here.put(call("c-1", "CreateClusterTag", _AT, body={"tag": {"key": "owner", "value": "data"}}))
         here.put(call("c-2", "ListClusterTags", _AT))
@@ -125,7 +125,7 @@ async def test_a_repeatable_write_whose_reply_is_lost_is_repeated() -> None:
 @VIRTUAL
 async def test_a_read_that_mrs_answers_badly_is_repeated_with_growing_waits() -> None:
     """A bad gateway for minutes: a handful of reads, and the answer when there is one."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(operation="ListClusterTags", action="status", status=502, count=5)
         here.put(call("c-1", "ListClusterTags", _AT))
         await here.until_ended(["c-1"], 3600)
@@ -138,9 +138,9 @@ async def test_a_read_that_mrs_answers_badly_is_repeated_with_growing_waits() ->
 @VIRTUAL
 async def test_any_other_write_whose_reply_is_lost_ends_as_unknown() -> None:
     """Nobody repeats what may have happened; a person settles it."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
-        here.put(call("c-1", "CreateExecuteJob", _AT, body=scenes.JOB))
+        here.put(call("c-1", "CreateExecuteJob", _AT, body=scenarios.JOB))
         await here.until_ended(["c-1"], 600)
         assert here.states("c-1") == ["accepted", "unknown"]
         assert here.events()[-1].data["reason"]["code"] == "reply_lost"
@@ -153,7 +153,7 @@ async def test_any_other_write_whose_reply_is_lost_ends_as_unknown() -> None:
 @VIRTUAL
 async def test_what_mrs_refuses_is_failed_with_its_code() -> None:
     """MRS's own code and request id come back."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(call("c-1", "ShowClusterDetails", {"cluster_id": "none"}))
         await here.until_ended(["c-1"], 60)
         reason = here.events()[-1].data["reason"]
@@ -178,7 +178,7 @@ async def test_a_call_that_mrs_could_never_take_is_rejected_at_once(
     name: str, parts: dict[str, Any], told: str
 ) -> None:
     """The operation's own model judges path, query and body; the event names the field, and nothing is sent."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(call("c-1", name, **parts))
         await here.until_ended(["c-1"], 60)
         assert here.states("c-1") == ["rejected"]
@@ -189,7 +189,7 @@ async def test_a_call_that_mrs_could_never_take_is_rejected_at_once(
 @VIRTUAL
 async def test_arguments_and_secrets_of_a_reply_are_left_out() -> None:
     """What never appears in events does not appear in replies to calls either."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1", name="nightly"))
         await here.until_ended(["r-1"], 600)
         job_id = here.events()[-1].data["mrs"]["job_id"]
@@ -203,7 +203,7 @@ async def test_arguments_and_secrets_of_a_reply_are_left_out() -> None:
 @VIRTUAL
 async def test_jobs_are_deleted_by_message() -> None:
     """`mrs.job.delete` takes the records of jobs from MRS's list."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 600)
         job_id = here.events()[-1].data["mrs"]["job_id"]
@@ -219,7 +219,7 @@ async def test_jobs_are_deleted_by_message() -> None:
 @VIRTUAL
 async def test_calls_keep_to_the_budget_of_their_operation() -> None:
     """Sixty writes a minute and no refusal by MRS: a backlog waits its turn."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         ids = [f"c-{number}" for number in range(150)]
         for one in ids:
             here.put(call(one, "CancelSql", {**_AT, "sql_id": "none"}))

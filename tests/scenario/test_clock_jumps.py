@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 
 pytestmark = pytest.mark.looptime
 
@@ -27,7 +27,7 @@ class Jumping(clock.LoopClock):
         return super().now_ms() + self.off_ms
 
 
-async def _start(here: world.World, off_ms: int = 0) -> Jumping:
+async def _start(here: service_harness.ServiceHarness, off_ms: int = 0) -> Jumping:
     """A replica with a clock of its own; MRS keeps the right one."""
     wall = Jumping()
     wall.off_ms = off_ms
@@ -39,7 +39,7 @@ async def _start(here: world.World, off_ms: int = 0) -> Jumping:
 @pytest.mark.parametrize("off_ms", [-_QUARTER_MS, _QUARTER_MS])
 async def test_a_lost_reply_is_looked_up_also_when_our_clock_is_off(off_ms: int) -> None:
     """MRS is asked for jobs since the intent by MRS's time, which may differ: the job must be found all the same."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         await _start(here, off_ms)
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
@@ -51,7 +51,7 @@ async def test_a_lost_reply_is_looked_up_also_when_our_clock_is_off(off_ms: int)
 @pytest.mark.parametrize("off_ms", [-_QUARTER_MS, _QUARTER_MS])
 async def test_jobs_are_followed_by_lists_also_when_our_clock_is_off(off_ms: int) -> None:
     """Lists are asked for from a moment on, by MRS's time: no job may look as if it had vanished."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         await _start(here, off_ms)
         ids = [f"r-{number}" for number in range(12)]
         for one in ids:
@@ -64,7 +64,7 @@ async def test_jobs_are_followed_by_lists_also_when_our_clock_is_off(off_ms: int
 @pytest.mark.parametrize("jump_ms", [-_QUARTER_MS, _QUARTER_MS])
 async def test_a_clock_that_is_set_while_jobs_run_changes_nothing(jump_ms: int) -> None:
     """Polling, slots, budgets and settling go by the monotonic clock."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         wall = await _start(here)
         ids = [f"r-{number}" for number in range(12)]
         for one in ids:
@@ -79,7 +79,7 @@ async def test_a_clock_that_is_set_while_jobs_run_changes_nothing(jump_ms: int) 
 @pytest.mark.parametrize("jump_ms", [-_HOUR_MS, _HOUR_MS])
 async def test_a_clock_an_hour_off_is_told_by_mrs_and_loses_no_job(jump_ms: int) -> None:
     """Signatures with such a date are refused unexecuted: what runs goes on, and is told when the clock is right."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         wall = await _start(here)
         here.put(service.job("r-1"))
         while "submitted" not in here.states("r-1"):
@@ -98,14 +98,14 @@ async def test_a_clock_an_hour_off_is_told_by_mrs_and_loses_no_job(jump_ms: int)
             assert (reason["code"], "set this machine's clock" in reason["message"]) == ("APIGW.0303", True)
 
 
-def _later(here: world.World, one: str, wait_s: float, **more: Any) -> bytes:
+def _later(here: service_harness.ServiceHarness, one: str, wait_s: float, **more: Any) -> bytes:
     moment = clock.rfc3339(here.time.now_ms() + round(wait_s * 1000))
     return service.job(one, not_before=moment, **more)
 
 
 async def test_not_before_follows_the_wall_clock() -> None:
     """A moment is a moment on the wall: set forward, it comes within a minute; set back, when it is shown again."""
-    async with world.world(replicas=0) as here:
+    async with service_harness.start(replicas=0) as here:
         wall = await _start(here)
         here.put(_later(here, "r-1", 2400))
         here.put(_later(here, "r-2", 4800))
@@ -124,7 +124,7 @@ async def test_not_before_follows_the_wall_clock() -> None:
 
 async def test_a_deadline_follows_the_wall_clock() -> None:
     """A clock that is set forward ends what is over by then, within a minute; nothing is left running unseen."""
-    async with world.world(replicas=0, emulated={"pace": {"run_s": 7200.0}}) as here:
+    async with service_harness.start(replicas=0, emulated={"pace": {"run_s": 7200.0}}) as here:
         wall = await _start(here)
         here.put(service.job("r-1", run_deadline_s=1800))
         while here.states("r-1")[-1:] != ["running"]:

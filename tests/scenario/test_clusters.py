@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support import history, scenes, service, world
+from tests.support import history, scenarios, service, service_harness
 
 pytestmark = pytest.mark.looptime
 
@@ -21,11 +21,11 @@ def _request(request_id: str, kind: str, **data: Any) -> bytes:
 
 
 def _creation(request_id: str, **changes: Any) -> bytes:
-    return _request(request_id, "create", body=scenes.sample("v2-clusters", "CreateCluster", **changes))
+    return _request(request_id, "create", body=scenarios.sample("v2-clusters", "CreateCluster", **changes))
 
 
 def _flow(request_id: str, **changes: Any) -> bytes:
-    return _request(request_id, "flow", body=scenes.sample("v2-clusters", "RunJobFlow", **changes))
+    return _request(request_id, "flow", body=scenarios.sample("v2-clusters", "RunJobFlow", **changes))
 
 
 def _resize(request_id: str, kind: str = "scale_out", instances: int = 2) -> bytes:
@@ -33,18 +33,18 @@ def _resize(request_id: str, kind: str = "scale_out", instances: int = 2) -> byt
     return _request(request_id, "resize", cluster=service.CLUSTER, parameters=parameters)
 
 
-def _last(here: world.World, request_id: str) -> history.Seen:
+def _last(here: service_harness.ServiceHarness, request_id: str) -> history.Seen:
     return [event for event in here.events() if event.request_id == request_id][-1]
 
 
-def _clusters(here: world.World) -> list[str]:
+def _clusters(here: service_harness.ServiceHarness) -> list[str]:
     return [effect.name for effect in here.mrs.effects() if effect.kind == "cluster"]
 
 
 @BOTH
 async def test_a_cluster_is_told_from_its_order_until_it_runs(guarantee: str) -> None:
     """One message, one cluster: submitted with its id, running while it starts, succeeded when it runs."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
         here.put(_creation("c-1"))
         await here.until_ended(["c-1"], 3600)
         assert here.states("c-1") == ["accepted", "submitted", "running", "succeeded"]
@@ -57,7 +57,7 @@ async def test_a_cluster_is_told_from_its_order_until_it_runs(guarantee: str) ->
 
 async def test_a_lost_reply_to_an_order_is_looked_up_by_the_clusters_name() -> None:
     """The order took effect: its cluster is found by the mark in its name, adopted and followed."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="CreateCluster", action="drop_after", count=1)
         here.put(_creation("c-1"))
         await here.until_ended(["c-1"], 3600)
@@ -67,7 +67,7 @@ async def test_a_lost_reply_to_an_order_is_looked_up_by_the_clusters_name() -> N
 
 async def test_an_order_that_never_arrived_is_sent_again() -> None:
     """The whole visibility window without the name: nothing was ordered."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="CreateCluster", action="drop_before", count=1)
         here.put(_creation("c-1"))
         await here.until_ended(["c-1"], 3600)
@@ -78,7 +78,7 @@ async def test_an_order_that_never_arrived_is_sent_again() -> None:
 @BOTH
 async def test_a_replica_that_dies_while_a_cluster_starts_is_replaced(guarantee: str) -> None:
     """The next owner follows the same cluster and orders none."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
         here.put(_creation("c-1"))
         await asyncio.sleep(100)
         await here.replicas[0].kill()
@@ -91,7 +91,7 @@ async def test_a_replica_that_dies_while_a_cluster_starts_is_replaced(guarantee:
 
 async def test_a_creation_that_fails_is_told_as_failed() -> None:
     """MRS takes the order and the cluster never runs."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_creation("c-1", cluster_name="will-fail"))
         await here.until_ended(["c-1"], 3600)
         last = _last(here, "c-1")
@@ -100,7 +100,7 @@ async def test_a_creation_that_fails_is_told_as_failed() -> None:
 
 async def test_an_order_that_mrs_could_never_take_is_rejected() -> None:
     """The operation's own model judges the body."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_request("c-1", "create", body={"cluster_name": "a"}))
         await here.until_ended(["c-1"], 60)
         assert here.states("c-1") == ["rejected"]
@@ -110,7 +110,7 @@ async def test_an_order_that_mrs_could_never_take_is_rejected() -> None:
 
 async def test_a_cluster_with_jobs_succeeds_when_its_jobs_have() -> None:
     """The jobs' outcomes count, also when the cluster is deleted after them."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_flow("c-1"))
         await here.until_ended(["c-1"], 7200)
         assert here.states("c-1")[:3] == ["accepted", "submitted", "running"]
@@ -120,7 +120,7 @@ async def test_a_cluster_with_jobs_succeeds_when_its_jobs_have() -> None:
 async def test_a_cluster_whose_job_fails_has_failed() -> None:
     """All jobs must succeed."""
     steps = [{"job_execution": {"job_type": "SparkSubmit", "job_name": name}} for name in ("good", "will-fail")]
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_flow("c-1", steps=steps))
         await here.until_ended(["c-1"], 7200)
         assert here.states("c-1")[-1] == "failed"
@@ -129,7 +129,7 @@ async def test_a_cluster_whose_job_fails_has_failed() -> None:
 @pytest.mark.parametrize(("kind", "instances"), [("scale_out", 2), ("scale_in", 1)])
 async def test_a_resize_is_followed_until_the_nodes_are_there(kind: str, instances: int) -> None:
     """The number of nodes tells success; the cluster's state tells nothing."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         if kind == "scale_in":
             here.put(_resize("c-0", "scale_out", 3))
             await here.until_ended(["c-0"], 3600)
@@ -140,7 +140,7 @@ async def test_a_resize_is_followed_until_the_nodes_are_there(kind: str, instanc
 
 async def test_a_resize_whose_reply_is_lost_is_never_repeated() -> None:
     """It is a difference: sent twice it would scale twice."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="UpdateClusterScaling", action="drop_after", count=1)
         here.put(_resize("c-1"))
         await here.until_ended(["c-1"], 3600)
@@ -149,7 +149,7 @@ async def test_a_resize_whose_reply_is_lost_is_never_repeated() -> None:
 
 async def test_a_resize_waits_until_the_one_before_is_done() -> None:
     """MRS takes one at a time; the next one keeps its turn."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         for one in ("c-1", "c-2"):
             here.put(_resize(one))
         await here.until_ended(["c-1", "c-2"], 7200)
@@ -158,7 +158,7 @@ async def test_a_resize_waits_until_the_one_before_is_done() -> None:
 
 async def test_a_deletion_is_followed_until_the_cluster_is_gone() -> None:
     """Terminating, then terminated."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_request("c-1", "delete", cluster=service.CLUSTER))
         await here.until_ended(["c-1"], 3600)
         assert here.states("c-1") == ["accepted", "submitted", "running", "succeeded"]
@@ -168,7 +168,7 @@ async def test_a_deletion_is_followed_until_the_cluster_is_gone() -> None:
 @pytest.mark.parametrize("action", ["drop_after", "drop_before"])
 async def test_a_deletion_whose_reply_is_lost_is_looked_at(action: str) -> None:
     """Whether it took effect shows in the cluster's state; if not, it is sent again."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="DeleteCluster", action=action, count=1)
         here.put(_request("c-1", "delete", cluster=service.CLUSTER))
         await here.until_ended(["c-1"], 3600)
@@ -177,7 +177,7 @@ async def test_a_deletion_whose_reply_is_lost_is_looked_at(action: str) -> None:
 
 async def test_deleting_twice_does_no_harm() -> None:
     """A cluster that is going already is what was wanted."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         for one in ("c-1", "c-2"):
             here.put(_request(one, "delete", cluster=service.CLUSTER))
         await here.until_ended(["c-1", "c-2"], 3600)
@@ -187,7 +187,7 @@ async def test_deleting_twice_does_no_harm() -> None:
 async def test_an_order_cannot_be_called_back() -> None:
     """A cancel before the order is sent stops it; after that it is answered with the present state."""
     later = {"not_before": "2100-01-01T00:00:00Z"}
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.put(_request("c-1", "delete", cluster=service.CLUSTER, **later))
         here.put(_creation("c-2"))
         await asyncio.sleep(30)
@@ -200,7 +200,7 @@ async def test_an_order_cannot_be_called_back() -> None:
 
 async def test_a_cluster_that_cannot_be_read_for_a_while_is_read_later() -> None:
     """A failed read changes nothing."""
-    async with world.world(emulated=_SLOW) as here:
+    async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="ShowClusterDetails", action="status", status=503, count=5)
         here.put(_creation("c-1"))
         await here.until_ended(["c-1"], 3600)
@@ -209,8 +209,8 @@ async def test_a_cluster_that_cannot_be_read_for_a_while_is_read_later() -> None
 
 async def test_a_resize_that_never_shows_becomes_unknown() -> None:
     """When it has been long enough, nobody can tell."""
-    chosen = world.settings(engine={"cluster_settle_s": 120})
-    async with world.world(chosen, emulated=_SLOW) as here:
+    chosen = service_harness.settings(engine={"cluster_settle_s": 120})
+    async with service_harness.start(chosen, emulated=_SLOW) as here:
         here.trouble(operation="UpdateClusterScaling", action="status", status=200, body={"result": "succeeded"})
         here.put(_resize("c-1"))
         await here.until_ended(["c-1"], 3600)

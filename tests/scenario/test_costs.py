@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bench import quota, reads
-from tests.support import world
+from tests.support import service_harness
 
 pytestmark = pytest.mark.looptime
 
@@ -38,5 +38,7 @@ async def test_a_backlog_uses_the_write_quota_and_is_never_throttled(replicas: i
 def test_looks_are_told_apart_by_the_pause_between_them() -> None:
     """Reads that follow each other closely are one look; other calls are none."""
     reads_at = [(0.0, "GET"), (0.04, "GET"), (1.0, "POST"), (5.1, "GET"), (10.2, "GET"), (10.3, "GET")]
-    answered = [world.Answered(at_s, verb, "/v2/p/clusters/c/job-executions?x=1", 202) for at_s, verb in reads_at]
+    answered = [
+        service_harness.Answered(at_s, verb, "/v2/p/clusters/c/job-executions?x=1", 202) for at_s, verb in reads_at
+    ]
     assert reads.looks(answered) == [2, 1, 2]

@@ -8,13 +8,14 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support import history, scenes, service, world
+from tests.support import history, scenarios, service, service_harness
 
 from mrs_emulator.core import core
-from mrs_relay import serving, settings
-from mrs_relay.engine import jobs, orphans
-from mrs_relay.kit import clock
-from mrs_relay.stream import memory
+from mrs_relay import settings, wiring
+from mrs_relay.common import clock
+from mrs_relay.engine import orphans
+from mrs_relay.engine.model import jobs
+from mrs_relay.kafka.memory import memory_broker
 
 pytestmark = pytest.mark.looptime
 
@@ -24,31 +25,33 @@ DAY_S = 86_400.0
 
 def named(deployment: str) -> settings.Settings:
     """Settings of a deployment."""
-    return world.settings(kafka={"app_id": deployment}, mrs={"budgets": False})
+    return service_harness.settings(kafka={"app_id": deployment}, mrs={"budgets": False})
 
 
 @contextlib.asynccontextmanager
-async def deployed(name: str, mrs: core.Emulator, time: clock.LoopClock) -> AsyncIterator[world.World]:
+async def deployed(
+    name: str, mrs: core.Emulator, time: clock.LoopClock
+) -> AsyncIterator[service_harness.ServiceHarness]:
     """A deployment of this name, with a broker of its own, on an MRS that others use, too."""
     chosen = named(name)
-    broker = memory.MemoryBroker(chosen.kafka, transactions=True)
+    broker = memory_broker.MemoryBroker(chosen.kafka, transactions=True)
     broker.create_topics(1, chosen.kafka.topics)
     async with contextlib.AsyncExitStack() as stack:
-        made = world.World(chosen, broker, mrs, time, stack)
+        made = service_harness.ServiceHarness(chosen, broker, mrs, time, stack)
         replica = await made.start_replica()
         try:
             yield made
         finally:
-            serving.stop(replica.served)
+            wiring.stop(replica.served)
             assert replica.task is not None
             await asyncio.wait([replica.task])
 
 
 @contextlib.asynccontextmanager
-async def two() -> AsyncIterator[dict[str, world.World]]:
+async def two() -> AsyncIterator[dict[str, service_harness.ServiceHarness]]:
     """Two deployments on one project."""
     async with (
-        world.world(named("prod"), emulated={"limits": {"on": False}}) as prod,
+        service_harness.start(named("prod"), emulated={"limits": {"on": False}}) as prod,
         deployed("staging", prod.mrs, prod.time) as staging,
     ):
         yield {"prod": prod, "staging": staging}
@@ -61,7 +64,7 @@ def nightly(jar: str) -> bytes:
     return json.dumps({"id": "nightly", "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
 
 
-async def until(here: world.World, state: str) -> history.Seen:
+async def until(here: service_harness.ServiceHarness, state: str) -> history.Seen:
     """Let time pass until the request's newest event is of a state."""
     async with asyncio.timeout(DAY_S):
         while not (events := here.events()) or events[-1].state != state:
@@ -88,7 +91,7 @@ async def test_deployments_with_the_same_topic_and_id_do_not_take_each_others_jo
 async def test_deployments_that_order_a_cluster_under_one_name_and_id_each_get_theirs() -> None:
     """The cluster's name carries the deployment as well: a lost reply finds one's own cluster only."""
     async with two() as here:
-        body = scenes.sample("v2-clusters", "CreateCluster")
+        body = scenarios.sample("v2-clusters", "CreateCluster")
         order = {"id": "o-1", "source": "/test", "type": "mrs.cluster.create", "data": {"body": body}}
         for name in NAMES:
             here[name].trouble(action="drop_after", operation="CreateCluster", count=1)
@@ -104,6 +107,6 @@ async def test_only_jobs_that_are_surely_ours_are_proven() -> None:
         for name in NAMES:
             here[name].put(nightly(f"obs://{name}/a.jar"))
             await until(here[name], "running")
-        listed = {service.CLUSTER: [(name, jobs.Seen(name)) for name in here["prod"].created()]}
+        listed = {service.CLUSTER: [(name, jobs.MrsStatus(name)) for name in here["prod"].created()]}
         found = orphans.find([], listed, before_ms=1, deployment="prod")
         assert [(one.kind, one.proven) for one in found] == [("forgotten", True), ("foreign", False)]

@@ -6,14 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 pytestmark = pytest.mark.looptime
 
 _OUTAGE_S = 1200.0
 
 
-async def _outage(here: world.World, *messages: tuple[int, bytes]) -> None:
+async def _outage(here: service_harness.ServiceHarness, *messages: tuple[int, bytes]) -> None:
     """The messages come to their partitions while no replica runs, and lie there for twenty minutes."""
     await here.replicas[-1].kill()
     await asyncio.sleep(100)
@@ -24,12 +24,12 @@ async def _outage(here: world.World, *messages: tuple[int, bytes]) -> None:
 
 
 def _settings(**engine: Any) -> Any:
-    return world.settings(engine=engine)
+    return service_harness.settings(engine=engine)
 
 
 async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_the_topic() -> None:
     """Cancel, outage, request, twenty minutes: the request is cancelled, and nobody is told that it never came."""
-    async with world.world(_settings(cancel_wait_s=300)) as here:
+    async with service_harness.start(_settings(cancel_wait_s=300)) as here:
         here.put(service.cancel("c-1", "r-1"))
         await asyncio.sleep(10)
         await _outage(here, *[(0, b"no message")] * 2000, (0, service.job("r-1")))
@@ -42,7 +42,7 @@ async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_the_topi
 
 async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_another_partition() -> None:
     """The cancel's own partition has been read at once; the request lies behind a backlog of the other one."""
-    async with world.world(_settings(cancel_wait_s=300), partitions=2) as here:
+    async with service_harness.start(_settings(cancel_wait_s=300), partitions=2) as here:
         here.put(service.cancel("c-1", "r-1"), partition=1)
         await asyncio.sleep(10)
         await _outage(here, *[(0, b"no message")] * 2000, (0, service.job("r-1")))
@@ -55,7 +55,7 @@ async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_another_
 
 async def test_a_cancel_whose_request_never_came_is_told_after_an_outage() -> None:
     """All partitions have been read, and it is nowhere."""
-    async with world.world(_settings(cancel_wait_s=300), partitions=3) as here:
+    async with service_harness.start(_settings(cancel_wait_s=300), partitions=3) as here:
         here.put(service.cancel("c-1", "r-1"), partition=1)
         await asyncio.sleep(10)
         await _outage(here, (0, service.job("r-2")), (2, b"no message"))
@@ -66,7 +66,7 @@ async def test_a_cancel_whose_request_never_came_is_told_after_an_outage() -> No
 
 async def test_a_repetition_that_lies_on_the_topic_is_no_second_job() -> None:
     """It was sent while its request was remembered, so it is answered, however late it is read."""
-    async with world.world(_settings(remember_s=600)) as here:
+    async with service_harness.start(_settings(remember_s=600)) as here:
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 300)
         await _outage(here, *[(0, b"no message")] * 2000, (0, service.job("r-1")))
@@ -80,7 +80,7 @@ async def test_a_repetition_that_lies_on_the_topic_is_no_second_job() -> None:
 
 async def test_a_correction_that_lies_on_the_topic_continues_the_numbers() -> None:
     """A rejected request was sent again in time: its events go on counting."""
-    async with world.world(_settings(remember_rejected_s=600, batch_records=1)) as here:
+    async with service_harness.start(_settings(remember_rejected_s=600, batch_records=1)) as here:
         here.put(service.job("r-1", priority=99))
         await asyncio.sleep(10)
         assert here.states("r-1") == ["rejected"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 from mrs_emulator.core import core
 from mrs_relay.mrs import client as clients
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 
 async def test_a_look_up_that_is_refused_for_credentials_never_leads_to_a_second_job() -> None:
     """Refused reads say nothing about the job: the look-up waits for an answer, far beyond the visibility window."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         body = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information"}
         here.trouble(action="status", operation="ShowJobExeListNew", status=401, body=body, count=30)
@@ -33,7 +33,7 @@ async def test_a_look_up_that_is_refused_for_credentials_never_leads_to_a_second
 @BOTH
 async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_go_on(guarantee: str) -> None:
     """900,000 bytes that are no request: a dead letter with every byte, in both guarantees."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee})) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(service.job("before"))
         here.put(b"{" * 900_000)
         here.put(service.job("after"))
@@ -46,9 +46,11 @@ async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_go_on
 @BOTH
 async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: str) -> None:
     """Kafka is gone for two minutes in the middle: jobs are carried out once, and their events are told afterwards."""
-    chosen = world.settings(kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    chosen = service_harness.settings(
+        kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
+    )
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
-    async with world.world(chosen, partitions=2, emulated=emulated) as here:
+    async with service_harness.start(chosen, partitions=2, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(20)]
         for number, one in enumerate(ids):
             here.put(service.job(one), partition=number % 2)
@@ -65,7 +67,7 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: s
 @pytest.mark.parametrize("applied", [True, False])
 async def test_a_commit_whose_reply_is_lost_is_settled_by_the_restore(applied: bool) -> None:
     """The outcome of a commit is unknown: the ledger tells whether it took place, and nothing is told or sent twice."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         ids = [f"r-{number}" for number in range(5)]
         for one in ids[:3]:
             here.put(service.job(one))
@@ -79,9 +81,9 @@ async def test_a_commit_whose_reply_is_lost_is_settled_by_the_restore(applied: b
 
 async def test_a_rebalance_in_the_middle_keeps_every_job_and_sends_none_twice() -> None:
     """A second replica joins while jobs are queued, being submitted and running: partitions move, jobs go on."""
-    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
-    async with world.world(chosen, partitions=4, emulated=emulated) as here:
+    async with service_harness.start(chosen, partitions=4, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(40)]
         for number, one in enumerate(ids):
             here.put(service.job(one), partition=number % 4)
@@ -95,7 +97,7 @@ async def test_a_rebalance_in_the_middle_keeps_every_job_and_sends_none_twice() 
 
 async def test_presto_reads_are_sent_again_and_writes_become_unknown_when_a_reply_is_lost() -> None:
     """No list shows statements: a SELECT may run twice without harm, an INSERT must never, so it ends as unknown."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="ExecuteSql", name="insert*")
         here.put(service.sql("write", "presto", "insert into t values (1)"))
         await here.until_ended(["write"], 300)
@@ -107,8 +109,8 @@ async def test_presto_reads_are_sent_again_and_writes_become_unknown_when_a_repl
 
 async def test_a_shutdown_while_jobs_wait_in_line_ends_at_once() -> None:
     """Queued jobs stay in the ledger for the next owner; the process does not turn in circles over them."""
-    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 1})
-    async with world.world(chosen, emulated={"limits": {"on": False}, "pace": {"run_s": 600}}) as here:
+    chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 1})
+    async with service_harness.start(chosen, emulated={"limits": {"on": False}, "pace": {"run_s": 600}}) as here:
         for number in range(20):
             here.put(service.job(f"r-{number}"))
         await asyncio.sleep(5)
@@ -126,50 +128,50 @@ async def test_a_shutdown_while_jobs_wait_in_line_ends_at_once() -> None:
 async def test_many_clusters_share_the_read_budget_and_no_poll_is_throttled() -> None:
     """30 clusters polled as often as wished would take 18,000 reads a minute: the interval grows, and 1000 suffice."""
     clusters = [{"cluster_id": f"c-{number}", "name": f"c-{number}"} for number in range(30)]
-    chosen = world.settings(engine={"poll_interval_s": 0.1}, mrs={"budgets": True})
-    async with world.world(chosen, emulated={"clusters": clusters, "pace": {"run_s": 60}}) as here:
+    chosen = service_harness.settings(engine={"poll_interval_s": 0.1}, mrs={"budgets": True})
+    async with service_harness.start(chosen, emulated={"clusters": clusters, "pace": {"run_s": 60}}) as here:
         ids = [f"r-{number}" for number in range(30)]
         for number, one in enumerate(ids):
             here.put(service.job(one).replace(service.CLUSTER.encode(), b"c-%d" % number))
         await here.until_ended(ids, 3600)
         assert history.faults(ids, here.events(), here.created()) == []
-        lag = here.replicas[0].tools.tracker.lag
+        lag = here.replicas[0].context.tracker.lag
         assert sum(lag.counts) == 30
         assert lag.sum_s / 30 < 5
 
 
 async def test_replicas_share_the_write_budget() -> None:
     """Two replicas send 60 submissions a minute together, and MRS throttles none."""
-    chosen = world.settings(engine={"slots_per_cluster": 0})
-    async with world.world(chosen, partitions=4, replicas=2, emulated={"clusters": [{"slots": 0}]}) as here:
+    chosen = service_harness.settings(engine={"slots_per_cluster": 0})
+    async with service_harness.start(chosen, partitions=4, replicas=2, emulated={"clusters": [{"slots": 0}]}) as here:
         await asyncio.sleep(70)  # a first coordinator takes a minute to know what was spent before it
         ids = [f"r-{number}" for number in range(120)]
         for number, one in enumerate(ids):
             here.put(service.job(one), partition=number % 4)
         started_s = asyncio.get_running_loop().time()
         await here.until_ended(ids, 600)
-        assert [replica.tools.account.share.owned for replica in here.replicas] == [2, 2]
+        assert [replica.context.quota.share.owned for replica in here.replicas] == [2, 2]
         assert asyncio.get_running_loop().time() - started_s < 120 / 60 * 60 * 1.15
         assert history.faults(ids, here.events(), here.created()) == []
 
 
-async def _submit_by_hand(here: world.World, name: str) -> str:
+async def _submit_by_hand(here: service_harness.ServiceHarness, name: str) -> str:
     """What a request does that was on its way for ever: one more job under a name that exists."""
-    client = clients.Client(here.chosen.mrs, world.Wire(here.mrs), here.time)
+    client = clients.Client(here.chosen.mrs, service_harness.Wire(here.mrs), here.time)
     body = {"job_type": "SparkSubmit", "job_name": name}
     reply = await client.call(job_calls.CREATE_EXECUTE_JOB, path={"cluster_id": service.CLUSTER}, body=body)
     return reply.job_id
 
 
-async def _job_result(here: world.World, job_id: str) -> str:
-    client = clients.Client(here.chosen.mrs, world.Wire(here.mrs), here.time)
+async def _job_result(here: service_harness.ServiceHarness, job_id: str) -> str:
+    client = clients.Client(here.chosen.mrs, service_harness.Wire(here.mrs), here.time)
     path = {"cluster_id": service.CLUSTER, "job_execution_id": job_id}
     return str((await client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)).job_detail.job_result)
 
 
 async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_told() -> None:
     """A lost reply, and then the mark is there twice: one goes on, the event says which other one is being stopped."""
-    async with world.world(emulated={"pace": {"run_s": 300}}) as here:
+    async with service_harness.start(emulated={"pace": {"run_s": 300}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
         here.put(service.job("r-1", name="nightly"))
@@ -187,7 +189,7 @@ async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped
 
 async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies() -> None:
     """The wish to stop it stands in the ledger until MRS has agreed."""
-    async with world.world(emulated={"pace": {"run_s": 900}}) as here:
+    async with service_harness.start(emulated={"pace": {"run_s": 900}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
         here.trouble(operation="StopJob", action="status", status=503, count=2)
@@ -203,7 +205,7 @@ async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies()
         assert await _job_result(here, twin) == "KILLED"
 
 
-class _SlowWire(world.Wire):
+class _SlowWire(service_harness.Wire):
     """Gives up on the first submission, which arrives all the same, much later."""
 
     def __init__(self, mrs: core.Emulator, late_s: float) -> None:
@@ -225,9 +227,9 @@ class _SlowWire(world.Wire):
 
 async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told() -> None:
     """Longer on its way than is promised for: the cancel was told too early, so the job is stopped once it shows."""
-    chosen = world.settings()
+    chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
-    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
+    async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         here.put(service.job("r-1"))
         await asyncio.sleep(40)
@@ -244,10 +246,10 @@ async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told(
 
 async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_found() -> None:
     """The wait for requests on their way comes before the visibility window, not within it: one job, adopted."""
-    chosen = world.settings()
+    chosen = service_harness.settings()
     on_its_way_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s - 1
     emulated = {"quirks": {"late_listing_s": chosen.engine.visibility_s - 1}}
-    async with world.world(chosen, replicas=0, emulated=emulated) as here:
+    async with service_harness.start(chosen, replicas=0, emulated=emulated) as here:
         await here.start_replica(_SlowWire(here.mrs, on_its_way_s))
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 3600)
@@ -257,7 +259,7 @@ async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_f
 
 async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_told() -> None:
     """The look-up finds one job at once; what shows up later under the same mark is found by looking again."""
-    async with world.world(emulated={"pace": {"run_s": 900}}) as here:
+    async with service_harness.start(emulated={"pace": {"run_s": 900}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.put(service.job("r-1", name="nightly"))
         while "submitted" not in here.states("r-1"):
@@ -273,9 +275,9 @@ async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_
 
 async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() -> None:
     """Longer on its way than is promised for: there are two jobs then, and one of them is stopped and told."""
-    chosen = world.settings()
+    chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
-    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+    async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 3600)
@@ -288,9 +290,9 @@ async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() 
 
 async def test_a_job_that_shows_up_while_its_request_waits_to_be_sent_again_is_adopted() -> None:
     """Longer on its way than is promised for, and the cluster is full meanwhile: what is known is not done twice."""
-    chosen = world.settings(engine={"slots_per_cluster": 1})
+    chosen = service_harness.settings(engine={"slots_per_cluster": 1})
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
-    async with world.world(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
+    async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:
         await here.start_replica(_SlowWire(here.mrs, too_long_s))
         here.put(service.job("r-1"))
         await asyncio.sleep(10)

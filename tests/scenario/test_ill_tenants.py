@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 from tests.scenario.test_tenants import count, job, put, states, tenants, until
-from tests.support import world
+from tests.support import service_harness
 
-from mrs_relay import app, errors, serving
+from mrs_relay import app, errors, wiring
 from mrs_relay.engine import probe
+from mrs_relay.kafka import records
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import records
 from mrs_relay.web import health
 
 pytestmark = pytest.mark.looptime
 
-Trouble = Callable[[world.World], object]
+Trouble = Callable[[service_harness.ServiceHarness], object]
 
 
 def quick() -> Any:
@@ -28,7 +28,7 @@ def quick() -> Any:
     return tenants(mrs={"budgets": False})
 
 
-async def status(here: world.World) -> health.Health:
+async def status(here: service_harness.ServiceHarness) -> health.Health:
     """What `/ready` says once MRS has been asked."""
     served = here.replicas[0].served
     probes = {one.connection.name: probe.Probe(one.connection.client, "http://mrs.test") for one in served}
@@ -37,17 +37,17 @@ async def status(here: world.World) -> health.Health:
     return app.health_of(served, probes)
 
 
-def no_topic(here: world.World) -> None:
+def no_topic(here: service_harness.ServiceHarness) -> None:
     """There is no input topic."""
     here.broker.drop_topic("b.requests")
 
 
-def no_ledger(here: world.World) -> None:
+def no_ledger(here: service_harness.ServiceHarness) -> None:
     """There is no ledger."""
     here.broker.drop_topic("b.requests.ledger")
 
 
-def wrong_ledger(here: world.World) -> None:
+def wrong_ledger(here: service_harness.ServiceHarness) -> None:
     """The ledger would forget."""
     here.broker.configure("b.requests.ledger", **{"cleanup.policy": "delete"})
 
@@ -55,7 +55,7 @@ def wrong_ledger(here: world.World) -> None:
 @pytest.mark.parametrize("trouble", [no_topic, no_ledger, wrong_ledger])
 async def test_a_tenant_that_cannot_start_is_told_and_tried_again_and_the_others_work(trouble: Trouble) -> None:
     """Its set-up is wrong at the start: the other works from the start, and it works once that is put right."""
-    async with world.world(quick(), replicas=0) as here:
+    async with service_harness.start(quick(), replicas=0) as here:
         trouble(here)
         await here.start_replica()
         put(here, "a", job("r-1"))
@@ -74,7 +74,7 @@ async def test_a_tenant_that_cannot_start_is_told_and_tried_again_and_the_others
 
 async def test_a_process_all_of_whose_tenants_cannot_start_ends_and_names_each() -> None:
     """Nobody is served: the end is an error with a line for each tenant, and all have left in order."""
-    async with world.world(quick(), replicas=0) as here:
+    async with service_harness.start(quick(), replicas=0) as here:
         no_topic(here)
         here.broker.drop_topic("a.requests.ledger")
         replica = await here.start_replica()
@@ -89,7 +89,7 @@ async def test_a_process_all_of_whose_tenants_cannot_start_ends_and_names_each()
         assert [one.kafka.status().stopping for one in replica.served] == [True, True]
 
 
-async def _fault_within(served: serving.Served, limit_s: float) -> None:
+async def _fault_within(served: wiring.TenantService, limit_s: float) -> None:
     """Let time pass, but not beyond the moment at which the tenant is ended."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
@@ -99,11 +99,11 @@ async def _fault_within(served: serving.Served, limit_s: float) -> None:
 
 async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
     """Another deployment claims its partition again and again, for a while: the neighbour's job is not disturbed."""
-    async with world.world(quick()) as here:
+    async with service_harness.start(quick()) as here:
         put(here, "a", job("r-1", 300.0))
         await until(here, "a", "running", 1, 60)
         of_b = here.replicas[0].served[1]
-        rival = here.broker.producer(of_b.tenancy.kafka.transactional_id(0), idempotent=True)
+        rival = here.broker.producer(of_b.tenant.kafka.transactional_id(0), idempotent=True)
         claim = records.Outgoing("b.requests.ledger", b"\0claim", b'{"nonce":"rival"}', (), 0)
         async with asyncio.timeout(600):
             number = 0
@@ -126,7 +126,7 @@ async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
 
 async def test_a_tenant_whose_ledger_takes_nothing_does_not_slow_the_others() -> None:
     """Each of its commits fails for ten minutes: jobs of the other end as if it were not there, and it catches up."""
-    async with world.world(quick()) as here:
+    async with service_harness.start(quick()) as here:
         is_full = True
         here.broker.fail_writes(10_000, applied=False, concerns=lambda out: is_full and out[0].topic.startswith("b."))
         for number in range(100):
@@ -146,7 +146,7 @@ async def test_a_tenant_whose_ledger_takes_nothing_does_not_slow_the_others() ->
 
 async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> None:
     """A record of a newer version: its partition is parked and named, the other tenant starts."""
-    async with world.world(quick(), replicas=0) as here:
+    async with service_harness.start(quick(), replicas=0) as here:
         here.broker.put("b.requests.ledger", 0, b"\0claim", json.dumps({"nonce": "x", "format": 99}).encode())
         await here.start_replica()
         put(here, "a", job("r-1"))
@@ -158,7 +158,7 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
 
 async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw is logged with its stack, told as that tenant's trouble, and tried again."""
-    async with world.world(quick(), replicas=0) as here:
+    async with service_harness.start(quick(), replicas=0) as here:
         door = here.broker.for_group
         broken = True
 
@@ -186,12 +186,12 @@ async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monke
 
 async def test_a_stop_ends_tenants_that_wait_for_their_next_try() -> None:
     """SIGTERM does not wait for the pause between two tries, and is a good end."""
-    async with world.world(quick(), replicas=0) as here:
+    async with service_harness.start(quick(), replicas=0) as here:
         no_topic(here)
         replica = await here.start_replica()
         await asyncio.sleep(300)
         began_s = asyncio.get_running_loop().time()
-        serving.stop(replica.served)
+        wiring.stop(replica.served)
         assert replica.task is not None
         await asyncio.wait([replica.task], timeout=30)
         assert replica.task.exception() is None
@@ -202,14 +202,14 @@ async def test_a_connection_that_cannot_be_used_is_its_tenants_trouble_alone() -
     """The MRS of one connection refuses the credentials: `/ready` says so for its tenants, the others are served."""
     lake = mrs_settings.MrsSettings.model_validate(
         {
-            "endpoint": f"http://{world.HOST}",
+            "endpoint": f"http://{service_harness.HOST}",
             "project_id": "00000000000000000000lake",
             "access_key": "NOBODY",
             "secret_key": "wrong",
             "budgets": False,
         }
     )
-    async with world.world(tenants(b={"connection": "lake"}, connections={"lake": lake})) as here:
+    async with service_harness.start(tenants(b={"connection": "lake"}, connections={"lake": lake})) as here:
         put(here, "a", job("r-1"))
         put(here, "b", job("r-1"))
         await until(here, "a", "succeeded", 1, 60)

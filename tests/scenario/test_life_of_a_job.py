@@ -7,7 +7,7 @@ import datetime as dt
 import json
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 from mrs_relay.mrs import transport
 
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 @BOTH
 async def test_a_job_is_told_from_accepted_to_succeeded(guarantee: str) -> None:
     """One request: accepted, submitted, running, progress, succeeded, numbered without gaps, one job on MRS."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee})) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(service.job("r-1", name="nightly"))
         await here.until_ended(["r-1"], 120)
         states = here.states("r-1")
@@ -31,7 +31,7 @@ async def test_a_job_is_told_from_accepted_to_succeeded(guarantee: str) -> None:
 
 async def test_a_failed_job_is_told_as_failed_although_mrs_says_finished() -> None:
     """FINISHED with job_result FAILED is a failure: the verdict needs both fields."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-fail"))
         await here.until_ended(["r-1"], 120)
         last = here.events()[-1]
@@ -42,7 +42,7 @@ async def test_a_failed_job_is_told_as_failed_although_mrs_says_finished() -> No
 
 async def test_a_job_killed_on_mrs_is_told_as_cancelled() -> None:
     """Nobody asked the relay for it, so the reason's class tells it from a cancel by message."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-be-killed-killed"))
         await here.until_ended(["r-1"], 120)
         assert here.events()[-1].state == "cancelled"
@@ -52,9 +52,11 @@ async def test_a_job_killed_on_mrs_is_told_as_cancelled() -> None:
 @BOTH
 async def test_a_replica_that_dies_is_replaced_and_nothing_is_submitted_twice(guarantee: str) -> None:
     """One of two replicas ends in the middle: all jobs are carried out once and told without gap or repeat."""
-    chosen = world.settings(kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
+    chosen = service_harness.settings(
+        kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
+    )
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
-    async with world.world(chosen, partitions=4, replicas=2, emulated=emulated) as here:
+    async with service_harness.start(chosen, partitions=4, replicas=2, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(40)]
         for number, one in enumerate(ids):
             here.put(service.job(one), key=b"key-%d" % number, partition=number % 4)
@@ -69,7 +71,7 @@ async def test_a_replica_that_dies_is_replaced_and_nothing_is_submitted_twice(gu
         assert len(here.created()) == len(ids)
 
 
-class _SlowReplies(world.Wire):
+class _SlowReplies(service_harness.Wire):
     """What is sent arrives at once; its reply takes five seconds."""
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
@@ -82,7 +84,7 @@ class _SlowReplies(world.Wire):
 @BOTH
 async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_the_next_one(guarantee: str) -> None:
     """Found under way in the ledger, it may or may not be on MRS: nobody sends it again before that is known."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee}), replicas=0) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), replicas=0) as here:
         await here.start_replica(_SlowReplies(here.mrs))
         here.put(service.job("r-1"))
         while not here.created():
@@ -97,7 +99,7 @@ async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
     """Dropped after the effect: after settling, the mark is found, and the one job is followed to its end."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 600)
@@ -108,7 +110,7 @@ async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
 
 async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibility_window() -> None:
     """Dropped before the effect: nothing carries the mark for the whole window, so it is submitted again, once."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 600)
@@ -119,7 +121,7 @@ async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibilit
 async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_again() -> None:
     """Late listing: the look-up goes on through the window, because a fresh job may be missing from the list."""
     emulated = {"quirks": {"late_listing_s": 80.0}, "pace": {"run_s": 100}}
-    async with world.world(emulated=emulated) as here:
+    async with service_harness.start(emulated=emulated) as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 900)
@@ -128,8 +130,8 @@ async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_agai
 
 async def test_jobs_wait_for_a_slot_in_order_of_priority() -> None:
     """Full means wait: with one slot the jobs run one after another, the urgent one first."""
-    chosen = world.settings(engine={"slots_per_cluster": 1, "poll_interval_s": 0.5})
-    async with world.world(chosen, emulated={"clusters": [{"slots": 1}]}) as here:
+    chosen = service_harness.settings(engine={"slots_per_cluster": 1, "poll_interval_s": 0.5})
+    async with service_harness.start(chosen, emulated={"clusters": [{"slots": 1}]}) as here:
         here.put(service.job("first", name="first"))
         await asyncio.sleep(2)
         here.put(service.job("low", name="low", priority=1))
@@ -141,7 +143,7 @@ async def test_jobs_wait_for_a_slot_in_order_of_priority() -> None:
 
 async def test_a_cluster_that_says_it_is_full_makes_the_job_wait_and_uses_up_no_attempt() -> None:
     """0177 is no refusal: the job goes back to the line and is told as submitted at its first attempt."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="busy", operation="CreateExecuteJob", count=3)
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 300)
@@ -152,7 +154,7 @@ async def test_a_cluster_that_says_it_is_full_makes_the_job_wait_and_uses_up_no_
 
 async def test_a_throttled_connection_waits_as_long_as_mrs_says() -> None:
     """429 with Retry-After: nothing was executed, the same job is sent after the wait."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="status", operation="CreateExecuteJob", status=429, headers={"Retry-After": "40"})
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 300)
@@ -162,7 +164,7 @@ async def test_a_throttled_connection_waits_as_long_as_mrs_says() -> None:
 
 async def test_a_refused_submission_is_told_with_what_mrs_said() -> None:
     """An unknown cluster: failed, with MRS's code, text and request id, and no secret or argument in it."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1").replace(service.CLUSTER.encode(), b"elsewhere"))
         await here.until_ended(["r-1"], 60)
         reason = here.events()[-1].data["reason"]
@@ -173,7 +175,7 @@ async def test_a_refused_submission_is_told_with_what_mrs_said() -> None:
 
 async def test_the_same_request_sent_again_is_answered_with_its_state_and_runs_once() -> None:
     """Same payload: a repeated event with the next number; another payload: rejected, and the job goes on."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-1"))
         await asyncio.sleep(1)
         here.put(service.job("r-1"))
@@ -199,7 +201,7 @@ async def test_the_same_request_through_another_writer_is_the_same_request() -> 
         '"not_before": "2026-11-23T09:00:00.000+01:00", "queue_deadline_s": 3600.0, "priority": 5.0, "retry": null',
         '"queue_deadline_s": 36E2, "priority": null, "labels": {}, "not_before": "2026-11-23T08:00:00.0Z"',
     ]
-    async with world.world() as here:
+    async with service_harness.start() as here:
         for spelled in spellings:
             here.put((frame % (service.CLUSTER, job, spelled)).encode())
             await asyncio.sleep(1)
@@ -213,7 +215,7 @@ async def test_the_same_request_through_another_writer_is_the_same_request() -> 
 
 async def test_a_corrected_request_may_use_the_id_of_a_rejected_one() -> None:
     """A rejection is remembered, so numbers go on; as nothing was submitted, the corrected request becomes a job."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         broken = json.dumps({"id": "r-1", "source": "/test", "type": "mrs.job.submit", "data": {}}).encode()
         here.put(broken)
         await asyncio.sleep(1)
@@ -227,7 +229,7 @@ async def test_a_corrected_request_may_use_the_id_of_a_rejected_one() -> None:
 
 async def test_a_request_for_later_is_accepted_now_and_submitted_then() -> None:
     """`not_before`: accepted at once, not submitted before the moment."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         later = dt.datetime.fromtimestamp(here.time.now_ms() / 1000 + 600, tz=dt.UTC)
         here.put(service.job("r-1", not_before=later.isoformat()))
         await asyncio.sleep(590)
@@ -238,7 +240,7 @@ async def test_a_request_for_later_is_accepted_now_and_submitted_then() -> None:
 
 async def test_a_finished_request_is_forgotten_after_its_window_and_its_ledger_record_removed() -> None:
     """The ledger stays bounded: after the idempotency window a tombstone removes the record, and the id is free."""
-    async with world.world(world.settings(engine={"remember_s": 600})) as here:
+    async with service_harness.start(service_harness.settings(engine={"remember_s": 600})) as here:
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 120)
         await asyncio.sleep(660)
@@ -249,7 +251,7 @@ async def test_a_finished_request_is_forgotten_after_its_window_and_its_ledger_r
 
 async def test_polls_that_fail_change_nothing() -> None:
     """Minutes of 503 on every read: the job is told late, and right."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.trouble(action="status", operation="ShowSingleJobExe", status=503, count=20)
         here.put(service.job("r-1"))
         await here.until_ended(["r-1"], 3600)
@@ -259,9 +261,9 @@ async def test_polls_that_fail_change_nothing() -> None:
 
 async def test_many_jobs_are_followed_by_pages_not_one_by_one() -> None:
     """Cost grows with pages: 250 jobs under way take three list calls a sweep, and every one is told to its end."""
-    chosen = world.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0, "poll_interval_s": 10.0})
+    chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0, "poll_interval_s": 10.0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}], "pace": {"run_s": 100}}
-    async with world.world(chosen, emulated=emulated) as here:
+    async with service_harness.start(chosen, emulated=emulated) as here:
         ids = [f"r-{number}" for number in range(250)]
         for one in ids:
             here.put(service.job(one))

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 import structlog
-from tests.support import damage, history, malformed, service, world
+from tests.support import damage, history, malformed, service, service_harness
 
+from mrs_relay.kafka import records, status
 from mrs_relay.messages import dead_letters
-from mrs_relay.stream import records, status
 
 pytestmark = pytest.mark.looptime
 
@@ -25,19 +25,19 @@ _OPEN: Mapping[str, Any] = {}
 _SQL_ONLY = {"tenants": {"a": {"requests": "mrs.requests", "allow": {"types": ["mrs.sql.submit"]}}}}
 
 
-def _put(here: world.World, message: malformed.Message) -> None:
+def _put(here: service_harness.ServiceHarness, message: malformed.Message) -> None:
     item = records.Outgoing("mrs.requests", message.key, message.value, cast("records.Headers", message.headers), 0)
     stamp_ms = here.time.now_ms() if message.timestamp_ms is None else message.timestamp_ms
     here.broker.log(records.Position("mrs.requests", 0)).append([item], stamp_ms)
     here.broker.announce()
 
 
-def _offsets_of_letters(here: world.World) -> Counter[int]:
+def _offsets_of_letters(here: service_harness.ServiceHarness) -> Counter[int]:
     letters = here.broker.committed("mrs.dead-letters")
     return Counter(dead_letters.read(one.key, one.value, one.headers).offset for one in letters)
 
 
-async def _until_read(here: world.World, offset: int) -> status.Partition:
+async def _until_read(here: service_harness.ServiceHarness, offset: int) -> status.Partition:
     """Wait until everything is read, and what can be done is done."""
     for _ in range(60):
         await asyncio.sleep(60)
@@ -57,7 +57,7 @@ async def test_the_whole_service_goes_on_beside_malformed_messages(groups: Mappi
     """
     good = [f"good-{number}" for number in range(_COUNT // _EVERY)]
     with structlog.testing.capture_logs() as logs:
-        async with world.world(world.settings(**groups), replicas=0) as here:
+        async with service_harness.start(service_harness.settings(**groups), replicas=0) as here:
             here.broker.configure("mrs.requests.ledger", max_message_bytes="1048588")  # Kafka's default
             await here.start_replica()
             for number, message in enumerate(malformed.messages(7, _COUNT)):

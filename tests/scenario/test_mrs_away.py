@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 import structlog
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 from mrs_relay.mrs import transport
 
@@ -18,7 +18,7 @@ _IDS = [f"r-{number}" for number in range(6)]
 class Cut:
     """A door that can be shut: what is sent meanwhile surely does not leave."""
 
-    def __init__(self, replica: world.Replica) -> None:
+    def __init__(self, replica: service_harness.Replica) -> None:
         self.shut = False
         self._send = replica.wire.send
         replica.wire.send = self.send  # type: ignore[method-assign]  # the client asks for it at each call
@@ -33,7 +33,7 @@ class Cut:
 
 async def test_requests_wait_while_mrs_cannot_be_reached_and_are_sent_once() -> None:
     """An hour without a name for MRS: accepted, queued, said in the log; then one job each, without an attempt lost."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         await asyncio.sleep(5)
         door = Cut(here.replicas[0])
         door.shut = True
@@ -53,7 +53,7 @@ async def test_requests_wait_while_mrs_cannot_be_reached_and_are_sent_once() -> 
 
 async def test_jobs_that_run_while_mrs_cannot_be_reached_are_told_late_and_right() -> None:
     """They end on MRS meanwhile: none is taken for vanished, each is told with its own verdict."""
-    async with world.world(emulated={"pace": {"run_s": 600.0}}) as here:
+    async with service_harness.start(emulated={"pace": {"run_s": 600.0}}) as here:
         door = Cut(here.replicas[0])
         for one in _IDS:
             here.put(service.job(one))

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 from mrs_relay.mrs import transport
 
@@ -27,12 +27,12 @@ def _read(request_id: str, cluster: str) -> bytes:
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.call", "data": data}).encode()
 
 
-def _refuse(here: world.World, cluster: str, code: str = "12000062", **more: Any) -> None:
+def _refuse(here: service_harness.ServiceHarness, cluster: str, code: str = "12000062", **more: Any) -> None:
     body = {"error_code": code, "error_msg": "hunter2"}
     here.trouble(action="status", operation="CreateExecuteJob", cluster=cluster, status=500, body=body, **more)
 
 
-async def _submitted(here: world.World, minutes: int, count: int) -> int:
+async def _submitted(here: service_harness.ServiceHarness, minutes: int, count: int) -> int:
     """How many of so many requests for the healthy cluster get through in these minutes."""
     for number in range(count):
         here.put(_job(f"good-{number}"))
@@ -42,7 +42,7 @@ async def _submitted(here: world.World, minutes: int, count: int) -> int:
 
 async def test_thirty_clusters_that_take_no_jobs_leave_the_quota_to_the_one_that_does() -> None:
     """Each is tried ever less often, and all of them together with 4 % of the quota: 95 % of what there was is kept."""
-    async with world.world(emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         for cluster in BAD[:30]:
             _refuse(here, cluster, count=None)
             here.put(_job(f"r-{cluster}", cluster))
@@ -52,7 +52,7 @@ async def test_thirty_clusters_that_take_no_jobs_leave_the_quota_to_the_one_that
 
 async def test_a_cluster_that_takes_jobs_again_gets_all_that_wait() -> None:
     """It is noticed within `busy_most_s`; the first that goes through opens it for all others."""
-    async with world.world(emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         _refuse(here, BAD[0], count=6)
         for number in range(8):
             here.put(_job(f"r-{number}", BAD[0]))
@@ -64,7 +64,7 @@ async def test_a_cluster_that_takes_jobs_again_gets_all_that_wait() -> None:
 
 async def test_a_read_that_fails_holds_up_nothing_but_itself() -> None:
     """A 5xx answer to one operation on one cluster says nothing of submissions."""
-    async with world.world(emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         here.trouble(action="status", operation="ListHosts", cluster=BAD[0], status=500, count=None)
         here.put(_read("r-1", BAD[0]))
         await asyncio.sleep(60)
@@ -73,7 +73,7 @@ async def test_a_read_that_fails_holds_up_nothing_but_itself() -> None:
 
 async def test_calls_that_hang_take_no_place_of_submissions() -> None:
     """A hundred reads without an answer: not one submission is later for it."""
-    async with world.world(emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         here.trouble(action="latency", operation="ListHosts", seconds=60, count=None)
         for number in range(100):
             here.put(_read(f"r-{number}", BAD[number % 2]))
@@ -81,7 +81,7 @@ async def test_calls_that_hang_take_no_place_of_submissions() -> None:
         assert await _submitted(here, 2, 200) >= 0.95 * 118
 
 
-class _Away(world.Wire):
+class _Away(service_harness.Wire):
     """A way to MRS that may be cut."""
 
     away = True
@@ -95,7 +95,7 @@ class _Away(world.Wire):
 
 async def test_a_connection_that_cannot_be_reached_holds_all() -> None:
     """Not each request tries for itself; once there is a way again, each is submitted, and once."""
-    async with world.world(replicas=0, emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(replicas=0, emulated={"clusters": CLUSTERS}) as here:
         door = _Away(here.mrs)
         await here.start_replica(door)
         for number in range(40):
@@ -109,7 +109,7 @@ async def test_a_connection_that_cannot_be_reached_holds_all() -> None:
 
 async def test_the_queue_deadline_tells_what_the_request_waited_for() -> None:
     """The cluster, since when it has refused and its last answer's code; nothing of what MRS quotes."""
-    async with world.world(emulated={"clusters": CLUSTERS}) as here:
+    async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         _refuse(here, BAD[0], count=None)
         here.put(_job("first", BAD[0]))
         here.put(_job("late", BAD[0], queue_deadline_s=30))
@@ -137,8 +137,8 @@ async def test_a_default_queue_deadline_is_for_requests_that_name_none(
 ) -> None:
     """The request's own counts, else the tenant's default, else its limit, else the engine's default."""
     named = {"requests": "a.requests", "events": "a.events", **tenant}
-    chosen = world.settings(engine={"queue_deadline_s": 60}, **({"tenants": {"a": named}} if tenant else {}))
-    async with world.world(chosen, emulated={"clusters": CLUSTERS}) as here:
+    chosen = service_harness.settings(engine={"queue_deadline_s": 60}, **({"tenants": {"a": named}} if tenant else {}))
+    async with service_harness.start(chosen, emulated={"clusters": CLUSTERS}) as here:
         _refuse(here, BAD[0], count=None)
         topics = chosen.tenancies[0].kafka.topics
         here.put(_job("r-1", BAD[0], **({"queue_deadline_s": own_s} if own_s else {})), topic=topics.requests)
@@ -150,8 +150,8 @@ async def test_a_default_queue_deadline_is_for_requests_that_name_none(
 
 async def test_a_low_priority_goes_before_those_that_come_nine_steps_later() -> None:
     """A stream of priority 9 that uses up the quota keeps priority 0 waiting for nine steps and its queue."""
-    chosen = world.settings(engine={"priority_aging_s": 20})
-    async with world.world(chosen, emulated={"clusters": CLUSTERS}) as here:
+    chosen = service_harness.settings(engine={"priority_aging_s": 20})
+    async with service_harness.start(chosen, emulated={"clusters": CLUSTERS}) as here:
         for number in range(10):
             here.put(_job(f"first-{number}", priority=9))
         await asyncio.sleep(1)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 import structlog
-from tests.support import history, newer, service, world
+from tests.support import history, newer, service, service_harness
 
 from mrs_relay import settings
-from mrs_relay.stream import actor
+from mrs_relay.kafka import partition_worker
 
 pytestmark = [
     pytest.mark.looptime,
@@ -20,10 +20,10 @@ pytestmark = [
 
 
 def _settings(guarantee: str) -> settings.Settings:
-    return world.settings(kafka={"guarantee": guarantee}, engine={"slots_per_cluster": 0})
+    return service_harness.settings(kafka={"guarantee": guarantee}, engine={"slots_per_cluster": 0})
 
 
-async def _start_newer(here: world.World) -> world.Replica:
+async def _start_newer(here: service_harness.ServiceHarness) -> service_harness.Replica:
     this, here.broker = here.broker, newer.NewerBroker(here.broker)  # type: ignore[assignment]  # the same methods
     try:
         return await here.start_replica()
@@ -31,25 +31,25 @@ async def _start_newer(here: world.World) -> world.Replica:
         here.broker = this
 
 
-async def _send(here: world.World, ids: Sequence[str]) -> None:
+async def _send(here: service_harness.ServiceHarness, ids: Sequence[str]) -> None:
     for number, request in enumerate(ids):
         here.put(service.job(request), partition=number % 2)
     await asyncio.sleep(10)
 
 
-def _claims(here: world.World, partition: int) -> list[int]:
+def _claims(here: service_harness.ServiceHarness, partition: int) -> list[int]:
     """The formats of all claims of a partition, the oldest first."""
     written = here.broker.committed(here.chosen.kafka.topics.ledger, partition)
     return [json.loads(record.value or b"")["format"] for record in written if record.key == b"\0claim"]
 
 
-def _states(replica: world.Replica) -> dict[int, str]:
+def _states(replica: service_harness.Replica) -> dict[int, str]:
     return {one.partition: one.state.value for one in replica.kafka.status().partitions}
 
 
 async def test_newer_owner_is_not_disturbed_by_a_replica_that_cannot_read_its_ledger(guarantee: str) -> None:
     """The older one claims nothing, says why, stays up, and the group gives the partitions back within seconds."""
-    async with world.world(_settings(guarantee), partitions=2, replicas=0) as here:
+    async with service_harness.start(_settings(guarantee), partitions=2, replicas=0) as here:
         later = await _start_newer(here)
         await _send(here, ["r-0", "r-1"])
         with structlog.testing.capture_logs() as logs:
@@ -71,7 +71,7 @@ async def test_newer_owner_is_not_disturbed_by_a_replica_that_cannot_read_its_le
 async def test_partition_of_a_newer_format_waits_for_a_newer_replica_alone(guarantee: str) -> None:
     """In a rolling upgrade whose first new replica fails, the older one works on what it can read, and only there."""
     ids = [f"r-{number}" for number in range(6)]
-    async with world.world(_settings(guarantee), partitions=2) as here:
+    async with service_harness.start(_settings(guarantee), partitions=2) as here:
         older = here.replicas[0]
         await _send(here, ids[:2])
         first = await _start_newer(here)
@@ -80,7 +80,7 @@ async def test_partition_of_a_newer_format_waits_for_a_newer_replica_alone(guara
         claims = _claims(here, lost)
         await first.kill()
         await asyncio.sleep(60)
-        assert _states(older) == {lost: actor.State.UNREADABLE.value, 1 - lost: "running"}
+        assert _states(older) == {lost: partition_worker.State.UNREADABLE.value, 1 - lost: "running"}
         assert older.kafka.status().ready, "a restart would not help"
         await _send(here, ids[2:4])
         assert {event.request_id for event in here.events()} >= {ids[2 + 1 - lost]}
@@ -97,7 +97,7 @@ async def test_partition_of_a_newer_format_waits_for_a_newer_replica_alone(guara
 
 async def test_replicas_of_one_format_take_turns_as_ever(guarantee: str) -> None:
     """Nobody declines anything where everybody reads the format: each has its share."""
-    async with world.world(_settings(guarantee), partitions=2, replicas=0) as here:
+    async with service_harness.start(_settings(guarantee), partitions=2, replicas=0) as here:
         one = await _start_newer(here)
         await _send(here, ["r-0", "r-1"])
         other = await _start_newer(here)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 from tests.unit.engine.test_one_record import _order
 
+from mrs_relay.kafka import records
+from mrs_relay.kafka.memory import memory_clients
 from mrs_relay.messages import codec
 from mrs_relay.mrs import client as clients
-from mrs_relay.stream import memory_clients, records
 
 pytestmark = pytest.mark.looptime
 
@@ -22,7 +23,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 @BOTH
 async def test_message_that_is_nested_deeply_is_rejected_and_what_stands_behind_it_goes_on(guarantee: str) -> None:
     """2 kB used to stop a partition for ever."""
-    async with world.world(world.settings(kafka={"guarantee": guarantee})) as here:
+    async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(codec.encode(_order(300) | {"id": "deep"}))
         here.put(service.job("r-1"))
         await here.until_ended(["r-1", "deep"], 300)
@@ -36,7 +37,7 @@ async def test_request_that_is_too_large_for_the_ledger_is_rejected_and_not_trie
     order = _order(1)
     order["data"]["body"]["component_configs"] = [{"a": "@"}]
     raw = codec.encode(order | {"id": "large"}).replace(b'"@"', b"[" + b",".join([b"1e15"] * 19_000) + b"]")
-    async with world.world(world.settings(kafka={"batch_bytes": 100_000}), replicas=0) as here:
+    async with service_harness.start(service_harness.settings(kafka={"batch_bytes": 100_000}), replicas=0) as here:
         here.broker.configure("mrs.requests.ledger", max_message_bytes="120000")
         await here.start_replica()
         here.put(raw)
@@ -57,7 +58,7 @@ async def test_job_whose_submission_makes_us_fail_is_never_sent_twice(monkeypatc
         return reply
 
     monkeypatch.setattr(clients.Client, "call", call)
-    async with world.world() as here:
+    async with service_harness.start() as here:
         here.put(service.job("r-bad", name="bad"))
         here.put(service.job("r-1"))
         await here.until_ended(["r-1", "r-bad"], 900)
@@ -84,7 +85,7 @@ async def test_backlog_of_large_requests_gets_through_a_slow_kafka(
         return await sound(self, number, outgoing)
 
     monkeypatch.setattr(memory_clients.Producer, "_transact", transact)
-    async with world.world() as here:
+    async with service_harness.start() as here:
         for number in range(200):
             here.put(service.sql(f"r-{number}", "spark", "select '" + "x" * 40_000 + "'"))
         async with asyncio.timeout(1200):

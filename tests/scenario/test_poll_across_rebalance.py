@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
-from mrs_relay.stream import records
+from mrs_relay.kafka import records
 
 pytestmark = pytest.mark.looptime
 
 
 async def test_a_request_read_by_a_poll_that_a_rebalance_has_crossed_is_read_again() -> None:
     """The poll began before the rebalance and ends after it: what it drops, the consumer has moved past already."""
-    async with world.world() as here:
+    async with service_harness.start() as here:
         await here.replicas[0].kafka.ready()
         member = here.broker.group.members[0]
         plain = member.poll

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
-from tests.support import service, world
+from tests.support import service, service_harness
 
 pytestmark = pytest.mark.looptime
 
@@ -17,7 +17,7 @@ _WINDOWS_S = 4 * 61.0
 """Whole windows of the budgets: a burst of the first minute comes back in each."""
 
 
-def _sent(here: world.World, status: int | None = None) -> list[float]:
+def _sent(here: service_harness.ServiceHarness, status: int | None = None) -> list[float]:
     """When submissions were answered, all of them or those with a status."""
     return sorted(
         one.at_s
@@ -27,21 +27,21 @@ def _sent(here: world.World, status: int | None = None) -> list[float]:
     )
 
 
-def _used(here: world.World, since_s: float, until_s: float) -> float:
+def _used(here: service_harness.ServiceHarness, since_s: float, until_s: float) -> float:
     return sum(since_s <= at_s < until_s for at_s in _sent(here, 202)) / ((until_s - since_s) / 60 * PER_MINUTE)
 
 
-def _refused(here: world.World) -> int:
+def _refused(here: service_harness.ServiceHarness) -> int:
     return sum(one.status == 429 for replica in here.replicas for one in replica.wire.answered)
 
 
-def _deployment(replicas: int) -> contextlib.AbstractAsyncContextManager[world.World]:
-    chosen = world.settings(engine={"slots_per_cluster": 0, "poll_interval_s": 30})
+def _deployment(replicas: int) -> contextlib.AbstractAsyncContextManager[service_harness.ServiceHarness]:
+    chosen = service_harness.settings(engine={"slots_per_cluster": 0, "poll_interval_s": 30})
     emulated = {"limits": {"window": "sliding"}, "clusters": [{"slots": 0}], "pace": {"run_s": 1}}
-    return world.world(chosen, partitions=PARTITIONS, replicas=replicas, emulated=emulated)
+    return service_harness.start(chosen, partitions=PARTITIONS, replicas=replicas, emulated=emulated)
 
 
-def _put(here: world.World, count: int, partitions: list[int], name: str = "r") -> None:
+def _put(here: service_harness.ServiceHarness, count: int, partitions: list[int], name: str = "r") -> None:
     for number in range(count):
         here.put(service.job(f"{name}-{number}"), partition=partitions[number % len(partitions)])
 

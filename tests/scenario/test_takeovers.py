@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
 pytestmark = pytest.mark.looptime
 
@@ -17,12 +17,12 @@ _NONE_LISTED = {"total_record": 0, "job_list": []}
 _NO_OUTCOME = {"job_id": "", "job_name": "n", "user": "u", "job_type": "SparkSubmit", "job_state": "FINISHED"}
 
 
-def _hide(here: world.World) -> None:
+def _hide(here: service_harness.ServiceHarness) -> None:
     here.trouble(action="status", operation="ShowSingleJobExe", status=400, body=_GONE, count=None)
     here.trouble(action="status", operation="ShowJobExeListNew", status=200, body=_NONE_LISTED, count=None)
 
 
-def _leave_open(here: world.World) -> None:
+def _leave_open(here: service_harness.ServiceHarness) -> None:
     """MRS shows that the job has ended, and not how."""
     job_id = next(event.data["mrs"]["job_id"] for event in here.events() if event.state == "submitted")
     body = {"job_detail": {**_NO_OUTCOME, "job_id": job_id, "job_result": "UNDEFINED"}}
@@ -34,17 +34,17 @@ _HIDING = {"job_vanished": _hide, "no_outcome": _leave_open}
 
 def _world(code: str) -> Any:
     engine = {"vanish_after_s" if code == "job_vanished" else "outcome_within_s": 300.0}
-    return world.world(world.settings(engine=engine), emulated={"pace": {"run_s": 6 * 3600.0}})
+    return service_harness.start(service_harness.settings(engine=engine), emulated={"pace": {"run_s": 6 * 3600.0}})
 
 
-async def _followed(here: world.World) -> None:
+async def _followed(here: service_harness.ServiceHarness) -> None:
     here.put(service.job("r-1"))
     while "submitted" not in here.states("r-1"):
         await asyncio.sleep(0.2)
     await asyncio.sleep(20)
 
 
-async def _take_over(here: world.World, away_s: float = 1.0) -> None:
+async def _take_over(here: service_harness.ServiceHarness, away_s: float = 1.0) -> None:
     await here.replicas[-1].kill()
     await asyncio.sleep(away_s)
     await here.start_replica()
@@ -54,11 +54,11 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _last(here: world.World) -> Mapping[str, Any]:
+def _last(here: service_harness.ServiceHarness) -> Mapping[str, Any]:
     return [event for event in here.events() if event.request_id == "r-1"][-1].data
 
 
-def _notes(here: world.World, field: str) -> int:
+def _notes(here: service_harness.ServiceHarness, field: str) -> int:
     """How many ledger records say how long something has been the case."""
     ledger = here.broker.committed(here.chosen.kafka.topics.ledger)
     states = [json.loads(record.value or b"null") for record in ledger if record.key and record.key[:1] != b"\0"]

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support import history, scenes, service, world
+from tests.support import history, scenarios, service, service_harness
 
 from mrs_emulator.core import core
 from mrs_emulator.core import settings as emulator_settings
-from mrs_relay import app, serving
+from mrs_relay import app, wiring
 from mrs_relay.engine import probe
 
 pytestmark = pytest.mark.looptime
@@ -25,7 +25,7 @@ CLUSTERS = [service.CLUSTER, *(f"6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e{number}" for
 def tenants(a: Mapping[str, Any] | None = None, b: Mapping[str, Any] | None = None, **groups: Mapping[str, Any]) -> Any:
     """Settings with two tenants, whose events go to topics of their own."""
     own = {name: {"requests": f"{name}.requests", "events": f"{name}.events"} for name in "ab"}
-    return world.settings(tenants={"a": {**own["a"], **(a or {})}, "b": {**own["b"], **(b or {})}}, **groups)
+    return service_harness.settings(tenants={"a": {**own["a"], **(a or {})}, "b": {**own["b"], **(b or {})}}, **groups)
 
 
 def job(request_id: str, duration_s: float = 1.0, cluster: Any = service.CLUSTER, **more: Any) -> bytes:
@@ -35,30 +35,30 @@ def job(request_id: str, duration_s: float = 1.0, cluster: Any = service.CLUSTER
     return json.dumps({"id": request_id, "source": "/test", "type": "mrs.job.submit", "data": data}).encode()
 
 
-def put(here: world.World, tenant: str, value: bytes, partition: int = 0) -> None:
+def put(here: service_harness.ServiceHarness, tenant: str, value: bytes, partition: int = 0) -> None:
     here.put(value, topic=f"{tenant}.requests", partition=partition)
 
 
-def told(here: world.World, tenant: str) -> list[history.Seen]:
+def told(here: service_harness.ServiceHarness, tenant: str) -> list[history.Seen]:
     return here.events(f"{tenant}.events")
 
 
-def states(here: world.World, tenant: str, request_id: str) -> list[str]:
+def states(here: service_harness.ServiceHarness, tenant: str, request_id: str) -> list[str]:
     return [event.state for event in told(here, tenant) if event.request_id == request_id]
 
 
-def count(here: world.World, tenant: str, state: str) -> int:
+def count(here: service_harness.ServiceHarness, tenant: str, state: str) -> int:
     return sum(event.state == state for event in told(here, tenant))
 
 
-async def until(here: world.World, tenant: str, state: str, number: int, timeout_s: float) -> None:
+async def until(here: service_harness.ServiceHarness, tenant: str, state: str, number: int, timeout_s: float) -> None:
     """Let time pass until so many of a tenant's events are of a state."""
     async with asyncio.timeout(timeout_s):
         while count(here, tenant, state) < number:
             await asyncio.sleep(0.1)
 
 
-def refused(here: world.World) -> int:
+def refused(here: service_harness.ServiceHarness) -> int:
     """How many calls MRS answered with 429."""
     return sum(one.status == 429 for replica in here.replicas for one in replica.wire.answered)
 
@@ -67,7 +67,7 @@ async def test_tenants_of_one_connection_share_its_quota_by_turns() -> None:
     """Both have a backlog: MRS's write quota is spent once, not twice, and each gets half of it."""
     emulated = {"clusters": [{"cluster_id": one, "slots": 0} for one in CLUSTERS]}
     chosen = tenants(engine={"slots_per_cluster": 0})
-    async with world.world(chosen, partitions=2, replicas=2, emulated=emulated) as here:
+    async with service_harness.start(chosen, partitions=2, replicas=2, emulated=emulated) as here:
         await asyncio.sleep(70)  # a first coordinator takes a minute to know what was spent before it
         for number in range(300):  # the first tenant has six clusters full of work, the second has one
             put(here, "a", job(f"r-{number}", cluster=CLUSTERS[number % 6]), number % 2)
@@ -82,7 +82,7 @@ async def test_tenants_of_one_connection_share_its_quota_by_turns() -> None:
 async def test_a_flood_of_one_tenant_does_not_hold_up_another() -> None:
     """Behind 400 requests of one tenant on all clusters, another's request is submitted at its next turn."""
     emulated = {"clusters": [{"cluster_id": one, "slots": 0} for one in CLUSTERS]}
-    async with world.world(tenants(engine={"slots_per_cluster": 0}), emulated=emulated) as here:
+    async with service_harness.start(tenants(engine={"slots_per_cluster": 0}), emulated=emulated) as here:
         for number in range(400):
             put(here, "a", job(f"r-{number}", cluster=CLUSTERS[number % 6]))
         await asyncio.sleep(60)
@@ -95,7 +95,7 @@ async def test_a_flood_of_one_tenant_does_not_hold_up_another() -> None:
 
 async def test_tenants_take_turns_on_a_cluster_that_is_full() -> None:
     """Ten slots, all taken by one tenant that has more waiting: the next slot that is free is the other's."""
-    async with world.world(tenants(mrs={"budgets": False}), emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(tenants(mrs={"budgets": False}), emulated={"limits": {"on": False}}) as here:
         for number in range(40):
             put(here, "a", job(f"r-{number}", 60.0 + 10 * number))
         await until(here, "a", "submitted", 10, 60)
@@ -105,7 +105,7 @@ async def test_tenants_take_turns_on_a_cluster_that_is_full() -> None:
         assert count(here, "a", "submitted") <= 12
 
 
-async def _most_running(here: world.World, tenant: str, ended: int, timeout_s: float) -> int:
+async def _most_running(here: service_harness.ServiceHarness, tenant: str, ended: int, timeout_s: float) -> int:
     most = 0
     async with asyncio.timeout(timeout_s):
         while count(here, tenant, "succeeded") < ended:
@@ -118,7 +118,9 @@ async def _most_running(here: world.World, tenant: str, ended: int, timeout_s: f
 async def test_no_more_of_a_tenant_run_than_it_may(replicas: int) -> None:
     """`limits.running` counts over all replicas; further requests wait, and other tenants do not notice."""
     chosen = tenants(a={"limits": {"running": 4}}, mrs={"budgets": False})
-    async with world.world(chosen, partitions=2, replicas=replicas, emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(
+        chosen, partitions=2, replicas=replicas, emulated={"limits": {"on": False}}
+    ) as here:
         await asyncio.sleep(5)
         for number in range(12):
             put(here, "a", job(f"r-{number}", 10.0), number % 2)
@@ -132,7 +134,7 @@ async def test_no_more_of_a_tenant_run_than_it_may(replicas: int) -> None:
 async def test_jobs_taken_over_count_as_running() -> None:
     """A replica that takes over a tenant's jobs starts no more than are missing from what may run."""
     chosen = tenants(a={"limits": {"running": 2}}, mrs={"budgets": False})
-    async with world.world(chosen, emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(chosen, emulated={"limits": {"on": False}}) as here:
         for number in range(6):
             put(here, "a", job(f"r-{number}", 100.0))
         await until(here, "a", "submitted", 2, 30)
@@ -144,7 +146,7 @@ async def test_jobs_taken_over_count_as_running() -> None:
 async def test_a_limit_that_grows_with_the_share_lets_waiting_requests_go() -> None:
     """Another replica's partition comes to us: our part of `running` is larger at once, not when a job has ended."""
     chosen = tenants(a={"limits": {"running": 4}}, mrs={"budgets": False})
-    async with world.world(chosen, partitions=2, replicas=2, emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(chosen, partitions=2, replicas=2, emulated={"limits": {"on": False}}) as here:
         for replica in here.replicas:
             await replica.kafka.ready()
         for number in range(6):
@@ -164,7 +166,7 @@ async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> No
     """`limits.per_minute`: five at once, and in no 60 seconds more than five, also when another replica takes over."""
     chosen = tenants(a={"limits": {"per_minute": 5}}, mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
-    async with world.world(chosen, emulated=emulated) as here:
+    async with service_harness.start(chosen, emulated=emulated) as here:
         for number in range(22):
             put(here, "a", job(f"r-{number}"))
         await until(here, "a", "submitted", 5, 5)
@@ -182,7 +184,7 @@ async def test_no_more_are_started_in_a_minute_than_may_be(replaced: bool) -> No
 async def test_a_request_beyond_the_queue_is_rejected_with_the_name_of_the_rule() -> None:
     """`limits.queued`: three wait, the next are rejected and may be sent again; repeats of those that wait are not."""
     chosen = tenants(a={"limits": {"running": 1, "queued": 3}}, mrs={"budgets": False})
-    async with world.world(chosen, emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(chosen, emulated={"limits": {"on": False}}) as here:
         put(here, "a", job("r-0", 30.0))
         await until(here, "a", "running", 1, 30)
         for number in range(1, 6):
@@ -204,7 +206,7 @@ async def test_a_request_beyond_the_queue_is_rejected_with_the_name_of_the_rule(
 
 async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_goes_on() -> None:
     """A rule stops new requests only: a job that was accepted before it was made is told, followed and cancelled."""
-    async with world.world(tenants(mrs={"budgets": False})) as here:
+    async with service_harness.start(tenants(mrs={"budgets": False})) as here:
         put(here, "a", job("r-1", 50.0))
         await until(here, "a", "submitted", 1, 30)
         await here.replicas[0].kill()
@@ -225,7 +227,7 @@ async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_goes_on() -
 async def test_defaults_and_longest_deadlines_are_filled_in() -> None:
     """A request that says nothing gets the tenant's default cluster and its longest deadline, and is held to it."""
     chosen = tenants(a={"defaults": {"cluster": service.CLUSTER}, "limits": {"run_deadline_s": 20}})
-    async with world.world(chosen) as here:
+    async with service_harness.start(chosen) as here:
         body = {"job": {"job_type": "Flink", "properties": {"emulator.duration_s": "500"}}}
         put(here, "a", json.dumps({"id": "r-1", "source": "/test", "type": "mrs.job.submit", "data": body}).encode())
         await until(here, "a", "cancelled", 1, 300)
@@ -236,7 +238,7 @@ async def test_defaults_and_longest_deadlines_are_filled_in() -> None:
 
 async def test_the_same_id_of_two_tenants_is_two_jobs() -> None:
     """Both send the same source and id, and both replies are lost: each finds its own job by its own mark."""
-    async with world.world(tenants(mrs={"budgets": False})) as here:
+    async with service_harness.start(tenants(mrs={"budgets": False})) as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob", count=2)
         for tenant in "ab":
             put(here, tenant, job("r-1"))
@@ -249,9 +251,11 @@ async def test_the_same_id_of_two_tenants_is_two_jobs() -> None:
 
 
 @contextlib.asynccontextmanager
-async def two_connections(**groups: Mapping[str, Any]) -> AsyncIterator[tuple[world.World, core.Emulator]]:
+async def two_connections(
+    **groups: Mapping[str, Any],
+) -> AsyncIterator[tuple[service_harness.ServiceHarness, core.Emulator]]:
     """Tenant a on the connection of all, tenant b on one of its own, to another MRS."""
-    keys = world.settings().mrs
+    keys = service_harness.settings().mrs
     lake = {
         "endpoint": f"http://{OTHER}.test",
         "project_id": keys.project_id,
@@ -259,10 +263,10 @@ async def two_connections(**groups: Mapping[str, Any]) -> AsyncIterator[tuple[wo
         "secret_key": keys.secret_key,
     }
     chosen = tenants(b={"connection": OTHER}, connections={OTHER: lake}, **groups)
-    async with world.world(chosen, replicas=0) as here:
+    async with service_harness.start(chosen, replicas=0) as here:
         other = core.Emulator(emulator_settings.EmulatorSettings(seed=2), here.time)
         await here.stack.enter_async_context(other)
-        here.doors[f"http://{OTHER}.test"] = world.Wire(other, f"{OTHER}.test")
+        here.doors[f"http://{OTHER}.test"] = service_harness.Wire(other, f"{OTHER}.test")
         await here.start_replica()
         yield here, other
 
@@ -283,12 +287,12 @@ async def test_connections_do_not_share_trouble_or_quota() -> None:
 
 async def test_stopping_the_process_stops_all_its_tenants() -> None:
     """After a stop each tenant's jobs are in its ledger and the task ends without an error."""
-    async with world.world(tenants()) as here:
+    async with service_harness.start(tenants()) as here:
         for tenant in "ab":
             put(here, tenant, job("r-1", 100.0))
             await until(here, tenant, "submitted", 1, 60)
         replica = here.replicas[0]
-        serving.stop(replica.served)
+        wiring.stop(replica.served)
         assert replica.task is not None
         await asyncio.wait([replica.task], timeout=30)
         assert replica.task.exception() is None
@@ -296,7 +300,7 @@ async def test_stopping_the_process_stops_all_its_tenants() -> None:
 
 async def test_health_and_metrics_tell_tenants_apart() -> None:
     """Ready as long as one tenant is served; what is in the way begins with the tenant's name."""
-    async with world.world(tenants(mrs={"budgets": False})) as here:
+    async with service_harness.start(tenants(mrs={"budgets": False})) as here:
         put(here, "a", job("r-1"))
         await until(here, "a", "succeeded", 1, 60)
         served = here.replicas[0].served
@@ -335,7 +339,7 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
         ],
     }
     chosen = tenants(a={"allow": {"clusters": wanted}}, mrs={"budgets": False})
-    async with world.world(chosen, emulated=emulated) as here:
+    async with service_harness.start(chosen, emulated=emulated) as here:
         put(here, "a", job("by id", cluster=CLUSTERS[0]))
         put(here, "a", job("by name", cluster={"name": "night-1"}))
         put(here, "a", job("by tag", cluster={"tags": {"team": "red"}}))
@@ -356,14 +360,14 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
 async def test_the_quota_of_a_connection_is_shared_by_all_its_tenants_partitions() -> None:
     """Three partitions of one tenant and one of another on two replicas: together they spend the quota, and no more."""
     emulated = {"clusters": [{"slots": 0}]}
-    async with world.world(tenants(engine={"slots_per_cluster": 0}), replicas=0, emulated=emulated) as here:
+    async with service_harness.start(tenants(engine={"slots_per_cluster": 0}), replicas=0, emulated=emulated) as here:
         for topic in ("a.requests", "a.requests.ledger"):
             here.broker.drop_topic(topic)
             here.broker.create_topic(topic, 3, {"cleanup.policy": "compact"} if "ledger" in topic else {})
         for _ in range(2):
             await here.start_replica()
         await asyncio.sleep(70)  # as above
-        shares = [[one.tools.account.share.owned for one in replica.served] for replica in here.replicas]
+        shares = [[one.context.quota.share.owned for one in replica.served] for replica in here.replicas]
         assert [sum(each) for each in zip(*shares, strict=True)] == [3, 1]
         for number in range(400):
             put(here, "a", job(f"r-{number}"), number % 3)
@@ -375,8 +379,8 @@ async def test_the_quota_of_a_connection_is_shared_by_all_its_tenants_partitions
 
 async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
     """Two tenants order a cluster each under the same source and id: each sees its own come up."""
-    async with world.world(tenants(mrs={"budgets": False})) as here:
-        body = scenes.sample("v2-clusters", "CreateCluster")
+    async with service_harness.start(tenants(mrs={"budgets": False})) as here:
+        body = scenarios.sample("v2-clusters", "CreateCluster")
         order = {"id": "o-1", "source": "/test", "type": "mrs.cluster.create", "data": {"body": body}}
         for tenant in "ab":
             put(here, tenant, json.dumps(order).encode())
@@ -388,22 +392,22 @@ async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
 async def test_the_queue_of_a_partition_that_moves_is_counted_where_it_is() -> None:
     """A second replica takes one of two partitions: each counts the requests that wait in its own."""
     chosen = tenants(a={"limits": {"running": 1, "queued": 100}}, mrs={"budgets": False})
-    async with world.world(chosen, partitions=2, emulated={"limits": {"on": False}}) as here:
+    async with service_harness.start(chosen, partitions=2, emulated={"limits": {"on": False}}) as here:
         for number in range(9):
             put(here, "a", job(f"r-{number}", 500.0), number % 2)
         await until(here, "a", "accepted", 9, 30)
         await here.start_replica()
         await asyncio.sleep(30)
-        waiting = [replica.tools.account.queued for replica in here.replicas]
-        running = [replica.tools.account.running for replica in here.replicas]
+        waiting = [replica.context.quota.queued for replica in here.replicas]
+        running = [replica.context.quota.running for replica in here.replicas]
         assert (sum(waiting) + sum(running), min(waiting) > 0) == (9, True)
 
 
 async def test_a_call_does_not_begin_what_the_limits_would_not_see() -> None:
     """A tenant with a limit of what runs starts no job by `mrs.call`; one without limits may."""
     chosen = tenants(a={"limits": {"running": 2, "run_deadline_s": 60}}, mrs={"budgets": False})
-    call = {"operation": "CreateExecuteJob", "path": {"cluster_id": CLUSTERS[0]}, "body": scenes.JOB}
-    async with world.world(chosen, emulated={"limits": {"on": False}}) as here:
+    call = {"operation": "CreateExecuteJob", "path": {"cluster_id": CLUSTERS[0]}, "body": scenarios.JOB}
+    async with service_harness.start(chosen, emulated={"limits": {"on": False}}) as here:
         for tenant in "ab":
             put(here, tenant, json.dumps({"id": "c", "source": "/test", "type": "mrs.call", "data": call}).encode())
         await until(here, "a", "rejected", 1, 30)

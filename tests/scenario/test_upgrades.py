@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.support import history, service, world
+from tests.support import history, service, service_harness
 
-from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import memory, records, settings
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records, settings
+from mrs_relay.kafka.memory import memory_broker
 
 pytestmark = pytest.mark.looptime
 
@@ -42,7 +43,7 @@ class _LaterProducer:
 class _LaterBroker:
     """The broker as a replica of the later version uses it."""
 
-    def __init__(self, broker: memory.MemoryBroker) -> None:
+    def __init__(self, broker: memory_broker.MemoryBroker) -> None:
         self._broker = broker
         self._kafka: settings.KafkaSettings | None = None
 
@@ -60,7 +61,7 @@ class _LaterBroker:
         return _LaterProducer(made, self._kafka.topics.ledger)
 
 
-def _written(here: world.World) -> dict[bytes, list[dict[str, Any]]]:
+def _written(here: service_harness.ServiceHarness) -> dict[bytes, list[dict[str, Any]]]:
     """All states of each job in the ledger, the oldest first."""
     found: dict[bytes, list[dict[str, Any]]] = {}
     for record in here.broker.committed(here.chosen.kafka.topics.ledger):
@@ -71,8 +72,8 @@ def _written(here: world.World) -> dict[bytes, list[dict[str, Any]]]:
 
 async def test_versions_take_turns_under_load_and_no_field_is_lost() -> None:
     """Rolled forth and back six times while requests come: each job once, its events in order, the field kept."""
-    chosen = world.settings(engine={"slots_per_cluster": 0})
-    async with world.world(chosen, partitions=2, emulated={"pace": {"run_s": 90.0}}) as here:
+    chosen = service_harness.settings(engine={"slots_per_cluster": 0})
+    async with service_harness.start(chosen, partitions=2, emulated={"pace": {"run_s": 90.0}}) as here:
         this, later = here.broker, _LaterBroker(here.broker)
         for turn in range(6):
             for number, request in enumerate(_IDS[turn * 10 : turn * 10 + 10]):

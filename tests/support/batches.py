@@ -28,7 +28,7 @@ def batch(
 ) -> bytes:
     """A batch of format v2 with these values, of a transaction if it has a producer's id."""
     transactional = int(producer_id >= 0)
-    # The builder written in Python asks `tests.support.odd.Name` for its bytes; the compiled one does not.
+    # The builder written in Python asks `tests.support.raw_records.Name` for its bytes; the compiled one does not.
     builder = default_records._DefaultRecordBatchBuilderPy(2, CODECS[codec], transactional, producer_id, 0, -1, 1 << 30)
     for number, value in enumerate(values):
         builder.append(number, 1_700_000_000_000 + number, b"k", value, list(headers[number]) if headers else [])

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mrs_relay.cli import main
+from mrs_relay.kafka import ledger
+from mrs_relay.kafka.adapter import producer
 from mrs_relay.mrs import transport
-from mrs_relay.stream import ledger
-from mrs_relay.stream.kafka import producer
 
 AT_WORK = (
     "before the commit",

@@ -16,7 +16,7 @@ LIVED = {
     "partition_failed": "leases lost in the middle",
     "producer_replaced": "producers replaced",
     "submission_in_doubt": "replies lost",
-    "several_jobs_with_one_mark": "several jobs with one mark",
+    "duplicate_jobs_found": "several jobs with one mark",
     "partition_unreadable": "partitions unreadable",
     "handler_failed": "handlers failed",
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support import chaos_delays, chaos_fleet, chaos_traffic, chaos_troubles, service
 
-from mrs_relay.stream import settings
+from mrs_relay.kafka import settings
 
 PARTITIONS = 6
 _RATE = 2.0

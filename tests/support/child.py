@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mrs_relay.cli import tied
+from mrs_relay.cli import exec_with_parent
 
-_TIED = Path(tied.__file__)
+_TIED = Path(exec_with_parent.__file__)
 _FRESH = Path(__file__).with_name("fresh.py")
 _LOG_TAIL_LINES = 30
 

@@ -11,8 +11,8 @@ from tests.support import clocks
 
 from mrs_emulator.core import core, wire
 from mrs_emulator.core import settings as emulator_settings
-from mrs_relay.kit import clock as loop_clocks
-from mrs_relay.kit import tasks
+from mrs_relay.common import clock as loop_clocks
+from mrs_relay.common import tasks
 from mrs_relay.mrs import client, credentials, settings, transport
 from mrs_relay.mrs.models import base
 from mrs_relay.mrs.operations import registry
@@ -111,10 +111,13 @@ async def kept(
     given = {**place, "region": "cn-north-4", "budgets": False}
     group_ = settings.MrsSettings(**{**given, **changes})
     failed: list[BaseException] = []
-    async with core.Emulator(chosen, time) as mrs, tasks.Crew(lambda _, error: failed.append(error)) as crew:
+    async with (
+        core.Emulator(chosen, time) as mrs,
+        tasks.TaskSupervisor(lambda _, error: failed.append(error)) as task_supervisor,
+    ):
         door = Door(mrs)
         keeper = credentials.Keeper(group_, door, time)
         await (keeper.load_or_wait() if patient else keeper.load())
-        crew.start(keeper.run(), name="credentials")
+        task_supervisor.start(keeper.run(), name="credentials")
         yield Kept(client.Client(group_, door, time, keeper), mrs, keeper, door)
     assert not failed

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import looptime
-from tests.support import scenes, service, world
+from tests.support import scenarios, service, service_harness
 
 from mrs_relay.messages import events, examples, registry
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 
-Scene = Callable[[world.World], Awaitable[None]]
+Scene = Callable[[service_harness.ServiceHarness], Awaitable[None]]
 _LATER: Final = {"not_before": "2100-01-01T00:00:00Z"}
 _SLOW: Final[Mapping[str, Any]] = {"pace": {"run_s": 120, "create_s": 300, "resize_s": 120, "delete_s": 60}, "seed": 7}
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -47,15 +47,15 @@ def play() -> dict[str, dict[str, Any]]:
 
 
 async def _played(scene: Scene) -> list[dict[str, Any]]:
-    chosen = world.settings(engine={"cluster_settle_s": 120, "vanish_after_s": 60})
-    async with world.world(chosen, emulated=_SLOW) as here:
+    chosen = service_harness.settings(engine={"cluster_settle_s": 120, "vanish_after_s": 60})
+    async with service_harness.start(chosen, emulated=_SLOW) as here:
         await scene(here)
         topic = here.chosen.kafka.topics.events
         read = [events.read(record.value or b"", record.headers) for record in here.broker.committed(topic)]
     return [json.loads(event.as_json()) for event in read]
 
 
-async def _jobs(here: world.World) -> None:
+async def _jobs(here: service_harness.ServiceHarness) -> None:
     _put(here, "nightly-1", "mrs.job.submit", {"cluster": _CLUSTER, "job": _job("nightly"), "labels": {"team": "bi"}})
     retry = {"attempts": 2, "backoff_s": 5}
     _put(here, "nightly-2", "mrs.job.submit", {"cluster": _CLUSTER, "job": _job("will-fail"), "retry": retry})
@@ -69,7 +69,7 @@ async def _jobs(here: world.World) -> None:
     await here.until_ended(["nightly-5"], 36_000)
 
 
-async def _statements(here: world.World) -> None:
+async def _statements(here: service_harness.ServiceHarness) -> None:
     spark = {"cluster": _CLUSTER, "engine": "spark", "statement": "select 1 as one"}
     _put(here, "report-1", "mrs.sql.submit", {**spark, "labels": {"team": "bi"}})
     await here.until_ended(["report-1"], 3600)
@@ -90,8 +90,8 @@ async def _statements(here: world.World) -> None:
     await here.until_ended(["load-1"], 3600)
 
 
-async def _clusters(here: world.World) -> None:
-    _put(here, "cluster-1", "mrs.cluster.create", {"body": scenes.sample("v2-clusters", "CreateCluster")})
+async def _clusters(here: service_harness.ServiceHarness) -> None:
+    _put(here, "cluster-1", "mrs.cluster.create", {"body": scenarios.sample("v2-clusters", "CreateCluster")})
     _put(here, "cluster-2", "mrs.cluster.delete", {"cluster": "a b"})
     _put(here, "cluster-3", "mrs.cluster.delete", {"cluster": _CLUSTER, **_LATER})
     await asyncio.sleep(1)
@@ -100,7 +100,7 @@ async def _clusters(here: world.World) -> None:
     _put(here, "cluster-4", "mrs.cluster.delete", {"cluster": "no-such-cluster"})
     await here.until_ended(["cluster-4"], 7200)
     steps = [{"job_execution": {"job_type": "SparkSubmit", "job_name": name}} for name in ("extract", "will-fail")]
-    flow = scenes.sample("v2-clusters", "RunJobFlow", steps=steps)
+    flow = scenarios.sample("v2-clusters", "RunJobFlow", steps=steps)
     _put(here, "cluster-5", "mrs.cluster.flow", {"body": flow})
     await here.until_ended(["cluster-5"], 7200)
     here.trouble(operation="UpdateClusterScaling", action="drop_after", count=1)
@@ -109,7 +109,7 @@ async def _clusters(here: world.World) -> None:
     await here.until_ended(["cluster-6"], 7200)
 
 
-async def _calls(here: world.World) -> None:
+async def _calls(here: service_harness.ServiceHarness) -> None:
     at = {"cluster_id": _CLUSTER}
     _put(here, "call-1", "mrs.call", {"operation": "ListClusterTags", "path": at})
     _put(here, "call-2", "mrs.call", {"operation": "ShowClusterDetails", "path": {"cluster_id": "none"}})
@@ -119,7 +119,7 @@ async def _calls(here: world.World) -> None:
     _cancel(here, "call-4")
     await here.until_ended(["call-1", "call-2", "call-3", "call-4"], 600)
     here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
-    _put(here, "call-5", "mrs.call", {"operation": "CreateExecuteJob", "path": at, "body": scenes.JOB})
+    _put(here, "call-5", "mrs.call", {"operation": "CreateExecuteJob", "path": at, "body": scenarios.JOB})
     await here.until_ended(["call-5"], 600)
 
 
@@ -127,12 +127,12 @@ def _job(name: str) -> dict[str, Any]:
     return {"job_type": "SparkSubmit", "job_name": name, "arguments": ["obs://shop/nightly.py"]}
 
 
-def _put(here: world.World, request_id: str, kind: str, data: Mapping[str, Any]) -> None:
+def _put(here: service_harness.ServiceHarness, request_id: str, kind: str, data: Mapping[str, Any]) -> None:
     message = {"specversion": "1.0", "id": request_id, "source": "/billing", "type": kind, "data": data}
     here.put(json.dumps(message).encode(), key=_CLUSTER.encode())
 
 
-def _cancel(here: world.World, request_id: str) -> None:
+def _cancel(here: service_harness.ServiceHarness, request_id: str) -> None:
     _put(here, f"stop-{request_id}", "mrs.job.cancel", {"request": {"id": request_id}, "note": "wrong date"})
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import changelog, records, settings
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import ledger_format, records, settings
 
 R = TypeVar("R", records.Record, records.Outgoing)
 
@@ -72,13 +72,13 @@ class _Reader:
         return getattr(self._reader, name)
 
     async def read(self, timeout_s: float) -> list[records.Record]:
-        return [_as_format(one, changelog.FORMAT) for one in await self._reader.read(timeout_s)]
+        return [_as_format(one, ledger_format.FORMAT) for one in await self._reader.read(timeout_s)]
 
 
 def _as_format(one: R, number: int) -> R:
     """Change what a record says of its format, and nothing else."""
     value = one.value
-    if one.key == changelog.CLAIM and value is not None:
+    if one.key == ledger_format.CLAIM and value is not None:
         value = json.dumps({**json.loads(value), "format": number}).encode()
     headers = tuple((name, b"%d" % number if name == "f" else content) for name, content in one.headers)
     return msgspec.structs.replace(one, value=value, headers=headers)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from mrs_relay import errors
+from mrs_relay.common import tasks
 from mrs_relay.engine.quota_sharing import exchange
-from mrs_relay.kit import tasks
+from mrs_relay.kafka import status
 from mrs_relay.mrs import limits
 from mrs_relay.mrs.operations import jobs
-from mrs_relay.stream import status
 
 OPERATION: Final = jobs.CREATE_EXECUTE_JOB
 LIMIT: Final = 60
@@ -72,9 +72,9 @@ class Replica:
         self.calls: list[float] = []
         self.thawed = asyncio.Event()
         self.thawed.set()
-        self.crew = tasks.Crew(self.fleet.failed)
-        self.crew.start(self.quota.run(), name="exchange")
-        self.crew.start(self._work(), name="work")
+        self.task_supervisor = tasks.TaskSupervisor(self.fleet.failed)
+        self.task_supervisor.start(self.quota.run(), name="exchange")
+        self.task_supervisor.start(self._work(), name="work")
 
     @property
     def frozen(self) -> bool:
@@ -163,7 +163,7 @@ class Fleet:
 
     async def kill(self, replica: Replica) -> None:
         """It is gone at once; the group learns of it at the next rebalance."""
-        await replica.crew.close()
+        await replica.task_supervisor.close()
         replica.thawed.clear()
 
     def thaw(self, replica: Replica) -> None:
@@ -225,4 +225,4 @@ class Fleet:
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):
             for replica in self.replicas:
-                await replica.crew.close()
+                await replica.task_supervisor.close()

@@ -22,7 +22,9 @@ from typing import Any
 import aiokafka
 from tests.support import child, history, ports
 
-from mrs_relay.stream import client, settings, topics
+from mrs_relay.kafka import settings
+from mrs_relay.kafka.adapter import client
+from mrs_relay.kafka.topics import topic_setup
 
 CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -113,7 +115,7 @@ class Deployment:
 
         async def create() -> None:
             async with client.KafkaBroker(kafka).admin() as admin:
-                await topics.create(admin, kafka)
+                await topic_setup.create(admin, kafka)
 
         with ThreadPoolExecutor(1) as pool:  # a thread of its own: the caller may have a loop
             pool.submit(asyncio.run, create()).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.support import service, simulation_extras, world
+from tests.support import service, service_harness, simulation_extras
 
 from mrs_emulator.core import settings as emulator_settings
 from mrs_relay import settings as all_settings
@@ -52,9 +52,13 @@ def settings(
         "single_reads": chance.choice((0, 3)),
         "collect_within_s": 60.0,
     }
-    keys = world.settings(mrs=mrs).mrs.model_dump(include={"project_id", "access_key", "budgets", "call_timeout_s"})
-    keys["secret_key"] = world.settings().mrs.secret_key
-    return world.settings(kafka=kafka, mrs=mrs, engine=engine, **simulation_extras.groups(extras, chance, keys))
+    keys = service_harness.settings(mrs=mrs).mrs.model_dump(
+        include={"project_id", "access_key", "budgets", "call_timeout_s"}
+    )
+    keys["secret_key"] = service_harness.settings().mrs.secret_key
+    return service_harness.settings(
+        kafka=kafka, mrs=mrs, engine=engine, **simulation_extras.groups(extras, chance, keys)
+    )
 
 
 def emulated(

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from tests.support import simulation_draws, simulation_loop, simulation_machine
 
-from mrs_relay import errors, serving
+from mrs_relay import errors, wiring
 from mrs_relay import settings as all_settings
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
+from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import memory
 
 NOBODY = simulation_machine.NOBODY
 
@@ -26,7 +26,7 @@ class Replica:
 
     machine: simulation_loop.Machine
     line: simulation_machine.Line
-    served: tuple[serving.Served, ...] = ()
+    served: tuple[wiring.TenantService, ...] = ()
     task: asyncio.Task[None] | None = None
 
 
@@ -42,7 +42,7 @@ class Fleet:
     """
 
     chosen: all_settings.Settings
-    hub: memory.MemoryBroker
+    hub: memory_broker.MemoryBroker
     nature: simulation_machine.Nature
     chance: random.Random
     troubles: Counter[str]
@@ -105,12 +105,12 @@ class Fleet:
     async def _live(self, replica: Replica) -> None:
         machine = replica.machine
         try:
-            opened = serving.opened(
+            opened = wiring.opened(
                 self.chosen, lambda mrs: self._connect(machine, mrs), replica.line.for_group, self.time
             )
             async with opened as served:
                 replica.served = served
-                await serving.run(served)
+                await wiring.run(served)
         except asyncio.CancelledError:
             raise
         except errors.StreamDown as error:  # "only a new process helps", which whoever runs the service starts

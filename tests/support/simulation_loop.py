@@ -16,7 +16,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from mrs_relay.stream import memory_group, memory_log
+from mrs_relay.kafka.memory import memory_group, memory_log
 
 _LATE_STEP = 0.1
 _LATE_TIMER_S = 0.000_2

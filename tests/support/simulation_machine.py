@@ -20,10 +20,11 @@ from tests.support import simulation_loop
 
 from mrs_emulator.core import core, faults, wire
 from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_broker, memory_clients, memory_group, memory_log
 from mrs_relay.mrs import transport
-from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import memory, memory_clients, memory_group, memory_log, records
-from mrs_relay.stream import settings as stream_settings
 
 NOBODY = contextvars.Context()
 """Where the world's own tasks run: no machine stops them."""
@@ -103,16 +104,16 @@ class Nature:
         return task
 
 
-class Line(memory.MemoryBroker):
+class Line(memory_broker.MemoryBroker):
     """One machine's connections to the broker `hub`, which share everything but their troubles."""
 
-    def __init__(self, hub: memory.MemoryBroker, machine: simulation_loop.Machine, nature: Nature) -> None:
+    def __init__(self, hub: memory_broker.MemoryBroker, machine: simulation_loop.Machine, nature: Nature) -> None:
         self.__dict__.update(hub.__dict__)
         self._hub = hub
         self.machine = machine
         self.nature = nature
 
-    def for_group(self, kafka: stream_settings.KafkaSettings) -> Line:
+    def for_group(self, kafka: kafka_settings.KafkaSettings) -> Line:
         """The same connections, for a consumer group of another topic."""
         line = Line(self._hub, self.machine, self.nature)
         line.group = self._groups.setdefault(kafka.group_id, memory_group.Group(self._hub, kafka))
@@ -198,7 +199,7 @@ class Member(memory_group.MemoryGroupConsumer):
             return
         if self._notice is not None:
             self._notice.cancel()
-        await self._crew.close()
+        await self._task_supervisor.close()
 
 
 class Wire:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from tests.support import (
     malformed,
     service,
+    service_harness,
     simulation_draws,
     simulation_extras,
     simulation_fleet,
@@ -25,13 +26,12 @@ from tests.support import (
     simulation_stage,
     simulation_troubles,
     simulation_verdict,
-    world,
 )
 
 from mrs_emulator.core import core, faults
 from mrs_relay import settings as all_settings
-from mrs_relay.kit import clock
-from mrs_relay.stream import memory
+from mrs_relay.common import clock
+from mrs_relay.kafka.memory import memory_broker
 
 PATIENCE_S = 3600.0
 """Virtual seconds after the last trouble within which every request must have ended."""
@@ -74,7 +74,7 @@ class Deployment:
     """A Kafka, its replicas, and the tenants on it."""
 
     chosen: all_settings.Settings
-    hub: memory.MemoryBroker
+    hub: memory_broker.MemoryBroker
     fleet: simulation_fleet.Fleet
     stages: list[simulation_stage.Stage]
 
@@ -155,7 +155,7 @@ class Simulation:
 
     def _build_mrs(self) -> None:
         extras, nature = self.extras, self.nature
-        for host in (world.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ())):
+        for host in (service_harness.HOST, *((simulation_extras.LAKE_HOST,) if extras.lake else ())):
             emulated = simulation_draws.emulated(self.chance, extras, hidden_s=self.hidden_s)
             nature.projects[host] = core.Emulator(emulated, self.time)
         self.ordered = simulation_extras.orders(extras)
@@ -184,7 +184,7 @@ class Simulation:
         if number:
             kafka = chosen.kafka.model_copy(update={"app_id": f"{chosen.kafka.app_id}-{number + 1}"})
             chosen = chosen.model_copy(update={"kafka": kafka})
-        hub = memory.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
+        hub = memory_broker.MemoryBroker(chosen.kafka, transactions=chosen.kafka.transactional)
         for one in chosen.tenancies:
             hub.create_topics(simulation_stage.PARTITIONS, one.kafka.topics)
         letter = "" if self.extras.deployments == 1 else "xy"[number]

@@ -10,9 +10,10 @@ from typing import Any
 from tests.support import history, service, simulation_draws, simulation_extras
 
 from mrs_emulator.core import state
+from mrs_relay.kafka import records
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.messages import codec
-from mrs_relay.stream import memory, records
-from mrs_relay.stream import settings as stream_settings
 
 PARTITIONS = 3
 
@@ -30,8 +31,8 @@ class Stage:
     """
 
     name: str
-    hub: memory.MemoryBroker
-    topics: stream_settings.Topics
+    hub: memory_broker.MemoryBroker
+    topics: kafka_settings.Topics
     chance: random.Random
     extras: simulation_extras.Extras
     bodies: dict[str, tuple[int, bytes]] = field(default_factory=dict)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from tests.support import simulation_fleet, simulation_machine
 
-from mrs_relay import serving
-from mrs_relay.stream import memory
+from mrs_relay import wiring
+from mrs_relay.kafka.memory import memory_broker
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class Troubles:
     """
 
     fleet: simulation_fleet.Fleet
-    hub: memory.MemoryBroker
+    hub: memory_broker.MemoryBroker
     weather: simulation_machine.Weather
     trace: simulation_machine.Trace
     chance: random.Random
@@ -82,7 +82,7 @@ class Troubles:
 
     async def _stop_in_order(self) -> None:
         if running := self.fleet.running:
-            serving.stop(self.chance.choice(running).served)
+            wiring.stop(self.chance.choice(running).served)
             self.fleet.start()
 
     async def _join(self) -> None:

@@ -22,7 +22,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
     "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
-    "docs/old-clusters.md": {(1,): "tests/e2e/test_old_clusters.py"},
+    "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
     "docs/relay-client.md": {tuple(range(1, 7)): "tests/unit/client/test_examples.py"},
     "docs/subscribe.md": {(1, 2, 3, 4): "tests/e2e/test_docs_examples.py"},

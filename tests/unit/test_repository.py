@@ -153,7 +153,7 @@ def test_the_client_of_mrs_gives_two_names() -> None:
     used = (
         "from mrs_relay.mrs import Client, connected; from mrs_relay.mrs import client; assert Client is client.Client"
     )
-    alone = "import sys; import mrs_relay.mrs.client; assert not {'aiokafka', 'mrs_relay.stream'} & sys.modules.keys()"
+    alone = "import sys; import mrs_relay.mrs.client; assert not {'aiokafka', 'mrs_relay.kafka'} & sys.modules.keys()"
     for program in (looked, used, alone):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 

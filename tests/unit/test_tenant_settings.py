@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mrs_relay import errors, settings, tenancy
+from mrs_relay import errors, settings, tenants
 from mrs_relay.messages import reasons
 
 FILE = """
@@ -235,7 +235,7 @@ def test_the_settings_table_shows_tenants_and_connections() -> None:
 
 def test_connections_are_called_as_in_the_settings() -> None:
     """What is told to people names the group that they can look at."""
-    assert (tenancy.group_of("mrs"), tenancy.group_of("lake")) == ("mrs", "connections.lake")
+    assert (tenants.group_of("mrs"), tenants.group_of("lake")) == ("mrs", "connections.lake")
 
 
 def test_the_example_of_the_page_for_operators_is_one(tmp_path: pathlib.Path) -> None:

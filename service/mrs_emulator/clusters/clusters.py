@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from mrs_emulator.clusters import clusterlife, hosts, stages, tagging
+from mrs_emulator.clusters import cluster_life, hosts, stages, tagging
 from mrs_emulator.core import checks, records, refusals, routes, settings, state, wire
 from mrs_emulator.jobs import jobs
 
@@ -91,7 +91,7 @@ class Clusters:
         cluster = self._world.cluster(call.path["cluster_id"])
         record, now_ms = cluster.record, call.now_ms
         before = cluster.at(now_ms)
-        if before.state not in clusterlife.DELETABLE or cluster.busy(now_ms):
+        if before.state not in cluster_life.DELETABLE or cluster.busy(now_ms):
             raise refusals.of_cluster("12000021", state=before.state)
         if record.prepaid:
             raise refusals.of_cluster("12000024")
@@ -167,13 +167,13 @@ def _matches(cluster: state.ClusterState, query: Mapping[str, str], wanted_state
     return group(seen) if group else wanted_state == seen
 
 
-def _nodes(record: records.Cluster, seen: clusterlife.Segment) -> dict[str, Any]:
+def _nodes(record: records.Cluster, seen: cluster_life.Segment) -> dict[str, Any]:
     """The members that tell of nodes and their groups."""
     tasks = [one for one in seen.groups if one.role == "task"]
     members: dict[str, Any] = {
-        "masterNodeNum": str(clusterlife.count(seen.groups, "master")),
-        "coreNodeNum": str(clusterlife.count(seen.groups, "core")),
-        "totalNodeNum": str(clusterlife.count(seen.groups)),
+        "masterNodeNum": str(cluster_life.count(seen.groups, "master")),
+        "coreNodeNum": str(cluster_life.count(seen.groups, "core")),
+        "totalNodeNum": str(cluster_life.count(seen.groups)),
         "nodeGroups": [_node_group(one) for one in seen.groups],
         "taskNodeGroups": [_node_group(one) | {"AutoScalingPolicy": record.policies.get(one.name)} for one in tasks],
     }
@@ -201,7 +201,7 @@ def _component(version: str, number: int, name: str) -> dict[str, Any]:
     }
 
 
-def _node_group(group: clusterlife.Group) -> dict[str, Any]:
+def _node_group(group: cluster_life.Group) -> dict[str, Any]:
     return {
         "groupName": group.name,
         "nodeNum": len(group.hosts),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from mrs_emulator.clusters import clusterlife, stages
+from mrs_emulator.clusters import cluster_life, stages
 from mrs_emulator.core import clock, records, settings, state, tasks
 from mrs_emulator.jobs import jobs, life, rules
 
@@ -39,14 +39,14 @@ class Flows:
         entering: jobs.Jobs,
         acts: stages.Stages,
         chosen: settings.ClusterRules,
-        crew: tasks.Crew,
+        task_supervisor: tasks.TaskSupervisor,
         timer: clock.Clock,
     ) -> None:
         self._world = world
         self._jobs = entering
         self._stages = acts
         self._rules = chosen
-        self._crew = crew
+        self._task_supervisor = task_supervisor
         self._clock = timer
         self._waking: set[str] = set()
 
@@ -66,7 +66,7 @@ class Flows:
             running_ms = record.life.first("running", now_ms)
             if running_ms is not None and any(one.runs_sql for one in flow.jobs):
                 self._waking.add(cluster_id)
-                self._crew.start(self._wake(cluster_id, running_ms), name=f"flow-{cluster_id}")
+                self._task_supervisor.start(self._wake(cluster_id, running_ms), name=f"flow-{cluster_id}")
 
     async def _wake(self, cluster_id: str, running_ms: int) -> None:
         try:
@@ -104,7 +104,7 @@ class Flows:
         """When the last job of a flow ended, or None when one has not; deleted jobs do not count."""
         last_ms = _began(cluster.record.life, now_ms) or now_ms
         for job_id in flow.job_ids or ():
-            job = cluster.book.get(job_id)
+            job = cluster.index.get(job_id)
             if job is None:
                 continue
             if job.ending is None or job.ending.at_ms > now_ms:
@@ -115,7 +115,7 @@ class Flows:
     def _kept_for_failure(self, cluster: state.ClusterState, flow: records.Flow, now_ms: int) -> bool:
         if self._rules.delete_after_failed_job:
             return False
-        found = [cluster.book.get(job_id) for job_id in flow.job_ids or ()]
+        found = [cluster.index.get(job_id) for job_id in flow.job_ids or ()]
         return any(job is not None and life.result_of(job, now_ms) != "SUCCEEDED" for job in found)
 
     def _delete(self, cluster: state.ClusterState, end_ms: int, now_ms: int) -> None:
@@ -130,7 +130,7 @@ class Flows:
         self._jobs.end_all(cluster, begin_ms)
 
 
-def _began(lived: clusterlife.Life, now_ms: int) -> int | None:
+def _began(lived: cluster_life.Life, now_ms: int) -> int | None:
     """When a cluster first ran, if it has."""
     first = next((one.begin_ms for one in lived.segments if one.state == "running"), None)
     return first if first is not None and first <= now_ms else None

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from mrs_emulator.clusters import clusterlife
+from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import state
 
 _SPACE = uuid.UUID("6f0d2a51-1f6e-5d3c-9a37-0c2f5b8e4d10")
@@ -46,7 +46,7 @@ def address(number: int) -> str:
     return f"192.168.{number // 200}.{10 + number % 200}"
 
 
-def _members(cluster: state.ClusterState, group: clusterlife.Group, number: int, place: int) -> dict[str, Any]:
+def _members(cluster: state.ClusterState, group: cluster_life.Group, number: int, place: int) -> dict[str, Any]:
     record = cluster.record
     vm = uuid.uuid5(_SPACE, f"{record.cluster_id}/{number}")
     suffix = "".join(_LETTERS[byte % len(_LETTERS)] for byte in vm.bytes[:5])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mrs_emulator.clusters import clusterlife
+from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import checks, fields, refusals, settings
 from mrs_emulator.jobs import jobs, rules
 
@@ -36,7 +36,7 @@ class Nodes:
     name: str
     number: int
     size: str
-    disks: clusterlife.Disks
+    disks: cluster_life.Disks
     root_kind: str = "SAS"
     root_size: int = 480
     policy: Mapping[str, Any] | None = None
@@ -60,14 +60,14 @@ class Order:
     flow: tuple[checks.Submission, ...] = ()
     delete_after: bool = False
 
-    def groups(self) -> tuple[clusterlife.Group, ...]:
+    def groups(self) -> tuple[cluster_life.Group, ...]:
         """The node groups with hosts."""
         found = []
         first = 0
         for one in self.nodes:
             hosts = tuple(range(first, first + one.number))
             first += one.number
-            found.append(clusterlife.Group(one.name, one.size, hosts, one.disks, one.root_kind, one.root_size))
+            found.append(cluster_life.Group(one.name, one.size, hosts, one.disks, one.root_kind, one.root_size))
         return tuple(found)
 
 

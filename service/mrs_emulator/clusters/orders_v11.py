@@ -9,9 +9,9 @@ Source: API reference V1.1, page mrs_02_0028 (2021, 2022), Open Telekom Cloud, S
 
 from __future__ import annotations
 
-from mrs_emulator.clusters import clusterlife, orders, policies, tagging
+from mrs_emulator.clusters import cluster_life, orders, policies, tagging
 from mrs_emulator.core import checks, fields, refusals
-from mrs_emulator.v11 import oldchecks
+from mrs_emulator.v11 import v11_validation
 
 _REQUIRED = (
     "cluster_version",
@@ -99,7 +99,7 @@ def job(one: fields.Fields, rules: orders.Rules) -> tuple[checks.Submission, boo
     if number == _DISTCP:
         raise refusals.of_cluster("12000054", why=f"job_type {number}")
     body = {**one.raw(), "job_type": number, "cluster_id": "ordered"}
-    return oldchecks.order(body, rules.quirks, rules.old).submission(), one.flag("shutdown_cluster")
+    return v11_validation.order(body, rules.quirks, rules.old).submission(), one.flag("shutdown_cluster")
 
 
 def _job(body: fields.Fields, rules: orders.Rules) -> tuple[tuple[checks.Submission, ...], bool]:
@@ -187,19 +187,19 @@ def _flat(body: fields.Fields, kind: int) -> tuple[orders.Nodes, ...]:
     return tuple(found)
 
 
-def _role_disks(body: fields.Fields, prefix: str) -> clusterlife.Disks:
+def _role_disks(body: fields.Fields, prefix: str) -> cluster_life.Disks:
     """The disks of a role; the older pair volume_type and volume_size wins when it is there."""
     return disks(body, "" if body.has("volume_type") else prefix)
 
 
-def disks(one: fields.Fields, prefix: str = "data_") -> clusterlife.Disks:
+def disks(one: fields.Fields, prefix: str = "data_") -> cluster_life.Disks:
     """
     The data disks in the members that begin with a prefix.
 
     Raises:
         Refusal: 12000002.
     """
-    return clusterlife.Disks(
+    return cluster_life.Disks(
         one.one_of(f"{prefix}volume_type", orders.DISK_KINDS, "SAS"),
         one.number(f"{prefix}volume_size", 100, least=100, most=32_000),
         one.number(f"{prefix}volume_count", 1, least=0, most=20),

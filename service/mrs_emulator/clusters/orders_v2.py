@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from mrs_emulator.clusters import clusterlife, orders, orders_v11, policies, tagging
+from mrs_emulator.clusters import cluster_life, orders, orders_v11, policies, tagging
 from mrs_emulator.core import checks, fields, refusals
 
 _REQUIRED = (
@@ -171,7 +171,7 @@ def _group(one: fields.Fields, kind: int) -> orders.Nodes:
         name=name,
         number=one.number("node_num", least=0, most=500),
         size=one.text("node_size"),
-        disks=clusterlife.Disks(kind_of_disk, size, count),
+        disks=cluster_life.Disks(kind_of_disk, size, count),
         root_kind=root_kind,
         root_size=root_size,
         policy=policy,

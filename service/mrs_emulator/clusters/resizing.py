@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from mrs_emulator.clusters import clusterlife, hosts, orders, orders_v11, stages
+from mrs_emulator.clusters import cluster_life, hosts, orders, orders_v11, stages
 from mrs_emulator.core import fields, refusals, routes, settings, state, wire
 
 _OK = 200
@@ -26,7 +26,7 @@ class _Wanted:
     group: str
     more: int
     server_ids: tuple[str, ...]
-    task_nodes: tuple[str, clusterlife.Disks] | None
+    task_nodes: tuple[str, cluster_life.Disks] | None
 
 
 class Resizing:
@@ -68,31 +68,31 @@ class Resizing:
         if cluster.record.prepaid:
             raise refusals.of_cluster("12000065")
         seen = cluster.state(now_ms)
-        if seen in clusterlife.SCALING or (seen == "running" and cluster.busy(now_ms)):
+        if seen in cluster_life.SCALING or (seen == "running" and cluster.busy(now_ms)):
             raise refusals.of_cluster("12000018")
         if seen != "running":
             raise refusals.of_cluster(self._rules.resize_refused_code, state=seen)
 
     def _resized(
-        self, cluster: state.ClusterState, groups: tuple[clusterlife.Group, ...], wanted: _Wanted
-    ) -> tuple[clusterlife.Group, ...]:
+        self, cluster: state.ClusterState, groups: tuple[cluster_life.Group, ...], wanted: _Wanted
+    ) -> tuple[cluster_life.Group, ...]:
         """The groups after the resize."""
         found = _group(groups, wanted.group)
         tasks = wanted.group.startswith("task")
-        if wanted.task_nodes is not None and tasks and clusterlife.count(groups, "task"):
+        if wanted.task_nodes is not None and tasks and cluster_life.count(groups, "task"):
             raise refusals.of_cluster("12000123")
         if wanted.more < 0:
             if found is None or not found.hosts:
                 raise refusals.of_cluster("12000013", why="the cluster has no such nodes")
             return _with(groups, _fewer(cluster.record.cluster_id, found, wanted))
-        if clusterlife.count(groups, "core", "task") + wanted.more > self._rules.nodes_max:
+        if cluster_life.count(groups, "core", "task") + wanted.more > self._rules.nodes_max:
             raise refusals.of_cluster("12000028", most=self._rules.nodes_max)
         if wanted.task_nodes is not None and tasks:
             name = found.name if found else _task_group_name(wanted.group, groups)
-            found = clusterlife.Group(name, wanted.task_nodes[0], (), wanted.task_nodes[1])
+            found = cluster_life.Group(name, wanted.task_nodes[0], (), wanted.task_nodes[1])
         if found is None:
             raise refusals.invalid("task_node_info is required: the cluster has no Task nodes")
-        first = clusterlife.next_host(groups, cluster.record.life)
+        first = cluster_life.next_host(groups, cluster.record.life)
         return _with(groups, replace(found, hosts=(*found.hosts, *range(first, first + wanted.more))))
 
 
@@ -117,7 +117,7 @@ def _read(body: fields.Fields) -> _Wanted:
     return _Wanted(group, number if direction == "scale_out" else -number, server_ids, task_nodes)
 
 
-def _group(groups: tuple[clusterlife.Group, ...], name: str) -> clusterlife.Group | None:
+def _group(groups: tuple[cluster_life.Group, ...], name: str) -> cluster_life.Group | None:
     """
     The group that a name means: its own, or the first of its role for the two general names.
 
@@ -134,7 +134,7 @@ def _group(groups: tuple[clusterlife.Group, ...], name: str) -> clusterlife.Grou
     raise refusals.invalid(f"node_group {name} does not exist")
 
 
-def _task_group_name(asked: str, groups: tuple[clusterlife.Group, ...]) -> str:
+def _task_group_name(asked: str, groups: tuple[cluster_life.Group, ...]) -> str:
     """The name of a cluster's first Task group: the one asked for, or the sister of its Core group."""
     if asked != "task_node_default_group":
         return asked
@@ -142,7 +142,7 @@ def _task_group_name(asked: str, groups: tuple[clusterlife.Group, ...]) -> str:
     return core.replace("core", "task", 1)
 
 
-def _fewer(cluster_id: str, group: clusterlife.Group, wanted: _Wanted) -> clusterlife.Group:
+def _fewer(cluster_id: str, group: cluster_life.Group, wanted: _Wanted) -> cluster_life.Group:
     if wanted.server_ids and group.role == "task":
         numbers = {hosts.vm_id(cluster_id, number): number for number in group.hosts}
         if any(one not in numbers for one in wanted.server_ids):
@@ -156,7 +156,7 @@ def _fewer(cluster_id: str, group: clusterlife.Group, wanted: _Wanted) -> cluste
     return replace(group, hosts=group.hosts[:left])
 
 
-def _with(groups: tuple[clusterlife.Group, ...], changed: clusterlife.Group) -> tuple[clusterlife.Group, ...]:
+def _with(groups: tuple[cluster_life.Group, ...], changed: cluster_life.Group) -> tuple[cluster_life.Group, ...]:
     if all(one.name != changed.name for one in groups):
         return (*groups, changed)
     return tuple(changed if one.name == changed.name else one for one in groups)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mrs_emulator.clusters import clusterlife
+from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import settings
 
 RULES = """\
@@ -112,8 +112,8 @@ class Stages:
         self._words = _HUAWEI if chosen.words == "expansion" else _TELEKOM
 
     def creation(
-        self, now_ms: int, cluster: tuple[str, str], tags: Mapping[str, str], groups: tuple[clusterlife.Group, ...]
-    ) -> clusterlife.Life:
+        self, now_ms: int, cluster: tuple[str, str], tags: Mapping[str, str], groups: tuple[cluster_life.Group, ...]
+    ) -> cluster_life.Life:
         """
         The life of a cluster that is ordered now.
 
@@ -127,42 +127,42 @@ class Stages:
         segments = _spread("starting", self._words.create, now_ms, play, groups)
         end_ms = now_ms + play.lasts_ms
         if play.outcome == "succeeded":
-            segments.append(clusterlife.Segment(end_ms, "running", groups))
+            segments.append(cluster_life.Segment(end_ms, "running", groups))
         elif play.outcome == "failed":
             stage = self._failure(self._words.create_failed, play.cause)
-            segments.append(clusterlife.Segment(end_ms, "failed", groups, stage, error=play.cause))
+            segments.append(cluster_life.Segment(end_ms, "failed", groups, stage, error=play.cause))
             if self._rules.failed_cleaned_s is not None:
                 gone_ms = end_ms + round(self._rules.failed_cleaned_s * 1000 / self._pace.speed)
-                segments.append(clusterlife.Segment(gone_ms, "terminated", groups, stage, error=play.cause))
-        return clusterlife.Life(tuple(segments))
+                segments.append(cluster_life.Segment(gone_ms, "terminated", groups, stage, error=play.cause))
+        return cluster_life.Life(tuple(segments))
 
     def resize(
-        self, begin_ms: int, before: clusterlife.Segment, groups: tuple[clusterlife.Group, ...], play: Play
-    ) -> list[clusterlife.Segment]:
+        self, begin_ms: int, before: cluster_life.Segment, groups: tuple[cluster_life.Group, ...], play: Play
+    ) -> list[cluster_life.Segment]:
         """The segments of a resize that ends with these groups, if it succeeds."""
-        outwards = clusterlife.count(groups) > clusterlife.count(before.groups)
-        state: clusterlife.State = "scaling-out" if outwards else "scaling-in"
+        outwards = cluster_life.count(groups) > cluster_life.count(before.groups)
+        state: cluster_life.State = "scaling-out" if outwards else "scaling-in"
         steps = self._words.scale_out if outwards else self._words.scale_in
         segments = _spread(state, steps, begin_ms, play, before.groups, scale=state)
         end_ms = begin_ms + play.lasts_ms
         if play.outcome == "succeeded":
-            segments.append(clusterlife.Segment(end_ms, "running", groups))
+            segments.append(cluster_life.Segment(end_ms, "running", groups))
         elif play.outcome == "failed":
             words = self._words.scale_out_failed if outwards else self._words.scale_in_failed
             stage = self._failure(words, play.cause)
             segments.append(
-                clusterlife.Segment(end_ms, "running", before.groups, stage, scale="scaling-error", error=play.cause)
+                cluster_life.Segment(end_ms, "running", before.groups, stage, scale="scaling-error", error=play.cause)
             )
         return segments
 
-    def deletion(self, begin_ms: int, before: clusterlife.Segment, play: Play) -> list[clusterlife.Segment]:
+    def deletion(self, begin_ms: int, before: cluster_life.Segment, play: Play) -> list[cluster_life.Segment]:
         """The segments of a delete; stageDesc stays as it was, which the examples show."""
-        segments = [clusterlife.Segment(begin_ms, "terminating", before.groups, before.stage)]
+        segments = [cluster_life.Segment(begin_ms, "terminating", before.groups, before.stage)]
         end_ms = begin_ms + play.lasts_ms
         if play.outcome == "succeeded":
-            segments.append(clusterlife.Segment(end_ms, "terminated", before.groups, before.stage))
+            segments.append(cluster_life.Segment(end_ms, "terminated", before.groups, before.stage))
         elif play.outcome == "failed":
-            segments.append(clusterlife.Segment(end_ms, "abnormal", before.groups, before.stage, error=play.cause))
+            segments.append(cluster_life.Segment(end_ms, "abnormal", before.groups, before.stage, error=play.cause))
         return segments
 
     def begin_ms(self, now_ms: int) -> int:
@@ -189,16 +189,16 @@ class Stages:
 
 
 def _spread(
-    state: clusterlife.State,
+    state: cluster_life.State,
     steps: Sequence[str],
     begin_ms: int,
     play: Play,
-    groups: tuple[clusterlife.Group, ...],
+    groups: tuple[cluster_life.Group, ...],
     scale: str = "",
-) -> list[clusterlife.Segment]:
+) -> list[cluster_life.Segment]:
     """The steps, each of the same length."""
     return [
-        clusterlife.Segment(begin_ms + play.lasts_ms * number // len(steps), state, groups, step, scale)
+        cluster_life.Segment(begin_ms + play.lasts_ms * number // len(steps), state, groups, step, scale)
         for number, step in enumerate(steps)
     ]
 

@@ -17,14 +17,14 @@ import structlog
 
 from mrs_emulator.clusters import clusters, creating, flows, resizing, scaling_policies, stages, tags
 from mrs_emulator.core import (
-    aiming,
-    bentclock,
+    adjustable_clock,
     clock,
+    fault_effects,
+    fault_matching,
     faults,
     ids,
-    keeping,
     limits,
-    meddling,
+    persistence,
     recent,
     refusals,
     routes,
@@ -36,8 +36,8 @@ from mrs_emulator.core import (
 from mrs_emulator.http import admin, overview, page
 from mrs_emulator.iam import accounts, iam, signature
 from mrs_emulator.jobs import jobs
-from mrs_emulator.sql import obs, presto, sql, sqljobs
-from mrs_emulator.v11 import oldapi, rows
+from mrs_emulator.sql import obs, presto, sql, sql_jobs
+from mrs_emulator.v11 import v11_api, v11_store
 
 _log = structlog.get_logger(__name__)
 
@@ -59,12 +59,12 @@ class Emulator:
 
     def __init__(self, chosen: settings.EmulatorSettings, timer: clock.Clock | None = None) -> None:
         self._settings = chosen
-        self._clock = bentclock.BentClock(timer or clock.SystemClock())
+        self._clock = adjustable_clock.AdjustableClock(timer or clock.SystemClock())
         self._ids = ids.Ids(chosen.seed)
-        self._crew = tasks.Crew(_report)
-        self._keeper = keeping.Keeper(chosen.state_file, self._crew)
+        self._task_supervisor = tasks.TaskSupervisor(_report)
+        self._state_file = persistence.StateFile(chosen.state_file, self._task_supervisor)
         self._world = state.World(
-            chosen.clusters, self._clock.now_ms(), self._keeper, chosen.cluster_rules.terminated_kept_s
+            chosen.clusters, self._clock.now_ms(), self._state_file, chosen.cluster_rules.terminated_kept_s
         )
         known = accounts.Accounts(chosen, self._ids)
         self._gate = signature.Gate(known, chosen)
@@ -72,12 +72,16 @@ class Emulator:
         self._recent = recent.Recent()
         self._warehouse = sql.Warehouse(chosen.sql, chosen.data)
         self._obs = obs.Obs(chosen.obs_dir or (chosen.data / "obs" if chosen.data else None))
-        running = sqljobs.SqlJobs(self._warehouse, self._crew, self._obs, self._clock, chosen.sql)
+        running = sql_jobs.SqlJobs(self._warehouse, self._task_supervisor, self._obs, self._clock, chosen.sql)
         self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
-        statements = presto.Presto(self._world, self._ids, self._warehouse, self._crew, self._obs, chosen.sql)
+        statements = presto.Presto(
+            self._world, self._ids, self._warehouse, self._task_supervisor, self._obs, chosen.sql
+        )
         acts = stages.Stages(chosen.pace, chosen.cluster_rules)
-        self._flows = flows.Flows(self._world, self._jobs, acts, chosen.cluster_rules, self._crew, self._clock)
-        older = oldapi.OldApi(rows.Ground(self._world, self._ids, chosen, self._keeper), self._jobs)
+        self._flows = flows.Flows(
+            self._world, self._jobs, acts, chosen.cluster_rules, self._task_supervisor, self._clock
+        )
+        older = v11_api.V11Api(v11_store.Ground(self._world, self._ids, chosen, self._state_file), self._jobs)
         self._table = routes.Table(
             (
                 *self._jobs.operations(),
@@ -94,14 +98,14 @@ class Emulator:
         self._faults = faults.Faults([route.operation for route in self._table.routes])
         if chosen.faults_file is not None:
             self._faults.load(chosen.faults_file)
-        self._aiming = aiming.Aiming(self._world, older)
-        self._meddler = meddling.Meddler(self._world, self._jobs, self._clock)
+        self._aiming = fault_matching.FaultMatcher(self._world, older)
+        self._meddler = fault_effects.FaultEffects(self._world, self._jobs, self._clock)
         shown = overview.Overview(self._world, statements, self._faults, self._recent, self._clock)
         self._admin = admin.Admin(self._world, self._faults, chosen.project_id, self._clock, shown)
 
     async def __aenter__(self) -> Self:
         try:
-            starts = await self._keeper.open()
+            starts = await self._state_file.open()
             if self._settings.data is not None:
                 await self._warehouse.open()
         except BaseException:
@@ -121,9 +125,9 @@ class Emulator:
         await self._close()
 
     async def _close(self) -> None:
-        await self._crew.close()
+        await self._task_supervisor.close()
         await self._warehouse.close()
-        await self._keeper.close()
+        await self._state_file.close()
         self._obs.close()
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mrs_emulator.clusters import clusterlife
+from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import checks, settings
 
 
@@ -58,7 +58,7 @@ class Cluster:
     components: tuple[str, ...]
     slots: int
     created_ms: int
-    life: clusterlife.Life
+    life: cluster_life.Life
     kind: int = 0
     kerberos: bool = False
     prepaid: bool = False
@@ -74,11 +74,11 @@ def configured(one: settings.Cluster, now_ms: int) -> Cluster:
     """The record of a cluster from the settings, which exists from `now_ms` on."""
     size = "emulated.4xlarge.4.linux.bigdata"
     groups = (
-        clusterlife.Group("master_node_default_group", size, (0, 1)),
-        clusterlife.Group("core_node_analysis_group", size, (2, 3, 4)),
+        cluster_life.Group("master_node_default_group", size, (0, 1)),
+        cluster_life.Group("core_node_analysis_group", size, (2, 3, 4)),
     )
-    scale = one.state if one.state in clusterlife.SCALING else ""
-    segment = clusterlife.Segment(now_ms, one.state, groups, scale=scale)
+    scale = one.state if one.state in cluster_life.SCALING else ""
+    segment = cluster_life.Segment(now_ms, one.state, groups, scale=scale)
     return Cluster(
         cluster_id=one.cluster_id,
         name=one.name,
@@ -86,7 +86,7 @@ def configured(one: settings.Cluster, now_ms: int) -> Cluster:
         components=one.components,
         slots=one.slots,
         created_ms=now_ms,
-        life=clusterlife.Life((segment,)),
+        life=cluster_life.Life((segment,)),
         kerberos=one.kerberos,
         tags=one.tags,
     )

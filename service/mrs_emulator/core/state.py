@@ -1,7 +1,7 @@
 """
 What MRS remembers: clusters with their job records, and what was ever really created.
 
-Changes go to the shelves of `keeping.py`, so that they survive a restart where a state file is set.
+Changes go to the shelves of `persistence.py`, so that they survive a restart where a state file is set.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from mrs_emulator.clusters import clusterlife
-from mrs_emulator.core import keeping, records, refusals, settings
-from mrs_emulator.jobs import book, life
+from mrs_emulator.clusters import cluster_life
+from mrs_emulator.core import persistence, records, refusals, settings
+from mrs_emulator.jobs import job_index, life
 
 
 class ClusterState:
@@ -26,22 +26,22 @@ class ClusterState:
         jobs: its job records.
     """
 
-    __slots__ = ("book", "record")
+    __slots__ = ("index", "record")
 
-    def __init__(self, record: records.Cluster, jobs: book.JobBook) -> None:
+    def __init__(self, record: records.Cluster, jobs: job_index.JobIndex) -> None:
         self.record = record
-        self.book = jobs
+        self.index = jobs
 
     @property
     def created_ms(self) -> int:
         """When it was ordered, in milliseconds since the epoch."""
         return self.record.created_ms
 
-    def at(self, now_ms: int) -> clusterlife.Segment:
+    def at(self, now_ms: int) -> cluster_life.Segment:
         """What queries see of it at a moment."""
         return self.record.life.at(now_ms)
 
-    def state(self, now_ms: int) -> clusterlife.State:
+    def state(self, now_ms: int) -> cluster_life.State:
         """State at a moment, as clusterState shows it."""
         return self.record.life.at(now_ms).state
 
@@ -51,7 +51,7 @@ class ClusterState:
 
     def takes_jobs(self, now_ms: int) -> bool:
         """Whether jobs and statements can be submitted at a moment."""
-        return self.state(now_ms) in clusterlife.TAKES_JOBS
+        return self.state(now_ms) in cluster_life.TAKES_JOBS
 
     def has(self, *names: str) -> bool:
         """Whether any of the named components is installed."""
@@ -95,7 +95,7 @@ class World:
         self,
         clusters: Iterable[settings.Cluster],
         now_ms: int,
-        keeper: keeping.Keeper,
+        state_file: persistence.StateFile,
         terminated_kept_s: float,
     ) -> None:
         self._clusters: dict[str, ClusterState] = {}
@@ -103,10 +103,10 @@ class World:
         self._expiries: list[tuple[int, str]] = []
         self._flows: dict[str, None] = {}
         self._kept_ms = round(terminated_kept_s * 1000)
-        self._keeps_jobs = keeper.on
-        self._cluster_shelf = keeper.shelf("clusters", self._restore_clusters)
-        self._job_shelf = keeper.shelf("jobs", self._restore_jobs)
-        self._effect_shelf = keeper.shelf("effects", self._restore_effects)
+        self._keeps_jobs = state_file.on
+        self._cluster_shelf = state_file.table("clusters", self._restore_clusters)
+        self._job_shelf = state_file.table("jobs", self._restore_jobs)
+        self._effect_shelf = state_file.table("effects", self._restore_effects)
         for one in clusters:
             self.add(records.configured(one, now_ms))
 
@@ -150,8 +150,8 @@ class World:
         del self._clusters[cluster_id]
         self._flows.pop(cluster_id, None)
         self._cluster_shelf.drop(cluster_id)
-        for number in cluster.book.arrived(cluster.book.span(None, None), newest_first=False):
-            self._job_shelf.drop(f"{cluster_id}/{cluster.book.at(number).job_id}")
+        for number in cluster.index.arrived(cluster.index.span(None, None), newest_first=False):
+            self._job_shelf.drop(f"{cluster_id}/{cluster.index.at(number).job_id}")
 
     def expire(self, now_ms: int) -> None:
         """Forget the clusters that have been terminated for long enough."""
@@ -171,15 +171,15 @@ class World:
         return list(islice(self._effects, start, None if count is None else start + count))
 
     def _made(self, record: records.Cluster) -> ClusterState:
-        shelf, prefix = self._job_shelf, f"{record.cluster_id}/"
+        table, prefix = self._job_shelf, f"{record.cluster_id}/"
 
         def keep(job: life.Job) -> None:
-            shelf.put(prefix + job.job_id, job)
+            table.put(prefix + job.job_id, job)
 
         def drop(job_id: str) -> None:
-            shelf.drop(prefix + job_id)
+            table.drop(prefix + job_id)
 
-        jobs = book.JobBook(keep, drop) if self._keeps_jobs else book.JobBook()
+        jobs = job_index.JobIndex(keep, drop) if self._keeps_jobs else job_index.JobIndex()
         made = ClusterState(record, jobs)
         self._clusters[record.cluster_id] = made
         self._watch(record)
@@ -199,15 +199,15 @@ class World:
         if expiry_ms is not None:
             heapq.heappush(self._expiries, (expiry_ms, record.cluster_id))
 
-    def _restore_clusters(self, rows: Iterable[keeping.Row]) -> None:
+    def _restore_clusters(self, rows: Iterable[persistence.Row]) -> None:
         for row in rows:
             self._made(row.read(records.Cluster))
 
-    def _restore_jobs(self, rows: Iterable[keeping.Row]) -> None:
+    def _restore_jobs(self, rows: Iterable[persistence.Row]) -> None:
         for row in rows:
             found = self._clusters.get(row.key.partition("/")[0])
             if found is not None:
-                found.book.restore(row.read(life.Job))
+                found.index.restore(row.read(life.Job))
 
-    def _restore_effects(self, rows: Iterable[keeping.Row]) -> None:
+    def _restore_effects(self, rows: Iterable[persistence.Row]) -> None:
         self._effects = [row.read(Effect) for row in rows]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 
-class Crew:
+class TaskSupervisor:
     """
     A set of named tasks with one owner.
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import pydantic
 
-from mrs_emulator.core import bentclock, faults, refusals, state, wire
+from mrs_emulator.core import adjustable_clock, faults, refusals, state, wire
 from mrs_emulator.http import overview
 from mrs_emulator.jobs import life
 
@@ -55,13 +55,13 @@ class Admin:
         world: state.World,
         standing: faults.Faults,
         project_id: str,
-        bent: bentclock.BentClock,
+        clock: adjustable_clock.AdjustableClock,
         shown: overview.Overview,
     ) -> None:
         self._world = world
         self._faults = standing
         self._project_id = project_id
-        self._clock = bent
+        self._clock = clock
         self._overview = shown
 
     def answer(self, request: wire.Request, now_ms: int) -> wire.Reply:
@@ -98,8 +98,8 @@ class Admin:
                 "name": one.record.name,
                 "state": one.state(now_ms),
                 "slots": one.record.slots,
-                "jobs": len(one.book),
-                "unfinished": one.book.unfinished(now_ms),
+                "jobs": len(one.index),
+                "unfinished": one.index.unfinished(now_ms),
             }
             for one in self._world.clusters.values()
         ]
@@ -131,7 +131,7 @@ class Admin:
         if effect.kind != "job":
             return members
         cluster = self._world.clusters.get(effect.cluster_id)
-        job = cluster.book.get(effect.effect_id) if cluster else None
+        job = cluster.index.get(effect.effect_id) if cluster else None
         if job is None:
             return members | {"deleted": True}
         seen = life.stage(job, now_ms)
@@ -163,8 +163,8 @@ class Admin:
         return self._time()
 
     def _time(self) -> wire.Reply:
-        bent = self._clock
-        members = {"now_ms": bent.now_ms(), "ahead_s": bent.ahead_ms / 1000, "stopped": bent.stopped}
+        clock = self._clock
+        members = {"now_ms": clock.now_ms(), "ahead_s": clock.ahead_ms / 1000, "stopped": clock.stopped}
         return wire.as_json(200, members)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from mrs_emulator.core import bentclock, faults, recent, state
+from mrs_emulator.core import adjustable_clock, faults, recent, state
 from mrs_emulator.jobs import life
 from mrs_emulator.sql import presto
 
@@ -33,13 +33,13 @@ class Overview:
         statements: presto.Presto,
         standing: faults.Faults,
         requests: recent.Recent,
-        bent: bentclock.BentClock,
+        clock: adjustable_clock.AdjustableClock,
     ) -> None:
         self._world = world
         self._statements = statements
         self._faults = standing
         self._requests = requests
-        self._clock = bent
+        self._clock = clock
 
     def members(self, now_ms: int) -> dict[str, Any]:
         """The whole of it at one moment."""
@@ -58,8 +58,8 @@ class Overview:
         """The newest jobs of all clusters, newest first."""
         newest = []
         for one in self._world.clusters.values():
-            numbers = one.book.arrived(one.book.span(None, None), newest_first=True)
-            newest += [(one.record.name, one.book.at(number)) for number in islice(numbers, _JOBS_SHOWN)]
+            numbers = one.index.arrived(one.index.span(None, None), newest_first=True)
+            newest += [(one.record.name, one.index.at(number)) for number in islice(numbers, _JOBS_SHOWN)]
         newest.sort(key=lambda pair: pair[1].timetable.created_ms, reverse=True)
         return [_job(cluster, job, now_ms) for cluster, job in newest[:_JOBS_SHOWN]]
 
@@ -72,8 +72,8 @@ def _cluster(one: state.ClusterState, now_ms: int) -> dict[str, Any]:
         "version": one.record.version,
         "components": list(one.record.components),
         "slots": one.record.slots,
-        "jobs": len(one.book),
-        "unfinished": one.book.unfinished(now_ms),
+        "jobs": len(one.index),
+        "unfinished": one.index.unfinished(now_ms),
     }
 
 

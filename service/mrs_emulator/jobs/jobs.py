@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from mrs_emulator.clusters import clusterlife
+from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import checks, failures, ids, refusals, routes, settings, state, wire
-from mrs_emulator.jobs import beans, life, listing, rules
-from mrs_emulator.sql import sql, sqljobs, values
+from mrs_emulator.jobs import job_json, life, listing, rules
+from mrs_emulator.sql import sql, sql_jobs, values
 
 _WITH_RESULTS = frozenset({"SparkSql", "SparkScript"})
 _BASE = "/v2/{project_id}/clusters/{cluster_id}/job-executions"
@@ -33,7 +33,7 @@ class Jobs:
     """
 
     def __init__(
-        self, world: state.World, making: ids.Ids, chosen: settings.EmulatorSettings, running: sqljobs.SqlJobs
+        self, world: state.World, making: ids.Ids, chosen: settings.EmulatorSettings, running: sql_jobs.SqlJobs
     ) -> None:
         self._world = world
         self._ids = making
@@ -58,7 +58,7 @@ class Jobs:
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = checks.submission(call.body(), self._quirks)
         seen = cluster.state(call.now_ms)
-        if seen not in clusterlife.TAKES_JOBS:
+        if seen not in cluster_life.TAKES_JOBS:
             raise refusals.business("0056", state=seen)
         check_components(cluster.record.components, wanted.job_type)
         if wanted.runs_sql:
@@ -66,14 +66,14 @@ class Jobs:
         if rules.refused(wanted):
             return wire.as_json(self._quirks.job_status, {"job_submit_result": {"state": "FAILED"}})
         slots = cluster.record.slots
-        if slots and cluster.book.unfinished(call.now_ms) >= slots:
+        if slots and cluster.index.unfinished(call.now_ms) >= slots:
             raise refusals.business("0177", slots=slots)
         job = self.enter(cluster, wanted, call.user, call.now_ms)
         return wire.as_json(self._quirks.job_status, {"job_submit_result": {"job_id": job.job_id, "state": "COMPLETE"}})
 
     def enter(self, cluster: state.ClusterState, wanted: checks.Submission, user: str, now_ms: int) -> life.Job:
         """Enter a job that was checked, and start it; SQL needs the event loop to be running."""
-        records = cluster.book
+        records = cluster.index
         planned = rules.plan(wanted, self._pace, records.arrival_ms(now_ms))
         job = life.Job(
             job_id=self._ids.uuid(),
@@ -81,8 +81,8 @@ class Jobs:
             name=wanted.name,
             job_type="SparkSubmit" if wanted.job_type == "SparkPython" else wanted.job_type,
             user=user,
-            arguments=beans.java_list(wanted.arguments),
-            properties=beans.java_map(wanted.properties),
+            arguments=job_json.java_list(wanted.arguments),
+            properties=job_json.java_map(wanted.properties),
             timetable=planned.timetable,
             ending=planned.ending,
         )
@@ -95,16 +95,16 @@ class Jobs:
 
     def end_all(self, cluster: state.ClusterState, now_ms: int) -> None:
         """Kill what has not ended: the cluster goes away. Source: none; no page says what becomes of its jobs."""
-        for job in cluster.book.open_jobs(now_ms):
+        for job in cluster.index.open_jobs(now_ms):
             self.kill(cluster, job, now_ms)
 
     def end_cut_off(self, now_ms: int) -> None:
         """Let the SQL jobs fail that were under way when the emulator stopped."""
         for cluster in self._world.clusters.values():
-            for job in cluster.book.open_jobs(now_ms):
+            for job in cluster.index.open_jobs(now_ms):
                 if job.ending is None and job.job_type in checks.SQL_TYPES | checks.SCRIPT_TYPES:
                     ending = rules.failure(job.job_type, max(now_ms, job.timetable.created_ms))
-                    cluster.book.replace(replace(job, ending=ending, error="the emulator was restarted"))
+                    cluster.index.replace(replace(job, ending=ending, error="the emulator was restarted"))
 
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
@@ -115,7 +115,7 @@ class Jobs:
         """ShowJobExeListNew: a page of jobs."""
         cluster = self._world.cluster(call.path["cluster_id"])
         query = listing.read(dict(call.request.pairs()), self._quirks)
-        total, jobs = listing.page(cluster.book, query, call.now_ms, self._quirks)
+        total, jobs = listing.page(cluster.index, query, call.now_ms, self._quirks)
         found: dict[str, Any] = {
             "total_record": str(total) if self._quirks.numbers_as_strings else total,
             "job_list": [self._bean(cluster, job, call.now_ms) for job in jobs],
@@ -140,7 +140,7 @@ class Jobs:
         wanted = call.body().get("job_id_list")
         if not isinstance(wanted, list) or not wanted or not all(isinstance(one, str) for one in wanted):
             raise refusals.invalid("job_id_list must be an array of job ids")
-        jobs = [cluster.book.get(job_id) for job_id in dict.fromkeys(wanted)]
+        jobs = [cluster.index.get(job_id) for job_id in dict.fromkeys(wanted)]
         if any(job is None for job in jobs):
             raise refusals.business("0176")
         if not all(job.ended(call.now_ms) for job in jobs if job):
@@ -171,18 +171,18 @@ class Jobs:
     def name_of(self, cluster_id: str, job_id: str) -> str:
         """Name of a job, or nothing when there is no such job; faults are aimed by it."""
         cluster = self._world.clusters.get(cluster_id)
-        job = cluster.book.get(job_id) if cluster else None
+        job = cluster.index.get(job_id) if cluster else None
         return job.name if job else ""
 
     def forget(self, cluster: state.ClusterState, job_id: str) -> None:
         """Remove a job's record and its results; SQL under way goes on, for nobody."""
-        cluster.book.remove(job_id)
+        cluster.index.remove(job_id)
         self._sql.forget(job_id)
 
     def stick(self, cluster: state.ClusterState, job: life.Job) -> None:
         """Let a job that goes on never end by itself; a kill still ends it."""
         timetable = replace(job.timetable, expected_end_ms=None)
-        cluster.book.replace(replace(job, ending=None, timetable=timetable))
+        cluster.index.replace(replace(job, ending=None, timetable=timetable))
         self._sql.stick(job.job_id)
 
     def flip(self, cluster: state.ClusterState, job: life.Job) -> None:
@@ -190,25 +190,25 @@ class Jobs:
         if job.ending is None:
             self._sql.flip(job.job_id)
         else:
-            cluster.book.replace(replace(job, ending=life.flipped(job.ending)))
+            cluster.index.replace(replace(job, ending=life.flipped(job.ending)))
 
     def kill(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> None:
         """End a job soon, unless it ends by itself before."""
         killed_ms = now_ms + round(self._pace.kill_s * 1000 / self._pace.speed)
         if job.ending is None or job.ending.at_ms > killed_ms:
-            cluster.book.replace(replace(job, ending=life.Ending(killed_ms, "KILLED", "KILLED")))
+            cluster.index.replace(replace(job, ending=life.Ending(killed_ms, "KILLED", "KILLED")))
             self._sql.stop(job.job_id)
 
     def _find(self, call: routes.Call) -> tuple[state.ClusterState, life.Job]:
         cluster = self._world.cluster(call.path["cluster_id"])
-        job = cluster.book.get(call.path["job_execution_id"])
+        job = cluster.index.get(call.path["job_execution_id"])
         if job is None:
             raise refusals.business("0176")
         return cluster, job
 
     def _bean(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
         as_strings = self._quirks.numbers_as_strings
-        return beans.bean(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
+        return job_json.render(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
 
     def _rows(self, answer: sql.Answer) -> list[dict[str, Any]]:
         if not answer.columns:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mrs_emulator.core import checks, refusals, settings
-from mrs_emulator.jobs import book, life
+from mrs_emulator.jobs import job_index, life
 
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -91,7 +91,7 @@ def read(query: Mapping[str, str], quirks: settings.Quirks) -> Query:
     return Query(filters, checks.one_of(query, "sort_by", _DIRECTIONS) != "asc", start, limit)
 
 
-def page(records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks) -> tuple[int, list[life.Job]]:
+def page(records: job_index.JobIndex, query: Query, now_ms: int, quirks: settings.Quirks) -> tuple[int, list[life.Job]]:
     """
     How many jobs match, and those on the page asked for.
 
@@ -114,7 +114,7 @@ def page(records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quir
 
 
 def _page_by_record(
-    records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
+    records: job_index.JobIndex, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
 ) -> tuple[int, list[life.Job]]:
     candidates = _candidates(records, query, now_ms, quirks, span)
     if not query.newest_first:
@@ -124,7 +124,7 @@ def _page_by_record(
 
 
 def _candidates(
-    records: book.JobBook, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
+    records: job_index.JobIndex, query: Query, now_ms: int, quirks: settings.Quirks, span: tuple[int, int]
 ) -> list[life.Job]:
     """The jobs among which all matches are, newest first."""
     filters = query.filters

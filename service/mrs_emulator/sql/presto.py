@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrs_emulator.core import failures, ids, refusals, routes, settings, state, tasks, wire
-from mrs_emulator.sql import obs, sql, values, wording
+from mrs_emulator.sql import obs, presto_errors, sql, values
 
 _OK = 200
 _IN_BACKGROUND = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
@@ -71,14 +71,14 @@ class Presto:
         world: state.World,
         making: ids.Ids,
         warehouse: sql.Warehouse,
-        crew: tasks.Crew,
+        task_supervisor: tasks.TaskSupervisor,
         folder: obs.Obs,
         chosen: settings.Sql,
     ) -> None:
         self._world = world
         self._ids = making
         self._warehouse = warehouse
-        self._crew = crew
+        self._task_supervisor = task_supervisor
         self._folder = folder
         self._settings = chosen
         self._executions: dict[tuple[str, str], _Execution] = {}
@@ -96,7 +96,7 @@ class Presto:
         cluster = self._world.cluster(call.path["cluster_id"])
         wanted = _read(call.body(), self._folder)
         _check_cluster(cluster, call.now_ms)
-        word = wording.first_word(wanted.statement)
+        word = presto_errors.first_word(wanted.statement)
         known = word in _IN_BACKGROUND | _AT_ONCE_WITH_ID or not self._settings.ddl_without_id
         execution_id = self._ids.statement_id(call.now_ms) if known else ""
         location = self._location(wanted, execution_id, call.now_ms) if word in _IN_BACKGROUND else None
@@ -106,7 +106,7 @@ class Presto:
         self._world.note(state.Effect("statement", effect_id, "", cluster_id, call.now_ms, wanted.statement))
         if execution_id:
             self._remember(cluster_id, execution)
-        task = self._crew.start(self._finish(execution, ending), name=f"presto-{effect_id or 'statement'}")
+        task = self._task_supervisor.start(self._finish(execution, ending), name=f"presto-{effect_id or 'statement'}")
         if location is None:
             await asyncio.wait({task}, timeout=self._settings.reply_limit_s)
             if not execution_id and execution.end is None:  # nobody could ever ask for its end
@@ -166,7 +166,7 @@ class Presto:
             return
         if outcome.error is not None:
             place = (outcome.line, outcome.column)
-            message = wording.error(outcome.error, execution.statement, execution.database, place)
+            message = presto_errors.error(outcome.error, execution.statement, execution.database, place)
             execution.end = {"status": "FAILED", "message": message}
         elif execution.location is not None:
             execution.end = {"status": "FINISHED", "result_location": execution.location, "content": []}
@@ -198,7 +198,7 @@ class Presto:
 
 
 def _failed(message: str, wanted: _Wanted) -> dict[str, Any]:
-    return {"status": "FAILED", "message": wording.error(message, wanted.statement, wanted.database)}
+    return {"status": "FAILED", "message": presto_errors.error(message, wanted.statement, wanted.database)}
 
 
 def _read(body: dict[str, Any], folder: obs.Obs) -> _Wanted:

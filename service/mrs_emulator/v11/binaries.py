@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrs_emulator.core import refusals, routes, wire
-from mrs_emulator.v11 import oldchecks, rows
+from mrs_emulator.v11 import v11_store, v11_validation
 
 _BASE = "/v1.1/{project_id}/job-binaries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobBinary(rows.Row):
+class JobBinary(v11_store.Row):
     """One program or script."""
 
     url: str
@@ -35,13 +35,13 @@ class Binaries:
 
     def __init__(
         self,
-        ground: rows.Ground,
+        ground: v11_store.Ground,
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
         self._old = ground.chosen.v11
-        self.collection = rows.Collection(JobBinary, "job-binaries", ground.keeper)
-        kind: rows.Kind[JobBinary] = rows.Kind(
+        self.collection = v11_store.Collection(JobBinary, "job-binaries", ground.state_file)
+        kind: v11_store.Kind[JobBinary] = v11_store.Kind(
             noun="job binary",
             effect="job_binary",
             envelope="job_binary",
@@ -51,7 +51,7 @@ class Binaries:
             used=used,
             waiting=waiting,
         )
-        self._rows = rows.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -80,10 +80,10 @@ class Binaries:
         return self._rows.changed(call, row, {"url": url})
 
     def _url(self, body: Mapping[str, Any]) -> str:
-        url = oldchecks.text(body, "url", most=oldchecks.URL_MAX)
+        url = v11_validation.text(body, "url", most=v11_validation.URL_MAX)
         if not url:
             raise refusals.invalid("url must have 1 to 255 characters")
-        oldchecks.check_scheme("url", url, self._old)
+        v11_validation.check_scheme("url", url, self._old)
         return url
 
     def _check_described(self, body: Mapping[str, Any]) -> None:
@@ -94,4 +94,4 @@ class Binaries:
 
 def reference(row: JobBinary, project_id: str) -> dict[str, Any]:
     """A binary as it is printed inside of a job object."""
-    return {**rows.shared(row, project_id), "url": row.url, "extra": None}
+    return {**v11_store.shared(row, project_id), "url": row.url, "extra": None}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrs_emulator.core import refusals, routes, wire
-from mrs_emulator.v11 import oldchecks, oldrefusals, rows
+from mrs_emulator.v11 import v11_refusals, v11_store, v11_validation
 
 _BASE = "/v1.1/{project_id}/data-sources"
 _TYPES = ("hdfs", "obs")
@@ -21,7 +21,7 @@ _NOT_SUPPORTED = "swift"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataSource(rows.Row):
+class DataSource(v11_store.Row):
     """One data source."""
 
     type: str
@@ -40,13 +40,13 @@ class Sources:
 
     def __init__(
         self,
-        ground: rows.Ground,
+        ground: v11_store.Ground,
         used: Callable[[str], bool],
         waiting: Callable[[str, int], bool],
     ) -> None:
         self._old = ground.chosen.v11
-        self.collection = rows.Collection(DataSource, "data-sources", ground.keeper)
-        kind: rows.Kind[DataSource] = rows.Kind(
+        self.collection = v11_store.Collection(DataSource, "data-sources", ground.state_file)
+        kind: v11_store.Kind[DataSource] = v11_store.Kind(
             noun="data source",
             effect="data_source",
             envelope="data_source",
@@ -57,7 +57,7 @@ class Sources:
             waiting=waiting,
             fields=("id", "name", "type", "created_at", "updated_at"),
         )
-        self._rows = rows.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -86,21 +86,21 @@ class Sources:
         return self._rows.changed(call, row, {"type": kind, "url": url})
 
     def _url(self, body: Mapping[str, Any], kind: str) -> str:
-        url = oldchecks.text(body, "url", most=oldchecks.URL_MAX)
+        url = v11_validation.text(body, "url", most=v11_validation.URL_MAX)
         if not url:
             raise refusals.invalid("url must have 1 to 255 characters")
         if kind == "hdfs":
             if not url.startswith("/"):
                 raise refusals.invalid("url must start with / if the type is hdfs")
         else:
-            oldchecks.check_scheme("url", url, self._old, hdfs=False)
+            v11_validation.check_scheme("url", url, self._old, hdfs=False)
         return url
 
 
 def _type(body: Mapping[str, Any]) -> str:
     kind = body.get("type")
     if kind == _NOT_SUPPORTED:
-        raise oldrefusals.coded("12000054", why="type swift")
+        raise v11_refusals.coded("12000054", why="type swift")
     if kind not in _TYPES:
         raise refusals.invalid("type must be hdfs or obs")
     return str(kind)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrs_emulator.core import checks, refusals, routes, wire
-from mrs_emulator.v11 import binaries, oldrefusals, rows
+from mrs_emulator.v11 import binaries, v11_refusals, v11_store
 
 _BASE = "/v1.1/{project_id}/jobs"
 _TYPES: Mapping[str, int] = {
@@ -32,7 +32,7 @@ _NEED_LIBS = frozenset({"MapReduce", "Spark"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template(rows.Row):
+class Template(v11_store.Row):
     """One job object; binaries by id."""
 
     type: str
@@ -57,15 +57,15 @@ class Templates:
 
     def __init__(
         self,
-        ground: rows.Ground,
-        programs: rows.Collection[binaries.JobBinary],
+        ground: v11_store.Ground,
+        programs: v11_store.Collection[binaries.JobBinary],
         used: Callable[[str], bool],
     ) -> None:
         self._old = ground.chosen.v11
         self._project_id = ground.chosen.project_id
         self._binaries = programs
-        self.collection = rows.Collection(Template, "job-objects", ground.keeper)
-        kind = rows.Kind(
+        self.collection = v11_store.Collection(Template, "job-objects", ground.state_file)
+        kind = v11_store.Kind(
             noun="job",
             effect="job_object",
             envelope="job",
@@ -77,7 +77,7 @@ class Templates:
             names=checks.NAME,
             born_changed=True,
         )
-        self._rows = rows.Rows(self.collection, kind, ground)
+        self._rows = v11_store.Rows(self.collection, kind, ground)
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations; no limit is documented for V1.1."""
@@ -104,7 +104,7 @@ class Templates:
         body = call.body()
         kind = _type(body, tuple(_TYPES))
         if kind == "SparkSql" and not self._old.sql_types:
-            raise oldrefusals.coded("12000054", why="type SparkSql")
+            raise v11_refusals.coded("12000054", why="type SparkSql")
         mains, libs = self._ids_in(body, "mains"), self._ids_in(body, "libs")
         _check_complete(kind, mains, libs)
         return self._rows.created(Template(type=kind, mains=mains, libs=libs, **self._rows.begun(call)))
@@ -150,6 +150,6 @@ def _type(body: Mapping[str, Any], allowed: Sequence[str]) -> str:
 
 def _check_complete(kind: str, mains: Sequence[str], libs: Sequence[str]) -> None:
     if kind in _NEED_MAINS and not mains:
-        raise oldrefusals.coded("12000068")
+        raise v11_refusals.coded("12000068")
     if kind in _NEED_LIBS and not libs:
-        raise oldrefusals.coded("12000069")
+        raise v11_refusals.coded("12000069")

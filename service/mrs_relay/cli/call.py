@@ -16,7 +16,7 @@ import typer
 
 from mrs_relay import settings
 from mrs_relay.cli import connect, options, run, view
-from mrs_relay.kit import clock, logs
+from mrs_relay.common import clock, logs
 from mrs_relay.messages import codec
 
 if TYPE_CHECKING:  # aiohttp and all models; the other commands start sooner without them

@@ -13,14 +13,16 @@ from typing import Literal
 
 import typer
 
-from mrs_relay import errors, settings, tenancy
+from mrs_relay import errors, settings
+from mrs_relay import tenants as all_tenants
 from mrs_relay.cli import connect, options, run, view
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import codecs, topic_io
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.topics import recreation, topic_setup
 from mrs_relay.messages import codec
 from mrs_relay.mrs import settings as mrs_settings
-from mrs_relay.stream import broker as brokers
-from mrs_relay.stream import codecs, recreation, tap, topics
-from mrs_relay.stream import settings as stream_settings
 
 Verdict = Literal["ok", "note", "problem"]
 
@@ -96,7 +98,7 @@ def _settings(config: pathlib.Path | None) -> settings.Settings | list[Finding]:
         return [Finding("settings", "problem", line) for line in str(error).splitlines()]
 
 
-async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
+async def _kafka(found: settings.Settings, meant: Sequence[all_tenants.ResolvedTenant]) -> AsyncIterator[Finding]:
     broker = connect.broker(found.kafka)
     async with broker.admin() as admin:
         yield Finding("kafka", "ok", f"{found.kafka.bootstrap_servers} answers")
@@ -113,16 +115,18 @@ async def _kafka(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> 
                 yield _of(one.name, finding)
 
 
-async def _examined(broker: tap.Tapped, admin: brokers.Admin, kafka: stream_settings.KafkaSettings) -> topics.Report:
+async def _examined(
+    broker: topic_io.TopicClient, admin: brokers.Admin, kafka: kafka_settings.KafkaSettings
+) -> topic_setup.Report:
     """Look at the topics as a start does, and into the ledger for what its owner would find there."""
-    report = await topics.check_settled(admin, kafka)
+    report = await topic_setup.check_settled(admin, kafka)
     if not report.complete or report.outages:
         return report
     recreated = await recreation.find(broker, kafka, report.topic_id)
     return dataclasses.replace(report, findings=(*recreated, *report.findings))
 
 
-def _topics(report: topics.Report) -> Iterator[Finding]:
+def _topics(report: topic_setup.Report) -> Iterator[Finding]:
     for one in report.findings:
         verdict: Verdict = "note" if one.severity == "warning" else "problem"
         yield Finding("topics", verdict, one.text, one.code, one.remedy)
@@ -137,10 +141,10 @@ def _of(tenant: str, finding: Finding) -> Finding:
     return dataclasses.replace(finding, text=f"tenant {tenant}: {finding.text}") if tenant else finding
 
 
-async def _mrs(found: settings.Settings, meant: Sequence[tenancy.Tenancy]) -> AsyncIterator[Finding]:
+async def _mrs(found: settings.Settings, meant: Sequence[all_tenants.ResolvedTenant]) -> AsyncIterator[Finding]:
     for name in dict.fromkeys(one.connection for one in meant):
         tenants = ", ".join(one.name for one in meant if one.connection == name)
-        whose = f"{tenancy.group_of(name)}, of tenants {tenants}: " if tenants else ""
+        whose = f"{all_tenants.group_of(name)}, of tenants {tenants}: " if tenants else ""
         try:
             yield Finding("mrs", "ok", whose + await _answer(found.connection(name)))
         except errors.RelayError as error:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 import pydantic
 
-from mrs_relay import errors, settings, tenancy
-from mrs_relay.kit import logs
-from mrs_relay.stream import client
-from mrs_relay.stream import settings as stream_settings
+from mrs_relay import errors, settings, tenants
+from mrs_relay.common import logs
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.adapter import client
 
 
-def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenancy.Tenancy, ...]:
+def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenants.ResolvedTenant, ...]:
     """
     Read the settings of Kafka for each tenant; `bootstrap` wins over all of them.
 
@@ -33,7 +33,7 @@ def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenan
         return tuple(
             dataclasses.replace(
                 one,
-                kafka=stream_settings.KafkaSettings.model_validate({**dict(one.kafka), "bootstrap_servers": bootstrap}),
+                kafka=kafka_settings.KafkaSettings.model_validate({**dict(one.kafka), "bootstrap_servers": bootstrap}),
             )
             for one in found
         )
@@ -41,7 +41,7 @@ def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenan
         raise errors.SettingsError(f"--bootstrap: {error.errors()[0]['msg']}") from None
 
 
-def chosen(found: Sequence[tenancy.Tenancy], name: str | None) -> tenancy.Tenancy:
+def chosen(found: Sequence[tenants.ResolvedTenant], name: str | None) -> tenants.ResolvedTenant:
     """
     The tenant that a command is for: the named one, or the only one.
 
@@ -58,7 +58,7 @@ def chosen(found: Sequence[tenancy.Tenancy], name: str | None) -> tenancy.Tenanc
     raise errors.SettingsError(f"--tenant: there is no tenant {name!r}; {known}")
 
 
-def meant(config: pathlib.Path | None, bootstrap: str | None, name: str | None) -> Sequence[tenancy.Tenancy]:
+def meant(config: pathlib.Path | None, bootstrap: str | None, name: str | None) -> Sequence[tenants.ResolvedTenant]:
     """
     The tenants that a command is for: the named one, or all.
 
@@ -71,7 +71,7 @@ def meant(config: pathlib.Path | None, bootstrap: str | None, name: str | None) 
 
 def kafka(
     config: pathlib.Path | None, bootstrap: str | None, tenant: str | None = None
-) -> stream_settings.KafkaSettings:
+) -> kafka_settings.KafkaSettings:
     """
     Read the Kafka settings of a tenant, or of all where there are none; `bootstrap` wins over all of them.
 
@@ -81,7 +81,7 @@ def kafka(
     return chosen(tenancies(config, bootstrap), tenant).kafka
 
 
-def broker(found: stream_settings.KafkaSettings) -> client.KafkaBroker:
+def broker(found: kafka_settings.KafkaSettings) -> client.KafkaBroker:
     """
     A connection for one command; what its library has to say is told by our own errors instead.
 

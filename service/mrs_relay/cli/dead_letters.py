@@ -1,7 +1,8 @@
 """
 `mrs-relay dead-letters`: look at the messages that no event could answer, and send them once more.
 
-`letters` chooses and shapes; here are the commands. What is shown is the sender's own data: only `show` prints content.
+`dead_letter_view` chooses and shapes; here are the commands. What is shown is the sender's own data: only `show` prints
+content.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Annotated, Final
 import typer
 from rich import console
 
-from mrs_relay.cli import columns, connect, letters, options, run, view
-from mrs_relay.kit import clock
+from mrs_relay.cli import connect, dead_letter_view, options, run, table_layout, view
+from mrs_relay.common import clock
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
+from mrs_relay.kafka.topics import topic_setup
 from mrs_relay.messages import codec, reasons
-from mrs_relay.stream import settings as stream_settings
-from mrs_relay.stream import tap, topics
 
 app = typer.Typer(no_args_is_help=True, help="Look at messages that no event could answer, and send them once more.")
 
@@ -44,7 +46,7 @@ Position = Annotated[
 class Outcome:
     """What became of a replay: sent, would be sent, or why not."""
 
-    found: letters.Found
+    found: dead_letter_view.FoundLetter
     sent: bool
     text: str
 
@@ -71,7 +73,7 @@ def show_all(
     """
     choice = _choice(None, reason, since, until)
     kafka = connect.kafka(config, bootstrap, tenant)
-    chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, None)))
+    chosen = choice.of(run.loop(dead_letter_view.collect(connect.broker(kafka), kafka.topics.dead_letters, None)))
     shown = chosen[-limit:] if limit else chosen
     if as_json:
         for one in shown:
@@ -99,8 +101,8 @@ def show(
 ) -> None:
     """Show one message whole: reason, key, headers and content."""
     kafka = connect.kafka(config, bootstrap, tenant)
-    choice = letters.Choice(frozenset({position}))
-    chosen = choice.of(run.loop(letters.collect(connect.broker(kafka), kafka.topics.dead_letters, choice)))
+    choice = dead_letter_view.Choice(frozenset({position}))
+    chosen = choice.of(run.loop(dead_letter_view.collect(connect.broker(kafka), kafka.topics.dead_letters, choice)))
     _complain_of(choice.missing(chosen), kafka.topics.dead_letters)
     for one in chosen:
         if raw:
@@ -139,7 +141,7 @@ def replay(
     header mrs_relay_replay_of says where the message stood first. One that is still unreadable is set aside again.
     """
     choice = _choice(position, reason, since, until)
-    if choice == letters.Choice() and not whole:
+    if choice == dead_letter_view.Choice() and not whole:
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
     kafka = connect.kafka(config, bootstrap, tenant)
     outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run))
@@ -155,32 +157,32 @@ def replay(
 
 
 async def _replay(
-    kafka: stream_settings.KafkaSettings, choice: letters.Choice, *, dry_run: bool
+    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, *, dry_run: bool
 ) -> tuple[list[Outcome], list[str]]:
     broker = connect.broker(kafka)
-    chosen = choice.of(await letters.collect(broker, kafka.topics.dead_letters, choice))
+    chosen = choice.of(await dead_letter_view.collect(broker, kafka.topics.dead_letters, choice))
     async with broker.admin() as admin:
         counts = await admin.partition_counts()
         there = sorted({one.letter.topic for one in chosen} & counts.keys())
-        limits_bytes = topics.limits(await admin.configs(there)) if there else {}
+        limits_bytes = topic_setup.limits(await admin.configs(there)) if there else {}
     outcomes, sending = [], []
     for one in chosen:
         try:
-            sending.append(letters.outgoing(one, counts, limits_bytes))
+            sending.append(dead_letter_view.outgoing(one, counts, limits_bytes))
         except ValueError as error:
             outcomes.append(Outcome(one, sent=False, text=f"not sent: {error}"))
         else:
             outcomes.append(Outcome(one, sent=not dry_run, text="would be sent" if dry_run else "sent"))
     if sending and not dry_run:
-        await tap.send(broker, sending)
+        await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
 
 
-def table(shown: Sequence[letters.Found], *, total: int, width: int) -> console.Group:
+def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: int) -> console.Group:
     """The messages as a table of at most `width` characters, in the given order."""
-    body = columns.fitted(
-        [*_columns(shown), columns.Column("times", [str(len(one.places)) for one in shown], drop=3)],
-        columns.Column("message", [view.plain(one.letter.message) for one in shown]),
+    body = table_layout.fitted(
+        [*_columns(shown), table_layout.Column("times", [str(len(one.places)) for one in shown], drop=3)],
+        table_layout.Column("message", [view.plain(one.letter.message) for one in shown]),
         width,
     )
     footer = f"the last {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
@@ -189,25 +191,25 @@ def table(shown: Sequence[letters.Found], *, total: int, width: int) -> console.
 
 def outcome_table(outcomes: Sequence[Outcome], *, width: int) -> console.Group:
     """What became of each replay."""
-    body = columns.fitted(
+    body = table_layout.fitted(
         _columns([one.found for one in outcomes]),
-        columns.Column("outcome", [view.plain(one.text, "" if one.sent else "yellow") for one in outcomes]),
+        table_layout.Column("outcome", [view.plain(one.text, "" if one.sent else "yellow") for one in outcomes]),
         width,
     )
     hint = "what comes of them: mrs-relay watch --from 10m" if any(one.sent for one in outcomes) else ""
     return view.titled("", body, hint or ("" if outcomes else "no dead letter is meant"))
 
 
-def _columns(shown: Sequence[letters.Found]) -> list[columns.Column]:
+def _columns(shown: Sequence[dead_letter_view.FoundLetter]) -> list[table_layout.Column]:
     return [
-        columns.Column("position", [view.plain(one.letter.origin) for one in shown]),
-        columns.Column("written", [clock.shown(one.time_ms) for one in shown], drop=2),
-        columns.Column("reason", [view.plain(one.letter.code) for one in shown]),
-        columns.Column("bytes", [str(one.value_bytes or 0) for one in shown], drop=1),
+        table_layout.Column("position", [view.plain(one.letter.origin) for one in shown]),
+        table_layout.Column("written", [clock.shown(one.time_ms) for one in shown], drop=2),
+        table_layout.Column("reason", [view.plain(one.letter.code) for one in shown]),
+        table_layout.Column("bytes", [str(one.value_bytes or 0) for one in shown], drop=1),
     ]
 
 
-def _page(one: letters.Found) -> console.Group:
+def _page(one: dead_letter_view.FoundLetter) -> console.Group:
     letter = one.letter
     lines = [view.plain(f"{name:<12} {'(none)' if told is None else told}") for name, told in one.as_row().items()]
     lines += [
@@ -229,11 +231,11 @@ def _complain_of(missing: Sequence[str], topic: str) -> None:
 
 def _choice(
     positions: Sequence[str] | None, codes: Sequence[str] | None, since: str | None, until: str | None
-) -> letters.Choice:
+) -> dead_letter_view.Choice:
     if unknown := sorted(set(codes or ()) - reasons.CODES.keys()):
         known = ", ".join(sorted(reasons.CODES))
         raise typer.BadParameter(f"no reason {', '.join(unknown)}; known: {known}", param_hint="--reason")
-    choice = letters.Choice(frozenset(positions or ()), frozenset(codes or ()))
+    choice = dead_letter_view.Choice(frozenset(positions or ()), frozenset(codes or ()))
     if since is not None:
         choice = dataclasses.replace(choice, since_ms=_moment(since, "--since"))
     return choice if until is None else dataclasses.replace(choice, until_ms=_moment(until, "--until"))

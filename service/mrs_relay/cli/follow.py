@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mrs_relay.kafka import records
 from mrs_relay.messages import events
-from mrs_relay.stream import records
 
 
 def events_of(found: Iterable[records.Record]) -> list[events.ReadEvent]:

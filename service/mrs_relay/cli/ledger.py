@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import typer
 from rich import console
 
-from mrs_relay.cli import columns, connect, options, run, view
-from mrs_relay.engine import job_records
-from mrs_relay.engine import jobs as engine_jobs
-from mrs_relay.kit import clock
+from mrs_relay.cli import connect, options, run, table_layout, view
+from mrs_relay.common import clock
+from mrs_relay.engine.model import job_records
+from mrs_relay.engine.model import jobs as engine_jobs
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
-from mrs_relay.stream import settings as stream_settings
-from mrs_relay.stream import tap
 
 
 def jobs(
@@ -62,19 +62,19 @@ def jobs(
     out.print(view.counts(collections.Counter(job.state.value for job in wanted)))
 
 
-async def read(kafka: stream_settings.KafkaSettings) -> list[engine_jobs.Job]:
+async def read(kafka: kafka_settings.KafkaSettings) -> list[engine_jobs.Job]:
     """All jobs of all partitions, as last committed."""
     return [job for _, job in await placed(kafka)]
 
 
-async def placed(kafka: stream_settings.KafkaSettings) -> list[tuple[int, engine_jobs.Job]]:
+async def placed(kafka: kafka_settings.KafkaSettings) -> list[tuple[int, engine_jobs.Job]]:
     """
     All jobs as last committed, each with its partition.
 
     A key may stand in several partitions: a cancel waits in each one that does not have its request.
     """
     latest: dict[tuple[int, bytes], bytes] = {}
-    async for record in tap.read_all(connect.broker(kafka), kafka.topics.ledger):
+    async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.ledger):
         if record.key is None or record.key.startswith(b"\0"):
             continue
         if record.value is None:
@@ -125,18 +125,18 @@ def _reason(reason: engine_jobs.Reason | None) -> Mapping[str, Any] | None:
 
 def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, width: int) -> console.Group:
     """The jobs as a table of at most `width` characters, in the given order."""
-    body = columns.fitted(
+    body = table_layout.fitted(
         [
-            columns.Column("request", [view.plain(job.id) for job in shown]),
-            columns.Column("type", [job.subject for job in shown], drop=3),
-            columns.Column("state", [view.state(job.state.value) for job in shown]),
-            columns.Column("cluster", [view.short(job.cluster) for job in shown], drop=2),
-            columns.Column("MRS id", [view.plain(job.seen.job_id if job.seen else "") for job in shown], drop=1),
-            columns.Column("arrived", [f"{view.age((now_ms - job.arrived_ms) / 1000)} ago" for job in shown]),
-            columns.Column("attempt", [str(job.attempt) for job in shown], drop=4),
-            columns.Column("source", [view.plain(job.source) for job in shown], drop=5),
+            table_layout.Column("request", [view.plain(job.id) for job in shown]),
+            table_layout.Column("type", [job.subject for job in shown], drop=3),
+            table_layout.Column("state", [view.state(job.state.value) for job in shown]),
+            table_layout.Column("cluster", [view.short(job.cluster) for job in shown], drop=2),
+            table_layout.Column("MRS id", [view.plain(job.seen.job_id if job.seen else "") for job in shown], drop=1),
+            table_layout.Column("arrived", [f"{view.age((now_ms - job.arrived_ms) / 1000)} ago" for job in shown]),
+            table_layout.Column("attempt", [str(job.attempt) for job in shown], drop=4),
+            table_layout.Column("source", [view.plain(job.source) for job in shown], drop=5),
         ],
-        columns.Column("reason", [view.plain(_reason_line(job.reason)) for job in shown]),
+        table_layout.Column("reason", [view.plain(_reason_line(job.reason)) for job in shown]),
         width,
     )
     footer = f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""

@@ -17,8 +17,8 @@ from mrs_relay import errors
 from mrs_relay.cli import (
     call,
     check,
+    control,
     dead_letters,
-    demo,
     ledger,
     orphans,
     run,
@@ -29,8 +29,8 @@ from mrs_relay.cli import (
     topics,
     view,
     watch,
-    wishes,
 )
+from mrs_relay.demo import command
 
 _ORDER: Final = (
     "serve",
@@ -104,7 +104,7 @@ app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay serve", "mrs-rela
 app.command(
     rich_help_panel=_RUN,
     epilog=run.epilog("mrs-relay demo", "mrs-relay demo --keep", "mrs-relay demo --scale 0.2 --speed 2"),
-)(demo.demo)
+)(command.demo)
 app.command(
     rich_help_panel=_RUN,
     epilog="\n\n".join(
@@ -120,7 +120,7 @@ app.command(
 )(watch.watch)
 app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay jobs --state running --state queued"))(ledger.jobs)
 app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'"))(
-    wishes.cancel
+    control.cancel
 )
 app.command(
     rich_help_panel=_USE,
@@ -129,7 +129,7 @@ app.command(
         "mrs-relay resolve load-3 load-4 failed --note 'looked, Ann'",
         "mrs-relay resolve failed --cluster CLUSTER-ID --reason-code cluster_gone --note 'cluster was deleted'",
     ),
-)(wishes.resolve)
+)(control.resolve)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
 app.command(
     rich_help_panel=_USE,

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from mrs_relay import errors, settings
-from mrs_relay.cli import columns, connect, ledger, options, run, settling, view
-from mrs_relay.engine import codes, verdict
-from mrs_relay.engine import jobs as engine_jobs
+from mrs_relay.cli import connect, ledger, options, run, settling, table_layout, view
+from mrs_relay.common import clock
 from mrs_relay.engine import orphans as finding
-from mrs_relay.kit import clock
+from mrs_relay.engine.model import jobs as engine_jobs
+from mrs_relay.engine.model import verdict
+from mrs_relay.engine.work import codes
+from mrs_relay.kafka import records, topic_io
 from mrs_relay.messages import codec
-from mrs_relay.stream import records, tap
 
 if TYPE_CHECKING:
     from mrs_relay.mrs import client as clients
@@ -102,7 +103,7 @@ class _Listed(NamedTuple):
     """
 
     cluster: str
-    jobs: list[tuple[str, engine_jobs.Seen]]
+    jobs: list[tuple[str, engine_jobs.MrsStatus]]
     old_ids: frozenset[str]
 
 
@@ -163,7 +164,7 @@ async def _orphans(
         if not yes and (settled or killed):
             typer.confirm(f"adopt {len(settled)} and kill {len(killed)}?", abort=True, err=True)
         if settled:
-            await tap.send(connect.broker(found.kafka), settled)
+            await topic_io.send(connect.broker(found.kafka), settled)
         for one in killed:
             await _kill(mrs, one, _api_of(one, old_ids))
     return _leave([one for one in seen if kill.everything and one not in killed and _may_be_foreign(one)])
@@ -215,20 +216,20 @@ async def _listed(mrs: clients.Client, cluster: str, old_clusters: Collection[st
 
     A cluster that refuses one of the APIs has no jobs of it, unless the ledger says that it has.
     """
-    from mrs_relay.engine import sightings  # noqa: PLC0415 - as above
+    from mrs_relay.engine.work import observations  # noqa: PLC0415 - as above
     from mrs_relay.mrs.operations import lists  # noqa: PLC0415 - the same
 
-    found: dict[str, tuple[str, engine_jobs.Seen]] = {}
-    old: dict[str, tuple[str, engine_jobs.Seen]] = {}
+    found: dict[str, tuple[str, engine_jobs.MrsStatus]] = {}
+    old: dict[str, tuple[str, engine_jobs.MrsStatus]] = {}
     try:
         async for one in mrs.iterate(lists.JOBS, path={"cluster_id": cluster}):
-            found[one.job_id] = (str(one.job_name), sightings.of_job(one))
+            found[one.job_id] = (str(one.job_name), observations.of_job(one))
     except errors.MrsRefused as error:
         if error.code != codes.NO_NEW_JOBS:
             raise
     try:
         async for job in mrs.iterate(lists.OLD_JOBS, query={"cluster_id": cluster}):
-            old[job.id] = (job.job_name, sightings.of_old_job(job))
+            old[job.id] = (job.job_name, observations.of_v11_job(job))
     except errors.MrsRefused:
         if cluster in old_clusters:
             raise
@@ -301,16 +302,18 @@ def _print(shown: Sequence[finding.Orphan], *, as_json: bool) -> None:
     if not shown:
         out.print("no orphans")
         return
-    body = columns.fitted(
+    body = table_layout.fitted(
         [
-            columns.Column("kind", [one.kind for one in shown]),
-            columns.Column("MRS id", [view.plain(one.job_id) for one in shown]),
-            columns.Column("state", [view.plain(one.seen.job_state if one.seen else "not shown") for one in shown]),
-            columns.Column("name", [view.plain(one.name) for one in shown], drop=2),
-            columns.Column("request", [view.plain(one.request.id if one.request else "") for one in shown]),
-            columns.Column("cluster", [view.short(one.cluster) for one in shown], drop=1),
+            table_layout.Column("kind", [one.kind for one in shown]),
+            table_layout.Column("MRS id", [view.plain(one.job_id) for one in shown]),
+            table_layout.Column(
+                "state", [view.plain(one.seen.job_state if one.seen else "not shown") for one in shown]
+            ),
+            table_layout.Column("name", [view.plain(one.name) for one in shown], drop=2),
+            table_layout.Column("request", [view.plain(one.request.id if one.request else "") for one in shown]),
+            table_layout.Column("cluster", [view.short(one.cluster) for one in shown], drop=1),
         ],
-        columns.Column("what to do", [_ADVICE[one.kind] for one in shown]),
+        table_layout.Column("what to do", [_ADVICE[one.kind] for one in shown]),
         out.width,
     )
     kinds = {one.kind: finding.KINDS[one.kind] for one in shown}

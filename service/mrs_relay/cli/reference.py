@@ -16,7 +16,7 @@ import typer
 
 from mrs_emulator.core import core, settings
 from mrs_relay.cli import message_reference, run, view
-from mrs_relay.engine import rules
+from mrs_relay.engine.intake import policy_check
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base
 
@@ -107,7 +107,7 @@ def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[s
         f"`{each.verb} {each.path}`",
         each.safety.value,
         str(each.per_minute) if each.per_minute else "not documented",
-        rules.FOLLOWED_BY.get(each.name, "-"),
+        policy_check.FOLLOWED_BY.get(each.name, "-"),
         _model(each.body),
         _model(each.query),
         _model(each.reply),

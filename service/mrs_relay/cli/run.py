@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from mrs_relay import errors
-from mrs_relay.kit import signals
+from mrs_relay.common import signals
 
 T = TypeVar("T")
 

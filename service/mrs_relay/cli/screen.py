@@ -13,7 +13,7 @@ from typing import Final
 import typer
 from rich import live, text
 
-from mrs_relay.cli import board, view
+from mrs_relay.cli import request_table, view
 from mrs_relay.messages import events
 
 _FRAME_LINES: Final = 7
@@ -23,12 +23,12 @@ _FEWEST_ROWS: Final = 5
 class Lines:
     """One line a change: for pipes, and for a single request."""
 
-    def show(self, event: events.ReadEvent, row: board.Row | None) -> None:  # noqa: ARG002 - the other screens use it
+    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - the other screens use it
         """Tell one event; `row` is None when it brought nothing new."""
         if row is not None:
             view.out().print(view.event_line(row), soft_wrap=True)
 
-    def draw(self, seen: board.Board, now_ms: int) -> None:
+    def draw(self, seen: request_table.RequestTable, now_ms: int) -> None:
         """Draw all as it stands; called a few times a second."""
 
     def hint(self, words: str) -> None:
@@ -39,7 +39,7 @@ class Lines:
 class Json(Lines):
     """One event a line, nothing else; repeated events too."""
 
-    def show(self, event: events.ReadEvent, row: board.Row | None) -> None:  # noqa: ARG002 - for programs, all events
+    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - for programs, all events
         """Print the event in CloudEvents' JSON format."""
         typer.echo(event.as_json())
 
@@ -54,10 +54,10 @@ class Table(Lines):
         self._title = title
         self._display = display
 
-    def show(self, event: events.ReadEvent, row: board.Row | None) -> None:
+    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:
         """Nothing by itself: the table is drawn as a whole."""
 
-    def draw(self, seen: board.Board, now_ms: int) -> None:
+    def draw(self, seen: request_table.RequestTable, now_ms: int) -> None:
         """Draw as many rows as the terminal has room for."""
         width, height = self._display.console.size
         title = text.Text(f"{self._title}  ").append(view.counts(seen.counts()))

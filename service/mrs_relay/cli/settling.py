@@ -2,7 +2,7 @@
 `mrs-relay resolve` for many requests at once: chosen from the ledger, shown, confirmed, and settled one message each.
 
 The ledger says which requests are `unknown`, in which partition, and under which Kafka key, so each message goes where
-its request is. Neighbours: `wishes` has the command, `ledger` reads and draws the jobs.
+its request is. Neighbours: `control` has the command, `ledger` reads and draws the jobs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import typer
 
 from mrs_relay.cli import compose, connect, ledger, run, view
-from mrs_relay.engine import jobs as engine_jobs
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
+from mrs_relay.engine.model import jobs as engine_jobs
+from mrs_relay.kafka import records, topic_io
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec
-from mrs_relay.stream import records, tap
-from mrs_relay.stream import settings as stream_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def message(job: engine_jobs.Job, place: records.Position, said: Verdict) -> rec
 
 
 async def settle(
-    kafka: stream_settings.KafkaSettings, choice: Choice, said: Verdict, *, yes: bool, as_json: bool
+    kafka: kafka_settings.KafkaSettings, choice: Choice, said: Verdict, *, yes: bool, as_json: bool
 ) -> run.Code:
     """
     Settle all unknown requests of a choice, after showing them.
@@ -106,7 +106,7 @@ async def settle(
     if outgoing:
         if not yes:
             typer.confirm(f"settle {len(outgoing)} as {said.verdict}?", abort=True, err=True)
-        await tap.send(connect.broker(kafka), outgoing)
+        await topic_io.send(connect.broker(kafka), outgoing)
     return run.Code.FAILED if others else run.Code.OK
 
 

@@ -18,7 +18,7 @@ import typer
 
 from mrs_relay import errors
 from mrs_relay.cli import compose, connect, options, run, view, wait
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 
 app = typer.Typer(
     no_args_is_help=True, help="Send requests: a batch job, a SQL statement, or whole messages from a file."

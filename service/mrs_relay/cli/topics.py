@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from mrs_relay.cli import connect, options, run, view
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.topics import topic_setup
 from mrs_relay.messages import codec
-from mrs_relay.stream import settings as stream_settings
-from mrs_relay.stream import topics
 
 app = typer.Typer(no_args_is_help=True, help="Make the Kafka topics that the relay needs, or check them.")
 
@@ -78,13 +78,13 @@ def check(
         raise typer.Exit(run.Code.FAILED)
 
 
-def _told(report: topics.Report) -> dict[str, Any]:
+def _told(report: topic_setup.Report) -> dict[str, Any]:
     """Return a report for programs."""
     texts = {"problems": report.problems, "outages": report.outages, "notes": report.notes}
     return {**texts, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}
 
 
-def print_report(report: topics.Report, tenant: str) -> None:
+def print_report(report: topic_setup.Report, tenant: str) -> None:
     """Problems, notes and, if there is no problem, a word of comfort; under the tenant's name, if it has one."""
     out = view.out()
     if tenant:
@@ -97,22 +97,22 @@ def print_report(report: topics.Report, tenant: str) -> None:
         out.print(view.plain(f"✓ all topics are as they must be; requests has {report.partitions} partitions", "green"))
 
 
-async def _create(wanted: Sequence[stream_settings.KafkaSettings]) -> tuple[set[str], Mapping[str, int]]:
+async def _create(wanted: Sequence[kafka_settings.KafkaSettings]) -> tuple[set[str], Mapping[str, int]]:
     async with connect.broker(wanted[0]).admin() as admin:
-        made = {name for kafka in wanted for name in await topics.create(admin, kafka)}
+        made = {name for kafka in wanted for name in await topic_setup.create(admin, kafka)}
         return made, await admin.partition_counts()
 
 
-async def _check(wanted: Sequence[stream_settings.KafkaSettings]) -> list[topics.Report]:
+async def _check(wanted: Sequence[kafka_settings.KafkaSettings]) -> list[topic_setup.Report]:
     async with connect.broker(wanted[0]).admin() as admin:
-        return [await topics.check_settled(admin, kafka) for kafka in wanted]
+        return [await topic_setup.check_settled(admin, kafka) for kafka in wanted]
 
 
 def _show(
-    wanted: Sequence[stream_settings.KafkaSettings], made: set[str], counts: Mapping[str, int], *, as_json: bool
+    wanted: Sequence[kafka_settings.KafkaSettings], made: set[str], counts: Mapping[str, int], *, as_json: bool
 ) -> None:
     table = view.grid("topic", "partitions", "")
-    for name in dict.fromkeys(name for kafka in wanted for name in topics.names(kafka)):
+    for name in dict.fromkeys(name for kafka in wanted for name in topic_setup.names(kafka)):
         if as_json:
             typer.echo(codec.encode({"topic": name, "partitions": counts.get(name), "created": name in made}))
         table.add_row(name, str(counts.get(name, "?")), "created" if name in made else "was there")

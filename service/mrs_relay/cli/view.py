@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from rich import box, console, table, text
 
-from mrs_relay.cli import board, columns
-from mrs_relay.kit import clock
+from mrs_relay.cli import request_table, table_layout
+from mrs_relay.common import clock
 from mrs_relay.messages import events
 
 STYLES: Final[Mapping[str, str]] = {
@@ -105,26 +105,28 @@ def titled(title: str | text.Text, body: table.Table, footer: str = "") -> conso
     return console.Group(*((head,) if head else ()), body, *((plain(footer, "dim"),) if footer else ()))
 
 
-def watch_table(rows: Sequence[board.Row], *, now_ms: int, title: text.Text, width: int, most: int) -> console.Group:
+def watch_table(
+    rows: Sequence[request_table.Row], *, now_ms: int, title: text.Text, width: int, most: int
+) -> console.Group:
     """The live table: the newest change on top, at most `most` rows, at most `width` characters."""
     shown = rows[:most]
-    made = columns.fitted(
+    made = table_layout.fitted(
         [
-            columns.Column("request", [plain(row.key[1]) for row in shown]),
-            columns.Column("type", [row.subject for row in shown], drop=2),
-            columns.Column("state", [state(row.state) for row in shown]),
-            columns.Column("progress", [bar(row) for row in shown], drop=1),
-            columns.Column("cluster", [short(row.cluster) for row in shown], drop=4),
-            columns.Column("MRS id", [short(row.job_id) for row in shown], drop=3),
-            columns.Column("age", [age(lasted_s(row, now_ms)) for row in shown]),
+            table_layout.Column("request", [plain(row.key[1]) for row in shown]),
+            table_layout.Column("type", [row.subject for row in shown], drop=2),
+            table_layout.Column("state", [state(row.state) for row in shown]),
+            table_layout.Column("progress", [bar(row) for row in shown], drop=1),
+            table_layout.Column("cluster", [short(row.cluster) for row in shown], drop=4),
+            table_layout.Column("MRS id", [short(row.job_id) for row in shown], drop=3),
+            table_layout.Column("age", [age(lasted_s(row, now_ms)) for row in shown]),
         ],
-        columns.Column("reason", [plain(row.reason) for row in shown]),
+        table_layout.Column("reason", [plain(row.reason) for row in shown]),
         width,
     )
     return titled(title, made, f"… and {len(rows) - most} more" if len(rows) > most else "")
 
 
-def lasted_s(row: board.Row, now_ms: int) -> float:
+def lasted_s(row: request_table.Row, now_ms: int) -> float:
     """Seconds from a request's first event to its last, or to now while it goes on."""
     return ((row.changed_ms if row.ended else now_ms) - row.seen_ms) / 1000
 
@@ -134,7 +136,7 @@ def short(name: str) -> text.Text:
     return plain(name if len(name) <= _ID_CHARACTERS else name[: _ID_CHARACTERS - 1] + "…")
 
 
-def bar(row: board.Row) -> text.Text:
+def bar(row: request_table.Row) -> text.Text:
     """Progress as a bar: of what runs as far as MRS tells, of what succeeded a full one."""
     share = 100.0 if row.state == "succeeded" else (row.progress or 0.0) if row.state == "running" else 0.0
     if not share:
@@ -143,7 +145,7 @@ def bar(row: board.Row) -> text.Text:
     return text.Text.assemble(("█" * done, STYLES.get(row.state, "")), ("░" * (_BAR_CHARACTERS - done), "dim"))
 
 
-def event_line(row: board.Row) -> text.Text:
+def event_line(row: request_table.Row) -> text.Text:
     """One change on one line, for output that is no terminal."""
     facts = [
         f"{row.progress:.0f}%" if row.progress is not None and row.state == "running" else "",

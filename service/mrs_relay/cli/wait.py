@@ -2,7 +2,7 @@
 Send messages and follow their requests to the last event.
 
 `deliver` opens the reader of the events before it sends, so that no event is missed however quick the relay is.
-Neighbours: `submit` decides what is sent, `board` keeps what the events told, `view` draws it.
+Neighbours: `submit` decides what is sent, `request_table` keeps what the events told, `view` draws it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 
 import typer
 
-from mrs_relay.cli import board, compose, connect, follow, run, screen, view
-from mrs_relay.kit import clock
+from mrs_relay.cli import compose, connect, follow, request_table, run, screen, view
+from mrs_relay.common import clock
+from mrs_relay.kafka import records, topic_io
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec
-from mrs_relay.stream import records, tap
-from mrs_relay.stream import settings as stream_settings
 
 _REDRAW_S: Final = 0.5
 _WISHES: Final = frozenset({"mrs.job.cancel", "mrs.job.resolve"})
@@ -50,7 +50,7 @@ class How:
     as_json: bool = False
 
 
-async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.KafkaSettings, how: How) -> run.Code:
+async def deliver(messages: Sequence[compose.Message], kafka: kafka_settings.KafkaSettings, how: How) -> run.Code:
     """
     Send `messages`; with `how.wait` follow those that become a job.
 
@@ -66,11 +66,11 @@ async def deliver(messages: Sequence[compose.Message], kafka: stream_settings.Ka
     followed = [message for message in messages if message.type not in _WISHES]
     how = dataclasses.replace(how, wait=how.wait and bool(followed))
     if not how.wait:
-        await tap.send(broker, outgoing)
+        await topic_io.send(broker, outgoing)
         _print_sent(messages, how)
         return run.Code.OK
-    async with tap.tail(broker, kafka.topics.events, tap.NOW) as tail:
-        await tap.send(broker, outgoing)
+    async with topic_io.tail(broker, kafka.topics.events, topic_io.NOW) as tail:
+        await topic_io.send(broker, outgoing)
         _print_sent(messages, how)
         return await _follow(tail, followed, how)
 
@@ -85,9 +85,9 @@ def _print_sent(messages: Sequence[compose.Message], how: How) -> None:
             typer.echo(message.id)
 
 
-async def _follow(tail: tap.Tail, messages: Sequence[compose.Message], how: How) -> run.Code:
+async def _follow(tail: topic_io.Tail, messages: Sequence[compose.Message], how: How) -> run.Code:
     wanted = {(message.source, message.id) for message in messages}
-    seen = board.Board(most=len(wanted) + 1)
+    seen = request_table.RequestTable(most=len(wanted) + 1)
     time = clock.SystemClock()
     start_s = time.monotonic_s()
     warned = how.as_json
@@ -106,7 +106,7 @@ async def _follow(tail: tap.Tail, messages: Sequence[compose.Message], how: How)
     return _conclude(seen, messages, how)
 
 
-def _conclude(seen: board.Board, messages: Sequence[compose.Message], how: How) -> run.Code:
+def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Message], how: How) -> run.Code:
     code = run.Code.OK
     for message in messages:
         row = seen.get((message.source, message.id))

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from mrs_relay.cli import board, connect, follow, options, run, screen
-from mrs_relay.kit import clock
+from mrs_relay.cli import connect, follow, options, request_table, run, screen
+from mrs_relay.common import clock
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
 from mrs_relay.messages import events
-from mrs_relay.stream import settings as stream_settings
-from mrs_relay.stream import tap
 
 _REDRAW_S = 0.5
 
@@ -76,30 +76,30 @@ def watch(
         raise typer.Exit(run.Code.OK) from None
 
 
-def _start(since: str) -> tap.Start:
+def _start(since: str) -> topic_io.Start:
     if since == "now":
-        return tap.NOW
+        return topic_io.NOW
     if since == "beginning":
-        return tap.BEGINNING
+        return topic_io.BEGINNING
     back_s = options.seconds(since)
     if back_s is None:
         raise typer.BadParameter(f"{since!r} is not now, beginning or a duration such as 10m", param_hint="--from")
-    return tap.Start(since_ms=max(0, clock.SystemClock().now_ms() - round(back_s * 1000)))
+    return topic_io.Start(since_ms=max(0, clock.SystemClock().now_ms() - round(back_s * 1000)))
 
 
 async def _watch(
-    kafka: stream_settings.KafkaSettings,
-    start: tap.Start,
+    kafka: kafka_settings.KafkaSettings,
+    start: topic_io.Start,
     wanted: Filter,
     *,
     until_done: int | None,
     as_json: bool,
 ) -> None:
     time = clock.SystemClock()
-    seen = board.Board()
-    done: set[board.RequestKey] = set()
+    seen = request_table.RequestTable()
+    done: set[request_table.RequestKey] = set()
     topic = kafka.topics.events
-    async with tap.tail(connect.broker(kafka), topic, start) as tail:
+    async with topic_io.tail(connect.broker(kafka), topic, start) as tail:
         with screen.opened(topic, as_json=as_json, table=True) as shown:
             while until_done is None or len(done) < until_done:
                 shown.draw(seen, time.now_ms())

@@ -10,7 +10,7 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
-from mrs_relay.messages import events as told
+from mrs_relay.messages import events as message_events
 
 _CONFLICT: Final = "conflict"
 _UNLIMITED: Final = contextlib.nullcontext()
@@ -68,12 +68,12 @@ class Handle:
         self.key = key
         self._first = first
         self._cancel = cancel
-        self._held: list[told.EventData] | None = [] if attached else None
+        self._held: list[message_events.EventData] | None = [] if attached else None
         self._seen: list[bytes] = []
         self._sequence = 0
         self._state = "no event yet"
         self._answered = attached
-        self._last: told.EventData | None = None
+        self._last: message_events.EventData | None = None
         self._lost: errors.RelayError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -85,7 +85,7 @@ class Handle:
         """The last event came; the client has forgotten the handle."""
         return self._last is not None
 
-    async def accepted(self, timeout_s: float | None = None) -> told.EventData:
+    async def accepted(self, timeout_s: float | None = None) -> message_events.EventData:
         """
         Wait for the first event and return its data.
 
@@ -101,7 +101,7 @@ class Handle:
             raise failures.RequestRejected(first)
         return first
 
-    async def result(self, timeout_s: float | None = None) -> told.EventData:
+    async def result(self, timeout_s: float | None = None) -> message_events.EventData:
         """
         Wait for the end and return the data of `succeeded`; missing events in between do not matter.
 
@@ -118,7 +118,7 @@ class Handle:
             raise error(last)
         return last
 
-    async def events(self, after: int | None = None) -> AsyncIterator[told.EventData]:
+    async def events(self, after: int | None = None) -> AsyncIterator[message_events.EventData]:
         """
         Yield every event's data once, in the order of `sequence`, the last one included.
 
@@ -154,7 +154,7 @@ class Handle:
         """
         await self._cancel(self)
 
-    def take(self, data: told.EventData) -> None:
+    def take(self, data: message_events.EventData) -> None:
         """For the client: note one event; repeats and what follows the end are dropped."""
         if self._held is not None:
             self._held.append(data)
@@ -166,11 +166,11 @@ class Handle:
         self._answered = self._answered or data.sequence == 1 or data.repeated
         self._sequence, self._state = data.sequence, data.state
         self._seen.append(_kept(data))
-        if data.state in told.LAST and not idle:
+        if data.state in message_events.LAST and not idle:
             self._last = data
         self._wake()
 
-    def release(self, past: Sequence[told.EventData]) -> None:
+    def release(self, past: Sequence[message_events.EventData]) -> None:
         """For the client: the past has been read; what came meanwhile follows it."""
         held, self._held = self._held or [], None
         for data in [*past, *held]:
@@ -182,9 +182,9 @@ class Handle:
             self._lost = error
             self._wake()
 
-    def _event(self, kept: bytes) -> told.EventData:
-        whose = told.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
-        return told.data_of(b'{"request":' + whose + b"," + kept[1:])
+    def _event(self, kept: bytes) -> message_events.EventData:
+        whose = message_events.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
+        return message_events.data_of(b'{"request":' + whose + b"," + kept[1:])
 
     async def _news(self) -> None:
         """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""
@@ -210,6 +210,6 @@ def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:
     return _UNLIMITED if timeout_s is None else asyncio.timeout(timeout_s)
 
 
-def _kept(data: told.EventData) -> bytes:
+def _kept(data: message_events.EventData) -> bytes:
     """An event as it is kept: as JSON it takes a fifth of the memory, and the garbage collector does not see it."""
     return data.__pydantic_serializer__.to_json(data, exclude={"request"}, exclude_defaults=True, by_alias=True)

@@ -17,7 +17,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.stream import broker, records, tap
+from mrs_relay.kafka import broker, records, topic_io
 
 SILENT_S: Final = 30.0
 """
@@ -40,17 +40,17 @@ class Follower:
         topic: which.
     """
 
-    def __init__(self, kafka: tap.Tapped, topic: str) -> None:
+    def __init__(self, kafka: topic_io.TopicClient, topic: str) -> None:
         self._kafka = kafka
         self._topic = topic
         self._stack = contextlib.AsyncExitStack()
-        self._tail: tap.Tail | None = None
+        self._tail: topic_io.Tail | None = None
         self._places: Mapping[int, int] = {}
         self._answers: dict[int, tuple[int | None, float]] = {}
 
     async def __aenter__(self) -> Self:
         """Fix the start. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
-        await self._open(tap.NOW)
+        await self._open(topic_io.NOW)
         return self
 
     async def __aexit__(
@@ -62,13 +62,13 @@ class Follower:
         """Return the next records, or none after about `timeout_s` seconds; trouble is logged and waited out."""
         try:
             if self._tail is None:
-                await self._open(tap.Start(at=self._places))
+                await self._open(topic_io.Start(at=self._places))
             return await self._take(timeout_s)
         except broker.BatchUnreadable as error:
             await self._pass_over(error)
             return ()
         except (errors.StreamDown, errors.SettingsError) as error:  # the topic may be away for a while, too
-            log.warning("relay_client_waits", topic=self._topic, error=str(error))
+            log.warning("relay_client_delayed", topic=self._topic, error=str(error))
             await asyncio.sleep(_AGAIN_S)
             return ()
 
@@ -78,17 +78,19 @@ class Follower:
         found = await self._tail.take(timeout_s)
         self._places = self._tail.places
         if why := self._outdated(self._tail):
-            log.info("relay_client_reconnects", topic=self._topic, reason=why)
+            log.info("relay_client_reconnected", topic=self._topic, reason=why)
             await self._close()
         return found
 
     async def _pass_over(self, error: broker.BatchUnreadable) -> None:
         """Go on behind events that nobody can read: to a handle they are missing, as those that left the topic."""
-        log.error("relay_client_skips", topic=self._topic, partition=error.position.partition, error=str(error))
+        log.error(
+            "relay_client_record_skipped", topic=self._topic, partition=error.position.partition, error=str(error)
+        )
         await self._close()
         self._places = {**self._places, error.position.partition: error.next_offset}
 
-    def _outdated(self, tail: tap.Tail) -> str | None:
+    def _outdated(self, tail: topic_io.Tail) -> str | None:
         """Why this connection should be replaced."""
         if tail.grown:
             return "more partitions"
@@ -101,8 +103,8 @@ class Follower:
                 return "no answer"
         return None
 
-    async def _open(self, start: tap.Start) -> None:
-        self._tail = await self._stack.enter_async_context(tap.tail(self._kafka, self._topic, start))
+    async def _open(self, start: topic_io.Start) -> None:
+        self._tail = await self._stack.enter_async_context(topic_io.tail(self._kafka, self._topic, start))
         self._places = self._tail.places
         self._answers.clear()
 

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterator
 
 from mrs_relay import errors
 from mrs_relay.client import handle
+from mrs_relay.kafka import records
 from mrs_relay.messages import events
-from mrs_relay.stream import records
 
 
 class Register:

@@ -15,10 +15,10 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.client import failures, handle, reading, register, sending, wording
-from mrs_relay.kit import tasks
+from mrs_relay.common import tasks
+from mrs_relay.kafka import records, settings, topic_io
+from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.messages import requests
-from mrs_relay.stream import client as door
-from mrs_relay.stream import records, settings, tap
 
 _POLL_S: Final = 0.5
 _WISHES: Final[frozenset[type[object]]] = frozenset({requests.JobCancel, requests.JobResolve})
@@ -46,14 +46,14 @@ class RelayClient:
         *,
         bootstrap_servers: str | None = None,
         source: str = "/mrs-relay/client",
-        broker: tap.Tapped | None = None,
+        broker: topic_io.TopicClient | None = None,
     ) -> None:
         given = dict(kafka or settings.KafkaSettings())
         if bootstrap_servers is not None:
             given["bootstrap_servers"] = bootstrap_servers
         self._kafka = settings.KafkaSettings.model_validate(given)
         self._source = source
-        self._broker = broker if broker is not None else door.KafkaBroker(self._kafka)
+        self._broker = broker if broker is not None else kafka_client.KafkaBroker(self._kafka)
         self._sender = sending.Sender(self._broker)
         self._followed = register.Register()
         self._stack = contextlib.AsyncExitStack()
@@ -68,10 +68,10 @@ class RelayClient:
         """Connect. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
         async with contextlib.AsyncExitStack() as stack:
             follower = await stack.enter_async_context(reading.Follower(self._broker, self._kafka.topics.events))
-            crew = await stack.enter_async_context(tasks.Crew(self._task_failed))
+            task_supervisor = await stack.enter_async_context(tasks.TaskSupervisor(self._task_failed))
             self._closed = None
-            crew.start(self._read(follower), name="relay client: reader")
-            crew.start(self._sender.run(), name="relay client: sender")
+            task_supervisor.start(self._read(follower), name="relay client: reader")
+            task_supervisor.start(self._sender.run(), name="relay client: sender")
             self._stack = stack.pop_all()
         return self
 
@@ -143,7 +143,7 @@ class RelayClient:
         )
         self._follow(found)
         try:
-            all_told = tap.read_all(self._broker, self._kafka.topics.events, tap.Start(since_ms))
+            all_told = topic_io.read_all(self._broker, self._kafka.topics.events, topic_io.Start(since_ms))
             past = [data async for record in all_told if (data := register.told_of(found, record)) is not None]
         except BaseException:
             self._followed.drop(found)

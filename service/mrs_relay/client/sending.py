@@ -10,7 +10,7 @@ import asyncio
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.stream import broker, records, tap
+from mrs_relay.kafka import broker, records, topic_io
 
 _MOST: Final = 500
 """Records written at once; more in one request delay those that come behind."""
@@ -28,7 +28,7 @@ class Sender:
         kafka: makes the producers.
     """
 
-    def __init__(self, kafka: tap.Tapped) -> None:
+    def __init__(self, kafka: topic_io.TopicClient) -> None:
         self._kafka = kafka
         self._producer: broker.Producer | None = None
         self._waiting: list[_Letter] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from mrs_relay.engine import jobs, timers
+from mrs_relay.engine import timers
+from mrs_relay.engine.model import jobs
 
 
 @dataclass(slots=True)

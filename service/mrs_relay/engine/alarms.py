@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
+from mrs_relay.common import faults
 from mrs_relay.engine import views
-from mrs_relay.kit import faults
 
 _log = structlog.get_logger(__name__)
 

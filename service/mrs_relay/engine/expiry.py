@@ -18,11 +18,12 @@ from typing import Final, TypeVar
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import jobs, timers
-from mrs_relay.kit import clock, tasks
-from mrs_relay.stream import lease as leases
-from mrs_relay.stream import progress as progresses
+from mrs_relay.common import clock, tasks
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import timers
+from mrs_relay.engine.model import jobs
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import progress as progresses
 
 _log = structlog.get_logger(__name__)
 
@@ -65,14 +66,14 @@ class Expiry:
 
     def __init__(
         self,
-        lease: leases.Lease[desks.Notice],
-        desk: desks.Desk,
-        crew: tasks.Crew,
+        lease: leases.Lease[contexts.Notice],
+        context: contexts.TenantContext,
+        task_supervisor: tasks.TaskSupervisor,
         tell: Callable[[jobs.LedgerKey], None],
     ) -> None:
         self._lease = lease
-        self._desk = desk
-        self._crew = crew
+        self._context = context
+        self._task_supervisor = task_supervisor
         self._tell = tell
         self._waiting: dict[Kind, dict[jobs.LedgerKey, None]] = {kind: {} for kind in Kind}
         self._asked_s = dict.fromkeys(Kind, float("-inf"))
@@ -81,7 +82,7 @@ class Expiry:
     def start(self) -> None:
         """Begin to watch this partition catch up."""
         if self._lease.progress is not None:
-            self._crew.start(self._catch_up(self._lease.progress), name="catch up")
+            self._task_supervisor.start(self._catch_up(self._lease.progress), name="catch up")
 
     def due(self, key: jobs.LedgerKey, kind: Kind) -> None:
         """Forget a job or cancel once nothing that was sent before now is unread."""
@@ -91,9 +92,9 @@ class Expiry:
             return
         waiting = self._waiting[kind]
         if not waiting:
-            self._crew.start(self._settle(progress, kind), name=f"expire {kind.name}")
+            self._task_supervisor.start(self._settle(progress, kind), name=f"expire {kind.name}")
         waiting[key] = None
-        if kind is not Kind.JOB and len(waiting) > max(1, self._desk.settings.max_waiting_cancels):
+        if kind is not Kind.JOB and len(waiting) > max(1, self._context.settings.max_waiting_cancels):
             self._forget(kind, next(iter(waiting)))  # cancels are bounded, whatever is unread
 
     async def _catch_up(self, progress: progresses.Progress) -> None:
@@ -103,8 +104,8 @@ class Expiry:
     async def _settle(self, progress: progresses.Progress, kind: Kind) -> None:
         """Ask for all that wait at once, and not more often than every `_ASK_AGAIN_S` seconds."""
         while self._waiting[kind]:
-            await asyncio.sleep(self._asked_s[kind] + _ASK_AGAIN_S - self._desk.time.monotonic_s())
-            self._asked_s[kind] = self._desk.time.monotonic_s()
+            await asyncio.sleep(self._asked_s[kind] + _ASK_AGAIN_S - self._context.time.monotonic_s())
+            self._asked_s[kind] = self._context.time.monotonic_s()
             keys = list(self._waiting[kind])
             if kind is Kind.PASSED_CANCEL:
                 await self._until_read_elsewhere(progress)
@@ -118,7 +119,7 @@ class Expiry:
             self._tell(key)
 
     async def _until_read_elsewhere(self, progress: progresses.Progress) -> None:
-        ends = await self._answer(lambda: progress.ends_of_others(self._desk.account.share.total))
+        ends = await self._answer(lambda: progress.ends_of_others(self._context.quota.share.total))
         while True:
             if await self._answer(lambda: progress.are_read(ends)):
                 return
@@ -137,7 +138,7 @@ class Expiry:
             try:
                 return await ask()
             except errors.StreamDown as error:
-                _log.info("expiry_waits", partition=self._lease.partition, error=str(error))
+                _log.info("expiry_delayed", partition=self._lease.partition, error=str(error))
             await asyncio.sleep(_ASK_AGAIN_S)
 
 

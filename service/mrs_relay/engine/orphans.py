@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from mrs_relay.engine import deployments, job_names, jobs
+from mrs_relay.engine.model import deployments, job_names, jobs
 from mrs_relay.engine.work import kinds
 
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
@@ -52,7 +52,7 @@ class Orphan(msgspec.Struct, frozen=True):
     kind: Kind
     cluster: str
     job_id: str
-    seen: jobs.Seen | None
+    seen: jobs.MrsStatus | None
     name: str
     request: jobs.Job | None
     proven: bool = False
@@ -60,7 +60,7 @@ class Orphan(msgspec.Struct, frozen=True):
 
 def find(
     ledger: Iterable[jobs.Job],
-    listed: Mapping[str, Iterable[tuple[str, jobs.Seen]]],
+    listed: Mapping[str, Iterable[tuple[str, jobs.MrsStatus]]],
     *,
     before_ms: int,
     deployment: str = "",
@@ -111,7 +111,7 @@ def _names(job: jobs.Job) -> list[str]:
     ]
 
 
-def _kind(job: jobs.Job, attempt: int, seen: jobs.Seen) -> Kind | None:
+def _kind(job: jobs.Job, attempt: int, seen: jobs.MrsStatus) -> Kind | None:
     if attempt < job.attempt:
         return None  # an earlier attempt's, which has ended
     if job.state is jobs.State.UNKNOWN:

@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import breakdowns, jobs
-from mrs_relay.engine import desk as desks
-from mrs_relay.kit import faults
+from mrs_relay.common import faults
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine.decide import internal_errors
+from mrs_relay.engine.model import jobs
+from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters, events
-from mrs_relay.stream import records
 
 LEDGER: Final = "the ledger"
 """In place of a topic's name, where a job's own record is too large."""
@@ -42,7 +43,7 @@ def last_states(
     states: dict[bytes, events.Event | None] = {}
     for key, job in changed.items():
         was = before.get(key)
-        if job is None and was is not None and was.state is not jobs.State.AWAITED:
+        if job is None and was is not None and was.state is not jobs.State.PENDING_CANCEL:
             states[key] = None
     for event in told:
         if event.changes_state:
@@ -60,7 +61,7 @@ class Writer:
         limit_bytes: largest record that a topic takes.
     """
 
-    def __init__(self, topics: desks.Topics, limit_bytes: Callable[[str | None], int]) -> None:
+    def __init__(self, topics: contexts.Topics, limit_bytes: Callable[[str | None], int]) -> None:
         self._topics = topics
         self._limit_bytes = limit_bytes
 
@@ -114,7 +115,7 @@ class Writer:
 def fault(error: Exception) -> errors.BadMessage:
     """Say why a message or job cannot go on, without the words of the error."""
     if not isinstance(error, records.TooLarge):
-        return errors.BadMessage(breakdowns.CODE, faults.name(error))
+        return errors.BadMessage(internal_errors.CODE, faults.name(error))
     what = "job would take" if error.topic == LEDGER else "events would take"
     text = (
         f"its {what} {error.size_bytes} bytes, numbers and characters as the ledger writes them; at most "

@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import job_records, jobs, telling
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import event_builder
+from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.engine.work import kinds
-from mrs_relay.stream import lease as leases
+from mrs_relay.kafka import lease as leases
 
 WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
 """States of a request that waits for its submission."""
@@ -47,8 +48,8 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
 
 
 def load(
-    lease: leases.Lease[desks.Notice],
-    rules: telling.Rules = telling.Rules(),  # noqa: B008 - frozen
+    lease: leases.Lease[contexts.Notice],
+    config: event_builder.DecisionConfig = event_builder.DecisionConfig(),  # noqa: B008 - frozen
     most_rejected: int = 10_000,
 ) -> Jobs:
     """
@@ -58,7 +59,7 @@ def load(
 
     Args:
         lease: of the partition.
-        rules: say how long a rejection is remembered.
+        config: say how long a rejection is remembered.
         most_rejected: how many of them are.
 
     Raises:
@@ -73,11 +74,11 @@ def load(
         if job.kind:
             kinds.of(job)  # refuses a kind that only a later version can work on
         if _is_rejected(job):
-            until_ms = min(job.expires_ms, job.arrived_ms + rules.remember_rejected_ms)
-            job = msgspec.structs.replace(telling.turned_away(job, 0, rules), expires_ms=until_ms)
+            until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
+            job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
             rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
         loaded[jobs.LedgerKey(key)] = job
-        loaded.awaited += _is_awaited(job)
+        loaded.awaited += _is_pending_cancel(job)
         loaded.queued += _is_queued(job)
     rejected.sort()
     for _, _, key in rejected[: max(0, len(rejected) - most_rejected)]:
@@ -87,8 +88,8 @@ def load(
     return loaded
 
 
-def _is_awaited(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.AWAITED
+def _is_pending_cancel(job: jobs.Job | None) -> bool:
+    return job is not None and job.state is jobs.State.PENDING_CANCEL
 
 
 def _is_rejected(job: jobs.Job | None) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.kit import backoff
+from mrs_relay.common import backoff
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
 from mrs_relay.mrs.operations import clusters as calls
@@ -48,7 +48,7 @@ class Probe:
             _log.warning("mrs_unusable", problem=problem, retry_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
         self.problem = None
-        _log.info("mrs_answers", address=self._address)
+        _log.info("mrs_reached", address=self._address)
 
     async def _ask(self) -> str | None:
         try:

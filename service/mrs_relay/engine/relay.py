@@ -1,7 +1,7 @@
 """
 The loop of one partition: take, read, decide, commit, act. Start reading here.
 
-    Kafka → stream/feed → engine/intake → engine/decide → stream/ledger → engine/perform → mrs/client → MRS
+    Kafka → kafka/inbox → engine/intake → engine/decide → kafka/ledger → engine/executor → mrs/client → MRS
             take          read            decide (pure)   commit          act, after the commit
                                ↑                                               │
                                └─── facts: replies, poll results, timers ──────┘
@@ -12,33 +12,34 @@ partition's jobs. It ends when the process stops or the partition is lost; what 
 
 from __future__ import annotations
 
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import partition_jobs, perform, plan
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import lease as leases
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import executor as executors
+from mrs_relay.engine import partition_jobs, unit_of_work
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import lease as leases
 
 
-async def relay(lease: leases.Lease[desks.Notice], desk: desks.Desk) -> None:
+async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:
     """
     Carry requests through to their last event, as long as the partition is ours.
 
     Raises:
         StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts anew.
     """
-    jobs = partition_jobs.load(lease, desk.rules, desk.settings.max_rejected)
-    async with perform.Performer(lease, desk) as performer:
-        desk.account.queue(lease, jobs.queued)
-        performer.take_up(jobs, jobs.rejected)
-        while (batch := await performer.take()) is not None:  # 1 take: messages, and facts from outside
-            rest: feeds.Batch[desks.Notice] | None = batch
+    jobs = partition_jobs.load(lease, context.config, context.settings.max_rejected)
+    async with executors.CommandExecutor(lease, context) as executor:
+        context.quota.queue(lease, jobs.queued)
+        executor.resume(jobs, jobs.rejected)
+        while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside
+            rest: inboxes.Batch[contexts.Notice] | None = batch
             while rest is not None:  # as many commits as it takes to keep each within its bytes
-                draft = plan.Plan(jobs, desk, lease, performer.admit)
-                for key, fact in draft.read(rest):  # 2 read: what each means for which job
-                    draft.decide(key, fact)  # 3 decide: pure
-                if rest.records or not draft.is_empty:
+                unit = unit_of_work.UnitOfWork(jobs, context, lease, executor.admit)
+                for key, fact in unit.read(rest):  # 2 read: what each means for which job
+                    unit.decide(key, fact)  # 3 decide: pure
+                if rest.records or not unit.is_empty:
                     epoch = await lease.commit(
-                        draft.changes(), draft.outgoing(), draft.next_offset
+                        unit.changes(), unit.outgoing(), unit.next_offset
                     )  # 4 commit: all or none
-                    for key, job, command in draft.settle():
-                        performer.perform(key, job, command, epoch)  # 5 act: only what is committed
-                rest = draft.rest
+                    for key, job, command in unit.apply():
+                        executor.execute(key, job, command, epoch)  # 5 act: only what is committed
+                rest = unit.rest

@@ -17,7 +17,7 @@ import msgspec
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.messages import codec, envelope, reasons
 
 Subject = Literal["job", "sql", "cluster", "call"]

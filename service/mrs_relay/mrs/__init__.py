@@ -5,7 +5,7 @@ The REST client of MRS; knows nothing of Kafka or jobs and is usable without the
 
 An operation is a value (`operation`, `operations/`) with its bodies (`models/`); `client.Client.call` is the one way to
 perform it: build, limit, sign (`auth`, `signing`), send (`transport`, the one door to aiohttp's client), read
-(`replies`; `told` takes an error body apart, `codes` is the table of error codes). `iterate` reads whole lists
+(`replies`; `error_body` takes an error body apart, `codes` is the table of error codes). `iterate` reads whole lists
 (`paging`, `operations/lists`). `credentials` keeps tokens and keys good, with `iam`; `login`, `regions` and `settings`
 say who we are and where MRS is. `limits` spends the documented budgets evenly; `deadlines` are cheap timeouts. Read
 `client` first; `docs/client.md` has an example for each group of operations.

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import pydantic
 
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import signing
 
 CONTENT_TYPE = "application/json"

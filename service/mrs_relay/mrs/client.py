@@ -13,10 +13,9 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import (
     auth,
-    checks,
     credentials,
     iam,
     limits,
@@ -26,6 +25,7 @@ from mrs_relay.mrs import (
     session_transport,
     settings,
     transport,
+    validation,
 )
 from mrs_relay.mrs.models import base
 
@@ -96,8 +96,8 @@ class Client:
             MrsRefused: final, or the call is not well formed and nothing was sent. MrsBusy: repeat later.
             MrsThrottled: wait. MrsUntouched: try again. MrsAmbiguous: look it up, never repeat blindly.
         """
-        text = checks.query_text(wanted, query)
-        data = checks.body_bytes(wanted, body)
+        text = validation.query_text(wanted, query)
+        data = validation.body_bytes(wanted, body)
         left_s = self._group.call_timeout_s if timeout_s is None else timeout_s
         started_s = self._clock.monotonic_s()
         where = wanted.at(self._signer.project_id or await self._signer.prepare(left_s), path)

@@ -19,7 +19,7 @@ import pydantic
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.kit import backoff, clock, tasks
+from mrs_relay.common import backoff, clock, tasks
 from mrs_relay.mrs import auth, iam, login, replies, session_transport, settings, transport
 
 LEAD_PART: Final = 0.25
@@ -283,8 +283,8 @@ async def opened(group: settings.MrsSettings, now: clock.Clock, *, patient: bool
         door = await stack.enter_async_context(session_transport.open_transport(group, group.iam_url or None))
         keeper = Keeper(group, door, now)
         await (keeper.load_or_wait() if patient else keeper.load())
-        crew = await stack.enter_async_context(tasks.Crew(_report))
-        crew.start(keeper.run(), name="credentials")
+        task_supervisor = await stack.enter_async_context(tasks.TaskSupervisor(_report))
+        task_supervisor.start(keeper.run(), name="credentials")
         yield keeper
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import auth, login, operation, regions, replies, settings, signing, transport
 from mrs_relay.mrs.models import base, iam
 

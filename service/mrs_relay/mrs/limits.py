@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import operation
 
 WINDOW_S: Final = 61.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from mrs_relay import errors
-from mrs_relay.kit import words
+from mrs_relay.common import safe_text
 from mrs_relay.mrs import signing
 from mrs_relay.mrs.models import base
 
@@ -106,7 +106,7 @@ def _fill(template: str, project_id: str, values: tuple[tuple[str, str], ...]) -
     wanted = _FIELD.findall(template)
     for name in given:
         if name not in wanted:
-            raise errors.MrsRefused(f"path value {words.name(name)!r} is not part of {template}")
+            raise errors.MrsRefused(f"path value {safe_text.name(name)!r} is not part of {template}")
     for name in wanted:
         if name not in given:
             raise errors.MrsRefused(f"path value {name!r} is missing for {template}")

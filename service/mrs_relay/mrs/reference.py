@@ -21,7 +21,7 @@ from mrs_relay.mrs.operations import (
     clusters,
     executions,
     jobs,
-    oldjobs,
+    jobs_v11,
     policies,
     registry,
     sources,
@@ -37,7 +37,7 @@ GROUPS: Final = {
     "Tags": tags,
     "Data sources": sources,
     "Job binaries": binaries,
-    "V1.1 jobs": oldjobs,
+    "V1.1 jobs": jobs_v11,
     "V1.1 executions": executions,
 }
 """The modules of the operations, by what a person calls them."""

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import clock, words
-from mrs_relay.mrs import codes, operation, told, transport
+from mrs_relay.common import clock, safe_text
+from mrs_relay.mrs import codes, error_body, operation, transport
 from mrs_relay.mrs.models import base
 
 R = TypeVar("R", bound=base.Reply)
@@ -76,7 +76,7 @@ class Reader:
 
     def _read(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
         if response.status not in wanted.accepted and not _is_failed_reply(wanted, response):
-            says = told.tell(response.body)
+            says = error_body.parse(response.body)
             if says.code is None and response.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise self._unclear(wanted, path, response, "its status is none that MRS documents")
             raise self._failure(wanted, path, response, says)
@@ -86,13 +86,13 @@ class Reader:
             return reply
         if not hidden.certain:
             raise self._unclear(wanted, path, response, hidden.message)
-        raise self._failure(wanted, path, response, told.Told(code=hidden.code, message=hidden.message))
+        raise self._failure(wanted, path, response, error_body.ErrorBody(code=hidden.code, message=hidden.message))
 
     def _parse(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
         try:
             reply = wanted.reply.model_validate_json(response.body or b"{}")
         except pydantic.ValidationError as error:
-            says = told.tell(response.body)
+            says = error_body.parse(response.body)
             if says.code is not None:
                 raise self._failure(wanted, path, response, says) from None
             raise self._unclear(wanted, path, response, problems(error)) from error
@@ -100,7 +100,7 @@ class Reader:
         return reply
 
     def _failure(
-        self, wanted: operation.AnyOperation, path: str, response: transport.Response, says: told.Told
+        self, wanted: operation.AnyOperation, path: str, response: transport.Response, says: error_body.ErrorBody
     ) -> errors.MrsError:
         retry = _retry_class(wanted, response, says)
         facts = _facts(wanted, path, response, says)
@@ -113,10 +113,10 @@ class Reader:
         self, wanted: operation.AnyOperation, path: str, response: transport.Response, why: str
     ) -> errors.MrsError:
         kind = _KINDS[codes.Retry.OPEN, wanted.safety is operation.Safety.READ]
-        facts = _facts(wanted, path, response, told.Told())
+        facts = _facts(wanted, path, response, error_body.ErrorBody())
         return kind(f"the reply of {wanted.name} cannot be read: {why}{_looks(response)}", **facts)
 
-    def _message(self, response: transport.Response, says: told.Told, retry: codes.Retry) -> str:
+    def _message(self, response: transport.Response, says: error_body.ErrorBody, retry: codes.Retry) -> str:
         meaning = codes.MEANINGS.get(says.code or "")
         if meaning is not None:
             text = meaning.text
@@ -130,7 +130,7 @@ class Reader:
             text += f" without a reason{_looks(response)}"
         return "; ".join([text, *self._advice(response, says, retry)])
 
-    def _advice(self, response: transport.Response, says: told.Told, retry: codes.Retry) -> list[str]:
+    def _advice(self, response: transport.Response, says: error_body.ErrorBody, retry: codes.Retry) -> list[str]:
         advice = []
         if says.code == codes.CLOCK_OFF:
             advice.append(self._clock_advice(response))
@@ -180,7 +180,7 @@ def wants_new_credentials(response: transport.Response) -> bool:
     """Whether the call was refused, unexecuted, for credentials that newer ones could replace."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return False
-    meaning = codes.MEANINGS.get(told.tell(response.body).code or "")
+    meaning = codes.MEANINGS.get(error_body.parse(response.body).code or "")
     if meaning is None:
         return response.status == HTTPStatus.UNAUTHORIZED
     return meaning.retry is codes.Retry.RENEW
@@ -197,7 +197,7 @@ def problems(error: pydantic.ValidationError) -> str:
 def _place(loc: tuple[int | str, ...]) -> str:
     """Dotted path of a field; names within `properties` are the caller's and not shown."""
     end = loc.index(_PROPERTIES) + 1 if _PROPERTIES in loc else len(loc)
-    return ".".join(map(words.name, loc[:end]))
+    return ".".join(map(safe_text.name, loc[:end]))
 
 
 def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Response) -> bool:
@@ -206,11 +206,13 @@ def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Respons
         wanted.failed_reply
         and response.status >= HTTPStatus.BAD_REQUEST
         and response.status != HTTPStatus.TOO_MANY_REQUESTS
-        and told.is_failed_reply(response.body)
+        and error_body.is_failed_reply(response.body)
     )
 
 
-def _retry_class(wanted: operation.AnyOperation, response: transport.Response, says: told.Told) -> codes.Retry:
+def _retry_class(
+    wanted: operation.AnyOperation, response: transport.Response, says: error_body.ErrorBody
+) -> codes.Retry:
     """The class of this failure for this operation."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
         return codes.Retry.WAIT
@@ -244,7 +246,9 @@ def _may_be_handed_over(message: str) -> bool:
     return not message or not message.isascii() or _HANDED_OVER_WORD in message.lower()
 
 
-def _facts(wanted: operation.AnyOperation, path: str, response: transport.Response, says: told.Told) -> _Facts:
+def _facts(
+    wanted: operation.AnyOperation, path: str, response: transport.Response, says: error_body.ErrorBody
+) -> _Facts:
     return {
         "method": wanted.verb,
         "path": path,

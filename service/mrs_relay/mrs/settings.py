@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from mrs_relay.kit import addresses
+from mrs_relay.common import addresses
 from mrs_relay.mrs import login, regions
 
 

@@ -29,7 +29,7 @@ from aiohttp import http
 
 import mrs_relay
 from mrs_relay import errors
-from mrs_relay.kit import tls
+from mrs_relay.common import tls
 from mrs_relay.mrs import deadlines, settings
 
 LIBRARY_ERRORS: Final = (

@@ -65,7 +65,7 @@ async def serving(
                 f"web.port (MRS_RELAY_WEB__PORT): cannot listen on {settings.host}:{settings.port}: {error.strerror}"
             ) from error
         port = int(runner.addresses[0][1])
-        _log.info("web_serving", host=settings.host, port=port)
+        _log.info("web_started", host=settings.host, port=port)
         yield port
     finally:
         await runner.cleanup()

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
+from mrs_relay.kafka import broker, records, topic_io
 from mrs_relay.messages import envelope, events
-from mrs_relay.stream import broker, records, tap
 
 Answer = Callable[[envelope.Envelope], Iterable[events.EventData]]
 
@@ -71,7 +71,7 @@ class Kafka:
             self.append("mrs.events", *events.write(event, "/test"))
 
     @asynccontextmanager
-    async def topic(self, name: str, partitions: int) -> AsyncIterator[tap.TopicReader]:
+    async def topic(self, name: str, partitions: int) -> AsyncIterator[topic_io.TopicReader]:
         """A reader of one topic."""
         assert partitions == 1
         yield _Reader(self.logs[name])

@@ -11,8 +11,8 @@ from tests.unit.cli import fakes
 from typer import testing
 
 from mrs_relay.cli import connect, main
+from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters
-from mrs_relay.stream import records
 
 _DAY_MS = 86_400_000
 _NOON_MS = 1_795_521_600_000

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.cli import ledger, orphans
-from mrs_relay.engine import job_records, jobs
 from mrs_relay.engine import orphans as finding
+from mrs_relay.engine.model import job_records, jobs
 
 _ODD = pytest.mark.parametrize("told", [1_795_521_600_000_000, 2**63, -(2**63), -1])
 
@@ -16,7 +16,7 @@ _ODD = pytest.mark.parametrize("told", [1_795_521_600_000_000, 2**63, -(2**63), 
 def _job(told: int) -> jobs.Job:
     job = samples.JOBS["failed"]
     assert job is not None
-    seen = jobs.Seen("j", submitted_ms=told, started_ms=told, finished_ms=told)
+    seen = jobs.MrsStatus("j", submitted_ms=told, started_ms=told, finished_ms=told)
     return msgspec.structs.replace(job, arrived_ms=told, seen=seen)
 
 

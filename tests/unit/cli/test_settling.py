@@ -12,9 +12,9 @@ from tests.unit.engine import samples
 from typer import testing
 
 from mrs_relay.cli import compose, connect, main
-from mrs_relay.engine import job_records, jobs
-from mrs_relay.kit import clock
-from mrs_relay.stream import records
+from mrs_relay.common import clock
+from mrs_relay.engine.model import job_records, jobs
+from mrs_relay.kafka import records
 
 _S = jobs.State
 

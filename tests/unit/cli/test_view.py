@@ -7,7 +7,7 @@ import io
 import pytest
 from rich import console
 
-from mrs_relay.cli import board, view
+from mrs_relay.cli import request_table, view
 from mrs_relay.messages import events
 
 
@@ -17,7 +17,7 @@ def _shown(*things: console.RenderableType, width: int = 140) -> str:
     return out.getvalue()
 
 
-def _row(**changes: object) -> board.Row:
+def _row(**changes: object) -> request_table.Row:
     facts: dict[str, object] = {
         "key": ("/test", "a"),
         "subject": "sql",
@@ -32,7 +32,7 @@ def _row(**changes: object) -> board.Row:
         "reason": "",
         "result": None,
     }
-    return board.Row(**{**facts, **changes})  # type: ignore[arg-type]  # a row in words
+    return request_table.Row(**{**facts, **changes})  # type: ignore[arg-type]  # a row in words
 
 
 @pytest.mark.parametrize(

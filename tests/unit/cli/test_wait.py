@@ -9,8 +9,8 @@ from tests.unit.cli import fakes
 
 from mrs_relay import errors
 from mrs_relay.cli import compose, connect, run, wait
+from mrs_relay.kafka import settings
 from mrs_relay.messages import envelope, events
-from mrs_relay.stream import settings
 
 _SETTINGS = settings.KafkaSettings()
 _BAD = {"class": "job_failed", "code": "job_result", "message": "no luck"}

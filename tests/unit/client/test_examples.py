@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from mrs_relay import client as relay_client
-from mrs_relay import rehearsal
-from mrs_relay.client import testing
 from mrs_relay.messages import events
+from mrs_relay.testing import rehearsal, scripted
 
 _ROOT = Path(__file__).resolve().parents[3]
 _EXAMPLES = _ROOT / "examples"
@@ -73,13 +72,13 @@ async def test_the_page_s_examples_run(block: str, result: events.Result | None)
 
     Also where the statement has no rows: MRS may show a result without statements then.
     """
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         if "will_" not in block:
-            relay._outcomes.extend([testing._Outcome(("submitted", "running", "succeeded"), result)] * 2)
+            relay._outcomes.extend([scripted._Outcome(("submitted", "running", "succeeded"), result)] * 2)
         names = {name: getattr(relay_client, name) for name in relay_client.__all__}
         known = {**names, "client": client, "relay": relay, "cluster": "c-1", "kafka": None}
         program = compile(block, "docs/relay-client.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         with contextlib.redirect_stdout(io.StringIO()):
-            ran = eval(program, {**known, "testing": testing, "rehearsal": rehearsal})  # noqa: S307 - our own page
+            ran = eval(program, {**known, "testing": scripted, "rehearsal": rehearsal})  # noqa: S307 - our own page
             if ran is not None:
                 await ran

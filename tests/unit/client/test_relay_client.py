@@ -10,9 +10,11 @@ import pytest
 from mrs_relay import client as relay_client
 from mrs_relay import errors
 from mrs_relay.client import handle as handles
-from mrs_relay.client import testing, wording
+from mrs_relay.client import wording
+from mrs_relay.kafka import topic_io
+from mrs_relay.kafka.memory import memory_topic_io
 from mrs_relay.messages import events, registry, requests
-from mrs_relay.stream import memory_tap, tap
+from mrs_relay.testing import scripted
 
 pytestmark = pytest.mark.looptime
 
@@ -29,7 +31,7 @@ async def _no_cancel(_handle: handles.Handle) -> None: ...
 
 async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None:
     """`result` returns the last event's data, `events` all of them in order, and nothing of it stays."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_succeed({"n": 1})
         handle = await client.submit(SQL)
         assert (await handle.accepted(10)).sequence == 1
@@ -43,7 +45,7 @@ async def test_a_request_that_succeeds_gives_its_rows_and_is_forgotten() -> None
 
 async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
     """A caller tells failed, unknown and cancelled apart by class, and reads why."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_fail(message="out of memory")
         relay.will_be_unknown()
         relay.will_run()
@@ -73,9 +75,11 @@ async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_the
     request_: requests.Work, types: list[str]
 ) -> None:
     """The relay for tests tells no event that the real one never tells."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         await (await client.submit(request_)).result(10)
-        records = [record async for record in tap.read_all(memory_tap.TappedMemory(relay.kafka), "mrs.events")]
+        records = [
+            record async for record in topic_io.read_all(memory_topic_io.MemoryTopicClient(relay.kafka), "mrs.events")
+        ]
         assert [events.read(record.value or b"", record.headers).type for record in records] == types
         assert set(types) <= set(registry.EVENTS)
 
@@ -89,7 +93,7 @@ async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_the
 )
 async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> None:
     """A handle of a cancel would wait for ever: its answer is told by the request that it names."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         with pytest.raises(errors.BadMessage, match="`cancel` of the request's handle"):
             await client.submit(wish)
         assert client.following == 0
@@ -97,7 +101,7 @@ async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> N
 
 async def test_a_rejected_request_raises_at_once() -> None:
     """Who waits for acceptance only hears of the rejection, too."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_reject(message="SparkSubmit is not allowed here")
         handle = await client.submit(SQL)
         with pytest.raises(relay_client.RequestRejected, match="not allowed here"):
@@ -107,7 +111,7 @@ async def test_a_rejected_request_raises_at_once() -> None:
 
 async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_for_the_first() -> None:
     """A conflict ends the handle of the second sender alone."""
-    async with testing.Relay() as relay, relay.client() as one, relay.client() as other:
+    async with scripted.Relay() as relay, relay.client() as one, relay.client() as other:
         relay.will_run()
         first = await one.submit(SQL, request_id="r-1")
         await first.accepted(10)
@@ -123,7 +127,7 @@ async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_f
 
 async def test_a_request_of_another_process_is_followed_from_its_first_event() -> None:
     """`attach` reads the past and goes on with what comes."""
-    async with testing.Relay() as relay, relay.client() as client, relay.client() as later:
+    async with scripted.Relay() as relay, relay.client() as client, relay.client() as later:
         relay.will_run()
         await client.submit(SQL, request_id="r-1")
         await asyncio.sleep(5)
@@ -137,7 +141,7 @@ async def test_a_request_of_another_process_is_followed_from_its_first_event() -
 
 async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() -> None:
     """A sender that starts anew may send its request again and hears how it ended."""
-    async with testing.Relay() as relay:
+    async with scripted.Relay() as relay:
         async with relay.client() as client:
             await (await client.submit(SQL, request_id="r-1")).result(10)
         async with relay.client() as client:
@@ -147,7 +151,7 @@ async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() 
 
 async def test_kafka_away_for_a_while_is_only_a_delay() -> None:
     """Handles go on when Kafka is back; a request that could not be sent is told and forgotten."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)
         await handle.accepted(10)
@@ -164,7 +168,7 @@ async def test_kafka_away_for_a_while_is_only_a_delay() -> None:
 
 async def test_closing_the_client_tells_those_who_wait() -> None:
     """A waiter is not left hanging, and a closed client sends nothing."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)
         waiting = asyncio.create_task(handle.result())
@@ -200,7 +204,7 @@ async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
 
 async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> None:
     """A relay of a later version may say words that this client does not know: whoever waits hears of the end."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)
         await asyncio.sleep(1)

@@ -15,10 +15,12 @@ import structlog
 from mrs_relay import client as relay_client
 from mrs_relay import errors
 from mrs_relay.client import handle as handles
-from mrs_relay.client import reading, register, sending, testing, wording
+from mrs_relay.client import reading, register, sending, wording
+from mrs_relay.kafka import records, settings, topic_io
+from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 from mrs_relay.messages import envelope as relay_envelope
 from mrs_relay.messages import events, requests
-from mrs_relay.stream import memory, memory_tap, records, settings, tap
+from mrs_relay.testing import scripted
 
 pytestmark = pytest.mark.looptime
 
@@ -27,7 +29,7 @@ KAFKA = settings.KafkaSettings()
 TOPIC = KAFKA.topics.events
 
 
-class DeafReader(memory_tap.MemoryTopicReader):
+class DeafReader(memory_topic_io.MemoryTopicReader):
     """Stops to hear anything once told so, as a consumer whose fetch task died in silence."""
 
     deaf = False
@@ -40,15 +42,15 @@ class DeafReader(memory_tap.MemoryTopicReader):
         return await super().read(timeout_s)
 
 
-class Tapped(memory_tap.TappedMemory):
+class Tapped(memory_topic_io.MemoryTopicClient):
     """Notes the readers it gave."""
 
-    def __init__(self, cluster: memory.MemoryBroker) -> None:
+    def __init__(self, cluster: memory_broker.MemoryBroker) -> None:
         super().__init__(cluster)
         self.cluster = cluster
         self.readers: list[DeafReader] = []
 
-    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[tap.TopicReader]:
+    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[topic_io.TopicReader]:
         return self._deaf(name, partitions)
 
     @asynccontextmanager
@@ -59,13 +61,13 @@ class Tapped(memory_tap.TappedMemory):
 
 
 @pytest.fixture
-def cluster() -> memory.MemoryBroker:
-    broker = memory.MemoryBroker(KAFKA)
+def cluster() -> memory_broker.MemoryBroker:
+    broker = memory_broker.MemoryBroker(KAFKA)
     broker.create_topics(2)
     return broker
 
 
-def _put(broker: memory.MemoryBroker, text: str, partition: int = 0) -> None:
+def _put(broker: memory_broker.MemoryBroker, text: str, partition: int = 0) -> None:
     broker.put(TOPIC, partition, b"k", text.encode())
 
 
@@ -76,7 +78,9 @@ async def _texts(follower: reading.Follower, until_s: float) -> list[str]:
     return found
 
 
-async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(cluster: memory.MemoryBroker) -> None:
+async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(
+    cluster: memory_broker.MemoryBroker,
+) -> None:
     """The next one goes on behind the last record read: what came meanwhile comes once."""
     tapped = Tapped(cluster)
     async with reading.Follower(tapped, TOPIC) as follower:
@@ -91,9 +95,9 @@ async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(
         assert len(tapped.readers) == 2
 
 
-async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: memory.MemoryBroker) -> None:
+async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: memory_broker.MemoryBroker) -> None:
     """A topic may grow while a service waits."""
-    async with reading.Follower(memory_tap.TappedMemory(cluster), TOPIC) as follower:
+    async with reading.Follower(memory_topic_io.MemoryTopicClient(cluster), TOPIC) as follower:
         _put(cluster, "old")
         assert await _texts(follower, 5) == ["old"]
         cluster.grow(TOPIC, 4)
@@ -101,24 +105,24 @@ async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: m
         assert await _texts(follower, 10) == ["new"]
 
 
-async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: memory.MemoryBroker) -> None:
+async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: memory_broker.MemoryBroker) -> None:
     """One batch holds up no other event; offset and reason are in the log."""
-    async with reading.Follower(memory_tap.TappedMemory(cluster), TOPIC) as follower:
+    async with reading.Follower(memory_topic_io.MemoryTopicClient(cluster), TOPIC) as follower:
         for text in ("a", "damaged", "damaged too", "b"):
             _put(cluster, text)
         _put(cluster, "other", partition=1)
         cluster.log(records.Position(TOPIC, 0)).spoil(1, 3, "its checksum is wrong")
         with structlog.testing.capture_logs() as logs:
             assert sorted(await _texts(follower, 5)) == ["a", "b", "other"]
-    told = [entry for entry in logs if entry["event"] == "relay_client_skips"]
+    told = [entry for entry in logs if entry["event"] == "relay_client_record_skipped"]
     assert [entry["error"] for entry in told] == [
         "the batch at offsets 1 to 2 of mrs.events-0 cannot be read: its checksum is wrong"
     ]
 
 
-async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory.MemoryBroker) -> None:
+async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory_broker.MemoryBroker) -> None:
     """A thousand callers give up before their turn, one in the middle of the write; the last one's message is sent."""
-    sender = sending.Sender(memory_tap.TappedMemory(cluster))
+    sender = sending.Sender(memory_topic_io.MemoryTopicClient(cluster))
     running = asyncio.create_task(sender.run())
     wanted = records.Outgoing(KAFKA.topics.requests, b"k", b"v")
     first = asyncio.create_task(sender.send(wanted))
@@ -135,9 +139,9 @@ async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory.Memor
     assert len(cluster.committed(KAFKA.topics.requests)) == 2
 
 
-async def test_a_sender_that_has_ended_says_so(cluster: memory.MemoryBroker) -> None:
+async def test_a_sender_that_has_ended_says_so(cluster: memory_broker.MemoryBroker) -> None:
     """Nobody waits for a write that will never come, neither from before nor from after."""
-    sender = sending.Sender(memory_tap.TappedMemory(cluster))
+    sender = sending.Sender(memory_topic_io.MemoryTopicClient(cluster))
     cluster.go_down()
     running = asyncio.create_task(sender.run())
     wanted = records.Outgoing(KAFKA.topics.requests, b"k", b"v")
@@ -155,7 +159,7 @@ async def test_a_sender_that_has_ended_says_so(cluster: memory.MemoryBroker) -> 
 
 async def test_a_request_without_acknowledgement_is_named_and_can_be_sent_again() -> None:
     """The error has the id that was made up for it; under that id the relay runs it once."""
-    async with testing.Relay() as relay, relay.client() as client:
+    async with scripted.Relay() as relay, relay.client() as client:
         relay.kafka.fail_writes(applied=True)
         with pytest.raises(relay_client.NotAcknowledged) as lost:
             await client.submit(SQL)
@@ -166,11 +170,11 @@ async def test_a_request_without_acknowledgement_is_named_and_can_be_sent_again(
         assert relay.received == [SQL]
 
 
-async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memory.MemoryBroker) -> None:
+async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memory_broker.MemoryBroker) -> None:
     """One request too large does not spoil the write of its neighbours."""
     small = KAFKA.model_copy(update={"record_bytes": 2_000})
-    tapped = memory_tap.TappedMemory(cluster)
-    async with relay_client.RelayClient(small, broker=tapped) as client:
+    topic_client = memory_topic_io.MemoryTopicClient(cluster)
+    async with relay_client.RelayClient(small, broker=topic_client) as client:
         with pytest.raises(errors.BadMessage, match=r"kafka\.record_bytes"):
             await client.submit(relay_client.sql("c-1", "spark", "x" * 2_000))
         assert client.following == 0
@@ -179,7 +183,7 @@ async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memo
 
 async def test_one_id_is_followed_by_one_handle_of_a_client() -> None:
     """A second submit of an id under way is told to use the handle; another source's request of that id is another."""
-    async with testing.Relay() as relay, relay.client("/a") as client:
+    async with scripted.Relay() as relay, relay.client("/a") as client:
         relay.will_run()
         handle = await client.submit(SQL, request_id="r-1")
         with pytest.raises(errors.BadMessage, match="followed already"):

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from tests.support import clocks
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 
 from mrs_emulator.core import core
 
-Opener = Callable[..., AbstractAsyncContextManager[desk.Desk]]
+Opener = Callable[..., AbstractAsyncContextManager[http_client.Client]]
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +34,9 @@ def open_desk(tmp_path: Path) -> Opener:
     @asynccontextmanager
     async def opened(**changes: Any) -> Any:
         pace = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0, "kill_s": 0}
-        chosen = desk.options(**{"pace": pace, "obs_dir": tmp_path / "obs", **changes})
+        chosen = http_client.options(**{"pace": pace, "obs_dir": tmp_path / "obs", **changes})
         timer = clocks.HandClock()
         async with core.Emulator(chosen, timer) as emulator:
-            yield desk.Desk(emulator, timer)
+            yield http_client.Client(emulator, timer)
 
     return opened

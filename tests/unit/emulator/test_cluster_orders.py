@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.emulator import desk, ordering
+from tests.unit.emulator import cluster_requests, http_client
 
-URLS = {"v11": ordering.FLOW, "v2": ordering.V2_CLUSTERS, "flow": ordering.V2_FLOW}
+URLS = {"v11": cluster_requests.FLOW, "v2": cluster_requests.V2_CLUSTERS, "flow": cluster_requests.V2_FLOW}
 TASKS = {"data_volume_type": "SAS", "data_volume_count": 1, "data_volume_size": 200}
 FLAT: dict[str, Any] = {
     "node_groups": None,
@@ -23,13 +23,17 @@ JOB = {"job_type": 1, "job_name": "wc", "jar_path": "s3a://b/wc.jar", "submit_jo
 
 async def test_v11_order_starts_a_cluster_and_shows_what_was_ordered() -> None:
     """The reply has an id, result true and no message; details have the order's members under their own names."""
-    at = desk.desk()
+    client = http_client.create()
     script = {"name": "tune os", "uri": "s3a://b/t.sh", "nodes": ["master"], "fail_action": "continue"}
     tags = [{"key": "owner", "value": "etl"}, {"key": "run", "value": "7"}]
-    body = ordering.v11(tags=tags, bootstrap_scripts=[script], security_groups_id="sg-1", enterprise_project_id="ep-1")
-    reply = await at.ask("POST", ordering.FLOW, body)
+    body = cluster_requests.v11(
+        tags=tags, bootstrap_scripts=[script], security_groups_id="sg-1", enterprise_project_id="ep-1"
+    )
+    reply = await client.ask("POST", cluster_requests.FLOW, body)
     assert (reply.status, reply.json()["result"], reply.json()["msg"]) == (200, True, "")
-    found = await ordering.details(desk.Desk(at.emulator, at.clock, reply.json()["cluster_id"]))
+    found = await cluster_requests.details(
+        http_client.Client(client.emulator, client.clock, reply.json()["cluster_id"])
+    )
     assert (found["clusterName"], found["clusterState"], found["stageDesc"]) == (
         "etl",
         "starting",
@@ -44,7 +48,7 @@ async def test_v11_order_starts_a_cluster_and_shows_what_was_ordered() -> None:
     )
     assert found["bootstrapScripts"][0]["name"] == "tune os"
     assert (found["createAt"], found["billingType"], found["enterpriseProjectId"]) == (
-        str(desk.START_MS // 1000),
+        str(http_client.START_MS // 1000),
         "Metered",
         "ep-1",
     )
@@ -53,8 +57,8 @@ async def test_v11_order_starts_a_cluster_and_shows_what_was_ordered() -> None:
 
 async def test_v11_order_with_flat_members_makes_the_same_groups() -> None:
     """Older clients give numbers and flavors for each role instead of node groups."""
-    at = await ordering.created(desk.desk(), ordering.v11(**FLAT))
-    found = await ordering.details(at)
+    client = await cluster_requests.created(http_client.create(), cluster_requests.v11(**FLAT))
+    found = await cluster_requests.details(client)
     assert [(one["groupName"], one["nodeNum"], one["nodeSize"]) for one in found["nodeGroups"]] == [
         ("master_node_default_group", 2, "m.large"),
         ("core_node_analysis_group", 3, "c.large"),
@@ -65,16 +69,18 @@ async def test_v11_order_with_flat_members_makes_the_same_groups() -> None:
 
 async def test_numbers_and_booleans_may_come_as_strings() -> None:
     """Published examples send them so."""
-    body = ordering.v11(billing_type="12", safe_mode="0", add_jobs=[{**JOB, "submit_job_once_cluster_run": "true"}])
-    await ordering.created(desk.desk(), body)
+    body = cluster_requests.v11(
+        billing_type="12", safe_mode="0", add_jobs=[{**JOB, "submit_job_once_cluster_run": "true"}]
+    )
+    await cluster_requests.created(http_client.create(), body)
 
 
 async def test_v2_order_starts_a_cluster() -> None:
     """The id is all the reply has; passwords are nowhere to be read."""
-    at = desk.desk()
-    reply = await at.ask("POST", ordering.V2_CLUSTERS, ordering.v2(safe_mode="KERBEROS"))
+    client = http_client.create()
+    reply = await client.ask("POST", cluster_requests.V2_CLUSTERS, cluster_requests.v2(safe_mode="KERBEROS"))
     assert (reply.status, list(reply.json())) == (200, ["cluster_id"])
-    shown = await at.ask("GET", f"{ordering.INFOS}/{reply.json()['cluster_id']}")
+    shown = await client.ask("GET", f"{cluster_requests.INFOS}/{reply.json()['cluster_id']}")
     found = shown.json()["cluster"]
     assert (found["safeMode"], found["clusterType"], found["azName"]) == (1, 0, "cn-north-4a")
     assert b"Example@2026x" not in shown.body
@@ -82,40 +88,46 @@ async def test_v2_order_starts_a_cluster() -> None:
 
 async def test_prepaid_order_gets_an_order_id_and_cannot_be_deleted_or_resized() -> None:
     """Clusters paid by the month are cancelled elsewhere: 12000024 and 12000065."""
-    body = ordering.v2(charge_info={"charge_mode": "prePaid", "period_type": "month", "period_num": 1})
-    at = desk.desk()
-    reply = await at.ask("POST", ordering.V2_CLUSTERS, body)
+    body = cluster_requests.v2(charge_info={"charge_mode": "prePaid", "period_type": "month", "period_num": 1})
+    client = http_client.create()
+    reply = await client.ask("POST", cluster_requests.V2_CLUSTERS, body)
     assert reply.json()["order_id"]
-    at.cluster = reply.json()["cluster_id"]
-    at.clock.pass_s(5)
-    assert desk.code(await ordering.delete(at)) == "12000024"
-    assert desk.code(await ordering.resize(at)) == "12000065"
+    client.cluster = reply.json()["cluster_id"]
+    client.clock.pass_s(5)
+    assert http_client.code(await cluster_requests.delete(client)) == "12000024"
+    assert http_client.code(await cluster_requests.resize(client)) == "12000065"
 
 
 async def test_second_order_with_a_name_in_use_is_12000043() -> None:
     """Names are unique over all three operations; names of failed and terminated clusters are free again."""
-    at = desk.desk()
-    first = await ordering.created(at)
-    for url, body in ((ordering.FLOW, ordering.v11()), (ordering.V2_CLUSTERS, ordering.v2())):
-        assert desk.code(await at.ask("POST", url, body)) == "12000043"
-    at.clock.pass_s(5)
-    await ordering.delete(first)
-    assert desk.code(await at.ask("POST", ordering.FLOW, ordering.v11())) == "12000043"
-    at.clock.pass_s(2)
-    await ordering.created(at)
+    client = http_client.create()
+    first = await cluster_requests.created(client)
+    for url, body in (
+        (cluster_requests.FLOW, cluster_requests.v11()),
+        (cluster_requests.V2_CLUSTERS, cluster_requests.v2()),
+    ):
+        assert http_client.code(await client.ask("POST", url, body)) == "12000043"
+    client.clock.pass_s(5)
+    await cluster_requests.delete(first)
+    assert http_client.code(await client.ask("POST", cluster_requests.FLOW, cluster_requests.v11())) == "12000043"
+    client.clock.pass_s(2)
+    await cluster_requests.created(client)
 
 
 async def test_names_stay_taken_when_the_setting_says_so() -> None:
     """Whether names are freed is not documented."""
-    at = desk.desk(cluster_rules={"names_freed": False})
-    await ordering.created(at, ordering.v11("will-fail"))
-    at.clock.pass_s(5)
-    assert desk.code(await at.ask("POST", ordering.FLOW, ordering.v11("will-fail"))) == "12000043"
+    client = http_client.create(cluster_rules={"names_freed": False})
+    await cluster_requests.created(client, cluster_requests.v11("will-fail"))
+    client.clock.pass_s(5)
+    assert (
+        http_client.code(await client.ask("POST", cluster_requests.FLOW, cluster_requests.v11("will-fail")))
+        == "12000043"
+    )
 
 
 def groups(**changes: object) -> list[dict[str, Any]]:
     """V2's node groups with changes to the Core group."""
-    master, core = ordering.v2()["node_groups"]
+    master, core = cluster_requests.v2()["node_groups"]
     return [master, {**core, **changes}]
 
 
@@ -136,8 +148,8 @@ def groups(**changes: object) -> list[dict[str, Any]]:
         ("v11", {"component_list": []}, "12000002"),
         ("v11", {"component_list": "Hadoop"}, "12000002"),
         ("v11", {"cluster_admin_secret": "short"}, "12000002"),
-        ("v11", {"node_groups": [ordering.node_group("core_node_analysis_group", 3)]}, "12000002"),
-        ("v11", {"node_groups": [ordering.node_group("my_group", 3)]}, "12000002"),
+        ("v11", {"node_groups": [cluster_requests.node_group("core_node_analysis_group", 3)]}, "12000002"),
+        ("v11", {"node_groups": [cluster_requests.node_group("my_group", 3)]}, "12000002"),
         ("v11", {"node_groups": None}, "12000002"),
         ("v11", {**FLAT, "master_node_num": 1}, "12000002"),
         ("v11", {**FLAT, "core_node_num": 500}, "12000028"),
@@ -174,10 +186,10 @@ def groups(**changes: object) -> list[dict[str, Any]]:
         ("v2", {"eip_address": "1.2.3.4"}, "12000002"),
         ("flow", {}, "12000002"),
         ("flow", {"steps": [{}]}, "12000002"),
-        ("flow", {"steps": [ordering.step("bad name")]}, "12000002"),
-        ("flow", {"steps": [ordering.step("q", "SparkSql")]}, "0165"),
-        ("flow", {"steps": [ordering.step("f", "Flink")]}, "0169"),
-        ("flow", {"steps": [ordering.step("f", "SparkSubmit", "emulator.outcome=maybe")]}, "12000002"),
+        ("flow", {"steps": [cluster_requests.step("bad name")]}, "12000002"),
+        ("flow", {"steps": [cluster_requests.step("q", "SparkSql")]}, "0165"),
+        ("flow", {"steps": [cluster_requests.step("f", "Flink")]}, "0169"),
+        ("flow", {"steps": [cluster_requests.step("f", "SparkSubmit", "emulator.outcome=maybe")]}, "12000002"),
         ("flow", {"steps": [], "charge_info": {"charge_mode": "prePaid", "period_num": 1}}, "12000053"),
     ],
 )
@@ -185,34 +197,36 @@ async def test_wrong_order_is_refused_with_the_code_of_its_fault(
     api: str, changes: dict[str, Any], expected: str
 ) -> None:
     """A refused order makes no cluster."""
-    at = desk.desk()
-    body = ordering.v11(**changes) if api == "v11" else ordering.v2(**changes)
-    reply = await at.ask("POST", URLS[api], body)
-    assert (reply.status, desk.code(reply)) == (400, expected)
-    assert (await at.ask("GET", ordering.INFOS)).json()["clusterTotal"] == 1
+    client = http_client.create()
+    body = cluster_requests.v11(**changes) if api == "v11" else cluster_requests.v2(**changes)
+    reply = await client.ask("POST", URLS[api], body)
+    assert (reply.status, http_client.code(reply)) == (400, expected)
+    assert (await client.ask("GET", cluster_requests.INFOS)).json()["clusterTotal"] == 1
 
 
 async def test_message_of_a_wrong_member_names_it_by_its_path() -> None:
     """Arrays are counted from 0."""
-    body = ordering.v2(node_groups=groups(data_volume={"type": "SAS", "size": "huge"}))
-    reply = await desk.desk().ask("POST", ordering.V2_CLUSTERS, body)
+    body = cluster_requests.v2(node_groups=groups(data_volume={"type": "SAS", "size": "huge"}))
+    reply = await http_client.create().ask("POST", cluster_requests.V2_CLUSTERS, body)
     assert "node_groups[1].data_volume.size must be an integer" in reply.json()["error_msg"]
 
 
 async def test_flavors_and_versions_that_are_not_on_offer_are_refused() -> None:
     """12000048 and 12000093, where the settings say what is on offer."""
-    at = desk.desk(cluster_rules={"flavors": ["m.large"], "versions": ["MRS 3.1.0"]})
-    assert desk.code(await at.ask("POST", ordering.FLOW, ordering.v11())) == "12000093"
-    body = ordering.v11(cluster_version="MRS 3.1.0")
-    assert desk.code(await at.ask("POST", ordering.FLOW, body)) == "12000048"
+    client = http_client.create(cluster_rules={"flavors": ["m.large"], "versions": ["MRS 3.1.0"]})
+    assert http_client.code(await client.ask("POST", cluster_requests.FLOW, cluster_requests.v11())) == "12000093"
+    body = cluster_requests.v11(cluster_version="MRS 3.1.0")
+    assert http_client.code(await client.ask("POST", cluster_requests.FLOW, body)) == "12000048"
 
 
 async def test_custom_cluster_has_groups_of_its_own() -> None:
     """Roles are assigned to each group, and the cluster cannot be resized here: 12000054."""
     roles = {"assigned_roles": ["NodeManager"]}
-    master, core = ordering.v2()["node_groups"]
+    master, core = cluster_requests.v2()["node_groups"]
     own = [{**master, **roles}, {**core, **roles, "group_name": "node_group_1"}]
-    at = await ordering.created(desk.desk(), ordering.v2(cluster_type="CUSTOM", node_groups=own), ordering.V2_CLUSTERS)
-    at.clock.pass_s(5)
-    assert (await ordering.details(at))["clusterType"] == 3
-    assert desk.code(await ordering.resize(at, node_group="node_group_1")) == "12000054"
+    client = await cluster_requests.created(
+        http_client.create(), cluster_requests.v2(cluster_type="CUSTOM", node_groups=own), cluster_requests.V2_CLUSTERS
+    )
+    client.clock.pass_s(5)
+    assert (await cluster_requests.details(client))["clusterType"] == 3
+    assert http_client.code(await cluster_requests.resize(client, node_group="node_group_1")) == "12000054"

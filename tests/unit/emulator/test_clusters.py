@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 
 import pytest
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 
 from mrs_emulator.core import settings
 
@@ -14,12 +14,12 @@ CLUSTERS = (
     settings.Cluster(cluster_id="c2", name="ads", state="terminated"),
     settings.Cluster(cluster_id="c3", name="etl-2", state="scaling-out"),
 )
-BASE = f"/v1.1/{desk.PROJECT}/cluster_infos"
+BASE = f"/v1.1/{http_client.PROJECT}/cluster_infos"
 
 
 async def listed(**query: object) -> tuple[int, list[str]]:
     """Total and ids of a list page."""
-    reply = await desk.desk(clusters=CLUSTERS).ask("GET", f"{BASE}?{urllib.parse.urlencode(query)}")
+    reply = await http_client.create(clusters=CLUSTERS).ask("GET", f"{BASE}?{urllib.parse.urlencode(query)}")
     assert reply.status == 200
     return reply.json()["clusterTotal"], [one["clusterId"] for one in reply.json()["clusters"]]
 
@@ -46,7 +46,7 @@ async def test_clusters_are_listed_page_by_page(query: dict[str, object], expect
 
 async def test_details_have_the_keys_and_types_of_the_samples() -> None:
     """Keys are camelCase, counts are strings, times are seconds in strings, unset members are null."""
-    reply = await desk.desk(clusters=CLUSTERS).ask("GET", f"{BASE}/c3")
+    reply = await http_client.create(clusters=CLUSTERS).ask("GET", f"{BASE}/c3")
     found = reply.json()["cluster"]
     assert (reply.status, found["clusterName"], found["clusterState"], found["scale"]) == (
         200,
@@ -54,20 +54,20 @@ async def test_details_have_the_keys_and_types_of_the_samples() -> None:
         "scaling-out",
         "scaling-out",
     )
-    assert found["createAt"] == str(desk.START_MS // 1000)
+    assert found["createAt"] == str(http_client.START_MS // 1000)
     assert (found["masterNodeNum"], found["totalNodeNum"], found["safeMode"], found["stageDesc"]) == ("2", "5", 0, None)
-    assert found["tenantId"] == desk.PROJECT
+    assert found["tenantId"] == http_client.PROJECT
     assert [one["componentName"] for one in found["componentList"]][:2] == ["Hadoop", "Spark2x"]
     assert found["componentList"][0]["componentId"] == "MRS 3.1.2-LTS.3_001"
 
 
 async def test_missing_cluster_is_12000003_with_400() -> None:
     """Never a 404."""
-    reply = await desk.desk().ask("GET", f"{BASE}/nope")
-    assert (reply.status, desk.code(reply)) == (400, "12000003")
+    reply = await http_client.create().ask("GET", f"{BASE}/nope")
+    assert (reply.status, http_client.code(reply)) == (400, "12000003")
 
 
 @pytest.mark.parametrize("query", ["pageSize=0", "currentPage=x", "clusterState=asleep"])
 async def test_wrong_parameter_is_12000002(query: str) -> None:
     """Query parameters are checked."""
-    assert desk.code(await desk.desk().ask("GET", f"{BASE}?{query}")) == "12000002"
+    assert http_client.code(await http_client.create().ask("GET", f"{BASE}?{query}")) == "12000002"

@@ -10,8 +10,8 @@ import pydantic
 import pytest
 
 from mrs_emulator.core import core, failures, settings
-from mrs_emulator.jobs import beans, rules
-from mrs_emulator.sql import obs, sql, tables, values, wording
+from mrs_emulator.jobs import job_json, rules
+from mrs_emulator.sql import obs, presto_errors, sql, tables, values
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_values_are_printed_for_json_and_csv(value: object, text: str | None, pl
 
 def test_arguments_and_properties_are_rendered_as_java_does() -> None:
     """Not JSON: brackets, equal signs, comma and space."""
-    assert beans.java_list(["a", "b c", ""]) == "[a, b c, ]"
-    assert beans.java_list([]) == "[]"
-    assert beans.java_map({"k": "v", "k2": "v2"}) == "{k=v, k2=v2}"
-    assert beans.java_map({}) == "{}"
+    assert job_json.java_list(["a", "b c", ""]) == "[a, b c, ]"
+    assert job_json.java_list([]) == "[]"
+    assert job_json.java_map({"k": "v", "k2": "v2"}) == "{k=v, k2=v2}"
+    assert job_json.java_map({}) == "{}"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_arguments_and_properties_are_rendered_as_java_does() -> None:
 )
 def test_first_word_is_found_behind_comments_and_parentheses(statement: str, word: str) -> None:
     """It decides whether a statement has an id."""
-    assert wording.first_word(statement) == word
+    assert presto_errors.first_word(statement) == word
 
 
 def test_rules_name_every_order_and_outcome() -> None:

@@ -4,78 +4,78 @@ from __future__ import annotations
 
 import pytest
 from tests.support import clocks
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 
 from mrs_emulator.core import core, faults, limits, refusals, settings, wire
 
 
 async def test_unknown_path_or_verb_is_apigw_0101() -> None:
     """The gateway knows its operations only; its body repeats the request id of the header."""
-    at = desk.desk()
+    client = http_client.create()
     for verb, url in (
         ("GET", "/v3/x"),
-        ("PUT", f"{at.base}/job-executions"),
+        ("PUT", f"{client.base}/job-executions"),
         ("POST", "/"),
-        ("GET", f"{at.base}/x/y/z"),
+        ("GET", f"{client.base}/x/y/z"),
     ):
-        reply = await at.ask(verb, url)
-        assert (reply.status, desk.code(reply)) == (404, "APIGW.0101")
+        reply = await client.ask(verb, url)
+        assert (reply.status, http_client.code(reply)) == (404, "APIGW.0101")
         assert reply.json()["request_id"] == reply.headers["X-Request-Id"]
 
 
 async def test_every_reply_has_its_own_request_id() -> None:
     """X-Request-Id is on success, refusal and admin replies alike, and never repeats."""
-    at = desk.desk()
-    urls = (f"{at.base}/job-executions", f"{at.base}/job-executions/x", "/nope", "/emulator/health")
-    seen = [(await at.ask("GET", url)).headers["X-Request-Id"] for url in urls]
+    client = http_client.create()
+    urls = (f"{client.base}/job-executions", f"{client.base}/job-executions/x", "/nope", "/emulator/health")
+    seen = [(await client.ask("GET", url)).headers["X-Request-Id"] for url in urls]
     assert len(set(seen)) == len(urls)
 
 
 async def test_foreign_project_in_the_path_is_12000107() -> None:
     """This MRS has one project."""
-    at = desk.desk()
-    reply = await at.ask("GET", at.base.replace(desk.PROJECT, "another") + "/job-executions")
-    assert (reply.status, desk.code(reply)) == (400, "12000107")
+    client = http_client.create()
+    reply = await client.ask("GET", client.base.replace(http_client.PROJECT, "another") + "/job-executions")
+    assert (reply.status, http_client.code(reply)) == (400, "12000107")
 
 
 async def test_trailing_slash_and_encoded_ids_reach_the_same_operation() -> None:
     """Path parameters are decoded."""
-    at = desk.desk()
-    assert (await at.ask("GET", f"{at.base}/job-executions/")).status == 202
-    assert desk.code(await at.ask("GET", f"{at.base.replace('-', '%2D')}/job-executions/x")) == "0176"
+    client = http_client.create()
+    assert (await client.ask("GET", f"{client.base}/job-executions/")).status == 202
+    assert http_client.code(await client.ask("GET", f"{client.base.replace('-', '%2D')}/job-executions/x")) == "0176"
 
 
 async def test_sixty_first_submission_of_a_minute_is_429() -> None:
     """60 submissions a minute for the tenant; the 61st is refused unexecuted, a minute later all is well."""
-    at = desk.desk(limits={"on": True}, clusters=[{"slots": 0}])
+    client = http_client.create(limits={"on": True}, clusters=[{"slots": 0}])
     for _ in range(60):
-        await at.submitted("stuck")
-    refused = await at.submit()
-    assert (refused.status, desk.code(refused)) == (429, "APIGW.0308")
+        await client.submitted("stuck")
+    refused = await client.submit()
+    assert (refused.status, http_client.code(refused)) == (429, "APIGW.0308")
     assert refused.json()["error_msg"] == (
         "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute"
     )
-    assert (await at.effects())["count"] == 60
-    assert (await at.listed())[0] == 60  # reads have a limit of their own
-    at.clock.pass_s(60)
-    await at.submitted()
+    assert (await client.effects())["count"] == 60
+    assert (await client.listed())[0] == 60  # reads have a limit of their own
+    client.clock.pass_s(60)
+    await client.submitted()
 
 
 async def test_limit_is_for_the_tenant_not_for_the_cluster() -> None:
     """Submissions to all clusters together count."""
     clusters = (settings.Cluster(slots=0), settings.Cluster(cluster_id="other", slots=0))
-    at = desk.desk(limits={"on": True, "per_minute": {"CreateExecuteJob": 2}}, clusters=clusters)
-    await at.submitted()
-    at.cluster = "other"
-    await at.submitted()
-    assert desk.code(await at.submit()) == "APIGW.0308"
+    client = http_client.create(limits={"on": True, "per_minute": {"CreateExecuteJob": 2}}, clusters=clusters)
+    await client.submitted()
+    client.cluster = "other"
+    await client.submitted()
+    assert http_client.code(await client.submit()) == "APIGW.0308"
 
 
 async def test_unsigned_requests_do_not_use_up_the_limit() -> None:
     """The signature is checked before calls are counted."""
     chosen = settings.EmulatorSettings.model_validate({"limits": {"per_minute": {"ShowJobExeListNew": 1}}})
     emulator = core.Emulator(chosen, clocks.HandClock())
-    url = f"/v2/{desk.PROJECT}/clusters/{desk.CLUSTER}/job-executions"
+    url = f"/v2/{http_client.PROJECT}/clusters/{http_client.CLUSTER}/job-executions"
     assert [(await emulator.handle(wire.Request.of("GET", url))).status for _ in range(3)] == [401] * 3
 
 
@@ -105,91 +105,92 @@ def test_refused_calls_do_not_count_against_the_next_minute() -> None:
     limiter.admit("X", 1, 60.0)
 
 
-async def order(at: desk.Desk, *orders: dict[str, object]) -> None:
+async def order(client: http_client.Client, *orders: dict[str, object]) -> None:
     """Put faults in force through the admin path."""
-    reply = await at.ask("POST", "/emulator/faults", list(orders))
+    reply = await client.ask("POST", "/emulator/faults", list(orders))
     assert reply.status == 201, reply.body
 
 
 async def test_dropped_before_has_no_effect_and_dropped_after_has() -> None:
     """Both look the same to the client: no reply at all."""
-    at = desk.desk()
+    client = http_client.create()
     await order(
-        at,
+        client,
         {"operation": "CreateExecuteJob", "action": "drop_before"},
         {"operation": "CreateExecuteJob", "action": "drop_after", "nth": 2},
     )
-    first, second = await at.submit("lost-request"), await at.submit("lost-reply")
+    first, second = await client.submit("lost-request"), await client.submit("lost-reply")
     assert (first.dropped, second.dropped) == (True, True)
-    assert [one["name"] for one in (await at.effects())["effects"]] == ["lost-reply"]
-    await at.submitted("after")
+    assert [one["name"] for one in (await client.effects())["effects"]] == ["lost-reply"]
+    await client.submitted("after")
 
 
 async def test_fault_hits_the_nth_matching_call_and_so_many() -> None:
     """The members nth and count select among calls that match operation, cluster and name."""
-    at = desk.desk(clusters=[{"slots": 0}])
+    client = http_client.create(clusters=[{"slots": 0}])
     await order(
-        at, {"operation": "CreateExecuteJob", "name": "a-*", "nth": 2, "count": 2, "action": "status", "status": 500}
+        client,
+        {"operation": "CreateExecuteJob", "name": "a-*", "nth": 2, "count": 2, "action": "status", "status": 500},
     )
-    statuses = [(await at.submit(name)).status for name in ("a-1", "b-1", "a-2", "a-3", "b-2", "a-4")]
+    statuses = [(await client.submit(name)).status for name in ("a-1", "b-1", "a-2", "a-3", "b-2", "a-4")]
     assert statuses == [202, 202, 500, 500, 202, 202]
 
 
 async def test_fault_without_count_lasts_until_lifted() -> None:
     """DELETE lifts all faults."""
-    at = desk.desk()
-    await order(at, {"action": "status", "status": 502, "count": None})
-    replies = [await at.ask("GET", f"{at.base}/job-executions") for _ in range(3)]
-    assert [(reply.status, desk.code(reply)) for reply in replies] == [(502, "APIGW.0201")] * 3
-    assert (await at.ask("DELETE", "/emulator/faults")).status == 204
-    assert (await at.ask("GET", f"{at.base}/job-executions")).status == 202
+    client = http_client.create()
+    await order(client, {"action": "status", "status": 502, "count": None})
+    replies = [await client.ask("GET", f"{client.base}/job-executions") for _ in range(3)]
+    assert [(reply.status, http_client.code(reply)) for reply in replies] == [(502, "APIGW.0201")] * 3
+    assert (await client.ask("DELETE", "/emulator/faults")).status == 204
+    assert (await client.ask("GET", f"{client.base}/job-executions")).status == 202
 
 
 async def test_fault_aims_at_a_job_by_name_also_when_the_path_has_its_id() -> None:
     """Reads and kills are matched by the name of the job they are about."""
-    at = desk.desk()
-    good, bad = await at.submitted("good"), await at.submitted("bad-x")
-    await order(at, {"operation": "ShowSingleJobExe", "name": "bad-*", "action": "busy", "count": None})
-    assert desk.code(await at.ask("GET", f"{at.base}/job-executions/{bad}")) == "0177"
-    assert (await at.ask("GET", f"{at.base}/job-executions/{good}")).status == 202
+    client = http_client.create()
+    good, bad = await client.submitted("good"), await client.submitted("bad-x")
+    await order(client, {"operation": "ShowSingleJobExe", "name": "bad-*", "action": "busy", "count": None})
+    assert http_client.code(await client.ask("GET", f"{client.base}/job-executions/{bad}")) == "0177"
+    assert (await client.ask("GET", f"{client.base}/job-executions/{good}")).status == 202
 
 
 async def test_busy_refuses_a_submission_as_a_full_cluster_does() -> None:
     """No slot is taken and nothing is created."""
-    at = desk.desk()
-    await order(at, {"operation": "CreateExecuteJob", "action": "busy"})
-    assert desk.code(await at.submit()) == "0177"
-    assert (await at.effects())["count"] == 0
+    client = http_client.create()
+    await order(client, {"operation": "CreateExecuteJob", "action": "busy"})
+    assert http_client.code(await client.submit()) == "0177"
+    assert (await client.effects())["count"] == 0
 
 
 async def test_status_after_answers_with_an_error_though_the_job_exists() -> None:
     """A 5xx may hide an accepted job."""
-    at = desk.desk()
-    await order(at, {"action": "status_after", "status": 504})
-    assert (await at.submit()).status == 504
-    assert (await at.effects())["count"] == 1
+    client = http_client.create()
+    await order(client, {"action": "status_after", "status": 504})
+    assert (await client.submit()).status == 504
+    assert (await client.effects())["count"] == 1
 
 
 async def test_body_and_headers_of_a_fault_are_sent_as_ordered() -> None:
     """JSON as JSON, a string as HTML, none as the gateway would say; with further headers."""
-    at = desk.desk()
+    client = http_client.create()
     await order(
-        at,
+        client,
         {"action": "status", "status": 429, "headers": {"Retry-After": "7"}},
         {"action": "status", "status": 400, "body": {"error_code": "0202", "error_msg": "x"}, "nth": 2},
         {"action": "status", "status": 502, "body": "<html>Bad Gateway</html>", "nth": 3},
     )
-    throttled, full, page = [await at.submit() for _ in range(3)]
-    assert (throttled.headers["Retry-After"], desk.code(throttled)) == ("7", "APIGW.0308")
-    assert desk.code(full) == "0202"
+    throttled, full, page = [await client.submit() for _ in range(3)]
+    assert (throttled.headers["Retry-After"], http_client.code(throttled)) == ("7", "APIGW.0308")
+    assert http_client.code(full) == "0202"
     assert (page.content_type, page.body) == ("text/html;charset=UTF-8", b"<html>Bad Gateway</html>")
 
 
 async def test_lost_reply_stays_lost_when_mrs_refused() -> None:
     """drop_after drops whatever the reply would have been."""
-    at = desk.desk()
-    await order(at, {"action": "drop_after"})
-    assert (await at.ask("GET", f"{at.base}/job-executions/unknown")).dropped
+    client = http_client.create()
+    await order(client, {"action": "drop_after"})
+    assert (await client.ask("GET", f"{client.base}/job-executions/unknown")).dropped
 
 
 @pytest.mark.parametrize(
@@ -204,61 +205,61 @@ async def test_lost_reply_stays_lost_when_mrs_refused() -> None:
 )
 async def test_wrong_order_for_a_fault_is_refused_and_named(body: object, named: str) -> None:
     """A mistyped fault would be a test that tests nothing."""
-    at = desk.desk()
-    reply = await at.ask("POST", "/emulator/faults", body)
+    client = http_client.create()
+    reply = await client.ask("POST", "/emulator/faults", body)
     assert reply.status == 400
     assert named in reply.json()["error"]
-    assert (await at.ask("GET", "/emulator/faults")).json() == {"faults": []}
+    assert (await client.ask("GET", "/emulator/faults")).json() == {"faults": []}
 
 
 async def test_standing_faults_are_listed_with_their_matches() -> None:
     """A single order needs no list; the answer says how often each matched."""
-    at = desk.desk()
-    reply = await at.ask("POST", "/emulator/faults", {"operation": "StopJob", "action": "latency"})
+    client = http_client.create()
+    reply = await client.ask("POST", "/emulator/faults", {"operation": "StopJob", "action": "latency"})
     assert reply.status == 201
-    await at.kill("x")
-    (listed,) = (await at.ask("GET", "/emulator/faults")).json()["faults"]
+    await client.kill("x")
+    (listed,) = (await client.ask("GET", "/emulator/faults")).json()["faults"]
     assert (listed["operation"], listed["action"], listed["matched"]) == ("StopJob", "latency", 1)
 
 
 async def test_effects_are_filtered_and_paged() -> None:
     """Counting by name is what tests need; names are patterns."""
-    at = desk.desk(clusters=[{"slots": 0}])
+    client = http_client.create(clusters=[{"slots": 0}])
     for name in ("a-1", "a-2", "b-1"):
-        await at.submitted(name)
-        at.clock.pass_s(1)
-    found = await at.effects(name="a-*", start=1, limit=5)
+        await client.submitted(name)
+        client.clock.pass_s(1)
+    found = await client.effects(name="a-*", start=1, limit=5)
     assert (found["count"], found["counts"]) == (2, {"job": 2, "statement": 0})
     assert [(one["name"], one["created_ms"], one["cluster"]) for one in found["effects"]] == [
-        ("a-2", desk.START_MS + 1_000, desk.CLUSTER)
+        ("a-2", http_client.START_MS + 1_000, http_client.CLUSTER)
     ]
-    assert (await at.ask("GET", "/emulator/effects?start=x")).status == 400
+    assert (await client.ask("GET", "/emulator/effects?start=x")).status == 400
 
 
 async def test_health_tells_what_there_is() -> None:
     """Clusters with their jobs, for a readiness check."""
-    at = desk.desk()
-    await at.submitted("stuck")
-    found = (await at.ask("GET", "/emulator/health")).json()
-    assert (found["status"], found["project_id"]) == ("ok", desk.PROJECT)
+    client = http_client.create()
+    await client.submitted("stuck")
+    found = (await client.ask("GET", "/emulator/health")).json()
+    assert (found["status"], found["project_id"]) == ("ok", http_client.PROJECT)
     assert [(one["jobs"], one["unfinished"]) for one in found["clusters"]] == [(1, 1)]
-    assert (await at.ask("GET", "/emulator/else")).status == 404
+    assert (await client.ask("GET", "/emulator/else")).status == 404
 
 
 async def test_admin_paths_can_be_turned_off() -> None:
     """Then they are as unknown to the gateway as any other path."""
-    at = desk.desk(admin=False)
-    assert desk.code(await at.ask("GET", "/emulator/health")) == "APIGW.0101"
+    client = http_client.create(admin=False)
+    assert http_client.code(await client.ask("GET", "/emulator/health")) == "APIGW.0101"
 
 
 async def test_unforeseen_error_is_a_500_and_the_emulator_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """One broken request never takes the emulator down."""
-    at = desk.desk()
+    client = http_client.create()
     with monkeypatch.context() as patch:
-        patch.setattr(at.emulator._limiter, "admit", lambda *_: 1 / 0)
-        reply = await at.ask("GET", f"{at.base}/job-executions")
-    assert (reply.status, desk.code(reply)) == (500, "12000004")
-    assert (await at.ask("GET", f"{at.base}/job-executions")).status == 202
+        patch.setattr(client.emulator._limiter, "admit", lambda *_: 1 / 0)
+        reply = await client.ask("GET", f"{client.base}/job-executions")
+    assert (reply.status, http_client.code(reply)) == (500, "12000004")
+    assert (await client.ask("GET", f"{client.base}/job-executions")).status == 202
 
 
 def test_faults_act_in_the_order_in_which_they_were_put() -> None:

@@ -46,12 +46,12 @@ def watched(most_s: float) -> Iterator[None]:
 
 async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Path) -> None:
     """40 MB of CSV are written; the loop goes on, and memory does not grow by the size of the result."""
-    async with open_desk() as at:
-        await at.statement_ended((await at.execute("SELECT 1 AS warm")).json()["id"])
+    async with open_desk() as client:
+        await client.statement_ended((await client.execute("SELECT 1 AS warm")).json()["id"])
         before = peak_bytes()
         with watched(most_s=0.5):
-            sql_id = (await at.execute(HUGE, archive_path="obs://bucket/out")).json()["id"]
-            found = await at.statement_ended(sql_id)
+            sql_id = (await client.execute(HUGE, archive_path="obs://bucket/out")).json()["id"]
+            found = await client.statement_ended(sql_id)
         assert found["status"] == "FINISHED"
         file = tmp_path / "obs" / found["result_location"].removeprefix("obs://")
         assert file.stat().st_size > 35_000_000
@@ -60,11 +60,11 @@ async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Pat
 
 async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
     """A job keeps so many rows and says that there were more."""
-    async with open_desk(sql={"rows_kept": 1000}) as at:
+    async with open_desk(sql={"rows_kept": 1000}) as client:
         before = peak_bytes()
-        job_id = await at.submitted("huge", "SparkSql", arguments=[HUGE])
-        assert await at.ended(job_id) == ("FINISHED", "SUCCEEDED")
-        reply = await at.results(job_id)
+        job_id = await client.submitted("huge", "SparkSql", arguments=[HUGE])
+        assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
+        reply = await client.results(job_id)
         assert reply.json()["error_code"] == "0182"
         assert peak_bytes() - before < 100_000_000
 
@@ -72,19 +72,19 @@ async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
 @pytest.mark.parametrize("engine", ["presto", "spark"])
 async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, tmp_path: Path) -> None:
     """With one thread only, the next statement runs as soon as the endless one is cancelled."""
-    async with open_desk(sql={"threads": 1}) as at:
+    async with open_desk(sql={"threads": 1}) as client:
         if engine == "presto":
-            sql_id = (await at.execute(ENDLESS)).json()["id"]
-            await at.statement_until(sql_id, "RUNNING")
-            await at.ask("POST", f"{at.base}/sql-execution/{sql_id}/cancel")
+            sql_id = (await client.execute(ENDLESS)).json()["id"]
+            await client.statement_until(sql_id, "RUNNING")
+            await client.ask("POST", f"{client.base}/sql-execution/{sql_id}/cancel")
         else:
-            job_id = await at.submitted("endless", "SparkSql", arguments=[f"CREATE TABLE t AS {ENDLESS}"])
-            at.clock.pass_s(1)
+            job_id = await client.submitted("endless", "SparkSql", arguments=[f"CREATE TABLE t AS {ENDLESS}"])
+            client.clock.pass_s(1)
             await asyncio.sleep(0.05)
-            await at.kill(job_id)
+            await client.kill(job_id)
         async with asyncio.timeout(10):
-            following = (await at.execute("SELECT 7 AS n")).json()["id"]
-            assert (await at.statement_ended(following))["status"] == "FINISHED"
+            following = (await client.execute("SELECT 7 AS n")).json()["id"]
+            assert (await client.statement_ended(following))["status"] == "FINISHED"
         files = list((tmp_path / "obs").rglob("*.csv"))
         if engine == "presto":
             sizes = [file.stat().st_size for file in files]

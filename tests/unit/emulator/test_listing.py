@@ -7,54 +7,54 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 
 from mrs_emulator.core import settings
-from mrs_emulator.jobs import book, life, listing
+from mrs_emulator.jobs import job_index, life, listing
 
 QUIRKS = settings.Quirks()
 
 
-async def filled(count: int, **changes: object) -> desk.Desk:
+async def filled(count: int, **changes: object) -> http_client.Client:
     """A desk with jobs job-0, job-1, … that arrived a second apart and have all ended but the last few."""
-    at = desk.desk(clusters=[{"slots": 0}], **changes)
+    client = http_client.create(clusters=[{"slots": 0}], **changes)
     for number in range(count):
-        await at.submitted(f"job-{number}")
-        at.clock.pass_s(1)
-    return at
+        await client.submitted(f"job-{number}")
+        client.clock.pass_s(1)
+    return client
 
 
 async def test_default_is_the_newest_ten() -> None:
     """Without parameters: ten jobs, newest first, and the total of all."""
-    at = await filled(12)
-    assert await at.listed() == (12, [f"job-{number}" for number in range(11, 1, -1)])
+    client = await filled(12)
+    assert await client.listed() == (12, [f"job-{number}" for number in range(11, 1, -1)])
 
 
 async def test_page_without_a_limit_is_as_long_as_the_settings_say() -> None:
     """Ten is a quirk; who tests against another default sets it."""
-    at = await filled(4, quirks={"list_limit_default": 3})
-    assert await at.listed() == (4, ["job-3", "job-2", "job-1"])
+    client = await filled(4, quirks={"list_limit_default": 3})
+    assert await client.listed() == (4, ["job-3", "job-2", "job-1"])
 
 
 async def test_offset_is_a_page_number_from_one() -> None:
     """Page 2 of five follows page 1 of five; a page past the end is empty; 0 is taken as 1."""
-    at = await filled(12)
-    assert await at.listed(limit=5, offset=2) == (12, ["job-6", "job-5", "job-4", "job-3", "job-2"])
-    assert await at.listed(limit=5, offset=3) == (12, ["job-1", "job-0"])
-    assert await at.listed(limit=5, offset=4) == (12, [])
-    assert await at.listed(limit=1, offset=0) == (12, ["job-11"])
+    client = await filled(12)
+    assert await client.listed(limit=5, offset=2) == (12, ["job-6", "job-5", "job-4", "job-3", "job-2"])
+    assert await client.listed(limit=5, offset=3) == (12, ["job-1", "job-0"])
+    assert await client.listed(limit=5, offset=4) == (12, [])
+    assert await client.listed(limit=1, offset=0) == (12, ["job-11"])
 
 
 async def test_offset_is_a_record_number_by_quirk() -> None:
     """The wording of the documents: offset 2 starts with the second record."""
-    at = await filled(4, quirks={"offset_is_page": False})
-    assert await at.listed(limit=2, offset=2) == (4, ["job-2", "job-1"])
+    client = await filled(4, quirks={"offset_is_page": False})
+    assert await client.listed(limit=2, offset=2) == (4, ["job-2", "job-1"])
 
 
 async def test_ascending_order_starts_with_the_oldest() -> None:
     """sort_by says the direction, nothing more."""
-    at = await filled(3)
-    assert await at.listed(sort_by="asc") == (3, ["job-0", "job-1", "job-2"])
+    client = await filled(3)
+    assert await client.listed(sort_by="asc") == (3, ["job-0", "job-1", "job-2"])
 
 
 @pytest.mark.parametrize(
@@ -75,35 +75,35 @@ async def test_ascending_order_starts_with_the_oldest() -> None:
 )
 async def test_wrong_parameter_is_12000002(query: dict[str, object], named: str) -> None:
     """Every parameter is checked and named."""
-    at = desk.desk()
+    client = http_client.create()
     url = "&".join(f"{name}={value}" for name, value in query.items()).replace(" ", "%20")
-    reply = await at.ask("GET", f"{at.base}/job-executions?{url}")
-    assert desk.code(reply) == "12000002"
+    reply = await client.ask("GET", f"{client.base}/job-executions?{url}")
+    assert http_client.code(reply) == "12000002"
     assert named in reply.json()["error_msg"]
 
 
 async def test_filters_select_and_the_total_counts_matches() -> None:
     """total_record is the number of matches, not of the page."""
-    at = await filled(12)
-    assert await at.listed(job_name="job-3") == (1, ["job-3"])
-    assert await at.listed(job_name="job") == (0, [])
-    assert (await at.listed(job_state="RUNNING", limit=1))[0] == 3
-    assert (await at.listed(job_result="SUCCEEDED", limit=1))[0] == 9
-    assert await at.listed(user="emulator", queue="default", limit=1) == (12, ["job-11"])
-    assert await at.listed(user="somebody") == (0, [])
+    client = await filled(12)
+    assert await client.listed(job_name="job-3") == (1, ["job-3"])
+    assert await client.listed(job_name="job") == (0, [])
+    assert (await client.listed(job_state="RUNNING", limit=1))[0] == 3
+    assert (await client.listed(job_result="SUCCEEDED", limit=1))[0] == 9
+    assert await client.listed(user="emulator", queue="default", limit=1) == (12, ["job-11"])
+    assert await client.listed(user="somebody") == (0, [])
 
 
 async def test_job_name_matches_parts_by_quirk() -> None:
     """Whether the service matches parts is unknown; the quirk plays that it does."""
-    at = await filled(12, quirks={"job_name_contains": True})
-    assert await at.listed(job_name="job-1", sort_by="asc") == (3, ["job-1", "job-10", "job-11"])
+    client = await filled(12, quirks={"job_name_contains": True})
+    assert await client.listed(job_name="job-1", sort_by="asc") == (3, ["job-1", "job-10", "job-11"])
 
 
 async def test_times_of_submission_include_their_boundaries() -> None:
     """Jobs from begin to end, both included."""
-    at = await filled(5)
-    begin, end = desk.START_MS + 1_000, desk.START_MS + 3_000
-    assert await at.listed(submitted_time_begin=begin, submitted_time_end=end, sort_by="asc") == (
+    client = await filled(5)
+    begin, end = http_client.START_MS + 1_000, http_client.START_MS + 3_000
+    assert await client.listed(submitted_time_begin=begin, submitted_time_end=end, sort_by="asc") == (
         3,
         ["job-1", "job-2", "job-3"],
     )
@@ -111,30 +111,30 @@ async def test_times_of_submission_include_their_boundaries() -> None:
 
 async def test_namesakes_are_all_listed() -> None:
     """Names are no keys: two jobs of one name are two jobs."""
-    at = desk.desk()
+    client = http_client.create()
     for _ in range(2):
-        await at.submitted("same")
-    assert await at.listed(job_name="same") == (2, ["same", "same"])
+        await client.submitted("same")
+    assert await client.listed(job_name="same") == (2, ["same", "same"])
 
 
 async def test_fresh_job_is_listed_late_but_read_at_once() -> None:
     """With late listing a job is missing from every list for its first seconds, and only from lists."""
-    at = desk.desk(quirks={"late_listing_s": 60}, clusters=[{"slots": 0}], pace={"run_s": 5})
-    await at.submitted("old")
-    at.clock.pass_s(60)
-    job_id = await at.submitted("fresh")
-    assert (await at.job(job_id))["job_name"] == "fresh"
+    client = http_client.create(quirks={"late_listing_s": 60}, clusters=[{"slots": 0}], pace={"run_s": 5})
+    await client.submitted("old")
+    client.clock.pass_s(60)
+    job_id = await client.submitted("fresh")
+    assert (await client.job(job_id))["job_name"] == "fresh"
     for query in ({}, {"sort_by": "asc"}, {"job_name": "fresh"}, {"job_result": "UNDEFINED"}, {"job_id": job_id}):
-        assert "fresh" not in (await at.listed(**query))[1]
-    assert await at.listed() == (1, ["old"])
-    at.clock.pass_s(60)
-    assert await at.listed() == (2, ["fresh", "old"])
+        assert "fresh" not in (await client.listed(**query))[1]
+    assert await client.listed() == (1, ["old"])
+    client.clock.pass_s(60)
+    assert await client.listed() == (2, ["fresh", "old"])
 
 
 @st.composite
-def books(draw: st.DrawFn) -> tuple[book.JobBook, list[life.Job], int]:
+def books(draw: st.DrawFn) -> tuple[job_index.JobIndex, list[life.Job], int]:
     """A book with jobs of few names that end early, late or never, some deleted; and a moment to look at it."""
-    records = book.JobBook()
+    records = job_index.JobIndex()
     jobs: list[life.Job] = []
     at_ms = 0
     for number in range(draw(st.integers(0, 25))):
@@ -181,7 +181,7 @@ def books(draw: st.DrawFn) -> tuple[book.JobBook, list[life.Job], int]:
     late_s=st.sampled_from([0, 1]),
 )
 def test_every_page_equals_a_plain_scan(
-    data: tuple[book.JobBook, list[life.Job], int], query: dict[str, str], late_s: int
+    data: tuple[job_index.JobIndex, list[life.Job], int], query: dict[str, str], late_s: int
 ) -> None:
     """The indexes are a matter of speed: any list query gives what looking at every job would give."""
     records, jobs, now_ms = data
@@ -212,7 +212,7 @@ def test_every_page_equals_a_plain_scan(
 
 def test_deep_pages_of_a_hundred_thousand_jobs_need_no_scan() -> None:
     """Pages of all and of unfinished jobs look at the jobs before them by index only; far below a scan's cost."""
-    records = book.JobBook()
+    records = job_index.JobIndex()
     for number in range(100_000):
         timetable = life.Timetable(number, number, number, number)
         ending = life.Ending(number + 10, "FINISHED", "SUCCEEDED") if number % 2 else None

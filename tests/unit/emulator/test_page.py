@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from tests.support import clocks
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 from tests.unit.emulator.conftest import Opener
 
 from mrs_emulator.core import core, settings, wire
@@ -15,7 +15,7 @@ from mrs_emulator.core import core, settings, wire
 
 async def test_page_may_run_its_own_script_and_nothing_else() -> None:
     """The policy names the hashes of exactly what is in the file, and no other place."""
-    reply = await desk.desk().ask("GET", "/")
+    reply = await http_client.create().ask("GET", "/")
     assert (reply.status, reply.content_type) == (200, "text/html;charset=UTF-8")
     policy = reply.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -31,21 +31,21 @@ async def test_page_may_run_its_own_script_and_nothing_else() -> None:
 
 async def test_page_is_off_with_the_admin_paths() -> None:
     """One switch for everything unsigned."""
-    at = desk.desk(admin=False)
+    client = http_client.create(admin=False)
     for path in ("/", "/emulator/overview"):
-        assert desk.code(await at.ask("GET", path)) == "APIGW.0101"
+        assert http_client.code(await client.ask("GET", path)) == "APIGW.0101"
 
 
 async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
     """What a person looks for first."""
-    at = desk.desk()
-    await at.submitted("first")
-    at.clock.pass_s(2)
-    await at.submitted("second")
-    await at.ask("POST", "/emulator/faults", {"action": "busy", "operation": "CreateExecuteJob"})
-    await at.submit("third")
-    await at.ask("GET", "/nowhere")
-    found = (await at.ask("GET", "/emulator/overview")).json()
+    client = http_client.create()
+    await client.submitted("first")
+    client.clock.pass_s(2)
+    await client.submitted("second")
+    await client.ask("POST", "/emulator/faults", {"action": "busy", "operation": "CreateExecuteJob"})
+    await client.submit("third")
+    await client.ask("GET", "/nowhere")
+    found = (await client.ask("GET", "/emulator/overview")).json()
     assert [(one["name"], one["state"], one["unfinished"]) for one in found["clusters"]] == [("emulator", "running", 2)]
     assert [(one["name"], one["state"]) for one in found["jobs"]] == [("second", "NEW"), ("first", "RUNNING")]
     assert [(one["action"], one["matched"]) for one in found["faults"]] == [("busy", 1)]
@@ -61,12 +61,12 @@ async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:
 
 async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> None:
     """Cut to a readable length."""
-    async with open_desk() as at:
-        good = (await at.execute("SELECT 1 AS n")).json()["id"]
-        await at.statement_ended(good)
-        bad = (await at.execute(f"SELECT {'x' * 500} FROM nowhere")).json()["id"]
-        await at.statement_ended(bad)
-        found = (await at.ask("GET", "/emulator/overview")).json()["statements"]
+    async with open_desk() as client:
+        good = (await client.execute("SELECT 1 AS n")).json()["id"]
+        await client.statement_ended(good)
+        bad = (await client.execute(f"SELECT {'x' * 500} FROM nowhere")).json()["id"]
+        await client.statement_ended(bad)
+        found = (await client.ask("GET", "/emulator/overview")).json()["statements"]
     assert [one["status"] for one in found] == ["FAILED", "FINISHED"]
     assert len(found[0]["text"]) == 240
     assert found[1]["place"].startswith("obs://")
@@ -75,19 +75,19 @@ async def test_overview_shows_statements_and_their_errors(open_desk: Opener) -> 
 async def test_overview_holds_no_secrets() -> None:
     """Neither arguments nor tokens nor keys; a request is no more than verb, operation and status."""
     clock = clocks.HandClock()
-    at = desk.Desk(core.Emulator(desk.options(auth=True), clock), clock)
+    client = http_client.Client(core.Emulator(http_client.options(auth=True), clock), clock)
     password = settings.IamUser().password.get_secret_value()
     who = {"name": "emulator", "password": password, "domain": {"name": "emulator-account"}}
     body = {
         "auth": {
             "identity": {"methods": ["password"], "password": {"user": who}},
-            "scope": {"project": {"id": desk.PROJECT}},
+            "scope": {"project": {"id": http_client.PROJECT}},
         }
     }
-    text = (await at.ask("POST", "/v3/auth/tokens", body)).headers["X-Subject-Token"]
+    text = (await client.ask("POST", "/v3/auth/tokens", body)).headers["X-Subject-Token"]
     job = b'{"job_name":"a","job_type":"SparkSubmit","arguments":["--password","hush-hush"]}'
     headers = {"X-Auth-Token": text}
-    submitted = await at.emulator.handle(wire.Request.of("POST", f"{at.base}/job-executions", headers, job))
+    submitted = await client.emulator.handle(wire.Request.of("POST", f"{client.base}/job-executions", headers, job))
     assert submitted.status == 202
-    shown = (await at.ask("GET", "/emulator/overview")).body.decode()
+    shown = (await client.ask("GET", "/emulator/overview")).body.decode()
     assert all(one not in shown for one in (password, text, "hush-hush"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.emulator import desk, ordering
+from tests.unit.emulator import cluster_requests, http_client
 
 RULE: dict[str, Any] = {
     "name": "out-pending",
@@ -48,39 +48,41 @@ def policy(**changes: object) -> dict[str, Any]:
     }
 
 
-async def put(at: desk.Desk, value: object, group: str = "task_node_default_group") -> tuple[int, Any]:
+async def put(client: http_client.Client, value: object, group: str = "task_node_default_group") -> tuple[int, Any]:
     """Status and body of the reply."""
-    url = f"{ordering.V11}/autoscaling-policy/{at.cluster}"
-    reply = await at.ask("POST", url, {"node_group": group, "auto_scaling_policy": value})
+    url = f"{cluster_requests.V11}/autoscaling-policy/{client.cluster}"
+    reply = await client.ask("POST", url, {"node_group": group, "auto_scaling_policy": value})
     return reply.status, reply.json()
 
 
 async def test_policy_replaces_the_one_before_and_shows_in_the_task_group() -> None:
     """The general name and the group's own mean the same group."""
-    nodes = [*ordering.v11()["node_groups"], ordering.node_group("task_node_analysis_group", 1)]
-    at = await ordering.created(desk.desk(), ordering.v11(node_groups=nodes))
-    assert (await ordering.details(at))["taskNodeGroups"][0]["AutoScalingPolicy"] is None
-    assert await put(at, policy()) == (200, {"result": "succeeded"})
+    nodes = [*cluster_requests.v11()["node_groups"], cluster_requests.node_group("task_node_analysis_group", 1)]
+    client = await cluster_requests.created(http_client.create(), cluster_requests.v11(node_groups=nodes))
+    assert (await cluster_requests.details(client))["taskNodeGroups"][0]["AutoScalingPolicy"] is None
+    assert await put(client, policy()) == (200, {"result": "succeeded"})
     off = policy(auto_scaling_enable=False, rules=[], resources_plans=[])
-    assert (await put(at, off, "task_node_analysis_group"))[0] == 200
-    assert (await ordering.details(at))["taskNodeGroups"][0]["AutoScalingPolicy"] == off
+    assert (await put(client, off, "task_node_analysis_group"))[0] == 200
+    assert (await cluster_requests.details(client))["taskNodeGroups"][0]["AutoScalingPolicy"] == off
 
 
 async def test_policy_may_come_with_the_cluster() -> None:
     """In the Task groups of an order; it is checked there, too."""
-    task = ordering.node_group("task_node_analysis_group", 1, auto_scaling_policy=policy())
-    nodes = [*ordering.v11()["node_groups"], task]
-    at = await ordering.created(desk.desk(), ordering.v11(node_groups=nodes))
-    assert (await ordering.details(at))["taskNodeGroups"][0]["AutoScalingPolicy"] == policy()
+    task = cluster_requests.node_group("task_node_analysis_group", 1, auto_scaling_policy=policy())
+    nodes = [*cluster_requests.v11()["node_groups"], task]
+    client = await cluster_requests.created(http_client.create(), cluster_requests.v11(node_groups=nodes))
+    assert (await cluster_requests.details(client))["taskNodeGroups"][0]["AutoScalingPolicy"] == policy()
     task["auto_scaling_policy"] = policy(min_capacity=501)
-    body = ordering.v11("other", node_groups=[*ordering.v11()["node_groups"], task])
-    assert desk.code(await at.ask("POST", ordering.FLOW, body)) == "12000002"
+    body = cluster_requests.v11("other", node_groups=[*cluster_requests.v11()["node_groups"], task])
+    assert http_client.code(await client.ask("POST", cluster_requests.FLOW, body)) == "12000002"
 
 
 async def test_numbers_may_be_strings() -> None:
     """Published examples send them so."""
     rule = {**RULE, "cool_down_minutes": "10", "scaling_adjustment": "1"}
-    assert (await put(desk.desk(), policy(auto_scaling_enable="true", min_capacity="1", rules=[rule])))[0] == 200
+    assert (await put(http_client.create(), policy(auto_scaling_enable="true", min_capacity="1", rules=[rule])))[
+        0
+    ] == 200
 
 
 def trigger(**changes: object) -> dict[str, Any]:
@@ -117,10 +119,10 @@ def trigger(**changes: object) -> dict[str, Any]:
 )
 async def test_wrong_policy_is_12000002(wrong: object) -> None:
     """Limits are those of the tables."""
-    status, body = await put(desk.desk(), wrong)
+    status, body = await put(http_client.create(), wrong)
     assert (status, body["error_code"]) == (400, "12000002")
 
 
 async def test_only_task_groups_can_have_a_policy() -> None:
     """Core and Master nodes do not scale by themselves."""
-    assert (await put(desk.desk(), policy(), "core_node_analysis_group"))[1]["error_code"] == "12000002"
+    assert (await put(http_client.create(), policy(), "core_node_analysis_group"))[1]["error_code"] == "12000002"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.support import clocks
-from tests.unit.emulator import desk
+from tests.unit.emulator import http_client
 
 from mrs_emulator.core import core, ids, refusals, settings, wire
 from mrs_emulator.iam import accounts, signature
@@ -277,7 +277,7 @@ def test_declared_payload_hash_replaces_the_hash_of_the_body() -> None:
 
 async def test_emulator_refuses_unsigned_requests_unless_told_otherwise() -> None:
     """The signature check is on by default and answers in the gateway's shape, with the request id in the body."""
-    url = f"{desk.Desk(core.Emulator(settings.EmulatorSettings()), clocks.HandClock()).base}/job-executions"
+    url = f"{http_client.Client(core.Emulator(settings.EmulatorSettings()), clocks.HandClock()).base}/job-executions"
     reply = await core.Emulator(settings.EmulatorSettings()).handle(wire.Request.of("GET", url))
     assert reply.status == 401
     assert reply.json()["request_id"] == reply.headers["X-Request-Id"]

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from mrs_relay.engine import decide, facts, jobs, verdict
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.kafka import records
 from mrs_relay.messages import events
-from mrs_relay.stream import records
 
 NOW_MS: Final = 1_795_420_800_000
-RULES: Final = decide.Rules()
+RULES: Final = transitions.DecisionConfig()
 CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 JOB_ID: Final = "j-1"
 RESULT_TYPES: Final = frozenset({"SparkSql", "SparkScript"})
@@ -25,8 +26,8 @@ WRITE: Final = jobs.Presto("insert into t values 1")
 CALL: Final = jobs.Call("ShowClusterDetails", {"cluster_id": CLUSTER}, repeatable=True, reads=True)
 DELETING_CALL: Final = jobs.Call("DeleteCluster", {"cluster_id": CLUSTER}, repeatable=True)
 WRITING_CALL: Final = jobs.Call("CreateDataSource", body={"data_source": {"name": "d"}})
-CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, goal=jobs.Goal("created"))
-RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=jobs.Goal("resized"))
+CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, goal=jobs.TargetState("created"))
+RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=jobs.TargetState("resized"))
 
 ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
 REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
@@ -84,9 +85,9 @@ def _job(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) -> j
     if state is not jobs.State.QUEUED:
         whole = _replace(whole, attempt=1, intent_ms=NOW_MS - 5000)
     if state in {_S.SUBMITTED, _S.RUNNING, _S.CANCELLING, _S.COLLECTING} or trait.last:
-        whole = _replace(whole, work=None, seen=jobs.Seen(JOB_ID))
+        whole = _replace(whole, work=None, seen=jobs.MrsStatus(JOB_ID))
     if state is jobs.State.RUNNING:
-        whole = _replace(whole, seen=jobs.Seen(JOB_ID, "RUNNING", "UNDEFINED", 20.0, "app-1"))
+        whole = _replace(whole, seen=jobs.MrsStatus(JOB_ID, "RUNNING", "UNDEFINED", 20.0, "app-1"))
     if trait.last:
         whole = _replace(whole, expires_ms=NOW_MS)
     return _replace(whole, **changes)
@@ -96,14 +97,14 @@ def _stopped(state: jobs.State, work: jobs.Work | None = BATCH, **changes: Any) 
     return _job(state, work, stop=STOP, asked_by="c-1", **changes)
 
 
-def awaited(came_from: int = -1) -> jobs.Job:
+def pending_cancel(came_from: int = -1) -> jobs.Job:
     """Make what a cancel leaves behind whose request has not come yet."""
     return jobs.Job(
         source="/billing",
         id="order-1",
         subject="job",
         digest="",
-        state=_S.AWAITED,
+        state=_S.PENDING_CANCEL,
         key=b"k",
         order=5,
         stop=STOP,
@@ -117,8 +118,8 @@ def awaited(came_from: int = -1) -> jobs.Job:
 
 JOBS: Final[dict[str, jobs.Job | None]] = {
     "none": None,
-    "awaited": awaited(),
-    "awaited, passed on": awaited(came_from=1),
+    "awaited": pending_cancel(),
+    "awaited, passed on": pending_cancel(came_from=1),
     "rejected": _job(_S.REJECTED, digest="", attempt=0, cluster="", seen=None, intent_ms=0, reason=FAULT),
     "choosing": _job(_S.CHOOSING, **CHOOSING),
     "choosing, late": _job(_S.CHOOSING, **CHOOSING, queue_deadline_s=60, queue_deadline_ms=NOW_MS),
@@ -145,12 +146,14 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "submitting, a call that writes": _job(_S.SUBMITTING, WRITING_CALL),
     "submitting, a cluster to create": _job(_S.SUBMITTING, CREATION, name="nightly"),
     "submitting, a cluster to resize": _stopped(_S.SUBMITTING, RESIZE),
-    "doubtful, a cluster to create": _job(_S.DOUBTFUL, CREATION, name="nightly"),
+    "doubtful, a cluster to create": _job(_S.IN_DOUBT, CREATION, name="nightly"),
     "submitted, a cluster": _replace(_job(_S.SUBMITTED, CREATION), work=CREATION.goal),
-    "running, a cluster": _replace(_job(_S.RUNNING, CREATION), work=CREATION.goal, seen=jobs.Seen(JOB_ID, "STARTING")),
-    "doubtful": _job(_S.DOUBTFUL),
-    "doubtful, for the last time": _job(_S.DOUBTFUL, doubt=_replace(LOST, sent=20)),
-    "doubtful, to be cancelled": _stopped(_S.DOUBTFUL),
+    "running, a cluster": _replace(
+        _job(_S.RUNNING, CREATION), work=CREATION.goal, seen=jobs.MrsStatus(JOB_ID, "STARTING")
+    ),
+    "doubtful": _job(_S.IN_DOUBT),
+    "doubtful, for the last time": _job(_S.IN_DOUBT, doubt=_replace(LOST, sent=20)),
+    "doubtful, to be cancelled": _stopped(_S.IN_DOUBT),
     "submitted": _job(_S.SUBMITTED),
     "submitted, with a twin": _job(_S.SUBMITTED, twins=("j-2",)),
     "submitted, with rows": _job(_S.SUBMITTED, SPARK_SQL),
@@ -180,16 +183,16 @@ def _identity(order: int) -> jobs.Job:
     return _replace(request(), state=_S.REJECTED, order=order, digest="", cluster="", name="", work=None)
 
 
-def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.Observed:
-    return facts.Observed(jobs.Seen(JOB_ID, state, result, **more))
+def _seen(state: str, result: str = "UNDEFINED", **more: Any) -> facts.JobObserved:
+    return facts.JobObserved(jobs.MrsStatus(JOB_ID, state, result, **more))
 
 
 def _statement(status: str, **more: Any) -> facts.StatementObserved:
-    return facts.StatementObserved(jobs.Seen(JOB_ID, status), **more)
+    return facts.StatementObserved(jobs.MrsStatus(JOB_ID, status), **more)
 
 
 def _cluster(state: str, outcome: verdict.Verdict) -> facts.ClusterObserved:
-    return facts.ClusterObserved(jobs.Seen(JOB_ID, state), outcome, f"cluster state {state.lower()}")
+    return facts.ClusterObserved(jobs.MrsStatus(JOB_ID, state), outcome, f"cluster state {state.lower()}")
 
 
 def _sender() -> jobs.Job:
@@ -203,29 +206,33 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "request, without a cluster": facts.Requested(
         request(state=_S.CHOOSING, digest="f", cluster="", choice=jobs.Choice("etl", {"team": "billing"}))
     ),
-    "chosen": facts.Chosen(CLUSTER),
-    "none fits": facts.NoneFits(NO_CLUSTER),
+    "chosen": facts.ClusterSelected(CLUSTER),
+    "none fits": facts.NoClusterFits(NO_CLUSTER),
     "request, same record": facts.Requested(request(order=5)),
     "request, other payload": facts.Requested(request(order=9, digest="e")),
-    "invalid": facts.Invalid(_identity(order=9), FAULT),
-    "invalid, same record": facts.Invalid(_identity(order=5), FAULT),
-    "cancel": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-1"),
-    "cancel, passed": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-2", 1),
-    "cancel by another": facts.CancelAsked(_replace(awaited(), stop=None, asked_by=None, expires_ms=0), STOP, "c-3"),
+    "invalid": facts.InvalidRequest(_identity(order=9), FAULT),
+    "invalid, same record": facts.InvalidRequest(_identity(order=5), FAULT),
+    "cancel": facts.CancelRequested(_replace(pending_cancel(), stop=None, asked_by=None, expires_ms=0), STOP, "c-1"),
+    "cancel, passed": facts.CancelRequested(
+        _replace(pending_cancel(), stop=None, asked_by=None, expires_ms=0), STOP, "c-2", 1
+    ),
+    "cancel by another": facts.CancelRequested(
+        _replace(pending_cancel(), stop=None, asked_by=None, expires_ms=0), STOP, "c-3"
+    ),
     "cancel matched": facts.CancelMatched(),
-    "settled": facts.ResolveAsked(_S.SUCCEEDED, BY_HAND, "s-1", _sender()),
-    "due": facts.Due(),
-    "turn": facts.Turn(),
-    "taken": facts.Taken(JOB_ID),
-    "refused": facts.Refused(REFUSAL),
-    "not taken": facts.NotTaken(),
-    "in doubt": facts.InDoubt("reply lost", "r-1"),
-    "found": facts.Found(jobs.Seen(JOB_ID, "RUNNING")),
-    "two found": facts.Found(jobs.Seen(JOB_ID, "RUNNING"), ("j-2",)),
-    "not found": facts.NotFound(),
-    "twins stopped": facts.TwinsStopped(("j-2", "j-3")),
-    "looked again": facts.LookedAgain(1, (JOB_ID,)),
-    "looked again, found two": facts.LookedAgain(1, (JOB_ID, "j-3")),
+    "settled": facts.ResolveRequested(_S.SUCCEEDED, BY_HAND, "s-1", _sender()),
+    "due": facts.DeadlineReached(),
+    "turn": facts.Admitted(),
+    "taken": facts.SubmissionAccepted(JOB_ID),
+    "refused": facts.SubmissionRefused(REFUSAL),
+    "not taken": facts.SubmissionNotApplied(),
+    "in doubt": facts.SubmissionInDoubt("reply lost", "r-1"),
+    "found": facts.SubmissionFound(jobs.MrsStatus(JOB_ID, "RUNNING")),
+    "two found": facts.SubmissionFound(jobs.MrsStatus(JOB_ID, "RUNNING"), ("j-2",)),
+    "not found": facts.SubmissionNotFound(),
+    "twins stopped": facts.DuplicatesStopped(("j-2", "j-3")),
+    "looked again": facts.DuplicatesChecked(1, (JOB_ID,)),
+    "looked again, found two": facts.DuplicatesChecked(1, (JOB_ID, "j-3")),
     "waiting": _seen("ACCEPTED"),
     "running": _seen("RUNNING", progress=20.0, app_id="app-1"),
     "progressed": _seen("RUNNING", progress=30.0, app_id="app-1"),
@@ -235,23 +242,23 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "succeeded": _seen("FINISHED", "SUCCEEDED", progress=100.0),
     "failed": _seen("FINISHED", "FAILED"),
     "killed": _seen("KILLED", "KILLED"),
-    "another job": facts.Observed(jobs.Seen("j-2", "FINISHED", "SUCCEEDED")),
+    "another job": facts.JobObserved(jobs.MrsStatus("j-2", "FINISHED", "SUCCEEDED")),
     "statement queued": _statement("QUEUED"),
     "statement running": _statement("RUNNING"),
     "statement finished": _statement("FINISHED", result=ROWS),
     "statement failed": _statement("FAILED", message="line 1: no such table"),
-    "replied": facts.Replied(events.Result(reply={"cluster": {}})),
+    "replied": facts.CallReplied(events.Result(reply={"cluster": {}})),
     "cluster not begun": _cluster("RUNNING", verdict.Verdict.WAITING),
     "cluster starts": _cluster("STARTING", verdict.Verdict.RUNNING),
     "cluster is scaled": _cluster("SCALING-OUT", verdict.Verdict.RUNNING),
     "cluster is there": _cluster("RUNNING", verdict.Verdict.SUCCEEDED),
     "cluster failed": _cluster("FAILED", verdict.Verdict.FAILED),
     "cluster unclear": _cluster("RUNNING", verdict.Verdict.UNSETTLED),
-    "another cluster": facts.ClusterObserved(jobs.Seen("c-2", "RUNNING"), verdict.Verdict.SUCCEEDED),
-    "vanished": facts.Vanished("not shown for 300 s"),
+    "another cluster": facts.ClusterObserved(jobs.MrsStatus("c-2", "RUNNING"), verdict.Verdict.SUCCEEDED),
+    "vanished": facts.JobLost("not shown for 300 s"),
     "missing": facts.WaitsNoted(JOB_ID, missing=jobs.Span(NOW_MS - 9000, NOW_MS)),
-    "collected": facts.Collected(ROWS),
-    "the relay fails": facts.Failed("RecursionError"),
+    "collected": facts.ResultCollected(ROWS),
+    "the relay fails": facts.InternalFailure("RecursionError"),
     "expired": facts.Expired(),
 }
 """A fact of every kind, more than one where the kind alone does not decide."""

@@ -16,15 +16,17 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import complete, damage, malformed
-from tests.unit.engine import benches, samples
+from tests.unit.engine import fakes, samples
 from tests.unit.messages import samples as message_samples
 
-from mrs_relay.engine import intake, job_names, job_records, jobs, partition_jobs, plan
+from mrs_relay.engine import partition_jobs, unit_of_work
+from mrs_relay.engine.intake import reader
+from mrs_relay.engine.model import job_names, job_records, jobs
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import records
 from mrs_relay.messages import codec, dead_letters, envelope, events, reasons, requests
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import records
 
-_TOPICS: Final = dataclasses.replace(benches.TOPICS, latest="mrs.latest")
+_TOPICS: Final = dataclasses.replace(fakes.TOPICS, latest="mrs.latest")
 _MRS_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_BYTES: Final = 1_000_000
 _COUNT: Final = 10_000
@@ -47,8 +49,8 @@ class _Partition:
     def __init__(self) -> None:
         self.jobs = partition_jobs.Jobs()
         self.offset = 0
-        self._desk = dataclasses.replace(benches.desk(partitions=3), topics=_TOPICS)
-        self._lease = benches.lease()
+        self._context = dataclasses.replace(fakes.context(partitions=3), topics=_TOPICS)
+        self._lease = fakes.lease()
 
     def take(self, messages: Iterable[malformed.Message]) -> list[records.Outgoing]:
         """One batch; returns what was published, and checks that all of it can be."""
@@ -59,17 +61,17 @@ class _Partition:
             if message.timestamp_ms is not None:
                 record = msgspec.structs.replace(record, timestamp_ms=message.timestamp_ms)
             taken.append(record)
-        draft = plan.Plan(self.jobs, self._desk, self._lease, lambda _key, _job: False)
-        for key, fact in draft.read(feeds.Batch(taken, ())):
-            draft.decide(key, fact)
-        for change in draft.changes():
+        unit = unit_of_work.UnitOfWork(self.jobs, self._context, self._lease, lambda _key, _job: False)
+        for key, fact in unit.read(inboxes.Batch(taken, ())):
+            unit.decide(key, fact)
+        for change in unit.changes():
             assert change.value is None or job_records.decode(change.value).ledger_key == change.key
             assert records.size_bytes(change.key, change.value) <= _MOST_BYTES
-        outgoing = draft.outgoing()
+        outgoing = unit.outgoing()
         for sent in outgoing:
             assert records.size_bytes(sent.key, sent.value, sent.headers) <= _MOST_BYTES
             assert all(name.encode() is not None for name, _ in sent.headers)
-        list(draft.settle())
+        list(unit.apply())
         return outgoing
 
     def forget(self) -> None:
@@ -111,9 +113,9 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
             letters += 1
             yield f"dead letter {letter.code}"
     assert len(stories) + letters <= 1, message
-    if any(name.lower() == intake.MATCHED for name, _ in message.headers) and not partition.jobs:
+    if any(name.lower() == reader.MATCHED_HEADER for name, _ in message.headers) and not partition.jobs:
         yield "notice"
-    quiet = {jobs.State.AWAITED: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is told yet
+    quiet = {jobs.State.PENDING_CANCEL: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is told yet
     yield from (quiet[job.state] for job in partition.jobs.values() if job.state in quiet)
     for job in partition.jobs.values():
         assert not job.name or _MRS_NAME.fullmatch(job_names.with_token(job.name, "mr" + "0" * 14))

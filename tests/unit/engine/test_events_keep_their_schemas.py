@@ -8,14 +8,16 @@ import json
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine import samples, test_decide_properties
+from tests.unit.engine import samples
+from tests.unit.engine.decide import test_properties
 
-from mrs_relay.engine import decide, jobs
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.model import jobs
 from mrs_relay.messages import events, schema
 
-_WORKS = st.sampled_from(test_decide_properties._WORKS)
-_RETRIES = st.sampled_from(test_decide_properties._RETRIES)
-_DEADLINES_S = st.sampled_from(test_decide_properties._DEADLINES_S)
+_WORKS = st.sampled_from(test_properties._WORKS)
+_RETRIES = st.sampled_from(test_properties._RETRIES)
+_DEADLINES_S = st.sampled_from(test_properties._DEADLINES_S)
 
 
 @functools.cache
@@ -32,10 +34,10 @@ def test_every_event_follows_the_schema_of_its_state(
 
     The facts are unlikely ones, too, such as a job id for a call: which types there are they do not tell.
     """
-    life = test_decide_properties._Life(work, retry, deadline_s)
+    life = test_properties._Life(work, retry, deadline_s)
     for _ in range(data.draw(st.integers(1, 12))):
         fact = life.draw(data)
-        decision = decide.decide(life.job, fact, life.now_ms, samples.RULES)
+        decision = transitions.decide(life.job, fact, life.now_ms, samples.RULES)
         for event in () if decision is None else decision.events:
             told = json.loads(events.write(event, "/mrs-relay")[1])
             faults = [fault.message for fault in _validator(event.data.state).iter_errors(told)]

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
 from mrs_relay import errors
-from mrs_relay.engine import expiry, jobs
+from mrs_relay.common import clock, tasks
+from mrs_relay.engine import expiry
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import clock, tasks
-from mrs_relay.stream import broker, progress, records
+from mrs_relay.engine.model import jobs
+from mrs_relay.kafka import broker, progress, records
 
 _KEYS = [jobs.LedgerKey(b"k-%d" % number) for number in range(5)]
 _HERE = records.Position("mrs.requests", 0)
@@ -52,8 +53,10 @@ class _Partition:
             account=SimpleNamespace(share=SimpleNamespace(total=2)),
             time=clock.LoopClock(),
         )
-        self.crew = tasks.Crew(lambda name, error: self.told.append(jobs.LedgerKey(f"{name} {error!r}".encode())))
-        self.expiry = expiry.Expiry(lease, desk, self.crew, self.told.append)
+        self.task_supervisor = tasks.TaskSupervisor(
+            lambda name, error: self.told.append(jobs.LedgerKey(f"{name} {error!r}".encode()))
+        )
+        self.expiry = expiry.Expiry(lease, desk, self.task_supervisor, self.told.append)
 
 
 def test_what_expires_waits_until_its_partition_has_been_read() -> None:
@@ -74,9 +77,9 @@ def test_what_expires_waits_until_its_partition_has_been_read() -> None:
         one.lease.done_to = 10
         await asyncio.sleep(5)
         assert (sorted(one.told), one.expiry.has_caught_up) == (_KEYS[:2], True)
-        await one.crew.close()
+        await one.task_supervisor.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_a_cancel_that_was_passed_on_waits_for_all_partitions_and_then_for_their_word() -> None:
@@ -97,9 +100,9 @@ def test_a_cancel_that_was_passed_on_waits_for_all_partitions_and_then_for_their
         one.lease.done_to = 11
         await asyncio.sleep(5)
         assert one.told == _KEYS[:1]
-        await one.crew.close()
+        await one.task_supervisor.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
@@ -112,9 +115,9 @@ def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
             one.expiry.due(key, expiry.Kind.JOB)
         await asyncio.sleep(60)
         assert one.told == _KEYS[:3]
-        await one.crew.close()
+        await one.task_supervisor.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_what_expires_one_after_the_other_is_asked_for_together() -> None:
@@ -129,6 +132,6 @@ def test_what_expires_one_after_the_other_is_asked_for_together() -> None:
         await asyncio.sleep(3)
         assert len(one.told) == 600
         assert one.topic.asked <= 32
-        await one.crew.close()
+        await one.task_supervisor.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())

@@ -15,17 +15,19 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import malformed
-from tests.unit.engine import benches, gates, samples
+from tests.unit.engine import fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
-from mrs_relay.engine import facts, jobs, partition_jobs, plan, submitter
+from mrs_relay.common import clock
+from mrs_relay.engine import partition_jobs, unit_of_work
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.kit import clock
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import submitter
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import records
 from mrs_relay.messages import events
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import records
 
-_TOPICS: Final = dataclasses.replace(benches.TOPICS, latest="mrs.latest")
+_TOPICS: Final = dataclasses.replace(fakes.TOPICS, latest="mrs.latest")
 _STRUCTURED: Final = dataclasses.replace(_TOPICS, mode="structured")
 _CLUSTER: Final = samples.CLUSTER
 
@@ -85,26 +87,26 @@ class _Life:
     def __init__(self, topics: Any) -> None:
         self.jobs = partition_jobs.Jobs()
         self.out: list[bytes] = []
-        self._desk = dataclasses.replace(benches.desk(), topics=topics)
+        self._context = dataclasses.replace(fakes.context(), topics=topics)
 
     def take(self, *taken: records.Record) -> None:
-        self._plan(feeds.Batch(taken, ()), ())
+        self._plan(inboxes.Batch(taken, ()), ())
 
     def happen(self, *happened: facts.Fact) -> None:
-        self._plan(feeds.Batch((), ()), happened)
+        self._plan(inboxes.Batch((), ()), happened)
 
     def _plan(self, batch: Any, happened: tuple[facts.Fact, ...]) -> None:
-        draft = plan.Plan(self.jobs, self._desk, benches.lease(), lambda _key, _job: False)
-        for key, fact in draft.read(batch):
-            draft.decide(key, fact)
+        unit = unit_of_work.UnitOfWork(self.jobs, self._context, fakes.lease(), lambda _key, _job: False)
+        for key, fact in unit.read(batch):
+            unit.decide(key, fact)
         for fact in happened:
             for key in list(self.jobs):
-                draft.decide(key, fact)
-        for sent in draft.outgoing():
+                unit.decide(key, fact)
+        for sent in unit.outgoing():
             letter = sent.topic == _TOPICS.dead_letters
             told = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
             self.out += told if letter else [*told, sent.value or b"", json.dumps(_texts(sent)).encode()]
-        list(draft.settle())
+        list(unit.apply())
 
 
 def _texts(sent: records.Outgoing) -> Any:
@@ -114,12 +116,12 @@ def _texts(sent: records.Outgoing) -> Any:
 
 def _ends(kind: str, said: str) -> list[list[facts.Fact]]:
     reason = jobs.Reason("refused", "0101", said)
-    failed = facts.StatementObserved(jobs.Seen("s-1", "FAILED"), message=said)
+    failed = facts.StatementObserved(jobs.MrsStatus("s-1", "FAILED"), message=said)
     ways: list[list[facts.Fact]] = [
-        [facts.Refused(reason)],
-        [facts.InDoubt(said)],
-        [facts.Taken("j-1"), samples.FACTS["running"], samples.FACTS["failed"]],
-        [facts.Taken("j-1"), facts.Vanished("gone")],
+        [facts.SubmissionRefused(reason)],
+        [facts.SubmissionInDoubt(said)],
+        [facts.SubmissionAccepted("j-1"), samples.FACTS["running"], samples.FACTS["failed"]],
+        [facts.SubmissionAccepted("j-1"), facts.JobLost("gone")],
     ]
     return [*ways, [failed]] if kind == "mrs.sql.submit" else ways
 
@@ -142,7 +144,7 @@ def test_life_of_a_request_tells_nothing_of_what_it_asks_for(topics: Any, secret
                     life.take(record)
                     assert life.jobs, "the request is valid"
                     assert next(iter(life.jobs.values())).state is jobs.State.QUEUED
-                    life.happen(facts.Turn(), *way)
+                    life.happen(facts.Admitted(), *way)
                     life.take(samples.record(samples.message(data, kind), offset=99))
                     life.take(samples.record(samples.message({"x": secret}, kind), offset=100))
                 _check(life, logs)
@@ -179,7 +181,7 @@ def test_check_finds_what_leaks() -> None:
     """The checks above can fail: a reason that quotes the secret is found."""
     life = _Life(_TOPICS)
     life.take(samples.record())
-    life.happen(facts.Turn(), facts.Refused(jobs.Reason("refused", "1", "hunter2 is wrong")))
+    life.happen(facts.Admitted(), facts.SubmissionRefused(jobs.Reason("refused", "1", "hunter2 is wrong")))
     with pytest.raises(AssertionError):
         _check(life, [])
 
@@ -190,7 +192,7 @@ def test_retry_tells_nothing_either() -> None:
     data = {"cluster": _CLUSTER, "job": job, "retry": {"attempts": 2, "on": ["refused"]}}
     life = _Life(_TOPICS)
     life.take(samples.record(samples.message(data)))
-    life.happen(facts.Turn(), facts.Refused(jobs.Reason("refused", "1", "no such thing as hunter2 x")))
+    life.happen(facts.Admitted(), facts.SubmissionRefused(jobs.Reason("refused", "1", "no such thing as hunter2 x")))
     assert any(b"mrs.job.retrying" in piece for piece in life.out)
     _check(life, [])
 
@@ -200,12 +202,12 @@ def test_a_result_that_cannot_be_read_is_told_without_the_sql() -> None:
     sql = {"cluster": _CLUSTER, "engine": "spark", "statement": "select a from t where b = 'hunter2 x'"}
     life = _Life(_TOPICS)
     life.take(samples.record(samples.message(sql, "mrs.sql.submit")))
-    life.happen(facts.Turn(), facts.Taken("j-1"), samples.FACTS["running"])
+    life.happen(facts.Admitted(), facts.SubmissionAccepted("j-1"), samples.FACTS["running"])
     said = f"no result of: == SQL == {sql['statement']}"
     job = next(iter(life.jobs.values()))
     collecting = msgspec.structs.replace(job, state=jobs.State.COLLECTING)
     life.jobs[job.ledger_key] = collecting
-    life.happen(facts.Collected(events.Result(unavailable=f"no 'hunter2 x' {'y' * 5_000} {said}")))
+    life.happen(facts.ResultCollected(events.Result(unavailable=f"no 'hunter2 x' {'y' * 5_000} {said}")))
     assert any(b"mrs.sql.succeeded" in piece for piece in life.out)
     assert max(map(len, life.out)) < 3_000
     _check(life, [])
@@ -222,7 +224,12 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
         async def call(self, *_: object, **__: object) -> None:
             raise said
 
-    made = submitter.Submitter(Mrs(), gates.open_gate().pauses, engine_settings.EngineSettings(), clock.LoopClock())  # type: ignore[arg-type]  # one method is enough
+    made = submitter.Submitter(
+        Mrs(),  # type: ignore[arg-type]  # one method is enough
+        scheduling_fakes.open_scheduler().pauses,
+        engine_settings.EngineSettings(),
+        clock.LoopClock(),
+    )
     with structlog.testing.capture_logs() as logs:
         asyncio.run(made.submit(job, lambda: True))
     assert len(logs) == 1

@@ -10,30 +10,23 @@ from typing import Any, cast
 import msgspec
 import pytest
 import structlog
-from tests.unit.engine import benches, gates, samples
-from tests.unit.engine.test_rules import policy
+from tests.unit.engine import fakes, samples, scheduling_fakes
+from tests.unit.engine.intake.test_policy_check import policy
 
 from mrs_relay import errors
-from mrs_relay.engine import (
-    clusters,
-    commands,
-    decide,
-    facts,
-    intake,
-    job_records,
-    jobs,
-    partition_jobs,
-    plan,
-    rules,
-)
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import policy as policies
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import partition_jobs, unit_of_work
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.intake import policy_check, reader
+from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.engine.trackers import cluster_tracker
 from mrs_relay.engine.work import job_factory
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters, envelope, reasons, requests
-from mrs_relay.mrs import checks
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import records
+from mrs_relay.mrs import validation
 
 _FAULTS = [
     RecursionError("hunter2"),
@@ -72,9 +65,9 @@ def _order(depth: int) -> dict[str, Any]:
     return samples.message({"body": body}, "mrs.cluster.create")
 
 
-def _read(record: records.Record, rule: policies.Policy = rules.OPEN) -> tuple[Any, list[Exception]]:
+def _read(record: records.Record, rule: policies.Policy = policy_check.UNRESTRICTED) -> tuple[Any, list[Exception]]:
     alarms: list[Exception] = []
-    meaning = intake.read(record, samples.RESULT_TYPES, 100_000, rule, alarms.append)
+    meaning = reader.read(record, samples.RESULT_TYPES, 100_000, rule, alarms.append)
     return meaning[1] if isinstance(meaning, tuple) else meaning, alarms
 
 
@@ -92,9 +85,9 @@ def _raise(error: Exception) -> Any:
 def test_order_that_is_nested_deeply_is_rejected(depth: int) -> None:
     """It is turned away for its depth, before anything goes down with it."""
     fact, alarms = _read(samples.record(_order(depth)))
-    assert isinstance(fact, facts.Invalid)
+    assert isinstance(fact, facts.InvalidRequest)
     assert (fact.reason.code, fact.reason.field) == ("too_deep", "data")
-    assert str(intake.MAX_DEPTH) in fact.reason.message
+    assert str(reader.MAX_DEPTH) in fact.reason.message
     assert alarms == []
 
 
@@ -115,7 +108,7 @@ def test_depth_is_bounded_in_every_form_of_a_message(form: str, depth: int, *, t
         del value["data"]
         value["data_base64"] = base64.b64encode(json.dumps(data).encode()).decode()
     fact, _ = _read(samples.record(value, headers=headers))
-    assert isinstance(fact, facts.Invalid)
+    assert isinstance(fact, facts.InvalidRequest)
     assert (fact.reason.code == "too_deep") is not taken
 
 
@@ -126,14 +119,16 @@ def test_shallow_message_with_many_brackets_is_taken() -> None:
 
 
 @pytest.mark.parametrize("error", _FAULTS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize(("module", "name"), [(requests, "parse"), (job_factory, "job_of"), (intake, "_check_depth")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(requests, "parse"), (job_factory, "create_job"), (reader, "_check_depth")]
+)
 def test_message_that_makes_us_fail_is_rejected_with_the_error_s_class(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, error: Exception
 ) -> None:
     """Its sender hears of it; what the error quotes stays out."""
     monkeypatch.setattr(module, name, _raise(error))
     fact, alarms = _read(samples.record())
-    assert isinstance(fact, facts.Invalid)
+    assert isinstance(fact, facts.InvalidRequest)
     assert fact.reason.code == "internal_error"
     assert fact.reason.code in reasons.CODES
     assert type(error).__name__ in fact.reason.message
@@ -164,7 +159,7 @@ _SQL_ONLY = policy(allow={"types": ["mrs.sql.submit"]})
 def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_into(depth: int) -> None:
     """A tenant that may only send SQL hears that, whatever is wrong with what it sends."""
     fact, alarms = _read(samples.record(_order(depth)), _SQL_ONLY)
-    reason = fact.barred if isinstance(fact, facts.Requested) else fact.reason
+    reason = fact.rejection if isinstance(fact, facts.Requested) else fact.reason
     assert reason is not None
     assert (reason.kind, reason.code) == ("not_allowed", "type_not_allowed")
     assert alarms == []
@@ -172,11 +167,11 @@ def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_int
 
 def test_request_that_breaks_a_rule_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a bug in building it nor what MRS would not take hides the rule."""
-    monkeypatch.setattr(job_factory, "job_of", _raise(RecursionError()))
+    monkeypatch.setattr(job_factory, "create_job", _raise(RecursionError()))
     fact, alarms = _read(samples.record(), policy(allow={"job_types": ["SparkSql"]}))
     assert isinstance(fact, facts.Requested)
-    assert fact.barred is not None
-    assert fact.barred.code == "job_type_not_allowed"
+    assert fact.rejection is not None
+    assert fact.rejection.code == "job_type_not_allowed"
     assert (fact.job.work, alarms) == (None, [])
 
 
@@ -185,8 +180,8 @@ def test_repeat_of_an_accepted_request_is_still_known_under_changed_rules() -> N
     before, _ = _read(samples.record())
     again, _ = _read(samples.record(offset=99), policy(allow={"job_types": ["SparkSql"]}))
     assert isinstance(before, facts.Requested)
-    running = msgspec.structs.replace(before.job, state=jobs.State.RUNNING, seen=jobs.Seen("j-1"), sequence=3)
-    decision = decide.decide(running, again, samples.NOW_MS, samples.RULES)
+    running = msgspec.structs.replace(before.job, state=jobs.State.RUNNING, seen=jobs.MrsStatus("j-1"), sequence=3)
+    decision = transitions.decide(running, again, samples.NOW_MS, samples.RULES)
     assert decision is not None
     assert [(event.data.state, event.data.repeated) for event in decision.events] == [("running", True)]
 
@@ -197,25 +192,25 @@ def test_repeat_of_an_accepted_request_is_still_known_under_changed_rules() -> N
 class _Bench:
     def __init__(self, *committed: jobs.Job, limits: dict[str | None, int] | None = None, **settings: Any) -> None:
         self.jobs = partition_jobs.Jobs({job.ledger_key: job for job in committed})
-        self.desk = benches.desk(**settings)
-        self.plan = plan.Plan(self.jobs, self.desk, benches.lease(limits), lambda _key, _job: False)
+        self.context = fakes.context(**settings)
+        self.unit = unit_of_work.UnitOfWork(self.jobs, self.context, fakes.lease(limits), lambda _key, _job: False)
 
     def take(self, *taken: records.Record, happened: tuple[tuple[jobs.Job, facts.Fact], ...] = ()) -> None:
-        notices = [desks.Happened(job.ledger_key, fact) for job, fact in happened]
-        for key, fact in self.plan.read(feeds.Batch(taken, notices)):
-            self.plan.decide(key, fact)
+        notices = [contexts.FactNotice(job.ledger_key, fact) for job, fact in happened]
+        for key, fact in self.unit.read(inboxes.Batch(taken, notices)):
+            self.unit.decide(key, fact)
 
     def events(self) -> list[tuple[str, str, str | None]]:
-        told = [json.loads(sent.value or b"") for sent in self.plan.outgoing() if sent.topic == benches.TOPICS.events]
+        told = [json.loads(sent.value or b"") for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.events]
         return [(event["request"]["id"], event["state"], event.get("reason", {}).get("code")) for event in told]
 
     def letters(self) -> list[records.Outgoing]:
-        return [sent for sent in self.plan.outgoing() if sent.topic == benches.TOPICS.dead_letters]
+        return [sent for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.dead_letters]
 
 
 def _fail_for(monkeypatch: pytest.MonkeyPatch, name: str, *facts_: type[Any]) -> None:
     """Have every decision of these facts about one request fail."""
-    sound = decide.decide
+    sound = transitions.decide
 
     def decided(job: jobs.Job | None, fact: facts.Fact, *rest: Any) -> Any:
         whose = job or getattr(fact, "job", None)
@@ -223,7 +218,7 @@ def _fail_for(monkeypatch: pytest.MonkeyPatch, name: str, *facts_: type[Any]) ->
             raise RecursionError("hunter2")
         return sound(job, fact, *rest)
 
-    monkeypatch.setattr(decide, "decide", decided)
+    monkeypatch.setattr(transitions, "decide", decided)
 
 
 def _job(name: str, **changes: Any) -> jobs.Job:
@@ -239,7 +234,7 @@ def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_go_on(monk
     with structlog.testing.capture_logs() as logs:
         bench.take(*(samples.record(samples.message(id=name), offset=n) for n, name in enumerate(("a", "bad", "b"))))
     assert bench.events() == [("a", "accepted", None), ("bad", "rejected", "internal_error"), ("b", "accepted", None)]
-    assert bench.desk.counts.internal_errors == {("decide", "RecursionError"): 1}
+    assert bench.context.counts.internal_errors == {("decide", "RecursionError"): 1}
     (line,) = [line for line in logs if line["event"] == "internal_error"]
     assert (line["step"], line["error"], line["offset"]) == ("decide", "RecursionError", 1)
     assert "decided" in line["stack"]
@@ -248,7 +243,7 @@ def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_go_on(monk
 
 def test_record_that_not_even_a_rejection_can_answer_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
     """No message is lost, and none stops the partition."""
-    _fail_for(monkeypatch, "bad", facts.Requested, facts.Invalid)
+    _fail_for(monkeypatch, "bad", facts.Requested, facts.InvalidRequest)
     bench = _Bench()
     bench.take(samples.record(samples.message(id="bad")), samples.record(samples.message(id="b"), offset=18))
     assert bench.events() == [("b", "accepted", None)]
@@ -259,31 +254,31 @@ def test_record_that_not_even_a_rejection_can_answer_is_a_dead_letter(monkeypatc
 
 def test_fact_that_cannot_be_decided_ends_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job whose look on MRS makes us fail is `unknown`; others are followed on."""
-    _fail_for(monkeypatch, "bad", facts.Observed)
+    _fail_for(monkeypatch, "bad", facts.JobObserved)
     bad, good = _job("running", id="bad"), _job("running", id="good")
     bench = _Bench(bad, good)
     bench.take(happened=((bad, samples.FACTS["succeeded"]), (good, samples.FACTS["succeeded"])))
     assert bench.events() == [("bad", "unknown", "internal_error"), ("good", "succeeded", None)]
-    assert [command for _, _, command in bench.plan.settle()] == [commands.Command.RELEASE] * 2
+    assert [command for _, _, command in bench.unit.apply()] == [commands.Command.RELEASE] * 2
 
 
 def test_job_of_which_nothing_can_be_decided_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception leaves the plan as it was before its fact."""
-    _fail_for(monkeypatch, "bad", facts.Observed, facts.Failed)
+    _fail_for(monkeypatch, "bad", facts.JobObserved, facts.InternalFailure)
     bad = _job("running", id="bad")
     bench = _Bench(bad)
     bench.take(happened=((bad, samples.FACTS["succeeded"]),))
-    assert bench.plan.is_empty
-    assert (bench.plan.changes(), bench.plan.bytes) == ([], 0)
-    assert bench.desk.counts.internal_errors == {("decide", "RecursionError"): 1, ("reject", "RecursionError"): 1}
+    assert bench.unit.is_empty
+    assert (bench.unit.changes(), bench.unit.bytes) == ([], 0)
+    assert bench.context.counts.internal_errors == {("decide", "RecursionError"): 1, ("reject", "RecursionError"): 1}
 
 
 def test_event_that_cannot_be_written_leaves_no_trace_of_its_decision() -> None:
     """State and event are one: without the one the other is not there either."""
     job = _job("submitted")
-    bench = _Bench(job, limits={benches.TOPICS.events: 200})
+    bench = _Bench(job, limits={fakes.TOPICS.events: 200})
     bench.take(happened=((job, samples.FACTS["running"]),))
-    assert (bench.plan.is_empty, bench.plan.changes(), bench.plan.bytes) == (True, [], 0)
+    assert (bench.unit.is_empty, bench.unit.changes(), bench.unit.bytes) == (True, [], 0)
 
 
 def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> None:
@@ -292,16 +287,16 @@ def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> N
     bench = _Bench(bad, good)
     bench.take(happened=((bad, samples.FACTS["running"]), (good, samples.FACTS["running"])))
     assert bench.events() == [("good", "running", None)]
-    assert [change.key for change in bench.plan.changes()] == [good.ledger_key]
+    assert [change.key for change in bench.unit.changes()] == [good.ledger_key]
 
 
 def test_record_that_could_not_be_read_back_is_never_written() -> None:
     """It would stop the partition at its next restart, for ever: JSON has no infinity."""
     poisoned = samples.request(run_deadline_s=float("inf"))
     bench = _Bench()
-    bench.plan.decide(poisoned.ledger_key, facts.Requested(poisoned))
-    assert (bench.plan.changes(), bench.plan.outgoing()) == ([], [])
-    assert bench.desk.counts.internal_errors == {("decide", "ValidationError"): 1}
+    bench.unit.decide(poisoned.ledger_key, facts.Requested(poisoned))
+    assert (bench.unit.changes(), bench.unit.outgoing()) == ([], [])
+    assert bench.context.counts.internal_errors == {("decide", "ValidationError"): 1}
 
 
 def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
@@ -315,19 +310,19 @@ def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
             await asyncio.sleep(3600)
 
     class Owner:
-        def tell(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
             told.setdefault(key, []).append(fact)
 
     async def live() -> None:
-        watcher = clusters.Watcher(cast("Any", Mrs()), engine_settings.EngineSettings(), benches.Time())
+        watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), fakes.Time())
         for name in ("bad", "good"):
-            job = _job("submitted, a cluster", id=name, seen=jobs.Seen(name))
-            watcher.watch(job, job.ledger_key, Owner())
+            job = _job("submitted, a cluster", id=name, seen=jobs.MrsStatus(name))
+            watcher.follow(job, job.ledger_key, Owner())
         await asyncio.sleep(60)
         await watcher.close()
 
-    gates.run_virtually(live())
-    assert told == {b"/billing bad": [facts.Failed("KeyError")]}
+    scheduling_fakes.run_virtually(live())
+    assert told == {b"/billing bad": [facts.InternalFailure("KeyError")]}
 
 
 # sizes --------------------------------------------------------------------------------------------------------------
@@ -340,7 +335,7 @@ def _numbers(count: int, spelling: str) -> bytes:
 
 def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number may take four times its spelling; what counts is what is written."""
-    monkeypatch.setattr(checks, "check", lambda *_, **__: None)  # so that MRS's models do not mind the numbers
+    monkeypatch.setattr(validation, "check", lambda *_, **__: None)  # so that MRS's models do not mind the numbers
     bench = _Bench(limits={None: 100_000})
     small, large = _numbers(100, "1.5e-5"), _numbers(4_000, "1.00000001e-4")
     monkeypatch.setattr(
@@ -350,11 +345,11 @@ def test_request_that_grows_beyond_its_ledger_record_is_rejected(monkeypatch: py
     assert bench.events() == [("small", "accepted", None), ("large", "rejected", "too_large")]
     (text,) = [
         json.loads(s.value or b"")["reason"]["message"]
-        for s in bench.plan.outgoing()
+        for s in bench.unit.outgoing()
         if b"too_large" in (s.value or b"")
     ]
     assert "at most 100000 fit" in text
-    assert bench.desk.counts.internal_errors == {}
+    assert bench.context.counts.internal_errors == {}
 
 
 def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
@@ -363,17 +358,17 @@ def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
     bench = _Bench(job, limits={None: 20_000})
     bench.take(happened=((job, samples.FACTS["progressed"]),))
     assert bench.events() == [("order-1", "unknown", "too_large")]
-    (change,) = bench.plan.changes()
+    (change,) = bench.unit.changes()
     assert len(change.value or b"") < 5_000
 
 
 def test_event_that_does_not_fit_is_told_without_labels_and_most_words() -> None:
     """Rows go first, then words of others; who waits for the end of the request hears of it in any case."""
     job = _job("submitting", labels={f"label-{number}": "v" * 255 for number in range(16)})
-    bench = _Bench(job, limits={benches.TOPICS.events: 2_500})
+    bench = _Bench(job, limits={fakes.TOPICS.events: 2_500})
     reason = jobs.Reason("refused", "0167", "m" * 2_000)
-    bench.take(happened=((job, facts.Refused(reason)),))
-    (event,) = [json.loads(sent.value or b"") for sent in bench.plan.outgoing()]
+    bench.take(happened=((job, facts.SubmissionRefused(reason)),))
+    (event,) = [json.loads(sent.value or b"") for sent in bench.unit.outgoing()]
     assert (event["state"], event.get("labels")) == ("failed", None)
     assert event["reason"]["message"] == "m" * 200
 

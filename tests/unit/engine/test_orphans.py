@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from tests.unit.engine import samples
 
-from mrs_relay.engine import jobs, orphans
+from mrs_relay.engine import orphans
+from mrs_relay.engine.model import jobs
 
 _BEFORE_MS = samples.NOW_MS
 _CLUSTER = samples.CLUSTER
@@ -18,11 +19,11 @@ def _job(name: str, **changes: object) -> jobs.Job:
     return msgspec.structs.replace(job, **changes)
 
 
-def _sight(job_id: str, state: str = "RUNNING", submitted_ms: int = _BEFORE_MS - 1) -> jobs.Seen:
-    return jobs.Seen(job_id, state, submitted_ms=submitted_ms)
+def _sight(job_id: str, state: str = "RUNNING", submitted_ms: int = _BEFORE_MS - 1) -> jobs.MrsStatus:
+    return jobs.MrsStatus(job_id, state, submitted_ms=submitted_ms)
 
 
-def _found(ledger: list[jobs.Job], *sights: tuple[str, jobs.Seen]) -> list[tuple[str, str]]:
+def _found(ledger: list[jobs.Job], *sights: tuple[str, jobs.MrsStatus]) -> list[tuple[str, str]]:
     found = orphans.find(ledger, {_CLUSTER: sights}, before_ms=_BEFORE_MS)
     return [(one.kind, one.job_id) for one in found]
 
@@ -60,7 +61,7 @@ def test_job_of_a_request_that_is_unknown_is_unclaimed() -> None:
 def test_job_of_an_earlier_attempt_is_no_orphan() -> None:
     """Each attempt has a name of its own, and the ledger knows them all."""
     first = _job("running")
-    second = msgspec.structs.replace(first, attempt=2, seen=jobs.Seen("j-2", "RUNNING"))
+    second = msgspec.structs.replace(first, attempt=2, seen=jobs.MrsStatus("j-2", "RUNNING"))
     assert _found([second], (first.mrs_name, _sight("j-1")), (second.mrs_name, _sight("j-2"))) == []
 
 
@@ -104,5 +105,5 @@ def test_job_of_a_request_on_its_way_is_no_orphan(name: str) -> None:
 def test_cancel_that_waits_in_another_partition_hides_no_request() -> None:
     """It stands there under the request's key; the request's job is still followed."""
     job = _job("running")
-    assert _found([job, samples.awaited()], (job.mrs_name, _sight(samples.JOB_ID))) == []
-    assert _found([samples.awaited(), job], (job.mrs_name, _sight(samples.JOB_ID))) == []
+    assert _found([job, samples.pending_cancel()], (job.mrs_name, _sight(samples.JOB_ID))) == []
+    assert _found([samples.pending_cancel(), job], (job.mrs_name, _sight(samples.JOB_ID))) == []

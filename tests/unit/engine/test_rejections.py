@@ -6,27 +6,28 @@ import json
 from typing import Any
 
 import msgspec
-from tests.unit.engine import benches, samples
+from tests.unit.engine import fakes, samples
 
-from mrs_relay.engine import facts, job_records, jobs, partition_jobs, plan, telling
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import records
+from mrs_relay.engine import event_builder, partition_jobs, unit_of_work
+from mrs_relay.engine.model import facts, job_records, jobs
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import records
 
 _DAY_MS = 24 * 3_600_000
-_RULES = telling.Rules()
+_RULES = event_builder.DecisionConfig()
 
 
 def _bad(number: int) -> records.Record:
     return samples.record(samples.message({}, id=f"bad-{number}"), offset=number)
 
 
-def _take(partition: partition_jobs.Jobs, *taken: records.Record, **settings: Any) -> plan.Plan:
+def _take(partition: partition_jobs.Jobs, *taken: records.Record, **settings: Any) -> unit_of_work.UnitOfWork:
     """Decide and commit some messages."""
-    draft = plan.Plan(partition, benches.desk(**settings), benches.lease(), lambda _key, _job: False)
-    for key, fact in draft.read(feeds.Batch(taken, ())):
-        draft.decide(key, fact)
-    list(draft.settle())
-    return draft
+    unit = unit_of_work.UnitOfWork(partition, fakes.context(**settings), fakes.lease(), lambda _key, _job: False)
+    for key, fact in unit.read(inboxes.Batch(taken, ())):
+        unit.decide(key, fact)
+    list(unit.apply())
+    return unit
 
 
 def _names(keys: Any) -> list[str]:
@@ -37,8 +38,8 @@ def test_beyond_the_bound_the_oldest_are_forgotten_with_a_tombstone() -> None:
     """A flood of bad messages takes a bounded part of memory and of the ledger."""
     partition = partition_jobs.Jobs()
     _take(partition, *map(_bad, range(3)), max_rejected=3)
-    draft = _take(partition, _bad(3), _bad(4), max_rejected=3)
-    tombstones = [change.key for change in draft.changes() if change.value is None]
+    unit = _take(partition, _bad(3), _bad(4), max_rejected=3)
+    tombstones = [change.key for change in unit.changes() if change.value is None]
     assert _names(tombstones) == ["bad-0", "bad-1"]
     assert _names(partition) == _names(partition.rejected) == ["bad-2", "bad-3", "bad-4"]
 
@@ -65,8 +66,8 @@ def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> No
     """Decision 1 holds as long as the rejection is remembered."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
-    draft = _take(partition, samples.record(samples.message(id="bad-0"), offset=9))
-    (event,) = [json.loads(sent.value or b"") for sent in draft.outgoing()]
+    unit = _take(partition, samples.record(samples.message(id="bad-0"), offset=9))
+    (event,) = [json.loads(sent.value or b"") for sent in unit.outgoing()]
     assert (event["state"], event["sequence"], partition.rejected) == ("accepted", 2, {})
 
 
@@ -105,16 +106,16 @@ def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
     running = samples.JOBS["running"]
     assert running is not None
     restored = [running, *map(_old, (2, 0, 3, 1))]
-    lease = benches.lease(restored={job.ledger_key: job_records.encode(job) for job in restored})
+    lease = fakes.lease(restored={job.ledger_key: job_records.encode(job) for job in restored})
     loaded = partition_jobs.load(lease, _RULES, 3)
     assert _names(loaded.rejected) == ["bad-0", "bad-1", "bad-2", "bad-3"]
     hour_ms = samples.NOW_MS + _RULES.remember_rejected_ms
     assert list(loaded.rejected.values()) == [0, hour_ms + 1, hour_ms + 2, hour_ms + 3]
     assert [loaded[key].expires_ms for key in loaded.rejected] == list(loaded.rejected.values())
     assert loaded[running.ledger_key] == running
-    draft = plan.Plan(loaded, benches.desk(), benches.lease(), lambda _key, _job: False)
-    draft.decide(jobs.ledger_key("/billing", "bad-0"), facts.Expired())
-    assert [(change.key, change.value) for change in draft.changes()] == [(b"/billing bad-0", None)]
+    unit = unit_of_work.UnitOfWork(loaded, fakes.context(), fakes.lease(), lambda _key, _job: False)
+    unit.decide(jobs.ledger_key("/billing", "bad-0"), facts.Expired())
+    assert [(change.key, change.value) for change in unit.changes()] == [(b"/billing bad-0", None)]
 
 
 def test_cancel_of_a_rejected_request_is_answered_with_what_is_known() -> None:
@@ -122,6 +123,6 @@ def test_cancel_of_a_rejected_request_is_answered_with_what_is_known() -> None:
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
     target = {"request": {"id": "bad-0"}}
-    draft = _take(partition, samples.record(samples.message(target, "mrs.job.cancel", id="c-1"), offset=9))
-    (event,) = [json.loads(sent.value or b"") for sent in draft.outgoing()]
+    unit = _take(partition, samples.record(samples.message(target, "mrs.job.cancel", id="c-1"), offset=9))
+    (event,) = [json.loads(sent.value or b"") for sent in unit.outgoing()]
     assert (event["state"], event["repeated"], event["reason"]["code"]) == ("rejected", True, "missing_field")

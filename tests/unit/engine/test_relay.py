@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tests.unit.engine import benches, gates, samples
+from tests.unit.engine import fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
-from mrs_relay.engine import desk as desks
-from mrs_relay.engine import facts, job_records, jobs, relay
-from mrs_relay.engine import policy as policies
-from mrs_relay.kit import clock
-from mrs_relay.stream import budget, records
-from mrs_relay.stream import feed as feeds
-from mrs_relay.stream import lease as leases
+from mrs_relay.common import clock
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import relay
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.model import facts, job_records, jobs
+from mrs_relay.kafka import budget, records
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import lease as leases
 
 
-class _Writer(benches.Writer):
+class _Writer(fakes.Writer):
     """A ledger that takes ten seconds for a commit, or refuses it then."""
 
     def __init__(self, *, refuses: bool) -> None:
@@ -40,12 +41,12 @@ class _Writer(benches.Writer):
 
     async def submit(self, _job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
         self.log.append(f"sent: {still_ours()}")
-        return facts.Taken(samples.JOB_ID)
+        return facts.SubmissionAccepted(samples.JOB_ID)
 
     def watch(self, _job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
         self.log.append("watched")
 
-    def leave(self, _owner: object) -> None:
+    def drop_owner(self, _owner: object) -> None:
         pass
 
 
@@ -53,27 +54,32 @@ async def _carry(writer: _Writer, seconds: float) -> None:
     """One request, carried for some time."""
     time = clock.LoopClock()
     pretended: Any = writer
-    feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=17)
+    inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=10, next_offset=17)
     start = leases.Start({}, 17, 0.0)
-    lease = leases.Lease(records.Position("mrs.requests", 0), start, feed, writer, clock=time, stale_after_s=60)
-    doors = gates.open_gate()
-    desk = dataclasses.replace(
-        benches.desk(), time=time, gate=doors, tracker=pretended, clusters=pretended, submitter=pretended
+    lease = leases.Lease(records.Position("mrs.requests", 0), start, inbox, writer, clock=time, stale_after_s=60)
+    scheduler = scheduling_fakes.open_scheduler()
+    context = dataclasses.replace(
+        fakes.context(),
+        time=time,
+        scheduler=scheduler,
+        tracker=pretended,
+        cluster_tracker=pretended,
+        submitter=pretended,
     )
-    feed.deliver([samples.record()])
+    inbox.deliver([samples.record()])
     try:
         async with asyncio.timeout(seconds):
-            await relay.relay(lease, desk)
+            await relay.relay(lease, context)
     except TimeoutError:
         writer.log.append("time is up")
     finally:
-        doors.close()
+        scheduler.close()
 
 
 def test_submission_is_sent_only_after_its_intention_is_committed() -> None:
     """First the ledger, then MRS, and then the ledger again before the job is followed."""
     writer = _Writer(refuses=False)
-    gates.run_virtually(_carry(writer, 60))
+    scheduling_fakes.run_virtually(_carry(writer, 60))
     assert writer.log == [
         *("commit begins", "committed: submitting", "sent: True"),
         *("commit begins", "committed: submitted", "watched"),
@@ -85,7 +91,7 @@ def test_submission_whose_intention_was_not_committed_is_never_sent() -> None:
     """The commit failed: its outcome is for the restore to find out, and nothing has happened outside."""
     writer = _Writer(refuses=True)
     with pytest.raises(errors.Fenced):
-        gates.run_virtually(_carry(writer, 60))
+        scheduling_fakes.run_virtually(_carry(writer, 60))
     assert writer.log == ["commit begins"]
 
 
@@ -97,10 +103,10 @@ class _Unanswered(_Writer):
         raise AssertionError
 
 
-def _numbers(desk: desks.Desk) -> tuple[int, int, int, int, int]:
+def _numbers(context: contexts.TenantContext) -> tuple[int, int, int, int, int]:
     """What metrics show of a tenant and its connection."""
-    counts, account = desk.counts, desk.account
-    return account.queued, account.running, desk.sending.taken, counts.events.total(), counts.commits
+    counts, tenant_quota = context.counts, context.quota
+    return tenant_quota.queued, tenant_quota.running, context.lanes.taken, counts.events.total(), counts.commits
 
 
 @pytest.mark.parametrize(("refuses", "after"), [(True, (0, 0, 0, 0, 0)), (False, (1, 1, 1, 2, 1))])
@@ -114,27 +120,33 @@ def test_metrics_count_what_is_committed_and_nothing_else(
     async def live() -> None:
         writer = _Unanswered(refuses=refuses)
         pretended: Any = writer
-        doors, place, time = gates.open_gate(slots=1), records.Position("mrs.requests", 0), clock.LoopClock()
-        feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=10, next_offset=0)
-        lease = leases.Lease(place, leases.Start({}, 0, 0.0), feed, writer, clock=time, stale_after_s=60)
-        desk = benches.desk(policy=policies.Policy("nightly", limits=policies.Limits(running=9)))
-        desk = dataclasses.replace(desk, time=time, gate=doors, tracker=pretended, clusters=pretended)
-        desk = dataclasses.replace(desk, submitter=pretended)
-        feed.deliver([samples.record(samples.message(id=f"r-{number}"), offset=number) for number in range(2)])
+        scheduler, place, time = (
+            scheduling_fakes.open_scheduler(slots=1),
+            records.Position("mrs.requests", 0),
+            clock.LoopClock(),
+        )
+        inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=10, next_offset=0)
+        lease = leases.Lease(place, leases.Start({}, 0, 0.0), inbox, writer, clock=time, stale_after_s=60)
+        context = fakes.context(policy=policies.Policy("nightly", limits=policies.Limits(running=9)))
+        context = dataclasses.replace(
+            context, time=time, scheduler=scheduler, tracker=pretended, cluster_tracker=pretended
+        )
+        context = dataclasses.replace(context, submitter=pretended)
+        inbox.deliver([samples.record(samples.message(id=f"r-{number}"), offset=number) for number in range(2)])
 
-        carrying = asyncio.create_task(relay.relay(lease, desk))
+        carrying = asyncio.create_task(relay.relay(lease, context))
         for _ in range(2):
             await asyncio.sleep(7)
-            seen.append(_numbers(desk))
+            seen.append(_numbers(context))
         carrying.cancel()
         await asyncio.wait([carrying])
-        doors.close()
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
     assert seen == [(0, 0, 0, 0, 0), after]
 
 
-class _Kafka(benches.Writer):
+class _Kafka(fakes.Writer):
     """Notes what each commit holds: its bytes, and the offset that it reaches."""
 
     def __init__(self) -> None:
@@ -156,28 +168,28 @@ def test_commits_are_bounded_by_their_bytes_and_a_large_record_goes_alone() -> N
     pretended: Any = _Writer(refuses=False)
 
     async def live() -> None:
-        feed: feeds.Feed[desks.Notice] = feeds.Feed(capacity=100, next_offset=0)
+        inbox: inboxes.Inbox[contexts.Notice] = inboxes.Inbox(capacity=100, next_offset=0)
         start = leases.Start({}, 0, 0.0, budget.CommitBudget(limit_bytes, 3.0))
         place, time = records.Position("mrs.requests", 0), clock.LoopClock()
-        lease = leases.Lease(place, start, feed, kafka, clock=time, stale_after_s=60)
-        doors = gates.open_gate()
-        desk = dataclasses.replace(benches.desk(), time=time, gate=doors)
-        desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended, submitter=pretended)
+        lease = leases.Lease(place, start, inbox, kafka, clock=time, stale_after_s=60)
+        scheduler = scheduling_fakes.open_scheduler()
+        context = dataclasses.replace(fakes.context(), time=time, scheduler=scheduler)
+        context = dataclasses.replace(context, tracker=pretended, cluster_tracker=pretended, submitter=pretended)
         later = "2126-11-24T06:00:00Z"
-        feed.deliver(
+        inbox.deliver(
             [
                 samples.record(samples.sql("x" * size, not_before=later) | {"id": f"r-{number}"}, offset=number)
                 for number, size in enumerate(sizes)
             ]
         )
-        feed.put(desks.Happened(jobs.ledger_key("/billing", "nobody"), facts.Turn()))
-        working = asyncio.create_task(relay.relay(lease, desk))
+        inbox.put(contexts.FactNotice(jobs.ledger_key("/billing", "nobody"), facts.Admitted()))
+        working = asyncio.create_task(relay.relay(lease, context))
         await asyncio.sleep(10)
         working.cancel()
         await asyncio.wait([working])
-        doors.close()
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
     assert sum(count for count, _, _ in kafka.commits) == len(sizes)
     offsets = [offset for _, _, offset in kafka.commits]
     assert offsets == sorted(set(offsets))
@@ -191,15 +203,17 @@ def test_requests_that_wait_count_for_their_tenant_from_the_takeover_on() -> Non
     waits = samples.request(not_before_ms=samples.NOW_MS + 3_600_000)
 
     async def live() -> None:
-        desk = dataclasses.replace(benches.desk(policy=policies.Policy("nightly")), gate=gates.open_gate())
+        context = dataclasses.replace(
+            fakes.context(policy=policies.Policy("nightly")), scheduler=scheduling_fakes.open_scheduler()
+        )
         pretended: Any = _Writer(refuses=False)
-        desk = dataclasses.replace(desk, tracker=pretended, clusters=pretended)
-        lease = benches.lease(restored={waits.ledger_key: job_records.encode(waits)})
-        working = asyncio.create_task(relay.relay(lease, desk))
+        context = dataclasses.replace(context, tracker=pretended, cluster_tracker=pretended)
+        lease = fakes.lease(restored={waits.ledger_key: job_records.encode(waits)})
+        working = asyncio.create_task(relay.relay(lease, context))
         await asyncio.sleep(1)
-        assert desk.account.queued == 1
+        assert context.quota.queued == 1
         working.cancel()
         await asyncio.wait([working])
-        assert desk.account.queued == 0
+        assert context.quota.queued == 0
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from mrs_relay.common import clock
 from mrs_relay.engine import timers
-from mrs_relay.kit import clock
 
 pytestmark = pytest.mark.looptime
 

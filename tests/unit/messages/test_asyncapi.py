@@ -10,8 +10,8 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 from tests.unit.messages import samples
 
+from mrs_relay.kafka import settings
 from mrs_relay.messages import asyncapi, dead_letters, envelope, events, registry, requests
-from mrs_relay.stream import settings
 
 _DOCUMENT = asyncapi.document()
 _MESSAGES = _DOCUMENT["components"]["messages"]

@@ -13,7 +13,7 @@ from tests.support import clocks
 from tests.unit.mrs import support
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import client, operation, transport
 from mrs_relay.mrs.models import clusters as cluster_models
 from mrs_relay.mrs.models import jobs as job_models

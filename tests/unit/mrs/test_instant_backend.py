@@ -11,7 +11,7 @@ from bench import instant_backend
 from tests.unit.mrs import support
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import client
 from mrs_relay.mrs.models import jobs as bodies
 from mrs_relay.mrs.operations import clusters, jobs, sql

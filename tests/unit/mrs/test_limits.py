@@ -9,7 +9,7 @@ import itertools
 import pytest
 
 from mrs_relay import errors
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 from mrs_relay.mrs import limits, operation
 from mrs_relay.mrs.operations import clusters, jobs
 

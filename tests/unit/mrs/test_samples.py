@@ -13,7 +13,7 @@ from tests.support import cells, clocks, overview
 
 from mrs_relay import errors
 from mrs_relay.mrs import replies, transport
-from mrs_relay.mrs.models import base, clusters, creating, jobs, oldjobs
+from mrs_relay.mrs.models import base, clusters, creating, jobs, jobs_v11
 from mrs_relay.mrs.operations import registry
 
 _FOLDER = Path(__file__).parent / "samples"
@@ -145,12 +145,12 @@ def test_the_fields_that_decide_are_read() -> None:
     assert isinstance(shown, clusters.ClusterReply)
     assert (shown.cluster.cluster_state, shown.cluster.core_node_num) == ("scaling-out", 3)
     job = _read(_sample("ShowJobExes", "reply"))
-    assert isinstance(job, oldjobs.OldJobReply)
+    assert isinstance(job, jobs_v11.OldJobReply)
     assert job.job_execution.ended
-    assert job.job_execution.job_final_status == oldjobs.FinalStatus.SUCCEEDED
+    assert job.job_execution.job_final_status == jobs_v11.FinalStatus.SUCCEEDED
     page = _read(_sample("ShowJobExeListNew", "reply"))
     assert isinstance(page, jobs.JobListReply)
     assert len(page.jobs) == 1
     executions = _read(_sample("ListJobExecutions", "reply"))
-    assert isinstance(executions, oldjobs.ExecutionListReply)
+    assert isinstance(executions, jobs_v11.ExecutionListReply)
     assert [one.ended for one in executions.job_executions] == [True, False]

@@ -10,7 +10,8 @@ import pytest
 from tests.support import complete, damage, malformed
 from tests.unit.engine import samples
 
-from mrs_relay.engine import facts, intake
+from mrs_relay.engine.intake import reader
+from mrs_relay.engine.model import facts
 from mrs_relay.messages import codec, examples, requests
 from mrs_relay.mrs.operations import registry
 
@@ -22,7 +23,7 @@ def _drawn(kind: str, count: int) -> list[dict[str, Any]]:
 def _read(kind: str, data: dict[str, Any]) -> Any:
     """What the relay makes of a message with these data."""
     value = codec.encode(samples.message(data, kind))
-    return intake.read(samples.record(value), frozenset(), 1_000_000)
+    return reader.read(samples.record(value), frozenset(), 1_000_000)
 
 
 @pytest.mark.parametrize("kind", sorted(requests.MODELS.keys() - {"mrs.call"}))
@@ -31,7 +32,7 @@ def test_complete_requests_are_good_ones(kind: str) -> None:
     for data in _drawn(kind, 40):
         meaning = _read(kind, data)
         assert isinstance(meaning, tuple), meaning
-        assert not isinstance(meaning[1], facts.Invalid), meaning[1]
+        assert not isinstance(meaning[1], facts.InvalidRequest), meaning[1]
 
 
 @pytest.mark.parametrize("kind", sorted(requests.MODELS))

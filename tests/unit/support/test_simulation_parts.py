@@ -11,9 +11,9 @@ from typing import Any
 from tests.support import history, service, simulation_extras, simulation_stage, simulation_verdict
 
 from mrs_emulator.core import state
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.messages import codec
-from mrs_relay.stream import memory
-from mrs_relay.stream import settings as stream_settings
 
 SELECT = "select 'r-1' as one"
 _JOBS = [state.Effect("job", "j-1", "job-a", "c", 0)]
@@ -33,8 +33,8 @@ class Told(simulation_stage.Stage):
 
 def told(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Told:
     """A tenant that was told these states of its request r-1."""
-    kafka = stream_settings.KafkaSettings()
-    hub = memory.MemoryBroker(kafka)
+    kafka = kafka_settings.KafkaSettings()
+    hub = memory_broker.MemoryBroker(kafka)
     stage = Told("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311
     named: dict[str, Any] = {"mrs": {"job_name": name}} if name else {}
     stage.events = [

@@ -19,11 +19,11 @@ from typing import Final, Protocol
 import structlog
 
 from mrs_relay import errors
+from mrs_relay.common import clock
 from mrs_relay.engine.quota_sharing import book, coordinator, notes
-from mrs_relay.kit import clock
+from mrs_relay.kafka import status
 from mrs_relay.mrs import limits
 from mrs_relay.mrs.operations import registry
-from mrs_relay.stream import status
 
 _BUSY_S: Final = 0.7
 """Seconds between two exchanges while calls are made or wait."""

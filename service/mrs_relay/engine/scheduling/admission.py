@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from mrs_relay.engine import jobs
+from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import breaker, entries, lanes, pauses, queues, quota, slots, tokens, waits
-from mrs_relay.kit import clock
 
 _SWEEP_AT: Final = 1000
 """So many places and more are looked through for those of which nothing needs to be remembered."""

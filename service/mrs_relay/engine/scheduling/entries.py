@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import kinds
 
 Owner = object

@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from typing import Final, Literal, TypeVar
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.mrs import operation as operations
 from mrs_relay.mrs.operations import registry
 

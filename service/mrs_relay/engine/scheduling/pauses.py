@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from mrs_relay.common import backoff, clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.scheduling import breaker, entries, queues
-from mrs_relay.kit import backoff, clock
 
 _FAILING: Final = breaker.Pause(first_s=0.5, most_s=30.0)
 _UNREACHABLE: Final = backoff.Backoff(first_s=0.5, most_s=30.0)

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mrs_relay.engine import policy as policies
+from mrs_relay.common import clock
+from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.scheduling import entries
-from mrs_relay.kit import clock
 
 _MINUTE_S: Final = 60.0
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from mrs_relay.engine import jobs
-from mrs_relay.engine import policy as policies
+from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import admission, breaker, entries, fair_queue, quota, tokens, waits
 from mrs_relay.engine.scheduling import pauses as pausing
 from mrs_relay.engine.work import kinds
-from mrs_relay.kit import clock
 
 
 class SubmissionScheduler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import entries
 
 _NOBODY: Final[frozenset[entries.Holder]] = frozenset()

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import queues
-from mrs_relay.kit import clock
 
 Spend = Callable[[str], float]
 """Spends one call of an operation's quota; returns 0.0, or seconds until there is a token."""

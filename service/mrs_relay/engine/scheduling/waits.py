@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import breaker, entries
-from mrs_relay.kit import clock
 
 
 class Cause(enum.StrEnum):

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs
+from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import codes
 from mrs_relay.messages import events, requests
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import operation
@@ -29,7 +31,7 @@ tokens any difference.
 """
 
 
-def oldest_ms(job: jobs.Job) -> int:
+def list_since_ms(job: jobs.Job) -> int:
     """
     From when on, epoch milliseconds, something on MRS can be the effect of the job's submission.
 
@@ -162,7 +164,7 @@ class WorkAdapter(Protocol):
         """Whether a refusal cannot follow from the effect of an earlier submission of the same job."""
         return True
 
-    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.Goal | None) -> jobs.Job:  # noqa: ARG002 - for other kinds
+    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:  # noqa: ARG002 - for other kinds
         """
         Return the job as it is kept while MRS works on it.
 
@@ -173,7 +175,7 @@ class WorkAdapter(Protocol):
         """
         return submitted
 
-    def asked(self, job: jobs.Job) -> discreet.Asked | None:
+    def asked(self, job: jobs.Job) -> redaction.Asked | None:
         """Return what the request asked for, which no event may quote; None: that is not known any more."""
 
 
@@ -188,19 +190,19 @@ class Page:
         last: no page follows.
     """
 
-    jobs: tuple[jobs.Seen, ...]
+    jobs: tuple[jobs.MrsStatus, ...]
     total: int
     last: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class NoSuchJob:
     """MRS shows no such job, and says so in `message`."""
 
     message: str
 
 
-Sight = facts.Observed | facts.StatementObserved
+Sight = facts.JobObserved | facts.StatementObserved
 """What MRS shows of one job; a kind whose states have words of their own tells them by those of V2's jobs."""
 
 
@@ -225,7 +227,7 @@ class WorkCalls(Protocol):
     async def submit(self, job: jobs.Job) -> facts.Fact:
         """Ask MRS to run the job, once; the fact says what is certain after the reply."""
 
-    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:  # noqa: ARG002 - for other kinds
+    async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:  # noqa: ARG002 - for other kinds
         """Return all that has the very name of this attempt, the oldest first."""
         _never(self, "looked up")
 
@@ -233,7 +235,7 @@ class WorkCalls(Protocol):
         """Read page `number` (from 1) of the jobs submitted since then if the list can tell, or of all `unfinished`."""
         _never(self, "listed")
 
-    async def show(self, cluster: str, job_id: str) -> Sight | Gone:  # noqa: ARG002 - for other kinds
+    async def show(self, cluster: str, job_id: str) -> Sight | NoSuchJob:  # noqa: ARG002 - for other kinds
         """Read one job by itself."""
         _never(self, "read")
 

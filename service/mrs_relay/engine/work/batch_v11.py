@@ -1,5 +1,5 @@
 """
-A batch job on V1.1's job API, for clusters that are too old for V2's; `messages/old_jobs` checks its requests.
+A batch job on V1.1's job API, for clusters that are too old for V2's; `messages/v11_rules` checks its requests.
 
 CreateAndExecuteJob, ListExecuteJob, ShowJobExes, CancelJobExecution. One call stores and starts a job and returns its
 id, so there is one intent and one effect, as with V2. Source: CreateAndExecuteJob (mrs_02_0040).
@@ -12,14 +12,14 @@ from typing import Final
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs, sightings
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.work import adapter, batch_v2
-from mrs_relay.messages import events, old_jobs, requests
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import adapter, batch_v2, codes, observations
+from mrs_relay.messages import events, requests, v11_rules
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import oldjobs as models
+from mrs_relay.mrs.models import jobs_v11 as models
 from mrs_relay.mrs.operations import executions
-from mrs_relay.mrs.operations import oldjobs as operations
+from mrs_relay.mrs.operations import jobs_v11 as operations
 
 TYPES: Final = {
     "MapReduce": models.ProgramType.MAP_REDUCE,
@@ -31,7 +31,7 @@ TYPES: Final = {
 """Job types that V1.1 runs, with its numbers for them."""
 
 
-_OLD_PAGE: Final = 100
+_V11_PAGE: Final = 100
 """Jobs per page that ListExecuteJob gives at most. Source: mrs_02_0046, page_size."""
 
 
@@ -57,11 +57,11 @@ class BatchV11(batch_v2.BatchV2):
 
     def operation(self, job: jobs.Job) -> str:  # noqa: ARG002 - it is the same for all jobs
         """Return V1.1's submission."""
-        return jobs.OLD_SUBMISSION
+        return jobs.V11_SUBMISSION
 
 
 def _batch(job: requests.BatchJob) -> jobs.Batch:
-    named = {name: value for name in old_jobs.FIELDS if (value := getattr(job, name)) is not None}
+    named = {name: value for name in v11_rules.FIELDS if (value := getattr(job, name)) is not None}
     try:
         models.JobProgram.model_validate({"job_type": TYPES[job.job_type], "job_name": job.job_name, **named})
     except pydantic.ValidationError as error:
@@ -85,7 +85,7 @@ class Calls(adapter.WorkCalls):
 
     def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings) -> None:
         self._client = client
-        self.page_size = min(_OLD_PAGE, settings.list_page)
+        self.page_size = min(_V11_PAGE, settings.list_page)
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
         """Ask for it by CreateAndExecuteJob; a reply that names no job leaves open whether there is one."""
@@ -100,21 +100,21 @@ class Calls(adapter.WorkCalls):
         reply = await self._client.call(operations.CREATE_AND_EXECUTE_JOB, body=body)
         if not reply.job_execution.id:
             raise errors.MrsAmbiguous("the reply names no job", request_id=reply.request_id)
-        return facts.Taken(reply.job_execution.id)
+        return facts.SubmissionAccepted(reply.job_execution.id)
 
-    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
+    async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
         """
         Jobs of that name by the list, all its pages, from a day before the intent on.
 
         No order of the list is documented, and neither whether the name must match exactly.
         """
-        found: dict[str, jobs.Seen] = {}
+        found: dict[str, jobs.MrsStatus] = {}
         number = 1
         while True:
             listed, last = await self._read(job.cluster, number, job_name=job.mrs_name)
-            found |= {one.id: sightings.of_old_job(one) for one in listed if one.job_name == job.mrs_name}
+            found |= {one.id: observations.of_v11_job(one) for one in listed if one.job_name == job.mrs_name}
             if last:
-                since_ms = adapter.oldest_ms(job)
+                since_ms = adapter.list_since_ms(job)
                 recent = [one for one in found.values() if not one.submitted_ms or one.submitted_ms >= since_ms]
                 return sorted(recent, key=lambda seen: seen.submitted_ms)
             number += 1
@@ -123,14 +123,14 @@ class Calls(adapter.WorkCalls):
         """Read a page of the list, of running jobs only or of all, in the order in which MRS shows them."""
         state = models.OldState.RUNNING if unfinished else None
         listed, last = await self._read(cluster, number, state=state)
-        return adapter.Page(tuple(map(sightings.of_old_job, listed)), 0, last)
+        return adapter.Page(tuple(map(observations.of_v11_job, listed)), 0, last)
 
-    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.Gone:
+    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
         """Read it by ShowJobExes; see `find`."""
         found = await self.find(cluster, job_id)
-        return found if isinstance(found, adapter.Gone) else facts.Observed(sightings.of_old_job(found))
+        return found if isinstance(found, adapter.NoSuchJob) else facts.JobObserved(observations.of_v11_job(found))
 
-    async def find(self, cluster: str, job_id: str) -> models.OldJob | adapter.Gone:
+    async def find(self, cluster: str, job_id: str) -> models.JobV11 | adapter.NoSuchJob:
         """
         Read it by ShowJobExes.
 
@@ -145,7 +145,7 @@ class Calls(adapter.WorkCalls):
             listed, last = await self._read(cluster, 1, job_id=job_id)
             shown = next((one for one in listed if one.id == job_id), None)
             if shown is None and last:
-                return adapter.Gone(str(error))
+                return adapter.NoSuchJob(str(error))
             if shown is None:
                 raise
             return shown
@@ -174,7 +174,7 @@ class Calls(adapter.WorkCalls):
         job_name: str | None = None,
         job_id: str | None = None,
         state: models.OldState | None = None,
-    ) -> tuple[tuple[models.OldJob, ...], bool]:
+    ) -> tuple[tuple[models.JobV11, ...], bool]:
         query = models.OldJobQuery(
             cluster_id=cluster, id=job_id, page_size=self.page_size, current_page=number, job_name=job_name, state=state
         )

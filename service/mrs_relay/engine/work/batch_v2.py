@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs, results, sightings
+from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.work import adapter
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import adapter, codes, observations, results
 from mrs_relay.messages import events, requests
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as models
@@ -68,12 +69,12 @@ class BatchV2(adapter.WorkAdapter):
         """Whether the job has a name to look for: that of its work."""
         return isinstance(job.work, jobs.Batch)
 
-    def asked(self, job: jobs.Job) -> discreet.Asked | None:
+    def asked(self, job: jobs.Job) -> redaction.Asked | None:
         """Hide arguments, which may be SQL, and properties."""
         work = job.work
         if not isinstance(work, jobs.Batch):
             return None
-        return discreet.Asked((*adapter.texts(work.arguments), *work.properties.values()), work.arguments)
+        return redaction.Asked((*adapter.texts(work.arguments), *work.properties.values()), work.arguments)
 
 
 class Calls(adapter.WorkCalls):
@@ -103,11 +104,11 @@ class Calls(adapter.WorkCalls):
             properties=work.properties,
         )
         reply = await self._client.call(operations.CREATE_EXECUTE_JOB, path={"cluster_id": job.cluster}, body=body)
-        return facts.Taken(reply.job_id)
+        return facts.SubmissionAccepted(reply.job_id)
 
-    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
+    async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
         """Jobs of that name by the list, from a day before the intent on."""
-        found: list[jobs.Seen] = []
+        found: list[jobs.MrsStatus] = []
         page = 1
         while True:
             query = models.JobQuery(
@@ -115,13 +116,13 @@ class Calls(adapter.WorkCalls):
                 limit=self.page_size,
                 offset=page,
                 sort_by="asc",
-                submitted_begin_ms=adapter.oldest_ms(job),
+                submitted_begin_ms=adapter.list_since_ms(job),
             )
             reply = await self._client.call(
                 operations.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": job.cluster}, query=query
             )
             listed = reply.job_list or ()
-            found += [sightings.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
+            found += [observations.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
             if len(listed) < self.page_size:
                 return sorted(found, key=lambda seen: seen.submitted_ms)
             page += 1
@@ -137,9 +138,11 @@ class Calls(adapter.WorkCalls):
         )
         reply = await self._client.call(operations.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster}, query=query)
         listed = reply.job_list or ()
-        return adapter.Page(tuple(map(sightings.of_job, listed)), reply.total_record or 0, len(listed) < self.page_size)
+        return adapter.Page(
+            tuple(map(observations.of_job, listed)), reply.total_record or 0, len(listed) < self.page_size
+        )
 
-    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.Gone:
+    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
         """Read it by ShowSingleJobExe; it is gone only if the list, asked for its id, does not show it either."""
         path = {"cluster_id": cluster, "job_execution_id": job_id}
         try:
@@ -147,15 +150,15 @@ class Calls(adapter.WorkCalls):
         except errors.MrsRefused as error:
             if error.code not in codes.NO_SUCH_JOB:
                 raise
-            return await self._listed(cluster, job_id) or adapter.Gone(str(error))
-        return facts.Observed(sightings.of_job(reply.job_detail))
+            return await self._listed(cluster, job_id) or adapter.NoSuchJob(str(error))
+        return facts.JobObserved(observations.of_job(reply.job_detail))
 
-    async def _listed(self, cluster: str, job_id: str) -> facts.Observed | None:
+    async def _listed(self, cluster: str, job_id: str) -> facts.JobObserved | None:
         """What the list shows of a job: where it does not answer, nobody can say that there is none."""
         query = models.JobQuery(job_id=job_id, limit=self.page_size, offset=1)
         reply = await self._client.call(operations.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster}, query=query)
         shown = [detail for detail in reply.job_list or () if detail.job_id == job_id]
-        return facts.Observed(sightings.of_job(shown[0])) if shown else None
+        return facts.JobObserved(observations.of_job(shown[0])) if shown else None
 
     async def stop(self, cluster: str, job_id: str) -> None:
         """Ask for it by StopJob. Source: StopJob: an accepted kill is no end yet."""

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs, results
-from mrs_relay.engine import policy as policies
+from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.work import adapter, batch_v11
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import adapter, batch_v11, codes, results
 from mrs_relay.messages import events, requests
-from mrs_relay.mrs import checks, operation, transport
 from mrs_relay.mrs import client as clients
-from mrs_relay.mrs.models import oldjobs as old_models
+from mrs_relay.mrs import operation, transport, validation
+from mrs_relay.mrs.models import jobs_v11 as v11_models
 from mrs_relay.mrs.operations import executions, registry
 from mrs_relay.mrs.operations import jobs as job_operations
 
@@ -25,10 +26,10 @@ _NOT_FOUND: Final = 404
 
 _SQL_CALLS: Final = frozenset({"ExecuteSql"})
 
-_OLD_JOB_TYPES: Final[dict[object, str]] = {
+_V11_JOB_TYPES: Final[dict[object, str]] = {
     **{number.value: name for name, number in batch_v11.TYPES.items()},
-    old_models.ProgramType.HIVE_SQL.value: "HiveSql",
-    old_models.ProgramType.SPARK_SQL.value: "SparkSql",
+    v11_models.ProgramType.HIVE_SQL.value: "HiveSql",
+    v11_models.ProgramType.SPARK_SQL.value: "SparkSql",
     "Spark": "SparkSubmit",
     "Hive": "HiveScript",
     "hql": "HiveSql",
@@ -36,7 +37,7 @@ _OLD_JOB_TYPES: Final[dict[object, str]] = {
 """Job types of V1.1, by number and by name. Source: job_type of submit-job, type of CreateJob."""
 
 _JOB_TYPE_FIELDS: Final = ("job_type", "type")
-_OLD_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
+_V11_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
 """Here the job's type stands in `type`."""
 
 _STORED_JOB_CALLS: Final = frozenset({"ExecuteJob"})
@@ -90,10 +91,10 @@ class Call(adapter.WorkAdapter):
         """A call that was carried out is often refused the second time: what it wanted has been done."""
         return not isinstance(job.work, jobs.Call)
 
-    def asked(self, job: jobs.Job) -> discreet.Asked | None:
+    def asked(self, job: jobs.Job) -> redaction.Asked | None:
         """Hide the secrets of its body and its query."""
         work = job.work
-        return discreet.Asked(discreet.secrets([work.body, work.query])) if isinstance(work, jobs.Call) else None
+        return redaction.Asked(redaction.secrets([work.body, work.query])) if isinstance(work, jobs.Call) else None
 
 
 def checked(
@@ -101,7 +102,7 @@ def checked(
     path: dict[str, str] | None = None,
     query: dict[str, Any] | None = None,
     body: dict[str, Any] | None = None,
-    goal: jobs.Goal | None = None,
+    goal: jobs.TargetState | None = None,
 ) -> jobs.Call:
     """
     Make a call that MRS could take.
@@ -110,7 +111,7 @@ def checked(
         BadMessage: the operation does not take it.
     """
     try:
-        checks.check(wanted, path=path or {}, query=query, body=body)
+        validation.check(wanted, path=path or {}, query=query, body=body)
     except errors.MrsRefused as error:
         raise errors.BadMessage("bad_value", error.message, field="data") from error
     repeatable = wanted.safety is not operation.Safety.NON_REPEATABLE_WRITE
@@ -128,7 +129,7 @@ def _deletion(request: requests.JobDelete) -> jobs.Call:
 def _job_types(request: requests.Call) -> tuple[str, ...]:
     """Types of the jobs that a call starts."""
     called = request.operation
-    fields = _JOB_TYPE_FIELDS if called in _OLD_JOB_CALLS else _JOB_TYPE_FIELDS[:1]
+    fields = _JOB_TYPE_FIELDS if called in _V11_JOB_CALLS else _JOB_TYPE_FIELDS[:1]
     return (
         *([policies.PRESTO] if called in _SQL_CALLS else []),
         *([""] if called in _STORED_JOB_CALLS else []),
@@ -144,7 +145,7 @@ def named_job_types(body: Any, name: str = "job_type") -> Iterator[str]:  # noqa
 def _named(job_type: object) -> str:
     if isinstance(job_type, str) and job_type.isdecimal() and len(job_type) == 1:
         job_type = int(job_type)
-    known = _OLD_JOB_TYPES.get(job_type) if isinstance(job_type, str | int) else None
+    known = _V11_JOB_TYPES.get(job_type) if isinstance(job_type, str | int) else None
     return known or (job_type if isinstance(job_type, str) else "")
 
 
@@ -185,9 +186,9 @@ class Calls(adapter.WorkCalls):
             reply = await send(self._client, wanted, work, work.body)
         except errors.MrsRefused as error:
             if deletes_run and _is_gone(error):
-                return facts.Replied(events.Result(reply={}))  # its record is gone, which is what was asked for
+                return facts.CallReplied(events.Result(reply={}))  # its record is gone, which is what was asked for
             raise
-        return facts.Replied(results.reply(reply, self._most_reply_bytes))
+        return facts.CallReplied(results.reply(reply, self._most_reply_bytes))
 
     async def _known_about_run(self, job: jobs.Job, work: jobs.Call) -> facts.Fact | None:
         """
@@ -198,12 +199,12 @@ class Calls(adapter.WorkCalls):
         """
         run_id = work.path["job_execution_id"]
         shown = await self._old.find(job.cluster, run_id)
-        if isinstance(shown, adapter.Gone):
-            return facts.Replied(events.Result(reply={}))
+        if isinstance(shown, adapter.NoSuchJob):
+            return facts.CallReplied(events.Result(reply={}))
         if shown.cluster_id in {None, "", job.cluster}:
             return None
         text = f"job {run_id} is none of cluster {job.cluster}; name the cluster on which it ran"
-        return facts.Refused(jobs.Reason("invalid", "bad_value", text, field="data.job_ids"))
+        return facts.SubmissionRefused(jobs.Reason("invalid", "bad_value", text, field="data.job_ids"))
 
 
 def _is_gone(error: errors.MrsRefused) -> bool:

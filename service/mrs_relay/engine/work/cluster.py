@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, facts, jobs
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.work import adapter, call
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import adapter, call, codes
 from mrs_relay.messages import requests
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import clusters as models
@@ -40,22 +40,22 @@ class Cluster(call.Call):
         """Check the call against the operation's own model, and say what the cluster is to become."""
         match request:
             case requests.ClusterCreate(body=body):
-                work = call.checked(operations.CREATE_CLUSTER, body=body, goal=jobs.Goal("created"))
+                work = call.checked(operations.CREATE_CLUSTER, body=body, goal=jobs.TargetState("created"))
                 return adapter.Draft(work, "", str(body["cluster_name"]))
             case requests.ClusterFlow(body=body):
                 steps = body.get("steps")
-                goal = jobs.Goal("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
+                goal = jobs.TargetState("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
                 work = call.checked(operations.RUN_JOB_FLOW, body=body, goal=goal)
                 return adapter.Draft(work, "", str(body["cluster_name"]))
             case requests.ClusterResize(cluster=cluster, parameters=parameters):
-                path, goal = {"cluster_id": cluster}, jobs.Goal("resized")
+                path, goal = {"cluster_id": cluster}, jobs.TargetState("resized")
                 body = {"parameters": parameters}
                 return adapter.Draft(
                     call.checked(operations.UPDATE_CLUSTER_SCALING, path, body=body, goal=goal), cluster
                 )
             case _:
                 assert isinstance(request, requests.ClusterDelete)  # noqa: S101 - see `takes`
-                path, goal = {"cluster_id": request.cluster}, jobs.Goal("deleted")
+                path, goal = {"cluster_id": request.cluster}, jobs.TargetState("deleted")
                 return adapter.Draft(call.checked(operations.DELETE_CLUSTER, path, goal=goal), request.cluster)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
@@ -73,7 +73,7 @@ class Cluster(call.Call):
         work = job.work
         return isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind != "resized"
 
-    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.Goal | None) -> jobs.Job:
+    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:
         """Keep the goal instead of the call, and drop the wish to stop: an order cannot be called back."""
         goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
         if goal is None or submitted.seen is None:
@@ -81,9 +81,9 @@ class Cluster(call.Call):
         return msgspec.structs.replace(submitted, work=goal, cluster=submitted.seen.job_id, stop=None)
 
 
-def goal_of(job: jobs.Job) -> jobs.Goal | None:
+def goal_of(job: jobs.Job) -> jobs.TargetState | None:
     """Return what the cluster of a job is followed to."""
-    return job.work if isinstance(job.work, jobs.Goal) else None
+    return job.work if isinstance(job.work, jobs.TargetState) else None
 
 
 class Calls(adapter.WorkCalls):
@@ -108,41 +108,43 @@ class Calls(adapter.WorkCalls):
         try:
             reply = await call.send(self._client, registry.named(work.operation), work, body)
         except errors.MrsBusy:
-            if goal is not None and goal.kind == "deleted" and await self.marked(job):
-                return facts.Taken(job.cluster, goal)  # it is being deleted already, or is gone
+            if goal is not None and goal.kind == "deleted" and await self.find_submitted(job):
+                return facts.SubmissionAccepted(job.cluster, goal)  # it is being deleted already, or is gone
             raise
-        return facts.Taken(getattr(reply, "cluster_id", None) or job.cluster, goal)
+        return facts.SubmissionAccepted(getattr(reply, "cluster_id", None) or job.cluster, goal)
 
-    async def _with_nodes(self, cluster_id: str, goal: jobs.Goal, order: models.ClusterResizing) -> jobs.Goal:
+    async def _with_nodes(
+        self, cluster_id: str, goal: jobs.TargetState, order: models.ClusterResizing
+    ) -> jobs.TargetState:
         """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
         try:
-            found = await shown(self._client, cluster_id)
+            found = await show_cluster(self._client, cluster_id)
         except errors.MrsUntouched as error:
             raise type(error)(f"the cluster could not be read before its resize: {error.message}") from error
         if found is None or found.total_node_num is None:
             return goal
         more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
-        return jobs.Goal(goal.kind, nodes=found.total_node_num + more)
+        return jobs.TargetState(goal.kind, nodes=found.total_node_num + more)
 
-    async def marked(self, job: jobs.Job) -> list[jobs.Seen]:
+    async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
         """Look for the effect of an order in doubt; empty when there is none to be seen."""
         work = job.work
         if isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind == "deleted":
-            cluster = await shown(self._client, job.cluster)
+            cluster = await show_cluster(self._client, job.cluster)
             gone = cluster is None or cluster.cluster_state in _BEING_DELETED
-            return [jobs.Seen(job.cluster)] if gone else []
+            return [jobs.MrsStatus(job.cluster)] if gone else []
         name = job.mrs_name
         listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
-        since_ms = adapter.oldest_ms(job)
+        since_ms = adapter.list_since_ms(job)
         found = [one async for one in listed if one.cluster_name == name and _is_since(one, since_ms)]
-        return [jobs.Seen(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
+        return [jobs.MrsStatus(one.cluster_id) for one in sorted(found, key=lambda one: one.created_s or 0)]
 
 
 def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
     return not cluster.created_s or cluster.created_s * 1000 >= since_ms
 
 
-async def shown(client: clients.Client, cluster_id: str) -> models.Cluster | None:
+async def show_cluster(client: clients.Client, cluster_id: str) -> models.Cluster | None:
     """
     What MRS shows of a cluster; None when it knows no such cluster.
 

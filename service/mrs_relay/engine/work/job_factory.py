@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import kinds
+from mrs_relay.kafka import records
 from mrs_relay.messages import digests, envelope, events, requests
-from mrs_relay.stream import records
 
 _SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster", "call": "call"}
 
@@ -23,7 +23,7 @@ def subject_of(message_type: str) -> events.Subject:
     return _SUBJECTS.get(words[1], "job") if words[0] == "mrs" and len(words) > 1 else "job"
 
 
-def job_of(
+def create_job(
     message: envelope.Envelope, request: requests.Work, record: records.Record, result_job_types: frozenset[str]
 ) -> jobs.Job:
     """
@@ -61,8 +61,8 @@ def job_of(
         labels=request.labels or None,
         collect=draft.collect,
         skip=draft.skip,
-        queue_deadline_s=request.queue_deadline_s or jobs.FOR_EVER_S,
-        run_deadline_s=(submission and submission.run_deadline_s) or jobs.FOR_EVER_S,
+        queue_deadline_s=request.queue_deadline_s or jobs.UNLIMITED_S,
+        run_deadline_s=(submission and submission.run_deadline_s) or jobs.UNLIMITED_S,
         retry=jobs.Retry(retry.attempts, retry.backoff_s, tuple(retry.on)) if retry else None,
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),

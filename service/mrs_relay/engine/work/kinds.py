@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine import jobs
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import adapter, batch_v2, batch_v11, call, cluster, statement
 from mrs_relay.messages import requests
 from mrs_relay.mrs import client as clients

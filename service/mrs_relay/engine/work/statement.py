@@ -11,11 +11,12 @@ import re
 from typing import Final
 
 from mrs_relay import errors
-from mrs_relay.engine import codes, discreet, facts, jobs, sightings
-from mrs_relay.engine import policy as policies
+from mrs_relay.common import sql_text
+from mrs_relay.engine import redaction
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.work import adapter
-from mrs_relay.kit import sqltext
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import adapter, codes, observations
 from mrs_relay.messages import requests
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.operations import sql as operations
@@ -45,7 +46,7 @@ class Statement(adapter.WorkAdapter):
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - the reply holds its rows
         """Take the one statement, and note whether it only reads."""
         assert isinstance(request, requests.SqlSubmit)  # noqa: S101 - see `takes`
-        statement = sqltext.single(request.statement)
+        statement = sql_text.single(request.statement)
         work = jobs.Presto(statement, request.database, request.archive_path, is_repeatable(statement))
         return adapter.Draft(work, adapter.named_cluster(request), statement=True)
 
@@ -65,17 +66,19 @@ class Statement(adapter.WorkAdapter):
         """Whether it only reads; one that was lost may still keep the cluster busy."""
         return isinstance(job.work, jobs.Presto) and job.work.repeatable
 
-    def asked(self, job: jobs.Job) -> discreet.Asked | None:
+    def asked(self, job: jobs.Job) -> redaction.Asked | None:
         """Hide the SQL."""
         work = job.work
         return (
-            discreet.Asked(adapter.texts([work.statement]), [work.statement]) if isinstance(work, jobs.Presto) else None
+            redaction.Asked(adapter.texts([work.statement]), [work.statement])
+            if isinstance(work, jobs.Presto)
+            else None
         )
 
 
 def is_repeatable(statement: str) -> bool:
     """Whether a Presto statement only reads, so that running it twice does no harm."""
-    code = sqltext.code(statement)
+    code = sql_text.code(statement)
     begins = _READS.match(code)
     effects = _EFFECTS.get(begins[1].lower()) if begins else None
     return begins is not None and (effects is None or effects.search(code) is None)
@@ -102,9 +105,9 @@ class Calls(adapter.WorkCalls):
         # NB: the client builds the model, so that a statement which it does not take is a refusal.
         body = {"sql_content": work.statement, "database": work.database, "archive_path": work.archive_path}
         reply = await self._client.call(operations.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=body)
-        return sightings.of_statement(reply, self._inline_bytes)
+        return observations.of_statement(reply, self._inline_bytes)
 
-    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.Gone:
+    async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
         """Read it by ShowSqlResult; how that refuses an unknown statement is not documented."""
         path = {"cluster_id": cluster, "sql_id": job_id}
         try:
@@ -112,8 +115,8 @@ class Calls(adapter.WorkCalls):
         except errors.MrsRefused as error:
             if error.code == codes.NO_SUCH_CLUSTER or not codes.is_about_what_was_asked(error):
                 raise
-            return adapter.Gone(str(error))
-        return sightings.of_statement(reply, self._inline_bytes)
+            return adapter.NoSuchJob(str(error))
+        return observations.of_statement(reply, self._inline_bytes)
 
     async def stop(self, cluster: str, job_id: str) -> None:
         """Ask for it by CancelSql."""

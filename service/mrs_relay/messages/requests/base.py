@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
-from mrs_relay.kit import clock
+from mrs_relay.common import clock
 
 Api = Literal["v2", "v1.1"]
 """Which job API of MRS: V2, or V1.1 for clusters that are too old for it."""

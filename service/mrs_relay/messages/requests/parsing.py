@@ -8,8 +8,8 @@ from typing import Any, Final
 import pydantic
 
 from mrs_relay import errors
-from mrs_relay.kit import words
-from mrs_relay.messages import envelope, old_jobs
+from mrs_relay.common import safe_text
+from mrs_relay.messages import envelope, v11_rules
 from mrs_relay.messages.requests import base, calls, clusters, control, jobs, sql
 
 ClusterRequest = clusters.ClusterCreate | clusters.ClusterFlow | clusters.ClusterResize | clusters.ClusterDelete
@@ -75,7 +75,7 @@ def parse(message: envelope.Envelope) -> Request:
     except pydantic.ValidationError as error:
         raise _first_fault(error) from error
     if isinstance(request, jobs.JobSubmit):
-        old_jobs.check(request)
+        v11_rules.check(request)
     return request
 
 
@@ -92,7 +92,7 @@ def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
     if len(loc) > 1 and loc[0] == "cluster" and loc[1] in base.CLUSTER_FORMS:
         loc = (loc[0], *loc[2:])
     place = next((given for given in _MAPS if loc[: len(given)] == given), loc)
-    field = ".".join(["data", *map(words.name, place)])
+    field = ".".join(["data", *map(safe_text.name, place)])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     text = _PYDANTIC_TEXTS.get(kind, str(fault["msg"]).removeprefix("Value error, "))
     return errors.BadMessage(code, f"`{field}`: {text}{more}", field=field)

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from mrs_relay.kit import sqltext
+from mrs_relay.common import sql_text
 from mrs_relay.messages.requests import base, jobs
 
 
 def _check_single(statement: str) -> None:
-    single = sqltext.single(statement)
-    words_left = sqltext.code(single)
+    single = sql_text.single(statement)
+    words_left = sql_text.code(single)
     if not words_left.strip():
         raise ValueError("no SQL in it")
     if ";" in words_left:

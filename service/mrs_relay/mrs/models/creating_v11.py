@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from mrs_relay.mrs.models import base, fields, oldjobs, policies, tags
+from mrs_relay.mrs.models import base, fields, jobs_v11, policies, tags
 
 Stage = Literal[
     "BEFORE_COMPONENT_FIRST_START",
@@ -37,7 +37,7 @@ class BootstrapScript(base.Asked):
     action_stages: tuple[Stage, ...] | None = None
 
 
-class JobToAdd(oldjobs.JobProgram):
+class JobToAdd(jobs_v11.JobProgram):
     """A job that runs once the cluster does."""
 
     shutdown_cluster: bool | None = None

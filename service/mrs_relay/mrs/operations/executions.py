@@ -9,45 +9,45 @@ from __future__ import annotations
 from typing import Final
 
 from mrs_relay.mrs import operation
-from mrs_relay.mrs.models import base, oldjobs, sources
+from mrs_relay.mrs.models import base, jobs_v11, sources
 
 _EXECUTIONS: Final = "/v1.1/{project_id}/job-executions"
 _EXECUTION: Final = _EXECUTIONS + "/{job_execution_id}"
 
-LIST_JOB_EXECUTIONS: Final[operation.Operation[None, oldjobs.ExecutionListReply]] = operation.Operation(
+LIST_JOB_EXECUTIONS: Final[operation.Operation[None, jobs_v11.ExecutionListReply]] = operation.Operation(
     name="ListJobExecutions",
     verb="GET",
     path=_EXECUTIONS,
     safety=operation.Safety.READ,
     per_minute=None,
     query=sources.MarkerQuery,
-    reply=oldjobs.ExecutionListReply,
+    reply=jobs_v11.ExecutionListReply,
     accepted=frozenset({200}),
     source="mrs_02_0050",
 )
 """List the executions by page; the next page starts after the marker."""
 
 
-SHOW_JOB_EXECUTION: Final[operation.Operation[None, oldjobs.ExecutionReply]] = operation.Operation(
+SHOW_JOB_EXECUTION: Final[operation.Operation[None, jobs_v11.ExecutionReply]] = operation.Operation(
     name="ShowJobExecution",
     verb="GET",
     path=_EXECUTION,
     safety=operation.Safety.READ,
     per_minute=None,
-    reply=oldjobs.ExecutionReply,
+    reply=jobs_v11.ExecutionReply,
     accepted=frozenset({200}),
     source="mrs_02_0051",
 )
 """Read one execution."""
 
 
-CANCEL_JOB_EXECUTION: Final[operation.Operation[None, oldjobs.ExecutionReply]] = operation.Operation(
+CANCEL_JOB_EXECUTION: Final[operation.Operation[None, jobs_v11.ExecutionReply]] = operation.Operation(
     name="CancelJobExecution",
     verb="GET",
     path=_EXECUTION + "/cancel",
     safety=operation.Safety.REPEATABLE_WRITE,
     per_minute=None,
-    reply=oldjobs.ExecutionReply,
+    reply=jobs_v11.ExecutionReply,
     accepted=frozenset({200, 202}),
     source="mrs_02_0052",
 )

@@ -8,10 +8,10 @@ from mrs_relay.mrs import paging
 from mrs_relay.mrs.models import binaries as binary_models
 from mrs_relay.mrs.models import clusters as cluster_models
 from mrs_relay.mrs.models import jobs as job_models
-from mrs_relay.mrs.models import oldjobs as old_models
+from mrs_relay.mrs.models import jobs_v11 as v11_models
 from mrs_relay.mrs.models import sources as source_models
 from mrs_relay.mrs.models import tags as tag_models
-from mrs_relay.mrs.operations import binaries, clusters, executions, jobs, oldjobs, sources, tags
+from mrs_relay.mrs.operations import binaries, clusters, executions, jobs, jobs_v11, sources, tags
 
 _MANY: Final = 100
 
@@ -45,8 +45,8 @@ HOSTS: Final[paging.Listing[cluster_models.HostListReply, cluster_models.Host]] 
 )
 """The nodes of a cluster."""
 
-OLD_JOBS: Final[paging.Listing[old_models.OldJobListReply, old_models.OldJob]] = paging.Listing(
-    operation=oldjobs.LIST_EXECUTE_JOB,
+OLD_JOBS: Final[paging.Listing[v11_models.OldJobListReply, v11_models.JobV11]] = paging.Listing(
+    operation=jobs_v11.LIST_EXECUTE_JOB,
     items=lambda page: page.job_executions,
     key=lambda job: job.id,
     way=paging.by_number,
@@ -55,8 +55,8 @@ OLD_JOBS: Final[paging.Listing[old_models.OldJobListReply, old_models.OldJob]] =
 )
 """The V1.1 jobs of a cluster."""
 
-STORED_JOBS: Final[paging.Listing[old_models.StoredJobListReply, old_models.StoredJob]] = paging.Listing(
-    operation=oldjobs.LIST_JOBS,
+STORED_JOBS: Final[paging.Listing[v11_models.StoredJobListReply, v11_models.StoredJob]] = paging.Listing(
+    operation=jobs_v11.LIST_JOBS,
     items=lambda page: page.jobs,
     key=lambda job: job.id,
     way=paging.by_marker,
@@ -65,7 +65,7 @@ STORED_JOBS: Final[paging.Listing[old_models.StoredJobListReply, old_models.Stor
 )
 """The stored jobs (V1.1)."""
 
-EXECUTIONS: Final[paging.Listing[old_models.ExecutionListReply, old_models.Execution]] = paging.Listing(
+EXECUTIONS: Final[paging.Listing[v11_models.ExecutionListReply, v11_models.Execution]] = paging.Listing(
     operation=executions.LIST_JOB_EXECUTIONS,
     items=lambda page: page.job_executions,
     key=lambda one: one.id,

@@ -8,7 +8,7 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.mrs import operation
-from mrs_relay.mrs.operations import binaries, clusters, executions, jobs, oldjobs, policies, sources, sql, tags
+from mrs_relay.mrs.operations import binaries, clusters, executions, jobs, jobs_v11, policies, sources, sql, tags
 
 _ALL: Final[tuple[operation.AnyOperation, ...]] = (
     clusters.CREATE_CLUSTER,
@@ -45,15 +45,15 @@ _ALL: Final[tuple[operation.AnyOperation, ...]] = (
     binaries.LIST_JOB_BINARIES,
     binaries.SHOW_JOB_BINARY,
     binaries.DELETE_JOB_BINARY,
-    oldjobs.CREATE_AND_EXECUTE_JOB,
-    oldjobs.CREATE_JOB,
-    oldjobs.UPDATE_JOB,
-    oldjobs.EXECUTE_JOB,
-    oldjobs.LIST_JOBS,
-    oldjobs.SHOW_JOB,
-    oldjobs.LIST_EXECUTE_JOB,
-    oldjobs.SHOW_JOB_EXES,
-    oldjobs.DELETE_JOB,
+    jobs_v11.CREATE_AND_EXECUTE_JOB,
+    jobs_v11.CREATE_JOB,
+    jobs_v11.UPDATE_JOB,
+    jobs_v11.EXECUTE_JOB,
+    jobs_v11.LIST_JOBS,
+    jobs_v11.SHOW_JOB,
+    jobs_v11.LIST_EXECUTE_JOB,
+    jobs_v11.SHOW_JOB_EXES,
+    jobs_v11.DELETE_JOB,
     executions.LIST_JOB_EXECUTIONS,
     executions.SHOW_JOB_EXECUTION,
     executions.CANCEL_JOB_EXECUTION,

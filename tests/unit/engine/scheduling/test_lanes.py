@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import lanes
 
 pytestmark = pytest.mark.looptime
@@ -126,8 +126,8 @@ async def test_a_call_that_is_given_up_leaves_no_place_taken(granted: bool) -> N
 
 async def test_calls_of_other_kinds_never_take_the_turn_of_submissions() -> None:
     """Reads that hang fill their own lane, in the scheduler, too; so do other writes. None waits with a token spent."""
-    doors = gates.open_gate(slots=0, intents=64, max_in_flight=16, max_others_in_flight=4)
-    partition = gates.Partition(doors)
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=64, max_in_flight=16, max_others_in_flight=4)
+    partition = scheduling_fakes.Partition(scheduler)
     for number in range(20):
         read = jobs.Call("ListHosts", {"cluster_id": "a"}, repeatable=True)
         partition.enter(f"r{number}", subject="call", work=read)
@@ -138,10 +138,10 @@ async def test_calls_of_other_kinds_never_take_the_turn_of_submissions() -> None
 
 async def test_intents_of_a_cluster_that_hangs_leave_places_to_other_clusters() -> None:
     """The last eighth of all intents is for those who have few."""
-    partition = gates.Partition(gates.open_gate(slots=0, intents=64))
+    partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=0, intents=64))
     for number in range(100):
         partition.enter(f"j{number}", "hangs")
-    assert partition.doors.in_flight == 56
+    assert partition.scheduler.in_flight == 56
     assert all(partition.enter(f"k{number}", "works") for number in range(8))
     assert not partition.enter("k9", "works")
     partition.land("j0")

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
-from mrs_relay.engine import jobs
-from mrs_relay.engine.scheduling import breaker, scheduler
+from mrs_relay.engine.model import jobs
+from mrs_relay.engine.scheduling import breaker
 from mrs_relay.engine.scheduling import entries as queued
+from mrs_relay.engine.scheduling import scheduler as schedulers
 
 _SLOTS = 2
 _MOST = 3
@@ -28,7 +29,7 @@ class _Entry:
 
     request_id: str
     place: queued.Place
-    owner: gates.Partition
+    owner: scheduling_fakes.Partition
     flying: bool = True
 
     @property
@@ -40,7 +41,7 @@ class _Entry:
 class _World:
     """The scheduler, and beside it a plain account of what must be true of it."""
 
-    quota: gates.Quota
+    quota: scheduling_fakes.Quota
     entries: list[_Entry] = field(default_factory=list)
     known: set[_Entry] = field(default_factory=set)
     held_until_s: dict[queued.Place | None, float] = field(default_factory=dict)
@@ -48,10 +49,10 @@ class _World:
     counted: int = 0
 
     def __post_init__(self) -> None:
-        self.doors = gates.open_gate(slots=_SLOTS, intents=_MOST, quota=self.quota)
-        limited = gates.account("a", running=_RUNNING)
-        paced = gates.account("b", per_minute=_PER_MINUTE)
-        self.partitions = [gates.Partition(self.doors, one) for one in (limited, paced, limited)]
+        self.scheduler = scheduling_fakes.open_scheduler(slots=_SLOTS, intents=_MOST, quota=self.quota)
+        limited = scheduling_fakes.account("a", running=_RUNNING)
+        paced = scheduling_fakes.account("b", per_minute=_PER_MINUTE)
+        self.partitions = [scheduling_fakes.Partition(self.scheduler, one) for one in (limited, paced, limited)]
 
     @property
     def gone(self) -> list[_Entry]:
@@ -63,7 +64,7 @@ class _World:
         return [entry for entry in self.entries if not entry.let_through]
 
     def breaker_of(self, place: queued.Place) -> breaker.Breaker:
-        return self.doors._admission.cluster(place).breaker
+        return self.scheduler._admission.cluster(place).breaker
 
     def act(self, data: st.DataObject) -> float:
         """Do one thing that may happen; returns how long to wait after it."""
@@ -112,7 +113,7 @@ class _World:
     def _fail(self, entry: _Entry, how: str) -> None:
         """The cluster takes no calls, or the call failed: the job goes back into the queue and the place is paused."""
         entry.flying = False
-        pauses, answer = self.doors.pauses, breaker.Answer("0056")
+        pauses, answer = self.scheduler.pauses, breaker.Answer("0056")
         (pauses.refused if how == "refused" else pauses.failed)(entry.place, _now_s(), answer)
         self.held_until_s[entry.place] = self.breaker_of(entry.place).until_s
         entry.owner.land(entry.request_id)
@@ -153,25 +154,25 @@ class _World:
             self.careful_until_s[place] = until_s + breaker.CAREFUL_S
         self.held_until_s[place] = max(until_s, self.held_until_s.get(None, 0.0)) if place is None else until_s
         if place is None:
-            self.doors.pauses.pause(wait_s)
+            self.scheduler.pauses.pause(wait_s)
         else:
-            gates.full(self.doors, place, wait_s)
+            scheduling_fakes.full(self.scheduler, place, wait_s)
 
     def _leave(self, number: int) -> None:
         owner = self.partitions[number]
-        self.doors.leave(owner)
+        self.scheduler.leave(owner)
         self.entries = [entry for entry in self.entries if entry.owner is not owner]
-        self.partitions[number] = gates.Partition(self.doors, owner.account)
+        self.partitions[number] = scheduling_fakes.Partition(self.scheduler, owner.tenant_quota)
 
     def check(self) -> None:
         """Compare the scheduler with the account."""
         flying = [entry for entry in self.gone if entry.flying]
-        assert self.doors.in_flight == len(flying) <= _MOST
-        assert self.doors.waiting == len(self.waiting)
+        assert self.scheduler.in_flight == len(flying) <= _MOST
+        assert self.scheduler.waiting == len(self.waiting)
         for place in _PLACES:
             holding = [entry for entry in self.gone if entry.place == place]
             assert place[1] == jobs.STATEMENT or len(holding) <= _SLOTS
-        running = [entry for entry in self.gone if entry.owner.account is self.partitions[0].account]
+        running = [entry for entry in self.gone if entry.owner.tenant_quota is self.partitions[0].tenant_quota]
         assert len(running) <= _RUNNING
         for partition in self.partitions:
             assert len(set(partition.admitted)) == len(partition.admitted)
@@ -182,9 +183,9 @@ class _World:
     def check_no_turn_is_wasted(self) -> None:
         """Nobody waits who could go: for each line that waits there is something that it waits for."""
         crowded = sum(entry.flying for entry in self.gone) >= _MOST
-        for place, account in {(entry.place, entry.owner.account) for entry in self.waiting}:
-            assert account is not None
-            limited = account.is_full or account.wait_s() > 0
+        for place, tenant_quota in {(entry.place, entry.owner.tenant_quota) for entry in self.waiting}:
+            assert tenant_quota is not None
+            limited = tenant_quota.is_full or tenant_quota.wait_s() > 0
             full = place[1] == jobs.SUBMISSION and sum(entry.place == place for entry in self.gone) >= _SLOTS
             held = self._held_until_s(place) > _now_s() - 0.01
             dry = self.quota.wait_s(place[1]) > 0
@@ -208,7 +209,7 @@ class _World:
                 self.check()
             await asyncio.sleep(301)
         assert not self.entries
-        assert self.doors.waiting == self.doors.in_flight == 0
+        assert self.scheduler.waiting == self.scheduler.in_flight == 0
 
 
 def _now_s() -> float:
@@ -216,7 +217,7 @@ def _now_s() -> float:
 
 
 async def _live(data: st.DataObject, rate: float, length: int) -> None:
-    world = _World(gates.Quota(rate, burst=2))
+    world = _World(scheduling_fakes.Quota(rate, burst=2))
     for _ in range(length):
         wait_s = world.act(data)
         world.check()
@@ -224,7 +225,7 @@ async def _live(data: st.DataObject, rate: float, length: int) -> None:
         world.check()
         world.check_no_turn_is_wasted()
     await world.finish()
-    world.doors.close()
+    world.scheduler.close()
 
 
 @settings(max_examples=60)
@@ -237,10 +238,10 @@ def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
 
     Whoever waits, waits for something, and everybody is let through in the end when room is given back.
     """
-    gates.run_virtually(_live(data, rate, length))
+    scheduling_fakes.run_virtually(_live(data, rate, length))
 
 
-class _Refused(gates.Partition):
+class _Refused(scheduling_fakes.Partition):
     """A partition whose submissions are refused a moment after they were sent, and wait again."""
 
     def begin(self, request_id: str, cluster: str) -> None:
@@ -257,26 +258,26 @@ class _Refused(gates.Partition):
 
     def _refuse(self, request_id: str, begun_s: float) -> None:
         cluster = request_id[:-1]
-        self.doors.pauses.refused((cluster, jobs.SUBMISSION), begun_s, breaker.Answer("12000062"))
+        self.scheduler.pauses.refused((cluster, jobs.SUBMISSION), begun_s, breaker.Answer("12000062"))
         self.land(request_id)
         self.begin(request_id, cluster)
 
 
 async def _flood(dead: int, failures: list[int], tokens: int) -> tuple[int, Counter[str]]:
     """Count the submissions of a healthy cluster, and the probes of each dead one, while all of them wait."""
-    doors = gates.open_gate(slots=0, intents=10_000, quota=gates.Quota(rate=1.0))
-    healthy, others = gates.Partition(doors), _Refused(doors)
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=10_000, quota=scheduling_fakes.Quota(rate=1.0))
+    healthy, others = scheduling_fakes.Partition(scheduler), _Refused(scheduler)
     for number in range(dead):
         place = (f"d{number}", jobs.SUBMISSION)
         for _ in range(failures[number % len(failures)]):
-            doors.pauses.refused(place, _now_s(), breaker.Answer("12000062"))
+            scheduler.pauses.refused(place, _now_s(), breaker.Answer("12000062"))
             await asyncio.sleep(0.01)
         others.begin(f"d{number}0", place[0])
     for number in range(2 * tokens):
         healthy.enter(f"j{number}", "good")
     before = len(healthy.admitted)
     await asyncio.sleep(tokens)
-    doors.close()
+    scheduler.close()
     return len(healthy.admitted) - before, Counter(others.admitted)
 
 
@@ -290,17 +291,17 @@ def test_clusters_that_take_no_jobs_leave_the_others_their_tokens(dead: int, fai
     async def play() -> None:
         found.append(await _flood(dead, failures, tokens))
 
-    gates.run_virtually(play())
+    scheduling_fakes.run_virtually(play())
     kept, probes = found[0]
     assert kept >= 0.95 * tokens
     assert len(probes) == dead, f"{probes} in {tokens} turns"
 
 
-class _Timed(gates.Partition):
+class _Timed(scheduling_fakes.Partition):
     """A partition that notes when each of its clusters had a turn."""
 
-    def __init__(self, number: int, doors: scheduler.SubmissionScheduler) -> None:
-        super().__init__(doors, gates.account(f"t{number}"))
+    def __init__(self, number: int, scheduler: schedulers.SubmissionScheduler) -> None:
+        super().__init__(scheduler, scheduling_fakes.account(f"t{number}"))
         self.clusters: dict[str, str] = {}
         self.turns: dict[str, list[float]] = {}
 
@@ -317,22 +318,22 @@ class _Timed(gates.Partition):
 
 
 async def _take_turns(asked: list[tuple[int, str]]) -> None:
-    doors = gates.open_gate(slots=0, intents=1000, quota=gates.Quota(rate=1.0))
-    partitions = [_Timed(number, doors) for number in range(3)]
+    scheduler = scheduling_fakes.open_scheduler(slots=0, intents=1000, quota=scheduling_fakes.Quota(rate=1.0))
+    partitions = [_Timed(number, scheduler) for number in range(3)]
     for number, (tenant, cluster) in enumerate(asked):
         partitions[tenant].ask(f"j{number}", cluster)
     await asyncio.sleep(len(asked) * 1.01 + 1)
-    assert doors.waiting == 0
+    assert scheduler.waiting == 0
     tenants = len({tenant for tenant, _ in asked})
     for partition in partitions:
         most_s = tenants * len(partition.turns) * 1.01 + 1.0
         for turns in partition.turns.values():
             assert max(after - before for before, after in itertools.pairwise(turns)) <= most_s
-    doors.close()
+    scheduler.close()
 
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abcde")), min_size=1, max_size=40))
 def test_every_queue_has_its_turn_within_a_bounded_number_of_turns(asked: list[tuple[int, str]]) -> None:
     """As many as there are tenants, for each queue that its tenant has, whatever else waits."""
-    gates.run_virtually(_take_turns(asked))
+    scheduling_fakes.run_virtually(_take_turns(asked))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support import clocks
 
-from mrs_relay.engine import jobs
-from mrs_relay.engine import policy as policies
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import entries, quota
 
 

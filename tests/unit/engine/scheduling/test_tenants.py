@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
 pytestmark = pytest.mark.looptime
 
 
 async def test_tenants_take_turns_for_quota_however_many_lines_they_have() -> None:
     """One tenant waits for five clusters, the other for one: each gets every second token."""
-    doors = gates.open_gate(slots=0, quota=gates.Quota(rate=1.0))
-    busy, quiet = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
+    scheduler = scheduling_fakes.open_scheduler(slots=0, quota=scheduling_fakes.Quota(rate=1.0))
+    busy, quiet = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a")),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
     for number in range(40):
         busy.enter(f"a{number}", f"c{number % 5}")
     for number in range(10):
@@ -25,10 +28,10 @@ async def test_tenants_take_turns_for_quota_however_many_lines_they_have() -> No
 
 async def test_partitions_of_one_tenant_have_its_turns_together() -> None:
     """More partitions do not mean more turns."""
-    doors = gates.open_gate(slots=0, quota=gates.Quota(rate=1.0))
-    account = gates.account("a")
-    several = [gates.Partition(doors, account) for _ in range(4)]
-    single = gates.Partition(doors, gates.account("b"))
+    scheduler = scheduling_fakes.open_scheduler(slots=0, quota=scheduling_fakes.Quota(rate=1.0))
+    tenant_quota = scheduling_fakes.account("a")
+    several = [scheduling_fakes.Partition(scheduler, tenant_quota) for _ in range(4)]
+    single = scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b"))
     for number in range(40):
         several[number % 4].enter(f"a{number}", f"c{number % 4}")
         single.enter(f"b{number}", "c0")
@@ -39,8 +42,8 @@ async def test_partitions_of_one_tenant_have_its_turns_together() -> None:
 @pytest.mark.parametrize("elsewhere", ["a", "b"])
 async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewhere: str) -> None:
     """Slots of a full cluster go by turns, also when one tenant has turns elsewhere all the time."""
-    doors = gates.open_gate(slots=1, intents=1000, quota=gates.Quota(rate=1.0))
-    tenants = {name: gates.Partition(doors, gates.account(name)) for name in "ab"}
+    scheduler = scheduling_fakes.open_scheduler(slots=1, intents=1000, quota=scheduling_fakes.Quota(rate=1.0))
+    tenants = {name: scheduling_fakes.Partition(scheduler, scheduling_fakes.account(name)) for name in "ab"}
     for number in range(6):
         for name, partition in tenants.items():
             partition.enter(f"{name}{number}", "c")
@@ -57,8 +60,11 @@ async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewher
 
 async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
     """`running`: its entrys wait until one of its own ends, of whatever kind; those of others go past."""
-    doors = gates.open_gate(slots=10)
-    limited, free = gates.Partition(doors, gates.account("a", running=2)), gates.Partition(doors, gates.account("b"))
+    scheduler = scheduling_fakes.open_scheduler(slots=10)
+    limited, free = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a", running=2)),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
     assert limited.enter("a0")
     assert limited.enter("a1", statement=True)
     assert not limited.enter("a2")
@@ -72,8 +78,11 @@ async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
 
 async def test_a_tenant_s_pace_is_kept_and_the_rest_follows_when_it_may() -> None:
     """`per_minute`: as many at once, the next when the first is a minute old; nobody has to wake the scheduler."""
-    doors = gates.open_gate(slots=0)
-    paced, free = gates.Partition(doors, gates.account("a", per_minute=3)), gates.Partition(doors, gates.account("b"))
+    scheduler = scheduling_fakes.open_scheduler(slots=0)
+    paced, free = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a", per_minute=3)),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
     for number in range(5):
         paced.enter(f"a{number}")
     assert paced.admitted == ["a0", "a1", "a2"]
@@ -86,19 +95,25 @@ async def test_a_tenant_s_pace_is_kept_and_the_rest_follows_when_it_may() -> Non
 
 async def test_what_a_lost_partition_had_under_way_makes_room() -> None:
     """Its jobs are another owner's; here they count no more."""
-    doors = gates.open_gate()
-    account = gates.account("a", running=1)
-    leaving, staying = gates.Partition(doors, account), gates.Partition(doors, account)
+    scheduler = scheduling_fakes.open_scheduler()
+    tenant_quota = scheduling_fakes.account("a", running=1)
+    leaving, staying = (
+        scheduling_fakes.Partition(scheduler, tenant_quota),
+        scheduling_fakes.Partition(scheduler, tenant_quota),
+    )
     assert leaving.enter("a0")
     assert not staying.enter("a1")
-    doors.leave(leaving)
+    scheduler.leave(leaving)
     assert staying.admitted == ["a1"]
 
 
 async def test_slots_of_a_cluster_are_counted_over_all_tenants() -> None:
     """MRS counts them so."""
-    doors = gates.open_gate(slots=2)
-    one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
+    scheduler = scheduling_fakes.open_scheduler(slots=2)
+    one, two = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a")),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
     assert one.enter("a0")
     assert two.enter("b0")
     assert not one.enter("a1")
@@ -107,9 +122,12 @@ async def test_slots_of_a_cluster_are_counted_over_all_tenants() -> None:
 
 async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
     """What MRS says of a cluster to one counts for the others, too: one tries, and carefully."""
-    doors = gates.open_gate()
-    one, two = gates.Partition(doors, gates.account("a")), gates.Partition(doors, gates.account("b"))
-    gates.full(doors, ("a", "CreateExecuteJob"), 10.0)
+    scheduler = scheduling_fakes.open_scheduler()
+    one, two = (
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a")),
+        scheduling_fakes.Partition(scheduler, scheduling_fakes.account("b")),
+    )
+    scheduling_fakes.full(scheduler, ("a", "CreateExecuteJob"), 10.0)
     assert not one.enter("a0")
     assert not two.enter("b0")
     await asyncio.sleep(10.5)
@@ -118,13 +136,13 @@ async def test_a_cluster_that_is_busy_is_busy_for_all_tenants() -> None:
 
 async def test_a_tenant_whose_share_has_grown_uses_it_at_once() -> None:
     """More partitions mean a larger part of the limit; its waiting requests need not wait until one of theirs ends."""
-    doors = gates.open_gate()
-    account = gates.account("a", running=4)
-    account.share.owned, account.share.total = 1, 2
-    partition = gates.Partition(doors, account)
+    scheduler = scheduling_fakes.open_scheduler()
+    tenant_quota = scheduling_fakes.account("a", running=4)
+    tenant_quota.share.owned, tenant_quota.share.total = 1, 2
+    partition = scheduling_fakes.Partition(scheduler, tenant_quota)
     for number in range(5):
         partition.enter(f"a{number}")
     assert partition.admitted == ["a0", "a1"]
-    account.share.owned = 2
-    doors.look_again()
+    tenant_quota.share.owned = 2
+    scheduler.look_again()
     assert partition.admitted == ["a0", "a1", "a2", "a3"]

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import breaker, waits
 
 pytestmark = pytest.mark.looptime
@@ -18,20 +18,20 @@ STATE = breaker.Answer("12000062", "the cluster's state forbids jobs now")
 C = waits.Cause
 
 
-def _why(partition: gates.Partition, request_id: str) -> waits.Waiting | None:
-    return partition.doors.why(gates.job(request_id).ledger_key, partition)
+def _why(partition: scheduling_fakes.Partition, request_id: str) -> waits.Waiting | None:
+    return partition.scheduler.why(scheduling_fakes.job(request_id).ledger_key, partition)
 
 
-def _full(partition: gates.Partition) -> None:
+def _full(partition: scheduling_fakes.Partition) -> None:
     partition.enter("j1")
 
 
-def _refused(partition: gates.Partition) -> None:
-    partition.doors.pauses.refused(PLACE, 1.0, STATE)
+def _refused(partition: scheduling_fakes.Partition) -> None:
+    partition.scheduler.pauses.refused(PLACE, 1.0, STATE)
 
 
-def _probed(partition: gates.Partition) -> None:
-    gates.full(partition.doors, PLACE, 0.0)
+def _probed(partition: scheduling_fakes.Partition) -> None:
+    scheduling_fakes.full(partition.scheduler, PLACE, 0.0)
     partition.enter("j1")
 
 
@@ -49,7 +49,7 @@ def _probed(partition: gates.Partition) -> None:
     ],
 )
 async def test_a_job_that_waits_says_what_for(
-    prepare: Callable[[gates.Partition], None],
+    prepare: Callable[[scheduling_fakes.Partition], None],
     slots: int,
     intents: int,
     rate: float,
@@ -57,22 +57,22 @@ async def test_a_job_that_waits_says_what_for(
     cause: waits.Cause,
 ) -> None:
     """The first thing that has to change; and so say the counts that metrics show."""
-    doors = gates.open_gate(slots=slots, intents=intents, quota=gates.Quota(rate))
-    partition = gates.Partition(doors, gates.account("t", **limits))
+    scheduler = scheduling_fakes.open_scheduler(slots=slots, intents=intents, quota=scheduling_fakes.Quota(rate))
+    partition = scheduling_fakes.Partition(scheduler, scheduling_fakes.account("t", **limits))
     prepare(partition)
     partition.enter("j8")
     why = _why(partition, "j8")
     assert why is not None
     assert (why.cause, why.place) == (cause, PLACE)
-    assert {name: count for name, count in doors.waiting_by_cause().items() if count} == {cause: 1}
+    assert {name: count for name, count in scheduler.waiting_by_cause().items() if count} == {cause: 1}
     assert str(why)
-    doors.close()
+    scheduler.close()
 
 
 async def test_what_the_cluster_said_last_is_told_with_its_moment() -> None:
     """Its code and what that means; MRS's own words may quote another request and are not told."""
-    partition = gates.Partition(gates.open_gate())
-    partition.doors.pauses.refused(PLACE, 1.0, STATE)
+    partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
+    partition.scheduler.pauses.refused(PLACE, 1.0, STATE)
     for number in range(3):
         partition.enter(f"j{number}")
     partition.withdraw("j1")
@@ -82,19 +82,19 @@ async def test_what_the_cluster_said_last_is_told_with_its_moment() -> None:
     text = str(why)
     assert text.startswith("cluster a is left alone; CreateExecuteJob on cluster a has been refused since 20")
     assert text.endswith("Z, last answer 12000062 (the cluster's state forbids jobs now); next look in 15 s")
-    partition.doors.close()
+    partition.scheduler.close()
 
 
 async def test_asking_changes_nothing() -> None:
     """Neither a token nor a turn is taken; a job that does not wait has no reason."""
-    quota = gates.Quota(rate=0.1)
-    partition = gates.Partition(gates.open_gate(quota=quota))
+    quota = scheduling_fakes.Quota(rate=0.1)
+    partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(quota=quota))
     partition.enter("j1")
     partition.enter("j2")
     before = dict(quota.spent)
     for _ in range(5):
         assert _why(partition, "j2") is not None
-        partition.doors.waiting_by_cause()
+        partition.scheduler.waiting_by_cause()
     assert (quota.spent, partition.admitted) == (before, ["j1"])
     assert _why(partition, "j1") is None
     await asyncio.sleep(11)
@@ -103,7 +103,7 @@ async def test_asking_changes_nothing() -> None:
 
 async def test_waiting_lifts_a_job_and_the_wait_of_the_lowest_priority_is_bounded() -> None:
     """Priority 0 goes before every job of priority 9 that comes nine steps later, and after those that come sooner."""
-    partition = gates.Partition(gates.open_gate(slots=1))
+    partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=1))
     partition.enter("j0")
     step_ms = 120_000
     partition.enter("low1", priority=0, arrived_ms=1000)
@@ -116,7 +116,7 @@ async def test_waiting_lifts_a_job_and_the_wait_of_the_lowest_priority_is_bounde
 
 async def test_the_time_before_not_before_is_no_waiting() -> None:
     """A job for tonight, sent this morning, goes behind those that have waited since noon."""
-    partition = gates.Partition(gates.open_gate(slots=1))
+    partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=1))
     partition.enter("j0")
     partition.enter("j1", arrived_ms=1000, not_before_ms=9_000_000)
     partition.enter("j2", arrived_ms=8_000_000)

@@ -5,39 +5,39 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.engine import gates
+from tests.unit.engine import scheduling_fakes
 
-from mrs_relay.engine import jobs
+from mrs_relay.engine.model import jobs
 
 
 def test_withdrawn_entry_gets_no_turn_and_keeps_nobody_waiting() -> None:
     """Whoever waits behind it goes; no slot, no place in flight and no token is spent on it."""
 
     async def live() -> None:
-        quota = gates.Quota()
-        doors = gates.open_gate(slots=1, quota=quota)
-        partition = gates.Partition(doors)
+        quota = scheduling_fakes.Quota()
+        scheduler = scheduling_fakes.open_scheduler(slots=1, quota=quota)
+        partition = scheduling_fakes.Partition(scheduler)
         assert partition.enter("j1")
         for name in ("j2", "j3", "j4"):
             assert not partition.enter(name)
         partition.withdraw("j2")
         partition.withdraw("j3")
-        assert doors.waiting == 1
+        assert scheduler.waiting == 1
         partition.land("j1")
         partition.release("j1")
         assert partition.admitted == ["j1", "j4"]
-        assert (doors.waiting, doors.in_flight, quota.spent[jobs.SUBMISSION]) == (0, 1, 2)
-        doors.close()
+        assert (scheduler.waiting, scheduler.in_flight, quota.spent[jobs.SUBMISSION]) == (0, 1, 2)
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_entry_withdrawn_from_the_middle_is_passed_over() -> None:
     """Not only the first of a line can go."""
 
     async def live() -> None:
-        doors = gates.open_gate(slots=1)
-        partition = gates.Partition(doors)
+        scheduler = scheduling_fakes.open_scheduler(slots=1)
+        partition = scheduling_fakes.Partition(scheduler)
         for name in ("j1", "j2", "j3", "j4"):
             partition.enter(name)
         partition.withdraw("j3")
@@ -45,48 +45,48 @@ def test_entry_withdrawn_from_the_middle_is_passed_over() -> None:
             partition.land(name)
             partition.release(name)
         assert partition.admitted == ["j1", "j2", "j4"]
-        doors.close()
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_withdrawn_entry_stays_harmless_when_another_partition_leaves() -> None:
     """The entrys of a lost partition go from the middle of a line, which may bring a withdrawn one to its head."""
 
     async def live() -> None:
-        doors = gates.open_gate(slots=1)
-        leaving, staying = gates.Partition(doors), gates.Partition(doors)
+        scheduler = scheduling_fakes.open_scheduler(slots=1)
+        leaving, staying = scheduling_fakes.Partition(scheduler), scheduling_fakes.Partition(scheduler)
         staying.enter("j1")
         leaving.enter("j2")
         for name in ("j3", "j4"):
             staying.enter(name)
         staying.withdraw("j3")
-        doors.leave(leaving)
+        scheduler.leave(leaving)
         staying.land("j1")
         staying.release("j1")
         assert staying.admitted == ["j1", "j4"]
-        assert doors.waiting == 0
-        doors.close()
+        assert scheduler.waiting == 0
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_turn_that_is_no_longer_wanted_is_given_back() -> None:
     """A cancel may come between a turn and its decision: slot and place in flight are free again."""
 
     async def live() -> None:
-        doors = gates.open_gate(slots=1, intents=1)
-        partition = gates.Partition(doors)
+        scheduler = scheduling_fakes.open_scheduler(slots=1, intents=1)
+        partition = scheduling_fakes.Partition(scheduler)
         assert partition.enter("j1")
         assert not partition.enter("j2", "b")
         partition.release("j1")
         partition.withdraw("j1")
         assert partition.admitted == ["j1", "j2"]
         partition.withdraw("j2")
-        assert doors.in_flight == 0
-        doors.close()
+        assert scheduler.in_flight == 0
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -94,38 +94,38 @@ def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
     """Every job that ends withdraws, whether it ever waited or not."""
 
     async def live() -> None:
-        doors = gates.open_gate(slots=1)
-        partition = gates.Partition(doors)
+        scheduler = scheduling_fakes.open_scheduler(slots=1)
+        partition = scheduling_fakes.Partition(scheduler)
         if known:
             partition.enter("j1")
             partition.land("j1")
             partition.release("j1")
         partition.withdraw("j1")
         partition.withdraw("j1")
-        assert (doors.waiting, doors.in_flight) == (0, 0)
+        assert (scheduler.waiting, scheduler.in_flight) == (0, 0)
         assert partition.enter("j2")
-        doors.close()
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())
 
 
 def test_entry_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
     """The old entry may still lie in the line; only the new one counts."""
 
     async def live() -> None:
-        doors = gates.open_gate(slots=1)
-        partition = gates.Partition(doors)
+        scheduler = scheduling_fakes.open_scheduler(slots=1)
+        partition = scheduling_fakes.Partition(scheduler)
         for name in ("j1", "j2", "j3"):
             partition.enter(name)
         partition.withdraw("j3")
         partition.enter("j3")
-        assert doors.waiting == 2
+        assert scheduler.waiting == 2
         for name in ("j1", "j2", "j3"):
             partition.land(name)
             partition.release(name)
         await asyncio.sleep(1)
         assert partition.admitted == ["j1", "j2", "j3"]
-        assert (doors.waiting, doors.in_flight) == (0, 0)
-        doors.close()
+        assert (scheduler.waiting, scheduler.in_flight) == (0, 0)
+        scheduler.close()
 
-    gates.run_virtually(live())
+    scheduling_fakes.run_virtually(live())

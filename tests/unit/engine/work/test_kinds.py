@@ -9,10 +9,11 @@ from typing import Any, Final, get_args
 
 import msgspec
 import pytest
-from tests.unit.engine import benches, samples
+from tests.unit.engine import fakes, samples
 
 from mrs_relay import errors
-from mrs_relay.engine import job_records, jobs, partition_jobs
+from mrs_relay.engine import partition_jobs
+from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.messages import requests
 
@@ -58,7 +59,7 @@ def test_every_request_that_becomes_a_job_is_in_the_table_above() -> None:
         (samples.CALL, {"subject": "job"}, "call"),
         (None, {"subject": "call"}, "call"),
         (samples.CREATION, {}, "cluster"),
-        (jobs.Goal("created"), {"subject": "cluster"}, "cluster"),
+        (jobs.TargetState("created"), {"subject": "cluster"}, "cluster"),
         (None, {"subject": "cluster"}, "cluster"),
     ],
 )
@@ -84,4 +85,4 @@ def test_a_partition_with_a_job_of_an_unknown_kind_is_not_taken() -> None:
     """Only the version that wrote it can work on it; for this one it would look like a batch job."""
     job = msgspec.structs.replace(samples.request(), kind="later")
     with pytest.raises(errors.StateUnreadable, match="'later'"):
-        partition_jobs.load(benches.lease(restored={bytes(job.ledger_key): job_records.encode(job)}))
+        partition_jobs.load(fakes.lease(restored={bytes(job.ledger_key): job_records.encode(job)}))

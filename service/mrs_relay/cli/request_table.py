@@ -1,0 +1,135 @@
+"""
+What the events told so far: one row per request, the newest change first.
+
+Pure: `see` takes events in any number, repeated ones change nothing. `watch`, `submit --wait` and `demo` draw it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+from typing import Final
+
+from mrs_relay.common import clock
+from mrs_relay.messages import events
+
+RequestKey = tuple[str, str]
+"""(source, id): what names a request."""
+
+MOST_ROWS: Final = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """
+    A request as its latest event shows it.
+
+    Attributes:
+        key: (source, id).
+        subject: "job" or "sql".
+        state: of the latest event; `progress` counts as `running`.
+        sequence: of the latest event.
+        cluster: MRS cluster id, or "".
+        job_id: MRS's id of the job or statement, or "".
+        job_name: MRS's name of the job, or "".
+        progress: per cent, or None when MRS gives none.
+        seen_ms: time of the first event that was seen, epoch milliseconds.
+        changed_ms: time of the latest event, epoch milliseconds.
+        reason: why it ended badly, as one line, or "".
+        result: what it produced, or None.
+    """
+
+    key: RequestKey
+    subject: str
+    state: events.State
+    sequence: int
+    cluster: str
+    job_id: str
+    job_name: str
+    progress: float | None
+    seen_ms: int
+    changed_ms: int
+    reason: str
+    result: events.Result | None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing follows."""
+        return self.state in events.LAST
+
+
+class RequestTable:
+    """
+    Rows by request.
+
+    Args:
+        most: rows kept; past it the one whose latest event is oldest is forgotten.
+    """
+
+    def __init__(self, most: int = MOST_ROWS) -> None:
+        self._most = most
+        self._rows: dict[RequestKey, Row] = {}
+
+    def see(self, event: events.ReadEvent) -> Row | None:
+        """Take one event; the changed row, or None when the event was seen before."""
+        key = (event.data.request.source, event.data.request.id)
+        before = self._rows.get(key)
+        if before is not None and event.data.sequence <= before.sequence:
+            return None
+        row = _row(key, event, before)
+        self._rows.pop(key, None)  # so that the order of the dict is the order of the changes
+        self._rows[key] = row
+        if len(self._rows) > self._most:
+            self._rows.pop(next(iter(self._rows)))
+        return row
+
+    def get(self, key: RequestKey) -> Row | None:
+        """The row of one request, or None when no event of it was seen."""
+        return self._rows.get(key)
+
+    def rows(self) -> list[Row]:
+        """All rows, the latest change first."""
+        return list(reversed(self._rows.values()))
+
+    def counts(self) -> collections.Counter[str]:
+        """How many requests stand in each state."""
+        return collections.Counter(row.state for row in self._rows.values())
+
+
+def _row(key: RequestKey, event: events.ReadEvent, before: Row | None) -> Row:
+    data = event.data
+    said = data.mrs or events.MrsView()
+    at_ms = time_ms(event)
+    return Row(
+        key=key,
+        subject=event.type.split(".")[1] if event.type.count(".") > 1 else event.type,
+        state="running" if data.state == "progress" else data.state,
+        sequence=data.sequence,
+        cluster=data.cluster or (before.cluster if before else ""),
+        job_id=said.job_id or (before.job_id if before else ""),
+        job_name=said.job_name or (before.job_name if before else ""),
+        progress=said.progress if said.progress is not None else (before.progress if before else None),
+        seen_ms=before.seen_ms if before else at_ms,
+        changed_ms=at_ms,
+        reason=reason_line(data) or "",
+        result=data.result,
+    )
+
+
+def reason_line(data: events.EventData) -> str | None:
+    """The reason as one line, the code in front; None when all is well."""
+    if data.reason is None:
+        return None
+    request_id = data.reason.mrs_request_id
+    support = f" (MRS request id {request_id})" if request_id and request_id not in data.reason.message else ""
+    return f"{data.reason.code}: {' '.join(data.reason.message.split())}{support}"
+
+
+def time_ms(event: events.ReadEvent) -> int:
+    """When the event was decided, epoch milliseconds; 0 when it does not say."""
+    try:
+        told = clock.without_leap_second(event.attributes.get("time", ""))
+        return round(dt.datetime.fromisoformat(told).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,58 @@
+"""
+The owner of background tasks that no TaskGroup fits: they start and end at any time during a part's life.
+
+A crew keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends all
+of its tasks when it closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+
+class TaskSupervisor:
+    """
+    A set of named tasks with one owner.
+
+    Args:
+        on_error: called once per task that raised something other than cancellation; it must not raise.
+    """
+
+    def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_error = on_error
+
+    def __len__(self) -> int:
+        """How many of the tasks have not ended."""
+        return sum(not task.done() for task in self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Run `work` as a task of this crew."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(task.get_name(), error)
+
+    async def close(self) -> None:
+        """Cancel what still runs, also what is started meanwhile, and wait until it has ended."""
+        while self._tasks:
+            ending = set(self._tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,205 @@
+"""What the demo shows: the requests while they run, how they ended, some of their rows, and how to send one's own."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich import console, table, text
+
+from mrs_relay.cli import request_table, table_layout, view
+from mrs_relay.demo import demo_requests
+
+_LIVE_FRAME: Final = 6
+_FEWEST: Final = 6
+_ROWS: Final = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """
+    How one request ended.
+
+    Attributes:
+        planned: the request.
+        row: its latest event, or None when there was none.
+        took_s: seconds from its first event to its last.
+    """
+
+    planned: demo_requests.Planned
+    row: request_table.Row | None
+    took_s: float
+
+    @property
+    def outcome(self) -> str:
+        """The state of its last event, or what it lacks."""
+        return "no event" if self.row is None else self.row.state
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it ended as planned."""
+        return self.outcome == self.planned.expected
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One thing that must hold at the end.
+
+    Attributes:
+        holds: whether it does.
+        text: what it is.
+    """
+
+    holds: bool
+    text: str
+
+
+def live(
+    planned: Sequence[demo_requests.Planned],
+    seen: request_table.RequestTable,
+    *,
+    now_ms: int,
+    start_ms: int,
+    size: tuple[int, int],
+) -> console.Group:
+    """The table while it runs, for a terminal of `size` (width, height): at work, then ended, then waiting."""
+    by_key = {one.key: one for one in planned}
+    width, height = size
+    rows = [row for row in seen.rows() if row.key in by_key]
+    rows.sort(key=lambda row: (row.state == "accepted", row.ended))
+    shown = rows[: max(height - _LIVE_FRAME, _FEWEST)]
+    head = text.Text.assemble(
+        (f"{view.age((now_ms - start_ms) / 1000):>6}  ", "dim"),
+        (f"{sum(row.ended for row in rows)}/{len(planned)} ended   ", "bold"),
+        view.counts(seen.counts()),
+    )
+    body = table_layout.fitted(
+        [
+            table_layout.Column("request", [view.plain(row.key[1]) for row in shown]),
+            table_layout.Column("what", [by_key[row.key].what for row in shown]),
+            table_layout.Column("state", [view.state(row.state) for row in shown]),
+            table_layout.Column("progress", [view.bar(row) for row in shown], drop=1),
+            table_layout.Column("cluster", [view.short(row.cluster) for row in shown], drop=2),
+            table_layout.Column("MRS id", [view.short(row.job_id) for row in shown], drop=3),
+            table_layout.Column("time", [view.age(view.lasted_s(row, now_ms)) for row in shown]),
+        ],
+        table_layout.Column("reason", [view.plain(row.reason) for row in shown]),
+        width,
+    )
+    return view.titled(head, body)
+
+
+def line(one: demo_requests.Planned, row: request_table.Row, at_s: float) -> text.Text:
+    """One request's end on one line, for output that is no terminal."""
+    return text.Text.assemble(
+        f"  {at_s:5.1f} s  ", (f"{row.state:<10}", view.STYLES[row.state]), f" {one.message.id:<16} {one.what}"
+    )
+
+
+def outcomes(ended: Sequence[Ended], width: int) -> console.Group:
+    """All requests and how they ended; what is not as planned stands out."""
+    marks = [text.Text("✓", "green") if one.as_expected else text.Text("✗", "bold red") for one in ended]
+    body = table_layout.fitted(
+        [
+            table_layout.Column("", marks),
+            table_layout.Column("request", [view.plain(one.planned.message.id) for one in ended]),
+            table_layout.Column("what", [one.planned.what for one in ended]),
+            table_layout.Column("cluster", [one.planned.cluster for one in ended], drop=1),
+            table_layout.Column("state", [view.state(one.outcome) for one in ended]),
+            table_layout.Column("time", [view.age(one.took_s) for one in ended]),
+        ],
+        table_layout.Column("remark", [_remark(one) for one in ended]),
+        width,
+    )
+    return view.titled("How the requests ended", body)
+
+
+def _remark(one: Ended) -> text.Text:
+    reason = one.row.reason if one.row is not None else ""
+    if not one.as_expected:
+        return view.plain(f"expected: {one.planned.expected}. {reason}", "red")
+    return view.plain("" if one.planned.expected == "succeeded" else f"as it should: {reason}")
+
+
+def answers(ended: Sequence[Ended], obs: pathlib.Path) -> Iterable[console.RenderableType]:
+    """The rows of two TPC-H queries: one that came inside its event, one that lies where the event says."""
+    rows = {one.planned.message.id: one.row for one in ended if one.row is not None}
+    inline, located = rows.get("tpch-q05"), rows.get("tpch-q04")
+    if inline is not None and inline.result is not None and inline.result.statements:
+        yield view.rows_table(
+            inline.result.statements[0].rows, title="TPC-H Q5 by Spark SQL: the rows are in the event", most=_ROWS
+        )
+    if located is not None and located.result is not None and located.result.location:
+        place = located.result.location
+        yield view.rows_table(
+            _stored(place, obs), title="TPC-H Q4 by Presto SQL: the rows lie where the event says", most=_ROWS
+        )
+        yield view.plain(place, "dim")
+
+
+def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
+    """Rows of a CSV file at an obs:// path of the emulator."""
+    path = obs / location.removeprefix("obs://")
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def checks(found: Sequence[Check]) -> console.Group:
+    """What must hold at the end, and whether it does."""
+    lines = [
+        view.plain(f"  {'✓' if one.holds else '✗'} {one.text}", "green" if one.holds else "bold red") for one in found
+    ]
+    return console.Group(text.Text("What was checked", "bold"), *lines)
+
+
+def parts(started: Mapping[str, str]) -> table.Table:
+    """What runs, and where."""
+    made = table.Table(box=None, show_header=False, pad_edge=False)
+    for name, where in started.items():
+        made.add_row(text.Text(name, "bold"), view.plain(where))
+    return made
+
+
+def how_to_send(bootstrap: str, web_port: int, command: str) -> str:
+    """Three ways to send a request of one's own, with the addresses of this demo."""
+    cluster = demo_requests.ANALYTICS
+    sql = "SELECT n_name, count(*) AS customers FROM customer, nation WHERE c_nationkey = n_nationkey GROUP BY n_name"
+    data = {"cluster": cluster, "engine": "spark", "statement": "SELECT count(*) AS orders FROM orders"}
+    plain = json.dumps({"id": "mine-1", "type": "mrs.sql.submit", "data": data})
+    return f"""\
+With our command line; it waits and shows the rows:
+
+{command} submit sql --bootstrap {bootstrap} --cluster {cluster} --engine spark --wait \\
+  --statement "{sql}"
+
+With kcat; the message is plain JSON, the events are JSON too:
+
+echo '{plain}' | kcat -P -b {bootstrap} -t mrs.requests
+kcat -C -b {bootstrap} -t mrs.events -o beginning -f '%k %s\\n'
+
+With Python (pip install aiokafka):
+
+import asyncio, json
+from aiokafka import AIOKafkaProducer
+
+async def main():
+    job = {{"job_type": "Flink", "job_name": "mine", "arguments": ["run"]}}
+    request = {{"id": "mine-2", "type": "mrs.job.submit", "data": {{"cluster": "{demo_requests.BATCH}", "job": job}}}}
+    async with AIOKafkaProducer(bootstrap_servers="{bootstrap}", enable_idempotence=False) as producer:
+        await producer.send_and_wait("mrs.requests", json.dumps(request).encode(), key=b"{demo_requests.BATCH}")
+
+asyncio.run(main())
+
+To look on:
+
+{command} watch --bootstrap {bootstrap} --from beginning
+{command} jobs --bootstrap {bootstrap}
+curl http://127.0.0.1:{web_port}/metrics
+"""

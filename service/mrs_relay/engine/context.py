@@ -1,0 +1,82 @@
+"""What all partitions of one tenant share in a process: settings, time, MRS, the scheduler and the pollers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mrs_relay.common import clock
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine import views
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.scheduling import lanes, quota, scheduler
+from mrs_relay.engine.trackers import cluster_tracker, job_tracker
+from mrs_relay.engine.work import cluster_selector, submitter
+from mrs_relay.messages import events
+
+Mode = events.Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """
+    Names of the topics, and how events are written.
+
+    Attributes:
+        source: the `source` attribute of events.
+        mode: their CloudEvents mode.
+        latest: compacted topic of the latest states; None: none is written.
+    """
+
+    requests: str
+    events: str
+    dead_letters: str
+    source: str
+    mode: Mode = "binary"
+    latest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantContext:
+    """
+    The shared tools of the partitions' handlers.
+
+    Attributes:
+        commit_interval_s: seconds between the starts of two commits of a partition under load.
+        scheduler: admits queued jobs.
+        lanes: bounds the calls in flight.
+        quota: the tenant's rules, and what it has under way.
+    """
+
+    settings: engine_settings.EngineSettings
+    commit_interval_s: float
+    config: transitions.DecisionConfig
+    topics: Topics
+    time: clock.Clock
+    scheduler: scheduler.SubmissionScheduler
+    tracker: job_tracker.JobTracker
+    cluster_tracker: cluster_tracker.ClusterTracker
+    cluster_selector: cluster_selector.ClusterSelector
+    submitter: submitter.Submitter
+    lanes: lanes.Lanes
+    counts: views.Counts
+    quota: quota.TenantQuota
+
+
+@dataclass(frozen=True, slots=True)
+class FactNotice:
+    """A notice for a partition's inbox: what happened to which job."""
+
+    key: jobs.LedgerKey
+    fact: facts.Fact
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCrashed:
+    """A notice for a partition's inbox: one of its tasks failed by a bug; the partition must be restarted."""
+
+    task: str
+    error: BaseException
+
+
+Notice = FactNotice | TaskCrashed

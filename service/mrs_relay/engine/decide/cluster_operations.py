@@ -1,0 +1,51 @@
+"""
+What becomes of an order to create, resize or delete a cluster. Pure, beside `transitions`.
+
+An order cannot be called back: once MRS has it, a cancel is answered with the present state.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mrs_relay.engine import event_builder
+from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.work import kinds
+
+State = jobs.State
+
+
+def observed(
+    job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: event_builder.DecisionConfig
+) -> event_builder.Decision | None:
+    """MRS shows the cluster: the job goes on, or ends when the cluster is what was ordered or never will be."""
+    before = job.seen
+    if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
+        return None
+    if before.job_id != fact.seen.job_id:
+        return None
+    job = msgspec.structs.replace(job, seen=fact.seen)
+    match fact.outcome:
+        case verdict.Verdict.SUCCEEDED:
+            return event_builder.end(job, State.SUCCEEDED, now_ms, config)
+        case verdict.Verdict.FAILED | verdict.Verdict.KILLED:
+            reason = jobs.Reason("job_failed", "cluster_failed", f"MRS says: {fact.message}")
+            return event_builder.end(job, State.FAILED, now_ms, config, reason=reason)
+        case verdict.Verdict.UNSETTLED:
+            text = f"whether MRS carried out the order cannot be told from what it shows: {fact.message}"
+            reason = jobs.Reason("unresolved", "cluster_unsettled", text)
+            return event_builder.end(job, State.UNKNOWN, now_ms, config, reason=reason)
+        case verdict.Verdict.RUNNING | verdict.Verdict.WAITING:
+            return _goes_on(job, before, fact.outcome, now_ms)
+
+
+def _goes_on(
+    job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
+) -> event_builder.Decision | None:
+    if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
+        told_job, told = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
+        return event_builder.Decision(told_job, (told,))
+    if job.state is State.RUNNING and job.seen is not None and job.seen.job_state != before.job_state:
+        told_job, told = event_builder.build_event(job, "progress", now_ms)
+        return event_builder.Decision(told_job, (told,))
+    return None

@@ -1,0 +1,64 @@
+"""
+How a job goes on that the relay itself has failed on, by a bug or because its record cannot be written. Pure.
+
+Such a job must stop nobody else, must not be sent once more blindly, and must not wait for ever without a word. So it
+ends, and says what is certain: nothing was submitted, or nobody can tell.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from mrs_relay.engine import event_builder
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.messages import events, reasons
+
+State = jobs.State
+_replace = msgspec.structs.replace
+
+CODE: Final = facts.INTERNAL_ERROR
+
+_ON_MRS: Final = frozenset({State.IN_DOUBT, State.SUBMITTED, State.RUNNING, State.CANCELLING})
+
+
+def as_doubt(fact: facts.InternalFailure) -> facts.SubmissionInDoubt:
+    """Return the same for a submission on its way: MRS may have it, and a look-up tells."""
+    return facts.SubmissionInDoubt(f"the relay failed while it was submitting ({fact.error})")
+
+
+def ended(
+    job: jobs.Job, fact: facts.InternalFailure, now_ms: int, config: event_builder.DecisionConfig
+) -> event_builder.Decision | None:
+    """End a job that the relay failed on; one that has ended, or is on its way to MRS, is left alone."""
+    # NB: the work is let go first: it may be what cannot be told or written.
+    bare = _replace(job, work=None, choice=None, stop=None, run_deadline_ms=0)
+    match job.state:
+        case State.CHOOSING:
+            return event_builder.end(
+                bare, State.REJECTED, now_ms, config, reason=_reason(fact, "invalid", "not submitted")
+            )
+        case State.QUEUED if not job.intent_ms and job.doubt is None:
+            return event_builder.end(
+                bare, State.FAILED, now_ms, config, reason=_reason(fact, "refused", "not submitted")
+            )
+        case State.COLLECTING:
+            result = events.Result(unavailable=_text(fact, "its result was not read"))
+            return event_builder.end(bare, State.SUCCEEDED, now_ms, config, result=result)
+        case State.QUEUED:
+            reason = _reason(fact, "unresolved", "not sent again; an earlier submission may have had an effect")
+            return event_builder.end(bare, State.UNKNOWN, now_ms, config, reason=reason)
+        case state if state in _ON_MRS:
+            reason = _reason(fact, "unresolved", "no longer followed, and may run on MRS")
+            return event_builder.end(bare, State.UNKNOWN, now_ms, config, reason=reason)
+        case _:
+            return None
+
+
+def _reason(fact: facts.InternalFailure, kind: reasons.ReasonClass, outcome: str) -> jobs.Reason:
+    return jobs.Reason(kind, fact.code, _text(fact, outcome))
+
+
+def _text(fact: facts.InternalFailure, outcome: str) -> str:
+    return f"the relay failed on this job ({fact.error}): {outcome}; tell the operator of the relay"

@@ -1,0 +1,395 @@
+"""
+The hands of one partition: what is done outside after a commit, and what comes back as facts.
+
+A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
+to the shared tracker and scheduler, and puts every outcome into the partition's inbox. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from mrs_relay.common import faults, tasks
+from mrs_relay.engine import activity, alarms, expiry, timers
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine.decide import internal_errors, transitions
+from mrs_relay.engine.model import commands, facts, jobs
+from mrs_relay.engine.scheduling import entries, waits
+from mrs_relay.engine.work import kinds
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import lease as leases
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN_MS = 1000
+"""Wait before a queued job asks again whether the partition may act."""
+
+_DUE = facts.DeadlineReached()
+_NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
+
+
+class CommandExecutor:
+    """
+    Carries out commands for one lease.
+
+    Args:
+        lease: whose partition it is; asked before every effect whether it still is.
+        desk: shared tools.
+    """
+
+    def __init__(self, lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:
+        self._lease = lease
+        self._context = context
+        self._submissions = tasks.TaskSupervisor(self._on_error)
+        self._others = tasks.TaskSupervisor(self._on_error)
+        self._timers = timers.Timers(context.time.now_ms)
+        self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
+        self._activities = activity.Activities()
+        self._duplicates: set[str] = set()
+        self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
+        self._next_commit_s = 0.0
+        self._landed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._context.scheduler.join(self, self._context.quota)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timers.close()
+        self._context.scheduler.leave(self)
+        self._context.quota.leave(self._lease)
+        self._context.tracker.drop_owner(self)
+        self._context.cluster_tracker.drop_owner(self)
+        await self._others.close()
+        await self._submissions.close()
+
+    def resume(
+        self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+    ) -> None:
+        """
+        Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
+
+        Args:
+            restored: all jobs.
+            rejected: those that are remembered rejections -> when each is due to be forgotten, the oldest first; as
+                they are at any time from now on.
+        """
+        self._expiry.start()
+        self._rejections.start(rejected)
+        now_ms = self._context.time.now_ms()
+        self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
+        for key, job in restored.items():
+            if jobs.TRAITS[job.state].holds_slot:
+                with self._alone(key, job, "occupy"):
+                    self._context.scheduler.occupy(key, job, self)
+        waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
+        waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
+        followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
+        for key, job in itertools.chain(followed, waiting):
+            with self._alone(key, job, "recover"):
+                owed = transitions.recover(job)
+                if isinstance(owed, commands.Command):
+                    self.execute(key, job, owed, self._lease.act_epoch)
+                else:
+                    self.report(key, owed)
+        if restored:
+            under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
+            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way)
+
+    async def take(self) -> inboxes.Batch[contexts.Notice] | None:
+        """
+        Wait for messages and facts; groups them so that commits keep a distance under load.
+
+        Returns None when the process stops and the last submission in flight has been answered and taken.
+        """
+        while True:
+            try:
+                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
+            except inboxes.Closed:
+                self._landed.clear()
+                if not self._submissions:
+                    return None
+                await self._landed.wait()
+            else:
+                self._next_commit_s = self._context.time.monotonic_s() + self._context.commit_interval_s
+                return batch
+
+    def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
+        """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
+        return (
+            job.not_before_ms <= self._context.time.now_ms()
+            and self._lease.may_act()
+            and self._context.scheduler.enter_at_once(self._entry(key, job))
+        )
+
+    def execute(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
+        """
+        Carry out a command for a committed job.
+
+        Args:
+            key: the job's ledger key.
+            job: as committed.
+            command: what its state calls for.
+            epoch: of the commit; a submission is sent only as long as it lasts.
+        """
+        try:
+            self._run_command(key, job, command, epoch)
+        except Exception as error:  # noqa: BLE001 - a bug that one job brings out must not stop its partition
+            self._failed(key, job, "act", error)
+
+    @contextlib.contextmanager
+    def _alone(self, key: jobs.LedgerKey, job: jobs.Job, step: str) -> Iterator[None]:
+        """Let an unexpected error end this job, and no other."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - as in perform
+            self._failed(key, job, step, error)
+
+    def _failed(self, key: jobs.LedgerKey, job: jobs.Job, step: str, error: Exception) -> None:
+        self._note(job, step, error)
+        self.report(key, facts.InternalFailure(faults.name(error)))
+
+    def _note(self, job: jobs.Job, step: str, error: BaseException) -> None:
+        alarms.note(self._context.counts, step, error, request=job.id, partition=self._lease.partition)
+
+    def _run_command(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
+        self._stop_duplicates(key, job)
+        # NB: a job that is stopping twins may have just been let through: nothing else of it has changed.
+        if command is not commands.Command.STOP_DUPLICATES and not jobs.TRAITS[job.state].holds_slot:
+            self._context.scheduler.release(key, job, self)
+        match command:
+            case commands.Command.SUBMIT:
+                self._start_submission(key, job, epoch)
+            case commands.Command.SELECT_CLUSTER | commands.Command.ENQUEUE:
+                self._due_at(key, job.queue_deadline_ms)
+                self._enqueue(key, job)
+            case commands.Command.LOOK_UP:
+                self._cancel_submission(key)
+                self._context.scheduler.occupy(key, job, self)
+                self._others.start(self._look_up(key, job), name=f"look up {job.mrs_name}")
+            case commands.Command.TRACK:
+                follows_cluster = kinds.of(job).traits.follows_cluster
+                (self._context.cluster_tracker if follows_cluster else self._context.tracker).follow(job, key, self)
+                self._due_at(key, job.run_deadline_ms)
+            case commands.Command.KILL:
+                self._context.tracker.follow(job, key, self)
+                self._due_at(key, 0)
+                self._activities.stop_stopping(key)
+                stopping = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
+                self._activities.of(key).stopping = stopping
+            case commands.Command.AWAIT_REQUEST:
+                waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
+                self._due_at(key, job.expires_ms, waits)
+            case commands.Command.COLLECT:
+                self._due_at(key, 0)
+                self._activities.stop_stopping(key)
+                self._context.tracker.unfollow(job)
+                self._others.start(self._collect(key, job), name=f"collect {job.mrs_name}")
+            case commands.Command.RELEASE:
+                self._due_at(key, 0)
+                self._forget_later(key)
+                self._activities.stop_choosing(key)
+                self._context.scheduler.withdraw(key, self)
+                self._activities.stop_stopping(key)
+                self._context.tracker.unfollow(job)
+                self._context.cluster_tracker.unfollow(job)
+                self._forget_in_time(key, job)
+
+    def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if job.state is jobs.State.REJECTED:
+            self._rejections.forget_in_time()
+        else:
+            self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))
+
+    def _forget(self, key: jobs.LedgerKey) -> None:
+        self.report(key, facts.Expired())
+
+    def _due_at(self, key: jobs.LedgerKey, when_ms: int, cancel: expiry.Kind | None = None) -> None:
+        """
+        Set the timer of the one deadline that the job has now; 0: it has none. An earlier one is dropped.
+
+        A job may come back to the queue many times before its deadline: the timer stays.
+        """
+        now = self._activities.get(key)
+        if when_ms == (0 if now is None else now.deadline_ms):
+            return
+
+        now = self._activities.of(key)
+        if now.deadline is not None:
+            self._timers.drop(now.deadline)
+        now.deadline_ms, now.deadline = when_ms, None
+        if when_ms:
+            now.deadline = self._timers.at(when_ms, functools.partial(self._due, key, cancel))
+        self._activities.drop_if_over(key)
+
+    def _due(self, key: jobs.LedgerKey, cancel: expiry.Kind | None) -> None:
+        now = self._activities.of(key)
+        now.deadline_ms, now.deadline = 0, None
+        self._activities.drop_if_over(key)
+        if cancel is not None:
+            self._expiry.due(key, cancel)
+            return
+        waiting = self.why_waiting(key)
+        self.report(key, _DUE if waiting is None else facts.DeadlineReached(str(waiting)))
+
+    def why_waiting(self, key: jobs.LedgerKey) -> waits.Waiting | None:
+        """Say why a job waits for its submission; None: it does not, or its turn has just come."""
+        now = self._activities.get(key)
+        if now is not None and now.choosing is not None:
+            return waits.Waiting(waits.Cause.CHOICE)
+        if now is not None and now.entry is not None:
+            return waits.Waiting(waits.Cause.NOT_BEFORE)
+        return self._context.scheduler.why(key, self)
+
+    def _stop_duplicates(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        for job_id in job.twins:
+            if job_id not in self._duplicates:
+                self._duplicates.add(job_id)
+                self._others.start(self._stop_duplicate(key, job, job_id), name=f"stop twin {job_id} of {job.mrs_name}")
+
+    async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
+        """Stop a job that MRS holds beside the one that is kept, again and again until it lets us."""
+        while True:
+            if self._lease.may_act() and await self._is_duplicate_stopped(job, job_id):
+                break
+            await asyncio.sleep(self._context.settings.kill_again_s)
+        self._duplicates.discard(job_id)
+        self.report(key, facts.DuplicatesStopped((job_id,)))
+
+    async def _is_duplicate_stopped(self, job: jobs.Job, job_id: str) -> bool:
+        try:
+            return await self._context.submitter.stop_duplicate(job, job_id)
+        except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+            self._note(job, "stop_twin", error)
+            return False
+
+    async def _kill(self, job: jobs.Job) -> None:
+        """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
+        while True:
+            if self._lease.may_act():
+                try:
+                    await self._context.submitter.stop(job)
+                except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+                    self._note(job, "stop", error)
+            await asyncio.sleep(self._context.settings.kill_again_s)
+
+    def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        if self._lease.stopping:
+            return  # it stays in the ledger as queued; the next owner takes it up
+        now_ms = self._context.time.now_ms()
+        if job.choice is not None:
+            choosing = self._others.start(self._select_cluster(key, job, job.choice), name=f"choose for {job.id}")
+            self._activities.of(key).choosing = choosing
+        elif job.not_before_ms > now_ms:
+            self._enqueue_at(job.not_before_ms, key, job)
+        elif not self._lease.may_act():
+            # NB: a turn now would end unsent and cost a token of the quota each time round.
+            self._enqueue_at(now_ms + _LOOK_AGAIN_MS, key, job)
+        elif self._context.scheduler.enter(self._entry(key, job)):
+            self._admitted(key)
+
+    def _entry(self, key: jobs.LedgerKey, job: jobs.Job) -> entries.QueueEntry:
+        return entries.queue_entry(key, job, self, self._admitted, self._context.settings.priority_aging_s)
+
+    def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self._forget_later(key)
+        self._activities.of(key).entry = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
+
+    def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        self._activities.of(key).entry = None
+        self._activities.drop_if_over(key)
+        self._enqueue(key, job)
+
+    def _forget_later(self, key: jobs.LedgerKey) -> None:
+        """A job that was cancelled while it waited for its time asks for nothing."""
+        now = self._activities.get(key)
+        if now is not None and now.entry is not None:
+            self._timers.drop(now.entry)
+            now.entry = None
+            self._activities.drop_if_over(key)
+
+    def _cancel_submission(self, key: jobs.LedgerKey) -> None:
+        """
+        Look up what may have been about to be sent once more.
+
+        It wants no turn, is not sent if it waits for that, and if it is on its way, the look-up answers: what MRS
+        replies to it must not be taken for the reply to a later attempt.
+        """
+        self._forget_later(key)
+        self._activities.await_no_reply(key)
+        self._context.scheduler.withdraw(key, self)
+
+    def _admitted(self, key: jobs.LedgerKey) -> None:
+        self.report(key, facts.Admitted())
+
+    def _start_submission(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
+        self._activities.of(key).sent = job
+        self._context.quota.occupy((self, key))
+        self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
+
+    async def _submit(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
+        committed_s = self._context.time.monotonic_s()
+
+        def still_ours() -> bool:
+            if job.stop is not None or not self._activities.awaits_reply(key, job):
+                return False  # a cancel came in the batch of the intent, or what was thought lost has shown up
+            age_s = self._context.time.monotonic_s() - committed_s
+            return age_s <= self._context.settings.send_within_s and self._lease.may_act(epoch)
+
+        lane = self._context.lanes.of(kinds.of(job).operation(job))
+        group = (self._context.quota, job.cluster)
+        try:
+            await lane.acquire(group)
+            try:
+                fact = await self._context.submitter.submit(job, still_ours)
+            finally:
+                lane.release(group)
+        except Exception as error:  # noqa: BLE001 - it may have been sent, so it is in doubt, like a lost reply
+            self._note(job, "submit", error)
+            fact = internal_errors.as_doubt(facts.InternalFailure(faults.name(error)))
+        finally:
+            is_awaited = self._activities.awaits_reply(key, job)
+            if is_awaited:
+                self._activities.await_no_reply(key)
+                self._context.scheduler.completed(key, self)
+            self._landed.set()
+        if is_awaited:
+            self.report(key, fact)
+
+    async def _select_cluster(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
+        with self._alone(key, job, "choose"):
+            fact = await self._context.cluster_selector.select(job, choice, self._context.quota.policy)
+            self._activities.of(key).choosing = None
+            self._activities.drop_if_over(key)
+            self.report(key, fact)
+
+    async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        with self._alone(key, job, "look_up"):
+            self.report(key, await self._context.submitter.look_up(job))
+        if kinds.of(job).traits.is_listed:
+            try:
+                self.report(key, await self._context.submitter.look_again(job))
+            except Exception as error:  # noqa: BLE001 - the job was settled by the first look
+                self._note(job, "look_again", error)
+
+    async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        with self._alone(key, job, "collect"):
+            self.report(key, await self._context.submitter.collect(job))
+
+    def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Put a fact into the partition's inbox."""
+        self._lease.inbox.put(contexts.FactNotice(key, fact))
+
+    def _on_error(self, task: str, error: BaseException) -> None:
+        self._lease.inbox.put(contexts.TaskCrashed(task, error))
+        self._landed.set()

@@ -1,0 +1,201 @@
+"""
+What a tenant may ask for, how much of it, and what is taken where its requests say nothing: settings only.
+
+`policy_check` applies them to requests, `scheduling` keeps the limits of what runs. A tenant is an input topic; who may
+write to it is decided by Kafka's ACLs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Self, get_args
+
+import pydantic
+
+from mrs_relay.messages import operations, requests
+
+PRESTO: Final = "Presto"
+"""Stands for statements of the engine presto among job types."""
+
+NAME: Final = "name:"
+TAG: Final = "tag:"
+
+_Seconds = Annotated[float, pydantic.Field(gt=0, le=31_536_000)]
+_Count = Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TAG: Final = re.compile(r"tag:[^=]{1,127}=.{0,255}")
+
+
+class _Group(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class Allow(_Group):
+    """What a tenant may ask for. What is not set is not restricted; an empty list allows nothing."""
+
+    types: tuple[str, ...] | None = None
+    """Types of messages, such as mrs.sql.submit or mrs.job.*. Cancels and resolves are messages, too."""
+
+    operations: tuple[str, ...] | None = None
+    """Operations that `mrs.call` may name, such as ListClusters or Show*."""
+
+    job_types: tuple[str, ...] | None = None
+    """Job types, such as SparkSql; Presto stands for statements. Counts wherever a request starts a job, in bodies of
+    calls and orders of clusters, too."""
+
+    clusters: tuple[str, ...] | None = None
+    """Clusters: an id, `name:` with a pattern such as name:night-*, or `tag:` with key=value. One match is enough."""
+
+    @pydantic.field_validator("types")
+    @classmethod
+    def _known_types(cls, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _each_fits(wanted, requests.MODELS)
+
+    @pydantic.field_validator("operations")
+    @classmethod
+    def _known_operations(cls, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _each_fits(wanted, get_args(operations.Name))
+
+    @pydantic.field_validator("job_types")
+    @classmethod
+    def _known_job_types(cls, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _each_fits(wanted, [*get_args(requests.JobType), PRESTO])
+
+    @pydantic.field_validator("clusters")
+    @classmethod
+    def _readable_clusters(cls, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for one in wanted or ():
+            is_name = one.startswith(NAME) and len(one) > len(NAME)
+            if not (is_name or _TAG.fullmatch(one) or _ID.fullmatch(one)):
+                raise ValueError(f"{one!r} is no cluster id, no name:PATTERN and no tag:KEY=VALUE")
+        return wanted
+
+
+class Limits(_Group):
+    """
+    How much a tenant may have at a time. What is not set is not limited.
+
+    Replicas share the counts by their share of the partitions, rounded down, but each has one at least.
+    """
+
+    per_minute: _Count | None = None
+    """Submissions to MRS in any 60 seconds; further ones wait. As many at once are let through."""
+
+    running: _Count | None = None
+    """Requests that have been submitted and have not ended, of all kinds; further ones wait."""
+
+    queued: _Count | None = None
+    """Requests that wait for their submission; a further one is rejected (`too_many_queued`)."""
+
+    queue_deadline_s: _Seconds | None = None
+    """Longest `queue_deadline_s` of a request, in seconds; one that names none gets this one."""
+
+    run_deadline_s: _Seconds | None = None
+    """Longest `run_deadline_s` of a job or SQL request, in seconds; one that names none gets this one."""
+
+
+class Defaults(_Group):
+    """What is taken where a request of the tenant says nothing. Types that have no such field are left alone."""
+
+    cluster: str | dict[str, Any] | None = None
+    """Cluster on which jobs and SQL run, as a request names it; deletions and resizes must name theirs."""
+
+    priority: int | None = None
+    """0 to 9; 9 goes first."""
+
+    labels: dict[str, str] | None = None
+    """Come back in every event; for requests without labels of their own."""
+
+    database: str | None = None
+    """Of SQL requests."""
+
+    retry: dict[str, Any] | None = None
+    """As a request says it: attempts, backoff_s, on."""
+
+    queue_deadline_s: _Seconds | None = None
+    """Seconds that a request may wait for its submission; not more than the limit."""
+
+    run_deadline_s: _Seconds | None = None
+    """Seconds from the submission of a job to its end; not more than the limit."""
+
+    @pydantic.field_validator("cluster", "priority", "labels", "database", "retry")
+    @classmethod
+    def _as_requests_take_it(cls, value: object, field: pydantic.ValidationInfo) -> object:
+        name = field.field_name or ""
+        if value is not None:
+            known = requests.SqlSubmit.model_fields[name]
+            taken: pydantic.TypeAdapter[object] = pydantic.TypeAdapter(
+                Annotated[known.annotation, known]  # type: ignore[arg-type]  # a form that is known at run time only
+            )
+            try:
+                taken.validate_python(value)
+            except pydantic.ValidationError as error:
+                raise ValueError(f"a request would be rejected for it: {error.errors()[0]['msg']}") from None
+        return value
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are set, by the requests' names."""
+        return self.model_dump(exclude_none=True)
+
+
+class TenantPolicy(_Group):
+    """The groups of one tenant that say what it may do."""
+
+    allow: Allow = Allow()
+    """What it may ask for; see the group."""
+
+    limits: Limits = Limits()
+    """How much of it; see the group."""
+
+    defaults: Defaults = Defaults()
+    """What is taken where a request says nothing; see the group."""
+
+    @pydantic.model_validator(mode="after")
+    def _defaults_keep_the_limits(self) -> Self:
+        for name in ("queue_deadline_s", "run_deadline_s"):
+            wanted, most = getattr(self.defaults, name), getattr(self.limits, name)
+            if wanted is not None and most is not None and wanted > most:
+                raise ValueError(f"defaults.{name} ({wanted:g}) is more than limits.{name} ({most:g})")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    What one tenant may do.
+
+    Attributes:
+        tenant: its name; "" where there are no tenants.
+        deployment: name of the deployment that serves it; "" if that has none of its own.
+        filled: what is taken where a request says nothing, by the requests' names: the defaults, and the longest
+            deadlines where there is no default.
+    """
+
+    tenant: str = ""
+    allow: Allow = field(default_factory=Allow)
+    limits: Limits = field(default_factory=Limits)
+    defaults: Defaults = field(default_factory=Defaults)
+    deployment: str = ""
+    filled: Mapping[str, Any] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        longest = self.limits.model_dump(include={"queue_deadline_s", "run_deadline_s"}, exclude_none=True)
+        object.__setattr__(self, "filled", {**longest, **self.defaults.given})  # asked for with each message
+
+
+def fits(name: str, patterns: tuple[str, ...] | None) -> bool:
+    """Whether a name matches one of the patterns; None lets all pass. Case counts."""
+    return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _each_fits(wanted: tuple[str, ...] | None, known: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - names
+    for pattern in wanted or ():
+        if not fnmatch.filter(known, pattern):
+            raise ValueError(f"nothing is called {pattern!r}; known: {', '.join(known)}")
+    return wanted

@@ -1,0 +1,278 @@
+"""
+From a Kafka record to what it means for a job: a request, an invalid request, or a dead letter.
+
+Nothing that comes in is dropped: what names a request becomes a fact and so an event, everything else a dead letter.
+What a tenant's rules say of a request goes with it; whether it is a new one, which they stop, is for `transitions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from mrs_relay import errors
+from mrs_relay.common import faults
+from mrs_relay.engine.decide import internal_errors
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.intake import policy_check
+from mrs_relay.engine.model import deployments, facts, job_records, jobs
+from mrs_relay.engine.work import job_factory
+from mrs_relay.kafka import records
+from mrs_relay.messages import dead_letters, digests, envelope, requests
+
+Keyed = tuple[jobs.LedgerKey, facts.Fact]
+
+BROADCAST_HEADER: Final = "mrs_relay_passed"
+"""Header of a cancel that its partition passed to the others: that partition's number. It stops it from circling."""
+
+MATCHED_HEADER: Final = "mrs_relay_matched"
+"""Header of a cancel that comes back to its partition, because another one has its request."""
+
+_PARTITION_DIGITS: Final = 9
+
+MAX_KEY_BYTES: Final = 1024
+"""Bytes of a message's Kafka key; it stands in the job's ledger record and is the key of each of its events."""
+
+MAX_DEPTH: Final = 64
+"""
+Objects and lists within each other in a message. MRS's own bodies have less than ten levels; what reads, checks and
+writes a value goes down with its depth and fails from some hundreds on.
+"""
+
+Alarm = Callable[[Exception], None]
+"""Is told of an error that no message should cause."""
+
+
+_READ_TIMES: Final = 2
+"""A message that is too large is still parsed for its id up to so many times the limit; parsing more takes too long."""
+
+
+def read(
+    record: records.Record,
+    result_job_types: frozenset[str],
+    most_bytes: int,
+    policy: policies.Policy = policy_check.UNRESTRICTED,
+    alarm: Alarm = lambda _error: None,
+) -> Keyed | dead_letters.DeadLetter:
+    """
+    Say what a record means. Never raises: bad input is a value here, also where it makes a library or us fail.
+
+    Args:
+        record: as it came.
+        result_job_types: job types whose rows are to be read after success.
+        most_bytes: size of a message's value from which it is refused.
+        policy: what may be asked for here.
+        alarm: is told of an error that is a bug of ours, not a fault of the message that we know.
+    """
+    try:
+        return _read(record, result_job_types, most_bytes, policy, alarm)
+    except errors.BadMessage as error:
+        return _dead_letter(record, error)
+    except Exception as error:  # noqa: BLE001 - one message must not stop the others, whatever it does to us
+        alarm(error)
+        return undecided(record, error)
+
+
+def _read(
+    record: records.Record,
+    result_job_types: frozenset[str],
+    most_bytes: int,
+    policy: policies.Policy,
+    alarm: Alarm,
+) -> Keyed:
+    """
+    Find out whose message it is, and what it means.
+
+    Raises:
+        BadMessage: it has no id that could be told what is wrong.
+    """
+    message = _envelope(record, most_bytes)
+    barred = policy_check.violation_by_type(policy, message.type) if policy.tenant else None
+    try:
+        _check_size(record, most_bytes)
+        _check_depth(record, message.data)
+        request = requests.parse(policy_check.with_defaults(policy, message))
+        barred = barred or (policy_check.violation(policy, message.type, request) if policy.tenant else None)
+        return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
+    # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
+    # the cycle goes through pydantic's error, which the garbage collector cannot look into.
+    except errors.BadMessage as error:
+        reason = barred or _reason(error)
+    except Exception as error:  # noqa: BLE001 - as above
+        alarm(error)
+        reason = barred or _reason(_internal(error))
+    return _rejected(message, record, reason)
+
+
+def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_letters.DeadLetter:
+    """Turn a message away that was read, but that cannot be decided or written; a dead letter if it has no id."""
+    try:
+        message = envelope.read(record.topic, record.value, record.headers)
+        return _rejected(message, record, _reason(fault))
+    except Exception:  # noqa: BLE001 - it was noted when the message was first read
+        return _dead_letter(record, fault)
+
+
+def undecided(record: records.Record, error: Exception) -> dead_letters.DeadLetter:
+    """Keep a message as a dead letter that not even a rejection can answer."""
+    return _dead_letter(record, _internal(error))
+
+
+def _rejected(message: envelope.Envelope, record: records.Record, reason: jobs.Reason) -> Keyed:
+    identity = _identity(message, record, jobs.State.REJECTED)
+    return jobs.ledger_key(message.source, message.id), facts.InvalidRequest(identity, reason)
+
+
+def _reason(fault: errors.BadMessage) -> jobs.Reason:
+    return jobs.Reason("invalid", fault.code, fault.message, field=fault.field)
+
+
+def _internal(error: Exception) -> errors.BadMessage:
+    text = f"the relay failed on this message ({faults.name(error)}); tell the operator of the relay"
+    return errors.BadMessage(internal_errors.CODE, text)
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """What is known of a request besides its message: the rules, which of them it breaks, and what has rows."""
+
+    policy: policies.Policy
+    barred: jobs.Reason | None
+    result_job_types: frozenset[str]
+
+
+def _meaning(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
+    key = jobs.ledger_key(message.source, message.id)
+    barred = judged.barred
+    if not isinstance(request, requests.JobCancel | requests.JobResolve):
+        if barred is not None:  # it is never built: only whether it repeats a request under way counts
+            job = _identity(message, record, jobs.State.QUEUED)
+            job = msgspec.structs.replace(job, digest=digests.of(message, request))
+            return key, facts.Requested(job, barred, record)
+        job = job_factory.create_job(message, request, record, judged.result_job_types)
+        if judged.policy.tenant or judged.policy.deployment:
+            job, barred = _owned(job, request, judged.policy)
+        return key, facts.Requested(job_records.share(job), barred, record)
+    if (
+        barred is not None and MATCHED_HEADER not in message.headers
+    ):  # an answer of another partition to a cancel is none
+        return _rejected(message, record, barred)
+    match request:
+        case requests.JobCancel():
+            return _cancel(message, request, record)
+        case requests.JobResolve():
+            reason = jobs.Reason("resolved", "by_hand", request.note)
+            sender = _identity(message, record, jobs.State.REJECTED)
+            settled = jobs.State(request.verdict)
+            return _target(message, request), facts.ResolveRequested(settled, reason, message.id, sender)
+
+
+def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> tuple[jobs.Job, jobs.Reason | None]:
+    """
+    Make the request one of its deployment and tenant; returns the job, and the rule that it breaks.
+
+    Its cluster is looked up first if only that can tell whether it is allowed.
+    """
+    job = msgspec.structs.replace(
+        job,
+        tenant=deployments.owner(policy.deployment, policy.tenant),
+        name=deployments.tagged(job.name, policy.deployment),
+    )
+    barred: jobs.Reason | None = None
+    unproved = policy_check.needs_lookup(policy, request) if policy.tenant else set()
+    if unproved == {job.cluster}:
+        job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
+    elif unproved:
+        barred = policy_check.cluster_rejection(
+            policy
+        )  # one that a call names in its body: nothing else would look it up
+    return job, barred
+
+
+def _target(message: envelope.Envelope, request: requests.JobCancel | requests.JobResolve) -> jobs.LedgerKey:
+    return jobs.ledger_key(request.request.source or message.source, request.request.id)
+
+
+def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: records.Record) -> Keyed:
+    key = _target(message, request)
+    if MATCHED_HEADER in message.headers:
+        return key, facts.CancelMatched()
+    awaited = _identity(message, record, jobs.State.PENDING_CANCEL)
+    awaited = msgspec.structs.replace(
+        awaited, source=request.request.source or message.source, id=request.request.id, asked_source=message.source
+    )
+    passed = message.headers.get(BROADCAST_HEADER, "")
+    came_from = int(passed) if passed.isdecimal() and len(passed) <= _PARTITION_DIGITS else -1
+    reason = jobs.Reason("cancelled", "requested", request.note or f"cancelled by message {message.id}")
+    return key, facts.CancelRequested(awaited, reason, message.id, came_from)
+
+
+def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
+    """Find out whose message it is; the JSON of one that is far too large is not parsed."""
+    if record.unreadable is not None:
+        raise errors.BadMessage("unreadable_batch", record.unreadable)
+    if record.value is None or len(record.value) <= (most := _READ_TIMES * most_bytes):
+        return envelope.read(record.topic, record.value, record.headers)
+    try:
+        return envelope.read(record.topic, b"{}", record.headers)  # in binary mode the headers tell
+    except errors.BadMessage:
+        text = f"the message has {len(record.value)} bytes: its id is looked for in at most {most}"
+        raise errors.BadMessage("too_large", text) from None
+
+
+def _check_size(record: records.Record, most_bytes: int) -> None:
+    if record.key is not None and len(record.key) > MAX_KEY_BYTES:
+        raise errors.BadMessage(
+            "too_large", f"the message's Kafka key has {len(record.key)} bytes; at most {MAX_KEY_BYTES} are taken"
+        )
+    if record.value is not None and len(record.value) > most_bytes:
+        raise errors.BadMessage(
+            "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
+        )
+
+
+def _check_depth(record: records.Record, data: Any) -> None:  # noqa: ANN401 - JSON
+    """Refuse data that is nested too deeply; a value with few brackets cannot be, and is not walked through."""
+    raw = record.value or b""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH and b"data_base64" not in raw:
+        return
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        within = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
+        level = [inner for inner in within if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise errors.BadMessage(
+        "too_deep", f"the data has more than {MAX_DEPTH} objects and lists within each other", field="data"
+    )
+
+
+def _identity(message: envelope.Envelope, record: records.Record, state: jobs.State) -> jobs.Job:
+    return jobs.Job(
+        source=message.source,
+        id=message.id,
+        subject=job_factory.subject_of(message.type),
+        digest="",
+        state=state,
+        key=record.key if record.key is None or len(record.key) <= MAX_KEY_BYTES else None,
+        order=record.offset,
+        correlation_id=message.text("correlationid"),
+        traceparent=message.text("traceparent"),
+        tracestate=message.text("tracestate"),
+    )
+
+
+def _dead_letter(record: records.Record, error: errors.BadMessage) -> dead_letters.DeadLetter:
+    return dead_letters.DeadLetter(
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        code=error.code,
+        message=error.message,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        cut=() if record.unreadable is None else dead_letters.WHOLE_BATCH,
+    )

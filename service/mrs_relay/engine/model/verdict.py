@@ -1,0 +1,93 @@
+"""
+What MRS's words mean. Pure.
+
+The verdict on a job comes from two fields: `job_state` says whether it has ended, `job_result` how. FINISHED alone says
+nothing about success. Source: state_models of the API contract (ShowSingleJobExe, ShowJobExeListNew, SqlResult).
+
+V1.1 tells the same two things as numbers; `observations` gives each number the name that the pages give it. How the two
+are paired is not documented, and examples contradict each other, so `_OLD` says it for each pair.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+
+class Verdict(enum.Enum):
+    """What is known of a job's outcome."""
+
+    WAITING = "not started"
+    RUNNING = "runs"
+    UNSETTLED = "has ended, MRS does not yet say how"
+    SUCCEEDED = "ended well"
+    FAILED = "ended badly"
+    KILLED = "was killed"
+
+
+_BEFORE: Final = frozenset({"", "NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "STARTING"})
+"""Words of jobs that have not started, of both APIs; "" where MRS has said nothing yet."""
+
+_ENDED: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
+_OUTCOMES: Final = {"SUCCEEDED": Verdict.SUCCEEDED, "FAILED": Verdict.FAILED, "KILLED": Verdict.KILLED}
+_OLD: Final = {
+    "COMPLETED": {
+        "SUCCEEDED": Verdict.SUCCEEDED,
+        "FAILED": Verdict.FAILED,
+        "CANCELLED": Verdict.KILLED,
+        "": Verdict.SUCCEEDED,
+    },
+    "TERMINATED": {
+        "SUCCEEDED": Verdict.SUCCEEDED,
+        "FAILED": Verdict.FAILED,
+        "CANCELLED": Verdict.KILLED,
+        "UNFINISHED": Verdict.KILLED,
+        "": Verdict.KILLED,
+    },
+    "ABNORMAL": {
+        "FAILED": Verdict.FAILED,
+        "CANCELLED": Verdict.KILLED,
+        "UNFINISHED": Verdict.FAILED,
+        "": Verdict.FAILED,
+    },
+    "ERROR": {"FAILED": Verdict.FAILED, "CANCELLED": Verdict.KILLED, "UNFINISHED": Verdict.FAILED, "": Verdict.FAILED},
+}
+"""
+The last states of V1.1 jobs by `job_final_status` ("" if it is not there); any other pair is unsettled.
+
+A job that is "completed" and "unfinished" may still be told how it ended; one that broke and "succeeded" contradicts
+itself. Source: ShowJobExes (job_state -1, 3, 4, 5; job_final_status 0 to 3); user guide: Completed went
+well, a stopped job becomes Terminated, Abnormal is an error; Terraform providers: Error is a failure.
+"""
+
+_STATEMENT_BEFORE: Final = frozenset({"QUEUED", "WAITING_FOR_RESOURCES", "PLANNING", "STARTING"})
+_STATEMENT: Final = {
+    "RUNNING": Verdict.RUNNING,
+    "FINISHING": Verdict.RUNNING,
+    "FINISHED": Verdict.SUCCEEDED,
+    "FAILED": Verdict.FAILED,
+}
+
+
+def of_job(job_state: str, job_result: str) -> Verdict:
+    """Judge a job by both fields (in capitals). An ended job without a result is unsettled: keep polling."""
+    if job_state in _OLD:
+        return _OLD[job_state].get(job_result, Verdict.UNSETTLED)
+    if job_state in _ENDED:
+        return _OUTCOMES.get(job_result, Verdict.UNSETTLED)
+    return Verdict.RUNNING if job_state == "RUNNING" else Verdict.WAITING
+
+
+def is_documented(job_state: str) -> bool:
+    """Whether a job's state is one that MRS's documents know; any other is taken for one that is not the end."""
+    return job_state in _BEFORE or job_state == "RUNNING" or job_state in _ENDED or job_state in _OLD
+
+
+def is_documented_status(status: str) -> bool:
+    """Whether a statement's status is one that MRS's documents know."""
+    return status in _STATEMENT or status in _STATEMENT_BEFORE
+
+
+def of_statement(status: str) -> Verdict:
+    """Judge a Presto statement by its status (in capitals); a status not in the documents counts as waiting."""
+    return _STATEMENT.get(status, Verdict.WAITING)

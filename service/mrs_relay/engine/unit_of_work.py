@@ -1,0 +1,360 @@
+"""
+One batch's decisions, from what was taken to what is committed.
+
+A plan is an overlay on the partition's jobs: it collects new states, records to publish and commands, and touches the
+jobs themselves only once the commit has succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+
+from mrs_relay.engine import alarms, event_builder, outgoing, partition_jobs
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.intake import cancel_routing, policy_check, reader
+from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import records
+from mrs_relay.messages import dead_letters, events
+
+Admit = Callable[[jobs.LedgerKey, jobs.Job], bool]
+
+_log = structlog.get_logger(__name__)
+_JOB_OVERHEAD_BYTES: Final = 16_384
+"""Upper bound of what a job's ledger record holds besides the request's own bytes: ids, headers and Kafka key."""
+
+_GROWTH_BYTES: Final = 4096
+"""
+What a ledger record keeps free when a request is accepted: for its attempts, what MRS shows of it and who stops it.
+"""
+
+_TOKEN_BYTES: Final = 64
+"""Upper bound of the header that the ledger adds to a record."""
+
+_CROWDED_WAIT_MS: Final = 10_000
+"""How long a cancel waits for its request when too many do."""
+
+_NO_KEY: Final = jobs.LedgerKey(b"")
+
+
+class _Step(NamedTuple):
+    """A decision with all that is to be written of it."""
+
+    decision: event_builder.Decision
+    value: bytes | None
+    told: list[records.Outgoing]
+    passed: list[records.Outgoing]
+    size_bytes: int
+
+
+class UnitOfWork:
+    """
+    What one commit changes: a batch, or as much of it as fits into the commit's budget of bytes.
+
+    A fact is decided and written out as a whole, or leaves no trace: whatever error it causes, the plan is as before,
+    and the record is turned away instead, or the job ended, see `internal_errors`.
+
+    Args:
+        base: the partition's jobs as committed; changed only by `settle`.
+        desk: shared tools; only its settings, rules, clock and topics are used.
+        lease: says how large a record may be.
+        admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
+
+    Attributes:
+        rest: what was read did not take in, because the commit is large enough; the next plan's.
+        bytes: upper bound of what is to be written so far.
+    """
+
+    def __init__(
+        self,
+        base: partition_jobs.Jobs,
+        context: contexts.TenantContext,
+        lease: leases.Lease[contexts.Notice],
+        admit: Admit,
+    ) -> None:
+        self._base = base
+        self._context = context
+        self._lease = lease
+        self._ledger_limit_bytes = lease.limit_bytes(None)
+        self._writer = outgoing.Writer(context.topics, lease.limit_bytes)
+        self._admit = admit
+        self._now_ms = context.time.now_ms()
+        self.rest: inboxes.Batch[contexts.Notice] | None = None
+        self.bytes = 0
+        self._changed: dict[jobs.LedgerKey, jobs.Job | None] = {}
+        self._written: dict[jobs.LedgerKey, bytes | None] = {}
+        self._commands: dict[jobs.LedgerKey, commands.Command] = {}
+        self._events: list[events.Event] = []
+        self._told: list[records.Outgoing] = []
+        self._dead_letters: list[dead_letters.DeadLetter] = []
+        self._letters: list[records.Outgoing] = []
+        self._passed: list[records.Outgoing] = []
+        self._record: records.Record | None = None
+        self._awaited = base.awaited
+        self._queued = base.queued
+        self._rejected = len(base.rejected)
+        self._oldest = iter(base.rejected)
+        context.quota.queue(lease, base.queued)
+
+    def read(self, batch: inboxes.Batch[contexts.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
+        """
+        Say what a batch means: facts for jobs; dead letters are noted. Ends early when the budget is used up.
+
+        Raises:
+            RuntimeError: a task of this partition failed by a bug.
+        """
+        self._record = None
+        for number, notice in enumerate(batch.notices):
+            if self._is_large_enough(0):
+                self.rest = replace(batch, notices=batch.notices[number:])
+                return
+            if isinstance(notice, contexts.TaskCrashed):
+                raise RuntimeError(  # noqa: TRY004 - the notice is right, the task was not
+                    f"task {notice.task} failed"
+                ) from notice.error
+            yield notice.key, notice.fact
+        settings, policy = self._context.settings, self._context.quota.policy
+        most_bytes = min(settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
+        for number, record in enumerate(batch.records):
+            if self._is_large_enough(len(record.value or b"")):
+                self.rest = replace(batch, notices=(), records=batch.records[number:])
+                return
+            self._record = record
+            meaning = reader.read(record, settings.result_job_types, most_bytes, policy, self._alarm)
+            if isinstance(meaning, dead_letters.DeadLetter):
+                self._keep(meaning)
+            else:
+                yield meaning
+
+    def _is_large_enough(self, coming_bytes: int) -> bool:
+        """Whether what comes next belongs to the next commit; the first of a commit always fits."""
+        return self.bytes > 0 and self.bytes + coming_bytes > self._lease.budget_bytes
+
+    @property
+    def next_offset(self) -> int:
+        """Offset of the first input record that is not in this plan, nor in one before it."""
+        if self.rest is not None and self.rest.records:
+            return self.rest.records[0].offset
+        return self._lease.inbox.next_offset
+
+    def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        """Decide one fact on top of what this plan has decided before; never raises for what the fact holds."""
+        self._decide(key, fact, self._record)
+
+    def _decide(self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None) -> None:
+        try:
+            step = self._step(key, fact)
+        except Exception as error:  # noqa: BLE001 - one fact must not stop the others, whatever it does to us
+            if record is None or not isinstance(error, records.TooLarge):
+                self._alarm(error, "decide", key)
+            self._decide_instead(key, fact, record, error)
+        else:
+            self._take(key, step)
+
+    def _decide_instead(
+        self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None, error: Exception
+    ) -> None:
+        """Turn away the record that brought a fact which cannot be decided or written, or end the job that it is of."""
+        instead: tuple[jobs.LedgerKey, facts.Fact] | dead_letters.DeadLetter
+        fault = outgoing.fault(error)
+        if record is not None:
+            instead = reader.rejected(record, fault)
+        elif isinstance(fact, facts.InternalFailure):
+            return  # it stays as it is: nothing more is done for it here
+        else:
+            instead = key, facts.InternalFailure(fault.message, fault.code)
+        try:
+            if not isinstance(instead, dead_letters.DeadLetter):
+                self._take(instead[0], self._step(*instead))
+                return
+        except Exception as another:  # noqa: BLE001 - as above
+            self._alarm(another, "reject", key)
+            if record is None:
+                return
+            instead = reader.undecided(record, error)
+        self._keep(instead)
+
+    def _step(self, key: jobs.LedgerKey, fact: facts.Fact) -> _Step | None:
+        """
+        Decide a fact and write out what follows; changes nothing here.
+
+        Raises:
+            TooLarge: a record that follows from it does not fit into its topic.
+        """
+        job = self._changed[key] if key in self._changed else self._base.get(key)
+        decision = transitions.decide(job, self._within_limits(fact), self._now_ms, self._config())
+        if decision is None:
+            return None
+        value = None if decision.job is None else _encoded(decision.job, fact)
+        size_bytes = records.size_bytes(key, value)
+        with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
+        if with_room_bytes > self._ledger_limit_bytes:
+            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
+
+        topic = self._context.topics.events
+        told = [self._writer.event(event, topic) for event in decision.events]
+        size_bytes += records.rough_bytes(told)
+
+        passed: list[records.Outgoing] = []
+        if decision.pass_on or decision.pass_back >= 0:
+            passed = self._passed_on(key, fact, decision)
+            for sent in passed:
+                self._writer.require_fit(sent)
+            size_bytes += records.rough_bytes(passed)
+        return _Step(decision, value, told, passed, size_bytes)
+
+    def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
+        """Make a decision part of this plan."""
+        if step is None:
+            return
+        decision = step.decision
+        job = self._changed[key] if key in self._changed else self._base.get(key)
+        was, now = None if job is None else job.state, None if decision.job is None else decision.job.state
+        if was is not now:
+            self._awaited += (now is jobs.State.PENDING_CANCEL) - (was is jobs.State.PENDING_CANCEL)
+            self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
+            self._count_queued((now in partition_jobs.WAITING) - (was in partition_jobs.WAITING))
+        self._changed[key] = decision.job
+        self._written[key] = step.value
+        self._events.extend(decision.events)
+        self._told += step.told
+        self._passed += step.passed
+        self.bytes += step.size_bytes
+        if now is jobs.State.REJECTED:
+            self._forget_oldest()
+        if decision.command is not None:
+            self._commands[key] = decision.command
+            queued = decision.command is commands.Command.ENQUEUE
+            if queued and decision.job is not None and self._is_admitted(key, decision.job):
+                self._decide(key, facts.Admitted(), None)
+
+    def _forget_oldest(self) -> None:
+        """Forget rejections beyond the bound, as far as this commit has not touched them itself."""
+        while self._rejected > self._context.settings.max_rejected:
+            key = next((key for key in self._oldest if key not in self._changed), None)
+            if key is None:
+                return
+            self._rejected -= 1
+            self._changed[key] = self._written[key] = None
+            self.bytes += records.size_bytes(key, None)
+
+    def _is_admitted(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
+        try:
+            return self._admit(key, job)
+        except Exception as error:  # noqa: BLE001 - as above; the command that follows asks once more
+            self._alarm(error, "admit", key)
+            return False
+
+    def _keep(self, letter: dead_letters.DeadLetter) -> None:
+        """Note a dead letter."""
+        _log.warning("dead_letter", reason=letter.code, offset=letter.offset, partition=letter.partition)
+        record = self._writer.dead_letter(letter)
+        self._dead_letters.append(letter)
+        self._letters.append(record)
+        self.bytes += records.rough_bytes([record])
+
+    def _alarm(self, error: Exception, step: str = "read", key: jobs.LedgerKey = _NO_KEY) -> None:
+        where: dict[str, str | int] = {"partition": self._lease.partition}
+        if self._record is not None:
+            where["offset"] = self._record.offset
+        if key:
+            where["request"] = key.decode(errors="replace")
+        alarms.note(self._context.counts, step, error, **where)
+
+    def _config(self) -> event_builder.DecisionConfig:
+        config = self._context.config
+        if self._awaited < self._context.settings.max_waiting_cancels:
+            return config
+        return msgspec.structs.replace(config, cancel_wait_ms=min(config.cancel_wait_ms, _CROWDED_WAIT_MS))
+
+    def _within_limits(self, fact: facts.Fact) -> facts.Fact:
+        """The fact; a request that comes while too many of its tenant wait is barred, should it be a new one."""
+        if not isinstance(fact, facts.Requested) or fact.rejection:
+            return fact
+        tenant_quota = self._context.quota
+        most = tenant_quota.most_queued
+        if most is None or tenant_quota.planned < most:
+            return fact
+        return facts.Requested(fact.job, policy_check.too_many_queued(tenant_quota.policy, most))
+
+    def _count_queued(self, more: int) -> None:
+        if more:
+            self._queued += more
+            self._context.quota.plan(self._lease, self._queued)
+
+    def _passed_on(
+        self, key: jobs.LedgerKey, fact: facts.Fact, decision: event_builder.Decision
+    ) -> list[records.Outgoing]:
+        partitions = self._context.quota.share.total
+        passed: list[records.Outgoing] = []
+        if decision.pass_on and isinstance(fact, facts.CancelRequested) and self._record is not None:
+            passed += cancel_routing.broadcast(self._record, fact, partitions)
+        # NB: where a cancel came from is what a header says, and anybody can write one.
+        if 0 <= decision.pass_back < partitions:
+            passed.append(cancel_routing.reply(self._context.topics.requests, decision.pass_back, key))
+        return passed
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to commit."""
+        return not (self._changed or self._events or self._dead_letters or self._passed)
+
+    def changes(self) -> list[records.Change]:
+        """Return the ledger writes."""
+        return [records.Change(key, value) for key, value in self._written.items()]
+
+    def outgoing(self) -> list[records.Outgoing]:
+        """Return events, dead letters and latest states."""
+        topics = self._context.topics
+        latest = [] if topics.latest is None else self._latest(topics.latest)
+        return [*self._told, *self._letters, *self._passed, *latest]
+
+    def apply(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
+        """Make the plan the truth, after its commit; returns what is to be done now."""
+        counts = self._context.counts
+        counts.commits += 1
+        counts.events.update((event.subject, event.data.state) for event in self._events)
+        counts.dead_letters.update(letter.code for letter in self._dead_letters)
+        for key, job in self._changed.items():
+            if job is None:
+                self._base.pop(key, None)
+            else:
+                self._base[key] = job
+            self._base.note_rejected(key, job)
+        self._base.awaited = self._awaited
+        self._base.queued = self._queued
+        self._context.quota.queue(self._lease, self._queued)
+        for key, command in self._commands.items():
+            job = self._base.get(key)
+            if job is not None:
+                yield key, job, command
+        for key in self._changed.keys() - self._commands.keys():
+            job = self._base.get(key)
+            if job is not None and job.twins:
+                yield key, job, commands.Command.STOP_DUPLICATES
+
+    def _latest(self, topic: str) -> list[records.Outgoing]:
+        """Write the latest states, for as many requests as the topic takes them."""
+        latest = []
+        for name, last in outgoing.last_states(self._changed, self._base, self._events).items():
+            try:
+                latest.append(records.Outgoing(topic, name, None) if last is None else self._writer.event(last, topic))
+            except records.TooLarge as error:  # the topic takes less than that of the events: its last state is older
+                self._alarm(error, "latest", jobs.LedgerKey(name))
+        return latest
+
+
+def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
+    """Encode a job; read it back unless nothing has come into it but text, which is read as it was written."""
+    return (
+        job_records.encode(job)
+        if isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
+        else job_records.encode_readable(job)
+    )

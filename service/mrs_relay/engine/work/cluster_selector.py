@@ -1,0 +1,262 @@
+"""
+Chooses clusters for requests that name one by name or tags: of those that fit and run, the one with most free slots.
+
+Only those that the tenant's rules allow fit; a cluster that is named by its id is looked up where only its name or tags
+can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`;
+what was chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a replica sees the
+jobs that other replicas and other people run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import clock
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.engine.intake import policy_check
+from mrs_relay.engine.model import deployments, facts, jobs
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs.models import clusters as models
+from mrs_relay.mrs.operations import jobs as job_calls
+from mrs_relay.mrs.operations import lists
+
+_log = structlog.get_logger(__name__)
+
+_State = models.ClusterState
+_USABLE: Final = frozenset({_State.RUNNING, _State.SCALING_OUT, _State.SCALING_IN})
+"""Jobs may be submitted while a cluster is scaled. Source: the user guide, by the V1.1 contract."""
+_GONE: Final = frozenset({_State.TERMINATING, _State.TERMINATED, _State.FAILED})
+
+_WEIGHED: Final = 5
+"""Of so many candidates, those with least to do as far as we know, MRS is asked how busy they are."""
+
+_AGAIN_S: Final = 1.0
+"""A list that was read so many seconds before a request asked is as good as one read for it."""
+
+Ours = Callable[[str], tuple[int, int]]
+"""How many jobs of ours are under way on a cluster, and how many wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCluster:
+    """A cluster as the list shows it."""
+
+    id: str
+    name: str
+    state: str
+    tags: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Load:
+    """What a cluster has to do: as MRS and the scheduler showed it, and what was chosen since."""
+
+    read_s: float = float("-inf")
+    busy: int | None = None
+    chosen: int = 0
+
+
+@dataclass(slots=True)
+class _Book:
+    read_s: float = float("-inf")
+    failed_s: float = float("-inf")
+    failure: errors.MrsError | None = None
+    clusters: list[KnownCluster] = field(default_factory=list)
+    loads: dict[str, _Load] = field(default_factory=dict)
+
+
+class ClusterSelector:
+    """
+    Chooses clusters on one connection.
+
+    Args:
+        client: the MRS client.
+        ours: what the scheduler knows of a cluster.
+        settings: `clusters_fresh_s` and `choose_within_s`.
+        time: the clock.
+    """
+
+    def __init__(
+        self, client: clients.Client, ours: Ours, settings: engine_settings.EngineSettings, time: clock.Clock
+    ) -> None:
+        self._client = client
+        self._ours = ours
+        self._settings = settings
+        self._time = time
+        self._book = _Book()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def select(
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy = policy_check.UNRESTRICTED
+    ) -> facts.ClusterSelected | facts.NoClusterFits:
+        """
+        Choose, as soon as a cluster that fits runs; or say that there is none.
+
+        A tenant's rules decide which may be chosen; of a cluster that is named by its id they are all that is asked.
+        Waits while MRS cannot be asked; up to `choose_within_s` while it refuses to be, or while clusters fit and none
+        of them runs.
+        """
+        told = False
+        while True:
+            try:
+                fact = await self._try(job, choice, policy)
+            except errors.MrsError as error:
+                _log.warning("clusters_not_read", request=job.id, error=str(error))
+                if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
+                    text = f"the cluster could not be chosen, the list of clusters is refused: {error.message}"
+                    return facts.NoClusterFits(
+                        jobs.Reason("refused", error.code or "http_error", text, mrs_request_id=error.request_id)
+                    )
+            else:
+                if fact is not None:
+                    return fact
+                if not told:
+                    told = True
+                    _log.info("cluster_selection_delayed", request=job.id, wanted=_words(choice))
+            await asyncio.sleep(self._settings.clusters_fresh_s)
+
+    async def _try(
+        self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy
+    ) -> facts.ClusterSelected | facts.NoClusterFits | None:
+        asked_s = self._time.monotonic_s()
+        for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):  # it may have come up since
+            named = [one for one in await self._known(since_s) if fits(choice, one)]
+            fitting = [one for one in named if policy_check.cluster_allowed(policy, one.id, one.name, one.tags)]
+            usable = [one for one in fitting if choice.id or one.state in _USABLE]
+            if usable and choice.id:
+                return facts.ClusterSelected(choice.id)
+            if usable:
+                return facts.ClusterSelected(await self._with_most_room(job, [one.id for one in usable]))
+        if choice.id or (named and not fitting):
+            return facts.NoClusterFits(policy_check.cluster_rejection(policy))
+        coming = sorted(f"{one.name} is {one.state}" for one in fitting if one.state not in _GONE)
+        if coming and not self._is_overdue(job):
+            return None
+        says = f"; none came up within {self._settings.choose_within_s:g} s ({', '.join(coming[:5])})" if coming else ""
+        text = f"no running cluster has {_words(choice)}{says}; name another one or its id, or send it again later"
+        return facts.NoClusterFits(jobs.Reason("invalid", "no_cluster", text, field="data.cluster", retryable=True))
+
+    def _is_overdue(self, job: jobs.Job) -> bool:
+        return self._time.now_ms() - job.arrived_ms >= self._settings.choose_within_s * 1000
+
+    async def _known(self, since_s: float) -> list[KnownCluster]:
+        """The list, read after `since_s`: anew if need be, once for all who wait for it; so is a failure to read it."""
+        async with self._one_at_a_time:
+            if self._book.read_s < since_s:
+                if self._book.failure is not None and self._book.failed_s >= since_s:
+                    raise self._book.failure.with_traceback(None)
+                read_s = self._time.monotonic_s()
+                try:
+                    clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
+                except errors.MrsError as error:
+                    self._book.failure, self._book.failed_s = error, read_s
+                    raise
+                loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
+                self._book = _Book(read_s, clusters=clusters, loads=loads)
+            return self._book.clusters
+
+    async def _with_most_room(self, job: jobs.Job, candidates: list[str]) -> str:
+        """The one with least to do; of equals another one for each request, so that replicas do not all agree."""
+
+        def rank(cluster: str) -> tuple[int, bytes]:
+            return self._expected(cluster), hashlib.sha256(job.ledger_key + cluster.encode()).digest()
+
+        if len(candidates) > 1:
+            async with self._one_at_a_time:
+                candidates = sorted(candidates, key=rank)[:_WEIGHED]
+                for cluster in candidates:
+                    await self._weigh(cluster)
+        best = min(candidates, key=rank)
+        self._load(best).chosen += 1
+        return best
+
+    async def _weigh(self, cluster: str) -> None:
+        """
+        Ask MRS how many jobs of a cluster have not ended; a failure leaves what we know ourselves.
+
+        Source: ShowJobExeListNew; job_result is UNDEFINED while a job goes on, total_record counts all that match.
+        """
+        load = self._load(cluster)
+        if self._is_fresh(load):
+            return
+        load.read_s = self._time.monotonic_s()
+        try:
+            page = await self._client.call(
+                job_calls.SHOW_JOB_EXE_LIST_NEW,
+                path={"cluster_id": cluster},
+                query={"job_result": "UNDEFINED", "limit": 1, "offset": 1},
+            )
+        except errors.MrsError as error:
+            _log.warning("cluster_load_not_read", cluster=cluster, error=str(error))
+            load.busy, load.chosen = None, 0
+            return
+        under_way, waiting = self._ours(cluster)
+        load.busy, load.chosen = max(page.total_record or 0, under_way) + waiting, 0
+
+    def _expected(self, cluster: str) -> int:
+        """
+        How much a cluster has to do, as far as we know.
+
+        What MRS said a while ago counts no more, nor does what was chosen before that: our own jobs show by now. Else a
+        cluster that was busy once would not be asked again while five others have less to do.
+        """
+        load = self._load(cluster)
+        if not self._is_fresh(load):
+            return sum(self._ours(cluster))
+        return load.chosen + (sum(self._ours(cluster)) if load.busy is None else load.busy)
+
+    def _is_fresh(self, load: _Load) -> bool:
+        return self._time.monotonic_s() - load.read_s <= self._settings.clusters_fresh_s
+
+    def _load(self, cluster: str) -> _Load:
+        return self._book.loads.setdefault(cluster, _Load())
+
+
+def known(cluster: models.Cluster) -> KnownCluster:
+    """What a list entry says, as far as choosing goes."""
+    return KnownCluster(cluster.cluster_id, cluster.cluster_name, cluster.cluster_state, dict(_tags(cluster.tags)))
+
+
+def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
+    """
+    Whether a cluster has the id, the name and all the tags that are asked for.
+
+    A cluster that a request ordered has a mark behind the name that the request gave it; it goes by both.
+    """
+    is_named = choice.name == "" or deployments.goes_by(cluster.name, choice.name)
+    return (
+        choice.id in {"", cluster.id}
+        and is_named
+        and all(cluster.tags.get(key) == value for key, value in choice.tags.items())
+    )
+
+
+def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
+    """
+    Tags as MRS tells them: `k1=v1,k2=v2`, or a list of such texts or of objects with key and value.
+
+    Source: ShowClusterDetails; the tables of the documents do not agree.
+    """
+    for one in told.split(",") if isinstance(told, str) else told or ():
+        if isinstance(one, Mapping):
+            yield str(one.get("key", "")), str(one.get("value") or "")
+        elif isinstance(one, str) and one:
+            key, _, value = one.partition("=")
+            yield key.strip(), value.strip()
+
+
+def _words(choice: jobs.Choice) -> str:
+    tags = ", ".join(f"{key}={value}" for key, value in choice.tags.items())
+    if choice.id:
+        return f"the id {choice.id}"
+    return " and ".join(
+        [*([f"the name {choice.name}"] if choice.name else []), *([f"the tags {tags}"] if tags else [])]
+    )

@@ -1,0 +1,52 @@
+"""Rows and replies for events: how much of a result goes into an event, and in which form. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mrs_relay.engine import redaction
+from mrs_relay.messages import codec, events
+from mrs_relay.mrs.models import base
+
+
+def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Result:
+    """
+    Put rows into a result, statement by statement, as long as they fit into `most_bytes` bytes of JSON.
+
+    What does not fit is left out from the first row on that is too much, and `truncated` says so; `row_count` always
+    tells how many rows there were.
+    """
+    room = most_bytes
+    cut = False
+    told = []
+    for rows in statements:
+        kept: list[Any] = []
+        for row in rows:
+            size = len(codec.encode(row)) + 1
+            if cut or size > room:
+                cut = True
+                break
+            room -= size
+            kept.append(row)
+        told.append(events.StatementResult(rows=kept, row_count=len(rows)))
+    return events.Result(statements=told, truncated=cut)
+
+
+def reply(told: base.Reply, most_bytes: int) -> events.Result:
+    """
+    Put MRS's reply to a call into a result, in the API's own names, as long as it fits into `most_bytes` of JSON.
+
+    What never appears in events (arguments, properties, SQL text, secrets) is left out.
+    """
+    body = _without_secrets(told.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    size = len(codec.encode(body))
+    if size > most_bytes:
+        return events.Result(truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} are told")
+    return events.Result(reply=body)
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _without_secrets(inner) for name, inner in value.items() if not redaction.is_hidden(name, inner)}
+    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value

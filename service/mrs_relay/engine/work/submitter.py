@@ -1,0 +1,276 @@
+"""
+Submits once; in doubt, looks before anybody submits again.
+
+MRS has no idempotency key, so a submission whose reply was lost must never be repeated blindly. `submit` sends one
+request and says what is certain; `look_up` finds out by the mark in the job's name; `collect` reads the rows of a job
+that has succeeded. None of them decides anything: they return facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import backoff, clock
+from mrs_relay.engine import redaction
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.scheduling import breaker, lanes, pauses
+from mrs_relay.engine.work import adapter, codes, kinds
+from mrs_relay.messages import events
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import codes as mrs_codes
+
+_log = structlog.get_logger(__name__)
+
+_ONE_READ_S: Final = 5.0
+"""Seconds for a result even if its time is up, because the job was taken over from somebody who had no luck."""
+
+_UNREADABLE_TRIES: Final = 2
+
+
+class Submitter:
+    """
+    Makes the calls that start jobs and read their results.
+
+    Args:
+        client: the MRS client.
+        outcomes: is told what became of each submission.
+        settings: the waits.
+        time: monotonic time.
+    """
+
+    def __init__(
+        self,
+        client: clients.Client,
+        outcomes: pauses.Pauses,
+        settings: engine_settings.EngineSettings,
+        time: clock.Clock,
+    ) -> None:
+        self._calls = kinds.connect(client, settings)
+        self._outcomes = outcomes
+        self._looking = lanes.InFlight(settings.max_others_in_flight)
+        self._settings = settings
+        self._time = time
+        self._pause = backoff.Backoff(first_s=0.5, most_s=30.0)
+
+    async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
+        """
+        Ask MRS to run the job, once.
+
+        The job must be committed in state SUBMITTING. MRS may take it and the reply may still be lost: then the fact is
+        `InDoubt`, and whoever gets it must look up, never submit.
+
+        Args:
+            job: what to run; its name carries the mark that a look-up finds.
+            still_ours: asked immediately before sending; False sends nothing.
+        """
+        if not still_ours():
+            return facts.SubmissionNotApplied()
+        begun_s = self._time.monotonic_s()
+        try:
+            fact = await self._calls_of(job).submit(job)
+        except errors.MrsAmbiguous as error:
+            _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_error_text(error, job))
+            self._outcomes.failed(kinds.place(job), begun_s, _answer(error))
+            return facts.SubmissionInDoubt(str(error), error.request_id)
+        except errors.MrsRefused as error:
+            if error.status is not None:  # else our own client refused to send it
+                self._outcomes.answered(kinds.place(job), begun_s)
+            return facts.SubmissionRefused(refusal(error))
+        except errors.MrsError as error:
+            self._note(job, error, begun_s)
+            return facts.SubmissionNotApplied()
+        self._outcomes.worked(kinds.place(job), begun_s)
+        return fact
+
+    def _note(self, job: jobs.Job, error: errors.MrsError, begun_s: float) -> None:
+        """Pause what an answer is evidence against that surely had no effect: a place, or the whole connection."""
+        place, answer = kinds.place(job), _answer(error)
+        match error:
+            case errors.MrsBusy(code=code) if code in codes.FULL:
+                wait_s = self._outcomes.full(place, answer)
+                _log.info("cluster_full", cluster=job.cluster, code=code, wait_s=wait_s)
+            case errors.MrsBusy(code=code):
+                wait_s = self._outcomes.refused(place, begun_s, answer)
+                _log.info("cluster_refused", cluster=job.cluster, operation=place[1], code=code, wait_s=round(wait_s))
+            case errors.MrsThrottled(retry_after_s=wait_s, status=int()):
+                self._outcomes.pause(wait_s)
+                _log.warning("mrs_throttled", wait_s=wait_s)
+            case errors.MrsThrottled(retry_after_s=wait_s):  # our own budget of a read beside it; nothing was sent
+                self._outcomes.rest(place, wait_s)
+            case errors.MrsUnreachable():
+                wait_s = self._outcomes.unreachable(begun_s)
+                _log.warning("submission_not_sent", error=_error_text(error, job), wait_s=round(wait_s, 2))
+            case _:
+                wait_s = self._outcomes.failed(place, begun_s, answer)
+                _log.warning("submission_failed", error=_error_text(error, job), wait_s=round(wait_s, 2))
+
+    async def look_up(self, job: jobs.Job) -> facts.Fact:
+        """
+        Find out whether a submission in doubt took effect, by the mark in the job's name.
+
+        Looks at once, for a job that is there needs no waiting. If it is not, waits until a request that was on its way
+        has arrived, then looks until the mark shows up or the whole visibility window has passed. Failed reads do not
+        count as looks.
+        """
+        settled_s = self._time.monotonic_s() + self._settings.settle_s
+        give_up_s = settled_s + self._settings.visibility_s
+        while True:
+            found, started_s = await self._look(job)
+            if found:
+                return _found(job, found)
+            if started_s >= give_up_s:
+                return facts.SubmissionNotFound()
+            is_settled = started_s >= settled_s
+            await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
+
+    async def look_again(self, job: jobs.Job) -> facts.DuplicatesChecked:
+        """
+        Look once more for a submission that was in doubt, after all that time again.
+
+        By then whatever was on its way has arrived and is listed, so what should never be shows: a second job.
+        """
+        await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
+        found, _ = await self._look(job)
+        return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found))
+
+    async def _look(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
+        """What MRS shows under the job's name, and when it was asked; asks until it answers."""
+        failures = 0
+        calls = self._calls_of(job)
+        while True:
+            try:
+                async with self._looking.place((None, job.cluster)):
+                    started_s = self._time.monotonic_s()
+                    return await calls.find_submitted(job), started_s
+            except errors.MrsRefused as error:
+                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
+                if error.code in calls.nowhere:
+                    return [], started_s
+                _log.warning("look_up_refused", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            except (errors.MrsUntouched, errors.MrsBusy, errors.MrsThrottled) as error:
+                _log.warning("look_up_failed", request=job.id, error=str(error))
+                wait_s = self._wait_s(failures := failures + 1, error)
+            await asyncio.sleep(wait_s)
+
+    def _wait_s(self, failures: int, error: errors.MrsError) -> float:
+        """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""
+        return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
+
+    def _calls_of(self, job: jobs.Job) -> adapter.WorkCalls:
+        return self._calls[kinds.of(job).name]
+
+    async def stop(self, job: jobs.Job) -> None:
+        """Ask MRS to stop the job; whether it did is for the tracker to see."""
+        if job.seen is None:
+            return
+        try:
+            await self._calls_of(job).stop(job.cluster, job.seen.job_id)
+        except errors.MrsError as error:
+            _log.warning("stop_not_accepted", request=job.id, error=str(error))
+
+    async def stop_duplicate(self, job: jobs.Job, job_id: str) -> bool:
+        """
+        Ask MRS to stop a further job of the same submission, unless it has ended; whether there is nothing more to ask.
+
+        Neither that MRS takes the wish nor that it refuses it means that the job goes on no more. Source: StopJob: an
+        accepted kill is no end yet; 0175: killing the job failed.
+        """
+        calls = self._calls_of(job)
+        is_gone = False
+        try:
+            shown = await calls.show(job.cluster, job_id)
+            is_gone = isinstance(shown, adapter.NoSuchJob)
+            if not isinstance(shown, adapter.NoSuchJob) and shown.outcome in _OVER:
+                _log.warning("duplicate_job_stopped", request=job.id, job_id=job_id, state=shown.seen.job_state)
+                return True
+            await calls.stop(job.cluster, job_id)
+        except errors.MrsRefused as error:
+            _log.warning("duplicate_job_not_stopped", request=job.id, job_id=job_id, error=str(error))
+            return is_gone or error.code in codes.NO_SUCH_JOB | calls.nowhere
+        except errors.MrsError as error:
+            _log.warning("duplicate_job_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
+        return False
+
+    async def collect(self, job: jobs.Job) -> facts.ResultCollected:
+        """
+        Read the result of a job that has succeeded, or say why there is none.
+
+        Ends within `collect_within_s` seconds of the moment at which the job was seen to have succeeded, whoever saw
+        it; the result is asked for once in any case, and not again when MRS says that it cannot be read.
+        """
+        left_s = min(self._settings.collect_within_s, (job.run_deadline_ms - self._time.now_ms()) / 1000)
+        limit_s = max(_ONE_READ_S, left_s if job.run_deadline_ms else self._settings.collect_within_s)
+        give_up_s = self._time.monotonic_s() + limit_s
+        failures = 0
+        why = f"MRS did not answer within {limit_s:.0f} s"
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    try:
+                        return facts.ResultCollected(await self._calls_of(job).collect(job))
+                    except errors.MrsError as error:
+                        failures += 1
+                        why = _no_result(error)
+                        _log.warning("result_not_read", request=job.id, code=error.code, error=_error_text(error, job))
+                        wait_s = self._wait_s(failures, error)
+                        if not _may_be_read_later(error, failures) or self._time.monotonic_s() + wait_s > give_up_s:
+                            return facts.ResultCollected(events.Result(unavailable=why))
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            _log.warning("result_not_read", request=job.id, error=why)
+            return facts.ResultCollected(events.Result(unavailable=why))
+
+
+_OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Verdict.RUNNING}
+_FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
+
+
+def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
+    """Which of the jobs with the mark is kept: the one that got furthest, of equals the oldest."""
+
+    def rank(seen: jobs.MrsStatus) -> int:
+        known = facts.JobObserved(seen).outcome
+        return _FURTHEST.index(known) if known in _FURTHEST else len(_FURTHEST)
+
+    kept = min(found, key=rank)
+    twins = tuple(seen.job_id for seen in found if seen is not kept)
+    if twins:
+        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, twins=twins)
+    return facts.SubmissionFound(kept, twins if kinds.of(job).traits.is_listed else ())
+
+
+def _answer(error: errors.MrsError) -> breaker.Answer:
+    """What MRS answered, in words that quote nobody's request."""
+    code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
+    known = mrs_codes.MEANINGS.get(error.code or "")
+    return breaker.Answer(code, known.text if known is not None else "no known code")
+
+
+def _may_be_read_later(error: errors.MrsError, failures: int) -> bool:
+    """Whether to ask again for a result; what MRS cannot read it may be asked for once more, in case it just failed."""
+    if error.code == codes.UNREADABLE_RESULT:
+        return failures < _UNREADABLE_TRIES
+    return not isinstance(error, errors.MrsRefused)
+
+
+def _no_result(error: errors.MrsError) -> str:
+    if error.code == codes.UNREADABLE_RESULT:
+        return f"MRS cannot read the rows, perhaps because the result is over its own limit: {error}"
+    return str(error)
+
+
+def _error_text(error: errors.MrsError, job: jobs.Job) -> str:
+    """The error as it may be logged: MRS may quote what it was asked."""
+    return redaction.redact(str(error), kinds.of(job).asked(job))
+
+
+def refusal(error: errors.MrsError) -> jobs.Reason:
+    """The reason of an event, from what MRS said."""
+    return jobs.Reason("refused", _answer(error).code, error.message, mrs_request_id=error.request_id)

@@ -1,0 +1,86 @@
+"""
+aiokafka's sticky assignor, which also tells the group's leader which partitions a member has declined, and heeds it.
+
+The list follows the library's own user data, which it reads from the front: a leader of an earlier version does not
+see it, and a member without one is a member that declines nothing.
+
+Source: aiokafka 0.14, coordinator/assignors/sticky/sticky_assignor.py.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from aiokafka import TopicPartition
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.coordinator.assignors.sticky import sticky_assignor as sticky
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from aiokafka.protocol import struct, types
+
+from mrs_relay.kafka import shares
+
+
+class _Declined(struct.Struct):  # type: ignore[misc] # the library ships no types
+    _TOPIC = ("topic", types.String("utf-8")), ("partitions", types.Array(types.Int32))
+    SCHEMA = types.Schema(("declined", types.Array(*_TOPIC)))
+
+
+class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
+    """
+    Of one consumer; the library calls its class, so each consumer makes one of its own with `made`.
+
+    Attributes:
+        declined: partitions that this member does not take if another one can.
+    """
+
+    declined: frozenset[TopicPartition] = frozenset()
+
+    @classmethod
+    def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        """Return what this member tells the leader."""
+        told = super().metadata(topics)
+        if cls.declined:
+            before = told.user_data or sticky.StickyAssignorUserDataV1([], cls.DEFAULT_GENERATION_ID).encode()
+            told.user_data = before + _Declined(_by_topic(cls.declined)).encode()
+        return told
+
+    @classmethod
+    def assign(
+        cls, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Compute the shares of all members, as their leader."""
+        assigned: dict[str, ConsumerProtocolMemberAssignment] = super().assign(cluster, members)
+        declined = {member: _declined(metadata.user_data) for member, metadata in members.items()}
+        if not any(declined.values()):
+            return assigned
+
+        moved = shares.respecting({member: frozenset(one.partitions()) for member, one in assigned.items()}, declined)
+        return {
+            member: ConsumerProtocolMemberAssignment(cls.version, _by_topic(share), b"")
+            for member, share in moved.items()
+        }
+
+
+def made() -> type[Assignor]:
+    """Make the class for one consumer: the library keeps what an assignor remembers on its class."""
+    return type("Sticky", (Assignor,), {"member_assignment": None, "generation": Assignor.DEFAULT_GENERATION_ID})
+
+
+def _declined(user_data: bytes) -> frozenset[TopicPartition]:
+    """Read what a member has declined; nothing where it does not say, or says it in another way."""
+    stream = io.BytesIO(user_data or b"")
+    try:
+        sticky.StickyAssignorUserDataV1.decode(stream)
+        declined = _Declined.decode(stream).declined
+    except Exception:  # noqa: BLE001 - the library raises what it meets, and a wrong list must not stop the group
+        return frozenset()
+    return frozenset(TopicPartition(topic, one) for topic, partitions in declined for one in partitions)
+
+
+def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for topic, partition in sorted(partitions):
+        found[topic].append(partition)
+    return list(found.items())

@@ -1,0 +1,49 @@
+"""
+The door to Kafka: `KafkaBroker` puts aiokafka behind the protocols of `broker.py`.
+
+The rooms behind it, a kind of client each, lie in the folder `kafka/`; nothing else imports the library.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from mrs_relay.kafka import broker, records, settings, topic_io
+from mrs_relay.kafka.adapter import admin, connection, consumer, producer, quiet, reader, topic
+
+
+def quieten() -> None:
+    """Keep the library's log readable in this process; for the service and the command line, never for a library."""
+    quiet.install()
+
+
+class KafkaBroker:
+    """
+    A real Kafka; see `broker.Broker`.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings) -> None:
+        self._connection = connection.connect(kafka)
+
+    def consumer(self) -> broker.GroupConsumer:
+        """Return a member of the group, not yet started."""
+        return consumer.KafkaGroupConsumer(self._connection)
+
+    def reader(self, position: records.Position, offset: int | None) -> AbstractAsyncContextManager[broker.LogReader]:
+        """Return a reader from `offset`, or from the beginning."""
+        return reader.reading(self._connection, position, offset)
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
+        """Return a producer, not yet started."""
+        return producer.KafkaProducer(self._connection, transactional_id, idempotent=idempotent)
+
+    def admin(self) -> AbstractAsyncContextManager[broker.Admin]:
+        """Return an admin client."""
+        return admin.administering(self._connection)
+
+    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[topic_io.TopicReader]:
+        """Return a reader of a whole topic; see `tap`."""
+        return topic.whole(self._connection, name, partitions)

@@ -1,0 +1,171 @@
+"""How every client of this process connects, and how the library's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiokafka import client as kafka_client
+from aiokafka import errors as kafka_errors
+
+from mrs_relay import errors
+from mrs_relay.common import tls
+from mrs_relay.kafka import security as security_settings
+from mrs_relay.kafka import settings
+from mrs_relay.kafka.adapter import failover, login, probe
+
+log = structlog.get_logger(__name__)
+
+_UNREACHABLE = (
+    kafka_errors.KafkaConnectionError,
+    kafka_errors.NodeNotReadyError,
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.KafkaTimeoutError,
+    OSError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    The one factory of client options, so that no client forgets a security setting.
+
+    Attributes:
+        kafka: the settings of the part.
+        tls: ready-made context, or None without TLS.
+        tokens: where tokens come from, or None where they are not used.
+        brokers: what all clients together know of the brokers.
+    """
+
+    kafka: settings.KafkaSettings
+    tls: ssl.SSLContext | None
+    tokens: login.Tokens | None = None
+    brokers: failover.Brokers = field(default_factory=failover.Brokers)
+
+    def options(self, role: str) -> dict[str, Any]:
+        """Return the keyword arguments that all of aiokafka's clients share; `role` shows in the broker's logs."""
+        security = self.kafka.security
+        try:
+            papers = login.options(security, self.tokens)
+        except login.CannotLogIn as error:
+            raise self.down("log in", error, str(error)) from error
+        return {
+            "bootstrap_servers": self.kafka.bootstrap_servers,
+            "client_id": f"{self.kafka.app_id}-{role}",
+            "security_protocol": security.protocol,
+            "ssl_context": self.tls,
+            **papers,
+        }
+
+    def attend(self, client: kafka_client.AIOKafkaClient) -> failover.Failover:
+        """Let a client log in with what is right at each moment, and leave brokers that are gone; before it starts."""
+        login.attend(client, self.kafka.security)
+        return failover.Failover(client, self.kafka, self.brokers)
+
+    @asynccontextmanager
+    async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
+        """
+        Do something with Kafka under a time limit; whatever goes wrong leaves as StreamDown.
+
+        Args:
+            what: what is being done, for the message: "cannot {what}: …".
+            timeout_s: the limit in seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (kafka_errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
+            # NB: the library asserts that it knows a node, and a broker that is just starting may tell of none.
+            found = await probe.examine(self.options("probe")) if isinstance(error, _UNREACHABLE) else None
+            raise self.down(what, error, found) from error
+
+    def down(self, what: str, error: BaseException, found: str | None = None) -> errors.StreamDown:
+        """
+        Return the error that names the address, the setting to check and what the library said.
+
+        Args:
+            what: what could not be done.
+            error: the library's.
+            found: what `probe.examine` said of the address.
+        """
+        if found is not None:
+            reason = found
+        elif isinstance(error, _UNREACHABLE) and self.brokers.known:
+            reason = f"no answer ({type(error).__name__}), although it has answered before; {probe.REPLICAS}"
+        elif isinstance(error, _UNREACHABLE):
+            reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
+        else:
+            reason = repr(error)
+        return errors.StreamDown(
+            f"cannot {what}: Kafka at {self.kafka.bootstrap_servers} (setting kafka.bootstrap_servers, "
+            f"MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS): {reason}"
+        )
+
+
+def connect(kafka: settings.KafkaSettings) -> Connection:
+    """
+    Read the certificates and return the factory.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used; the message names the settings.
+    """
+    security = kafka.security
+    tokens = login.tokens_for(security)
+    if not security.protocol.endswith("SSL"):
+        return Connection(kafka, None, tokens)
+    if not security.verify_host:
+        log.warning("kafka_hosts_not_verified", setting="kafka.security.verify_host")
+    try:
+        files = [path for path in (security.ca_file, security.cert_file, security.key_file) if path is not None]
+        return Connection(kafka, tls.rotating(files, functools.partial(_context, security)), tokens)
+    except (OSError, ssl.SSLError) as error:
+        raise errors.SettingsError(
+            f"kafka.security.ca_file, cert_file, key_file or key_password cannot be used: {error}"
+        ) from error
+
+
+def _context(security: security_settings.Security) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=security.ca_file)
+    context.check_hostname = security.verify_host
+    if security.cert_file is not None:
+        password = security.key_password.get_secret_value() if security.key_password is not None else None
+        context.load_cert_chain(security.cert_file, security.key_file, password)
+    return context
+
+
+async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:
+    """
+    Await a client's own way to stop, at most `timeout_s` seconds; returns what went wrong instead of raising it.
+
+    NB: closing a consumer during the pause after a failed fetch raises CancelledError although nobody cancelled us.
+    Source: aiokafka 0.14, consumer/fetcher.py, `close` and `_proc_fetch_request`.
+    """
+    task = asyncio.current_task()
+    asked_to_leave = 0 if task is None else task.cancelling()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await stop
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > asked_to_leave:
+            raise
+        return error
+    except Exception as error:  # noqa: BLE001 - the client is being thrown away; the caller decides whether to tell
+        return error
+    return None
+
+
+async def silence(*_args: object, **_options: object) -> None:
+    """
+    Stand in for a client's sending once it is given up.
+
+    It cancels the library's own task that asks, which ends that task without a sound; an error would be logged with a
+    stack, or repeated.
+    """
+    raise asyncio.CancelledError

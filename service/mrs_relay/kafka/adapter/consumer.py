@@ -1,0 +1,326 @@
+"""
+aiokafka's group consumer, made safe: every assignment starts parked, and only `poll` and the listener see Kafka.
+
+Partitions are parked in the first statements of the assignment callback (paused, and sought to 0 so that the library
+looks up no offsets by itself), because records flow while the callback still runs and all pauses are gone after a
+rebalance. A partition that is not wanted is left out of the fetch result instead of being paused, so nothing that was
+fetched is thrown away.
+
+Source: aiokafka 0.14, consumer/group_coordinator.py, fetcher.py, subscription_state.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker, records
+from mrs_relay.kafka.adapter import assignor, failover, reader, topology, unpacking
+from mrs_relay.kafka.adapter import connection as connections
+
+_NOTE = "mrs-relay"
+"""Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
+
+_STOP_S = 3.0
+_CUT_S = 1.0
+_ASK_S = 10.0
+_LATELY_S = 15.0
+_FETCH_BYTES = 4 * 1024 * 1024  # of all partitions together: 0.5 MB/s bring them within the limit of a request
+_NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
+
+log = structlog.get_logger(__name__)
+
+
+class _Relay(ConsumerRebalanceListener):  # type: ignore[misc] # the library ships no types
+    """Passes the library's callbacks on; an exception of ours must not be swallowed unseen."""
+
+    def __init__(self, owner: KafkaGroupConsumer, listener: broker.Listener) -> None:
+        self._owner = owner
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._owner.forget()
+        await self._listener.revoked(frozenset(records.Position(*tp) for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._owner.park_all(assigned)  # first, and without awaiting: records flow already
+        await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
+
+
+class KafkaGroupConsumer:
+    """See `broker.GroupConsumer`."""
+
+    def __init__(self, connection: connections.Connection) -> None:
+        self._connection = connection
+        self._kafka = connection.kafka
+        self._client: AIOKafkaConsumer | None = None
+        self._failover: failover.Failover | None = None
+        self._unpacker: unpacking.Unpacker | None = None
+        self._assignor = assignor.made()
+        self._flowing: set[TopicPartition] = set()
+        self._silent_since_s: float | None = None
+
+    @property
+    def silent_since_s(self) -> float | None:
+        """Since when our questions have found no answer in time."""
+        return self._silent_since_s
+
+    @property
+    def hears(self) -> bool:
+        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+        failover, now_s = self._failover, asyncio.get_running_loop().time()
+        return failover is not None and failover.heard_s > now_s - _LATELY_S
+
+    async def start(self, listener: broker.Listener) -> None:
+        """Connect and join; assignments come to the listener."""
+        self._client = self._make()
+        self._failover = self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
+        try:
+            async with self._connection.asking("join the consumer group", _ASK_S):
+                await self._client.start()
+        except BaseException:
+            await self.close()
+            raise
+        self._unpacker = unpacking.Unpacker(self._client, self._kafka.unpacked_bytes)
+        # Subscribing after the start keeps the start short: it would wait for the first assignment, however long.
+        self._client.subscribe([self._kafka.topics.requests], listener=_Relay(self, listener))
+
+    async def poll(
+        self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
+    ) -> Mapping[records.Position, Sequence[records.Record]]:
+        """Wait for records of the wanted partitions; without any wanted, look for errors in the group at once."""
+        self._raise_unreadable()
+        self._raise_dead()
+        partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
+        # The library disables its own supervision when this call is cancelled, so its timeout is short instead.
+        try:
+            fetched = await self._started.getmany(
+                *partitions, timeout_ms=int(timeout_s * 1000) if wanted else 0, max_records=limit
+            )
+        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
+            return self._offset_gone(error)
+        except kafka_errors.KafkaError as error:
+            raise self._connection.down("read", error) from error
+        return {records.Position(*tp): [reader.record(fact) for fact in facts] for tp, facts in fetched.items()}
+
+    def flow(self, position: records.Position, offset: int) -> None:
+        """Let an assigned, parked partition be read, from `offset` on."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            raise errors.StreamDown(f"{position} is not assigned to us any more")
+        self._started.seek(tp, offset)
+        self._started.resume(tp)
+        self._flowing.add(tp)
+
+    def park(self, position: records.Position) -> None:
+        """Stop reading a partition; nothing happens if it is not assigned."""
+        tp = TopicPartition(*position)
+        if tp in self._started.assignment():
+            self.park_all({tp})
+
+    def decline(self, positions: frozenset[records.Position]) -> None:
+        """Have the group give partitions to another member, if one takes them; joins again where that is new."""
+        declined = self._assignor.declined.union(TopicPartition(*position) for position in positions)
+        if declined != self._assignor.declined:
+            self._assignor.declined = declined
+            self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
+
+    def park_all(self, partitions: set[TopicPartition]) -> None:
+        """Pause, and give a position so that the library does not look for one."""
+        self._flowing -= partitions
+        self._started.pause(*partitions)
+        for tp in partitions:
+            self._started.seek(tp, 0)
+
+    def forget(self) -> None:
+        """Note that all partitions are being revoked."""
+        self._flowing.clear()
+
+    async def committed(self, position: records.Position) -> int | None:
+        """Offset that the group has committed, or None."""
+        async with self._asking(f"read the group's offset of {position}"):
+            offset = await self._started.committed(TopicPartition(*position))
+        return None if offset is None else int(offset)
+
+    async def is_mirror(self, position: records.Position) -> bool:
+        """Whether the group's offset carries our note; the library's own method leaves notes out."""
+        found = (await self.notes([position])).get(position)
+        return found is not None and found.is_mirror
+
+    @property
+    def generation(self) -> int:
+        """Number of the group's present assignment; the library keeps it to itself."""
+        return int(self._started._coordinator.generation)  # noqa: SLF001 - see above
+
+    async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, broker.Mirrored]:
+        """What the group has committed, in one question for all partitions."""
+        partitions = [TopicPartition(*position) for position in positions]
+        async with self._asking("read the notes at the group's offsets"):
+            found = await self._started._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - see above
+        return {records.Position(*tp): _mirrored(one.offset, one.metadata or "") for tp, one in found.items()}
+
+    async def commit(
+        self,
+        offsets: Mapping[records.Position, int],
+        *,
+        mirror: bool = True,
+        notes: Mapping[records.Position, str] = broker.NO_NOTES,
+    ) -> None:
+        """Commit offsets for the group; partitions that are not assigned are left out."""
+        ours = self._started.assignment()
+        known = {
+            tp: (offset, f"{_NOTE} {notes.get(position, '')}".rstrip() if mirror else "")
+            for position, offset in offsets.items()
+            if (tp := TopicPartition(*position)) in ours
+        }
+        if known:
+            async with self._asking("commit the group's offsets"):
+                await self._started.commit(known)
+
+    async def bounds(self, position: records.Position) -> broker.Bounds:
+        """Begin and end of a partition, asked just now."""
+        tp = TopicPartition(*position)
+        async with self._asking(f"look up the offsets of {position}"):
+            first = await self._started.beginning_offsets([tp])
+            end = await self._started.end_offsets([tp])
+            # NB: asked last, so that bounds of a topic that is being replaced never go with the old one's id unseen.
+            cluster = await topology.describe(self._started._client, [tp.topic])  # noqa: SLF001 - the library's own
+        described = cluster.topics.get(tp.topic)
+        return broker.Bounds(first[tp], end[tp], None if described is None else described.topic_id)
+
+    async def cluster(self, topics: Sequence[str]) -> broker.Cluster:
+        """
+        Describe topics over the connections that are there; says nothing about whether questions are answered.
+
+        If the group's topic has got more partitions, the library is told to look: by itself it would find out, and have
+        the group share them, only when its metadata is five minutes old.
+        """
+        client = self._started._client  # noqa: SLF001 - the library's own
+        async with self._connection.asking("describe the topics", _ASK_S):
+            described = await topology.describe(client, topics)
+            for topic in self._started.subscription():
+                known = client.cluster.partitions_for_topic(topic) or ()
+                if topic in described.topics and len(described.topics[topic].partitions) > len(known):
+                    await client.force_metadata_update()
+            return described
+
+    def last_answer(self, position: records.Position) -> int | None:
+        """A value that changes whenever the broker has answered a fetch for the partition."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            return None
+        answered_ms: int | None = self._started.last_poll_timestamp(tp)
+        return answered_ms
+
+    def end_offset(self, position: records.Position) -> int | None:
+        """End of what can be read of the partition, as the last fetch told it."""
+        tp = TopicPartition(*position)
+        if tp not in self._started.assignment():
+            return None
+        end: int | None = self._started.highwater(tp)
+        stable: int | None = self._started.last_stable_offset(tp)
+        return end if end is None or stable is None or stable < 0 else min(end, stable)
+
+    def read_to(self, position: records.Position) -> int | None:
+        """Offset up to which `poll` has handed out all records; the library moves it within its `getmany` alone."""
+        tp = TopicPartition(*position)
+        return self._unpacker.position(tp) if self._unpacker is not None and tp in self._flowing else None
+
+    async def close(self) -> None:
+        """Leave the group. The library may hang here, waiting for the group: then it is left to the process's end."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
+            log.warning("consumer_stop_failed", error=repr(error))
+            await _cut(client)
+
+    @asynccontextmanager
+    async def _asking(self, what: str) -> AsyncIterator[None]:
+        """Ask Kafka something through the library's consumer, and keep account of its silence."""
+        try:
+            async with self._connection.asking(what, _ASK_S):
+                yield
+        except errors.StreamDown as error:
+            if isinstance(error.__cause__, TimeoutError) and self._silent_since_s is None:
+                self._silent_since_s = asyncio.get_running_loop().time()
+            raise
+        self._silent_since_s = None
+
+    @property
+    def _started(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            raise errors.StreamDown("the consumer is closed")
+        return self._client
+
+    def _make(self) -> AIOKafkaConsumer:
+        kafka = self._kafka
+        return AIOKafkaConsumer(
+            **self._connection.options("consumer"),
+            group_id=kafka.group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=kafka.session_timeout_ms,
+            heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+            rebalance_timeout_ms=kafka.rebalance_timeout_ms,
+            request_timeout_ms=kafka.request_timeout_ms,
+            max_poll_interval_ms=kafka.max_poll_interval_ms,
+            max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
+            fetch_max_bytes=max(_FETCH_BYTES, kafka.max_partition_fetch_bytes),
+            partition_assignment_strategy=(self._assignor,),
+            **unpacking.OPTIONS,
+        )
+
+    def _raise_dead(self) -> None:
+        """
+        Raise ConsumerStuck once a task of the library's has ended that is to live as long as the consumer.
+
+        Source: aiokafka 0.14: none of them is begun again, and `getmany` watches only the one that coordinates.
+        """
+        client = self._started
+        lives = {
+            "fetching": client._fetcher._fetch_task,  # noqa: SLF001 - the library keeps them to itself
+            "coordination": client._coordinator._coordination_task,  # noqa: SLF001 - the same
+            "metadata": client._client._sync_task,  # noqa: SLF001 - the same
+        }
+        for name, task in lives.items():
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                raise errors.ConsumerStuck(f"the consumer's {name} has ended: {error!r}") from error
+
+    def _raise_unreadable(self) -> None:
+        """Park a partition that stands before a batch that cannot be read, and say so."""
+        while self._unpacker is not None and (bad := self._unpacker.take_bad()) is not None:
+            tp = TopicPartition(*bad.position)
+            if tp in self._flowing:
+                self.park_all({tp})
+                raise bad
+
+    def _offset_gone(self, error: kafka_errors.KafkaError) -> Mapping[records.Position, Sequence[records.Record]]:
+        """Park what we were reading and say so; a complaint about a parked partition means nothing."""
+        complained = set(error.args[0]) if isinstance(error, kafka_errors.OffsetOutOfRangeError) else set()
+        if not (gone := complained & self._flowing):
+            return {}
+        self.park_all(gone)
+        raise broker.OffsetGone(frozenset(records.Position(*tp) for tp in gone)) from error
+
+
+def _mirrored(offset: int, note: str) -> broker.Mirrored:
+    ours, _, text = note.partition(" ")
+    return broker.Mirrored(offset, ours == _NOTE, text if ours == _NOTE else "")
+
+
+async def _cut(client: AIOKafkaConsumer) -> None:
+    """Silence a consumer that does not stop: the group must notice that it is gone."""
+    client._client.send = connections.silence  # noqa: SLF001 - the library offers no way to stop without waiting
+    for task in (client._fetcher._fetch_task, client._coordinator._heartbeat_task):  # noqa: SLF001 - the same
+        if task is not None:
+            task.cancel()
+    await connections.stopped(client._client.close(), _CUT_S)  # noqa: SLF001 - the same

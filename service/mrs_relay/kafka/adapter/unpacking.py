@@ -1,0 +1,97 @@
+"""
+Unpacks what a consumer fetches, before the library sees it, and keeps the batches that cannot be read from it.
+
+Wraps the one way by which a consumer's fetches are sent; nothing of aiokafka is changed for anybody else. A partition
+with an unreadable batch is paused once everything before that batch has been handed out, so that it is neither fetched
+over and over nor in the way of the others; the consumer's owner asks for it with `take_bad`.
+
+Source: aiokafka 0.14, consumer/fetcher.py (`_proc_fetch_request`), protocol/fetch.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.protocol import fetch
+
+from mrs_relay.kafka import broker, records
+from mrs_relay.kafka.adapter import batches
+
+OPTIONS: Final = {"check_crcs": False}
+"""For the consumer: what it gets has been checked, and its checksum is that of the compressed batch."""
+
+_INLINE_BYTES: Final = 4 * 1024 * 1024  # uncompressed; checked in about 10 ms
+
+
+class Unpacker:
+    """
+    Stands between a started consumer and the brokers.
+
+    Args:
+        client: the consumer; made with `OPTIONS`.
+        most_bytes: bound of what one batch, and one fetch, may unpack to.
+    """
+
+    def __init__(self, client: AIOKafkaConsumer, most_bytes: int) -> None:
+        self._client = client
+        self._most_bytes = most_bytes
+        self._send = client._client.send  # noqa: SLF001 - the library offers no place to look at what was fetched
+        self._bad: dict[TopicPartition, tuple[int, batches.Bad]] = {}
+        client._client.send = self._sent  # noqa: SLF001 - the same
+
+    def position(self, tp: TopicPartition) -> int | None:
+        """Offset at which the consumer goes on in a partition, at once; None where it has none."""
+        subscription = self._client._subscription.subscription  # noqa: SLF001 - the library's own way waits
+        if subscription is None or (assignment := subscription.assignment) is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state.has_valid_position else None
+
+    def take_bad(self) -> broker.BatchUnreadable | None:
+        """Return one unreadable batch at which a partition stands, once; its partition is paused."""
+        while self._bad:
+            tp, (at, bad) = self._bad.popitem()
+            if self.position(tp) == at:
+                return broker.BatchUnreadable(records.Position(*tp), bad.first, bad.next_offset, bad.reason)
+        return None
+
+    async def _sent(self, node_id: object, request: object, **options: object) -> Any:  # noqa: ANN401 - the library's
+        response = await self._send(node_id, request, **options)
+        if isinstance(request, fetch.FetchRequest):
+            await self._unpack(request, response)
+        return response
+
+    async def _unpack(self, request: fetch.FetchRequest, response: Any) -> None:  # noqa: ANN401 - the same
+        asked = {TopicPartition(topic, one[0]): one[1] for topic, parts in request.topics for one in parts}
+        left_bytes = self._most_bytes
+        topics = []
+        for topic, partitions in response.topics:
+            unpacked = []
+            for partition, code, *facts, raw in partitions:
+                tp = TopicPartition(topic, partition)
+                found = await self._read(raw or b"", _aborted(response, facts), left_bytes)
+                left_bytes -= found.unpacked_bytes
+                if found.bad is not None and not found.raw:
+                    self._note(tp, asked[tp], found.bad)
+                unpacked.append((partition, code, *facts, found.raw))
+            topics.append((topic, unpacked))
+        response.topics = topics
+
+    async def _read(self, raw: bytes, aborted: list[tuple[int, int]], left_bytes: int) -> batches.Readable:
+        if len(raw) <= _INLINE_BYTES and not batches.compressed(raw):
+            return batches.readable(raw, aborted, self._most_bytes, left_bytes)
+        return await asyncio.to_thread(batches.readable, raw, aborted, self._most_bytes, left_bytes)
+
+    def _note(self, tp: TopicPartition, at: int, bad: batches.Bad) -> None:
+        if self.position(tp) == at:  # else the partition has been sent elsewhere, or away, meanwhile
+            self._bad[tp] = at, bad
+            self._client.pause(tp)
+
+
+def _aborted(response: Any, facts: list[Any]) -> list[tuple[int, int]]:  # noqa: ANN401 - the library ships no types
+    """Aborted transactions of a partition's reply, for readers of what is committed; where they stand in it varies."""
+    if response.API_VERSION >= 11:  # noqa: PLR2004 - of Kafka's Fetch API
+        return facts[3] or []
+    return (facts[-1] or []) if response.API_VERSION >= 4 else []  # noqa: PLR2004 - the same

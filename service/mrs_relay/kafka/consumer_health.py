@@ -1,0 +1,175 @@
+"""
+Is Kafka there, and does our consumer still hear it? Two different troubles with two different cures.
+
+Kafka away: wait, and say so. Kafka there and the consumer silent: the library's fetching has died without a word,
+which happens after restarts of brokers; only a new consumer helps.
+
+While the group rebalances, a poll does not come round: the library hands nothing out until the next assignment. That
+takes as long as Kafka needs for a new coordinator, and so do questions to it, so both count as hanging only much later.
+
+Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fetched_records`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records, settings
+
+INTERVAL_S = 1.0
+_SILENT_S = 5.0  # without an answer for so long, ask whether Kafka is there at all
+_ASK_EVERY_S = 10.0
+_ASK_S = 10.0
+_LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process stood still
+
+log = structlog.get_logger(__name__)
+
+
+class ConsumerHealth:
+    """
+    Keeps account of when Kafka answered.
+
+    Args:
+        kafka: the settings; the session timeout is what counts as too long.
+        broker: to ask.
+        on_change: called when `connected` has changed.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings, broker: brokers.Broker, on_change: Callable[[], None]) -> None:
+        self.connected = False
+        self.error: str | None = None
+        self._kafka = kafka
+        self._broker = broker
+        self._on_change = on_change
+        self._heard_s = 0.0
+        self._asked_s = 0.0
+        self._there_since_s: float | None = None  # asked without a failure since
+        self._polled_s = 0.0
+        self._looked_s: float | None = None
+        self._excused_s = 0.0
+        self._answers: dict[records.Position, tuple[int | None, float]] = {}
+
+    def heard(self) -> None:
+        """Note that Kafka has answered something."""
+        self._heard_s = _now_s()
+        if self._looked_s is None:
+            self._looked_s = self._heard_s
+        self._there(None)
+
+    def lost(self, error: errors.StreamDown) -> None:
+        """Note that Kafka did not answer."""
+        self._there(error)
+
+    def failed(self, error: errors.StreamDown) -> None:
+        """Note that polling has failed, perhaps by the consumer's own trouble; `check` asks whether Kafka is there."""
+        self._show(error)
+
+    def polled(self) -> None:
+        """Note that polling has come round."""
+        self._polled_s = _now_s()
+
+    def answered(self, position: records.Position, answer: int | None, *, expected: bool) -> bool:
+        """
+        Note the consumer's last answer for a partition; True if it is a new one.
+
+        Args:
+            position: the partition.
+            answer: see `broker.GroupConsumer.last_answer`.
+            expected: the partition is being read, so there should be answers.
+        """
+        before, _ = self._answers.get(position, (None, 0.0))
+        fresh = answer is not None and answer != before
+        if fresh or not expected or position not in self._answers:
+            self._answers[position] = (answer, _now_s())
+        if fresh:
+            self.heard()
+        return fresh
+
+    async def check(self) -> None:
+        """If all is silent, ask Kafka whether it is there."""
+        now_s = _now_s()
+        if now_s - self._heard_s < _SILENT_S or now_s - self._asked_s < _ASK_EVERY_S:
+            return
+        self._asked_s = now_s
+        try:
+            async with asyncio.timeout(_ASK_S), self._broker.admin() as admin:
+                await admin.partition_counts()
+        except (errors.StreamDown, TimeoutError) as error:
+            down = error if isinstance(error, errors.StreamDown) else errors.StreamDown("Kafka does not answer")
+            log.warning("kafka_unreachable", error=str(down))
+            self._there(down)
+        else:
+            self._there(None)
+
+    def excuse(self) -> None:
+        """Note that a partition has no leader: silence about it is not our consumer's fault."""
+        self._excused_s = _now_s()
+
+    def hanging(
+        self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
+    ) -> errors.ConsumerStuck | None:
+        """
+        Say so if Kafka has been there all the time and our consumer has heard nothing of it.
+
+        To be asked after every `check`. Time in which the whole process stood still does not count: after a freeze the
+        consumer gets its chance to come round before it is judged.
+
+        Args:
+            silent_since_s: see `broker.GroupConsumer`. A partition that is being restored is not read: its owner asks.
+            hears: brokers tell it something, as they do while a coordinator moves or its topic lacks replicas.
+            rebalancing: the group is about to give out its partitions anew.
+        """
+        now_s = _now_s()
+        looked_s, self._looked_s = self._looked_s, now_s
+        if looked_s is not None and now_s - looked_s > _LONGEST_ROUND_S:
+            self._begin_anew(now_s)
+        if self._there_since_s is None:
+            return None
+        patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
+        if now_s - self._there_since_s < patience_s:
+            return None
+        long_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000)
+        if now_s - self._polled_s > (wait_s := long_s if rebalancing else patience_s):
+            return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
+        wait_s = long_s if hears else patience_s
+        if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > wait_s:
+            return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
+        for position, (_, since_s) in self._answers.items():
+            if now_s - since_s > patience_s:
+                return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")
+        return None
+
+    def forget(self, position: records.Position) -> None:
+        """The partition is no longer ours."""
+        self._answers.pop(position, None)
+
+    def _begin_anew(self, now_s: float) -> None:
+        self._polled_s = now_s
+        if self._there_since_s is not None:
+            self._there_since_s = now_s
+        self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
+
+    def _there(self, error: errors.StreamDown | None) -> None:
+        if error is not None:
+            self._there_since_s = None
+        elif self._there_since_s is None:
+            self._there_since_s = _now_s()
+        self._show(error)
+
+    def _show(self, error: errors.StreamDown | None) -> None:
+        was = self.connected
+        self.connected = error is None
+        self.error = None if error is None else str(error)
+        if was is not self.connected:
+            if self.connected:
+                log.info("kafka_reached")
+            self._on_change()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

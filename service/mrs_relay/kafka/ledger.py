@@ -1,0 +1,311 @@
+r"""
+One partition's ledger: claimed and restored by its new owner, then written by it alone, with all that goes out.
+
+    open       read what is there and refuse a newer format; then fence older owners, write a claim, and read on up to
+               that claim: nothing below it is undecided
+    commit     exactly-once: records, changes and `\0offsets` in one transaction
+               at-least-once: changes, outbox and `\0offsets`, then the records. After a crash in between the next owner
+               sends the outbox again, the same ids, before anything else: none is lost
+    settle     without transactions, note that everything was sent, so that the next owner repeats nothing
+    renew      replace a producer that saw trouble, and make sure that nobody was here in between
+
+Without transactions an owner also notices that somebody else has written: its own records no longer follow each other.
+`ledger_format.py` knows what the records look like, `lease.py` is what the handler sees of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import ledger_format, records
+
+_READ_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What is the same for all partitions.
+
+    Attributes:
+        topic: the ledger topic.
+        idempotent: without transactions, whether the broker knows idempotent producers.
+        limits_bytes: largest record a topic takes, by `records.size_bytes`.
+        default_limit_bytes: the same for topics of which the broker does not tell.
+        restore_timeout_s: a restore may stand still for so long, in seconds.
+        accept_loss: go on where a part of the ledger is missing.
+        owner: names this runtime in its claims; no other process has the same.
+    """
+
+    topic: str
+    idempotent: bool
+    limits_bytes: Mapping[str, int]
+    default_limit_bytes: int
+    restore_timeout_s: float
+    accept_loss: bool = False
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """
+    What `Ledger.open` found.
+
+    Attributes:
+        state: ledger key -> value; the caller's own.
+        next_offset: offset of the first input record that is not in the state; None at the very first start.
+        claimed_at_s: when the claim was written, on the event loop's clock.
+        claim_offset: where it stands.
+        foreign_claims: how many others have claimed the partition since our previous claim.
+        topic_id: of the input topic to which `next_offset` belongs; None where the ledger does not say.
+    """
+
+    state: dict[bytes, bytes]
+    next_offset: int | None
+    claimed_at_s: float
+    claim_offset: int
+    foreign_claims: int
+    topic_id: str | None = None
+
+
+class Ledger:
+    """
+    The ledger of one partition for one lease; a new lease makes a new one.
+
+    Args:
+        position: the input partition; its ledger partition has the same number.
+        options: what is the same for all partitions.
+        broker: where it all lies.
+        transactional_id: the partition's, for exactly-once; None for at-least-once.
+
+    Attributes:
+        topic_id: of the input topic; every commit notes it. It is that of the last commit until the owner sets it.
+    """
+
+    def __init__(
+        self, position: records.Position, options: Options, broker: brokers.Broker, transactional_id: str | None
+    ) -> None:
+        self._input = position
+        self._place = records.Position(options.topic, position.partition)
+        self._options = options
+        self._broker = broker
+        self._transactional_id = transactional_id
+        self._producer: brokers.Producer | None = None
+        self._token: records.Headers = ()
+        self._end = 0
+        self._beginning = 0
+        self._next_offset: int | None = None
+        self._unsettled = False
+        self._outbox_left = 0
+        self.topic_id: str | None = None
+
+    async def open(self, previous_claim: int | None = None) -> Restored:
+        """
+        Become the owner and read what was committed.
+
+        Args:
+            previous_claim: offset of the claim that this process held last, to notice others in between.
+
+        Raises:
+            NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed.
+            StateUnreadable: a person must look; nothing was changed but the claim.
+            Fenced, StreamDown: try again with a new ledger.
+        """
+        nonce = self._nonce()
+        replay = ledger_format.Replay(self._input, nonce, previous_claim)
+        async with self._broker.reader(self._place, None) as reader:
+            # Nothing is taken from an owner whose ledger we cannot read.
+            while not reader.caught_up and (read := await reader.read(_READ_S)):
+                replay.add(read)
+
+            await self._start_producer()
+            await self._claim(nonce)
+            claimed_at_s = asyncio.get_running_loop().time()
+            while not replay.done:
+                replay.add(await self._read(reader))
+
+        loss = replay.loss(reader.beginning)
+        if loss is not None and not self._options.accept_loss:
+            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
+        self._beginning = reader.beginning
+        self.topic_id = replay.topic_id
+        self._outbox_left = replay.outbox_end
+        claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
+        self._settle_in(claim_offset)
+        next_offset = replay.next_offset
+        if next_offset is not None:
+            await self._finish_for_predecessor(replay, next_offset, loss)
+        return Restored(replay.state, next_offset, claimed_at_s, claim_offset, replay.foreign_claims, replay.topic_id)
+
+    async def commit(
+        self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        """
+        Write it all; see `lease.Lease.commit`.
+
+        Raises:
+            TooLarge: nothing was written. Fenced, StreamDown: the outcome is unknown; the ledger is dead.
+            StateUnreadable: the topic is another one than before.
+            ValueError: a key belongs to the ledger itself.
+        """
+        self._check(changes, outgoing)
+        state = [self._to_ledger(change.key, change.value) for change in changes]
+        if self._transactional_id is None:
+            await self._commit_plainly(state, outgoing, next_offset)
+        else:
+            state += self._cleared(0)  # from a time without transactions
+            blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
+            await self._advance([block for block in blocks if block.position == self._place])
+            self._outbox_left = 0
+        self._next_offset = next_offset
+        if self._alive.tainted:
+            await self._renew()
+
+    async def settle(self) -> None:
+        """Note that everything was sent. Raises Fenced, StreamDown; the ledger is dead then."""
+        if self._unsettled and self._next_offset is not None:
+            await self._commit_plainly([], [], self._next_offset)
+
+    async def kill(self) -> None:
+        """Let nothing leave any more; never raises."""
+        if self._producer is not None:
+            await self._producer.kill()
+
+    def limit_bytes(self, topic: str | None) -> int:
+        """Largest record that `commit` takes for the topic; None means a change of the ledger."""
+        limits, default = self._options.limits_bytes, self._options.default_limit_bytes
+        ledger_bytes = limits.get(self._options.topic, default)
+        if topic is None:
+            return ledger_bytes
+        limit_bytes = limits.get(topic, default)
+        if self._transactional_id is None:
+            return min(limit_bytes, ledger_bytes - ledger_format.OUTBOX_OVERHEAD_BYTES)
+        return limit_bytes
+
+    async def _advance(self, blocks: Sequence[records.Block]) -> None:
+        """Note how far the ledger goes; a log that was longer before is another one."""
+        if (first := min(block.first_offset for block in blocks)) < self._end:
+            await self.kill()
+            raise errors.StateUnreadable(
+                f"the ledger of {self._input} ended at {self._end} and we have just written at {first}: the topic "
+                f"{self._place.topic} was deleted and made anew, and what stood in it is gone"
+            )
+        self._end = max(block.first_offset + block.count for block in blocks)
+
+    async def _commit_plainly(
+        self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing], next_offset: int
+    ) -> None:
+        outbox = [self._to_ledger(key, value) for key, value in ledger_format.outbox(outgoing)]
+        last = self._last(next_offset, outbox=len(outbox))
+        for block in await self._alive.write([*state, *outbox, *self._cleared(len(outbox)), last]):
+            if block.first_offset != self._end:
+                await self.kill()
+                raise errors.Fenced(
+                    f"somebody else has written to the ledger of {self._input}: our records stand at "
+                    f"{block.first_offset} instead of {self._end}"
+                )
+            self._end += block.count
+        self._outbox_left = len(outbox)
+        if outgoing:
+            await self._alive.write(outgoing)
+        self._unsettled = bool(outgoing)
+
+    async def _finish_for_predecessor(self, replay: ledger_format.Replay, next_offset: int, loss: str | None) -> None:
+        """Send what the last owner perhaps did not, overwrite what should not be there, write down what is accepted."""
+        unsent = replay.unsent
+        stale = [key for key in sorted(replay.stale_keys) if not key.startswith(b"\0")]
+        if loss is not None:
+            log.error("ledger_loss_accepted", position=str(self._input), loss=loss)
+        elif not unsent and not replay.stale_keys:
+            self._next_offset = next_offset
+            return
+        log.info("ledger_repaired", position=str(self._input), sent_again=len(unsent), rewritten=len(stale))
+        await self.commit([records.Change(key, replay.state.get(key)) for key in stale], unsent, next_offset)
+
+    async def _renew(self) -> None:
+        """
+        Replace the producer after a success that saw trouble.
+
+        The new one fences everybody, also an owner that came in between and whose writes we have not read; so it reads
+        the ledger from its own last record up to a new claim, and gives up unless that is all there is.
+        """
+        log.info("producer_replaced", position=str(self._input))
+        await self.kill()
+        await self._start_producer()
+        end, nonce = self._end, self._nonce()
+        await self._claim(nonce)
+        async with self._broker.reader(self._place, end) as reader:
+            first = next(iter(await self._read(reader)))
+        replay = ledger_format.Replay(self._input, nonce)
+        replay.add([first])
+        if not replay.done:
+            await self.kill()
+            raise errors.Fenced(f"somebody else has written to the ledger of {self._input} at {first.offset}")
+        self._settle_in(first.offset)  # what we write from now on belongs to this claim
+
+    async def _start_producer(self) -> None:
+        self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)
+        await self._producer.start()
+
+    def _nonce(self) -> str:
+        return f"{self._options.owner}.{uuid.uuid4().hex}"
+
+    async def _claim(self, nonce: str) -> None:
+        key, value = ledger_format.claim(nonce)
+        await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
+
+    async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
+        try:
+            async with asyncio.timeout(self._options.restore_timeout_s):
+                while not (read := await reader.read(_READ_S)):
+                    pass
+        except TimeoutError as error:
+            raise errors.StreamDown(
+                f"reading the ledger of {self._input} made no progress for {self._options.restore_timeout_s:g} s"
+            ) from error
+        return read
+
+    def _settle_in(self, claim_offset: int) -> None:
+        self._end = claim_offset + 1
+        if self._transactional_id is None:
+            self._token = ledger_format.token(claim_offset)
+
+    def _cleared(self, outbox: int) -> list[records.Outgoing]:
+        """Return tombstones for what earlier commits have left in the outbox, behind the records of this one."""
+        return [self._to_ledger(key, None) for key in ledger_format.outbox_keys(outbox, self._outbox_left)]
+
+    def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
+        """Return the record that ends a commit."""
+        topic, end, beginning = self._input.topic, self._end, self._beginning
+        told = {"outbox": outbox, "end": end, "beginning": beginning}
+        return self._to_ledger(*ledger_format.offsets(topic, next_offset, **told, topic_id=self.topic_id))
+
+    def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
+        return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)
+
+    def _check(self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing]) -> None:
+        limit_bytes = self.limit_bytes(None)
+        for change in changes:
+            if change.key[:1] == b"\0":
+                raise ValueError(f"the key {change.key!r} belongs to the ledger itself")
+            size_bytes = records.size_bytes(change.key, change.value, self._token)
+            if size_bytes > limit_bytes:
+                raise records.TooLarge(self._place.topic, size_bytes, limit_bytes)
+        limits_bytes = {topic: self.limit_bytes(topic) for topic in {record.topic for record in outgoing}}
+        for record in outgoing:
+            records.require_fit(record, limits_bytes[record.topic])
+
+    @property
+    def _alive(self) -> brokers.Producer:
+        if self._producer is None:
+            raise errors.Fenced(f"the ledger of {self._input} was never opened")
+        return self._producer

@@ -1,0 +1,307 @@
+r"""
+What stands in a ledger partition, and how it reads back. Pure: `ledger.py` does the reading and writing.
+
+Keys that begin with a zero byte are the ledger's own, all others are state.
+
+    \0claim       {"nonce", "format"}: who owns the partition; written before anything else
+    \0offsets     {input topic: next offset}, the last record of every commit, never a tombstone; header `f` is the
+                  format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
+                  `b` where it began, if its owner was told to accept that records were deleted, `i` Kafka's id of the
+                  input topic to which the offset belongs, where it is known
+    \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
+                  deletes those that it does not overwrite
+
+Without transactions every record after a claim carries that claim's offset in header `t`, the fencing token.
+
+Three rules make a replay safe. A record whose token is older than the newest claim comes from an owner that was already
+replaced: it is ignored. Records that no `\0offsets` follows are the rest of a commit that did not get through: they are
+ignored as well. Compaction knows neither of the two, so both kinds of keys are written anew by whoever notices. And a
+commit that stands before the end that its writer knew was written to another log than the writer thought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from mrs_relay import errors
+from mrs_relay.kafka import records
+
+FORMAT = 1
+CLAIM = b"\0claim"
+OFFSETS = b"\0offsets"
+_OUTBOX = b"\0outbox."
+
+_TOKEN_HEADER = "t"  # noqa: S105 - the fencing token, no secret
+_FORMAT_HEADER = "f"
+_OUTBOX_HEADER = "o"
+_END_HEADER = "e"
+_BEGINNING_HEADER = "b"
+_TOPIC_HEADER = "i"
+_OUTBOX_RECORD_BYTES = 128 * 1024
+OUTBOX_OVERHEAD_BYTES = 256  # what a record grows by in the outbox: its topic's name and the encoding
+
+_offsets_decoder = msgspec.json.Decoder(dict[str, int])
+_outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
+
+
+class NewerFormat(errors.StateUnreadable):
+    """A newer version of the software has written here: a replica of that version can go on."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """
+    The value of a claim record.
+
+    Attributes:
+        nonce: `<owner>.<unique>`: by the whole its writer finds the claim, by the owner all that it wrote.
+        format: of everything that this owner writes.
+    """
+
+    nonce: str
+    format: int = FORMAT
+
+
+_claim_decoder = msgspec.json.Decoder(Claim)
+
+
+def claim(nonce: str) -> tuple[bytes, bytes]:
+    """Key and value of a claim record."""
+    return CLAIM, msgspec.json.encode(Claim(nonce))
+
+
+def offsets(
+    topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0, topic_id: str | None = None
+) -> tuple[bytes, bytes, records.Headers]:
+    """
+    Key, value and headers of the record that ends a commit.
+
+    Args:
+        topic: the input topic.
+        next_offset: of it.
+        outbox: how many outbox records the commit has.
+        end: offset behind the last record that the writer knew of before this commit.
+        beginning: of the log, where it is not 0 and that was accepted.
+        topic_id: which topic of that name it is, where that is known.
+    """
+    numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
+    if beginning:
+        numbers[_BEGINNING_HEADER] = beginning
+    headers = tuple((name, str(number).encode()) for name, number in numbers.items())
+    if topic_id is not None:
+        headers += ((_TOPIC_HEADER, topic_id.encode()),)
+    return OFFSETS, msgspec.json.encode({topic: next_offset}), headers
+
+
+def topic_id(record: records.Record) -> str | None:
+    """Which input topic the record that ends a commit belongs to; None where it does not say."""
+    return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
+
+
+def token(claim_offset: int) -> records.Headers:
+    """Headers that mark a record as written under a claim."""
+    return ((_TOKEN_HEADER, str(claim_offset).encode()),)
+
+
+def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the outbox records for what a commit still has to send."""
+    return [
+        (_outbox_key(number), msgspec.msgpack.encode(part))
+        for number, part in enumerate(_parts(outgoing, _OUTBOX_RECORD_BYTES))
+    ]
+
+
+def outbox_keys(first: int, end: int) -> list[bytes]:
+    """Keys of the outbox records from number `first` to before `end`."""
+    return [_outbox_key(number) for number in range(first, end)]
+
+
+def _outbox_key(number: int) -> bytes:
+    return _OUTBOX + str(number).encode()
+
+
+def _parts(outgoing: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
+    part: list[records.Outgoing] = []
+    size_bytes = 0
+    for record in outgoing:
+        record_bytes = records.size_bytes(record.key, record.value, record.headers)
+        if part and size_bytes + record_bytes > most_bytes:
+            yield part
+            part, size_bytes = [], 0
+        part.append(record)
+        size_bytes += record_bytes
+    if part:
+        yield part
+
+
+class Replay:
+    """
+    Reads a ledger partition from its beginning to one's own claim.
+
+    Args:
+        position: the input partition, whose offset is looked for.
+        nonce: of one's own claim.
+        previous_claim: offset of the claim that one held before, if any; foreign claims after it are counted.
+
+    Attributes:
+        state: ledger key -> value so far.
+        claim_offset: offset of one's own claim, None until it is found.
+        foreign_claims: claims of others after `previous_claim`.
+        stale_keys: keys of ignored records, whose right value must be written anew.
+        topic_id: of the input topic to which the offset belongs; None where the last commit does not say.
+    """
+
+    def __init__(self, position: records.Position, nonce: str, previous_claim: int | None = None) -> None:
+        self.state: dict[bytes, bytes] = {}
+        self.claim_offset: int | None = None
+        self.foreign_claims = 0
+        self.stale_keys: set[bytes] = set()
+        self.topic_id: str | None = None
+        self._position = position
+        self._nonce = nonce
+        self._previous_claim = previous_claim
+        self._newest_claim = -1
+        self._tentative: list[tuple[bytes, bytes | None]] = []
+        self._outbox: dict[bytes, bytes] = {}
+        self._outbox_count = 0
+        self._next_offset: int | None = None
+        self._holds_state = False
+        self._is_another = False
+        self._known_beginning = 0
+
+    @property
+    def done(self) -> bool:
+        """One's own claim has been found."""
+        return self.claim_offset is not None
+
+    @property
+    def next_offset(self) -> int | None:
+        """
+        Offset of the first input record that is not in the state; None if nothing was ever committed.
+
+        Raises:
+            StateUnreadable: there is state, but not up to where it goes; the first commit ever writes the offset
+            alone.
+        """
+        if self._next_offset is None and self._holds_state:
+            raise errors.StateUnreadable(
+                f"the ledger of {self._position} holds state but no offset of the topic {self._position.topic}: "
+                "was it written for another topic, or cut?"
+            )
+        return self._next_offset
+
+    @property
+    def unsent(self) -> list[records.Outgoing]:
+        """What the last commit had to send and perhaps did not, in order."""
+        keys = outbox_keys(0, self._outbox_count)
+        return [record for key in keys if key in self._outbox for record in _outbox_decoder.decode(self._outbox[key])]
+
+    @property
+    def outbox_end(self) -> int:
+        """The number behind the last outbox record that is still there: sent, unsent or ignored."""
+        left = [key for key in {*self._outbox, *self.stale_keys} if key.startswith(_OUTBOX)]
+        return 1 + max((int(key.removeprefix(_OUTBOX)) for key in left), default=-1)
+
+    def loss(self, beginning: int) -> str | None:
+        """
+        Say what is missing of the log that begins at `beginning`, or None.
+
+        Compaction never moves a log's beginning; deletion by age, by size or by hand does, whatever it holds.
+        """
+        if beginning > self._known_beginning:
+            return (
+                f"the ledger of {self._position} begins at offset {beginning}: records were deleted, jobs may be "
+                "forgotten; see that its topic has cleanup.policy=compact"
+            )
+        if self._is_another:
+            return (
+                f"the ledger of {self._position} is shorter than it was: its topic was deleted and made anew "
+                "while it was being written, jobs are forgotten"
+            )
+        return None
+
+    def add(self, read: Sequence[records.Record]) -> None:
+        """
+        Take the next records, in order; those after one's own claim are left alone.
+
+        Raises:
+            NewerFormat: a newer version of the software has written here.
+            StateUnreadable: something else altogether stands here.
+        """
+        for record in read:
+            try:
+                self._add(record)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise errors.StateUnreadable(
+                    f"the ledger of {self._position} holds something strange at offset {record.offset}: {error}"
+                ) from error
+            if self.done:
+                return
+
+    def _add(self, record: records.Record) -> None:
+        key = record.key
+        if key is None:
+            return
+        if key[:1] != b"\0":
+            self._holds_state = True
+            if record.headers and self._outdated(record):
+                self.stale_keys.add(key)
+            else:
+                self._tentative.append((key, record.value))
+        elif record.headers and self._outdated(record):
+            self.stale_keys.add(key)
+        elif key == CLAIM:
+            self._claimed(record)
+        elif key == OFFSETS:
+            self._committed(record)
+        elif key.startswith(_OUTBOX):
+            self._tentative.append((key, record.value))
+
+    def _outdated(self, record: records.Record) -> bool:
+        written_under = _header(record.headers, _TOKEN_HEADER)
+        return written_under is not None and written_under < self._newest_claim
+
+    def _claimed(self, record: records.Record) -> None:
+        claimed = _claim_decoder.decode(record.value or b"{}")
+        self._require_format(claimed.format)
+        self._newest_claim = record.offset
+        if claimed.nonce == self._nonce:
+            self.claim_offset = record.offset
+            self.stale_keys.update(key for key, _ in self._tentative)
+            self._tentative.clear()
+        elif self._previous_claim is not None and record.offset > self._previous_claim:
+            self.foreign_claims += self._is_foreign(claimed.nonce)
+
+    def _is_foreign(self, nonce: str) -> bool:
+        """Whether another owner wrote a claim; versions before this one wrote nonces without an owner."""
+        return nonce.partition(".")[0] != self._nonce.partition(".")[0]
+
+    def _committed(self, record: records.Record) -> None:
+        self._require_format(_header(record.headers, _FORMAT_HEADER) or FORMAT)
+        self._is_another = (_header(record.headers, _END_HEADER) or 0) > record.offset
+        self._known_beginning = _header(record.headers, _BEGINNING_HEADER) or 0
+        for key, value in self._tentative:
+            target = self._outbox if key.startswith(_OUTBOX) else self.state
+            if value is None:
+                target.pop(key, None)
+            else:
+                target[key] = value
+        self._tentative.clear()
+        self._outbox_count = _header(record.headers, _OUTBOX_HEADER) or 0
+        self.topic_id = topic_id(record)
+        self._next_offset = _offsets_decoder.decode(record.value or b"{}").get(self._position.topic)
+
+    def _require_format(self, found: int) -> None:
+        if found > FORMAT:
+            raise NewerFormat(
+                f"the ledger of {self._position} was written in format {found}, this version reads format {FORMAT} at "
+                "most and leaves it alone: run the newer version again"
+            )
+
+
+def _header(headers: records.Headers, name: str) -> int | None:
+    for found, content in headers:
+        if found == name:
+            return int(content)
+    return None

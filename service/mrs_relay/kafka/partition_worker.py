@@ -1,0 +1,475 @@
+"""
+The life of one assigned partition: restore, run the handler, and begin anew after a failure, until it is gone.
+
+One actor lives as long as the partition stays with this process, also through a rebalance that brings it back. Its
+task ends only when `runtime.py` disposes of it or shuts down; failures of Kafka or of the handler lead to a restore
+after a growing pause and never touch another partition.
+
+    restoring → running → parked → running → …          (parked: a rebalance is under way)
+        ↑          ↓ failed
+        └────── waiting                 unreadable: a person must look; the partition stays put, the others go on
+                                        leaderless: how waiting, or any of these, is shown while Kafka has no leader
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import backoff, faults
+from mrs_relay.common import clock as clocks
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import budget as budgets
+from mrs_relay.kafka import inbox as inboxes
+from mrs_relay.kafka import leaders as leading
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import ledger as ledgers
+from mrs_relay.kafka import ledger_format, progress, records, settings, start_offset
+
+T = TypeVar("T")
+
+Handler = Callable[[leases.Lease[T]], Awaitable[None]]
+
+_UNWIND_S = 5.0  # for a handler to leave by itself after its commit failed; then it is cancelled
+_SUCCEED_S = 5.0  # for the same partition's last task to end
+
+log = structlog.get_logger(__name__)
+
+
+class State(enum.Enum):
+    """Where a partition is."""
+
+    RESTORING = "restoring"
+    RUNNING = "running"
+    PARKED = "parked"
+    WAITING = "waiting"
+    UNREADABLE = "unreadable"
+    LEADERLESS = "leaderless"
+    ENDED = "ended"
+
+
+_MAY_LACK_LEADER = frozenset({State.RESTORING, State.RUNNING, State.WAITING})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext(Generic[T]):
+    """
+    What all actors of a runtime share.
+
+    Attributes:
+        kafka: the settings.
+        broker: where producers and readers come from.
+        consumer: the group member that reads the input.
+        options: of the ledgers.
+        handler: run once for each lease.
+        clock: tells how long Kafka has been silent.
+        first_partitions: how many partitions the topic had when the process began.
+        leaders: which partitions have none.
+        on_room: called when a full feed has room again.
+        on_change: called when an actor's state has changed.
+        on_fatal: called when the process must not go on.
+    """
+
+    kafka: settings.KafkaSettings
+    broker: brokers.Broker
+    consumer: brokers.GroupConsumer
+    options: ledgers.Options
+    handler: Handler[T]
+    clock: clocks.Clock
+    first_partitions: int
+    leaders: leading.Leaders
+    on_room: Callable[[], None]
+    on_change: Callable[[], None]
+    on_fatal: Callable[[errors.RelayError], None]
+
+
+class PartitionWorker(Generic[T]):
+    """
+    One partition; `live` is its task, everything else is called by the runtime and does not wait unless it says so.
+
+    Attributes:
+        is_too_new: only a newer version can go on with the partition.
+
+    Args:
+        position: the input partition.
+        common: what all actors share.
+        predecessor: the partition's last task in this process, to be outlived first.
+    """
+
+    def __init__(
+        self, position: records.Position, common: WorkerContext[T], predecessor: asyncio.Task[None] | None = None
+    ) -> None:
+        self.position = position
+        self.state = State.RESTORING
+        self.failures = 0
+        self.crashes = 0
+        self.error: str | None = None
+        self.lease: leases.Lease[T] | None = None
+        self._common = common
+        self._predecessor = predecessor
+        self._backoff = backoff.Backoff(common.kafka.retry_first_s, common.kafka.retry_most_s)
+        self._leaving = asyncio.Event()
+        self._disposed = False
+        self._parked = False
+        self._committed_offset: int | None = None
+        self._scope: asyncio.Timeout | None = None
+        self._death: errors.StreamError | None = None
+        self._last_claim: int | None = None
+        self._topic_id: str | None = None
+        self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
+        self._foreign_in_a_row = 0
+        self._before_unreadable = False
+        self.is_too_new = False
+        self._log = log.bind(topic=position.topic, partition=position.partition)
+
+    async def run(self) -> None:
+        """Restore and run, over and over, until disposed of or stopped."""
+        if self._predecessor is not None:
+            await asyncio.wait([self._predecessor], timeout=_SUCCEED_S)
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._leaving.is_set():
+                await self._await_leader()
+                began_s = loop.time()
+                if not self._leaving.is_set():
+                    await self._try_once()
+                if self._parked:  # whose partition this is will be known at the next assignment
+                    await self._leaving.wait()
+                if loop.time() - began_s > self._common.kafka.retry_most_s:
+                    self.failures = 0
+                if not self._leaving.is_set():
+                    self.failures += 1
+                    await self._pause()
+        finally:
+            self._enter(State.ENDED)
+
+    # Called by the runtime
+
+    @property
+    def accepts_records(self) -> bool:
+        """Records may be delivered."""
+        lease = self.lease
+        if lease is None or self._before_unreadable:
+            return False
+        return lease.state is leases.State.RUNNING and lease.inbox.accepts_records
+
+    @property
+    def shown_state(self) -> State:
+        """Where the partition is, for people: also unreadable while jobs go on and only its messages wait."""
+        if self.missing_leader is not None:
+            return State.LEADERLESS
+        return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
+
+    @property
+    def missing_leader(self) -> str | None:
+        """Which leader the partition waits for; None if it has what it needs, or is held up by something else."""
+        if self.state not in _MAY_LACK_LEADER:
+            return None
+        return self._common.leaders.awaited(self.position, failed=self.failures > 0)
+
+    @property
+    def lag_offset(self) -> int | None:
+        """Offset up to which everything that can be read is committed; None without a lease."""
+        return None if self.lease is None else self.lease.done_to
+
+    @property
+    def committed_offset(self) -> int | None:
+        """The input offset known to be committed, or None before the first lease."""
+        return self._committed_offset if self.lease is None else self.lease.next_offset
+
+    def deliver(self, arrived: Sequence[records.Record]) -> None:
+        """Hand over records of this partition."""
+        if arrived and self.lease is not None and self.lease.state is leases.State.RUNNING:
+            self.lease.inbox.deliver(arrived)
+            self.lease.touch()
+
+    def passed(self, offset: int) -> None:
+        """Note that nothing readable is left below an offset, but for what was delivered."""
+        if self.lease is not None and self.lease.state is leases.State.RUNNING:
+            self.lease.inbox.advance_to(offset)
+
+    async def catch_up(self) -> None:
+        """Commit an offset behind markers and aborted records, so that they are not taken for messages that wait."""
+        lease = self.lease
+        if lease is not None and self.state is State.RUNNING:
+            try:
+                await lease.catch_up()
+            except errors.StreamError as error:  # it is the lease's end, and `live` deals with that
+                self._log.info("catch_up_failed", error=str(error))
+
+    def rewind(self) -> None:
+        """Have records read again that were read but not delivered."""
+        if self.lease is not None and self.lease.state is leases.State.RUNNING:
+            with contextlib.suppress(errors.StreamError):  # it is being revoked; the next assignment says from where
+                self._common.consumer.flow(self.position, self.lease.inbox.expected_offset)
+
+    def touch(self) -> None:
+        """Note that Kafka answered for this partition."""
+        if self.state is State.RUNNING and self.lease is not None:
+            self.lease.touch()
+
+    def check_fresh(self) -> None:
+        """Begin anew after too long a silence where nothing fences us; with transactions the next commit tells."""
+        fenced = self._common.kafka.transactional or self._before_unreadable  # where nothing is read, nothing answers
+        if not fenced and self.state is State.RUNNING and self.lease is not None and self.lease.stale:
+            self._end_lease(errors.StreamDown(f"Kafka has been silent about {self.position} for too long"))
+
+    async def drain(self) -> None:
+        """Wait until the handler has dealt with what it took; ends early if it is gone. For a rebalance."""
+        if (lease := self.lease) is not None:
+            lease.drain()
+            await lease.inbox.idle()
+            try:
+                await lease.settle()
+            except errors.StreamError as error:
+                self._log.info("settle_failed", error=str(error))
+
+    def park(self) -> None:
+        """Hold everything until the next assignment is known."""
+        self._parked = True
+        if self.state is State.RUNNING and self.lease is not None and self._common.kafka.transactional:
+            self.lease.park()
+            self._enter(State.PARKED)
+        else:
+            self.dispose()
+
+    def resume(self) -> bool:
+        """Go on after a rebalance that brought the partition back; False if only a restore helps."""
+        lease = self.lease
+        if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
+            return False
+        try:
+            self._common.consumer.flow(self.position, lease.inbox.next_offset)
+        except errors.StreamError:
+            return False
+        self._parked = False
+        if self._before_unreadable:  # it is met again, unless somebody has removed it
+            self.error, self._before_unreadable = None, False
+        self._last_claim = None  # others may have been here by right
+        self._enter(State.RUNNING)
+        lease.resume()
+        return True
+
+    def unreadable(self, error: errors.StreamError) -> None:
+        """Give the partition up until a person has looked."""
+        self._end_lease(errors.StateUnreadable(str(error)))
+
+    def stop_reading(self, error: brokers.BatchUnreadable) -> None:
+        """
+        Go on without new messages until a person has looked; jobs under way need none.
+
+        A batch that was given up is passed over, in its place a record that says so.
+        """
+        batch = {"first": error.first, "next_offset": error.next_offset, "error": str(error)}
+        if f"{self.position.partition}@{error.first}" in self._common.kafka.skip_unreadable:
+            self._log.warning("batch_skipped", **batch)
+            self.deliver([records.Record(*self.position, error.next_offset - 1, 0, None, None, (), str(error))])
+            self.rewind()
+        elif self.state is State.RUNNING:
+            self._log.error("partition_unreadable", **batch)
+            self.error, self._before_unreadable = str(error), True
+            self._common.on_change()
+
+    def check_topic(self, topic_id: str | None) -> None:
+        """Begin anew if the input topic was deleted and created again while we read it; `origin` decides what then."""
+        known = self._topic_id
+        if self.state is State.RUNNING and None not in {known, topic_id} and topic_id != known:
+            at = self.committed_offset
+            self._end_lease(errors.StreamDown(start_offset.recreated(self.position, at, known, topic_id)))
+
+    def stop(self) -> None:
+        """Let the handler finish; begin nothing new."""
+        self._leaving.set()
+        if self.lease is not None:
+            self.lease.stop()
+        else:
+            self._cut(0.0)
+
+    def dispose(self) -> None:
+        """End at once: the partition is gone, or time is up."""
+        self._disposed = True
+        self._leaving.set()
+        self._end_lease(errors.Fenced(f"{self.position} is no longer ours"))
+
+    # The task
+
+    async def _await_leader(self) -> None:
+        """Wait while Kafka has no leader for what the partition needs; its neighbours do not."""
+        leaders = self._common.leaders
+        while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
+            self.error = missing
+            self._enter(State.WAITING)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(leading.LOOK_S):
+                    await self._leaving.wait()
+
+    async def _try_once(self) -> None:
+        self._enter(State.RESTORING)
+        self._death = None
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                await self._hold()
+        except errors.StreamError as error:
+            await self._failed(error)
+        except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
+            # A task group in the handler wraps the error of a commit; what counts is that the lease died first.
+            if self._was_cut():
+                await self._failed(self._why())
+            else:
+                self.crashes += 1
+                self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # the texts are ours
+                self._log.error("handler_failed", crashes=self.crashes, error=self.error, stack=faults.stack(error))
+        finally:
+            self._scope = None
+
+    async def _hold(self) -> None:
+        """Hold one lease, from the claim to the handler's end."""
+        common = self._common
+        transactional_id = (
+            common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
+        )
+        await self._confirm_membership()
+        ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        try:
+            lease = await self._begin(ledger)
+            self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
+            await common.handler(lease)
+            if lease.death is not None:
+                raise lease.death
+            if not self._leaving.is_set():
+                raise RuntimeError(f"the handler of {self.position} ended although nobody asked it to")
+            await lease.settle()
+        finally:
+            self._let_go()
+            await ledger.kill()
+
+    async def _confirm_membership(self) -> None:
+        """
+        After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
+
+        Committing an offset is what the group answers to members of the present generation only. A member that was
+        put out without knowing it learns it by this, instead of fighting with its successor. Where we have never got
+        as far as an offset of our own, the group's is committed once more.
+        """
+        if not self.failures:
+            return
+        consumer = self._common.consumer
+        offset = self._committed_offset
+        if offset is not None:
+            await consumer.commit({self.position: offset})
+        elif (offset := await consumer.committed(self.position)) is not None:
+            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
+            await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
+
+    async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
+        common = self._common
+        where = start_offset.StartOffset(self.position, common.kafka, common.consumer, common.first_partitions)
+        await where.keep_if_new()
+        mirrored = await where.mirrored()
+        restored = await ledger.open(self._last_claim)
+        self._count_foreign(restored)
+        next_offset = restored.next_offset
+        where.require_not_behind(next_offset, mirrored)
+        place = await (where.first() if next_offset is None else where.within(next_offset, restored.topic_id))
+        if next_offset is None or place.topic_id != restored.topic_id:
+            ledger.topic_id = place.topic_id
+            await ledger.commit([], [], place.offset)
+        if next_offset is None:
+            self._log.warning("first_start", next_offset=place.offset)
+        next_offset, self._topic_id = place
+        if self._leaving.is_set():
+            raise errors.Fenced(f"{self.position} is no longer ours")
+        inbox: inboxes.Inbox[T] = inboxes.Inbox(
+            capacity=common.kafka.feed_records,
+            capacity_bytes=common.kafka.feed_bytes,
+            next_offset=next_offset,
+            on_room=common.on_room,
+        )
+        reading = progress.Progress(self.position, common.consumer)
+        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading)
+        stale_after_s = common.kafka.session_timeout_ms / 1000
+        lease = leases.Lease(self.position, start, inbox, ledger, clock=common.clock, stale_after_s=stale_after_s)
+        lease.on_dead(self._died)
+        common.consumer.flow(self.position, next_offset)
+        self.lease = lease
+        self.error, self._before_unreadable = None, False
+        self._enter(State.RUNNING)
+        return lease
+
+    def _count_foreign(self, restored: ledgers.Restored) -> None:
+        if self._last_claim is None or not restored.foreign_claims:
+            self._foreign_in_a_row = 0
+        else:
+            self._foreign_in_a_row += 1
+            self._log.warning(
+                "ledger_claimed_elsewhere", times=restored.foreign_claims, in_a_row=self._foreign_in_a_row
+            )
+        self._last_claim = restored.claim_offset
+        if self._foreign_in_a_row >= self._common.kafka.fenced_limit:
+            kafka = self._common.kafka
+            self._common.on_fatal(
+                errors.SettingsError(
+                    f"somebody else keeps claiming {self.position}, which is assigned to us: two deployments share "
+                    f"kafka.app_id={kafka.app_id}, kafka.group_id={kafka.group_id} and the topic, but not the group"
+                )
+            )
+
+    def _died(self, _error: errors.StreamError) -> None:
+        self._cut(_UNWIND_S)
+
+    def _end_lease(self, error: errors.StreamError) -> None:
+        if self.lease is not None:
+            self.lease.die(error)
+        self._cut(0.0)
+
+    def _cut(self, delay_s: float) -> None:
+        """Cancel whatever the task is doing for this lease, in `delay_s` seconds."""
+        if self._scope is not None:
+            with contextlib.suppress(RuntimeError):  # it is being cut already
+                self._scope.reschedule(asyncio.get_running_loop().time() + delay_s)
+
+    def _let_go(self) -> None:
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            self._death = lease.death
+            self._committed_offset = lease.next_offset
+            lease.die(errors.Fenced(f"the handler of {self.position} has ended"))
+            lease.inbox.end()
+            if not self._disposed:
+                self._common.consumer.park(self.position)
+
+    def _was_cut(self) -> bool:
+        return self._death is not None or (self._scope is not None and self._scope.expired())
+
+    def _why(self) -> errors.StreamError:
+        return errors.Fenced(f"{self.position} was given up") if self._death is None else self._death
+
+    async def _failed(self, error: errors.StreamError) -> None:
+        if self._leaving.is_set():
+            return
+        self.error = str(error)
+        if isinstance(error, errors.StateUnreadable):
+            self.is_too_new = isinstance(error, ledger_format.NewerFormat)
+            self._enter(State.UNREADABLE)
+            self._log.error("partition_unreadable", error=self.error)
+            await self._leaving.wait()
+        else:
+            self._log.warning("partition_failed", error=self.error, failures=self.failures + 1)
+
+    async def _pause(self) -> None:
+        self._enter(State.WAITING)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff.delay_s(self.failures)):
+                await self._leaving.wait()
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self._common.on_change()

@@ -1,0 +1,474 @@
+"""
+Keeps this process in its consumer group, and one actor alive for each partition it is given.
+
+    listener   assignments → actors: park, resume, end, start
+    poll       records → the actors' feeds
+    mirror     committed offsets → the group, for lag tools
+    watch      is Kafka there, and does our consumer still hear it?
+
+`run` is the whole life: it checks the topics, joins, works until `stop`, drains and leaves. Kafka being away is
+never the end; wrong settings, another deployment under the same name, and a consumer that hangs are. After the last,
+`supervisor.py` begins anew with another consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import backoff, clock, tasks
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import consumer_health, records, settings
+from mrs_relay.kafka import leaders as leading
+from mrs_relay.kafka import ledger as ledgers
+from mrs_relay.kafka import partition_worker as partition_workers
+from mrs_relay.kafka import status as statuses
+from mrs_relay.kafka.topics import topic_monitor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_POLL_S = 0.2
+_POLL_RECORDS = 1_000
+_CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
+_LAST_MIRROR_S = 2.0
+_NOTES_READ_S = 2.0  # after an assignment
+_COMING_UP = frozenset({partition_workers.State.RESTORING, partition_workers.State.WAITING})
+
+log = structlog.get_logger(__name__)
+
+
+class Runtime(Generic[T]):
+    """
+    Runs `handler` once for every partition of the requests topic that the group gives us.
+
+    Args:
+        kafka: the settings.
+        broker: the Kafka to use.
+        handler: gets a lease, restored and ours; returns after `inbox.Closed`. An exception restarts its partition
+        alone.
+        time: tells how long Kafka has been silent, also over a suspension of the machine.
+        on_share: called with each assignment: how many partitions are ours, of how many.
+    """
+
+    def __init__(
+        self,
+        kafka: settings.KafkaSettings,
+        broker: brokers.Broker,
+        handler: partition_workers.Handler[T],
+        time: clock.Clock,
+        *,
+        on_share: Callable[[int, int], None] = lambda _owned, _total: None,
+    ) -> None:
+        self._kafka = kafka
+        self._on_share = on_share
+        self._broker = broker
+        self._handler = handler
+        self._time = time
+        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
+        self._task_supervisor = tasks.TaskSupervisor(self._broke)
+        self._consumer: brokers.GroupConsumer | None = None
+        self._common: partition_workers.WorkerContext[T] | None = None
+        self._actors: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
+        self._tasks: dict[records.Position, asyncio.Task[None]] = {}
+        self._epoch = 0
+        self._joined = False
+        self._notes: dict[records.Position, str] = {}
+        self._assigned_s = 0.0
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._fatal: errors.RelayError | None = None
+        self._health = consumer_health.ConsumerHealth(kafka, broker, self._look_again)
+        self._topic_monitor = topic_monitor.TopicMonitor(kafka, broker, self._share_changed)
+        self._leaders = leading.Leaders(kafka.topics)
+
+    # For the application
+
+    async def run(self) -> None:
+        """
+        Work until `stop`, then drain and leave within `kafka.shutdown_s`. A cancellation leaves without draining.
+
+        Raises:
+            SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
+            ConsumerStuck: our consumer hears nothing although Kafka answers; run another runtime.
+        """
+        try:
+            if await self._prepare():
+                await self._stopping.wait()
+                await self._drain()
+        finally:
+            await self._leave()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        """Begin the shutdown; `run` returns when it is done."""
+        self._stopping.set()
+        self._look_again()
+
+    async def ready(self) -> None:
+        """Return once all of our share is being worked on."""
+        await self._ready.wait()
+
+    def status(self) -> statuses.Status:
+        """The present state, for health and metrics; cheap."""
+        shares = [self._actors[position] for position in sorted(self._actors)]
+        return statuses.Status(
+            connected=self._health.connected,
+            joined=self._joined,
+            stopping=self._stopping.is_set(),
+            partitions=tuple(self._describe(worker) for worker in shares),
+            error=str(self._fatal) if self._fatal is not None else self._health.error or self._topic_monitor.problem,
+        )
+
+    @property
+    def topic(self) -> str:
+        """The input topic."""
+        return self._kafka.topics.requests
+
+    @property
+    def membership(self) -> statuses.Membership | None:
+        """What the group's present assignment gives us; None while there is none."""
+        if self._consumer is None or not self._joined or self._stopping.is_set():
+            return None
+        generation = self._consumer.generation
+        owned = frozenset(position.partition for position in self._actors)
+        return statuses.Membership(generation, owned, self._total) if generation >= 0 else None
+
+    async def read_notes(self) -> Mapping[int, str]:
+        """The texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
+        positions = [records.Position(self.topic, partition) for partition in range(self._total)]
+        found = await self._require_consumer().notes(positions)
+        return {position.partition: one.text for position, one in found.items()}
+
+    async def write_note(self, partition: int, text: str) -> bool:
+        """
+        Keep a text beside our offset of one partition, until the next assignment.
+
+        Returns False if the group has no offset of ours to write it to. Raises StreamDown.
+        """
+        consumer, position = self._require_consumer(), records.Position(self.topic, partition)
+        worker = self._actors.get(position)
+        offset = worker.committed_offset if worker is not None else None
+        if offset is None:
+            committed = (await consumer.notes([position])).get(position)
+            if worker is None or committed is None or not committed.is_mirror:
+                return False
+            offset = committed.offset
+        self._notes[position] = text
+        await consumer.commit({position: offset}, notes={position: text})
+        return True
+
+    # broker.Listener
+
+    async def revoked(self, positions: frozenset[records.Position]) -> None:
+        """Finish running commits within a deadline, then hold everything until the next assignment."""
+        self._epoch += 1
+        self._joined = False
+        log.info(
+            "partitions_revoked",
+            topic=self._kafka.topics.requests,
+            partitions=sorted(position.partition for position in positions),
+        )
+        running = [worker for worker in self._actors.values() if worker.state is partition_workers.State.RUNNING]
+        limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
+                for worker in running:
+                    group.create_task(worker.drain(), name=f"drain {worker.position}")
+        for worker in self._actors.values():
+            worker.park()
+        self._look_again()
+
+    async def assigned(self, positions: frozenset[records.Position]) -> None:
+        """Compare what we have with what we should have: end first, then resume, then start."""
+        self._epoch += 1
+        self._joined = True
+        self._notes.clear()
+        self._assigned_s = asyncio.get_running_loop().time()
+        self._health.polled()  # a poll that the rebalance has held comes round only now
+        log.info(
+            "partitions_assigned",
+            topic=self._kafka.topics.requests,
+            partitions=sorted(position.partition for position in positions),
+        )
+        for position, worker in list(self._actors.items()):
+            if position not in positions or not worker.resume():
+                worker.dispose()
+                self._health.forget(position)
+                del self._actors[position]
+        for position in sorted(positions - self._actors.keys()):
+            self._start(position)
+        self._share_changed()
+
+    # Beginning and end
+
+    async def _prepare(self) -> bool:
+        """Check the set-up, join, start the loops; False if a stop came first."""
+        report = await self._insist(self._topic_monitor.require)
+        if report is None:
+            return False
+        limits = ledgers.Options(
+            topic=self._kafka.topics.ledger,
+            idempotent=report.abilities.idempotence,
+            limits_bytes=report.limits_bytes,
+            default_limit_bytes=self._kafka.record_bytes,
+            restore_timeout_s=self._kafka.restore_timeout_s,
+            accept_loss=self._kafka.accept_loss,
+        )
+        consumer = await self._insist(lambda: self._join(limits))
+        if consumer is None:
+            return False
+        self._health.heard()
+        self._health.polled()
+        self._task_supervisor.start(self._poll(consumer), name="kafka poll")
+        self._task_supervisor.start(self._mirror(consumer), name="kafka mirror")
+        self._task_supervisor.start(self._look_out(consumer), name="kafka watch")
+        self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
+        return True
+
+    async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+        """Try until it works, as long as only Kafka is missing; None if a stop came first."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                return await attempt()
+            except errors.StreamDown as error:
+                failures += 1
+                delay_s = self._backoff.delay_s(failures)
+                self._health.lost(error)
+                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._stopping.wait()
+        return None
+
+    async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
+        consumer = self._broker.consumer()
+        self._common = partition_workers.WorkerContext(
+            kafka=self._kafka,
+            broker=self._broker,
+            consumer=consumer,
+            options=options,
+            handler=self._handler,
+            clock=self._time,
+            first_partitions=self._topic_monitor.first_partitions,
+            leaders=self._leaders,
+            on_room=self._room.set,
+            on_change=self._look_again,
+            on_fatal=self._give_up,
+        )
+        self._consumer = consumer
+        await consumer.start(self)
+        return consumer
+
+    async def _drain(self) -> None:
+        """Let the handlers finish, as long as there is time."""
+        log.info("drain_started", topic=self._kafka.topics.requests, partitions=len(self._actors))
+        for worker in self._actors.values():
+            worker.stop()
+        running = [task for task in self._tasks.values() if not task.done()]
+        if running:
+            reserve_s = min(_CLOSING_S, 0.4 * self._kafka.shutdown_s)
+            _, late = await asyncio.wait(running, timeout=self._kafka.shutdown_s - reserve_s)
+            if late:
+                log.warning("drain_incomplete", tasks=sorted(task.get_name() for task in late))
+        if self._consumer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_MIRROR_S):
+                    await self._mirror_once(self._consumer)
+
+    async def _leave(self) -> None:
+        """End what is left at once and leave the group."""
+        self._stopping.set()
+        consumer, self._consumer = self._consumer, None
+        for worker in self._actors.values():
+            worker.dispose()
+        await self._task_supervisor.close()
+        if consumer is not None:
+            await consumer.close()
+
+    # The loops
+
+    async def _poll(self, consumer: brokers.GroupConsumer) -> None:
+        """
+        Move records into the feeds.
+
+        What a poll brings home across a rebalance cannot be told apart: it is dropped, and read again where it is ours.
+        """
+        while not self._stopping.is_set():
+            epoch = self._epoch
+            self._room.clear()
+            wanted = frozenset(position for position, worker in self._actors.items() if worker.accepts_records)
+            try:
+                arrived = await consumer.poll(wanted, limit=_POLL_RECORDS, timeout_s=_POLL_S)
+            except brokers.OffsetGone as error:
+                for position in error.positions & self._actors.keys():
+                    self._actors[position].unreadable(error)
+                continue
+            except brokers.BatchUnreadable as error:
+                if (worker := self._actors.get(error.position)) is not None:
+                    worker.stop_reading(error)
+                continue
+            except errors.ConsumerStuck as error:
+                self._give_up(error)
+                return
+            except errors.StreamDown as error:
+                self._health.failed(error)
+                log.warning("poll_failed", error=str(error))
+                await asyncio.sleep(self._kafka.retry_first_s)
+                continue
+            self._health.polled()
+            self._deliver(arrived, consumer if epoch == self._epoch else None)
+            if not wanted:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        await self._room.wait()
+
+    def _deliver(
+        self,
+        arrived: Mapping[records.Position, Sequence[records.Record]],
+        consumer: brokers.GroupConsumer | None,
+    ) -> None:
+        """
+        Hand over what a poll has brought; nothing may be awaited between the two.
+
+        Args:
+            arrived: the records.
+            consumer: says how far it came, past what is no record; None after a rebalance.
+        """
+        for position, worker in self._actors.items():
+            if consumer is None:
+                if position in arrived:
+                    worker.rewind()
+                continue
+            worker.deliver(arrived.get(position, ()))
+            if (read_to := consumer.read_to(position)) is not None:
+                worker.passed(read_to)
+
+    async def _mirror(self, consumer: brokers.GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(self._kafka.mirror_interval_s)
+            for worker in list(self._actors.values()):
+                await worker.catch_up()
+            # What the owners before us have noted is to be read before we write in its place.
+            if asyncio.get_running_loop().time() >= self._assigned_s + _NOTES_READ_S:
+                await self._mirror_once(consumer)
+
+    async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:
+        """Tell the group how far we are, at best; nobody depends on it."""
+        offsets = {
+            position: worker.committed_offset
+            for position, worker in self._actors.items()
+            if worker.committed_offset is not None
+        }
+        if offsets and self._joined:
+            try:
+                await consumer.commit(offsets, notes=self._notes)
+            except errors.StreamDown as error:
+                log.debug("mirror_failed", error=str(error))
+
+    async def _look_out(self, consumer: brokers.GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(consumer_health.INTERVAL_S)
+            self._decline(consumer)
+            for position, worker in list(self._actors.items()):
+                expected = worker.accepts_records and not self._leaders.is_missing(position)
+                if self._health.answered(position, consumer.last_answer(position), expected=expected):
+                    worker.touch()
+                worker.check_fresh()
+            await self._health.check()
+            if not self._leaders.all_there:
+                self._health.excuse()
+            error = self._health.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
+            if error is not None:
+                self._give_up(error)
+
+    def _decline(self, consumer: brokers.GroupConsumer) -> None:
+        """Leave partitions that only a newer version can read to its replicas; their own owner goes on undisturbed."""
+        too_new = frozenset(position for position, worker in self._actors.items() if worker.is_too_new)
+        if too_new:
+            consumer.decline(too_new)
+
+    async def _look_after(self, consumer: brokers.GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(topic_monitor.SOON_S)
+            await self._look_at_topics(consumer)
+            await self._topic_monitor.check(trouble=any(worker.state in _COMING_UP for worker in self._actors.values()))
+
+    async def _look_at_topics(self, consumer: brokers.GroupConsumer) -> None:
+        """See who leads the partitions, and whether the input is the topic that it was."""
+        try:
+            cluster = await consumer.cluster(self._leaders.topics)
+        except errors.StreamDown as error:
+            log.debug("topics_unknown", error=str(error))
+            return
+        requests = cluster.topics.get(self.topic)
+        for worker in self._actors.values():
+            worker.check_topic(requests.topic_id if requests is not None else None)
+        if self._leaders.update(cluster.leaderless):
+            self._look_again()
+
+    # Details
+
+    def _share_changed(self) -> None:
+        self._on_share(len(self._actors), self._total)
+        self._look_again()
+
+    @property
+    def _total(self) -> int:
+        """Partitions of the topic: a new one may be ours before we have heard that there are more."""
+        return max(self._topic_monitor.partitions, 0, *(position.partition + 1 for position in self._actors))
+
+    def _require_consumer(self) -> brokers.GroupConsumer:
+        if self._consumer is None:
+            raise errors.StreamDown("the consumer is closed")
+        return self._consumer
+
+    def _start(self, position: records.Position) -> None:
+        if self._common is None or self._stopping.is_set():
+            return
+        predecessor = self._tasks.get(position)
+        worker = partition_workers.PartitionWorker(
+            position, self._common, predecessor if predecessor is not None and not predecessor.done() else None
+        )
+        self._actors[position] = worker
+        self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
+
+    def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
+        lease, done_to = worker.lease, worker.lag_offset
+        end = self._consumer.end_offset(worker.position) if self._consumer is not None else None
+        return statuses.Partition(
+            topic=worker.position.topic,
+            partition=worker.position.partition,
+            state=worker.shown_state,
+            next_offset=lease.next_offset if lease is not None else None,
+            lag=max(0, end - done_to) if done_to is not None and end is not None else None,
+            waiting=lease.inbox.waiting if lease is not None else 0,
+            failures=worker.failures,
+            crashes=worker.crashes,
+            error=worker.missing_leader or worker.error,
+        )
+
+    def _look_again(self) -> None:
+        if self.status().ready:
+            self._ready.set()
+        else:
+            self._ready.clear()
+        self._room.set()
+
+    def _give_up(self, error: errors.RelayError) -> None:
+        if self._fatal is None:
+            self._fatal = error
+            log.error("kafka_given_up", error=str(error))
+        self.stop()
+
+    def _broke(self, name: str, error: BaseException) -> None:
+        log.error("task_failed", task=name, error=repr(error))
+        self._give_up(errors.StreamError(f"{name} has failed: {error!r}"))

@@ -1,0 +1,265 @@
+"""
+The settings of the Kafka part: one frozen group, given to it whole by `app.py`.
+
+Names ending in `_ms` are Kafka's own and are handed through to it; everything else is in seconds. In the
+environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS, and so on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mrs_relay.kafka import group
+from mrs_relay.kafka import security as security_settings
+
+Guarantee = Literal["exactly-once", "at-least-once"]
+
+_TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
+
+ANY_APP_ID: Final = "mrs-relay"
+"""The `app_id` of a deployment that nobody gave a name."""
+
+LEAST_COMPACTION_LAG_MS: Final = 3_600_000
+"""Without transactions the ledger is not compacted sooner: a restore tells an old owner's records from the new's."""
+
+_BATCH = r"^\d{1,9}@\d{1,18}$"
+
+TopicName = Annotated[str, Field(pattern=_TOPIC_NAME)]
+"""A name that Kafka takes for a topic."""
+
+
+class Topics(group.Group):
+    """Names of the topics of one deployment."""
+
+    requests: str = Field(default="mrs.requests", pattern=_TOPIC_NAME)
+    """Where requests are read from. Its partitions are the units of ownership."""
+
+    events: str = Field(default="mrs.events", pattern=_TOPIC_NAME)
+    """Where events are published."""
+
+    dead_letters: str = Field(default="mrs.dead-letters", pattern=_TOPIC_NAME)
+    """Where messages go that cannot even be rejected; takes larger records than `requests`."""
+
+    latest: str | None = Field(default=None, pattern=_TOPIC_NAME)
+    """
+    Where the latest status of each request is kept, for those who only want to look it up: a compacted topic, such as
+    mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
+    """
+
+    @property
+    def ledger(self) -> str:
+        """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
+        return f"{self.requests}.ledger"
+
+
+class KafkaSettings(group.Group):
+    """All about Kafka; the part receives this group and nothing else."""
+
+    bootstrap_servers: str = Field(default="localhost:9092", min_length=1)
+    """Addresses of some brokers, host:port separated by commas. If all brokers move, the process must be restarted."""
+
+    security: security_settings.Security = security_settings.Security()
+    """How to connect; see the group."""
+
+    app_id: str = Field(default=ANY_APP_ID, pattern=_TOPIC_NAME)
+    """
+    Name of this deployment; begins every transactional id. Two deployments that share it together with `group_id` and
+    the input topic fence each other for ever, and one of them exits with a message that says so. Deployments that use
+    one MRS project, also with a Kafka of their own each, need different names: every name but the default is part of
+    their jobs' names and marks on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
+    replica runs; jobs under way keep the name that they have.
+    """
+
+    group_id: str = Field(default="mrs-relay", min_length=1)
+    """Consumer group of all replicas. A new name begins at `first_start` only where the ledger is empty as well."""
+
+    guarantee: Guarantee = "exactly-once"
+    """
+    "exactly-once" needs transactions; "at-least-once" is for brokers without them, such as the embedded one: after a
+    crash some events come twice with the same id. A broker that cannot keep it makes the process refuse to start.
+    """
+
+    topics: Topics = Topics()
+    """The topics' names; see the group."""
+
+    first_start: Literal["earliest", "latest"] = "earliest"
+    """
+    Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there, but
+    not on partitions that the topic gets while we run.
+    """
+
+    commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
+    """
+    Seconds between two commits of a busy partition; an idle one commits at once. A transaction costs the broker 20
+    ms or more for its markers, so a much smaller value gains nothing; a bigger one adds to the delay of everything.
+    """
+
+    commit_timeout_s: float = Field(default=12.0, gt=0.0)
+    """Longest wait for a commit, in seconds; past it the outcome is unknown and the partition is restored. Must be
+    shorter than `transaction_timeout_ms`."""
+
+    commit_bytes: int = Field(default=2 * 1024 * 1024, ge=16 * 1024)
+    """
+    Most bytes that one commit writes, ledger and outgoing records together; a single larger record goes alone. A Kafka
+    that takes 1 MB/s from us needs two seconds for it. After a commit that failed, or took half of `commit_timeout_s`,
+    a partition halves it for itself, and grows again after quick ones. Bigger gains nothing: 500 usual requests have
+    about 1 MB. Much smaller makes more commits.
+    """
+
+    transaction_timeout_ms: int = Field(default=15_000, ge=1_000)
+    """After a crash in mid-transaction, readers of the events wait this long at most (plus up to 10 s until the broker
+    looks). Too small and a slow broker aborts healthy commits."""
+
+    request_timeout_ms: int = Field(default=8_000, ge=500)
+    """Wait for one reply of Kafka, except those to a member that joins. Shorter than `commit_timeout_s`, so that one
+    lost reply is survived."""
+
+    connect_timeout_ms: int = Field(default=3_000, ge=500)
+    """
+    Wait for a new connection, its login included, and for what any broker answers from memory: metadata, who
+    coordinates. A broker that hangs takes connections and says nothing; each of these waits delays the search for its
+    successor. Too small and a distant Kafka behind TLS is never reached. Never more than `request_timeout_ms` counts.
+    """
+
+    session_timeout_ms: int = Field(default=45_000, ge=1_000)
+    """
+    Without a heartbeat for so long a replica is given up and its partitions move. Also the longest silence of Kafka
+    after which we still act outside. Smaller moves sooner after a crash and more often without reason; Kafka takes
+    6,000 at least (group.min.session.timeout.ms). The embedded broker holds every rebalance for half of it.
+    """
+
+    heartbeat_interval_ms: int = Field(default=3_000, ge=100)
+    """Time between heartbeats, at most a third of `session_timeout_ms`; also how soon a rebalance is noticed."""
+
+    rebalance_timeout_ms: int = Field(default=30_000, ge=1_000)
+    """How long the group waits for a member to rejoin; a replica that is slower loses its partitions."""
+
+    join_request_timeout_ms: int = Field(default=40_000, ge=1_000)
+    """Wait for the reply to a member that joins the group; must exceed `rebalance_timeout_ms`, since it comes only when
+    all have joined. A coordinator that is gone is left sooner."""
+
+    max_poll_interval_ms: int = Field(default=300_000, ge=10_000)
+    """A process whose event loop stands still for so long leaves the group."""
+
+    max_partition_fetch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
+    """Most bytes per partition and fetch. Checked on the event loop where they are not compressed: bigger blocks it
+    longer. What is compressed is unpacked in a thread, see `unpacked_bytes`."""
+
+    unpacked_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
+    """
+    Most bytes that one compressed batch may unpack to; a larger one is not read, and its partition waits for a person.
+    32 times Kafka's own limit of a compressed batch, and 60 of the largest requests: senders fill batches by their
+    compressed size, and JSON shrinks to a tenth or so. Bounds memory, for each partition in the worst case; batches are
+    unpacked outside the event loop, which copies of this size hold up for some 20 ms.
+    """
+
+    skip_unreadable: tuple[Annotated[str, Field(pattern=_BATCH)], ...] = ()
+    """
+    Batches of requests that cannot be read and have been given up, as `<partition>@<first offset>` (the log event
+    `partition_unreadable` names both). Each becomes one dead letter without content; any other stops its partition.
+    """
+
+    feed_records: int = Field(default=2_000, ge=1)
+    """Records that may wait for a partition's handler before reading pauses. Bounds memory; too small starves it."""
+
+    feed_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Bytes of records that may wait for a partition's handler before reading pauses; of 2,000 of 8 kB each. What one
+    fetch brings comes on top, see `unpacked_bytes`."""
+
+    batch_bytes: int = Field(default=512 * 1024, ge=16 * 1024)
+    """Most bytes of records sent to one partition at once; must not exceed any topic's max.message.bytes."""
+
+    record_bytes: int = Field(default=1_000_000, ge=1_024)
+    """Largest record to write where the broker does not tell a topic's own limit. Kafka's own default is 1,048,588."""
+
+    restore_timeout_s: float = Field(default=60.0, gt=0.0)
+    """A restore that makes no progress for so long is begun anew."""
+
+    revoke_drain_s: float = Field(default=5.0, ge=0.0)
+    """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
+
+    shutdown_s: float = Field(default=20.0, gt=0.0)
+    """Seconds for the whole shutdown. Handlers that have not finished 8 s before its end (for short times: after 60 %
+    of it) are cancelled; the rest is for closing when Kafka does not answer. Keep it below the pod's grace period."""
+
+    mirror_interval_s: float = Field(default=5.0, gt=0.0)
+    """Seconds between two commits of the group's offsets, which only lag tools read; ours are in the ledger."""
+
+    retry_first_s: float = Field(default=0.5, gt=0.0)
+    """Wait before the second try of whatever failed; doubles up to `retry_most_s`."""
+
+    retry_most_s: float = Field(default=30.0, gt=0.0)
+    """Longest wait between two tries; after an outage all comes back within about this time."""
+
+    accept_loss: bool = False
+    """
+    Go on where a ledger was deleted, cut or set back, where requests were deleted before they were read, or where the
+    requests topic was deleted and created again: then from the new one's beginning. Without it
+    such a partition stays put and says so, because jobs would be forgotten, or started twice, without a word. Set it
+    for one start, after looking what MRS still runs (`mrs-relay orphans`).
+    """
+
+    fenced_limit: int = Field(default=5, ge=2)
+    """So many foreign owners in a row of a partition that is ours all the time make the process exit: two deployments
+    share `app_id`."""
+
+    partitions: int = Field(default=4, ge=1)
+    """Partitions of topics that `topics create` makes. More allow more replicas; they cannot be lowered later."""
+
+    replication_factor: int = Field(default=-1, ge=-1)
+    """Replicas of topics that `topics create` makes; -1 is the broker's default. Production wants 3."""
+
+    max_compaction_lag_ms: int = Field(default=86_400_000, ge=0)
+    """
+    How long an overwritten record may stay in the ledger, and in `topics.latest`, before Kafka compacts it away: their
+    max.compaction.lag.ms, for topics that `topics create` makes; one with a longer limit is warned about. A job's
+    record holds its SQL and arguments until MRS has the job, and without a limit (Kafka's default) Kafka may keep the
+    overwritten record for ever. A day costs one pass over the ledger a day; much less makes brokers copy the live
+    records more often. At least 3,600,000 (an hour); 0 sets no limit and warns of none, for Kafka before 2.3.
+    """
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rules = {
+            "kafka.commit_timeout_s must be below kafka.transaction_timeout_ms": (
+                self.commit_timeout_s * 1000 < self.transaction_timeout_ms
+            ),
+            "kafka.request_timeout_ms must be below kafka.commit_timeout_s": (
+                self.request_timeout_ms < self.commit_timeout_s * 1000
+            ),
+            "kafka.heartbeat_interval_ms must be at most a third of kafka.session_timeout_ms": (
+                3 * self.heartbeat_interval_ms <= self.session_timeout_ms
+            ),
+            "kafka.join_request_timeout_ms must exceed kafka.rebalance_timeout_ms": (
+                self.join_request_timeout_ms > self.rebalance_timeout_ms
+            ),
+            "kafka.replication_factor must be -1 or at least 1": self.replication_factor != 0,
+            "kafka.max_compaction_lag_ms must be 0 or at least 3,600,000": (
+                self.max_compaction_lag_ms == 0 or self.max_compaction_lag_ms >= LEAST_COMPACTION_LAG_MS
+            ),
+            "kafka.topics must be different names": self._topics_differ(),
+        }
+        if broken := [rule for rule, kept in rules.items() if not kept]:
+            raise ValueError("; ".join(broken))
+        return self
+
+    def _topics_differ(self) -> bool:
+        topics = self.topics
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest]
+        return len(set(names)) == len(names)
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's own name; "" under the default, which many may have."""
+        return "" if self.app_id == ANY_APP_ID else self.app_id
+
+    @property
+    def transactional(self) -> bool:
+        """Whether commits are transactions."""
+        return self.guarantee == "exactly-once"
+
+    def transactional_id(self, partition: int) -> str:
+        """Kafka's transactional.id of an input partition: the same in every replica, so a new owner fences the old."""
+        return f"{self.app_id}.{self.group_id}.{self.topics.requests}.{partition}"

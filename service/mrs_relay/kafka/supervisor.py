@@ -1,0 +1,139 @@
+"""
+Runs the runtime of one input topic, and begins it anew after an error, while other topics are served.
+
+A runtime waits by itself while Kafka is away, and restarts a partition that fails. What ends it needs a person or a new
+consumer. A consumer that hangs is no reason to end the process: the next runtime has another one, and its claims fence
+whatever the last one left behind. Missing topics, rights, another deployment's claims need a person: alone, such a
+runtime ends the process; beside others it is tried again in the background, with growing waits, until it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import backoff, tasks
+from mrs_relay.kafka import runtime
+from mrs_relay.kafka import status as statuses
+
+T = TypeVar("T")
+
+_BACKOFF: Final = backoff.Backoff(first_s=1.0, most_s=60.0)
+
+_PEACE_S: Final = 600.0
+"""A runtime that ran for so long begins a new row of failures: the next wait is the shortest again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor(Generic[T]):
+    """
+    A runtime that may end and begin anew; to be run once.
+
+    Args:
+        make: makes a runtime, not yet run; called once for each beginning.
+        topic: its input topic, for the log.
+        on_end: called each time that a runtime has ended and holds nothing any more.
+
+    Attributes:
+        fault: why it ended last; None while it has not, or once all of its share is being worked on again.
+    """
+
+    def __init__(
+        self, make: Callable[[], runtime.Runtime[T]], topic: str, on_end: Callable[[], None] = lambda: None
+    ) -> None:
+        self.fault: errors.RelayError | None = None
+        self._make = make
+        self._topic = topic
+        self._on_end = on_end
+        self._runtime = make()
+        self._stopping = asyncio.Event()
+
+    async def run(self, goes_on: Callable[[], bool] = lambda: False) -> None:
+        """
+        Work until `stop`, beginning anew after each error. A cancellation leaves without draining.
+
+        Args:
+            goes_on: asked after an error that needs a person: whether to begin anew. By default it is the end.
+
+        Raises:
+            SettingsError, StreamError: as `Runtime.run`, except for ConsumerStuck, and it is not to go on.
+        """
+        failures = 0
+        while not self._stopping.is_set():
+            began_s = asyncio.get_running_loop().time()
+            error = await self._once()
+            self._on_end()
+            if error is None:
+                return
+            self.fault = error
+            if self._stopping.is_set() or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
+                raise error
+            failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1
+            delay_s = _BACKOFF.delay_s(failures)
+            log.error("runtime_ended", topic=self._topic, error=str(error), retry_in_s=round(delay_s, 1))
+            self._runtime = self._make()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
+
+    @property
+    def topic(self) -> str:
+        """The input topic."""
+        return self._topic
+
+    @property
+    def membership(self) -> statuses.Membership | None:
+        """Return the present runtime's part of the topic; None while the group rebalances."""
+        return self._runtime.membership
+
+    async def read_notes(self) -> Mapping[int, str]:
+        """Return the notes of all partitions; see `Runtime.read_notes`."""
+        return await self._runtime.read_notes()
+
+    async def write_note(self, partition: int, note: str) -> bool:
+        """Write a note beside an offset of ours; see `Runtime.write_note`."""
+        return await self._runtime.write_note(partition, note)
+
+    def stop(self) -> None:
+        """Begin the shutdown; `run` returns when it is done."""
+        self._stopping.set()
+        self._runtime.stop()
+
+    async def ready(self) -> None:
+        """Return once all of our share is being worked on by the present runtime."""
+        await self._runtime.ready()
+
+    def status(self) -> statuses.Status:
+        """Return the present state; see `Runtime.status`."""
+        return self._runtime.status()
+
+    async def _once(self) -> errors.RelayError | None:
+        """Run the present runtime to its end; what ended it, or None after a stop."""
+        async with tasks.TaskSupervisor(_report) as task_supervisor:
+            task_supervisor.start(self._recover(self._runtime), name=f"recovery of {self._topic}")
+            try:
+                await self._runtime.run()
+            except errors.RelayError as error:
+                return error
+            except Exception as error:
+                # As in a partition's loop: the bug that one topic met must not end the others.
+                log.exception("runtime_failed", topic=self._topic)
+                return errors.StreamError(f"the runtime of {self._topic} failed: {error!r}")
+        return None
+
+    async def _recover(self, running: runtime.Runtime[T]) -> None:
+        """Forget the last fault once all works again."""
+        await running.ready()
+        if self.fault is not None:
+            log.info("runtime_recovered", topic=self._topic)
+            self.fault = None
+
+
+def _report(task: str, error: BaseException) -> None:
+    log.error("task_failed", task=task, exc_info=error)

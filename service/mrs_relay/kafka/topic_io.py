@@ -1,0 +1,221 @@
+"""
+What people and tools need of Kafka outside the runtime: follow a topic, read it to its end, send records.
+
+No group, no ledger, no ownership: any number of taps disturb nobody. Written against the small protocols here, which
+`client.KafkaBroker` keeps; works on brokers without transactions too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker, records
+
+_POLL_S: Final = 0.5
+_SEND_RECORDS: Final = 500
+
+
+class TopicReader(Protocol):
+    """Reads all partitions of one topic, committed records only, outside any group. All raise StreamDown."""
+
+    async def bounds(self) -> Mapping[int, broker.Bounds]:
+        """Begin and end of each partition, asked just now; may move the reader, so `go_to` follows."""
+
+    async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
+        """For each partition that has one, the offset of its first record that is not older."""
+
+    def go_to(self, offsets: Mapping[int, int]) -> None:
+        """Read on from these offsets, one for each partition."""
+
+    async def read(self, timeout_s: float) -> Sequence[records.Record]:
+        """Return the next records, in order per partition, or none after `timeout_s` seconds."""
+
+    async def position(self, partition: int) -> int:
+        """Offset of the next record; past records that are not shown, such as transaction markers."""
+
+    def last_answer(self, partition: int) -> int | None:
+        """A value that changes whenever the broker has answered a fetch for the partition."""
+
+    @property
+    def grown(self) -> bool:
+        """Whether the topic is known to have more partitions by now than are read."""
+
+
+class TopicClient(Protocol):
+    """What a tap needs of a broker."""
+
+    def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[TopicReader]:
+        """Return a reader of a topic that exists; entering it raises StreamDown."""
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
+        """Return a producer, not yet started."""
+
+    def admin(self) -> AbstractAsyncContextManager[broker.Admin]:
+        """Return an admin client; entering it raises StreamDown."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Start:
+    """
+    Where to begin: at the end, at the beginning, at a time, or where somebody stopped.
+
+    Attributes:
+        since_ms: first moment of interest, epoch milliseconds; 0: everything that is there; None: only what comes.
+        at: wins over `since_ms`: where to go on, by partition; one that is missing begins at its oldest record.
+    """
+
+    since_ms: int | None = None
+    at: Mapping[int, int] | None = None
+
+
+NOW: Final = Start()
+BEGINNING: Final = Start(0)
+
+
+class Tail:
+    """A topic being followed, from `places` on, an offset for each partition."""
+
+    def __init__(self, reader: TopicReader, places: Mapping[int, int]) -> None:
+        self._reader = reader
+        self._places = dict(places)
+
+    @property
+    def places(self) -> Mapping[int, int]:
+        """For each partition the offset at which another tail would go on."""
+        return self._places
+
+    @property
+    def grown(self) -> bool:
+        """Whether the topic is known to have more partitions by now than are followed."""
+        return self._reader.grown
+
+    def answers(self) -> Mapping[int, int | None]:
+        """For each partition a value that changes whenever its broker has answered."""
+        return {partition: self._reader.last_answer(partition) for partition in self._places}
+
+    async def take(self, timeout_s: float) -> Sequence[records.Record]:
+        """
+        Return the next records, in order per partition, or none after `timeout_s` seconds.
+
+        While the broker is away there are none; reading goes on where it stopped once it is back.
+        """
+        found = await self._reader.read(timeout_s)
+        for record in found:
+            self._places[record.partition] = record.offset + 1
+        return found
+
+    async def __aiter__(self) -> AsyncIterator[records.Record]:
+        while True:
+            for record in await self.take(_POLL_S):
+                yield record
+
+
+@asynccontextmanager
+async def tail(kafka: TopicClient, topic: str, start: Start) -> AsyncIterator[Tail]:
+    """
+    Follow all partitions of `topic` from `start` on, committed records only.
+
+    The start is fixed when the context is entered: what is sent afterwards is seen.
+
+    Raises:
+        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+    """
+    async with _reading(kafka, topic) as (reader, bounds):
+        places = await _places(reader, bounds, start)
+        reader.go_to(places)
+        yield Tail(reader, places)
+
+
+async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], start: Start) -> dict[int, int]:
+    if start.at is not None:
+        return {partition: start.at.get(partition, bound.first) for partition, bound in bounds.items()}
+    if start.since_ms == 0:
+        return {partition: bound.first for partition, bound in bounds.items()}
+    offsets = {partition: bound.end for partition, bound in bounds.items()}
+    return offsets if start.since_ms is None else {**offsets, **await reader.offsets_since(start.since_ms)}
+
+
+async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:
+    """
+    Read all partitions of `topic` from `start` to where they end now, committed records only.
+
+    Raises:
+        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+    """
+    async with _reading(kafka, topic) as (reader, bounds):
+        places = await _places(reader, bounds, start)
+        reader.go_to(places)
+        left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > places[partition]}
+        while left:
+            for record in await reader.read(_POLL_S):
+                yield record
+            left = {
+                partition: goal
+                for partition, old in left.items()
+                if (goal := old.after(await reader.position(partition), reader.last_answer(partition))) is not None
+            }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Goal:
+    """
+    The end of a partition, and how far we came.
+
+    Compaction may remove the last records below the end, so "nothing came although the broker answered twice" ends
+    it too.
+    """
+
+    end: int
+    position: int = -1
+    answer: int | None = None
+    empty_answers: int = 0
+
+    def after(self, position: int, answer: int | None) -> _Goal | None:
+        """The goal after one more read; None when it is reached."""
+        if position >= self.end:
+            return None
+        if position != self.position:
+            return _Goal(self.end, position, answer)
+        empty_answers = self.empty_answers + (answer != self.answer)
+        return None if empty_answers > 1 else _Goal(self.end, position, answer, empty_answers)
+
+
+async def send(kafka: TopicClient, outgoing: Sequence[records.Outgoing]) -> None:
+    """
+    Write records and wait until all replicas have them.
+
+    A lost reply may leave a record twice: what is sent here is told apart by the ids inside.
+
+    Raises:
+        StreamDown, Fenced: not all are written for sure. SettingsError: a topic does not exist.
+    """
+    await _existing(kafka, {record.topic for record in outgoing})
+    producer = kafka.producer(None, idempotent=False)
+    await producer.start()
+    try:
+        for first in range(0, len(outgoing), _SEND_RECORDS):
+            await producer.write(outgoing[first : first + _SEND_RECORDS])
+    finally:
+        await producer.kill()
+
+
+@asynccontextmanager
+async def _reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicReader, Mapping[int, broker.Bounds]]]:
+    counts = await _existing(kafka, {topic})
+    async with kafka.topic(topic, counts[topic]) as reader:
+        yield reader, await reader.bounds()
+
+
+async def _existing(kafka: TopicClient, topics: set[str]) -> Mapping[str, int]:
+    """Partition counts by topic; a topic is never made by asking for it."""
+    async with kafka.admin() as admin:
+        counts = await admin.partition_counts()
+    if missing := sorted(topics - counts.keys()):
+        raise errors.SettingsError(
+            f"Kafka has no topic {', '.join(missing)} (settings kafka.topics.*); `mrs-relay topics create` makes them"
+        )
+    return counts

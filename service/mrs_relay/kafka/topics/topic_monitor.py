@@ -1,0 +1,106 @@
+"""
+The topics' set-up, looked at again and again: what was right at the start can be changed while we run.
+
+At the start a wrong set-up refuses to begin. Later it is told, once for each change, and shows in the status: the
+partitions concerned wait, all others go on, and when it is put right they go on by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import settings
+from mrs_relay.kafka.topics import topic_facts, topic_setup
+
+EVERY_S = 60.0
+"""Seconds between two looks while nothing is wrong."""
+
+SOON_S = 5.0
+"""Seconds between two looks while a partition does not come up, or something is known to be wrong."""
+
+log = structlog.get_logger(__name__)
+
+
+class TopicMonitor:
+    """
+    Keeps the last report.
+
+    Args:
+        kafka: the settings.
+        broker: to ask.
+        on_change: called when there is a new number of partitions, or another problem.
+    """
+
+    def __init__(self, kafka: settings.KafkaSettings, broker: brokers.Broker, on_change: Callable[[], None]) -> None:
+        self.partitions = 0
+        self.first_partitions = 0
+        self.problem: str | None = None
+        self._kafka = kafka
+        self._broker = broker
+        self._on_change = on_change
+        self._abilities: brokers.Abilities | None = None
+        self._looked_s = 0.0
+        self._told: tuple[topic_facts.Finding, ...] = ()
+
+    async def require(self) -> topic_setup.Report:
+        """
+        Look for the first time.
+
+        Raises:
+            SettingsError: something is wrong. StreamDown: Kafka does not answer.
+        """
+        self._looked_s = asyncio.get_running_loop().time()
+        async with self._broker.admin() as admin:
+            report = await topic_setup.check_settled(admin, self._kafka)
+        report.require_sound()
+        self._abilities = report.abilities
+        self.partitions = self.first_partitions = report.partitions
+        self._log_changes(report)
+        return report
+
+    async def check(self, *, trouble: bool) -> None:
+        """
+        Look again if it is time; a broker that does not answer is no news.
+
+        Args:
+            trouble: a partition does not come up.
+        """
+        wait_s = SOON_S if trouble or self.problem is not None else EVERY_S
+        if asyncio.get_running_loop().time() - self._looked_s < wait_s:
+            return
+        try:
+            self._note(await self._look())
+        except errors.StreamDown as error:
+            log.debug("topics_not_checked", error=str(error))
+
+    async def _look(self) -> topic_setup.Report:
+        self._looked_s = asyncio.get_running_loop().time()
+        async with self._broker.admin() as admin:
+            return await topic_setup.check(admin, self._kafka, self._abilities)
+
+    def _note(self, report: topic_setup.Report) -> None:
+        before = self.problem, self.partitions
+        self._log_changes(report)
+        if report.partitions != self.partitions:
+            log.warning("partitions_changed", before=self.partitions, now=report.partitions)
+        self.partitions = report.partitions
+        if before != (self.problem, self.partitions):
+            self._on_change()
+
+    def _log_changes(self, report: topic_setup.Report) -> None:
+        """Log what is news, and remember it."""
+        for finding in report.findings:
+            if finding.severity == "warning" and finding not in self._told:
+                log.warning("kafka_warning", code=finding.code, text=finding.text, remedy=finding.remedy)
+        self._told = report.findings
+        problem = "; ".join([*report.problems, *report.outages]) or None
+        if problem is not None and problem != self.problem:
+            log.error("topic_faults_found", problem=problem)
+        elif problem is None and self.problem is not None:
+            log.info("topic_faults_resolved")
+        self.problem = problem

@@ -1,0 +1,399 @@
+"""
+What the topics must look like: facts about them in, findings out. Pure; `topic_setup.py` fetches the facts.
+
+Each rule is a function of the facts and names one kind of trouble, what it leads to, and how to mend it. All findings
+are told at once. A fact that the broker does not tell breaks no rule.
+
+Not limits, though they look like some: `replica.fetch.max.bytes` and our own `kafka.max_partition_fetch_bytes` let the
+first batch through whatever its size (KIP-74), and the library checks its `max_request_size` only on a way that we do
+not use. So what a topic takes, `max.message.bytes`, decides alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NamedTuple
+
+from mrs_relay.kafka import codecs, settings
+from mrs_relay.kafka.topics import topic_facts
+
+ENVELOPE_BYTES: Final = 128 * 1024
+"""What a dead letter or a job's record adds to the message that it came from, in bytes."""
+
+MISSING: Final = "missing_topics"
+"""Code of the finding that names the topics that are not there."""
+
+_SAFE_REPLICAS: Final = 3
+_DAY_MS: Final = 86_400_000
+_LEAST_RETENTION_BYTES: Final = 128 * 1024 * 1024
+_SHOWN: Final = 5
+
+
+def examine(facts: topic_facts.Facts) -> tuple[topic_facts.Finding, ...]:
+    """Apply all rules; errors come first, then outages, then warnings."""
+    found = [finding for rule in _RULES for finding in rule(facts)]
+    order: list[topic_facts.Severity] = ["error", "outage", "warning"]
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+
+# What there is
+
+
+def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    if missing := [name for name in facts.uses if name not in facts.cluster.topics]:
+        yield topic_facts.Finding(
+            "error",
+            MISSING,
+            f"missing topics: {', '.join(missing)}",
+            "`mrs-relay topics create` makes them (names: settings kafka.topics.*); one that is there and not seen "
+            "needs the right to describe it",
+        )
+
+
+def _ledger_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    requests, ledger = facts.kafka.topics.requests, facts.kafka.topics.ledger
+    wanted, found = facts.count(requests), facts.count(ledger)
+    if wanted and found and wanted != found:
+        grown, most = (ledger, wanted) if found < wanted else (requests, found)
+        yield topic_facts.Finding(
+            "error",
+            "ledger_partitions",
+            f"topic {ledger} has {found} partitions, {requests} has {wanted}: a ledger needs exactly as many "
+            "as its input",
+            f"`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} --alter --topic {grown} "
+            f"--partitions {most}`",
+        )
+
+
+def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for name in facts.present:
+        allowed = facts.cluster.topics[name].allowed
+        if allowed is not None and (lacking := sorted(facts.uses[name] - allowed)):
+            operations = " ".join(f"--operation {operation.title()}" for operation in lacking)
+            yield topic_facts.Finding(
+                "error",
+                "not_allowed",
+                f"topic {name}: the relay needs {' and '.join(sorted(facts.uses[name]))}, Kafka does not allow it "
+                f"{' and '.join(lacking)}",
+                f"`kafka-acls.sh --bootstrap-server {facts.kafka.bootstrap_servers} --add --allow-principal User:… "
+                f"{operations} --topic {name}`",
+            )
+
+
+def _abilities(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    if facts.kafka.transactional and not facts.abilities.transactions:
+        yield topic_facts.Finding(
+            "error",
+            "no_transactions",
+            "this broker knows no transactions, which kafka.guarantee=exactly-once needs",
+            "use another broker, or set kafka.guarantee=at-least-once (MRS_RELAY_KAFKA__GUARANTEE)",
+        )
+
+
+def _codecs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for codec, reason in codecs.missing().items():
+        concerned = ", ".join(name for name in facts.present if facts.text(name, "compression.type") == codec)
+        also = f"; compression.type={codec} of {concerned} packs all that is written there" if concerned else ""
+        text = f"this installation cannot unpack {codec}, which any sender may use: {reason}{also}"
+        yield topic_facts.Finding("error", "codec_missing", text)
+
+
+# What is forgotten
+
+
+def _ledger_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    ledger = facts.kafka.topics.ledger
+    policy = facts.text(ledger, "cleanup.policy")
+    if policy is None:
+        if ledger in facts.present:
+            text = f"this broker does not tell cleanup.policy of {ledger}; it must be compact, without delete"
+            yield topic_facts.Finding("warning", "policy_not_told", text)
+    elif policy != "compact":
+        rule = "it must be compact" if "compact" not in policy else "it must not delete"
+        yield topic_facts.Finding(
+            "error",
+            "ledger_forgets",
+            f"topic {ledger} has cleanup.policy={policy}, {rule}: state would be forgotten",
+            facts.alter(ledger, cleanup_policy="compact"),
+        )
+
+
+class _CleanupPolicy(NamedTuple):
+    """The cleanup policy that a topic must have, and the finding if it has another one."""
+
+    topic: Callable[[settings.Topics], str | None]
+    wanted: Literal["compact", "delete"]
+    severity: topic_facts.Severity
+    code: str
+    why: str
+    name: str = ""
+    more: str = ""
+
+
+_CLEANUP_POLICIES: Final = (
+    _CleanupPolicy(
+        lambda topics: topics.latest,
+        "compact",
+        "error",
+        "latest_forgets",
+        "it must be compact: it would forget",
+        name=" (kafka.topics.latest)",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.requests,
+        "delete",
+        "error",
+        "requests_compacted",
+        "it must be delete: of requests with one key, such as a cluster's, all but the last would vanish before they "
+        "are read",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.dead_letters,
+        "delete",
+        "error",
+        "dead_letters_compacted",
+        "it must be delete: a compacted topic refuses messages without a key, and no commit with such a dead letter "
+        "would ever succeed",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.events,
+        "delete",
+        "warning",
+        "events_compacted",
+        "delete was expected: a late subscriber sees only the last event of each key",
+        more="; for the latest status alone there is kafka.topics.latest",
+    ),
+)
+
+
+def _cleanup_policies(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for rule in _CLEANUP_POLICIES:
+        topic = rule.topic(facts.kafka.topics)
+        compacts = facts.compacts(topic)
+        if compacts is None or compacts is (rule.wanted == "compact"):
+            continue
+        yield topic_facts.Finding(
+            rule.severity,
+            rule.code,
+            f"topic {topic}{rule.name} has cleanup.policy={facts.text(topic, 'cleanup.policy')}, {rule.why}",
+            facts.alter(topic, cleanup_policy=rule.wanted) + rule.more,
+        )
+
+
+def _requests_retention(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    requests = facts.kafka.topics.requests
+    if facts.compacts(requests) is not False:
+        return
+    age_ms, size_bytes = facts.number(requests, "retention.ms"), facts.number(requests, "retention.bytes")
+    segment_ms, segment_bytes = facts.number(requests, "segment.ms"), facts.number(requests, "segment.bytes")
+    lost = "requests that the relay has not read by then, after an outage, are lost (it notices and stops there)"
+    if age_ms is not None and 0 <= age_ms < _DAY_MS:
+        yield topic_facts.Finding(
+            "warning",
+            "requests_short_retention",
+            f"topic {requests} keeps messages for retention.ms={age_ms}, in segments of segment.ms={segment_ms}; a day "
+            f"({_DAY_MS}) or more was expected: {lost}",
+            facts.alter(requests, retention_ms=7 * _DAY_MS),
+        )
+    if size_bytes is not None and 0 <= size_bytes < _LEAST_RETENTION_BYTES:
+        yield topic_facts.Finding(
+            "warning",
+            "requests_small_retention",
+            f"topic {requests} keeps retention.bytes={size_bytes} a partition, in segments of "
+            f"segment.bytes={segment_bytes}; {_LEAST_RETENTION_BYTES} or more, or -1, was expected: {lost}",
+            facts.alter(requests, retention_bytes=-1),
+        )
+
+
+def _compaction(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    wanted_ms = facts.kafka.max_compaction_lag_ms
+    topics = facts.kafka.topics
+    for name, content in ((topics.ledger, "SQL and arguments of jobs"), (topics.latest, "rows of results")):
+        found_ms = facts.number(name, "max.compaction.lag.ms")
+        if wanted_ms and found_ms is not None and found_ms > wanted_ms:
+            yield topic_facts.Finding(
+                "warning",
+                "slow_compaction",
+                f"topic {name} has max.compaction.lag.ms={found_ms}, at most {wanted_ms} "
+                f"(kafka.max_compaction_lag_ms) was expected: Kafka may keep overwritten {content} for longer",
+                facts.alter(name, max_compaction_lag_ms=wanted_ms),
+            )
+
+
+# How safely it is kept
+
+
+def _replicas(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    wanted = facts.kafka.replication_factor
+    if facts.cluster.brokers >= _SAFE_REPLICAS:
+        wanted = max(wanted, _SAFE_REPLICAS)
+    few = {name: found for name in facts.present if (found := facts.replicas(name)) < wanted}
+    if facts.cluster.brokers >= _SAFE_REPLICAS:
+        few |= {
+            name: found
+            for name in topic_facts.internal(facts.kafka, facts.cluster)
+            if (found := facts.replicas(name)) < _SAFE_REPLICAS
+        }
+    if few:
+        told = ", ".join(f"{name} {found}" for name, found in few.items())
+        yield topic_facts.Finding(
+            "warning",
+            "too_few_replicas",
+            f"too few replicas on {facts.cluster.brokers} brokers, {wanted} were expected: {told}; what the only "
+            "broker holds is gone with its disk, and waits while it is away",
+            f"`kafka-reassign-partitions.sh --bootstrap-server {facts.kafka.bootstrap_servers} --execute "
+            f"--reassignment-json-file FILE`, with {wanted} replicas for each partition",
+        )
+
+
+def _min_isr(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for name in facts.present:
+        replicas, least = facts.replicas(name), facts.number(name, "min.insync.replicas")
+        if least is None:
+            continue
+        if least > replicas:
+            yield topic_facts.Finding(
+                "error",
+                "min_isr_unreachable",
+                f"topic {name} has min.insync.replicas={least} and {replicas} replicas: nothing can be written to it",
+                facts.alter(name, min_insync_replicas=max(1, replicas - 1)),
+            )
+        elif least == 1 < replicas:
+            yield topic_facts.Finding(
+                "warning",
+                "min_isr_one",
+                f"topic {name} has min.insync.replicas=1 with {replicas} replicas, 2 was expected: a write is "
+                "acknowledged when one broker has it, and lost with that broker",
+                facts.alter(name, min_insync_replicas=2),
+            )
+
+
+def _unclean(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    for name in facts.present:
+        if facts.replicas(name) > 1 and facts.text(name, "unclean.leader.election.enable") == "true":
+            yield topic_facts.Finding(
+                "warning",
+                "unclean_election",
+                f"topic {name} has unclean.leader.election.enable=true, false was expected: a replica that lacks "
+                "acknowledged records may become the leader, and they are lost",
+                facts.alter(name, unclean_leader_election_enable="false"),
+            )
+
+
+# How large records may be
+
+
+def _batches_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    least = facts.kafka.batch_bytes
+    for name in facts.present:
+        limit = facts.number(name, "max.message.bytes")
+        if name != facts.kafka.topics.requests and limit is not None and limit < least:
+            yield topic_facts.Finding(
+                "error",
+                "limit_below_batch",
+                f"topic {name} has max.message.bytes={limit}, less than kafka.batch_bytes={least}: commits would be "
+                "refused for ever",
+                f"{facts.alter(name, max_message_bytes=least)}, or a smaller kafka.batch_bytes",
+            )
+
+
+def _limits_told(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    if unknown := [name for name in facts.present if facts.number(name, "max.message.bytes") is None]:
+        yield topic_facts.Finding(
+            "warning",
+            "limits_not_told",
+            f"this broker does not tell max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
+            f"{facts.kafka.record_bytes} is taken instead",
+        )
+
+
+def _limits_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    topics = facts.kafka.topics
+    requests_bytes = facts.number(topics.requests, "max.message.bytes")
+    letters_bytes = facts.number(topics.dead_letters, "max.message.bytes")
+    ledger_bytes = facts.number(topics.ledger, "max.message.bytes")
+    if requests_bytes is not None and letters_bytes is not None and letters_bytes <= requests_bytes:
+        yield topic_facts.Finding(
+            "warning",
+            "dead_letter_limit",
+            f"topic {topics.dead_letters} takes no larger messages than {topics.requests} ({letters_bytes} and "
+            f"{requests_bytes} bytes): the largest ones cannot be kept whole",
+            facts.alter(topics.dead_letters, max_message_bytes=requests_bytes + ENVELOPE_BYTES),
+        )
+    if requests_bytes is not None and ledger_bytes is not None and ledger_bytes < requests_bytes + ENVELOPE_BYTES:
+        wanted = 2 * requests_bytes + ENVELOPE_BYTES
+        yield topic_facts.Finding(
+            "warning",
+            "ledger_limit",
+            f"topic {topics.ledger} takes messages of {ledger_bytes} bytes, {topics.requests} of {requests_bytes}: a "
+            f"job's record holds its request and more, so the largest requests are rejected as too large; {wanted} was "
+            "expected",
+            facts.alter(topics.ledger, max_message_bytes=wanted),
+        )
+    if (ledger_bytes or 0) > facts.kafka.unpacked_bytes:
+        yield topic_facts.Finding(
+            "warning",
+            "unpacked_limit",
+            f"topic {topics.ledger} takes messages of {ledger_bytes} bytes, kafka.unpacked_bytes="
+            f"{facts.kafka.unpacked_bytes}: one that is larger, and compressed by the broker, could not be read again",
+            "raise kafka.unpacked_bytes",
+        )
+
+
+# What is out of order at this moment
+
+
+def _leaders(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    concerned = {*facts.present, *topic_facts.internal(facts.kafka, facts.cluster)}
+    if missing := [position for position in sorted(facts.cluster.leaderless) if position.topic in concerned]:
+        yield topic_facts.Finding(
+            "outage",
+            "no_leader",
+            f"no leader for {_listed([str(position) for position in missing])}: what is kept there waits, and goes on "
+            "by itself when the leader is back",
+            f"start the broker that holds it (`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} "
+            "--describe --unavailable-partitions`)",
+        )
+
+
+def _in_sync(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    few = []
+    for name in [*facts.present, *topic_facts.internal(facts.kafka, facts.cluster)]:
+        least = facts.number(name, "min.insync.replicas") or 1
+        for number, partition in enumerate(facts.cluster.topics[name].partitions):
+            if partition.has_leader and partition.in_sync < least <= partition.replicas:
+                few.append(f"{name}-{number} ({partition.in_sync} of {partition.replicas}, {least} needed)")
+    if few:
+        yield topic_facts.Finding(
+            "outage",
+            "under_min_isr",
+            f"too few in-sync replicas, nothing can be written: {_listed(few)}",
+            f"start the missing brokers (`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} "
+            "--describe --under-min-isr-partitions`)",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+_RULES: Final = (
+    _missing,
+    _ledger_partitions,
+    _rights,
+    _abilities,
+    _codecs,
+    _ledger_policy,
+    _cleanup_policies,
+    _min_isr,
+    _batches_fit,
+    _leaders,
+    _in_sync,
+    _limits_told,
+    _limits_fit,
+    _requests_retention,
+    _compaction,
+    _replicas,
+    _unclean,
+)

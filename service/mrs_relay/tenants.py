@@ -1,0 +1,145 @@
+"""
+Tenants: settings by which one process serves several input topics, and what follows from them for each.
+
+A tenant is a topic. It has its own consumer group, ledger and rules, and one of the connections to MRS; tenants of the
+same connection share its quota and the slots of its clusters. Without tenants there is one, which has no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import pydantic
+
+from mrs_relay.engine.intake import policy as policies
+from mrs_relay.kafka import settings as kafka_settings
+
+OWN: Final = "mrs"
+"""The connection that the settings group of this name describes."""
+
+
+def group_of(connection: str) -> str:
+    """Name of the settings group that describes a connection."""
+    return connection if connection == OWN else f"connections.{connection}"
+
+
+Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9-]*(?:_[a-z0-9-]+)*$", max_length=40)]
+"""Of a tenant or connection: small letters, digits, - and single _; begins with a letter."""
+
+
+class Tenant(policies.TenantPolicy):
+    """One input topic and who may do what on it."""
+
+    requests: kafka_settings.TopicName
+    """Where the tenant's requests are read from; no other tenant's. Its ledger is `<requests>.ledger`."""
+
+    connection: str = OWN
+    """Which MRS its requests go to: the name of a group `connections.<name>`, or mrs for the group `mrs`."""
+
+    events: kafka_settings.TopicName | None = None
+    """Where its events are published; kafka.topics.events unless it is set. Who reads a shared topic reads them all."""
+
+    dead_letters: kafka_settings.TopicName | None = None
+    """Where its unreadable messages go; kafka.topics.dead_letters unless it is set."""
+
+    latest: kafka_settings.TopicName | None = None
+    """Where the latest status of its requests is kept; kafka.topics.latest unless it is set."""
+
+    event_source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] | None = None
+    """CloudEvents `source` of its events; `<event_source>/<name>` unless it is set."""
+
+
+Tenants = dict[Name, Tenant]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTenant:
+    """
+    What one tenant's part of the service is made of.
+
+    Attributes:
+        name: of the tenant; "" where there are none.
+        kafka: the settings of Kafka with its topics and consumer group.
+        connection: name of its connection to MRS.
+        event_source: the `source` of its events.
+        policy: what it may do.
+    """
+
+    name: str
+    kafka: kafka_settings.KafkaSettings
+    connection: str
+    event_source: str
+    policy: policies.Policy
+
+
+def resolve(
+    kafka: kafka_settings.KafkaSettings,
+    tenants: Mapping[str, Tenant],
+    event_source: str,
+    queue_deadline_s: float = 0.0,
+) -> tuple[ResolvedTenant, ...]:
+    """
+    Say what each tenant is served with, in the order of the settings; without tenants, the one that has no name.
+
+    The consumer group is `<group_id>.<requests>`, so a tenant may be renamed. A tenant on kafka.topics.requests keeps
+    the group of a deployment without tenants: replicas of before and after fence each other out as they should.
+
+    `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
+    """
+    if not tenants:
+        unnamed = policies.Policy(
+            defaults=_with_deadline(policies.TenantPolicy(), queue_deadline_s), deployment=kafka.deployment
+        )
+        return (ResolvedTenant("", kafka, OWN, event_source, unnamed),)
+    return tuple(
+        _resolved(kafka, name, tenant, event_source, _with_deadline(tenant, queue_deadline_s))
+        for name, tenant in tenants.items()
+    )
+
+
+def _with_deadline(rules: policies.TenantPolicy, queue_deadline_s: float) -> policies.Defaults:
+    if not queue_deadline_s or rules.defaults.queue_deadline_s or rules.limits.queue_deadline_s:
+        return rules.defaults
+    return rules.defaults.model_copy(update={"queue_deadline_s": queue_deadline_s})
+
+
+def _resolved(
+    kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: policies.Defaults
+) -> ResolvedTenant:
+    shared = kafka.topics
+    topics = kafka_settings.Topics(
+        requests=tenant.requests,
+        events=tenant.events or shared.events,
+        dead_letters=tenant.dead_letters or shared.dead_letters,
+        latest=tenant.latest or shared.latest,
+    )
+    group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
+    return ResolvedTenant(
+        name=name,
+        kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
+        connection=tenant.connection,
+        event_source=tenant.event_source or f"{event_source}/{name}",
+        policy=policies.Policy(name, tenant.allow, tenant.limits, defaults, kafka.deployment),
+    )
+
+
+def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
+    """One line for each topic that is to be used for two things, or to be read by two tenants."""
+    roles: dict[str, set[str]] = {}
+    for one in tenancies:
+        topics = one.kafka.topics
+        own = f" of tenant {one.name}"
+        for topic, role in (
+            (topics.requests, f"requests{own}"),
+            (topics.ledger, f"the ledger{own}"),
+            (topics.events, "events"),
+            (topics.dead_letters, "dead letters"),
+            (topics.latest, "latest states"),
+        ):
+            if topic is not None:
+                roles.setdefault(topic, set()).add(role)
+    for topic, several in roles.items():
+        if len(several) > 1:
+            yield f"topic {topic} cannot be used for {' and '.join(sorted(several))} at once"

@@ -1,0 +1,241 @@
+"""
+Builds what serves: a set of tools for each connection to MRS, a desk and a Kafka runtime for each tenant.
+
+Tenants of one connection share its client, scheduler and pollers, because MRS counts quota and slots by project;
+topics, consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs
+what is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mrs_relay import errors, tenants
+from mrs_relay import settings as all_settings
+from mrs_relay.common import clock, tasks
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine import relay, views
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.quota_sharing import exchange
+from mrs_relay.engine.scheduling import lanes, quota, scheduler
+from mrs_relay.engine.trackers import cluster_tracker, job_tracker
+from mrs_relay.engine.work import cluster_selector, submitter
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import lease as leases
+from mrs_relay.kafka import runtime, supervisor
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.mrs.operations import registry
+
+Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
+"""Opens a client of MRS for the length of a context."""
+
+Brokers = Callable[[kafka_settings.KafkaSettings], brokers.Broker]
+"""The Kafka for a tenant's settings."""
+
+_E = TypeVar("_E", bound=errors.RelayError)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    One connection to MRS in this process, with what its tenants share.
+
+    Attributes:
+        name: in the settings.
+        client: makes the calls.
+        quota: shares MRS's budgets, which are counted by project, with the other replicas.
+    """
+
+    name: str
+    client: clients.Client
+    scheduler: scheduler.SubmissionScheduler
+    tracker: job_tracker.JobTracker
+    clusters: cluster_tracker.ClusterTracker
+    selector: cluster_selector.ClusterSelector
+    submitter: submitter.Submitter
+    sending: lanes.Lanes
+    quota: exchange.QuotaExchange
+
+
+@dataclass(frozen=True, slots=True)
+class TenantService:
+    """One tenant's part of the service."""
+
+    tenant: tenants.ResolvedTenant
+    connection: Connection
+    context: contexts.TenantContext
+    kafka: supervisor.Supervisor[contexts.Notice]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: all_settings.Settings, connect: Connect, broker: Brokers, time: clock.Clock
+) -> AsyncIterator[tuple[TenantService, ...]]:
+    """All tenants' parts of the service, for the length of the context; the caller runs and stops their runtimes."""
+    async with contextlib.AsyncExitStack() as stack:
+        connections: dict[str, Connection] = {}
+        served = []
+        for one in settings.tenancies:
+            name = one.connection
+            if name not in connections:
+                client = await stack.enter_async_context(connect(settings.connection(name)))
+                entered = _connection(name, client, settings.engine, time)
+                connections[name] = await stack.enter_async_context(entered)
+            served.append(_served(settings, one, connections[name], broker(one.kafka), time))
+        yield tuple(served)
+
+
+async def run(served: Sequence[TenantService]) -> None:
+    """
+    Run all runtimes until they are stopped.
+
+    One that ends by an error is begun anew in the background, as long as a tenant is left that has no such trouble.
+
+    Raises:
+        SettingsError, StreamError: all tenants are in trouble; names each with its own. They have left in order.
+    """
+    faults: list[errors.RelayError] = []
+
+    async def follow(one: TenantService) -> None:
+        try:
+            await one.kafka.run(lambda: any(other.kafka.fault is None for other in served))
+        except errors.RelayError as error:
+            faults.append(error)
+            stop(served)
+
+    async with asyncio.TaskGroup() as group:
+        for one in served:
+            group.create_task(follow(one), name=f"kafka {one.tenant.kafka.topics.requests}")
+    if faults:
+        raise _told(faults[0], served)
+
+
+def stop(served: Sequence[TenantService]) -> None:
+    """Begin the shutdown of all runtimes."""
+    for one in served:
+        one.kafka.stop()
+
+
+def _told(error: _E, served: Sequence[TenantService]) -> _E:
+    """The error that was the last straw, with what is wrong with each tenant as its text."""
+    lines = [f"tenant {one.tenant.name}: {one.kafka.fault}" for one in served if one.tenant.name and one.kafka.fault]
+    if lines:
+        error.args = ("\n".join(lines), *error.args[1:])
+    return error
+
+
+@contextlib.asynccontextmanager
+async def _connection(
+    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: clock.Clock
+) -> AsyncIterator[Connection]:
+    def spend(operation: str) -> float:
+        return client.limits.try_acquire(registry.OPERATIONS[operation])
+
+    admitting = scheduler.SubmissionScheduler(engine, time, spend)
+    pollers = job_tracker.JobTracker(client, engine, time)
+    watcher = cluster_tracker.ClusterTracker(client, engine, time)
+    sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
+    task_supervisor = tasks.TaskSupervisor(sharing.failed)
+    task_supervisor.start(sharing.run(), name=f"quota {name}")
+    try:
+        yield Connection(
+            name=name,
+            client=client,
+            scheduler=admitting,
+            tracker=pollers,
+            clusters=watcher,
+            selector=cluster_selector.ClusterSelector(client, admitting.load, engine, time),
+            submitter=submitter.Submitter(client, admitting.pauses, engine, time),
+            sending=lanes.Lanes(engine.max_in_flight, engine.max_others_in_flight),
+            quota=sharing,
+        )
+    finally:
+        await task_supervisor.close()
+        admitting.close()
+        await pollers.close()
+        await watcher.close()
+
+
+def _served(
+    settings: all_settings.Settings,
+    one: tenants.ResolvedTenant,
+    connection: Connection,
+    broker: brokers.Broker,
+    time: clock.Clock,
+) -> TenantService:
+    share = quota.Share()
+
+    def note_share(owned: int, total: int) -> None:
+        share.owned, share.total = owned, total
+        connection.quota.look_again()
+        connection.scheduler.look_again()
+
+    context = _desk(settings, one, connection, share, time)
+
+    def begin() -> runtime.Runtime[contexts.Notice]:
+        return runtime.Runtime(one.kafka, broker, _handler(context), time, on_share=note_share)
+
+    def note_end() -> None:
+        note_share(0, share.total)
+
+    supervised = supervisor.Supervisor(begin, one.kafka.topics.requests, note_end)
+    connection.quota.boards.append(supervised)
+    connection.sending.share_between(len(connection.quota.boards))
+    return TenantService(one, connection, context, supervised)
+
+
+def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts.Notice]], Awaitable[None]]:
+    return lambda lease: relay.relay(lease, context)
+
+
+def _desk(
+    settings: all_settings.Settings,
+    one: tenants.ResolvedTenant,
+    connection: Connection,
+    share: quota.Share,
+    time: clock.Clock,
+) -> contexts.TenantContext:
+    engine, topics = settings.engine, one.kafka.topics
+    return contexts.TenantContext(
+        settings=engine,
+        commit_interval_s=one.kafka.commit_interval_s,
+        config=_rules(engine),
+        topics=contexts.Topics(
+            topics.requests,
+            topics.events,
+            topics.dead_letters,
+            one.event_source,
+            settings.event_mode,
+            topics.latest,
+        ),
+        time=time,
+        scheduler=connection.scheduler,
+        tracker=connection.tracker,
+        cluster_tracker=connection.clusters,
+        cluster_selector=connection.selector,
+        submitter=connection.submitter,
+        lanes=connection.sending,
+        counts=views.Counts(),
+        quota=quota.TenantQuota(one.policy, share, time),
+    )
+
+
+def _rules(engine: engine_settings.EngineSettings) -> transitions.DecisionConfig:
+    return transitions.DecisionConfig(
+        remember_ms=round(engine.remember_s * 1000),
+        progress_step=engine.progress_step,
+        cancel_wait_ms=round(engine.cancel_wait_s * 1000),
+        repeat_attempts=engine.repeat_attempts,
+        resubmit_attempts=engine.resubmit_attempts,
+        repeat_backoff_ms=round(engine.repeat_backoff_s * 1000),
+        collect_within_ms=round(engine.collect_within_s * 1000),
+        remember_rejected_ms=round(engine.remember_rejected_s * 1000),
+    )

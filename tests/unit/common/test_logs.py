@@ -1,0 +1,116 @@
+"""One line for each event, without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from mrs_relay.common import logs
+
+_HIDDEN = "hunter2"
+
+
+def _run(code: str, *, style: str = "json", level: str = "INFO") -> list[str]:
+    """Lines on standard error of a process of its own, for logging is set up for the whole process."""
+    start = (
+        f"import structlog, logging\nfrom mrs_relay.common import logs\nlogs.setup(level={level!r}, style={style!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{start}log = structlog.get_logger('t')\n{textwrap.dedent(code)}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_lines_carry_name_level_time_and_fields() -> None:
+    """Each event is one JSON object; fields bound for a task are part of it; errors bring their stack."""
+    lines = _run(
+        """
+        structlog.contextvars.bind_contextvars(partition=3)
+        log.info("job_taken", request="order-1", size_bytes=7)
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            log.exception("poll_failed")
+        """
+    )
+    taken, failed = map(json.loads, lines)
+    assert taken.pop("timestamp").endswith("Z")
+    assert taken == {"event": "job_taken", "level": "info", "partition": 3, "request": "order-1", "size_bytes": 7}
+    assert (failed["event"], failed["level"], failed["partition"]) == ("poll_failed", "error", 3)
+    assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_events_below_the_level_are_not_written() -> None:
+    """The level bounds our own events; other libraries speak from warning on only."""
+    code = 'log.info("a"); log.warning("b"); logging.getLogger("lib").info("c"); logging.getLogger("lib").warning("d")'
+    assert [line for line in _run(code, style="console") if "lib" in line] == ["WARNING lib d"]
+    assert [json.loads(line)["event"] for line in _run(code, level="warning")] == ["b", "d"]
+    assert _run(code, level="error") == []
+
+
+def test_what_libraries_log_and_warn_of_is_json_too() -> None:
+    """A collector parses every line: messages with a stack, asyncio's own, and Python's warnings."""
+    lines = _run(
+        """
+        import asyncio, warnings
+        warnings.simplefilter("always")
+        try:
+            raise OSError("broker gone")
+        except OSError:
+            logging.getLogger("aiokafka").error("fetch of %s failed", "t", exc_info=True)
+        warnings.warn("old")
+        async def main():
+            asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+            await asyncio.sleep(0.01)
+        asyncio.run(main())
+        """
+    )
+    fetch, warning, callback = map(json.loads, lines)
+    assert (fetch["event"], fetch["logger"], fetch["level"]) == ("fetch of t failed", "aiokafka", "error")
+    assert "broker gone" in fetch["exception"]
+    assert (warning["logger"], warning["level"]) == ("py.warnings", "warning")
+    assert callback["logger"] == "asyncio"
+    assert "ZeroDivisionError" in callback["exception"]
+
+
+@pytest.mark.parametrize("style", ["json", "console", "auto"])
+@pytest.mark.parametrize(
+    "name",
+    ["secret", "sk", "SK", "secret_key", "password", "iam_password", "x_auth_token", "Authorization", "access_key_id"],
+)
+def test_fields_named_for_secrets_are_hidden(style: str, name: str) -> None:
+    """A field whose name speaks of a secret shows stars, whatever its value is; others are shown."""
+    fields = {name: _HIDDEN, "request": "order-1", "task": "t", "risk": "low"}
+    shown = dict(logs._hide_secrets(None, "info", dict(fields)))
+    assert shown == {**fields, name: "***"}
+    if name == "secret":
+        (line,) = _run(f"log.info('x', {name}={_HIDDEN!r}, request='order-1')", style=style)
+        assert _HIDDEN not in line
+        assert "order-1" in line
+
+
+def test_unknown_level_is_refused() -> None:
+    """A level that does not exist is an error, not silence."""
+    before = logging.getLogger().handlers[:]
+    with pytest.raises(KeyError):
+        logs.setup(level="LOUD")
+    assert logging.getLogger().handlers == before
+
+
+def test_colours_are_for_terminals_only() -> None:
+    """Without a terminal, `auto` writes JSON; `console` writes lines for people."""
+    (line,) = _run("log.info('hello', a=1)", style="auto")
+    assert json.loads(line)["a"] == 1
+    (line,) = _run("log.info('hello', a=1)", style="console")
+    assert "hello" in line
+    assert not line.startswith("{")

@@ -1,0 +1,373 @@
+"""Submits once, and only what is still ours; looks for names exactly, and as patiently as MRS asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+import structlog
+from tests.unit.engine import samples, scheduling_fakes
+
+from mrs_relay import errors
+from mrs_relay.common import clock
+from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.work import kinds, submitter
+from mrs_relay.mrs.models import jobs as job_models
+
+Sight = tuple[str, str, str, int]
+"""Job id, name, job_state and time of submission."""
+
+
+class _Mrs:
+    """Answers with what is in its script, then with the last of it again; notes when it was asked for what."""
+
+    def __init__(self, *script: Sequence[Sight] | errors.MrsError | str) -> None:
+        self.script = list(script)
+        self.asked: list[tuple[str, float]] = []
+
+    async def call(self, operation: Any, **_: object) -> Any:
+        self.asked.append((operation.name, asyncio.get_running_loop().time()))
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        if isinstance(answer, str):
+            return SimpleNamespace(job_id=answer)
+        shown = [
+            job_models.JobDetail.model_validate(
+                {"job_id": job_id, "job_name": name, "job_state": state, "submitted_time": submitted_ms}
+            )
+            for job_id, name, state, submitted_ms in answer
+        ]
+        return SimpleNamespace(job_list=shown, total_record=len(shown))
+
+    @property
+    def times(self) -> list[int]:
+        """When it was asked, in whole seconds."""
+        return [int(when_s) for _, when_s in self.asked]
+
+
+def _submitter(mrs: _Mrs) -> submitter.Submitter:
+    settings = engine_settings.EngineSettings()
+    return submitter.Submitter(cast("Any", mrs), scheduling_fakes.open_scheduler().pauses, settings, clock.LoopClock())
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    found: list[Any] = []
+
+    async def noted() -> None:
+        found.append(await work)
+
+    scheduling_fakes.run_virtually(noted())
+    return found[0]
+
+
+def _job(name: str) -> jobs.Job:
+    job = samples.JOBS[name]
+    assert job is not None
+    return job
+
+
+_DOUBTFUL = _job("doubtful")
+_NAME = _DOUBTFUL.mrs_name
+
+
+def test_what_is_no_longer_ours_is_not_sent() -> None:
+    """The last question before the call: whoever may not act any more leaves MRS alone."""
+    mrs = _Mrs("j-1")
+    one = _submitter(mrs)
+    assert _run(one.submit(_job("submitting"), lambda: False)) == facts.SubmissionNotApplied()
+    assert mrs.asked == []
+    assert _run(one.submit(_job("submitting"), lambda: True)) == facts.SubmissionAccepted("j-1")
+    assert [name for name, _ in mrs.asked] == ["CreateExecuteJob"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (errors.MrsAmbiguous("no reply"), facts.SubmissionInDoubt),
+        (errors.MrsUntouched("no connection"), facts.SubmissionNotApplied),
+        (errors.MrsBusy("full", code="0177"), facts.SubmissionNotApplied),
+        (errors.MrsThrottled("429", retry_after_s=1.0), facts.SubmissionNotApplied),
+        (errors.MrsRefused("no", code="0167"), facts.SubmissionRefused),
+    ],
+)
+def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, outcome: type[facts.Fact]) -> None:
+    """No answer leads to a second call from here; what is certain is said as a fact."""
+    mrs = _Mrs(error, "j-1")
+    assert isinstance(_run(_submitter(mrs).submit(_job("submitting"), lambda: True)), outcome)
+    assert len(mrs.asked) == 1
+
+
+def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
+    """How long the place, and the whole connection, are left alone after bursts of 64 that failed a second apart."""
+    found: list[float] = []
+
+    async def play() -> None:
+        scheduler = scheduling_fakes.open_scheduler()
+        one = submitter.Submitter(
+            cast("Any", _Mrs(error)), scheduler.pauses, engine_settings.EngineSettings(), clock.LoopClock()
+        )
+        for number in range(bursts):
+            await asyncio.sleep(number)
+            await asyncio.gather(*(one.submit(_job("submitting"), lambda: True) for _ in range(64)))
+        now_s = asyncio.get_running_loop().time()
+        job = _job("submitting")
+        place = scheduler._admission.cluster(kinds.place(job))
+        found.extend((place.breaker.until_s - now_s, scheduler.pauses.paused_until_s - now_s))
+        scheduler.close()
+
+    scheduling_fakes.run_virtually(play())
+    return max(0.0, found[0]), max(0.0, found[1])
+
+
+def test_a_burst_that_fails_together_is_one_failure() -> None:
+    """An outage of a moment pauses everybody for half a second, however many were on their way, not for minutes."""
+    unreachable = errors.MrsUnreachable("no connection")
+    assert 0.25 <= _paused_s(unreachable)[1] <= 0.5
+    assert 0.5 <= _paused_s(unreachable, 2)[1] <= 1.0
+    assert _paused_s(errors.MrsBusy("state", code="12000062"))[0] == 15.0
+
+
+@pytest.mark.parametrize(
+    ("error", "place_s", "all_s"),
+    [
+        (errors.MrsUntouched("bad gateway", status=502), 0.5, 0.0),
+        (errors.MrsUntouched("no reply in time"), 0.5, 0.0),
+        (errors.MrsBusy("full", code="0177"), 15.0, 0.0),
+        (errors.MrsBusy("state", code="0056"), 15.0, 0.0),
+        (errors.MrsThrottled("429", status=429, retry_after_s=7.0), 0.0, 7.0),
+        (errors.MrsThrottled("its own budget; nothing was sent", retry_after_s=7.0), 7.0, 0.0),
+        (errors.MrsAmbiguous("no reply"), 0.5, 0.0),
+        (errors.MrsRefused("no", code="0167"), 0.0, 0.0),
+    ],
+)
+def test_an_answer_pauses_what_it_is_evidence_against(error: errors.MrsError, place_s: float, all_s: float) -> None:
+    """The operation on that cluster; all only when MRS throttles the connection or cannot be reached."""
+    assert _paused_s(error) == (place_s, all_s)
+
+
+def test_only_the_very_name_counts() -> None:
+    """How MRS matches names is not documented: what only looks like ours is another job."""
+    others = [("j-7", f"{_NAME}x", "RUNNING", 1), ("j-8", f"x{_NAME}", "RUNNING", 2), ("j-9", "nightly", "RUNNING", 3)]
+    found = _run(_submitter(_Mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
+    assert isinstance(found, facts.SubmissionFound)
+    assert (found.seen.job_id, found.duplicates) == ("j-1", ())
+    assert _run(_submitter(_Mrs(others)).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
+
+
+@pytest.mark.parametrize(
+    ("states", "kept"),
+    [
+        (("RUNNING", "RUNNING"), "older"),
+        (("ACCEPTED", "RUNNING"), "younger"),
+        (("RUNNING", "ACCEPTED"), "older"),
+        (("KILLED", "ACCEPTED"), "younger"),
+        (("FAILED", "FAILED"), "older"),
+    ],
+)
+def test_of_two_the_one_that_got_furthest_is_kept(states: tuple[str, str], kept: str) -> None:
+    """Of equals the older one, whatever the order of the list; the other one is named as a twin."""
+    sights = [("younger", _NAME, states[1], 2000), ("older", _NAME, states[0], 1000)]
+    found = _run(_submitter(_Mrs(sights)).look_up(_DOUBTFUL))
+    other = "older" if kept == "younger" else "younger"
+    assert (found.seen.job_id, found.duplicates) == (kept, (other,))
+
+
+def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
+    """Retry-After when it is longer than our own backoff, else the backoff."""
+    mrs = _Mrs(
+        errors.MrsThrottled("429", retry_after_s=100.0),
+        errors.MrsUntouched("no connection"),
+        [("j-1", _NAME, "RUNNING", 1)],
+    )
+    found = _run(_submitter(mrs).look_up(_DOUBTFUL))
+    assert isinstance(found, facts.SubmissionFound)
+    assert mrs.times[:2] == [0, 100]
+    assert 100 <= mrs.times[2] <= 102
+
+
+def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
+    """At once, when everything has arrived, and then until the window is over."""
+    mrs = _Mrs([])
+    assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
+    assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
+
+
+class _Hanging(_Mrs):
+    """Answers nothing for a minute, but for one cluster."""
+
+    async def call(self, operation: Any, **given: Any) -> Any:  # noqa: ARG002 - as the client has it
+        self.asked.append((given["path"]["cluster_id"], asyncio.get_running_loop().time()))
+        if given["path"]["cluster_id"] == "hangs":
+            await asyncio.sleep(60)
+        return SimpleNamespace(job_list=[], total_record=0)
+
+
+def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> None:
+    """A hundred jobs in doubt on a cluster that does not answer take no more connections than may be."""
+    mrs = _Hanging()
+    one = _submitter(mrs)
+    hanging, other = (msgspec.structs.replace(_DOUBTFUL, cluster=cluster) for cluster in ("hangs", "works"))
+
+    async def look() -> None:
+        tasks = [asyncio.create_task(one.look_up(hanging)) for _ in range(100)]
+        await asyncio.sleep(1)
+        tasks.append(asyncio.create_task(one.look_up(other)))
+        await asyncio.sleep(1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    scheduling_fakes.run_virtually(look())
+    assert [cluster for cluster, _ in mrs.asked].count("hangs") == 7
+    assert ("works", 1.0) in mrs.asked
+
+
+def test_looking_again_comes_later_and_names_all() -> None:
+    """One look after settling and window have passed once more."""
+    mrs = _Mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
+    assert _run(_submitter(mrs).look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
+    assert mrs.times == [105]
+
+
+class _Twin:
+    """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
+
+    def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
+        self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
+        self.asked: list[str] = []
+
+    async def call(self, operation: Any, **_: object) -> Any:
+        self.asked.append(operation.name)
+        answer = self.answers[operation.name]
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        if operation.name == "ShowJobExeListNew":
+            return SimpleNamespace(job_list=[], total_record=0)
+        state, *_rest, result = str(answer).partition(" ")
+        shown = {"job_id": "j-2", "job_name": _NAME, "job_state": state, "job_result": result}
+        return SimpleNamespace(job_detail=job_models.JobDetail.model_validate(shown))
+
+
+_UNKNOWN = errors.MrsRefused("no such job", code="0176")
+
+
+@pytest.mark.parametrize(
+    ("shown", "stopped", "is_over"),
+    [
+        ("RUNNING UNDEFINED", None, False),
+        ("RUNNING UNDEFINED", errors.MrsRefused("killing failed", code="0175"), False),
+        ("RUNNING UNDEFINED", errors.MrsRefused("no rights", code="APIGW.0301"), False),
+        ("RUNNING UNDEFINED", errors.MrsAmbiguous("no reply"), False),
+        ("RUNNING UNDEFINED", errors.MrsThrottled("429", retry_after_s=1.0), False),
+        ("RUNNING UNDEFINED", _UNKNOWN, True),
+        (errors.MrsUntouched("no connection"), None, False),
+        (_UNKNOWN, None, False),
+        (_UNKNOWN, errors.MrsRefused("says no more"), True),
+        (errors.MrsRefused("no such cluster", code="12000003"), None, True),
+    ],
+)
+def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_goes_on_no_more(
+    shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
+) -> None:
+    """A wish that MRS took, or refused for whatever reason, is no end."""
+    assert _run(_submitter(cast("Any", _Twin(shown, stopped))).stop_duplicate(_job("running"), "j-2")) is is_over
+
+
+@pytest.mark.parametrize("shown", ["KILLED KILLED", "FINISHED SUCCEEDED", "FINISHED UNDEFINED"])
+def test_a_twin_that_has_ended_is_left_alone(shown: str) -> None:
+    """Nothing is written for it."""
+    mrs = _Twin(shown, None)
+    assert _run(_submitter(cast("Any", mrs)).stop_duplicate(_job("running"), "j-2")) is True
+    assert mrs.asked == ["ShowSingleJobExe"]
+
+
+class _Rows:
+    """Answers reads of a result with what is in its script, then with the last of it again."""
+
+    def __init__(self, *script: errors.MrsError | float | str) -> None:
+        self.script = list(script)
+        self.times: list[float] = []
+
+    async def call(self, _operation: Any, **_: object) -> Any:
+        self.times.append(asyncio.get_running_loop().time())
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+        if isinstance(answer, errors.MrsError):
+            raise answer
+        return SimpleNamespace(statements=[[{"n": answer}]])
+
+
+_UNREADABLE = errors.MrsUntouched("the SQL result could not be read", status=500, code="0182")
+
+
+def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]]:
+    """Why there are no rows, when that was known, and what was logged."""
+
+    async def collect() -> tuple[str | None, float]:
+        job = msgspec.structs.replace(_job("collecting"), **changes)
+        fact = await _submitter(cast("Any", mrs)).collect(job)
+        return fact.result.unavailable, asyncio.get_running_loop().time()
+
+    with structlog.testing.capture_logs() as logs:
+        why, at_s = _run(collect())
+    return why, at_s, [entry for entry in logs if entry["event"] == "result_not_read"]
+
+
+def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
+    """MRS answers 0182 as often as it is asked for a result over its own limit: twice is enough, each try is logged."""
+    mrs = _Rows(_UNREADABLE)
+    why, at_s, logged = _collected(mrs)
+    assert why is not None
+    assert "over its own limit" in why
+    assert "0182" in why
+    assert at_s <= 2
+    assert [entry["code"] for entry in logged] == ["0182", "0182"]
+    assert len(mrs.times) == 2
+
+
+def test_a_result_that_once_could_not_be_read_is_told() -> None:
+    """The second answer counts."""
+    why, at_s, logged = _collected(_Rows(_UNREADABLE, "1"))
+    assert (why, len(logged)) == (None, 1)
+    assert at_s <= 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        errors.MrsUntouched("no connection"),
+        errors.MrsBusy("the job is running", code="0183"),
+        errors.MrsThrottled("429", retry_after_s=20.0),
+        errors.MrsThrottled("429", retry_after_s=900.0),
+        100.0,
+    ],
+)
+def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> None:
+    """Whatever keeps the rows, also a read without an answer: the job has succeeded, and what is missing is said."""
+    why, at_s, logged = _collected(_Rows(trouble))
+    assert why
+    assert at_s <= 45
+    assert logged
+
+
+def test_the_time_for_a_result_goes_on_for_the_next_owner() -> None:
+    """It counts from when the success was seen; a result is asked for once in any case."""
+    now_ms = clock.LoopClock().now_ms
+    mrs = _Rows(errors.MrsUntouched("no connection"))
+
+    async def collect(left_ms: int) -> float:
+        job = msgspec.structs.replace(_job("collecting"), run_deadline_ms=now_ms() + left_ms)
+        await _submitter(cast("Any", mrs)).collect(job)
+        return asyncio.get_running_loop().time()
+
+    assert _run(collect(20_000)) <= 20
+    mrs.times.clear()
+    assert _run(collect(-3_600_000)) <= 5
+    assert mrs.times

@@ -1,0 +1,64 @@
+"""Sizes of records and the choice of partitions."""
+
+from __future__ import annotations
+
+import collections
+
+import hypothesis
+import pytest
+from aiokafka import partitioner as kafka_partitioner
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from hypothesis import strategies as st
+
+from mrs_relay.kafka import partitioning, records
+
+_HEADERS = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=50)), max_size=4)
+
+
+@hypothesis.given(st.none() | st.binary(max_size=300), st.none() | st.binary(max_size=3000), _HEADERS)
+def test_size_is_an_upper_bound_of_the_real_batch(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
+    """A record that passes the check fits into a batch of its own of that many bytes."""
+    builder = DefaultRecordBatchBuilder(2, 0, 1, -1, -1, 0, 1)
+    builder.append(0, 1_795_000_000_000, key, value, headers)
+    assert len(builder.build()) <= records.size_bytes(key, value, headers)
+
+
+def test_size_bound_is_close() -> None:
+    """The bound costs little: a record of 1 MB is overestimated by less than 100 bytes."""
+    assert records.size_bytes(b"k" * 40, b"v" * 1_000_000) < 1_000_040 + 100
+
+
+@hypothesis.given(st.binary(max_size=100))
+def test_hash_equals_that_of_kafka(key: bytes) -> None:
+    """Any key goes where every other client of Kafka would put it."""
+    assert partitioning.murmur2(key) == kafka_partitioner.murmur2(key) & 0x7FFF_FFFF
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_hash_equals_the_examples_of_kafka(key: bytes, expected: int) -> None:
+    """The values of Kafka's own UtilsTest, made positive."""
+    assert partitioning.murmur2(key) == expected & 0x7FFF_FFFF
+
+
+def test_records_without_key_are_spread() -> None:
+    """In turn, so that no partition has more than its share."""
+    chooser = partitioning.Partitioner()
+    assert collections.Counter(chooser.choose(None, 4) for _ in range(40)) == dict.fromkeys(range(4), 10)
+
+
+def test_too_large_names_topic_and_sizes() -> None:
+    """The error tells what a person needs to know."""
+    error = records.TooLarge("ev", 200, 100)
+    assert ("ev" in str(error), "200" in str(error), "100" in str(error)) == (True, True, True)

@@ -1,0 +1,35 @@
+"""When a tap has reached the end of a partition: behind the last offset, or when nothing more comes below it."""
+
+from __future__ import annotations
+
+from mrs_relay.kafka import topic_io
+
+
+def _after(goal: topic_io._Goal, *reads: tuple[int, int]) -> list[bool]:
+    """For each read (position, answer) whether the goal is still open."""
+    still: list[bool] = []
+    current: topic_io._Goal | None = goal
+    for position, answer in reads:
+        current = None if current is None else current.after(position, answer)
+        still.append(current is not None)
+    return still
+
+
+def test_the_end_is_reached_at_its_offset() -> None:
+    """Position equal to the end is the end."""
+    assert _after(topic_io._Goal(10), (5, 1), (10, 2)) == [True, False]
+
+
+def test_an_answer_without_records_is_waited_for_once_more() -> None:
+    """Two answers at the same position mean that compaction took the rest."""
+    assert _after(topic_io._Goal(10), (5, 1), (5, 2), (5, 3)) == [True, True, False]
+
+
+def test_silence_of_the_broker_is_not_the_end() -> None:
+    """As long as the broker does not answer, nothing is known."""
+    assert _after(topic_io._Goal(10), (5, 1), *[(5, 1)] * 20) == [True] * 21
+
+
+def test_progress_begins_the_count_anew() -> None:
+    """Only answers in a row without records count."""
+    assert _after(topic_io._Goal(10), (5, 1), (5, 2), (6, 3), (6, 4), (6, 5)) == [True, True, True, True, False]
