@@ -20,7 +20,7 @@ from typing import Any, Final
 import looptime
 from tests.support import scenarios, service, service_harness
 
-from mrs_relay.messages import events, examples, registry
+from mrs_relay.messages import event_reader, examples, registry
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 
@@ -51,7 +51,7 @@ async def _played(scene: Scene) -> list[dict[str, Any]]:
     async with service_harness.start(chosen, emulated=_SLOW) as here:
         await scene(here)
         topic = here.chosen.kafka.topics.events
-        read = [events.read(record.value or b"", record.headers) for record in here.broker.committed(topic)]
+        read = [event_reader.read(record.value or b"", record.headers) for record in here.broker.committed(topic)]
     return [json.loads(event.as_json()) for event in read]
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mrs_relay.kafka import records
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader
 
 
-def events_of(found: Iterable[records.Record]) -> list[events.ReadEvent]:
+def events_of(found: Iterable[records.Record]) -> list[event_reader.ReadEvent]:
     """The events among `found`, in their order."""
-    read: list[events.ReadEvent] = []
+    read: list[event_reader.ReadEvent] = []
     for record in found:
         if record.value is None:
             continue
         try:
-            read.append(events.read(record.value, record.headers))
+            read.append(event_reader.read(record.value, record.headers))
         except ValueError:
             continue
     return read

@@ -12,7 +12,7 @@ import datetime as dt
 from typing import Final
 
 from mrs_relay.common import clock
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader, events
 
 RequestKey = tuple[str, str]
 """(source, id): what names a request."""
@@ -71,7 +71,7 @@ class RequestTable:
         self._most = most
         self._rows: dict[RequestKey, Row] = {}
 
-    def see(self, event: events.ReadEvent) -> Row | None:
+    def see(self, event: event_reader.ReadEvent) -> Row | None:
         """Take one event; the changed row, or None when the event was seen before."""
         key = (event.data.request.source, event.data.request.id)
         before = self._rows.get(key)
@@ -97,7 +97,7 @@ class RequestTable:
         return collections.Counter(row.state for row in self._rows.values())
 
 
-def _row(key: RequestKey, event: events.ReadEvent, before: Row | None) -> Row:
+def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> Row:
     data = event.data
     said = data.mrs or events.MrsView()
     at_ms = time_ms(event)
@@ -126,7 +126,7 @@ def reason_line(data: events.EventData) -> str | None:
     return f"{data.reason.code}: {' '.join(data.reason.message.split())}{support}"
 
 
-def time_ms(event: events.ReadEvent) -> int:
+def time_ms(event: event_reader.ReadEvent) -> int:
     """When the event was decided, epoch milliseconds; 0 when it does not say."""
     try:
         told = clock.without_leap_second(event.attributes.get("time", ""))

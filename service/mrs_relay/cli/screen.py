@@ -14,7 +14,7 @@ import typer
 from rich import live, text
 
 from mrs_relay.cli import request_table, view
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader
 
 _FRAME_LINES: Final = 7
 _FEWEST_ROWS: Final = 5
@@ -23,7 +23,7 @@ _FEWEST_ROWS: Final = 5
 class Lines:
     """One line a change: for pipes, and for a single request."""
 
-    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - the other screens use it
+    def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - the other screens use it
         """Tell one event; `row` is None when it brought nothing new."""
         if row is not None:
             view.out().print(view.event_line(row), soft_wrap=True)
@@ -39,7 +39,7 @@ class Lines:
 class Json(Lines):
     """One event a line, nothing else; repeated events too."""
 
-    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - for programs, all events
+    def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - for programs, all events
         """Print the event in CloudEvents' JSON format."""
         typer.echo(event.as_json())
 
@@ -54,7 +54,7 @@ class Table(Lines):
         self._title = title
         self._display = display
 
-    def show(self, event: events.ReadEvent, row: request_table.Row | None) -> None:
+    def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:
         """Nothing by itself: the table is drawn as a whole."""
 
     def draw(self, seen: request_table.RequestTable, now_ms: int) -> None:

@@ -15,7 +15,7 @@ from mrs_relay.cli import connect, follow, options, request_table, run, screen
 from mrs_relay.common import clock
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader
 
 _REDRAW_S = 0.5
 
@@ -35,7 +35,7 @@ class Filter:
     sources: frozenset[str] = frozenset()
     clusters: frozenset[str] = frozenset()
 
-    def lets(self, event: events.ReadEvent) -> bool:
+    def lets(self, event: event_reader.ReadEvent) -> bool:
         """Whether this event is wanted."""
         data = event.data
         return (

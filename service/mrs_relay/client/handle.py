@@ -10,6 +10,7 @@ from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.client import failures
+from mrs_relay.messages import event_reader
 from mrs_relay.messages import events as message_events
 
 _CONFLICT: Final = "conflict"
@@ -184,7 +185,7 @@ class Handle:
 
     def _event(self, kept: bytes) -> message_events.EventData:
         whose = message_events.RequestRef(id=self.id, source=self.source).model_dump_json().encode()
-        return message_events.data_of(b'{"request":' + whose + b"," + kept[1:])
+        return event_reader.data_of(b'{"request":' + whose + b"," + kept[1:])
 
     async def _news(self) -> None:
         """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from mrs_relay import errors
 from mrs_relay.client import handle
 from mrs_relay.kafka import records
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader, events
 
 
 class Register:
@@ -82,6 +82,6 @@ def _read(record: records.Record) -> events.EventData | None:
     if record.value is None:
         return None
     try:
-        return events.read(record.value, record.headers).data
+        return event_reader.read(record.value, record.headers).data
     except ValueError:
         return None

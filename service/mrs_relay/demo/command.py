@@ -25,7 +25,7 @@ from mrs_relay.cli import follow, processes, request_table, run, view
 from mrs_relay.common import clock, signals
 from mrs_relay.demo import demo_requests, demo_stage, demo_view
 from mrs_relay.kafka import records, topic_io
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader
 
 _REDRAW_S: Final = 0.25
 _DEAD_LETTER_S: Final = 10.0
@@ -150,7 +150,7 @@ class _Story:
         self.by_key = {one.key: one for one in planned}
         self._sequences: dict[request_table.RequestKey, list[int]] = collections.defaultdict(list)
 
-    def hear(self, event: events.ReadEvent) -> request_table.Row | None:
+    def hear(self, event: event_reader.ReadEvent) -> request_table.Row | None:
         """Take one event; the changed row if it is new and one of ours."""
         key = (event.data.request.source, event.data.request.id)
         if key not in self.by_key:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mrs_relay.cli import request_table
-from mrs_relay.messages import events, reasons
+from mrs_relay.messages import event_reader, events, reasons
 
 
 def _event(
     request_id: str, state: events.State, sequence: int, *, at: str = "2026-12-01T06:00:00.000Z", **data: object
-) -> events.ReadEvent:
-    return events.ReadEvent(
+) -> event_reader.ReadEvent:
+    return event_reader.ReadEvent(
         attributes={"type": f"mrs.job.{state}", "time": at, "id": f"{request_id}-{sequence}"},
         data=events.EventData.model_validate(
             {

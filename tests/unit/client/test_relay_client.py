@@ -13,7 +13,7 @@ from mrs_relay.client import handle as handles
 from mrs_relay.client import wording
 from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.memory import memory_topic_io
-from mrs_relay.messages import events, registry, requests
+from mrs_relay.messages import event_reader, events, registry, requests
 from mrs_relay.testing import scripted
 
 pytestmark = pytest.mark.looptime
@@ -80,7 +80,7 @@ async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_the
         records = [
             record async for record in topic_io.read_all(memory_topic_io.MemoryTopicClient(relay.kafka), "mrs.events")
         ]
-        assert [events.read(record.value or b"", record.headers).type for record in records] == types
+        assert [event_reader.read(record.value or b"", record.headers).type for record in records] == types
         assert set(types) <= set(registry.EVENTS)
 
 

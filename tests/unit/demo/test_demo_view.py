@@ -10,7 +10,7 @@ from rich import console
 from mrs_emulator.sql import tpch
 from mrs_relay.cli import request_table
 from mrs_relay.demo import demo_requests, demo_view
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader, events
 
 _PLANNED = {one.message.id: one for one in demo_requests.plan(tpch.query)}
 
@@ -86,7 +86,7 @@ def test_the_live_table_fits_the_terminal_and_keeps_work_on_top() -> None:
     seen = request_table.RequestTable()
     for name, state in (("tpch-q01", "succeeded"), ("tpch-q02", "running"), ("tpch-q03", "accepted")):
         data = {"request": {"id": name, "source": demo_requests.SOURCE}, "state": state, "sequence": 1, "attempt": 1}
-        seen.see(events.ReadEvent(attributes={"type": "mrs.sql.x"}, data=events.EventData.model_validate(data)))
+        seen.see(event_reader.ReadEvent(attributes={"type": "mrs.sql.x"}, data=events.EventData.model_validate(data)))
     shown = _shown(demo_view.live(list(_PLANNED.values()), seen, now_ms=0, start_ms=0, size=(160, 24)))
     assert shown.index("tpch-q02") < shown.index("tpch-q01") < shown.index("tpch-q03")
     assert f"1/{len(_PLANNED)} ended" in shown

@@ -24,7 +24,7 @@ from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import job_names, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
-from mrs_relay.messages import codec, dead_letters, envelope, events, reasons, requests
+from mrs_relay.messages import codec, dead_letters, envelope, event_reader, events, reasons, requests
 
 _TOPICS: Final = dataclasses.replace(fakes.TOPICS, latest="mrs.latest")
 _MRS_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -83,10 +83,10 @@ def _good(number: int) -> malformed.Message:
     return malformed.Message(b"k", codec.encode(samples.message(data, id=f"good-{number}")), ())
 
 
-def _check_event(sent: records.Outgoing) -> events.ReadEvent:
+def _check_event(sent: records.Outgoing) -> event_reader.ReadEvent:
     assert damage.SECRET.encode() not in (sent.value or b"")
     assert not any(damage.SECRET.encode() in raw for _, raw in sent.headers)
-    told = events.read(sent.value or b"", sent.headers)
+    told = event_reader.read(sent.value or b"", sent.headers)
     assert all(envelope.is_text(raw.decode()) for name, raw in sent.headers if name != "content-type")
     if told.data.reason is not None:
         assert told.data.reason.code in reasons.CODES

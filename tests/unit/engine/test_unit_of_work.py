@@ -17,7 +17,7 @@ from mrs_relay.engine import partition_jobs, unit_of_work, views
 from mrs_relay.engine.model import commands, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader, events
 
 _KEY = jobs.ledger_key("/billing", "order-1")
 _C = commands.Command
@@ -259,7 +259,7 @@ def test_rows_that_fit_are_sent() -> None:
     bench = _Bench(_job("collecting"))
     bench.happen("collected")
     (sent,) = bench.unit.outgoing()
-    assert events.read(sent.value or b"", sent.headers).data.result == samples.ROWS
+    assert event_reader.read(sent.value or b"", sent.headers).data.result == samples.ROWS
 
 
 def test_rows_that_do_not_fit_are_left_out() -> None:
@@ -269,7 +269,7 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
     bench.happen(facts.ResultCollected(events.Result(statements=[rows], location="obs://b/x")))
     (sent,) = bench.unit.outgoing()
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
-    told = events.read(sent.value or b"", sent.headers).data
+    told = event_reader.read(sent.value or b"", sent.headers).data
     assert told.state == "succeeded"
     assert told.result is not None
     assert (told.result.statements, told.result.truncated, told.result.location) == ([], True, "obs://b/x")
@@ -389,7 +389,7 @@ def test_latest_state_that_does_not_fit_goes_without_rows() -> None:
     bench = _Bench(_job("collecting"), topics=_LATEST, limits={"mrs.latest": 1400})
     bench.happen(facts.ResultCollected(events.Result(statements=[rows])))
     told, kept = bench.unit.outgoing()
-    assert events.read(told.value or b"", told.headers).data.result == events.Result(statements=[rows])
+    assert event_reader.read(told.value or b"", told.headers).data.result == events.Result(statements=[rows])
     assert records.size_bytes(kept.key, kept.value, kept.headers) <= 1400
 
 
@@ -399,7 +399,7 @@ def test_events_are_written_in_the_mode_of_the_settings() -> None:
     bench.read(samples.record())
     for sent in bench.unit.outgoing():
         assert json.loads(sent.value or b"")["type"] == "mrs.job.accepted"
-        assert events.read(sent.value or b"", sent.headers).data.state == "accepted"
+        assert event_reader.read(sent.value or b"", sent.headers).data.state == "accepted"
 
 
 _TRACE = {"traceparent": "00-second", "tracestate": "s=2"}

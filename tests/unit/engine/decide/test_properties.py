@@ -14,7 +14,7 @@ from tests.unit.engine import samples
 from mrs_relay.engine.decide import internal_errors, transitions
 from mrs_relay.engine.model import commands, facts, job_records, jobs
 from mrs_relay.engine.work import kinds
-from mrs_relay.messages import events
+from mrs_relay.messages import event_reader, events
 
 _S = jobs.State
 _SETTLED = (_S.SUCCEEDED, _S.FAILED, _S.CANCELLED)
@@ -232,7 +232,7 @@ class _Life:
             self.sequence += 1
             assert event.data.sequence == self.sequence
             key, value, headers = events.write(event, "/mrs-relay")
-            assert events.body(events.read(value, headers).data) == event.data
+            assert events.body(event_reader.read(value, headers).data) == event.data
             assert key == b"k"
         if before is not None and jobs.TRAITS[before.state].last:
             anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
