@@ -16,26 +16,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import backoff, faults
-from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import budget as budgets
-from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
-from mrs_relay.kafka import ledger_format, progress, records, settings, start_offset
+from mrs_relay.kafka import ledger_format, partition_claim, records, start_offset, worker_context
 
 T = TypeVar("T")
-
-Handler = Callable[[leases.Lease[T]], Awaitable[None]]
 
 _UNWIND_S = 5.0  # for a handler to leave by itself after its commit failed; then it is cancelled
 _SUCCEED_S = 5.0  # for the same partition's last task to end
@@ -58,38 +52,6 @@ class State(enum.Enum):
 _MAY_LACK_LEADER = frozenset({State.RESTORING, State.RUNNING, State.WAITING})
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerContext(Generic[T]):
-    """
-    What all actors of a runtime share.
-
-    Attributes:
-        kafka: the settings.
-        broker: where producers and readers come from.
-        consumer: the group member that reads the input.
-        options: of the ledgers.
-        handler: run once for each lease.
-        clock: tells how long Kafka has been silent.
-        first_partitions: how many partitions the topic had when the process began.
-        leaders: which partitions have none.
-        on_room: called when a full feed has room again.
-        on_change: called when an actor's state has changed.
-        on_fatal: called when the process must not go on.
-    """
-
-    kafka: settings.KafkaSettings
-    broker: brokers.Broker
-    consumer: brokers.GroupConsumer
-    options: ledgers.Options
-    handler: Handler[T]
-    clock: clocks.Clock
-    first_partitions: int
-    leaders: leading.Leaders
-    on_room: Callable[[], None]
-    on_change: Callable[[], None]
-    on_fatal: Callable[[errors.RelayError], None]
-
-
 class PartitionWorker(Generic[T]):
     """
     One partition; `live` is its task, everything else is called by the runtime and does not wait unless it says so.
@@ -104,7 +66,10 @@ class PartitionWorker(Generic[T]):
     """
 
     def __init__(
-        self, position: records.Position, common: WorkerContext[T], predecessor: asyncio.Task[None] | None = None
+        self,
+        position: records.Position,
+        common: worker_context.WorkerContext[T],
+        predecessor: asyncio.Task[None] | None = None,
     ) -> None:
         self.position = position
         self.state = State.RESTORING
@@ -114,17 +79,13 @@ class PartitionWorker(Generic[T]):
         self.lease: leases.Lease[T] | None = None
         self._common = common
         self._predecessor = predecessor
+        self._claim = partition_claim.PartitionClaim(position, common)
         self._backoff = backoff.Backoff(common.kafka.retry_first_s, common.kafka.retry_most_s)
         self._leaving = asyncio.Event()
         self._disposed = False
         self._parked = False
-        self._committed_offset: int | None = None
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
-        self._last_claim: int | None = None
-        self._topic_id: str | None = None
-        self._budget = budgets.CommitBudget(common.kafka.commit_bytes, common.kafka.commit_timeout_s / 4)
-        self._foreign_in_a_row = 0
         self._before_unreadable = False
         self.is_too_new = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
@@ -182,7 +143,7 @@ class PartitionWorker(Generic[T]):
     @property
     def committed_offset(self) -> int | None:
         """The input offset known to be committed, or None before the first lease."""
-        return self._committed_offset if self.lease is None else self.lease.next_offset
+        return self._claim.committed_offset if self.lease is None else self.lease.next_offset
 
     def deliver(self, arrived: Sequence[records.Record]) -> None:
         """Hand over records of this partition."""
@@ -252,7 +213,7 @@ class PartitionWorker(Generic[T]):
         self._parked = False
         if self._before_unreadable:  # it is met again, unless somebody has removed it
             self.error, self._before_unreadable = None, False
-        self._last_claim = None  # others may have been here by right
+        self._claim.forget()
         self._enter(State.RUNNING)
         lease.resume()
         return True
@@ -279,7 +240,7 @@ class PartitionWorker(Generic[T]):
 
     def check_topic(self, topic_id: str | None) -> None:
         """Begin anew if the input topic was deleted and created again while we read it; `origin` decides what then."""
-        known = self._topic_id
+        known = self._claim.topic_id
         if self.state is State.RUNNING and None not in {known, topic_id} and topic_id != known:
             at = self.committed_offset
             self._end_lease(errors.StreamDown(start_offset.recreated(self.position, at, known, topic_id)))
@@ -335,10 +296,12 @@ class PartitionWorker(Generic[T]):
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
-        await self._confirm_membership()
+        if self.failures:
+            await self._claim.confirm_membership()
         ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
         try:
-            lease = await self._begin(ledger)
+            lease = await self._claim.open_lease(ledger)
+            self._adopt(lease)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)
             if lease.death is not None:
@@ -350,76 +313,15 @@ class PartitionWorker(Generic[T]):
             self._let_go()
             await ledger.kill()
 
-    async def _confirm_membership(self) -> None:
-        """
-        After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
-
-        Committing an offset is what the group answers to members of the present generation only. A member that was
-        put out without knowing it learns it by this, instead of fighting with its successor. Where we have never got
-        as far as an offset of our own, the group's is committed once more.
-        """
-        if not self.failures:
-            return
-        consumer = self._common.consumer
-        offset = self._committed_offset
-        if offset is not None:
-            await consumer.commit({self.position: offset})
-        elif (offset := await consumer.committed(self.position)) is not None:
-            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
-            await consumer.commit({self.position: offset}, mirror=await consumer.is_mirror(self.position))
-
-    async def _begin(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
-        common = self._common
-        where = start_offset.StartOffset(self.position, common.kafka, common.consumer, common.first_partitions)
-        await where.keep_if_new()
-        mirrored = await where.mirrored()
-        restored = await ledger.open(self._last_claim)
-        self._count_foreign(restored)
-        next_offset = restored.next_offset
-        where.require_not_behind(next_offset, mirrored)
-        place = await (where.first() if next_offset is None else where.within(next_offset, restored.topic_id))
-        if next_offset is None or place.topic_id != restored.topic_id:
-            ledger.topic_id = place.topic_id
-            await ledger.commit([], [], place.offset)
-        if next_offset is None:
-            self._log.warning("first_start", next_offset=place.offset)
-        next_offset, self._topic_id = place
+    def _adopt(self, lease: leases.Lease[T]) -> None:
+        """Begin to read for a new lease, unless the partition was taken away while it was claimed."""
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
-        inbox: inboxes.Inbox[T] = inboxes.Inbox(
-            capacity=common.kafka.feed_records,
-            capacity_bytes=common.kafka.feed_bytes,
-            next_offset=next_offset,
-            on_room=common.on_room,
-        )
-        reading = progress.Progress(self.position, common.consumer)
-        start = leases.Start(restored.state, next_offset, restored.claimed_at_s, self._budget, reading)
-        stale_after_s = common.kafka.session_timeout_ms / 1000
-        lease = leases.Lease(self.position, start, inbox, ledger, clock=common.clock, stale_after_s=stale_after_s)
         lease.on_dead(self._died)
-        common.consumer.flow(self.position, next_offset)
+        self._common.consumer.flow(self.position, lease.next_offset)
         self.lease = lease
         self.error, self._before_unreadable = None, False
         self._enter(State.RUNNING)
-        return lease
-
-    def _count_foreign(self, restored: ledgers.Restored) -> None:
-        if self._last_claim is None or not restored.foreign_claims:
-            self._foreign_in_a_row = 0
-        else:
-            self._foreign_in_a_row += 1
-            self._log.warning(
-                "ledger_claimed_elsewhere", times=restored.foreign_claims, in_a_row=self._foreign_in_a_row
-            )
-        self._last_claim = restored.claim_offset
-        if self._foreign_in_a_row >= self._common.kafka.fenced_limit:
-            kafka = self._common.kafka
-            self._common.on_fatal(
-                errors.SettingsError(
-                    f"somebody else keeps claiming {self.position}, which is assigned to us: two deployments share "
-                    f"kafka.app_id={kafka.app_id}, kafka.group_id={kafka.group_id} and the topic, but not the group"
-                )
-            )
 
     def _died(self, _error: errors.StreamError) -> None:
         self._cut(_UNWIND_S)
@@ -439,7 +341,7 @@ class PartitionWorker(Generic[T]):
         lease, self.lease = self.lease, None
         if lease is not None:
             self._death = lease.death
-            self._committed_offset = lease.next_offset
+            self._claim.committed_offset = lease.next_offset
             lease.die(errors.Fenced(f"the handler of {self.position} has ended"))
             lease.inbox.end()
             if not self._disposed:

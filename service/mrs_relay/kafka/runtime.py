@@ -23,7 +23,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.common import backoff, clock, tasks
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import consumer_health, records, settings
+from mrs_relay.kafka import consumer_health, records, settings, worker_context
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker as partition_workers
@@ -60,7 +60,7 @@ class Runtime(Generic[T]):
         self,
         kafka: settings.KafkaSettings,
         broker: brokers.Broker,
-        handler: partition_workers.Handler[T],
+        handler: worker_context.Handler[T],
         time: clock.Clock,
         *,
         on_share: Callable[[int, int], None] = lambda _owned, _total: None,
@@ -73,7 +73,7 @@ class Runtime(Generic[T]):
         self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
         self._task_supervisor = tasks.TaskSupervisor(self._broke)
         self._consumer: brokers.GroupConsumer | None = None
-        self._common: partition_workers.WorkerContext[T] | None = None
+        self._common: worker_context.WorkerContext[T] | None = None
         self._actors: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
         self._tasks: dict[records.Position, asyncio.Task[None]] = {}
         self._epoch = 0
@@ -251,7 +251,7 @@ class Runtime(Generic[T]):
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
         consumer = self._broker.consumer()
-        self._common = partition_workers.WorkerContext(
+        self._common = worker_context.WorkerContext(
             kafka=self._kafka,
             broker=self._broker,
             consumer=consumer,
