@@ -1,21 +1,21 @@
 """
-Keeps this process in its consumer group, and one actor alive for each partition it is given.
+Keep this process in its consumer group, with one worker for each assigned partition.
 
-    listener   assignments → actors: park, resume, end, start
-    poll       records → the actors' feeds
-    mirror     committed offsets → the group, for lag tools
-    watch      is Kafka there, and does our consumer still hear it?
+    listener   assignments → workers: park, resume, end, start
+    poll       records → the inboxes of the workers; `record_poller.py`
+    mirror     committed offsets → the group, for lag tools; `offset_mirror.py`
+    watch      checks that Kafka answers, and that our consumer still hears it
 
-`run` is the whole life: it checks the topics, joins, works until `stop`, drains and leaves. Kafka being away is
-never the end; wrong settings, another deployment under the same name, and a consumer that hangs are. After the last,
-`supervisor.py` begins anew with another consumer.
+`run` checks the topics, joins the group, works until `stop`, drains and leaves. An outage of Kafka never ends it. Wrong
+settings, another deployment under the same name, and a consumer that hangs do. After a consumer that hangs,
+`supervisor.py` starts another runtime with another consumer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 import structlog
@@ -23,7 +23,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.common import backoff, clock, tasks
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import consumer_health, records, settings, worker_context
+from mrs_relay.kafka import consumer_health, offset_mirror, record_poller, records, settings, worker_context
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker as partition_workers
@@ -33,11 +33,8 @@ from mrs_relay.kafka.topics import topic_monitor
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POLL_S = 0.2
-_POLL_RECORDS = 1_000
-_CLOSING_S = 8.0  # of the time for the shutdown: for closing when nothing answers; milliseconds if Kafka does
+_CLOSING_S = 8.0  # part of the shutdown's time, for closing while nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
-_NOTES_READ_S = 2.0  # after an assignment
 _COMING_UP = frozenset({partition_workers.State.RESTORING, partition_workers.State.WAITING})
 
 log = structlog.get_logger(__name__)
@@ -45,15 +42,15 @@ log = structlog.get_logger(__name__)
 
 class Runtime(Generic[T]):
     """
-    Runs `handler` once for every partition of the requests topic that the group gives us.
+    Run `handler` once for every partition of the requests topic that the group assigns to us.
 
     Args:
         kafka: the settings.
         broker: the Kafka to use.
-        handler: gets a lease, restored and ours; returns after `inbox.Closed`. An exception restarts its partition
-        alone.
-        time: tells how long Kafka has been silent, also over a suspension of the machine.
-        on_share: called with each assignment: how many partitions are ours, of how many.
+        handler: works on a restored lease of ours, and returns after `inbox.Closed`. An exception restarts its
+        partition alone.
+        time: measures the silence of Kafka, also over a suspension of the machine.
+        on_share: called at each assignment with the number of our partitions and the number of all.
     """
 
     def __init__(
@@ -74,17 +71,17 @@ class Runtime(Generic[T]):
         self._task_supervisor = tasks.TaskSupervisor(self._broke)
         self._consumer: brokers.GroupConsumer | None = None
         self._common: worker_context.WorkerContext[T] | None = None
-        self._actors: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
+        self._workers: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
         self._tasks: dict[records.Position, asyncio.Task[None]] = {}
-        self._epoch = 0
         self._joined = False
-        self._notes: dict[records.Position, str] = {}
-        self._assigned_s = 0.0
         self._stopping = asyncio.Event()
-        self._room = asyncio.Event()
         self._ready = asyncio.Event()
         self._fatal: errors.RelayError | None = None
         self._health = consumer_health.ConsumerHealth(kafka, broker, self._look_again)
+        self._poller = record_poller.RecordPoller(
+            self._workers, self._health, self._stopping, kafka.retry_first_s, self._give_up
+        )
+        self._mirror = offset_mirror.OffsetMirror(self._workers, kafka.mirror_interval_s)
         self._topic_monitor = topic_monitor.TopicMonitor(kafka, broker, self._share_changed)
         self._leaders = leading.Leaders(kafka.topics)
 
@@ -96,7 +93,7 @@ class Runtime(Generic[T]):
 
         Raises:
             SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
-            ConsumerStuck: our consumer hears nothing although Kafka answers; run another runtime.
+            ConsumerStuck: our consumer hears nothing although Kafka answers; start another runtime.
         """
         try:
             if await self._prepare():
@@ -113,12 +110,12 @@ class Runtime(Generic[T]):
         self._look_again()
 
     async def ready(self) -> None:
-        """Return once all of our share is being worked on."""
+        """Return once all of our partitions are being worked on."""
         await self._ready.wait()
 
     def status(self) -> statuses.Status:
-        """The present state, for health and metrics; cheap."""
-        shares = [self._actors[position] for position in sorted(self._actors)]
+        """Return the present state, for health and metrics; cheap."""
+        shares = [self._workers[position] for position in sorted(self._workers)]
         return statuses.Status(
             connected=self._health.connected,
             joined=self._joined,
@@ -134,15 +131,15 @@ class Runtime(Generic[T]):
 
     @property
     def membership(self) -> statuses.Membership | None:
-        """What the group's present assignment gives us; None while there is none."""
+        """Our part of the group's present assignment; None while there is none."""
         if self._consumer is None or not self._joined or self._stopping.is_set():
             return None
         generation = self._consumer.generation
-        owned = frozenset(position.partition for position in self._actors)
+        owned = frozenset(position.partition for position in self._workers)
         return statuses.Membership(generation, owned, self._total) if generation >= 0 else None
 
     async def read_notes(self) -> Mapping[int, str]:
-        """The texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
+        """Return the texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
         positions = [records.Position(self.topic, partition) for partition in range(self._total)]
         found = await self._require_consumer().notes(positions)
         return {position.partition: one.text for position, one in found.items()}
@@ -153,67 +150,61 @@ class Runtime(Generic[T]):
 
         Returns False if the group has no offset of ours to write it to. Raises StreamDown.
         """
-        consumer, position = self._require_consumer(), records.Position(self.topic, partition)
-        worker = self._actors.get(position)
-        offset = worker.committed_offset if worker is not None else None
-        if offset is None:
-            committed = (await consumer.notes([position])).get(position)
-            if worker is None or committed is None or not committed.is_mirror:
-                return False
-            offset = committed.offset
-        self._notes[position] = text
-        await consumer.commit({position: offset}, notes={position: text})
-        return True
+        return await self._mirror.write_note(self._require_consumer(), records.Position(self.topic, partition), text)
 
     # broker.Listener
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
-        """Finish running commits within a deadline, then hold everything until the next assignment."""
-        self._epoch += 1
+        """Finish running commits within a deadline, then park all partitions until the next assignment."""
         self._joined = False
+        self._poller.rebalanced()
+        self._mirror.revoked()
         log.info(
             "partitions_revoked",
             topic=self._kafka.topics.requests,
             partitions=sorted(position.partition for position in positions),
         )
-        running = [worker for worker in self._actors.values() if worker.state is partition_workers.State.RUNNING]
+
+        running = [worker for worker in self._workers.values() if worker.state is partition_workers.State.RUNNING]
         limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
                 for worker in running:
                     group.create_task(worker.drain(), name=f"drain {worker.position}")
-        for worker in self._actors.values():
+
+        for worker in self._workers.values():
             worker.park()
         self._look_again()
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """Compare what we have with what we should have: end first, then resume, then start."""
-        self._epoch += 1
+        """Compare our workers with the assignment: end lost partitions, resume those that are back, start new ones."""
         self._joined = True
-        self._notes.clear()
-        self._assigned_s = asyncio.get_running_loop().time()
-        self._health.polled()  # a poll that the rebalance has held comes round only now
+        self._poller.rebalanced()
+        self._mirror.assigned()
+        self._health.polled()  # a poll that the rebalance has blocked returns only now
         log.info(
             "partitions_assigned",
             topic=self._kafka.topics.requests,
             partitions=sorted(position.partition for position in positions),
         )
-        for position, worker in list(self._actors.items()):
+
+        for position, worker in list(self._workers.items()):
             if position not in positions or not worker.resume():
                 worker.dispose()
                 self._health.forget(position)
-                del self._actors[position]
-        for position in sorted(positions - self._actors.keys()):
+                del self._workers[position]
+        for position in sorted(positions - self._workers.keys()):
             self._start(position)
         self._share_changed()
 
     # Beginning and end
 
     async def _prepare(self) -> bool:
-        """Check the set-up, join, start the loops; False if a stop came first."""
+        """Check the topics, join, start the loops; False if a stop came first."""
         report = await self._insist(self._topic_monitor.require)
         if report is None:
             return False
+
         limits = ledgers.Options(
             topic=self._kafka.topics.ledger,
             idempotent=report.abilities.idempotence,
@@ -225,16 +216,17 @@ class Runtime(Generic[T]):
         consumer = await self._insist(lambda: self._join(limits))
         if consumer is None:
             return False
+
         self._health.heard()
         self._health.polled()
-        self._task_supervisor.start(self._poll(consumer), name="kafka poll")
-        self._task_supervisor.start(self._mirror(consumer), name="kafka mirror")
+        self._task_supervisor.start(self._poller.run(consumer), name="kafka poll")
+        self._task_supervisor.start(self._mirror.run(consumer), name="kafka mirror")
         self._task_supervisor.start(self._look_out(consumer), name="kafka watch")
         self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
         return True
 
     async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """Try until it works, as long as only Kafka is missing; None if a stop came first."""
+        """Repeat an attempt while Kafka is down, until it succeeds; None if a stop came first."""
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -244,6 +236,8 @@ class Runtime(Generic[T]):
                 delay_s = self._backoff.delay_s(failures)
                 self._health.lost(error)
                 log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
+
+                # A stop ends the wait at once.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay_s):
                         await self._stopping.wait()
@@ -260,7 +254,7 @@ class Runtime(Generic[T]):
             clock=self._time,
             first_partitions=self._topic_monitor.first_partitions,
             leaders=self._leaders,
-            on_room=self._room.set,
+            on_room=self._poller.wake,
             on_change=self._look_again,
             on_fatal=self._give_up,
         )
@@ -269,26 +263,28 @@ class Runtime(Generic[T]):
         return consumer
 
     async def _drain(self) -> None:
-        """Let the handlers finish, as long as there is time."""
-        log.info("drain_started", topic=self._kafka.topics.requests, partitions=len(self._actors))
-        for worker in self._actors.values():
+        """Let the handlers finish, within the time for the shutdown."""
+        log.info("drain_started", topic=self._kafka.topics.requests, partitions=len(self._workers))
+        for worker in self._workers.values():
             worker.stop()
+
         running = [task for task in self._tasks.values() if not task.done()]
         if running:
             reserve_s = min(_CLOSING_S, 0.4 * self._kafka.shutdown_s)
             _, late = await asyncio.wait(running, timeout=self._kafka.shutdown_s - reserve_s)
             if late:
                 log.warning("drain_incomplete", tasks=sorted(task.get_name() for task in late))
+
         if self._consumer is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_MIRROR_S):
-                    await self._mirror_once(self._consumer)
+                    await self._mirror.write(self._consumer)
 
     async def _leave(self) -> None:
-        """End what is left at once and leave the group."""
+        """End the remaining workers at once and leave the group."""
         self._stopping.set()
         consumer, self._consumer = self._consumer, None
-        for worker in self._actors.values():
+        for worker in self._workers.values():
             worker.dispose()
         await self._task_supervisor.close()
         if consumer is not None:
@@ -296,103 +292,28 @@ class Runtime(Generic[T]):
 
     # The loops
 
-    async def _poll(self, consumer: brokers.GroupConsumer) -> None:
-        """
-        Move records into the feeds.
-
-        What a poll brings home across a rebalance cannot be told apart: it is dropped, and read again where it is ours.
-        """
-        while not self._stopping.is_set():
-            epoch = self._epoch
-            self._room.clear()
-            wanted = frozenset(position for position, worker in self._actors.items() if worker.accepts_records)
-            try:
-                arrived = await consumer.poll(wanted, limit=_POLL_RECORDS, timeout_s=_POLL_S)
-            except brokers.OffsetGone as error:
-                for position in error.positions & self._actors.keys():
-                    self._actors[position].unreadable(error)
-                continue
-            except brokers.BatchUnreadable as error:
-                if (worker := self._actors.get(error.position)) is not None:
-                    worker.stop_reading(error)
-                continue
-            except errors.ConsumerStuck as error:
-                self._give_up(error)
-                return
-            except errors.StreamDown as error:
-                self._health.failed(error)
-                log.warning("poll_failed", error=str(error))
-                await asyncio.sleep(self._kafka.retry_first_s)
-                continue
-            self._health.polled()
-            self._deliver(arrived, consumer if epoch == self._epoch else None)
-            if not wanted:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._room.wait()
-
-    def _deliver(
-        self,
-        arrived: Mapping[records.Position, Sequence[records.Record]],
-        consumer: brokers.GroupConsumer | None,
-    ) -> None:
-        """
-        Hand over what a poll has brought; nothing may be awaited between the two.
-
-        Args:
-            arrived: the records.
-            consumer: says how far it came, past what is no record; None after a rebalance.
-        """
-        for position, worker in self._actors.items():
-            if consumer is None:
-                if position in arrived:
-                    worker.rewind()
-                continue
-            worker.deliver(arrived.get(position, ()))
-            if (read_to := consumer.read_to(position)) is not None:
-                worker.passed(read_to)
-
-    async def _mirror(self, consumer: brokers.GroupConsumer) -> None:
-        while True:
-            await asyncio.sleep(self._kafka.mirror_interval_s)
-            for worker in list(self._actors.values()):
-                await worker.catch_up()
-            # What the owners before us have noted is to be read before we write in its place.
-            if asyncio.get_running_loop().time() >= self._assigned_s + _NOTES_READ_S:
-                await self._mirror_once(consumer)
-
-    async def _mirror_once(self, consumer: brokers.GroupConsumer) -> None:
-        """Tell the group how far we are, at best; nobody depends on it."""
-        offsets = {
-            position: worker.committed_offset
-            for position, worker in self._actors.items()
-            if worker.committed_offset is not None
-        }
-        if offsets and self._joined:
-            try:
-                await consumer.commit(offsets, notes=self._notes)
-            except errors.StreamDown as error:
-                log.debug("mirror_failed", error=str(error))
-
     async def _look_out(self, consumer: brokers.GroupConsumer) -> None:
         while True:
             await asyncio.sleep(consumer_health.INTERVAL_S)
             self._decline(consumer)
-            for position, worker in list(self._actors.items()):
+
+            for position, worker in list(self._workers.items()):
                 expected = worker.accepts_records and not self._leaders.is_missing(position)
                 if self._health.answered(position, consumer.last_answer(position), expected=expected):
                     worker.touch()
                 worker.check_fresh()
+
             await self._health.check()
             if not self._leaders.all_there:
                 self._health.excuse()
+
             error = self._health.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
             if error is not None:
                 self._give_up(error)
 
     def _decline(self, consumer: brokers.GroupConsumer) -> None:
-        """Leave partitions that only a newer version can read to its replicas; their own owner goes on undisturbed."""
-        too_new = frozenset(position for position, worker in self._actors.items() if worker.is_too_new)
+        """Decline partitions that only a newer version can read, so that its replicas get them; all others go on."""
+        too_new = frozenset(position for position, worker in self._workers.items() if worker.is_too_new)
         if too_new:
             consumer.decline(too_new)
 
@@ -400,31 +321,35 @@ class Runtime(Generic[T]):
         while True:
             await asyncio.sleep(topic_monitor.SOON_S)
             await self._look_at_topics(consumer)
-            await self._topic_monitor.check(trouble=any(worker.state in _COMING_UP for worker in self._actors.values()))
+            await self._topic_monitor.check(
+                trouble=any(worker.state in _COMING_UP for worker in self._workers.values())
+            )
 
     async def _look_at_topics(self, consumer: brokers.GroupConsumer) -> None:
-        """See who leads the partitions, and whether the input is the topic that it was."""
+        """Update the leaders of the partitions, and check that the input topic has not been created again."""
         try:
             cluster = await consumer.cluster(self._leaders.topics)
         except errors.StreamDown as error:
             log.debug("topics_unknown", error=str(error))
             return
+
         requests = cluster.topics.get(self.topic)
-        for worker in self._actors.values():
+        for worker in self._workers.values():
             worker.check_topic(requests.topic_id if requests is not None else None)
+
         if self._leaders.update(cluster.leaderless):
             self._look_again()
 
     # Details
 
     def _share_changed(self) -> None:
-        self._on_share(len(self._actors), self._total)
+        self._on_share(len(self._workers), self._total)
         self._look_again()
 
     @property
     def _total(self) -> int:
-        """Partitions of the topic: a new one may be ours before we have heard that there are more."""
-        return max(self._topic_monitor.partitions, 0, *(position.partition + 1 for position in self._actors))
+        """Number of the topic's partitions: a new one may be ours before the topic monitor has counted it."""
+        return max(self._topic_monitor.partitions, 0, *(position.partition + 1 for position in self._workers))
 
     def _require_consumer(self) -> brokers.GroupConsumer:
         if self._consumer is None:
@@ -438,7 +363,7 @@ class Runtime(Generic[T]):
         worker = partition_workers.PartitionWorker(
             position, self._common, predecessor if predecessor is not None and not predecessor.done() else None
         )
-        self._actors[position] = worker
+        self._workers[position] = worker
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
 
     def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
@@ -461,7 +386,7 @@ class Runtime(Generic[T]):
             self._ready.set()
         else:
             self._ready.clear()
-        self._room.set()
+        self._poller.wake()
 
     def _give_up(self, error: errors.RelayError) -> None:
         if self._fatal is None:
