@@ -1,8 +1,8 @@
 """
-One partition's inbox: records from Kafka and notices from everybody else, taken in batches by its one handler.
+One partition's inbox: records from Kafka and notices from other tasks, taken in batches by its one handler.
 
-The runtime delivers records, anyone in the event loop puts notices, the handler takes. The feed never blocks a giver;
-instead it says whether it `wants` more records, and the runtime leaves the partition alone until it does.
+The runtime delivers records, any task of the event loop puts notices, the handler takes both. The inbox never blocks a
+sender: `accepts_records` says whether it has room, and the runtime does not poll the partition while it has none.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mrs_relay.kafka import records
 
 T = TypeVar("T")
 
-_TICK_S = 0.000_1  # timers may fire this much early, as far as the clock's readings tell
+_TICK_S = 0.000_1  # timers may fire this much early by the loop's clock
 
 
-class Closed(Exception):  # noqa: N818 - a state of the feed, not a failure
-    """No more records will come and everything that waited has been taken."""
+class Closed(Exception):  # noqa: N818 - a state of the inbox, not a failure
+    """The inbox is closed and empty: no more records will come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
     """
-    What the handler gets from one `take`.
+    The records and notices of one `take`.
 
     Attributes:
         records: in the order of their offsets; may be empty.
@@ -40,13 +40,13 @@ class Batch(Generic[T]):
 
 class Inbox(Generic[T]):
     """
-    The inbox; one taker, any number of givers, all in one event loop.
+    Queues records and notices for one handler, from any number of senders in the same event loop.
 
     Args:
-        capacity: records that may wait before the feed stops wanting more; it wants again at half of it.
+        capacity: waiting records at which the inbox is full; it has room again at half of that.
         capacity_bytes: the same for the bytes of their values.
         next_offset: offset of the first record that the handler has not seen; lower ones are ignored.
-        on_room: called when a feed that was full wants records again; it must not block.
+        on_room: called when a full inbox has room again; it must not block.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Inbox(Generic[T]):
 
     @property
     def next_offset(self) -> int:
-        """Offset of the first record that has not been handed to the handler."""
+        """Offset of the first record that the handler has not taken."""
         return self._taken_to
 
     @property
@@ -83,17 +83,17 @@ class Inbox(Generic[T]):
 
     @property
     def advanced_to(self) -> int:
-        """Offset below which no readable record is left that has not been handed to the handler."""
+        """Offset below which the handler has taken every readable record."""
         return self._taken_to if self._records else self._accepted_to
 
     @property
     def full(self) -> bool:
-        """So many records wait that no more should be delivered for now."""
+        """Whether so many records wait that no more should be delivered for now."""
         return self._full
 
     @property
     def accepts_records(self) -> bool:
-        """More records are welcome: neither full nor closed."""
+        """Whether the inbox accepts records: neither full nor closed."""
         return not (self._full or self._closed)
 
     @property
@@ -102,7 +102,7 @@ class Inbox(Generic[T]):
         return len(self._records) + len(self._notices)
 
     def put(self, notice: T) -> None:
-        """Add a notice; never blocks, never refuses. Also possible after `close`, as long as the handler takes."""
+        """Add a notice; never blocks, never refuses. Also possible after `close`, while the handler still takes."""
         self._notices.append(notice)
         self._wake()
 
@@ -119,43 +119,44 @@ class Inbox(Generic[T]):
                 self._records.append(record)
                 self._bytes += len(record.value or b"")
                 self._accepted_to = record.offset + 1
+
         self._full = self._full or len(self._records) >= self._capacity or self._bytes >= self._capacity_bytes
         self._wake()
 
     def advance_to(self, offset: int) -> None:
-        """Note that below an offset there is nothing to deliver any more; for the runtime."""
+        """Note that no record below an offset is left to deliver; for the runtime."""
         if not self._closed:
             self._accepted_to = max(self._accepted_to, offset)
 
     def skip(self) -> None:
-        """Count what is no record, at the end of what was delivered, as handed to the handler; for the runtime."""
+        """Count markers and aborted records behind the last record as taken by the handler; for the runtime."""
         self._taken_to = self.advanced_to
 
     def drop_records(self) -> None:
-        """Forget records that wait: they will be read again from `next_offset`. For the runtime at a rebalance."""
+        """Drop records that wait: they are read again from `next_offset`. For the runtime at a rebalance."""
         self._records.clear()
         self._bytes = 0
         self._accepted_to = self._taken_to
         self._make_room()
 
     def close(self) -> None:
-        """End the intake: waiting records are dropped (the partition's next owner reads them), notices can be taken."""
+        """Stop taking records in: those that wait are dropped for the next owner to read, notices can be taken."""
         if not self._closed:
             self._closed = True
             self.drop_records()
             self._wake()
 
     def end(self) -> None:
-        """Note that the handler is gone: whoever waits for it to be idle need not. For the runtime."""
+        """Note that the handler has ended, so that `idle` returns; for the runtime."""
         self.close()
         self._ended = True
         self._idle.set()
 
     async def take(self, limit: int, not_before_s: float = 0.0) -> Batch[T]:
         """
-        Wait for something to do.
+        Wait for records or notices, and take them.
 
-        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait or the feed is
+        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait or the inbox is
         closed. Passing "last commit + commit interval" therefore commits at once when idle and in groups under load.
         Notices go before records.
 
@@ -164,13 +165,15 @@ class Inbox(Generic[T]):
             not_before_s: earliest time of return, on the clock of the event loop, in seconds.
 
         Raises:
-            Closed: the feed was closed and is empty; notices put later can still be taken by another call.
+            Closed: the inbox was closed and is empty; notices put later can still be taken by another call.
         """
         loop = asyncio.get_running_loop()
         while not self._ready(limit, not_before_s, loop.time()):
             if self._closed:
                 raise Closed
             self._waiter = loop.create_future()
+
+            # Items wait, but it is too early: a timer ends the wait. Without items the handler is idle.
             timer = None
             if self.waiting:
                 timer = loop.call_at(not_before_s, self._wake)
@@ -186,7 +189,7 @@ class Inbox(Generic[T]):
         return self._collect(limit)
 
     async def idle(self) -> None:
-        """Return once the handler has come back for more and finds nothing: all it took before is dealt with."""
+        """Return once the handler waits in `take` for more: it is done with all that it took before."""
         await self._idle.wait()
 
     def _ready(self, limit: int, not_before_s: float, now_s: float) -> bool:

@@ -1,9 +1,9 @@
 """
-Which partitions have no leader, and what waits for that: one partition without a leader parks nothing but itself.
+Partitions without a leader, and the input partitions that wait for one: each waits alone.
 
 An input partition waits while it or its ledger has no leader. Events, dead letters and latest states belong to all
-input partitions: one waits for theirs only after a commit of its own has failed. What runs already is left alone: jobs
-need no new messages, and a commit that cannot be written ends the lease by itself.
+input partitions: one waits for their leaders only after a commit of its own has failed. Running leases are left alone:
+jobs need no new messages, and a commit that cannot be written ends the lease by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 from mrs_relay.kafka import records, settings
 
 LOOK_S = 1.0
-"""Seconds between two looks of those who wait for a leader."""
+"""Seconds between two checks of a partition that waits for a leader."""
 
 _SHOWN = 5
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Leaders:
-    """Keeps what was last told of the partitions of one set of topics."""
+    """Knows the partitions of one set of topics that had no leader at the last update."""
 
     def __init__(self, topics: settings.Topics) -> None:
         outputs = [topics.events, topics.dead_letters, *([] if topics.latest is None else [topics.latest])]
@@ -33,7 +33,7 @@ class Leaders:
         self._missing: frozenset[records.Position] = frozenset()
 
     def update(self, leaderless: AbstractSet[records.Position]) -> bool:
-        """Take in which partitions have no leader; returns whether that has changed."""
+        """Replace the set of partitions without a leader; returns whether it has changed."""
         missing = frozenset(position for position in leaderless if position.topic in self.topics)
         if missing == self._missing:
             return False
@@ -46,7 +46,7 @@ class Leaders:
 
     @property
     def all_there(self) -> bool:
-        """No partition of ours lacks a leader."""
+        """Whether every partition of our topics has a leader."""
         return not self._missing
 
     def is_missing(self, position: records.Position) -> bool:
@@ -59,7 +59,7 @@ class Leaders:
 
         Args:
             position: the input partition.
-            failed: its last lease has ended by a failure, perhaps because what it had to write found no leader.
+            failed: its last lease has ended by a failure, perhaps because a topic that it writes to has no leader.
         """
         own = {position, records.Position(self._ledger, position.partition)}
         waits = sorted(one for one in self._missing if one in own or (failed and one.topic in self._outputs))

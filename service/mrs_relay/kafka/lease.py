@@ -1,10 +1,9 @@
 """
-What a partition's handler holds: the right to read, decide, commit and act for one partition, until further notice.
+The lease of a handler: the right to read, decide, commit and act for one partition, until it is revoked.
 
 A lease begins after the restore, when the handler starts, and ends with the handler. In between it may be parked (a
-rebalance is under way: commits wait, acting is forbidden) and resumed. After a commit that failed it is dead for
-good: the outcome is unknown, only a restore from the ledger tells. `ledger.py` writes, `partition_worker.py` decides
-about life and death.
+rebalance is under way: commits wait, acting is forbidden) and resumed. After a failed commit it is dead for good: the
+outcome is unknown until a restore from the ledger. `ledger.py` writes, `partition_worker.py` starts and ends leases.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _UNBOUNDED_BYTES: Final = 1 << 62
 
 
 class State(enum.Enum):
-    """Where a lease is in its life."""
+    """State of a lease."""
 
     RUNNING = "running"  # reads, commits, acts
     DRAINING = "draining"  # the partition is being revoked: commits, acts no more
     PARKED = "parked"  # the partition may have another owner: commits wait
-    DEAD = "dead"  # nothing works any more
+    DEAD = "dead"  # every commit is refused
 
 
 class Writer(Protocol):
@@ -42,10 +41,10 @@ class Writer(Protocol):
     async def commit(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
-        """Write all of it, or raise; after an error other than TooLarge the outcome is unknown."""
+        """Write everything, or raise; after an error other than TooLarge the outcome is unknown."""
 
     async def settle(self) -> None:
-        """Note that everything is sent; after an error the outcome is unknown."""
+        """Note that all outgoing records are sent; after an error the outcome is unknown."""
 
     def limit_bytes(self, topic: str | None) -> int:
         """Largest record, by `records.size_bytes`, that the topic takes; None means the ledger itself."""
@@ -54,14 +53,14 @@ class Writer(Protocol):
 @dataclass(frozen=True, slots=True)
 class Start:
     """
-    What a lease begins with.
+    The state and offset at which a lease begins.
 
     Attributes:
         state: ledger key -> value, read up to the claim.
         next_offset: offset of the first input record that is not in the state.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
         budget: of the partition's commits, which outlives the lease; None: they may be of any size.
-        progress: says how far the input topic goes and has been read; None: all counts as read.
+        progress: knows the ends of the input topic and how far it has been read; None: all counts as read.
     """
 
     state: dict[bytes, bytes]
@@ -78,7 +77,7 @@ class Lease(Generic[T]):
     Attributes:
         topic: the input topic.
         partition: number of the input partition, and of its ledger partition.
-        feed: the inbox; `feed.take` gives records and notices.
+        inbox: `inbox.take` returns records and notices.
         restored: ledger key -> value, as it was when the lease began. It is the handler's: pop it empty to save
         memory.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
@@ -110,7 +109,7 @@ class Lease(Generic[T]):
         self._stopping = False
         self._act_epoch = 1
         self._fresh_s = clock.boottime_s()
-        self._changed = asyncio.Event()  # set whenever a parked commit should look again
+        self._changed = asyncio.Event()  # set whenever a parked commit should check the state again
         self._one_at_a_time = asyncio.Lock()
         self._on_dead: Callable[[errors.StreamError], None] = lambda _error: None
         self._death: errors.StreamError | None = None
@@ -119,7 +118,7 @@ class Lease(Generic[T]):
 
     @property
     def state(self) -> State:
-        """Where the lease is in its life."""
+        """The state of the lease."""
         return self._state
 
     @property
@@ -129,7 +128,7 @@ class Lease(Generic[T]):
 
     @property
     def stopping(self) -> bool:
-        """The process shuts down: finish what is held, begin nothing."""
+        """Whether the process shuts down: finish what was taken, start nothing."""
         return self._stopping
 
     @property
@@ -139,13 +138,13 @@ class Lease(Generic[T]):
 
     def may_act(self, epoch: int | None = None) -> bool:
         """
-        Say whether something may be changed outside, right now; ask as late as possible.
+        Say whether calls that change something outside are allowed now; ask as late as possible.
 
         True while the lease runs, the process does not stop, and Kafka answered for this partition within the session
         timeout.
 
         Args:
-            epoch: what `commit` returned for the intent; a different present epoch makes the answer False.
+            epoch: the one that `commit` returned for the intent; a different present epoch makes the answer False.
         """
         if self._state is not State.RUNNING or self._stopping:
             return False
@@ -178,14 +177,14 @@ class Lease(Generic[T]):
         Args:
             changes: ledger writes, the last one of a key wins.
             outgoing: records for other topics, kept in order per partition.
-            next_offset: offset of the first input record that is not yet dealt with; None leaves it where it is.
+            next_offset: offset of the first input record that is not processed yet; None leaves it where it is.
 
         Returns:
             The act epoch in which the commit was written; pass it to `may_act` before acting on the intent.
 
         Raises:
             TooLarge: nothing was written, the lease goes on; send the record elsewhere or shrink it.
-            Fenced: end the handler; the outcome is unknown, the restore that follows finds the truth.
+            Fenced: end the handler; the outcome is unknown until the restore that follows.
             StreamDown: the same, and Kafka does not answer.
         """
         async with self._one_at_a_time:
@@ -200,17 +199,17 @@ class Lease(Generic[T]):
     # What the runtime uses
 
     def on_dead(self, call: Callable[[errors.StreamError], None]) -> None:
-        """Have `call` called once, when the lease dies."""
+        """Register a function that is called once, when the lease dies."""
         self._on_dead = call
 
     @property
     def death(self) -> errors.StreamError | None:
-        """Why the lease died, or None."""
+        """The error of which the lease died, or None."""
         return self._death
 
     @property
     def committing(self) -> bool:
-        """A commit is being written or waits."""
+        """Whether a commit is being written or waits."""
         return self._one_at_a_time.locked()
 
     def touch(self) -> None:
@@ -227,21 +226,21 @@ class Lease(Generic[T]):
 
     @property
     def stale(self) -> bool:
-        """Kafka has not answered for this partition for longer than the session timeout."""
+        """Whether Kafka has not answered for this partition for longer than the session timeout."""
         return self._clock.boottime_s() - self._fresh_s > self._stale_after_s
 
     @property
     def done_to(self) -> int:
-        """Offset up to which everything that can be read is committed; further than `next_offset` behind markers."""
+        """Offset up to which every readable record is committed; beyond `next_offset` where markers follow."""
         return max(self._next_offset, self.inbox.advanced_to) if self._idle else self._next_offset
 
     @property
     def _idle(self) -> bool:
-        """All records that were handed to the handler are committed."""
+        """Whether all records that the handler took are committed."""
         return self._next_offset >= self.inbox.next_offset
 
     async def catch_up(self) -> None:
-        """Commit the offset `done_to`, if it is further than what is committed and nobody is about to commit."""
+        """Commit the offset `done_to`, if it is beyond the committed one and no commit is under way."""
         if self._state is State.RUNNING and not self.committing and self.done_to > self._next_offset:
             self.inbox.skip()
             await self.commit([], [], self.inbox.next_offset)
@@ -254,14 +253,14 @@ class Lease(Generic[T]):
         self.inbox.drop_records()
 
     def park(self) -> None:
-        """Make commits wait."""
+        """Block commits until `resume`; acting is forbidden, too."""
         if self._state is not State.DEAD:
             self.drain()
             self._state = State.PARKED
             self._changed.clear()
 
     def resume(self) -> None:
-        """Take up work again after `park`: nobody else can have committed, or the next commit fails."""
+        """Go on after `park`: if another owner has committed in between, the next commit fails."""
         if self._state in {State.PARKED, State.DRAINING}:
             self._state = State.RUNNING
             self._fresh_s = self._clock.boottime_s()
@@ -269,13 +268,13 @@ class Lease(Generic[T]):
             self._changed.set()
 
     async def settle(self) -> None:
-        """Note in the ledger that everything is sent, so that the next owner repeats nothing."""
+        """Note in the ledger that all outgoing records are sent, so that the next owner repeats none."""
         async with self._one_at_a_time:
             if self._state is not State.DEAD:
                 await self._or_die(self._writer.settle())
 
     def stop(self) -> None:
-        """Tell the handler that the process shuts down and end its intake."""
+        """Begin the shutdown: set `stopping` and close the inbox."""
         self._stopping = True
         self.inbox.close()
 
@@ -291,9 +290,10 @@ class Lease(Generic[T]):
     async def _write(
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
-        """Write it all, and tell the budget how that went."""
+        """Write the commit, and report its size and duration to the budget."""
         size_bytes = records.rough_bytes(changes) + records.rough_bytes(outgoing)
         begun_s = asyncio.get_running_loop().time()
+
         try:
             await self._writer.commit(changes, outgoing, next_offset)
         except records.TooLarge:

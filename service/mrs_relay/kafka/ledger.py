@@ -1,16 +1,16 @@
 r"""
-One partition's ledger: claimed and restored by its new owner, then written by it alone, with all that goes out.
+One partition's ledger: claimed and restored by its new owner, then written by it alone, with all outgoing records.
 
-    open       read what is there and refuse a newer format; then fence older owners, write a claim, and read on up to
-               that claim: nothing below it is undecided
+    open       read the log and refuse a newer format; then fence older owners, write a claim, and read on up to that
+               claim: no write below it is undecided
     commit     exactly-once: records, changes and `\0offsets` in one transaction
                at-least-once: changes, outbox and `\0offsets`, then the records. After a crash in between the next owner
                sends the outbox again, the same ids, before anything else: none is lost
-    settle     without transactions, note that everything was sent, so that the next owner repeats nothing
-    renew      replace a producer that saw trouble, and make sure that nobody was here in between
+    settle     without transactions, note that all was sent, so that the next owner repeats nothing
+    renew      replace a producer that saw trouble, and make sure that no other owner came in between
 
-Without transactions an owner also notices that somebody else has written: its own records no longer follow each other.
-`ledger_format.py` knows what the records look like, `lease.py` is what the handler sees of this.
+Without transactions an owner also notices the writes of another one: its own records no longer follow each other.
+`ledger_format.py` defines the records, `lease.py` is the handler's interface.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    What is the same for all partitions.
+    Options that are the same for all partitions.
 
     Attributes:
         topic: the ledger topic.
         idempotent: without transactions, whether the broker knows idempotent producers.
         limits_bytes: largest record a topic takes, by `records.size_bytes`.
-        default_limit_bytes: the same for topics of which the broker does not tell.
-        restore_timeout_s: a restore may stand still for so long, in seconds.
+        default_limit_bytes: the same for topics of which the broker reports no limit.
+        restore_timeout_s: longest time without progress of a restore, in seconds.
         accept_loss: go on where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
     """
@@ -58,14 +58,14 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Restored:
     """
-    What `Ledger.open` found.
+    The result of `Ledger.open`.
 
     Attributes:
         state: ledger key -> value; the caller's own.
         next_offset: offset of the first input record that is not in the state; None at the very first start.
         claimed_at_s: when the claim was written, on the event loop's clock.
-        claim_offset: where it stands.
-        foreign_claims: how many others have claimed the partition since our previous claim.
+        claim_offset: that of the claim.
+        foreign_claims: number of claims by others since our previous claim.
         topic_id: of the input topic to which `next_offset` belongs; None where the ledger does not say.
     """
 
@@ -83,8 +83,8 @@ class Ledger:
 
     Args:
         position: the input partition; its ledger partition has the same number.
-        options: what is the same for all partitions.
-        broker: where it all lies.
+        options: those of all partitions.
+        broker: keeps the ledger and the topics of the outgoing records.
         transactional_id: the partition's, for exactly-once; None for at-least-once.
 
     Attributes:
@@ -110,20 +110,20 @@ class Ledger:
 
     async def open(self, previous_claim: int | None = None) -> Restored:
         """
-        Become the owner and read what was committed.
+        Become the owner and read the committed state.
 
         Args:
-            previous_claim: offset of the claim that this process held last, to notice others in between.
+            previous_claim: offset of the claim that this process held last, to count claims of others since then.
 
         Raises:
             NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed.
-            StateUnreadable: a person must look; nothing was changed but the claim.
+            StateUnreadable: a person must decide; nothing was changed but the claim.
             Fenced, StreamDown: try again with a new ledger.
         """
         nonce = self._nonce()
         replay = ledger_format.Replay(self._input, nonce, previous_claim)
         async with self._broker.reader(self._place, None) as reader:
-            # Nothing is taken from an owner whose ledger we cannot read.
+            # Before we fence the owner, make sure that we can read its ledger.
             while not reader.caught_up and (read := await reader.read(_READ_S)):
                 replay.add(read)
 
@@ -136,11 +136,13 @@ class Ledger:
         loss = replay.loss(reader.beginning)
         if loss is not None and not self._options.accept_loss:
             raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
+
         self._beginning = reader.beginning
         self.topic_id = replay.topic_id
         self._outbox_left = replay.outbox_end
         claim_offset = -1 if replay.claim_offset is None else replay.claim_offset
         self._settle_in(claim_offset)
+
         next_offset = replay.next_offset
         if next_offset is not None:
             await self._finish_for_predecessor(replay, next_offset, loss)
@@ -150,7 +152,7 @@ class Ledger:
         self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing], next_offset: int
     ) -> None:
         """
-        Write it all; see `lease.Lease.commit`.
+        Write changes, outgoing records and the offset; see `lease.Lease.commit`.
 
         Raises:
             TooLarge: nothing was written. Fenced, StreamDown: the outcome is unknown; the ledger is dead.
@@ -158,25 +160,27 @@ class Ledger:
             ValueError: a key belongs to the ledger itself.
         """
         self._check(changes, outgoing)
+
         state = [self._to_ledger(change.key, change.value) for change in changes]
         if self._transactional_id is None:
             await self._commit_plainly(state, outgoing, next_offset)
         else:
-            state += self._cleared(0)  # from a time without transactions
+            state += self._cleared(0)  # left from a time without transactions
             blocks = await self._alive.write([*outgoing, *state, self._last(next_offset, outbox=0)])
             await self._advance([block for block in blocks if block.position == self._place])
             self._outbox_left = 0
+
         self._next_offset = next_offset
         if self._alive.tainted:
             await self._renew()
 
     async def settle(self) -> None:
-        """Note that everything was sent. Raises Fenced, StreamDown; the ledger is dead then."""
+        """Note that all outgoing records were sent. Raises Fenced, StreamDown; the ledger is dead then."""
         if self._unsettled and self._next_offset is not None:
             await self._commit_plainly([], [], self._next_offset)
 
     async def kill(self) -> None:
-        """Let nothing leave any more; never raises."""
+        """Stop all writes; never raises."""
         if self._producer is not None:
             await self._producer.kill()
 
@@ -192,7 +196,7 @@ class Ledger:
         return limit_bytes
 
     async def _advance(self, blocks: Sequence[records.Block]) -> None:
-        """Note how far the ledger goes; a log that was longer before is another one."""
+        """Note the end of the ledger; a log that was longer before is another one."""
         if (first := min(block.first_offset for block in blocks)) < self._end:
             await self.kill()
             raise errors.StateUnreadable(
@@ -220,7 +224,7 @@ class Ledger:
         self._unsettled = bool(outgoing)
 
     async def _finish_for_predecessor(self, replay: ledger_format.Replay, next_offset: int, loss: str | None) -> None:
-        """Send what the last owner perhaps did not, overwrite what should not be there, write down what is accepted."""
+        """Send the last owner's unsent records, overwrite records of fenced owners, write down an accepted loss."""
         unsent = replay.unsent
         stale = [key for key in sorted(replay.stale_keys) if not key.startswith(b"\0")]
         if loss is not None:
@@ -235,22 +239,24 @@ class Ledger:
         """
         Replace the producer after a success that saw trouble.
 
-        The new one fences everybody, also an owner that came in between and whose writes we have not read; so it reads
-        the ledger from its own last record up to a new claim, and gives up unless that is all there is.
+        The new producer fences every other owner, also one that came in between and whose writes we have not read. So
+        the ledger is read from our last record up to a new claim, and the renewal fails if any other record is there.
         """
         log.info("producer_replaced", position=str(self._input))
         await self.kill()
         await self._start_producer()
+
         end, nonce = self._end, self._nonce()
         await self._claim(nonce)
         async with self._broker.reader(self._place, end) as reader:
             first = next(iter(await self._read(reader)))
+
         replay = ledger_format.Replay(self._input, nonce)
         replay.add([first])
         if not replay.done:
             await self.kill()
             raise errors.Fenced(f"somebody else has written to the ledger of {self._input} at {first.offset}")
-        self._settle_in(first.offset)  # what we write from now on belongs to this claim
+        self._settle_in(first.offset)  # our next writes belong to this claim
 
     async def _start_producer(self) -> None:
         self._producer = self._broker.producer(self._transactional_id, idempotent=self._options.idempotent)
@@ -280,7 +286,7 @@ class Ledger:
             self._token = ledger_format.token(claim_offset)
 
     def _cleared(self, outbox: int) -> list[records.Outgoing]:
-        """Return tombstones for what earlier commits have left in the outbox, behind the records of this one."""
+        """Return tombstones for records of earlier commits in the outbox, behind the records of this one."""
         return [self._to_ledger(key, None) for key in ledger_format.outbox_keys(outbox, self._outbox_left)]
 
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:

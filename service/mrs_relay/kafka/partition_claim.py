@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 class PartitionClaim(Generic[T]):
     """
-    The claims of one partition by this process, one after the other.
+    Claims one partition for one lease after the other.
 
     Attributes:
         committed_offset: the input offset known to be committed when the last lease ended; None before that.
@@ -33,7 +33,7 @@ class PartitionClaim(Generic[T]):
 
     Args:
         position: the input partition.
-        common: what all workers share.
+        common: dependencies that all workers share.
     """
 
     def __init__(self, position: records.Position, common: worker_context.WorkerContext[T]) -> None:
@@ -52,18 +52,18 @@ class PartitionClaim(Generic[T]):
 
     async def confirm_membership(self) -> None:
         """
-        After a failure, make sure that the group still counts us in before we fence whoever owns the partition.
+        After a failure, make sure that we are still a member of the group before we fence the owner of the partition.
 
-        Committing an offset is what the group answers to members of the present generation only. A member that was
-        put out without knowing it learns it by this, instead of fighting with its successor. Where we have never got
-        as far as an offset of our own, the group's is committed once more.
+        The group accepts an offset from members of the present generation only. A member that was put out without
+        noticing learns it here, instead of fighting with its successor. Before our first own offset, the group's is
+        committed once more.
         """
         consumer = self._common.consumer
         offset = self.committed_offset
         if offset is not None:
             await consumer.commit({self._position: offset})
         elif (offset := await consumer.committed(self._position)) is not None:
-            # Whose offset it is stays as it was: our note on it would make a first start look like a lost ledger.
+            # Keep the mark of its writer: our mark would make a first start look like a lost ledger.
             await consumer.commit({self._position: offset}, mirror=await consumer.is_mirror(self._position))
 
     async def open_lease(self, ledger: ledgers.Ledger) -> leases.Lease[T]:

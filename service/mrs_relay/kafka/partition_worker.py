@@ -1,14 +1,14 @@
 """
-The life of one assigned partition: restore, run the handler, and begin anew after a failure, until it is gone.
+Work on one assigned partition: restore it, run the handler, and restore again after a failure, until it is revoked.
 
-One actor lives as long as the partition stays with this process, also through a rebalance that brings it back. Its
-task ends only when `runtime.py` disposes of it or shuts down; failures of Kafka or of the handler lead to a restore
+One worker lasts as long as the partition stays with this process, also through a rebalance that brings it back. Its
+task ends only when `runtime.py` disposes of it or shuts down. Failures of Kafka or of the handler lead to a restore
 after a growing pause and never touch another partition.
 
     restoring → running → parked → running → …          (parked: a rebalance is under way)
         ↑          ↓ failed
-        └────── waiting                 unreadable: a person must look; the partition stays put, the others go on
-                                        leaderless: how waiting, or any of these, is shown while Kafka has no leader
+        └────── waiting                 unreadable: needs a person; the partition stops, the others go on
+                                        leaderless: shown instead of the state while Kafka has no leader
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class State(enum.Enum):
-    """Where a partition is."""
+    """State of a partition's worker."""
 
     RESTORING = "restoring"
     RUNNING = "running"
@@ -54,15 +54,17 @@ _MAY_LACK_LEADER = frozenset({State.RESTORING, State.RUNNING, State.WAITING})
 
 class PartitionWorker(Generic[T]):
     """
-    One partition; `live` is its task, everything else is called by the runtime and does not wait unless it says so.
+    The worker of one partition.
+
+    `run` is its task. The runtime calls all other methods, and they do not wait unless their text says so.
 
     Attributes:
-        is_too_new: only a newer version can go on with the partition.
+        is_too_new: only a newer version can read the partition's ledger.
 
     Args:
         position: the input partition.
-        common: what all actors share.
-        predecessor: the partition's last task in this process, to be outlived first.
+        common: dependencies that all workers share.
+        predecessor: the partition's last task in this process; the new one waits for its end.
     """
 
     def __init__(
@@ -91,9 +93,10 @@ class PartitionWorker(Generic[T]):
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
     async def run(self) -> None:
-        """Restore and run, over and over, until disposed of or stopped."""
+        """Hold one lease after the other, until disposed of or stopped."""
         if self._predecessor is not None:
             await asyncio.wait([self._predecessor], timeout=_SUCCEED_S)
+
         loop = asyncio.get_running_loop()
         try:
             while not self._leaving.is_set():
@@ -101,8 +104,12 @@ class PartitionWorker(Generic[T]):
                 began_s = loop.time()
                 if not self._leaving.is_set():
                     await self._try_once()
-                if self._parked:  # whose partition this is will be known at the next assignment
+
+                # The lease ended during a rebalance: the next assignment disposes of this worker.
+                if self._parked:
                     await self._leaving.wait()
+
+                # A long life is no failure in a row.
                 if loop.time() - began_s > self._common.kafka.retry_most_s:
                     self.failures = 0
                 if not self._leaving.is_set():
@@ -115,7 +122,7 @@ class PartitionWorker(Generic[T]):
 
     @property
     def accepts_records(self) -> bool:
-        """Records may be delivered."""
+        """Whether records may be delivered."""
         lease = self.lease
         if lease is None or self._before_unreadable:
             return False
@@ -123,14 +130,14 @@ class PartitionWorker(Generic[T]):
 
     @property
     def shown_state(self) -> State:
-        """Where the partition is, for people: also unreadable while jobs go on and only its messages wait."""
+        """State for people: also unreadable while jobs go on and only the messages of the partition wait."""
         if self.missing_leader is not None:
             return State.LEADERLESS
         return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
 
     @property
     def missing_leader(self) -> str | None:
-        """Which leader the partition waits for; None if it has what it needs, or is held up by something else."""
+        """The leader that the partition waits for; None if it waits for none."""
         if self.state not in _MAY_LACK_LEADER:
             return None
         return self._common.leaders.awaited(self.position, failed=self.failures > 0)
@@ -146,29 +153,29 @@ class PartitionWorker(Generic[T]):
         return self._claim.committed_offset if self.lease is None else self.lease.next_offset
 
     def deliver(self, arrived: Sequence[records.Record]) -> None:
-        """Hand over records of this partition."""
+        """Deliver records of this partition to the inbox."""
         if arrived and self.lease is not None and self.lease.state is leases.State.RUNNING:
             self.lease.inbox.deliver(arrived)
             self.lease.touch()
 
     def passed(self, offset: int) -> None:
-        """Note that nothing readable is left below an offset, but for what was delivered."""
+        """Note that no readable record is left below an offset, except those that were delivered."""
         if self.lease is not None and self.lease.state is leases.State.RUNNING:
             self.lease.inbox.advance_to(offset)
 
     async def catch_up(self) -> None:
-        """Commit an offset behind markers and aborted records, so that they are not taken for messages that wait."""
+        """Commit an offset behind markers and aborted records, so that lag tools do not count them as messages."""
         lease = self.lease
         if lease is not None and self.state is State.RUNNING:
             try:
                 await lease.catch_up()
-            except errors.StreamError as error:  # it is the lease's end, and `live` deals with that
+            except errors.StreamError as error:  # the lease has died of it, and `run` restores
                 self._log.info("catch_up_failed", error=str(error))
 
     def rewind(self) -> None:
-        """Have records read again that were read but not delivered."""
+        """Read records again that were polled but not delivered."""
         if self.lease is not None and self.lease.state is leases.State.RUNNING:
-            with contextlib.suppress(errors.StreamError):  # it is being revoked; the next assignment says from where
+            with contextlib.suppress(errors.StreamError):  # it is being revoked; the next assignment sets the offset
                 self._common.consumer.flow(self.position, self.lease.inbox.expected_offset)
 
     def touch(self) -> None:
@@ -177,13 +184,13 @@ class PartitionWorker(Generic[T]):
             self.lease.touch()
 
     def check_fresh(self) -> None:
-        """Begin anew after too long a silence where nothing fences us; with transactions the next commit tells."""
-        fenced = self._common.kafka.transactional or self._before_unreadable  # where nothing is read, nothing answers
+        """Restore after a silence longer than the session, where nothing fences us; transactions fence at a commit."""
+        fenced = self._common.kafka.transactional or self._before_unreadable  # without fetches there are no answers
         if not fenced and self.state is State.RUNNING and self.lease is not None and self.lease.stale:
             self._end_lease(errors.StreamDown(f"Kafka has been silent about {self.position} for too long"))
 
     async def drain(self) -> None:
-        """Wait until the handler has dealt with what it took; ends early if it is gone. For a rebalance."""
+        """Wait until the handler has committed what it took, or has ended; for a rebalance."""
         if (lease := self.lease) is not None:
             lease.drain()
             await lease.inbox.idle()
@@ -193,7 +200,7 @@ class PartitionWorker(Generic[T]):
                 self._log.info("settle_failed", error=str(error))
 
     def park(self) -> None:
-        """Hold everything until the next assignment is known."""
+        """Stop work until the next assignment; without transactions the lease ends."""
         self._parked = True
         if self.state is State.RUNNING and self.lease is not None and self._common.kafka.transactional:
             self.lease.park()
@@ -202,7 +209,7 @@ class PartitionWorker(Generic[T]):
             self.dispose()
 
     def resume(self) -> bool:
-        """Go on after a rebalance that brought the partition back; False if only a restore helps."""
+        """Go on after a rebalance that brought the partition back; False if it needs a restore."""
         lease = self.lease
         if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
             return False
@@ -210,8 +217,9 @@ class PartitionWorker(Generic[T]):
             self._common.consumer.flow(self.position, lease.inbox.next_offset)
         except errors.StreamError:
             return False
+
         self._parked = False
-        if self._before_unreadable:  # it is met again, unless somebody has removed it
+        if self._before_unreadable:  # the same batch stops the reading again, unless it was removed
             self.error, self._before_unreadable = None, False
         self._claim.forget()
         self._enter(State.RUNNING)
@@ -219,14 +227,14 @@ class PartitionWorker(Generic[T]):
         return True
 
     def unreadable(self, error: errors.StreamError) -> None:
-        """Give the partition up until a person has looked."""
+        """Stop work on the partition until a person has repaired it."""
         self._end_lease(errors.StateUnreadable(str(error)))
 
     def stop_reading(self, error: brokers.BatchUnreadable) -> None:
         """
-        Go on without new messages until a person has looked; jobs under way need none.
+        Stop reading new messages until a person has decided on the batch; jobs under way need none.
 
-        A batch that was given up is passed over, in its place a record that says so.
+        A batch named in `kafka.skip_unreadable` is skipped: a record that says so is delivered in its place.
         """
         batch = {"first": error.first, "next_offset": error.next_offset, "error": str(error)}
         if f"{self.position.partition}@{error.first}" in self._common.kafka.skip_unreadable:
@@ -239,14 +247,14 @@ class PartitionWorker(Generic[T]):
             self._common.on_change()
 
     def check_topic(self, topic_id: str | None) -> None:
-        """Begin anew if the input topic was deleted and created again while we read it; `origin` decides what then."""
+        """Restore if the input topic was deleted and created again while we read it; `start_offset` decides how."""
         known = self._claim.topic_id
         if self.state is State.RUNNING and None not in {known, topic_id} and topic_id != known:
             at = self.committed_offset
             self._end_lease(errors.StreamDown(start_offset.recreated(self.position, at, known, topic_id)))
 
     def stop(self) -> None:
-        """Let the handler finish; begin nothing new."""
+        """Begin the shutdown: let the handler finish, start no other."""
         self._leaving.set()
         if self.lease is not None:
             self.lease.stop()
@@ -254,7 +262,7 @@ class PartitionWorker(Generic[T]):
             self._cut(0.0)
 
     def dispose(self) -> None:
-        """End at once: the partition is gone, or time is up."""
+        """End at once: the partition was revoked, or the time for the shutdown is over."""
         self._disposed = True
         self._leaving.set()
         self._end_lease(errors.Fenced(f"{self.position} is no longer ours"))
@@ -262,7 +270,7 @@ class PartitionWorker(Generic[T]):
     # The task
 
     async def _await_leader(self) -> None:
-        """Wait while Kafka has no leader for what the partition needs; its neighbours do not."""
+        """Wait while Kafka has no leader for a topic partition that this one needs; other workers go on."""
         leaders = self._common.leaders
         while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
             self.error = missing
@@ -280,18 +288,18 @@ class PartitionWorker(Generic[T]):
         except errors.StreamError as error:
             await self._failed(error)
         except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
-            # A task group in the handler wraps the error of a commit; what counts is that the lease died first.
+            # A task group in the handler wraps the error of a commit: the lease's death is the cause.
             if self._was_cut():
                 await self._failed(self._why())
             else:
                 self.crashes += 1
-                self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # the texts are ours
+                self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # our own text
                 self._log.error("handler_failed", crashes=self.crashes, error=self.error, stack=faults.stack(error))
         finally:
             self._scope = None
 
     async def _hold(self) -> None:
-        """Hold one lease, from the claim to the handler's end."""
+        """Hold one lease, from the claim to the end of the handler."""
         common = self._common
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
@@ -304,6 +312,7 @@ class PartitionWorker(Generic[T]):
             self._adopt(lease)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)
+
             if lease.death is not None:
                 raise lease.death
             if not self._leaving.is_set():
@@ -314,7 +323,7 @@ class PartitionWorker(Generic[T]):
             await ledger.kill()
 
     def _adopt(self, lease: leases.Lease[T]) -> None:
-        """Begin to read for a new lease, unless the partition was taken away while it was claimed."""
+        """Start reading for a new lease, unless the partition was taken away during the claim."""
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
         lease.on_dead(self._died)
@@ -332,9 +341,9 @@ class PartitionWorker(Generic[T]):
         self._cut(0.0)
 
     def _cut(self, delay_s: float) -> None:
-        """Cancel whatever the task is doing for this lease, in `delay_s` seconds."""
+        """Cancel the work for this lease in `delay_s` seconds."""
         if self._scope is not None:
-            with contextlib.suppress(RuntimeError):  # it is being cut already
+            with contextlib.suppress(RuntimeError):  # it is being cancelled already
                 self._scope.reschedule(asyncio.get_running_loop().time() + delay_s)
 
     def _let_go(self) -> None:

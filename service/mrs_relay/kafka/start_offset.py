@@ -1,8 +1,8 @@
 """
-Where a partition goes on, and whether that can be right: the ledger against the group's offset and the input's bounds.
+Find the offset at which a partition goes on, and check it against the group's offset and the bounds of the input.
 
-Where it cannot, something was lost, and going on would forget jobs or start them twice. So the partition stays put
-until a person has looked (`StateUnreadable`), unless the person has said that the loss is known (`kafka.accept_loss`).
+If they contradict each other, records were lost, and going on would forget jobs or start them twice. So the partition
+stops until a person has decided (`StateUnreadable`), unless that loss is accepted already (`kafka.accept_loss`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StartPoint(NamedTuple):
 
     Attributes:
         offset: of the next record.
-        topic_id: of the topic that has it; None where the broker does not tell.
+        topic_id: of the topic that has it; None where the broker does not report ids.
     """
 
     offset: int
@@ -35,13 +35,13 @@ class StartPoint(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class StartOffset:
     """
-    Looks for the beginning of one lease.
+    Finds the offset at which one lease begins.
 
     Attributes:
         position: the input partition.
         kafka: the settings.
-        consumer: to ask; the partition must be assigned to it.
-        first_partitions: how many partitions the topic had when the process began.
+        consumer: answers the questions; the partition must be assigned to it.
+        first_partitions: number of the topic's partitions when the process began.
     """
 
     position: records.Position
@@ -51,9 +51,9 @@ class StartOffset:
 
     async def keep_if_new(self) -> None:
         """
-        Note for the group that a partition which the topic got while we run begins at its beginning.
+        Commit the first offset of a partition that the topic got while we run, so that it is read from its beginning.
 
-        Its ledger may grow only later, and whoever has been restarted by then cannot tell that it is new.
+        Its ledger partition may come only later, and a process that was restarted by then cannot know that it is new.
         """
         if not self._is_new or self.kafka.first_start == "earliest":
             return
@@ -63,11 +63,11 @@ class StartOffset:
 
     @property
     def _is_new(self) -> bool:
-        """What came to such a partition before we noticed it was sent to us, unlike what was there before our time."""
+        """Whether the topic got the partition while we run: all its records were sent to us, unlike older ones."""
         return self.position.partition >= self.first_partitions
 
     async def first(self) -> StartPoint:
-        """Where to begin on a partition that has no state: the group's offset, if it is stable, or as configured."""
+        """Return the start of a partition that has no state: the group's offset, if it is stable, or as configured."""
         bounds = await self.consumer.bounds(self.position)
         committed = await self.consumer.committed(self.position)
         stable = committed is not None and committed == await self.consumer.committed(self.position)
@@ -78,22 +78,22 @@ class StartOffset:
 
     async def mirrored(self) -> int | None:
         """
-        How far the ledger has been for certain: the group's offset, where we wrote it; None when nobody knows.
+        Return the offset that the ledger had for certain: the group's, if this service wrote it; else None.
 
-        To be asked before our claim: whoever mirrored an offset by then had committed it below our claim, while a later
-        owner may mirror what we shall never read.
+        To be called before our claim: an offset mirrored by then was committed below our claim, while a later owner may
+        mirror offsets that we shall never read.
         """
         is_ours = await self.consumer.is_mirror(self.position)
         return await self.consumer.committed(self.position) if is_ours else None
 
     def require_not_behind(self, next_offset: int | None, mirrored: int | None) -> None:
         """
-        Compare the ledger's offset with its mirror, which is ahead only if the ledger has lost something.
+        Compare the ledger's offset with its mirror, which is ahead only if the ledger has lost records.
 
-        Nothing is ever taken from the mirror: it only tells that a ledger was there, and how far it went.
+        The mirror is never used as a start: it only proves that a ledger existed, and how far it went.
 
         Raises:
-            StateUnreadable: the ledger has lost its end, or everything.
+            StateUnreadable: the ledger has lost its end, or all its records.
         """
         if mirrored is None or self.kafka.accept_loss:
             return
@@ -106,10 +106,10 @@ class StartOffset:
 
     async def within(self, next_offset: int, topic_id: str | None) -> StartPoint:
         """
-        Return the place at which to go on: `next_offset`, if the input has it.
+        Return the point at which to go on: `next_offset`, if the input has it.
 
         Args:
-            next_offset: the ledger's.
+            next_offset: that of the ledger.
             topic_id: of the topic to which that offset belongs; None where the ledger does not say.
 
         Raises:
@@ -118,6 +118,7 @@ class StartOffset:
         bounds = await self.consumer.bounds(self.position)
         if None not in {topic_id, bounds.topic_id} and topic_id != bounds.topic_id:
             return await self._recreated(next_offset, topic_id, bounds)
+
         if next_offset < bounds.first:
             if self.kafka.accept_loss:
                 log.error("requests_lost", position=str(self.position), first=next_offset, before=bounds.first)
@@ -126,7 +127,8 @@ class StartOffset:
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
                 "requests in between are lost; give it a longer retention, and kafka.accept_loss=true goes on"
             )
-        # Brokers without transactions are known to tell a wrong end.
+
+        # Brokers without transactions are known to report a wrong end.
         if self.kafka.transactional and next_offset > bounds.end:
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
@@ -144,7 +146,7 @@ class StartOffset:
 
 
 def recreated(position: records.Position, next_offset: int | None, before: str | None, now: str | None) -> str:
-    """Say that the input topic is another one than before, and what to do."""
+    """Return the message that the input topic was created again, and what to do."""
     at = "" if next_offset is None else f" at offset {next_offset}"
     return (
         f"the topic {position.topic} was deleted and created again: the ledger of {position} goes on{at} in the topic "

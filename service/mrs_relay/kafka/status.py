@@ -1,4 +1,4 @@
-"""What health pages, metrics and the command line see of the runtime: frozen snapshots."""
+"""Frozen snapshots of the runtime, for health pages, metrics and the command line."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Partition:
         state: see `partition_worker.State`.
         next_offset: first input record that is not committed; None while there is no lease.
         lag: records behind the end of the partition that are not committed; None when unknown.
-        waiting: records and notices in the feed.
-        failures: in a row; 0 after a while of peace.
-        crashes: how often the handler failed by a bug.
-        error: what went wrong last, None once it works again.
+        waiting: records and notices in the inbox.
+        failures: in a row; 0 after some time without one.
+        crashes: number of failures of the handler by a bug.
+        error: the last failure; None once it works again.
     """
 
     topic: str
@@ -47,7 +47,7 @@ class Partition:
 @dataclass(frozen=True, slots=True)
 class Membership:
     """
-    What the consumer group of one topic has given this process.
+    The partitions of one topic that its consumer group has assigned to this process.
 
     Attributes:
         generation: counts the group's assignments.
@@ -67,10 +67,10 @@ class Status:
 
     Attributes:
         connected: Kafka answers.
-        joined: the group has given us our share, which may be empty.
+        joined: the group has assigned us our partitions, perhaps none.
         stopping: shutting down.
-        partitions: our share, by number.
-        error: why Kafka could not be used last; None once it can.
+        partitions: ours, by number.
+        error: the last reason why Kafka could not be used; None once it can.
     """
 
     connected: bool
@@ -81,7 +81,7 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """All of our share is being worked on, but for what waits for a person or for a partition's leader."""
+        """Whether all our partitions are worked on, except those that wait for a person or for a leader."""
         return (
             self.connected
             and self.joined

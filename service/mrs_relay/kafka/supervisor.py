@@ -1,10 +1,11 @@
 """
-Runs the runtime of one input topic, and begins it anew after an error, while other topics are served.
+Run the runtime of one input topic, and replace it after an error, while other topics are served.
 
-A runtime waits by itself while Kafka is away, and restarts a partition that fails. What ends it needs a person or a new
-consumer. A consumer that hangs is no reason to end the process: the next runtime has another one, and its claims fence
-whatever the last one left behind. Missing topics, rights, another deployment's claims need a person: alone, such a
-runtime ends the process; beside others it is tried again in the background, with growing waits, until it works.
+A runtime waits by itself during an outage of Kafka, and restarts a partition that fails. Only errors that need a
+person or a new consumer end it. A consumer that hangs is no reason to end the process: the next runtime has another
+one, and its claims fence the writes that the last one left behind. Missing topics, missing rights and another
+deployment's claims need a person. Alone, such a runtime ends the process. Beside others it is tried again in the
+background, with growing waits, until it works.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ T = TypeVar("T")
 _BACKOFF: Final = backoff.Backoff(first_s=1.0, most_s=60.0)
 
 _PEACE_S: Final = 600.0
-"""A runtime that ran for so long begins a new row of failures: the next wait is the shortest again."""
+"""After a run of this length the count of failures in a row starts again: the next wait is the shortest."""
 
 log = structlog.get_logger(__name__)
 
 
 class Supervisor(Generic[T]):
     """
-    A runtime that may end and begin anew; to be run once.
+    Runs one runtime after the other; to be run once.
 
     Args:
-        make: makes a runtime, not yet run; called once for each beginning.
+        make: makes a runtime, not yet run; called once for each start.
         topic: its input topic, for the log.
-        on_end: called each time that a runtime has ended and holds nothing any more.
+        on_end: called each time that a runtime has ended and has released everything.
 
     Attributes:
-        fault: why it ended last; None while it has not, or once all of its share is being worked on again.
+        fault: the error that ended the last runtime; None before that, and once all partitions are worked on again.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class Supervisor(Generic[T]):
 
     async def run(self, goes_on: Callable[[], bool] = lambda: False) -> None:
         """
-        Work until `stop`, beginning anew after each error. A cancellation leaves without draining.
+        Work until `stop`, with a new runtime after each error. A cancellation leaves without draining.
 
         Args:
-            goes_on: asked after an error that needs a person: whether to begin anew. By default it is the end.
+            goes_on: asked after an error that needs a person: whether to start another runtime. Default: no.
 
         Raises:
-            SettingsError, StreamError: as `Runtime.run`, except for ConsumerStuck, and it is not to go on.
+            SettingsError, StreamError: as `Runtime.run`, if no other runtime is to start; after ConsumerStuck one is.
         """
         failures = 0
         while not self._stopping.is_set():
@@ -71,13 +72,17 @@ class Supervisor(Generic[T]):
             self._on_end()
             if error is None:
                 return
+
             self.fault = error
             if self._stopping.is_set() or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
                 raise error
+
             failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1
             delay_s = _BACKOFF.delay_s(failures)
             log.error("runtime_ended", topic=self._topic, error=str(error), retry_in_s=round(delay_s, 1))
             self._runtime = self._make()
+
+            # A stop ends the wait at once.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
@@ -106,7 +111,7 @@ class Supervisor(Generic[T]):
         self._runtime.stop()
 
     async def ready(self) -> None:
-        """Return once all of our share is being worked on by the present runtime."""
+        """Return once the present runtime works on all our partitions."""
         await self._runtime.ready()
 
     def status(self) -> statuses.Status:
@@ -114,7 +119,7 @@ class Supervisor(Generic[T]):
         return self._runtime.status()
 
     async def _once(self) -> errors.RelayError | None:
-        """Run the present runtime to its end; what ended it, or None after a stop."""
+        """Run the present runtime to its end; returns the error that ended it, or None after a stop."""
         async with tasks.TaskSupervisor(_report) as task_supervisor:
             task_supervisor.start(self._recover(self._runtime), name=f"recovery of {self._topic}")
             try:
@@ -122,13 +127,13 @@ class Supervisor(Generic[T]):
             except errors.RelayError as error:
                 return error
             except Exception as error:
-                # As in a partition's loop: the bug that one topic met must not end the others.
+                # As in the loop of a partition: a bug that shows in one topic must not end the others.
                 log.exception("runtime_failed", topic=self._topic)
                 return errors.StreamError(f"the runtime of {self._topic} failed: {error!r}")
         return None
 
     async def _recover(self, running: runtime.Runtime[T]) -> None:
-        """Forget the last fault once all works again."""
+        """Clear the last fault once all partitions are worked on again."""
         await running.ready()
         if self.fault is not None:
             log.info("runtime_recovered", topic=self._topic)

@@ -1,8 +1,8 @@
 """
-What people and tools need of Kafka outside the runtime: follow a topic, read it to its end, send records.
+Follow a topic, read it to its end, and send records, outside the runtime; for the command line and the client.
 
-No group, no ledger, no ownership: any number of taps disturb nobody. Written against the small protocols here, which
-`client.KafkaBroker` keeps; works on brokers without transactions too.
+Without group, ledger and ownership: any number of readers leave the relay undisturbed. Written against the small
+protocols here, which `adapter.client.KafkaBroker` implements; works on brokers without transactions too.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class TopicReader(Protocol):
         """Return the next records, in order per partition, or none after `timeout_s` seconds."""
 
     async def position(self, partition: int) -> int:
-        """Offset of the next record; past records that are not shown, such as transaction markers."""
+        """Offset of the next record; beyond records that are not returned, such as transaction markers."""
 
     def last_answer(self, partition: int) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition."""
 
     @property
     def grown(self) -> bool:
-        """Whether the topic is known to have more partitions by now than are read."""
+        """Whether the topic has more partitions by now than are read, as far as is known."""
 
 
 class TopicClient(Protocol):
-    """What a tap needs of a broker."""
+    """The part of a broker that this module uses."""
 
     def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[TopicReader]:
         """Return a reader of a topic that exists; entering it raises StreamDown."""
@@ -61,11 +61,11 @@ class TopicClient(Protocol):
 @dataclasses.dataclass(frozen=True, slots=True)
 class Start:
     """
-    Where to begin: at the end, at the beginning, at a time, or where somebody stopped.
+    Where to begin: at the end, at the beginning, at a time, or at given offsets.
 
     Attributes:
-        since_ms: first moment of interest, epoch milliseconds; 0: everything that is there; None: only what comes.
-        at: wins over `since_ms`: where to go on, by partition; one that is missing begins at its oldest record.
+        since_ms: first moment of interest, epoch milliseconds; 0: all records that are there; None: only new ones.
+        at: offsets by partition, instead of `since_ms`; a partition that is missing begins at its oldest record.
     """
 
     since_ms: int | None = None
@@ -77,7 +77,7 @@ BEGINNING: Final = Start(0)
 
 
 class Tail:
-    """A topic being followed, from `places` on, an offset for each partition."""
+    """Follows a topic, from `places` on: an offset for each partition."""
 
     def __init__(self, reader: TopicReader, places: Mapping[int, int]) -> None:
         self._reader = reader
@@ -85,23 +85,23 @@ class Tail:
 
     @property
     def places(self) -> Mapping[int, int]:
-        """For each partition the offset at which another tail would go on."""
+        """Offset of the next record of each partition."""
         return self._places
 
     @property
     def grown(self) -> bool:
-        """Whether the topic is known to have more partitions by now than are followed."""
+        """Whether the topic has more partitions by now than are followed, as far as is known."""
         return self._reader.grown
 
     def answers(self) -> Mapping[int, int | None]:
-        """For each partition a value that changes whenever its broker has answered."""
+        """Return for each partition a value that changes whenever its broker has answered."""
         return {partition: self._reader.last_answer(partition) for partition in self._places}
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """
         Return the next records, in order per partition, or none after `timeout_s` seconds.
 
-        While the broker is away there are none; reading goes on where it stopped once it is back.
+        While the broker is down there are none; once it is back, reading goes on where it stopped.
         """
         found = await self._reader.read(timeout_s)
         for record in found:
@@ -119,7 +119,7 @@ async def tail(kafka: TopicClient, topic: str, start: Start) -> AsyncIterator[Ta
     """
     Follow all partitions of `topic` from `start` on, committed records only.
 
-    The start is fixed when the context is entered: what is sent afterwards is seen.
+    The start is fixed when the context is entered: records sent afterwards are read.
 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
@@ -141,7 +141,7 @@ async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], star
 
 async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:
     """
-    Read all partitions of `topic` from `start` to where they end now, committed records only.
+    Read all partitions of `topic` from `start` to their present ends, committed records only.
 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
@@ -150,9 +150,11 @@ async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> 
         places = await _places(reader, bounds, start)
         reader.go_to(places)
         left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > places[partition]}
+
         while left:
             for record in await reader.read(_POLL_S):
                 yield record
+
             left = {
                 partition: goal
                 for partition, old in left.items()
@@ -163,10 +165,10 @@ async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Goal:
     """
-    The end of a partition, and how far we came.
+    The end of a partition, and the position of the reader.
 
-    Compaction may remove the last records below the end, so "nothing came although the broker answered twice" ends
-    it too.
+    Compaction may remove the last records below the end, so two answers of the broker without a record end the reading,
+    too.
     """
 
     end: int
@@ -175,7 +177,7 @@ class _Goal:
     empty_answers: int = 0
 
     def after(self, position: int, answer: int | None) -> _Goal | None:
-        """The goal after one more read; None when it is reached."""
+        """Return the goal after one more read; None when it is reached."""
         if position >= self.end:
             return None
         if position != self.position:
@@ -188,10 +190,10 @@ async def send(kafka: TopicClient, outgoing: Sequence[records.Outgoing]) -> None
     """
     Write records and wait until all replicas have them.
 
-    A lost reply may leave a record twice: what is sent here is told apart by the ids inside.
+    A lost reply may leave a record twice: readers know the copies by the ids inside.
 
     Raises:
-        StreamDown, Fenced: not all are written for sure. SettingsError: a topic does not exist.
+        StreamDown, Fenced: some records are perhaps not written. SettingsError: a topic does not exist.
     """
     await _existing(kafka, {record.topic for record in outgoing})
     producer = kafka.producer(None, idempotent=False)
@@ -211,7 +213,7 @@ async def _reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicR
 
 
 async def _existing(kafka: TopicClient, topics: set[str]) -> Mapping[str, int]:
-    """Partition counts by topic; a topic is never made by asking for it."""
+    """Return partition counts by topic; the question creates no topic."""
     async with kafka.admin() as admin:
         counts = await admin.partition_counts()
     if missing := sorted(topics - counts.keys()):

@@ -22,19 +22,19 @@ Handler = Callable[[leases.Lease[T]], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class WorkerContext(Generic[T]):
     """
-    What all actors of a runtime share.
+    The dependencies of all workers of a runtime.
 
     Attributes:
         kafka: the settings.
-        broker: where producers and readers come from.
+        broker: makes producers and readers.
         consumer: the group member that reads the input.
-        options: of the ledgers.
+        options: those of the ledgers.
         handler: run once for each lease.
-        clock: tells how long Kafka has been silent.
-        first_partitions: how many partitions the topic had when the process began.
-        leaders: which partitions have none.
-        on_room: called when a full feed has room again.
-        on_change: called when an actor's state has changed.
+        clock: measures the silence of Kafka.
+        first_partitions: number of the topic's partitions when the process began.
+        leaders: knows the partitions that have no leader.
+        on_room: called when a full inbox has room again.
+        on_change: called when a worker's state has changed.
         on_fatal: called when the process must not go on.
     """
 
