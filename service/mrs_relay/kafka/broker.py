@@ -1,10 +1,10 @@
 """
-What this part needs of a broker, as small protocols; the rest of the part is written against these alone.
+The broker as small protocols; the other modules of this package use these alone.
 
-`client.KafkaBroker` is the real one, `memory_broker.MemoryBroker` keeps the same contract in memory, and
-`tests/contract/test_broker_contract.py` runs against both. Errors that leave a broker are `errors.StreamDown`
-(Kafka cannot be reached or does not do what was asked), `errors.Fenced` (the outcome of a write is unknown, or
-somebody else has taken over), `OffsetGone` and `BatchUnreadable`.
+`adapter.client.KafkaBroker` is the real one, `memory_broker.MemoryBroker` keeps the same contract in memory, and
+`tests/contract/test_broker_contract.py` runs against both. A broker raises `errors.StreamDown` (Kafka cannot be reached
+or does not carry out a request), `errors.Fenced` (the outcome of a write is unknown, or another process has taken
+over), `OffsetGone` and `BatchUnreadable`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mrs_relay.kafka import records
 
 class OffsetGone(errors.StreamError):
     """
-    The broker no longer has the records at which we read.
+    The broker no longer has the records at our offset.
 
     Attributes:
         positions: the partitions concerned; they are parked.
@@ -37,7 +37,7 @@ class BatchUnreadable(errors.StateUnreadable):
     A batch of records cannot be read: an unknown compression, damage, or more than it may unpack to.
 
     Attributes:
-        position: its partition, which is parked; everything before the batch has been handed out.
+        position: its partition, which is parked; all records before the batch have been returned.
         first: its first offset.
         next_offset: the first offset behind it.
         reason: for people; begins with "it" or "its".
@@ -55,11 +55,11 @@ class BatchUnreadable(errors.StateUnreadable):
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """
-    Where a partition begins and ends.
+    The offsets at which a partition begins and ends.
 
     Attributes:
         first: offset of the oldest record that is still there.
-        end: offset that the next record will get, as far as committed records go.
+        end: offset up to which committed records can be read.
         topic_id: of the topic that has these bounds; see `Topic`.
     """
 
@@ -71,12 +71,12 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Partition:
     """
-    Where one partition is kept at this moment.
+    Leader and replicas of one partition at this moment.
 
     Attributes:
-        has_leader: somebody takes writes to it and answers reads.
-        replicas: how many brokers shall keep it.
-        in_sync: how many of them have all of it.
+        has_leader: a broker takes writes to it and answers reads.
+        replicas: number of brokers that are to keep it.
+        in_sync: number of those that have all its records.
     """
 
     has_leader: bool = True
@@ -92,8 +92,8 @@ class Topic:
     Attributes:
         partitions: by number.
         topic_id: Kafka's own identity of the topic: another one after it was deleted and created again under the same
-            name. None where the broker does not tell (before Kafka 2.8).
-        allowed: what we may do with it, by Kafka's names (READ, WRITE …); None where the broker does not tell.
+            name. None where the broker does not report it (before Kafka 2.8).
+        allowed: operations allowed to us, by Kafka's names (READ, WRITE …); None where the broker does not report it.
     """
 
     partitions: tuple[Partition, ...]
@@ -107,7 +107,7 @@ class Cluster:
     The brokers and topics that we may see.
 
     Attributes:
-        brokers: how many there are, those included that are away and keep a replica of a described topic.
+        brokers: their number, with those that are down and keep a replica of a described topic.
         topics: by name.
     """
 
@@ -128,11 +128,11 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """
-    A topic to be made.
+    A topic to be created.
 
     Attributes:
         name: of the topic.
-        partitions: how many.
+        partitions: their number.
         replication_factor: -1 is the broker's default.
         configs: Kafka's names to values.
     """
@@ -146,7 +146,7 @@ class TopicSpec:
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """
-    Which producers the broker knows.
+    The kinds of producers that the broker supports.
 
     Attributes:
         transactions: transactional ones, as exactly-once needs them.
@@ -160,10 +160,10 @@ class Abilities:
 @dataclass(frozen=True, slots=True)
 class Mirrored:
     """
-    What a group has committed for one partition.
+    The offset that a group has committed for one partition, with its note.
 
     Attributes:
-        offset: the next to be read.
+        offset: of the next record to be read.
         is_mirror: written by this service, in any process.
         text: for other members to read; "" without one.
     """
@@ -177,13 +177,13 @@ NO_NOTES: Final[Mapping[records.Position, str]] = MappingProxyType({})
 
 
 class Listener(Protocol):
-    """Told about every change of the group's assignment; must return soon and take no locks."""
+    """Called at every change of the group's assignment; must return soon and take no locks."""
 
     async def revoked(self, positions: frozenset[records.Position]) -> None:
-        """All our partitions are about to go, or are already lost; the group waits for the return."""
+        """Handle that all our partitions are being revoked or are already lost; the group waits for the return."""
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """These partitions are ours now, all of them parked; no heartbeat is sent until the return."""
+        """Handle the assignment of these partitions, all of them parked; no heartbeat is sent until the return."""
 
 
 class GroupConsumer(Protocol):
@@ -191,11 +191,11 @@ class GroupConsumer(Protocol):
 
     @property
     def silent_since_s(self) -> float | None:
-        """Since when our questions have found no answer in time, on the event loop's clock; None while they do."""
+        """Time of our first request that got no answer in time, on the event loop's clock; None while all get one."""
 
     @property
     def hears(self) -> bool:
-        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+        """Whether any broker has answered lately, even by refusing a request."""
 
     async def start(self, listener: Listener) -> None:
         """Connect and join; assignments come to the listener. Raises StreamDown."""
@@ -206,10 +206,10 @@ class GroupConsumer(Protocol):
         """
         Wait up to `timeout_s` seconds for records of the wanted partitions, `limit` at most.
 
-        May take as long as a rebalance lasts. To be called all the time, also with nothing wanted.
+        May take as long as a rebalance lasts. To be called all the time, also without wanted partitions.
 
         Raises:
-            StreamDown: try again later. ConsumerStuck: make another consumer. OffsetGone: a partition's records are no
+            StreamDown: try again later. ConsumerStuck: start another consumer. OffsetGone: a partition's records are no
             longer there. BatchUnreadable: a partition's next records cannot be read.
         """
 
@@ -217,22 +217,22 @@ class GroupConsumer(Protocol):
         """Let an assigned, parked partition be read, from `offset` on. Raises StreamDown if it is not assigned."""
 
     def park(self, position: records.Position) -> None:
-        """Stop reading a partition; nothing happens if it is not assigned."""
+        """Stop reading a partition; does nothing if it is not assigned."""
 
     def decline(self, positions: frozenset[records.Position]) -> None:
         """
-        Have the group give partitions to another member, for as long as this one lives.
+        Ask the group to assign partitions to another member, for the life of this one.
 
-        The group is joined again only where that is news. One that all members have declined, or whose group is led by
-        a version that knows nothing of it, is assigned to us all the same. Raises StreamDown once closed.
+        The group is joined again only for partitions not declined before. A partition is assigned to us all the same if
+        all members have declined it, or if an earlier version leads the group. Raises StreamDown once closed.
         """
 
     async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None. Raises StreamDown."""
+        """Return the offset that the group has committed, or None. Raises StreamDown."""
 
     async def is_mirror(self, position: records.Position) -> bool:
         """
-        Whether what the group has committed was written by this service, in any process.
+        Return whether this service, in any process, wrote the offset that the group has committed.
 
         False where the broker keeps no notes beside offsets. Raises StreamDown.
         """
@@ -248,8 +248,8 @@ class GroupConsumer(Protocol):
         Commit offsets for the group; partitions that are not assigned are left out. Raises StreamDown.
 
         Args:
-            offsets: the next to be read.
-            mirror: they are what the ledger holds; False leaves them without our note.
+            offsets: those of the next records to be read.
+            mirror: they mirror a ledger; False writes them without our note.
             notes: texts for other members to read, beside some of the offsets; they need `mirror`.
         """
 
@@ -258,25 +258,25 @@ class GroupConsumer(Protocol):
         """Number of the group's present assignment, the same for all its members; -1 outside of one."""
 
     async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, Mirrored]:
-        """What the group has committed, with the texts beside it; others are missing. Raises StreamDown."""
+        """Return committed offsets with their texts; partitions without one are missing. Raises StreamDown."""
 
     async def cluster(self, topics: Sequence[str]) -> Cluster:
-        """Describe these topics as far as they exist, over the connections that are there. Raises StreamDown."""
+        """Describe those of the topics that exist, over the present connections. Raises StreamDown."""
 
     async def bounds(self, position: records.Position) -> Bounds:
-        """Begin and end of a partition, asked just now. Raises StreamDown."""
+        """Return the present begin and end of a partition. Raises StreamDown."""
 
     def last_answer(self, position: records.Position) -> int | None:
-        """A value that changes whenever the broker has answered a fetch for the partition; None before the first."""
+        """Return a value that changes with each answer to a fetch for the partition; None before the first."""
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of what can be read of the partition now, as the last fetch told it; None when unknown."""
+        """Return the end of the partition's readable records by the last fetch; None when unknown."""
 
     def read_to(self, position: records.Position) -> int | None:
         """
-        Offset up to which `poll` has handed out all records; None where the partition is not read.
+        Return the offset up to which `poll` has returned all records; None if the partition is not read.
 
-        Past records that nobody is shown, such as transaction markers and aborted records.
+        It is also beyond records that are never returned, such as transaction markers and aborted records.
         """
 
     async def close(self) -> None:
@@ -293,9 +293,9 @@ class LogReader(Protocol):
     @property
     def caught_up(self) -> bool:
         """
-        Whether `read` has handed out all that could be read when the reading began.
+        Whether `read` has returned all records that were readable at its start.
 
-        Of some logs it is never said, where compaction has removed the last records: a `read` without records tells.
+        It stays False for some logs whose last records were compacted away: a `read` without records ends those.
         """
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
@@ -307,47 +307,47 @@ class Producer(Protocol):
 
     @property
     def tainted(self) -> bool:
-        """Something went wrong on the way, though the write succeeded: replace it before the next write."""
+        """Whether a request failed although the write succeeded: replace the producer before the next write."""
 
     async def start(self) -> None:
-        """Connect; a transactional one ends what an older producer of its id has open, and fences it."""
+        """Connect; a transactional one fences older producers of its id and ends their open transaction."""
 
     async def write(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
         """
         Write all records, in order per partition; a transactional producer in one transaction.
 
         Returns:
-            Where they were stored.
+            The blocks in which they were stored.
 
         Raises:
             Fenced, StreamDown: the outcome is unknown and the producer is dead.
         """
 
     async def kill(self) -> None:
-        """Let nothing leave any more and close. Never aborts, never raises, may be called twice."""
+        """Stop all sending and close. Never aborts, never raises, may be called twice."""
 
 
 class Admin(Protocol):
-    """Looks at topics and makes them. All methods raise StreamDown."""
+    """Describes and creates topics. All methods raise StreamDown."""
 
     async def partition_counts(self) -> Mapping[str, int]:
-        """All topics and how many partitions they have; makes none by asking."""
+        """Return all topics with their numbers of partitions; creates none by the question."""
 
     async def cluster(self) -> Cluster:
-        """Describe all brokers and topics; makes none by asking."""
+        """Describe all brokers and topics; creates none by the question."""
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Configuration of existing topics; what the broker does not tell is missing."""
+        """Return the configuration of existing topics, without the values that the broker does not report."""
 
     async def create(self, specs: Sequence[TopicSpec]) -> Mapping[str, str]:
-        """Make topics; returns the reason for each that could not be made. An existing topic is left as it is."""
+        """Create topics; returns the reason for each that failed. An existing topic is left as it is."""
 
     async def abilities(self, transactional_id: str) -> Abilities:
-        """Try which producers the broker knows; `transactional_id` is used for the trial."""
+        """Find out which producers the broker supports; `transactional_id` is used for the trial."""
 
 
 class Broker(Protocol):
-    """Makes clients that are all connected alike."""
+    """Makes clients with the same connection settings."""
 
     def consumer(self) -> GroupConsumer:
         """Return a member of the group, not yet started."""

@@ -1,8 +1,9 @@
 """
-How many bytes one commit of a partition may write: less after a commit that failed or was slow, more after quick ones.
+Limit the bytes of one commit of a partition: less after a commit that failed or was slow, more after quick ones.
 
-A commit that takes longer than `kafka.commit_timeout_s` fails, and all of it has to be decided and written again. What
-Kafka takes in that time depends on its quotas and on the network, so it is found out. The budget outlives a restore.
+A commit that takes longer than `kafka.commit_timeout_s` fails, and all of it has to be decided and written again. The
+bytes that Kafka takes in that time depend on its quotas and on the network, so the budget adapts. It outlives a
+restore.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ class CommitBudget:
     The budget of one partition.
 
     Args:
-        most_bytes: `kafka.commit_bytes`, where it begins and never goes above.
-        slow_s: a commit that takes so long, in seconds, is large enough; one that takes twice as long is too large.
+        most_bytes: `kafka.commit_bytes`, the first and the largest budget.
+        slow_s: seconds after which a commit no longer grows the budget; after twice as long, it is halved.
 
     Attributes:
-        bytes: what a commit may write; a single record that is larger goes alone.
+        bytes: that a commit may write; a single larger record is committed alone.
     """
 
     def __init__(self, most_bytes: int, slow_s: float) -> None:

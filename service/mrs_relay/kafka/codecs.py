@@ -1,9 +1,9 @@
 """
-The compressions that a batch of Kafka records may have: unpack them up to a bound, and prove that they work here.
+Unpack compressed batches of Kafka records up to a bound, and check that all compressions work in this installation.
 
-A batch may unpack to thousands of times its size, so what comes out goes into an area of fixed size: an anonymous
-mapping, of which the system gives only the pages that are written. Everything here may run in a thread; the libraries
-let go of the interpreter's lock while they work.
+A batch may unpack to thousands of times its size, so it is unpacked into an area of fixed size: an anonymous mapping,
+of which the system allocates only the pages that are written. All functions may run in a thread; the libraries release
+the interpreter's lock while they work.
 
 Source: Kafka's message format v2, attributes; KIP-110 (zstd); xerial's snappy-java for its framing.
 """
@@ -22,8 +22,8 @@ NAMES: Final[Mapping[int, str]] = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 
 WAYS: Final = tuple(name for number, name in NAMES.items() if number)
 """All compressions; `none` is not one."""
 
-_GZIP_WINDOW: Final = 31  # zlib's way to say: with the header of gzip
-_PART_BYTES: Final = 1 << 20  # unpacked at once; between two parts other threads go on
+_GZIP_WINDOW: Final = 31  # zlib's number for the header of gzip
+_PART_BYTES: Final = 1 << 20  # unpacked at once; other threads run between two parts
 _MEMBERS: Final = 16  # of a gzip stream; Kafka's clients write one, and each costs a copy of all that follow
 _XERIAL: Final = b"\x82SNAPPY\0"
 _XERIAL_HEAD_BYTES: Final = 16
@@ -49,8 +49,8 @@ def unpack(
     Args:
         codec: number of the compression.
         packed: the compressed records.
-        most_bytes: bound of what they unpack to; no more than this is ever written.
-        head: what is to stand before them, given their size; of the same length for every size.
+        most_bytes: bound of the unpacked records; no more bytes are ever written.
+        head: returns the bytes to put before the records, given their size; of the same length for every size.
 
     Raises:
         TooLarge, Unreadable.
@@ -78,7 +78,7 @@ def missing() -> Mapping[str, str]:
     for codec, pack in _PACKERS.items():
         try:
             whole = unpack(codec, pack(_PROBE), len(_PROBE)) == _PROBE
-        except Exception as error:  # noqa: BLE001 - whatever a broken library raises is what is to be told
+        except Exception as error:  # noqa: BLE001 - a broken library may raise anything, and that is the reason to report
             found[NAMES[codec]] = str(error)
         else:
             if not whole:

@@ -1,11 +1,11 @@
 """
-Is Kafka there, and does our consumer still hear it? Two different troubles with two different cures.
+Tell an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
 
-Kafka away: wait, and say so. Kafka there and the consumer silent: the library's fetching has died without a word,
-which happens after restarts of brokers; only a new consumer helps.
+During an outage, wait and report it. If Kafka answers and the consumer hears nothing, the library's fetching has died
+without an error, as happens after restarts of brokers; only a new consumer helps.
 
-While the group rebalances, a poll does not come round: the library hands nothing out until the next assignment. That
-takes as long as Kafka needs for a new coordinator, and so do questions to it, so both count as hanging only much later.
+While the group rebalances, a poll does not return: the library returns no records until the next assignment. That takes
+as long as Kafka needs for a new coordinator, and so do requests to it, so both count as hanging only much later.
 
 Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fetched_records`).
 """
@@ -22,21 +22,21 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
 
 INTERVAL_S = 1.0
-_SILENT_S = 5.0  # without an answer for so long, ask whether Kafka is there at all
+_SILENT_S = 5.0  # without an answer for this long, ask whether Kafka answers at all
 _ASK_EVERY_S = 10.0
 _ASK_S = 10.0
-_LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process stood still
+_LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process was frozen
 
 log = structlog.get_logger(__name__)
 
 
 class ConsumerHealth:
     """
-    Keeps account of when Kafka answered.
+    Records when Kafka answered, and judges the consumer.
 
     Args:
-        kafka: the settings; the session timeout is what counts as too long.
-        broker: to ask.
+        kafka: the settings; a silence longer than their timeouts counts as hanging.
+        broker: answers the question whether Kafka is there.
         on_change: called when `connected` has changed.
     """
 
@@ -55,22 +55,22 @@ class ConsumerHealth:
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
     def heard(self) -> None:
-        """Note that Kafka has answered something."""
+        """Note an answer of Kafka."""
         self._heard_s = _now_s()
         if self._looked_s is None:
             self._looked_s = self._heard_s
         self._there(None)
 
     def lost(self, error: errors.StreamDown) -> None:
-        """Note that Kafka did not answer."""
+        """Note that Kafka did not answer a request."""
         self._there(error)
 
     def failed(self, error: errors.StreamDown) -> None:
-        """Note that polling has failed, perhaps by the consumer's own trouble; `check` asks whether Kafka is there."""
+        """Note that polling has failed, perhaps by a fault of the consumer; `check` asks whether Kafka is there."""
         self._show(error)
 
     def polled(self) -> None:
-        """Note that polling has come round."""
+        """Note that a poll has returned."""
         self._polled_s = _now_s()
 
     def answered(self, position: records.Position, answer: int | None, *, expected: bool) -> bool:
@@ -91,10 +91,11 @@ class ConsumerHealth:
         return fresh
 
     async def check(self) -> None:
-        """If all is silent, ask Kafka whether it is there."""
+        """Ask Kafka for an answer after a silence."""
         now_s = _now_s()
         if now_s - self._heard_s < _SILENT_S or now_s - self._asked_s < _ASK_EVERY_S:
             return
+
         self._asked_s = now_s
         try:
             async with asyncio.timeout(_ASK_S), self._broker.admin() as admin:
@@ -107,45 +108,54 @@ class ConsumerHealth:
             self._there(None)
 
     def excuse(self) -> None:
-        """Note that a partition has no leader: silence about it is not our consumer's fault."""
+        """Note that a partition has no leader: its silence is no fault of our consumer."""
         self._excused_s = _now_s()
 
     def hanging(
         self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
     ) -> errors.ConsumerStuck | None:
         """
-        Say so if Kafka has been there all the time and our consumer has heard nothing of it.
+        Return an error if Kafka has answered all the time and our consumer has heard nothing.
 
-        To be asked after every `check`. Time in which the whole process stood still does not count: after a freeze the
-        consumer gets its chance to come round before it is judged.
+        To be called after every `check`. Time in which the whole process was frozen does not count: after a freeze the
+        consumer has its full time again.
 
         Args:
-            silent_since_s: see `broker.GroupConsumer`. A partition that is being restored is not read: its owner asks.
-            hears: brokers tell it something, as they do while a coordinator moves or its topic lacks replicas.
-            rebalancing: the group is about to give out its partitions anew.
+            silent_since_s: see `broker.GroupConsumer`; covers a partition in a restore, which sends requests but is not
+            read.
+            hears: brokers answer, if only by refusals, as they do while a coordinator moves or a topic lacks replicas.
+            rebalancing: the group is about to assign its partitions again.
         """
         now_s = _now_s()
         looked_s, self._looked_s = self._looked_s, now_s
         if looked_s is not None and now_s - looked_s > _LONGEST_ROUND_S:
             self._begin_anew(now_s)
+
+        # Only silence while Kafka answers counts.
         if self._there_since_s is None:
             return None
         patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
         if now_s - self._there_since_s < patience_s:
             return None
+
+        # A poll that never returns.
         long_s = max(patience_s, self._kafka.max_poll_interval_ms / 1000)
         if now_s - self._polled_s > (wait_s := long_s if rebalancing else patience_s):
             return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
+
+        # Requests without an answer.
         wait_s = long_s if hears else patience_s
         if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > wait_s:
             return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
+
+        # Fetches of a partition without an answer.
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
                 return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")
         return None
 
     def forget(self, position: records.Position) -> None:
-        """The partition is no longer ours."""
+        """Forget a partition that is no longer ours."""
         self._answers.pop(position, None)
 
     def _begin_anew(self, now_s: float) -> None:

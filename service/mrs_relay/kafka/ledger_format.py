@@ -1,22 +1,22 @@
 r"""
-What stands in a ledger partition, and how it reads back. Pure: `ledger.py` does the reading and writing.
+The record format of a ledger partition, and its replay. Pure: `ledger.py` does the reading and writing.
 
-Keys that begin with a zero byte are the ledger's own, all others are state.
+Keys that begin with a zero byte belong to the ledger itself, all others are state.
 
-    \0claim       {"nonce", "format"}: who owns the partition; written before anything else
+    \0claim       {"nonce", "format"}: names the owner of the partition; written before any other record
     \0offsets     {input topic: next offset}, the last record of every commit, never a tombstone; header `f` is the
                   format, `o` the number of outbox records that belong to the commit, `e` where the log ended before it,
-                  `b` where it began, if its owner was told to accept that records were deleted, `i` Kafka's id of the
-                  input topic to which the offset belongs, where it is known
+                  `b` where it began, if its owner was set to accept that records were deleted, `i` Kafka's id of the
+                  input topic to which the offset belongs, if it is known
     \0outbox.<n>  records that the commit sends after the ledger was written; only without transactions; the next commit
                   deletes those that it does not overwrite
 
 Without transactions every record after a claim carries that claim's offset in header `t`, the fencing token.
 
 Three rules make a replay safe. A record whose token is older than the newest claim comes from an owner that was already
-replaced: it is ignored. Records that no `\0offsets` follows are the rest of a commit that did not get through: they are
-ignored as well. Compaction knows neither of the two, so both kinds of keys are written anew by whoever notices. And a
-commit that stands before the end that its writer knew was written to another log than the writer thought.
+replaced: it is ignored. Records that no `\0offsets` follows are the rest of an unfinished commit: they are ignored,
+too. Compaction knows neither rule, so the owner that notices such a record writes the right value of its key again. And
+a commit that is stored before the end that its writer knew was written to another log than the writer assumed.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _END_HEADER = "e"
 _BEGINNING_HEADER = "b"
 _TOPIC_HEADER = "i"
 _OUTBOX_RECORD_BYTES = 128 * 1024
-OUTBOX_OVERHEAD_BYTES = 256  # what a record grows by in the outbox: its topic's name and the encoding
+OUTBOX_OVERHEAD_BYTES = 256  # a record's growth in the outbox: its topic's name and the encoding
 
 _offsets_decoder = msgspec.json.Decoder(dict[str, int])
 _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
 
 
 class NewerFormat(errors.StateUnreadable):
-    """A newer version of the software has written here: a replica of that version can go on."""
+    """A newer version of the software has written the ledger: a replica of that version can go on."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -55,8 +55,8 @@ class Claim(msgspec.Struct, frozen=True):
     The value of a claim record.
 
     Attributes:
-        nonce: `<owner>.<unique>`: by the whole its writer finds the claim, by the owner all that it wrote.
-        format: of everything that this owner writes.
+        nonce: `<owner>.<unique>`: the whole identifies this claim, the first part all claims of its owner.
+        format: of all records that this owner writes.
     """
 
     nonce: str
@@ -67,7 +67,7 @@ _claim_decoder = msgspec.json.Decoder(Claim)
 
 
 def claim(nonce: str) -> tuple[bytes, bytes]:
-    """Key and value of a claim record."""
+    """Return key and value of a claim record."""
     return CLAIM, msgspec.json.encode(Claim(nonce))
 
 
@@ -75,15 +75,15 @@ def offsets(
     topic: str, next_offset: int, *, outbox: int, end: int, beginning: int = 0, topic_id: str | None = None
 ) -> tuple[bytes, bytes, records.Headers]:
     """
-    Key, value and headers of the record that ends a commit.
+    Return key, value and headers of the record that ends a commit.
 
     Args:
         topic: the input topic.
-        next_offset: of it.
-        outbox: how many outbox records the commit has.
-        end: offset behind the last record that the writer knew of before this commit.
-        beginning: of the log, where it is not 0 and that was accepted.
-        topic_id: which topic of that name it is, where that is known.
+        next_offset: of the input topic.
+        outbox: number of outbox records in the commit.
+        end: offset behind the last record that the writer knew before this commit.
+        beginning: of the log, if it is not 0 and that loss was accepted.
+        topic_id: Kafka's id of the input topic, if it is known.
     """
     numbers = {_FORMAT_HEADER: FORMAT, _OUTBOX_HEADER: outbox, _END_HEADER: end}
     if beginning:
@@ -95,17 +95,17 @@ def offsets(
 
 
 def topic_id(record: records.Record) -> str | None:
-    """Which input topic the record that ends a commit belongs to; None where it does not say."""
+    """Return the id of the input topic from the record that ends a commit; None if it has none."""
     return next((content.decode() for name, content in record.headers if name == _TOPIC_HEADER), None)
 
 
 def token(claim_offset: int) -> records.Headers:
-    """Headers that mark a record as written under a claim."""
+    """Return the headers that mark a record as written under a claim."""
     return ((_TOKEN_HEADER, str(claim_offset).encode()),)
 
 
 def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
-    """Keys and values of the outbox records for what a commit still has to send."""
+    """Return keys and values of the outbox records: the outgoing records that a commit still has to send."""
     return [
         (_outbox_key(number), msgspec.msgpack.encode(part))
         for number, part in enumerate(_parts(outgoing, _OUTBOX_RECORD_BYTES))
@@ -113,7 +113,7 @@ def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
 
 
 def outbox_keys(first: int, end: int) -> list[bytes]:
-    """Keys of the outbox records from number `first` to before `end`."""
+    """Return the keys of the outbox records from number `first` to before `end`."""
     return [_outbox_key(number) for number in range(first, end)]
 
 
@@ -137,19 +137,19 @@ def _parts(outgoing: Sequence[records.Outgoing], most_bytes: int) -> Iterator[li
 
 class Replay:
     """
-    Reads a ledger partition from its beginning to one's own claim.
+    Replays a ledger partition from its beginning to the claim of the reader.
 
     Args:
-        position: the input partition, whose offset is looked for.
-        nonce: of one's own claim.
-        previous_claim: offset of the claim that one held before, if any; foreign claims after it are counted.
+        position: the input partition whose offset is restored.
+        nonce: of the reader's claim.
+        previous_claim: offset of the reader's last claim, if any; foreign claims after it are counted.
 
     Attributes:
         state: ledger key -> value so far.
-        claim_offset: offset of one's own claim, None until it is found.
-        foreign_claims: claims of others after `previous_claim`.
-        stale_keys: keys of ignored records, whose right value must be written anew.
-        topic_id: of the input topic to which the offset belongs; None where the last commit does not say.
+        claim_offset: offset of the reader's claim, None until it is found.
+        foreign_claims: number of claims of others after `previous_claim`.
+        stale_keys: keys of ignored records, whose right value must be written again.
+        topic_id: of the input topic to which the offset belongs; None if the last commit has none.
     """
 
     def __init__(self, position: records.Position, nonce: str, previous_claim: int | None = None) -> None:
@@ -172,7 +172,7 @@ class Replay:
 
     @property
     def done(self) -> bool:
-        """One's own claim has been found."""
+        """Whether the claim of the reader has been found."""
         return self.claim_offset is not None
 
     @property
@@ -181,8 +181,7 @@ class Replay:
         Offset of the first input record that is not in the state; None if nothing was ever committed.
 
         Raises:
-            StateUnreadable: there is state, but not up to where it goes; the first commit ever writes the offset
-            alone.
+            StateUnreadable: there is state without an offset, although the very first commit writes an offset alone.
         """
         if self._next_offset is None and self._holds_state:
             raise errors.StateUnreadable(
@@ -193,21 +192,21 @@ class Replay:
 
     @property
     def unsent(self) -> list[records.Outgoing]:
-        """What the last commit had to send and perhaps did not, in order."""
+        """The outgoing records of the last commit, perhaps not sent, in order."""
         keys = outbox_keys(0, self._outbox_count)
         return [record for key in keys if key in self._outbox for record in _outbox_decoder.decode(self._outbox[key])]
 
     @property
     def outbox_end(self) -> int:
-        """The number behind the last outbox record that is still there: sent, unsent or ignored."""
+        """The number behind the last outbox record still in the log: sent, unsent or ignored."""
         left = [key for key in {*self._outbox, *self.stale_keys} if key.startswith(_OUTBOX)]
         return 1 + max((int(key.removeprefix(_OUTBOX)) for key in left), default=-1)
 
     def loss(self, beginning: int) -> str | None:
         """
-        Say what is missing of the log that begins at `beginning`, or None.
+        Return the loss of a log that begins at `beginning`, for people, or None.
 
-        Compaction never moves a log's beginning; deletion by age, by size or by hand does, whatever it holds.
+        Compaction never moves a log's beginning. Deletion by age, by size or by hand does, and deletes live state.
         """
         if beginning > self._known_beginning:
             return (
@@ -223,11 +222,11 @@ class Replay:
 
     def add(self, read: Sequence[records.Record]) -> None:
         """
-        Take the next records, in order; those after one's own claim are left alone.
+        Replay the next records, in order; records after the reader's claim are ignored.
 
         Raises:
-            NewerFormat: a newer version of the software has written here.
-            StateUnreadable: something else altogether stands here.
+            NewerFormat: a newer version of the software has written the ledger.
+            StateUnreadable: a record is not one of a ledger.
         """
         for record in read:
             try:
@@ -274,7 +273,7 @@ class Replay:
             self.foreign_claims += self._is_foreign(claimed.nonce)
 
     def _is_foreign(self, nonce: str) -> bool:
-        """Whether another owner wrote a claim; versions before this one wrote nonces without an owner."""
+        """Whether another owner wrote a claim; earlier versions wrote nonces without an owner."""
         return nonce.partition(".")[0] != self._nonce.partition(".")[0]
 
     def _committed(self, record: records.Record) -> None:

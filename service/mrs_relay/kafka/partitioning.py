@@ -1,4 +1,4 @@
-"""Kafka's default choice of a partition: murmur2 of the key, so that clients in any language agree on it."""
+"""Choose a record's partition as Kafka does by default: murmur2 of the key, the same for clients in any language."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MIX = 0x5BD1_E995
 @functools.lru_cache(maxsize=65_536)
 def murmur2(key: bytes) -> int:
     """
-    Kafka's hash of a key, made positive as Kafka does. Remembered, since a job's key comes back for every event.
+    Return Kafka's hash of a key, made positive as Kafka does. It is cached, since all events of a job have one key.
 
     Source: org.apache.kafka.common.utils.Utils.murmur2 and toPositive, Kafka 4.3.
     """
@@ -32,11 +32,11 @@ def murmur2(key: bytes) -> int:
 
 
 class Partitioner:
-    """Chooses partitions; records without a key are spread one by one."""
+    """Chooses partitions; records without a key go to all partitions in turn."""
 
     def __init__(self) -> None:
         self._turn = itertools.count()
 
     def choose(self, key: bytes | None, partitions: int) -> int:
-        """Number of the partition, of as many as the topic has."""
+        """Return the number of the partition for a key, given the number of the topic's partitions."""
         return (next(self._turn) if key is None else murmur2(key)) % partitions

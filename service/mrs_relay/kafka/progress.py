@@ -1,8 +1,8 @@
 """
-How far the input topic has been read: by the owner of one partition, and by the group as a whole.
+The progress of reading the input topic: of the owner of one partition, and of the group as a whole.
 
-For decisions that an unread message could change: a handler asks for the ends at some moment, and goes on once all that
-was sent before has been read. The group's offsets are a mirror of the ledgers, never ahead of them.
+It serves decisions that an unread message could change: a handler notes the ends at some moment, and decides once all
+messages before them have been read. The group's offsets are a mirror of the ledgers, never ahead of them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from mrs_relay.kafka import records
 @dataclass(frozen=True, slots=True)
 class Progress:
     """
-    The input topic, as the owner of one of its partitions sees it; every method raises StreamDown.
+    Answers the questions of one partition's owner; every method raises StreamDown.
 
     Attributes:
         position: the owned partition.
-        consumer: to ask.
+        consumer: asks Kafka.
     """
 
     position: records.Position
     consumer: brokers.GroupConsumer
 
     async def end(self) -> int:
-        """Return the end of the owned partition now."""
+        """Return the present end of the owned partition."""
         return (await self.consumer.bounds(self.position)).end
 
     async def ends_of_others(self, partitions: int) -> Mapping[records.Position, int]:
-        """Return the present ends of the topic's other partitions, of which there are `partitions` in all."""
+        """Return the present ends of the topic's other partitions; the topic has `partitions` in all."""
         ends: dict[records.Position, int] = {}
         for number in range(partitions):
             other = records.Position(self.position.topic, number)
@@ -42,7 +42,7 @@ class Progress:
         return ends
 
     async def are_read(self, ends: Mapping[records.Position, int]) -> bool:
-        """Say whether the group has read all partitions up to these ends."""
+        """Return whether the group has read all partitions up to these ends."""
         if not ends:
             return True
         found = await self.consumer.notes(list(ends))

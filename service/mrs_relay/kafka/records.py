@@ -1,9 +1,8 @@
 """
-What goes through Kafka: records in, records out, ledger changes, and the places they belong to.
+Records read, records to write, ledger changes, and partitions; every module of this package uses them.
 
-The vocabulary of the whole part; every neighbour imports it. The structs are msgspec's because thousands of them are
-made a second: frozen, compared by value, outside the garbage collector (they hold bytes and tuples, so they form no
-cycles).
+The structs are msgspec's because thousands of them are made a second: frozen, compared by value, outside the garbage
+collector (they hold bytes and tuples, so they form no cycles).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class TooLarge(errors.StreamError):
     A record exceeds its topic's limit; nothing of the commit was written and the lease goes on.
 
     Attributes:
-        topic: where the record was to go.
+        topic: the record's topic.
         size_bytes: size of the record as `size_bytes` counts it.
         limit_bytes: the largest size the topic takes.
     """
@@ -53,18 +52,18 @@ class Position(NamedTuple):
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """
-    One record as it came from Kafka.
+    One record read from Kafka.
 
     Attributes:
-        topic: where it was read.
+        topic: it was read from this topic.
         partition: the topic's partition.
-        offset: its place in the partition; grows, not without gaps.
+        offset: its place in the partition; grows, with gaps.
         timestamp_ms: milliseconds since the epoch, as the producer or the broker stamped it.
         key: or None.
         value: None is a tombstone.
         headers: in their order; a name may appear twice. A null header value reads as empty.
-        unreadable: for a batch that could not be read and has been given up: which, and why. There is no content then,
-        and the offset is the batch's last one.
+        unreadable: names an unreadable batch that is skipped, with the reason. The record has no content then, and the
+        offset is the batch's last one.
     """
 
     topic: str
@@ -82,7 +81,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False, array_like=True):
     One record to be written.
 
     Attributes:
-        topic: where to.
+        topic: the target.
         key: or None.
         value: None is a tombstone and needs a key.
         headers: in their order.
@@ -101,7 +100,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     One write to the ledger.
 
     Attributes:
-        key: must not begin with a zero byte; those keys are the ledger's own.
+        key: must not begin with a zero byte; such keys belong to the ledger itself.
         value: the new value, or None to forget the key.
     """
 
@@ -115,8 +114,8 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         position: the partition they were written to.
-        first_offset: of the first record; negative when the broker did not tell.
-        count: how many there are.
+        first_offset: of the first record; negative if the broker did not report it.
+        count: number of records.
     """
 
     position: Position
@@ -143,7 +142,7 @@ def size_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[s
 
 
 def fits(record: Outgoing, limit_bytes: int) -> bool:
-    """Tell whether `size_bytes` of a record is at most `limit_bytes`; quick where it is far less."""
+    """Return whether `size_bytes` of a record is at most `limit_bytes`; quick if it is far less."""
     content = sum(map(len, itertools.chain.from_iterable(record.headers)))
     content += len(record.key or b"") + len(record.value or b"")
     # A character of a header's name takes up to four bytes.
@@ -163,5 +162,5 @@ def require_fit(record: Outgoing, limit_bytes: int) -> None:
 
 
 def rough_bytes(written: Sequence[Outgoing | Change]) -> int:
-    """Return about what records add to a commit: their values, and what keys, headers and framing usually take."""
+    """Estimate the bytes that records add to a commit: values, and the usual size of keys, headers and framing."""
     return len(written) * _USUAL_OVERHEAD_BYTES + sum([len(one.value) for one in written if one.value is not None])

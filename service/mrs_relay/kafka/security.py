@@ -1,7 +1,7 @@
 """
-How every Kafka client of this process connects and logs in: the settings, and what makes them complete.
+Settings for the connection and login of every Kafka client of this process, and their validation.
 
-Secrets stand in the settings or in files. Files are read again for each new connection, so certificates, passwords and
+Secrets are in the settings or in files. Files are read again for each new connection, so certificates, passwords and
 tokens are rotated without a restart.
 """
 

@@ -1,7 +1,7 @@
 """
-The settings of the Kafka part: one frozen group, given to it whole by `app.py`.
+The settings of this package: one frozen group.
 
-Names ending in `_ms` are Kafka's own and are handed through to it; everything else is in seconds. In the
+Names ending in `_ms` are Kafka's own and are passed on to it; all other times are in seconds. In the
 environment the field `kafka.bootstrap_servers` is MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS, and so on.
 """
 
@@ -19,7 +19,7 @@ Guarantee = Literal["exactly-once", "at-least-once"]
 _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
 
 ANY_APP_ID: Final = "mrs-relay"
-"""The `app_id` of a deployment that nobody gave a name."""
+"""The `app_id` of a deployment without a name of its own."""
 
 LEAST_COMPACTION_LAG_MS: Final = 3_600_000
 """Without transactions the ledger is not compacted sooner: a restore tells an old owner's records from the new's."""

@@ -1,8 +1,8 @@
 """
-Which member of a consumer group gets a partition that others have declined. Pure: each broker's group calls it.
+Assign partitions that members of a consumer group have declined to other members. Pure: each broker's group calls it.
 
 A member declines a partition whose ledger was written in a format that it does not read. The group's leader computes
-the shares, so a member of this version heeds what others declined, and an earlier version does not.
+the shares: a leader of this version respects the declined partitions, an earlier version ignores them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def respecting(shares: Mapping[M, frozenset[P]], declined: Mapping[M, frozenset[
 
     Args:
         shares: member → its partitions.
-        declined: member → partitions that it has declined; others than its own are allowed.
+        declined: member → partitions that it has declined, whether they are its own or not.
     """
     moved = {member: set(share) for member, share in shares.items()}
     for member, share in shares.items():

@@ -1,7 +1,7 @@
 """
-The rooms behind `kafka/adapter/client.py`: one kind of client a module, the only places that import aiokafka.
+The clients of `kafka/adapter/client.py`: one kind of client a module, and the only modules that import aiokafka.
 
-They keep the rules that make aiokafka 0.14 safe: errors are mapped in `connection.py`, what was fetched is unpacked in
-`unpacking.py`, private attributes are touched there, in `producer.py`, `consumer.py` and `names.py` alone, and a test
-fails when one of them disappears. Nothing of the library is changed for its other users. Read `producer.py` first.
+They keep the rules that make aiokafka 0.14 safe: errors are mapped in `connection.py`, fetched batches are unpacked in
+`unpacking.py`, and a test fails when a private attribute that we use disappears. The library is not changed for its
+other users. Read `producer.py` first.
 """

@@ -1,7 +1,7 @@
 """
-aiokafka's admin client: looks at topics without making them by the way, makes them on purpose, tries producers.
+aiokafka's admin client: describes topics without creating them, creates them on request, tries producers.
 
-Asking for a topic by name lets the broker create it (auto.create.topics), so all topics are listed instead.
+A request for a topic by name lets the broker create it (auto.create.topics), so all topics are listed instead.
 
 Source: aiokafka 0.14, admin/client.py (experimental; per-topic errors are in the reply, not raised).
 """
@@ -39,18 +39,18 @@ class KafkaAdmin:
         self._client = client
 
     async def partition_counts(self) -> Mapping[str, int]:
-        """All topics and how many partitions they have; makes none by asking."""
+        """Return all topics with their numbers of partitions; creates none by the question."""
         async with self._connection.asking("list the topics", _ASK_S):
             described = await self._client.describe_topics(None)
         return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
 
     async def cluster(self) -> broker.Cluster:
-        """Describe all brokers and topics; makes none by asking."""
+        """Describe all brokers and topics; creates none by the question."""
         async with self._connection.asking("describe the topics", _ASK_S):
             return await topology.describe(self._client._client)  # noqa: SLF001 - it has the request that the library lacks
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Configuration of existing topics; what the broker does not tell is missing."""
+        """Return the configuration of existing topics, without the values that the broker does not report."""
         asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
         try:
             async with self._connection.asking("read the topics' configuration", _ASK_S):
@@ -65,7 +65,7 @@ class KafkaAdmin:
         return found
 
     async def create(self, specs: Sequence[broker.TopicSpec]) -> Mapping[str, str]:
-        """Make topics; returns the reason for each that could not be made."""
+        """Create topics; returns the reason for each that failed."""
         async with self._connection.asking("create topics", _ASK_S):
             reply = await self._client.create_topics([_new_topic(spec) for spec in specs])
         failed = {}
@@ -76,7 +76,7 @@ class KafkaAdmin:
         return failed
 
     async def abilities(self, transactional_id: str) -> broker.Abilities:
-        """Try which producers the broker knows; without the library's producer, which logs an error when it fails."""
+        """Find out which producers the broker supports, without the library's, which logs an error when it fails."""
         client = AIOKafkaClient(**self._connection.options("probe"))
         self._connection.attend(client)
         try:
@@ -111,7 +111,7 @@ def _new_topic(spec: broker.TopicSpec) -> NewTopic:
 
 
 async def _knows_producers(client: AIOKafkaClient, transactional_id: str | None) -> bool:
-    """Ask for a producer id until the broker says yes or says that it cannot."""
+    """Request a producer id until the broker grants it or refuses for good."""
     while True:
         try:
             node = client.get_random_node()

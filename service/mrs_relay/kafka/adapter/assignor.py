@@ -1,8 +1,8 @@
 """
-aiokafka's sticky assignor, which also tells the group's leader which partitions a member has declined, and heeds it.
+aiokafka's sticky assignor, extended by the partitions that a member declines: reported to the leader, respected by it.
 
-The list follows the library's own user data, which it reads from the front: a leader of an earlier version does not
-see it, and a member without one is a member that declines nothing.
+The list follows the library's own user data, which is read from the front. So a leader of an earlier version ignores
+the list, and a member without one declines no partition.
 
 Source: aiokafka 0.14, coordinator/assignors/sticky/sticky_assignor.py.
 """
@@ -29,17 +29,17 @@ class _Declined(struct.Struct):  # type: ignore[misc] # the library ships no typ
 
 class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
     """
-    Of one consumer; the library calls its class, so each consumer makes one of its own with `made`.
+    The assignor of one consumer. The library calls class methods, so each consumer makes a class with `made`.
 
     Attributes:
-        declined: partitions that this member does not take if another one can.
+        declined: partitions that another member should get, if one takes them.
     """
 
     declined: frozenset[TopicPartition] = frozenset()
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """Return what this member tells the leader."""
+        """Return the metadata that this member sends to the leader."""
         told = super().metadata(topics)
         if cls.declined:
             before = told.user_data or sticky.StickyAssignorUserDataV1([], cls.DEFAULT_GENERATION_ID).encode()
@@ -64,12 +64,12 @@ class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
 
 
 def made() -> type[Assignor]:
-    """Make the class for one consumer: the library keeps what an assignor remembers on its class."""
+    """Make the class for one consumer: the library keeps an assignor's state on its class."""
     return type("Sticky", (Assignor,), {"member_assignment": None, "generation": Assignor.DEFAULT_GENERATION_ID})
 
 
 def _declined(user_data: bytes) -> frozenset[TopicPartition]:
-    """Read what a member has declined; nothing where it does not say, or says it in another way."""
+    """Read the partitions that a member has declined; none if the list is missing or has another format."""
     stream = io.BytesIO(user_data or b"")
     try:
         sticky.StickyAssignorUserDataV1.decode(stream)

@@ -1,9 +1,9 @@
 """
-From what a fetch brought of one partition to batches that the library reads without fail.
+Turn the fetched bytes of one partition into batches that the library reads without fail.
 
-aiokafka checks, unpacks and parses batches inside `getmany`, on the event loop and without a bound. What it raises
-there takes the records of other partitions with it, whose positions have moved on already: they would be lost. So every
-batch is checked, unpacked and parsed here first, up to the first one that cannot be read.
+aiokafka checks, unpacks and parses batches inside `getmany`, on the event loop and without a bound. An error there
+loses the records of other partitions, whose positions have moved on already. So every batch is checked, unpacked and
+parsed here first, up to the first one that cannot be read.
 
 Pure, and slow for large batches: `unpacking.py` calls it, in a thread where it may take long.
 
@@ -75,12 +75,12 @@ class Bad:
 @dataclass(frozen=True, slots=True)
 class Readable:
     """
-    What can be read of one partition's part of a fetch.
+    The readable batches of one partition in a fetch.
 
     Attributes:
-        raw: whole batches, uncompressed and in order; empty if the first one is bad, or found no room.
-        unpacked_bytes: how much of it was unpacked.
-        bad: the first batch that cannot be read; it stands right behind `raw`.
+        raw: whole batches, uncompressed and in order; empty if the first one is bad, or exceeds the room left.
+        unpacked_bytes: bytes of it that were unpacked.
+        bad: the first batch that cannot be read; it follows right behind `raw`.
     """
 
     raw: bytes
@@ -89,33 +89,33 @@ class Readable:
 
 
 def compressed(raw: bytes) -> bool:
-    """Whether a batch is compressed."""
+    """Return whether any batch is compressed."""
     return any(_codec(batch) for batch in _split(raw))
 
 
 def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, left_bytes: int) -> Readable:
     """
-    Check and unpack batches until one cannot be read, or there is no room left.
+    Check and unpack batches up to the first unreadable one, or until no room is left.
 
     Args:
-        raw: what the fetch brought, perhaps with a part of one more batch at its end.
-        aborted: producer id and first offset of each transaction that was aborted.
-        most_bytes: bound of what one batch may unpack to.
-        left_bytes: how much may be unpacked now; what finds no room is to be fetched again.
+        raw: the fetched bytes, perhaps with a part of one more batch at their end.
+        aborted: producer id and first offset of each aborted transaction.
+        most_bytes: bound of the unpacked bytes of one batch.
+        left_bytes: bound of all bytes unpacked now; batches beyond it are fetched again.
     """
     parts: list[bytes] = []
     unpacked_bytes = 0
     hidden = _Hidden(aborted)
     for batch in _split(raw):
         if batch[_MAGIC_AT] != raw[_MAGIC_AT]:
-            break  # NB: the library takes all that it is given for the format of the first batch
+            break  # NB: the library reads all batches in the format of the first one
         room_bytes = min(most_bytes, left_bytes - unpacked_bytes)
         try:
             part = batch if hidden.hides(batch) else _plain(batch, room_bytes)
         except codecs.TooLarge as error:
             bad = _bad(batch, error) if room_bytes == most_bytes else None
             return Readable(b"".join(parts), unpacked_bytes, bad)
-        except Exception as error:  # noqa: BLE001 - whatever a batch makes us raise must not end the reading of others
+        except Exception as error:  # noqa: BLE001 - an error of one batch must not end the reading of others
             return Readable(b"".join(parts), unpacked_bytes, _bad(batch, error))
         parts.append(part)
         unpacked_bytes += len(part) if part is not batch else 0
@@ -125,14 +125,14 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
 
 
 class _Hidden:
-    """Knows the batches of aborted transactions: the library passes over them unread, so they need not be readable."""
+    """Knows the batches of aborted transactions: the library skips them unread, so they need not be readable."""
 
     def __init__(self, aborted: Sequence[tuple[int, int]]) -> None:
         self._ahead = sorted(aborted, key=lambda one: one[1], reverse=True)
         self._producers: set[int] = set()
 
     def hides(self, batch: bytes) -> bool:
-        """Say so of the next batch."""
+        """Return whether the next batch belongs to an aborted transaction."""
         if batch[_MAGIC_AT] != _V2:
             return False
         head = Head(*HEAD.unpack_from(batch))
@@ -144,7 +144,7 @@ class _Hidden:
 
 
 def _split(raw: bytes) -> Iterator[bytes]:
-    """Whole batches; a broken length ends them with whatever is left."""
+    """Yield whole batches; after a broken length the rest comes as one."""
     at = 0
     while len(raw) - at > _MAGIC_AT:
         _, length = _OFFSET_AND_LENGTH.unpack_from(raw, at)
@@ -164,7 +164,7 @@ def _codec(batch: bytes) -> int:
 
 
 def _plain(batch: bytes, most_bytes: int) -> bytes:
-    """Check a batch and take its compression away; raises whatever is wrong with it."""
+    """Check a batch and unpack it; raises an error that names its fault."""
     if (magic := batch[_MAGIC_AT]) > _V2:
         raise codecs.Unreadable(f"its format is {magic}: expected 0 to {_V2}")
     found = memory_records.MemoryRecords(batch).next_batch()
@@ -175,7 +175,7 @@ def _plain(batch: bytes, most_bytes: int) -> bytes:
     codec = _codec(batch)
     if magic < _V2:
         if codec:
-            codecs.unpack(codec, _old_value(batch, magic), most_bytes)  # the library does it again, within the bound
+            codecs.unpack(codec, _old_value(batch, magic), most_bytes)  # checks the bound; the library unpacks again
     elif codec:
         head = functools.partial(_plain_head, batch)
         batch = codecs.unpack(codec, memoryview(batch)[HEAD.size :], most_bytes, head)
@@ -183,14 +183,14 @@ def _plain(batch: bytes, most_bytes: int) -> bytes:
 
 
 def _plain_head(batch: bytes, size: int) -> bytes:
-    """Return the head of the batch for so many bytes of records that are not compressed; its checksum is not kept."""
+    """Return the head of the batch for `size` bytes of uncompressed records; its checksum is not updated."""
     head = Head(*HEAD.unpack_from(batch))
     length = HEAD.size - _OFFSET_AND_LENGTH.size + size
     return HEAD.pack(*head._replace(length=length, attributes=head.attributes & ~_CODEC))
 
 
 def _parsed(batch: bytes) -> bytes:
-    """Return the batch if the library can parse all of it, or the same with header names that it can read."""
+    """Return the batch if the library can parse it, else the batch with rewritten header names."""
     found = memory_records.MemoryRecords(batch).next_batch()
     try:
         if found.is_control_batch:

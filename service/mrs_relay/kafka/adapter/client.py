@@ -1,7 +1,7 @@
 """
-The door to Kafka: `KafkaBroker` puts aiokafka behind the protocols of `broker.py`.
+Implement the protocols of `broker.py` with aiokafka: `KafkaBroker`.
 
-The rooms behind it, a kind of client each, lie in the folder `kafka/`; nothing else imports the library.
+Each kind of client has a module in this folder; no other module imports the library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mrs_relay.kafka.adapter import admin, connection, consumer, producer, quiet
 
 
 def quieten() -> None:
-    """Keep the library's log readable in this process; for the service and the command line, never for a library."""
+    """Filter the library's log in this process; for the service and the command line, never for a library."""
     quiet.install()
 
 
@@ -45,5 +45,5 @@ class KafkaBroker:
         return admin.administering(self._connection)
 
     def topic(self, name: str, partitions: int) -> AbstractAsyncContextManager[topic_io.TopicReader]:
-        """Return a reader of a whole topic; see `tap`."""
+        """Return a reader of a whole topic; see `topic_io`."""
         return topic.whole(self._connection, name, partitions)

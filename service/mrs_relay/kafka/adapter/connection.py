@@ -1,4 +1,4 @@
-"""How every client of this process connects, and how the library's errors become ours."""
+"""Connect every client of this process, and map the library's errors to ours."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _UNREACHABLE = (
 @dataclass(frozen=True, slots=True)
 class Connection:
     """
-    The one factory of client options, so that no client forgets a security setting.
+    The one factory of client options, so that no client lacks a security setting.
 
     Attributes:
-        kafka: the settings of the part.
-        tls: ready-made context, or None without TLS.
-        tokens: where tokens come from, or None where they are not used.
-        brokers: what all clients together know of the brokers.
+        kafka: the settings of this package.
+        tls: the context, or None without TLS.
+        tokens: the source of tokens, or None if they are not used.
+        brokers: the brokers as all clients together know them.
     """
 
     kafka: settings.KafkaSettings
@@ -65,35 +65,35 @@ class Connection:
         }
 
     def attend(self, client: kafka_client.AIOKafkaClient) -> failover.Failover:
-        """Let a client log in with what is right at each moment, and leave brokers that are gone; before it starts."""
+        """Make a client, not yet started, log in with the present secrets and leave brokers that are gone."""
         login.attend(client, self.kafka.security)
         return failover.Failover(client, self.kafka, self.brokers)
 
     @asynccontextmanager
     async def asking(self, what: str, timeout_s: float) -> AsyncIterator[None]:
         """
-        Do something with Kafka under a time limit; whatever goes wrong leaves as StreamDown.
+        Limit the time of requests to Kafka, and raise their errors as StreamDown.
 
         Args:
-            what: what is being done, for the message: "cannot {what}: …".
+            what: the action, for the message: "cannot {what}: …".
             timeout_s: the limit in seconds.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 yield
         except (kafka_errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
-            # NB: the library asserts that it knows a node, and a broker that is just starting may tell of none.
+            # NB: the library asserts that it knows a node, and a broker that is just starting may list none.
             found = await probe.examine(self.options("probe")) if isinstance(error, _UNREACHABLE) else None
             raise self.down(what, error, found) from error
 
     def down(self, what: str, error: BaseException, found: str | None = None) -> errors.StreamDown:
         """
-        Return the error that names the address, the setting to check and what the library said.
+        Return the error with the address, the setting to check and the library's reason.
 
         Args:
-            what: what could not be done.
+            what: the action that failed.
             error: the library's.
-            found: what `probe.examine` said of the address.
+            found: the result of `probe.examine` for the address.
         """
         if found is not None:
             reason = found
@@ -142,9 +142,9 @@ def _context(security: security_settings.Security) -> ssl.SSLContext:
 
 async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | None:
     """
-    Await a client's own way to stop, at most `timeout_s` seconds; returns what went wrong instead of raising it.
+    Await a client's own way to stop, at most `timeout_s` seconds; returns its error instead of raising it.
 
-    NB: closing a consumer during the pause after a failed fetch raises CancelledError although nobody cancelled us.
+    NB: closing a consumer during the pause after a failed fetch raises CancelledError although we are not.
     Source: aiokafka 0.14, consumer/fetcher.py, `close` and `_proc_fetch_request`.
     """
     task = asyncio.current_task()
@@ -156,16 +156,16 @@ async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | No
         if task is None or task.cancelling() > asked_to_leave:
             raise
         return error
-    except Exception as error:  # noqa: BLE001 - the client is being thrown away; the caller decides whether to tell
+    except Exception as error:  # noqa: BLE001 - the client is dropped; the caller decides whether to log
         return error
     return None
 
 
 async def silence(*_args: object, **_options: object) -> None:
     """
-    Stand in for a client's sending once it is given up.
+    Replace the sending of a client that is given up.
 
-    It cancels the library's own task that asks, which ends that task without a sound; an error would be logged with a
-    stack, or repeated.
+    It cancels the library's task that sends, which ends that task without a log line; after an error the library would
+    log a stack, or repeat the request.
     """
     raise asyncio.CancelledError

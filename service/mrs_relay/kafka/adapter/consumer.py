@@ -1,5 +1,5 @@
 """
-aiokafka's group consumer, made safe: every assignment starts parked, and only `poll` and the listener see Kafka.
+aiokafka's group consumer, made safe: every assigned partition starts parked, and records leave by `poll` alone.
 
 Partitions are parked in the first statements of the assignment callback (paused, and sought to 0 so that the library
 looks up no offsets by itself), because records flow while the callback still runs and all pauses are gone after a
@@ -25,20 +25,20 @@ from mrs_relay.kafka.adapter import assignor, failover, reader, topology, unpack
 from mrs_relay.kafka.adapter import connection as connections
 
 _NOTE = "mrs-relay"
-"""Begins the metadata of the offsets that we commit for the group: only a mirror, the ledger has the truth."""
+"""Prefix of the metadata of the offsets that we commit for the group: they mirror the ledger."""
 
 _STOP_S = 3.0
 _CUT_S = 1.0
 _ASK_S = 10.0
 _LATELY_S = 15.0
-_FETCH_BYTES = 4 * 1024 * 1024  # of all partitions together: 0.5 MB/s bring them within the limit of a request
-_NOTHING = TopicPartition("", 0)  # asking for it returns no records but still tells of errors in the group
+_FETCH_BYTES = 4 * 1024 * 1024  # of all partitions together: at 0.5 MB/s they arrive within the limit of a request
+_NOTHING = TopicPartition("", 0)  # polling it returns no records but still raises errors of the group
 
 log = structlog.get_logger(__name__)
 
 
 class _Relay(ConsumerRebalanceListener):  # type: ignore[misc] # the library ships no types
-    """Passes the library's callbacks on; an exception of ours must not be swallowed unseen."""
+    """Forwards the library's callbacks; our exceptions must not be swallowed."""
 
     def __init__(self, owner: KafkaGroupConsumer, listener: broker.Listener) -> None:
         self._owner = owner
@@ -68,12 +68,12 @@ class KafkaGroupConsumer:
 
     @property
     def silent_since_s(self) -> float | None:
-        """Since when our questions have found no answer in time."""
+        """Time of our first request that got no answer in time; None while all get one."""
         return self._silent_since_s
 
     @property
     def hears(self) -> bool:
-        """Whether brokers have told us anything lately, if only that they cannot do what we ask."""
+        """Whether any broker has answered lately, even by refusing a request."""
         failover, now_s = self._failover, asyncio.get_running_loop().time()
         return failover is not None and failover.heard_s > now_s - _LATELY_S
 
@@ -94,7 +94,7 @@ class KafkaGroupConsumer:
     async def poll(
         self, wanted: frozenset[records.Position], *, limit: int, timeout_s: float
     ) -> Mapping[records.Position, Sequence[records.Record]]:
-        """Wait for records of the wanted partitions; without any wanted, look for errors in the group at once."""
+        """Wait for records of the wanted partitions; without any, raise errors of the group at once."""
         self._raise_unreadable()
         self._raise_dead()
         partitions = [TopicPartition(*position) for position in wanted] or [_NOTHING]
@@ -119,20 +119,20 @@ class KafkaGroupConsumer:
         self._flowing.add(tp)
 
     def park(self, position: records.Position) -> None:
-        """Stop reading a partition; nothing happens if it is not assigned."""
+        """Stop reading a partition; does nothing if it is not assigned."""
         tp = TopicPartition(*position)
         if tp in self._started.assignment():
             self.park_all({tp})
 
     def decline(self, positions: frozenset[records.Position]) -> None:
-        """Have the group give partitions to another member, if one takes them; joins again where that is new."""
+        """Ask the group to assign partitions to another member; joins again for those not declined before."""
         declined = self._assignor.declined.union(TopicPartition(*position) for position in positions)
         if declined != self._assignor.declined:
             self._assignor.declined = declined
             self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
 
     def park_all(self, partitions: set[TopicPartition]) -> None:
-        """Pause, and give a position so that the library does not look for one."""
+        """Pause partitions, and set a position so that the library does not look one up."""
         self._flowing -= partitions
         self._started.pause(*partitions)
         for tp in partitions:
@@ -143,23 +143,23 @@ class KafkaGroupConsumer:
         self._flowing.clear()
 
     async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None."""
+        """Return the offset that the group has committed, or None."""
         async with self._asking(f"read the group's offset of {position}"):
             offset = await self._started.committed(TopicPartition(*position))
         return None if offset is None else int(offset)
 
     async def is_mirror(self, position: records.Position) -> bool:
-        """Whether the group's offset carries our note; the library's own method leaves notes out."""
+        """Return whether the group's offset carries our note; the library's own method leaves notes out."""
         found = (await self.notes([position])).get(position)
         return found is not None and found.is_mirror
 
     @property
     def generation(self) -> int:
-        """Number of the group's present assignment; the library keeps it to itself."""
+        """Number of the group's present assignment; a private attribute of the library."""
         return int(self._started._coordinator.generation)  # noqa: SLF001 - see above
 
     async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, broker.Mirrored]:
-        """What the group has committed, in one question for all partitions."""
+        """Return committed offsets and notes, by one request for all partitions."""
         partitions = [TopicPartition(*position) for position in positions]
         async with self._asking("read the notes at the group's offsets"):
             found = await self._started._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - see above
@@ -184,22 +184,22 @@ class KafkaGroupConsumer:
                 await self._started.commit(known)
 
     async def bounds(self, position: records.Position) -> broker.Bounds:
-        """Begin and end of a partition, asked just now."""
+        """Return the present begin and end of a partition."""
         tp = TopicPartition(*position)
         async with self._asking(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
-            # NB: asked last, so that bounds of a topic that is being replaced never go with the old one's id unseen.
+            # NB: the id is asked last: bounds of a topic that is being replaced never come with the old topic's id.
             cluster = await topology.describe(self._started._client, [tp.topic])  # noqa: SLF001 - the library's own
         described = cluster.topics.get(tp.topic)
         return broker.Bounds(first[tp], end[tp], None if described is None else described.topic_id)
 
     async def cluster(self, topics: Sequence[str]) -> broker.Cluster:
         """
-        Describe topics over the connections that are there; says nothing about whether questions are answered.
+        Describe topics over the present connections; does not count for `silent_since_s`.
 
-        If the group's topic has got more partitions, the library is told to look: by itself it would find out, and have
-        the group share them, only when its metadata is five minutes old.
+        If the group's topic has more partitions by now, the library must refresh its metadata: by itself it would
+        notice them, and have the group share them, only when its metadata is five minutes old.
         """
         client = self._started._client  # noqa: SLF001 - the library's own
         async with self._connection.asking("describe the topics", _ASK_S):
@@ -211,7 +211,7 @@ class KafkaGroupConsumer:
             return described
 
     def last_answer(self, position: records.Position) -> int | None:
-        """A value that changes whenever the broker has answered a fetch for the partition."""
+        """Return a value that changes with each answer to a fetch for the partition."""
         tp = TopicPartition(*position)
         if tp not in self._started.assignment():
             return None
@@ -219,7 +219,7 @@ class KafkaGroupConsumer:
         return answered_ms
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of what can be read of the partition, as the last fetch told it."""
+        """Return the end of the partition's readable records by the last fetch."""
         tp = TopicPartition(*position)
         if tp not in self._started.assignment():
             return None
@@ -228,12 +228,12 @@ class KafkaGroupConsumer:
         return end if end is None or stable is None or stable < 0 else min(end, stable)
 
     def read_to(self, position: records.Position) -> int | None:
-        """Offset up to which `poll` has handed out all records; the library moves it within its `getmany` alone."""
+        """Return the offset up to which `poll` has returned all records; the library moves it in `getmany` alone."""
         tp = TopicPartition(*position)
         return self._unpacker.position(tp) if self._unpacker is not None and tp in self._flowing else None
 
     async def close(self) -> None:
-        """Leave the group. The library may hang here, waiting for the group: then it is left to the process's end."""
+        """Leave the group. If the library hangs in waiting for the group, it is abandoned until the process ends."""
         client, self._client = self._client, None
         if client is None:
             return
@@ -243,7 +243,7 @@ class KafkaGroupConsumer:
 
     @asynccontextmanager
     async def _asking(self, what: str) -> AsyncIterator[None]:
-        """Ask Kafka something through the library's consumer, and keep account of its silence."""
+        """Send a request through the library's consumer, and record its silence."""
         try:
             async with self._connection.asking(what, _ASK_S):
                 yield
@@ -280,9 +280,9 @@ class KafkaGroupConsumer:
 
     def _raise_dead(self) -> None:
         """
-        Raise ConsumerStuck once a task of the library's has ended that is to live as long as the consumer.
+        Raise ConsumerStuck once a task of the library has ended that must live as long as the consumer.
 
-        Source: aiokafka 0.14: none of them is begun again, and `getmany` watches only the one that coordinates.
+        Source: aiokafka 0.14: none of them is started again, and `getmany` watches only the one that coordinates.
         """
         client = self._started
         lives = {
@@ -296,7 +296,7 @@ class KafkaGroupConsumer:
                 raise errors.ConsumerStuck(f"the consumer's {name} has ended: {error!r}") from error
 
     def _raise_unreadable(self) -> None:
-        """Park a partition that stands before a batch that cannot be read, and say so."""
+        """Park a partition before an unreadable batch, and raise the error for it."""
         while self._unpacker is not None and (bad := self._unpacker.take_bad()) is not None:
             tp = TopicPartition(*bad.position)
             if tp in self._flowing:
@@ -304,7 +304,7 @@ class KafkaGroupConsumer:
                 raise bad
 
     def _offset_gone(self, error: kafka_errors.KafkaError) -> Mapping[records.Position, Sequence[records.Record]]:
-        """Park what we were reading and say so; a complaint about a parked partition means nothing."""
+        """Park the partitions without our offset and raise; an error about a parked partition has no meaning."""
         complained = set(error.args[0]) if isinstance(error, kafka_errors.OffsetOutOfRangeError) else set()
         if not (gone := complained & self._flowing):
             return {}
@@ -318,7 +318,7 @@ def _mirrored(offset: int, note: str) -> broker.Mirrored:
 
 
 async def _cut(client: AIOKafkaConsumer) -> None:
-    """Silence a consumer that does not stop: the group must notice that it is gone."""
+    """Stop all requests of a consumer that hangs: the group must notice that it is gone."""
     client._client.send = connections.silence  # noqa: SLF001 - the library offers no way to stop without waiting
     for task in (client._fetcher._fetch_task, client._coordinator._heartbeat_task):  # noqa: SLF001 - the same
         if task is not None:

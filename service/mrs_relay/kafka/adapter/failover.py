@@ -2,8 +2,8 @@
 Keep a client of aiokafka from waiting for a broker that is gone.
 
 aiokafka has one time limit for connecting and for all requests of a client. A consumer needs a long one, because
-JoinGroup is answered when the whole group has joined. So whatever it sent to a hung broker waited as long, one request
-after the other, although Kafka had long moved leaders and coordinators. Instead:
+JoinGroup is answered when the whole group has joined. So all its requests to a hung broker waited as long, one after
+the other, although Kafka had moved leaders and coordinators long before. Instead:
 
     limits      connecting and each kind of request have limits of their own
     lanes       JoinGroup and SyncGroup have a connection of their own, and so have our questions for metadata: a broker
@@ -11,9 +11,9 @@ after the other, although Kafka had long moved leaders and coordinators. Instead
                 for the group, and a question behind a write for the replicas
     beginnings  a new client begins with addresses that the newest metadata of this process names and that owe no reply:
                 the library takes one of those in the settings at random, and a hung one costs it `connect_timeout_ms`
-    departures  while a request is overdue, metadata is asked for every second, of a broker that owes us nothing. A
-                broker that is missing there is fenced: Kafka has moved what it led. Connections to it are closed, so
-                that what waits there fails at once and is sent to the new leader or coordinator
+    departures  while a request is overdue, metadata is asked for every second, from a broker without an overdue reply.
+                A broker that is missing there is fenced: Kafka has moved its partitions. Connections to it are closed,
+                so that requests waiting there fail at once and are sent to the new leader or coordinator
 
 Source: aiokafka 0.14, client.py (`send`, `_get_conn`), conn.py (`send`, `close`), producer/sender.py
 (`_find_coordinator`); Kafka 4.3, KRaftMetadataCache.getAliveBrokerNodes (fenced brokers are left out of metadata),
@@ -40,7 +40,7 @@ from mrs_relay.common import tasks
 from mrs_relay.kafka import settings
 
 _OVERDUE_S: Final = 2.0
-"""A healthy broker answers sooner: it keeps a fetch for 0.5 s, a write until the replicas have it."""
+"""A healthy broker answers sooner: it delays a fetch for 0.5 s, a write until the replicas have it."""
 
 _ASK_EVERY_S: Final = 1.0
 _SUSPECTED_S: Final = 10.0
@@ -48,14 +48,14 @@ _TICK_S: Final = 0.1  # a timer may come a little early
 
 
 class Lane(enum.Enum):
-    """Connections beside the library's own, which keeps them by broker and a value such as these."""
+    """Kinds of additional connections; the library keeps its connections by broker and a value such as these."""
 
     JOINING = "joining"
     ASKING = "asking"
 
 
 class Brokers:
-    """What the clients of one process know together: which brokers there are, and which of them owe a reply."""
+    """The brokers as all clients of one process know them: the present ones, and those with an overdue reply."""
 
     def __init__(self) -> None:
         self._there: set[str] = set()
@@ -63,19 +63,19 @@ class Brokers:
 
     @property
     def known(self) -> bool:
-        """Whether a broker has ever answered."""
+        """Whether any broker has ever answered."""
         return bool(self._there)
 
     def note(self, cluster: kafka_cluster.ClusterMetadata) -> None:
-        """Take in new metadata."""
+        """Replace the known brokers by those of new metadata."""
         self._there = {_address(broker) for broker in cluster.brokers()}
 
     def suspect(self, broker: kafka_structs.BrokerMetadata) -> None:
-        """Note that a broker owes a reply now."""
+        """Note that a broker has an overdue reply now."""
         self._silent_s[_address(broker)] = asyncio.get_running_loop().time()
 
     def preferred(self, servers: str) -> str:
-        """Return those of the addresses in the settings that are likely to answer; all of them where none is."""
+        """Return the addresses in the settings that are likely to answer; all of them if none is."""
         before_s = asyncio.get_running_loop().time() - _SUSPECTED_S
         silent = {address for address, since_s in self._silent_s.items() if since_s > before_s}
         given = [server.strip() for server in servers.split(",")]
@@ -84,15 +84,15 @@ class Brokers:
 
 class Failover:
     """
-    Stands between a client, not yet started, and the brokers.
+    Replaces the sending of one client, not yet started.
 
     Args:
         client: the library's connections; its `bootstrap`, `send` and `close` are replaced.
         kafka: the limits.
-        brokers: what the other clients know.
+        brokers: shared with the other clients.
 
     Attributes:
-        heard_s: when a broker has last answered anything, on the event loop's clock; 0 before.
+        heard_s: time of the last answer of any broker, on the event loop's clock; 0 before.
     """
 
     def __init__(self, client: kafka_client.AIOKafkaClient, kafka: settings.KafkaSettings, brokers: Brokers) -> None:
@@ -124,6 +124,7 @@ class Failover:
         question = isinstance(request, coordination.FindCoordinatorRequest | metadata.MetadataRequest)
         if not await self._client.ready(node_id, group=group):
             raise kafka_errors.NodeNotReadyError(f"no connection to broker {node_id}")
+
         connection = self._client._conns[node_id, group]  # noqa: SLF001 - where the library keeps them
         loop, key = asyncio.get_running_loop(), object()
         self._waiting[key] = node_id, loop.time()
@@ -145,7 +146,7 @@ class Failover:
         return reply
 
     async def _begin(self) -> None:
-        """Connect first where somebody is likely to answer, then wherever the settings say."""
+        """Connect first to brokers that are likely to answer, then to all that the settings name."""
         servers = self._client._bootstrap_servers  # noqa: SLF001 - the library shuffles what it is given
         preferred = self._brokers.preferred(servers)
         if preferred != servers:
@@ -169,20 +170,21 @@ class Failover:
             self._task_supervisor.start(self._ask(), name="kafka failover")
 
     async def _ask(self) -> None:
-        """Ask for metadata until no request is overdue."""
+        """Request metadata until no request is overdue."""
         while overdue := self._overdue():
             cluster = self._client.cluster
             nodes = {broker.nodeId for broker in cluster.brokers()}
             for node_id in overdue & nodes:
                 self._brokers.suspect(cluster.broker_metadata(node_id))
+
             candidates = sorted(nodes - overdue) or sorted(nodes)
             self._asked += 1
-            with contextlib.suppress(kafka_errors.KafkaError):  # the next one is asked next
+            with contextlib.suppress(kafka_errors.KafkaError):  # the next round asks the next broker
                 await self._refresh(candidates[self._asked % len(candidates)])
             await asyncio.sleep(_ASK_EVERY_S)
 
     def _overdue(self) -> set[int]:
-        """Return the brokers that have owed us a reply for long."""
+        """Return the brokers with an overdue reply."""
         before_s = asyncio.get_running_loop().time() - _OVERDUE_S + _TICK_S
         return {node_id for node_id, since_s in self._waiting.values() if since_s <= before_s}
 
@@ -207,7 +209,7 @@ def _address(broker: kafka_structs.BrokerMetadata) -> str:
 
 
 def _post(connection: kafka_conn.AIOKafkaConnection, request: Any, limit_s: float) -> Awaitable[Any]:  # noqa: ANN401 - the library ships no types
-    """Write a request; the reply is waited for as long as the limit says, where the library knows one for all."""
+    """Write a request with a limit of its own for the reply; the library has one limit for all."""
     usual_s, connection._request_timeout = connection._request_timeout, limit_s  # noqa: SLF001 - see above
     try:
         reply: Awaitable[Any] = connection.send(request)

@@ -1,4 +1,4 @@
-"""Who we are for the brokers: passwords and tokens as they are now, and Kerberos."""
+"""Log in at the brokers: with the present password or token, or by Kerberos."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _MOST_REPLY_BYTES: Final = 65_536
 
 
 class CannotLogIn(kafka_errors.KafkaConnectionError):  # type: ignore[misc]  # the library ships no types
-    """What is needed to log in is not to be had; the library tries again, as with a broker that is away."""
+    """A password, token or ticket is missing; the library tries again, as with a broker that is down."""
 
 
 def password(security: security_settings.Security) -> str | None:
     """
-    Return the SASL password as it is now.
+    Return the present SASL password.
 
     Raises:
         CannotLogIn: its file cannot be read.
@@ -51,7 +51,7 @@ def options(security: security_settings.Security, tokens: Tokens | None) -> dict
 
     Args:
         security: the settings.
-        tokens: what `tokens_for` returned for them.
+        tokens: the result of `tokens_for` for them.
 
     Raises:
         CannotLogIn: the password's file cannot be read.
@@ -72,10 +72,10 @@ def options(security: security_settings.Security, tokens: Tokens | None) -> dict
 
 def tokens_for(security: security_settings.Security) -> Tokens | None:
     """
-    Return the one source of tokens for all clients of a process; None where there are no tokens.
+    Return the one source of tokens for all clients of a process; None if the mechanism uses none.
 
     Raises:
-        SettingsError: Kerberos is wanted and its package is missing.
+        SettingsError: Kerberos is configured and its package is missing.
     """
     if not security.uses_sasl:
         return None
@@ -89,7 +89,7 @@ def tokens_for(security: security_settings.Security) -> Tokens | None:
 
 def attend(kafka: kafka_client.AIOKafkaClient, security: security_settings.Security) -> None:
     """
-    Give each further connection of a client the password of that moment, and make its failures the library's own.
+    Give each new connection of a client the present password, and convert login errors to the library's own.
 
     NB: the library keeps the password that a client was made with, and an error of the Kerberos library would end its
     tasks. Source: aiokafka 0.14, client.py, `bootstrap` and `_get_conn`.
@@ -119,7 +119,7 @@ def _attended(
 def _or_none(
     kafka: kafka_client.AIOKafkaClient, connect: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    """No connection is what the library makes of a broker that it cannot reach."""
+    """Wrap a connect method: a failed login returns None, as the library's does for an unreachable broker."""
 
     async def connected(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - handed through
         try:
@@ -133,7 +133,7 @@ def _or_none(
 
 
 def is_kerberos(error: BaseException) -> bool:
-    """Whether the Kerberos library raised an error; it may not be installed, so its class is not imported."""
+    """Return whether the Kerberos library raised an error; it may be missing, so its class is not imported."""
     return type(error).__module__.partition(".")[0] == "gssapi"
 
 
@@ -142,7 +142,7 @@ class Tokens(kafka_abc.AbstractTokenProvider):  # type: ignore[misc]  # the libr
     Tokens for OAUTHBEARER, kept for most of their life; all clients of a process may share one provider.
 
     Args:
-        security: where tokens come from.
+        security: names the source of the tokens.
     """
 
     def __init__(self, security: security_settings.Security) -> None:
@@ -154,10 +154,10 @@ class Tokens(kafka_abc.AbstractTokenProvider):  # type: ignore[misc]  # the libr
 
     async def token(self) -> str:
         """
-        Return a token that is good now.
+        Return a valid token.
 
         Raises:
-            CannotLogIn: there is none; says where it was sought.
+            CannotLogIn: there is none; the message names the source.
         """
         security = self._security
         if security.token_endpoint is None:
@@ -177,9 +177,9 @@ class Tokens(kafka_abc.AbstractTokenProvider):  # type: ignore[misc]  # the libr
 
 def _ask(security: security_settings.Security, endpoint: str) -> tuple[str, float]:
     """
-    Ask for a token; returns it with its life in seconds. Blocks for up to ten seconds: call it in a thread.
+    Request a token; returns it with its life in seconds. Blocks for up to ten seconds: call it in a thread.
 
-    Redirects are not followed: credentials go to the endpoint that was named and to no other.
+    Redirects are not followed: credentials are sent to the configured endpoint and to no other.
 
     Source: RFC 6749, sections 4.4.2 (request), 5.1 and 5.2 (replies), 2.3.1 (the client's credentials).
     """
@@ -219,7 +219,7 @@ class _Reply(msgspec.Struct):
 
 
 def _read_reply(body: bytes) -> tuple[str, float]:
-    """Read token and life; a reply that is none is not quoted, for it may hold a secret."""
+    """Read token and life; an invalid reply is not quoted, since it may contain a secret."""
     try:
         found = msgspec.json.decode(body, type=_Reply)
         return found.access_token, float(found.expires_in)

@@ -1,8 +1,8 @@
 r"""
-Header names that are not UTF-8: one such record must not keep a partition from being read.
+Rewrite header names that are not UTF-8: one such record must not keep a partition from being read.
 
-Kafka takes any bytes as a header's name and aiokafka decodes them strictly. Here a batch with such names is written
-anew with their odd bytes written out (`\xff`), as text that can be written again; everything else stays as it is.
+Kafka takes any bytes as a header's name, and aiokafka decodes them strictly. A batch with such names is rewritten with
+their invalid bytes escaped (`\xff`), as text that can be written again; all other bytes stay as they are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rewritten(batch: bytes) -> bytes:
 
 
 class _Buffer(bytearray):
-    """Its slices are decoded without complaint."""
+    """A buffer whose slices decode invalid bytes as escapes."""
 
     def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 - as bytearray's
         found = super().__getitem__(place)

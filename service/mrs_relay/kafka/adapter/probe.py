@@ -1,4 +1,4 @@
-"""What stands between us and Kafka, in words for people; the library tells it in its own log only."""
+"""Find out why Kafka cannot be used, in a message for people; the library reports the reason only in its own log."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ REPLICAS: Final = (
     "see on the brokers whether partitions lack in-sync replicas, those of __transaction_state and __consumer_offsets "
     "included (min.insync.replicas, transaction.state.log.min.isr)"
 )
-"""What to look at where Kafka answers and does not do what it is asked."""
+"""The checks for a Kafka that answers but does not carry out a request."""
 
 _PASSWORD: Final = "kafka.security.mechanism, username and password"  # noqa: S105 - names of settings
 
 
 async def examine(options: Mapping[str, Any]) -> str | None:
     """
-    Connect once to the first address that answers, and say what is in the way.
+    Connect once to the first address that answers, and return the obstacle.
 
     Args:
         options: the library's, as for any client.
 
     Returns:
-        What to check: TLS, the listener's kind, who we are, or that Kafka answers and something else hinders the
-        request. None when nobody is at home.
+        The thing to check: TLS, the listener's kind, our login, or that Kafka answers and another fault blocks the
+        request. None if no address answers.
     """
     for host, port, _ in conn.collect_hosts(options["bootstrap_servers"], randomize=False):
         try:
@@ -50,7 +50,7 @@ async def examine(options: Mapping[str, Any]) -> str | None:
 
 
 async def _examine(host: str, port: int, options: Mapping[str, Any]) -> str:
-    """Raises OSError, TimeoutError when nobody answers there."""
+    """Return the obstacle at one address; raises OSError, TimeoutError if it does not answer."""
     try:
         await _try(host, port, options)
     except ssl.SSLError as error:
@@ -66,7 +66,7 @@ async def _try(host: str, port: int, options: Mapping[str, Any]) -> None:
     named = {name: value for name, value in options.items() if name != "bootstrap_servers"}
     connection = await conn.create_conn(host, port, request_timeout_ms=int(_PROBE_S * 1000), **named)
     try:
-        # NB: the library takes a refused token for an accepted one; the next reply names nobody then.
+        # NB: the library takes a refused token for an accepted one; the next reply lists no brokers then.
         reply = await connection.send(metadata.MetadataRequest([]))
         if not reply.brokers and options.get("sasl_mechanism") == "OAUTHBEARER":
             raise kafka_errors.SaslAuthenticationFailed("it does not accept the token")
@@ -76,7 +76,7 @@ async def _try(host: str, port: int, options: Mapping[str, Any]) -> None:
 
 def _refusal(error: Exception, protocol: str, mechanism: str) -> str:
     """
-    Say what a failed login means.
+    Return the meaning of a failed login, for people.
 
     Raises:
         Exception: `error` itself, if it is neither Kafka's nor of a login.

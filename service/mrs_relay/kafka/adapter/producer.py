@@ -1,5 +1,5 @@
 """
-aiokafka's producer, made safe: one transaction or one plain write a call, and after any error it is dead.
+aiokafka's producer, made safe: one transaction or one plain write a call; after any error it is dead.
 
 aiokafka commits transactions whose records failed, repeats EndTxn with the same epoch after a lost reply, and knows no
 time limits; each of these loses or duplicates data. So every delivery is awaited before the commit, a lost reply to
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class _ProducerLost(quiet.Expected):  # not an error of Kafka's: aiokafka would repeat the request
-    """The library must stop what it is doing: the outcome is unknown."""
+    """Makes the library stop: the outcome of the write is unknown."""
 
 
 class KafkaProducer:
@@ -40,7 +40,7 @@ class KafkaProducer:
     See `broker.Producer`.
 
     Args:
-        connection: how to connect.
+        connection: makes the options of the client.
         transactional_id: makes every write a transaction; None does not.
         idempotent: without a transactional id, whether retries leave no duplicates.
     """
@@ -58,11 +58,11 @@ class KafkaProducer:
 
     @property
     def tainted(self) -> bool:
-        """Something went wrong on the way: replace it before the next write."""
+        """Whether a request failed: replace the producer before the next write."""
         return self._tainted
 
     async def start(self) -> None:
-        """Connect; a transactional one ends what an older producer of its id has open, and fences it."""
+        """Connect; a transactional one fences older producers of its id and ends their open transaction."""
         self._client = self._make()
         try:
             async with self._connection.asking("start a producer", self._kafka.commit_timeout_s):
@@ -87,9 +87,9 @@ class KafkaProducer:
 
     async def kill(self) -> None:
         """
-        Let nothing leave any more and close; safe to call twice.
+        Stop all sending and close; safe to call twice.
 
-        The order matters: unless sending is cut first, failing the batches makes the library commit the rest.
+        Sending must be cut before the batches are failed: otherwise the library commits the rest of them.
         """
         client, self._killed = self._client, True
         if client is None:
@@ -100,7 +100,7 @@ class KafkaProducer:
         if sender is not None and not sender.done():
             client._message_accumulator.fail_all(_ProducerLost("killed"))  # noqa: SLF001 - the same
             sender.cancel()
-            # Its tasks would try again after a pause; the first one that fails leaves the others behind.
+            # The tasks would repeat their requests after a pause; the first that fails leaves the others running.
             for task in self._sending:
                 task.cancel()
         if (error := await connections.stopped(client.client.close(), _KILL_STEP_S)) is not None:
@@ -124,7 +124,7 @@ class KafkaProducer:
         return client
 
     def _guard(self, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Wrap the library's only way to a broker: note transport errors, and let none of EndTxn be repeated."""
+        """Wrap the library's only way to send: note transport errors, and prevent the repetition of EndTxn."""
 
         async def guarded(node_id: object, request: object, **options: object) -> object:
             task = asyncio.current_task()
@@ -153,7 +153,7 @@ class KafkaProducer:
         return blocks
 
     async def _deliver(self, client: AIOKafkaProducer, outgoing: Sequence[records.Outgoing]) -> list[records.Block]:
-        """Send everything, then wait for every single reply: the library would commit without them."""
+        """Send all records, then await every reply: the library would commit without them."""
         sent: list[tuple[records.Position, int, asyncio.Future[Any]]] = []
         for position, group in (await self._grouped(client, outgoing)).items():
             batch = client.create_batch()
@@ -180,11 +180,11 @@ class KafkaProducer:
         return {records.Position(*place): group for place, group in groups.items()}
 
     def _unknown_outcome(self, error: Exception) -> errors.StreamError:
-        """Tell apart only what a person wants to know; both mean the same to the caller."""
+        """Return an error that names the cause for people; the caller treats all of them alike."""
         root: BaseException = error
         while not isinstance(root, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch):
             if root.__cause__ is None or isinstance(root, TimeoutError):
-                # It has been reached, so the address is right; asking it again would hold up the restore.
+                # Kafka has answered before, so the address is right; a probe would delay the restore.
                 found = f"no answer in time; {probe.REPLICAS}" if isinstance(root, TimeoutError) else None
                 return self._connection.down("write, and the outcome is unknown", root, found)
             root = root.__cause__
@@ -208,6 +208,6 @@ async def _submit(
 
 
 def _retrieve(reply: asyncio.Future[Any]) -> None:
-    """Mark a failure as seen: after the first one nobody awaits the other replies."""
+    """Mark a failure as retrieved: after the first one the other replies are not awaited."""
     if not reply.cancelled():
         reply.exception()

@@ -1,8 +1,8 @@
 """
-Keeps aiokafka's own logging readable: while a broker is away it writes a hundred lines a second, stacks included.
+Limit aiokafka's own logging: during an outage of a broker it writes a hundred lines a second, with stacks.
 
-Our own events say what matters once (`kafka_unreachable`, `partition_failed`); of the library's, the first of each kind
-gets through, then one every half minute.
+Our own events report each trouble once (`kafka_unreachable`, `partition_failed`). Of the library's messages, the first
+of each kind passes, then one every half minute.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _LOGGERS = (
 
 
 class Expected(Exception):  # noqa: N818 - named for how it is meant to be read
-    """Base of what we raise into the library on purpose; it need not write down the stack."""
+    """Base of the errors that we raise into the library on purpose; their stacks need not be logged."""
 
 
 class Unexpected(logging.Filter):
-    """Lets everything pass but what we raise on purpose: asyncio tells of it where the library asks nobody for it."""
+    """Drops the errors that we raise on purpose: asyncio logs them where the library never retrieves them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether the record is written."""
@@ -35,7 +35,7 @@ class Unexpected(logging.Filter):
 
 
 class RareRepeats(Unexpected):
-    """Lets a message of the same template pass once in a while; times are those of the log records."""
+    """Drops repeats of a message template within half a minute, by the times of the log records."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""aiokafka's consumer without a group: reads one partition, as a restore does."""
+"""Read one partition with aiokafka's consumer, without a group; for restores."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class KafkaLogReader:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that could be read when the reading began has been handed out, markers included."""
+        """Whether all records that were readable at the start have been returned, markers included."""
         position = self._unpacker.position(self._tp)
         return position is not None and position >= self._first_end
 
     async def go_to(self, offset: int | None) -> None:
-        """Begin at an offset, or at the oldest that is still there."""
+        """Begin at an offset, or at the oldest record."""
         self._client.assign([self._tp])
         self._client.seek(self._tp, offset or 0)
         if offset is None:
@@ -62,7 +62,7 @@ class KafkaLogReader:
 async def reading(
     connection: connections.Connection, position: records.Position, offset: int | None
 ) -> AsyncIterator[broker.LogReader]:
-    """Read committed records of a partition from `offset`, or from the oldest that is still there."""
+    """Read committed records of a partition from `offset`, or from the oldest record."""
     client = AIOKafkaConsumer(
         **connection.options("reader"),
         enable_auto_commit=False,
@@ -85,6 +85,6 @@ async def reading(
 
 
 def record(fact: Any) -> records.Record:  # noqa: ANN401 - the library ships no types
-    """Turn aiokafka's record into ours; a null header value becomes an empty one."""
+    """Convert aiokafka's record to ours; a null header value becomes an empty one."""
     headers = tuple((name, content or b"") for name, content in fact.headers) if fact.headers else ()
     return records.Record(fact.topic, fact.partition, fact.offset, fact.timestamp, fact.key, fact.value, headers)

@@ -1,4 +1,4 @@
-"""aiokafka's consumer without a group: reads all partitions of a topic, as people and tools do."""
+"""Read all partitions of a topic with aiokafka's consumer, without a group; for people and tools."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mrs_relay.kafka.adapter import reader, unpacking
 _ASK_S = 10.0
 _STOP_S = 2.0
 _FETCH_MS = 200
-"""A broker without news answers after this time; it delays the first answer, a larger one costs fewer requests."""
+"""A broker without new records answers after this time. It delays the first answer; more time costs fewer requests."""
 
 _READ_RECORDS = 1_000
-"""Records handed out at once; more of them are unpacked in one go and take memory that is never given back."""
+"""Records returned at once; more of them are unpacked in one step and take memory that is never released."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class KafkaTopicReader:
         client.assign(self._all)
 
     async def bounds(self) -> Mapping[int, broker.Bounds]:
-        """Begin and end of each partition, asked just now; to be followed by `go_to`."""
+        """Return the present begin and end of each partition; to be followed by `go_to`."""
         async with self._connection.asking("look up the topic's offsets", _ASK_S):
             first = await self._client.beginning_offsets(self._all)
             end = await self._client.end_offsets(self._all)
@@ -45,7 +45,7 @@ class KafkaTopicReader:
 
     async def _ends_by_fetch(self, listed: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """
-        Ends as fetches tell them; moves the reader.
+        Return the ends that fetches report; moves the reader.
 
         NB: the embedded broker lists as latest offset the one behind the *first* record of the last batch.
         """
@@ -56,7 +56,7 @@ class KafkaTopicReader:
         return {tp: self._client.last_stable_offset(tp) for tp in self._all}
 
     async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
-        """For each partition that has one, the offset of its first record that is not older."""
+        """Return for each partition that has one the offset of its first record that is not older."""
         async with self._connection.asking("look up offsets by time", _ASK_S):
             found = await self._client.offsets_for_times(dict.fromkeys(self._all, timestamp_ms))
         return {tp.partition: place.offset for tp, place in found.items() if place is not None}
@@ -65,7 +65,7 @@ class KafkaTopicReader:
         """Read on from these offsets."""
         for tp in self._all:
             self._client.seek(tp, offsets[tp.partition])
-        self._client.resume(*self._all)  # one that stood before an unreadable batch was paused
+        self._client.resume(*self._all)  # a partition at an unreadable batch was paused
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
@@ -78,17 +78,17 @@ class KafkaTopicReader:
         return [reader.record(fact) for facts in fetched.values() for fact in facts]
 
     async def position(self, partition: int) -> int:
-        """Offset of the next record; past records that are not shown, such as transaction markers."""
+        """Return the offset of the next record; beyond records that are not returned, such as transaction markers."""
         return int(await self._client.position(TopicPartition(self._all[0].topic, partition)))
 
     def last_answer(self, partition: int) -> int | None:
-        """A value that changes whenever the broker has answered a fetch for the partition."""
+        """Return a value that changes with each answer to a fetch for the partition."""
         answered_ms: int | None = self._client.last_poll_timestamp(TopicPartition(self._all[0].topic, partition))
         return answered_ms
 
     @property
     def grown(self) -> bool:
-        """Whether the topic has more partitions by now; the library looks every five minutes."""
+        """Whether the topic has more partitions by now; the library checks every five minutes."""
         return len(self._client.partitions_for_topic(self._all[0].topic) or ()) > len(self._all)
 
 
@@ -98,7 +98,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
     client = AIOKafkaConsumer(
         **connection.options("tap"),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # a reader that fell behind the topic's retention goes on with what is left
+        auto_offset_reset="earliest",  # behind the topic's retention, go on at the oldest record
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
         fetch_max_wait_ms=_FETCH_MS,

@@ -1,8 +1,8 @@
 """
-Asks a broker for the cluster's brokers and topics: leaders, replicas, what we may do, and the topics' ids.
+Ask a broker for the cluster's brokers and topics: leaders, replicas, operations allowed to us, and the topics' ids.
 
-The library's own request ends at version 5, before topic ids; version 10 is added here. Topics are never created by
-asking.
+The library's own request ends at version 5, before topic ids; version 10 is added here. The request never creates a
+topic.
 
 Source: Kafka 4.3, MetadataRequest.json and MetadataResponse.json; KIP-516 (topic ids), KIP-430 (operations).
 """
@@ -22,7 +22,7 @@ _OPERATIONS: Final = {3: "READ", 4: "WRITE", 5: "CREATE", 6: "DELETE", 7: "ALTER
     10: "DESCRIBE_CONFIGS",
     11: "ALTER_CONFIGS",
 }
-"""Kafka's numbers of what an ACL allows for a topic."""
+"""Kafka's numbers of the operations that an ACL allows for a topic."""
 
 _NO_LEADER: Final = -1
 _TEXT: Final = types.CompactString("utf-8")
@@ -102,7 +102,7 @@ class _Request(api.RequestStruct):  # type: ignore[misc] # the library ships no 
 
 
 class _Describe(api.Request[metadata.MetadataRequest_v1 | metadata.MetadataRequest_v5 | _Request]):  # type: ignore[misc] # the library ships no types
-    """Asks in the newest way that the broker knows."""
+    """A metadata request in the newest version that the broker knows."""
 
     API_KEY = 3
 
@@ -117,23 +117,23 @@ class _Describe(api.Request[metadata.MetadataRequest_v1 | metadata.MetadataReque
             return _Request(named, False, False, True, {})
         if request_struct_class is metadata.MetadataRequest_v5:
             return metadata.MetadataRequest_v5(None if self._topics is None else list(self._topics), False)
-        return metadata.MetadataRequest_v1(None)  # naming one might create it
+        return metadata.MetadataRequest_v1(None)  # a named topic might be created
 
 
 async def describe(client: kafka_client.AIOKafkaClient, topics: Sequence[str] | None = None) -> broker.Cluster:
     """
-    Ask one of the brokers that the client knows.
+    Describe the cluster by a request to one of the brokers that the client knows.
 
     Args:
         client: connected.
-        topics: which; None describes all.
+        topics: their names; None describes all.
 
     Raises:
         KafkaError: the library's.
     """
     reply = await client.send(client.get_random_node(), _Describe(topics))
     told = reply.to_object()
-    # NB: of the brokers only those are listed that are there; the others are known as keepers of replicas.
+    # NB: the reply lists only brokers that are up; the others show as keepers of replicas.
     partitions = [partition for topic in told["topics"] for partition in topic["partitions"]]
     known = {one["node_id"] for one in told["brokers"]} | {one for each in partitions for one in each["replicas"]}
     return broker.Cluster(
@@ -155,6 +155,6 @@ def _topic(told: Mapping[str, Any]) -> broker.Topic:
             broker.Partition(one["leader"] != _NO_LEADER, len(one["replicas"]), len(one["isr"])) for one in by_number
         ),
         base64.urlsafe_b64encode(identity).decode().rstrip("=") if any(identity) else None,  # as Kafka's tools show it
-        # NB: 0 and negative numbers come from brokers that do not tell.
+        # NB: 0 and negative numbers come from brokers that do not report operations.
         frozenset(name for number, name in _OPERATIONS.items() if operations >> number & 1) if operations > 0 else None,
     )

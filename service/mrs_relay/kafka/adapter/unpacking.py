@@ -1,9 +1,9 @@
 """
-Unpacks what a consumer fetches, before the library sees it, and keeps the batches that cannot be read from it.
+Unpack a consumer's fetches before the library reads them, and keep unreadable batches from it.
 
-Wraps the one way by which a consumer's fetches are sent; nothing of aiokafka is changed for anybody else. A partition
-with an unreadable batch is paused once everything before that batch has been handed out, so that it is neither fetched
-over and over nor in the way of the others; the consumer's owner asks for it with `take_bad`.
+It wraps the one method that sends a consumer's fetches; aiokafka is not changed for other clients. A partition with an
+unreadable batch is paused once all records before that batch have been returned, so that the batch is neither fetched
+again and again nor blocks the other partitions. The consumer's owner gets it by `take_bad`.
 
 Source: aiokafka 0.14, consumer/fetcher.py (`_proc_fetch_request`), protocol/fetch.py.
 """
@@ -20,18 +20,18 @@ from mrs_relay.kafka import broker, records
 from mrs_relay.kafka.adapter import batches
 
 OPTIONS: Final = {"check_crcs": False}
-"""For the consumer: what it gets has been checked, and its checksum is that of the compressed batch."""
+"""Options of the consumer: its batches are checked before, and their checksum is that of the compressed batch."""
 
 _INLINE_BYTES: Final = 4 * 1024 * 1024  # uncompressed; checked in about 10 ms
 
 
 class Unpacker:
     """
-    Stands between a started consumer and the brokers.
+    Unpacks the fetches of a started consumer.
 
     Args:
         client: the consumer; made with `OPTIONS`.
-        most_bytes: bound of what one batch, and one fetch, may unpack to.
+        most_bytes: bound of the unpacked bytes of one batch, and of one fetch.
     """
 
     def __init__(self, client: AIOKafkaConsumer, most_bytes: int) -> None:
@@ -42,7 +42,7 @@ class Unpacker:
         client._client.send = self._sent  # noqa: SLF001 - the same
 
     def position(self, tp: TopicPartition) -> int | None:
-        """Offset at which the consumer goes on in a partition, at once; None where it has none."""
+        """Return the consumer's position in a partition, without waiting; None if it has none."""
         subscription = self._client._subscription.subscription  # noqa: SLF001 - the library's own way waits
         if subscription is None or (assignment := subscription.assignment) is None or tp not in assignment.tps:
             return None
@@ -50,7 +50,7 @@ class Unpacker:
         return int(state.position) if state.has_valid_position else None
 
     def take_bad(self) -> broker.BatchUnreadable | None:
-        """Return one unreadable batch at which a partition stands, once; its partition is paused."""
+        """Return an unreadable batch at the position of its paused partition, each one once; None without one."""
         while self._bad:
             tp, (at, bad) = self._bad.popitem()
             if self.position(tp) == at:
@@ -85,13 +85,13 @@ class Unpacker:
         return await asyncio.to_thread(batches.readable, raw, aborted, self._most_bytes, left_bytes)
 
     def _note(self, tp: TopicPartition, at: int, bad: batches.Bad) -> None:
-        if self.position(tp) == at:  # else the partition has been sent elsewhere, or away, meanwhile
+        if self.position(tp) == at:  # else the partition was sought to another offset, or revoked, meanwhile
             self._bad[tp] = at, bad
             self._client.pause(tp)
 
 
 def _aborted(response: Any, facts: list[Any]) -> list[tuple[int, int]]:  # noqa: ANN401 - the library ships no types
-    """Aborted transactions of a partition's reply, for readers of what is committed; where they stand in it varies."""
+    """Return the aborted transactions in a partition's reply; their place depends on the version of the API."""
     if response.API_VERSION >= 11:  # noqa: PLR2004 - of Kafka's Fetch API
         return facts[3] or []
     return (facts[-1] or []) if response.API_VERSION >= 4 else []  # noqa: PLR2004 - the same

@@ -1,9 +1,9 @@
 """
-A broker in memory that keeps the same contract as the real one, for tests and simulations in virtual time.
+A broker in memory with the contract of the real one, for tests and simulations in virtual time.
 
-It has real semantics where this part depends on them: offsets with control markers, transactions fenced by id,
+It has Kafka's semantics where this package depends on them: offsets with control markers, transactions fenced by id,
 readers of committed records that wait behind undecided ones, eager rebalances by generation. It has no threads, no
-sockets and no randomness. Trouble comes on request: `go_down`, `fail_writes`, `evict`, `rebalance`, `cut`,
+sockets and no randomness. Faults are injected by calls: `go_down`, `fail_writes`, `evict`, `rebalance`, `cut`,
 `compact`.
 """
 
@@ -32,9 +32,9 @@ class MemoryBroker:
     A cluster of one broker; see `broker.Broker`. All clients made by one instance share it.
 
     Args:
-        kafka: names, timeouts and the group's id are taken from here.
-        latency_s: what each request takes, in seconds of the event loop's clock.
-        transactions: False plays a broker without transactional and idempotent producers.
+        kafka: names, timeouts and the group's id.
+        latency_s: duration of each request, in seconds of the event loop's clock.
+        transactions: False makes a broker without transactional and idempotent producers.
     """
 
     def __init__(self, kafka: settings.KafkaSettings, *, latency_s: float = 0.001, transactions: bool = True) -> None:
@@ -75,13 +75,13 @@ class MemoryBroker:
         return self._administering()
 
     def for_group(self, kafka: settings.KafkaSettings) -> brokers.Broker:
-        """The same broker as those see it who read another topic in another group."""
+        """Return the same broker for readers of another topic in another group."""
         return _Door(self, self._groups.setdefault(kafka.group_id, memory_group.Group(self, kafka)))
 
     # For tests: content
 
     def create_topic(self, name: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
-        """Make a topic at once, another one under its name if there was one."""
+        """Create a topic at once; an existing one of that name is replaced."""
         self._made += 1
         self._ids[name] = f"{name}#{self._made}"
         self._topics[name] = brokers.TopicSpec(name, partitions, configs=configs or {})
@@ -90,7 +90,7 @@ class MemoryBroker:
             self._logs[position] = memory_log.Log(position)
 
     def grow(self, name: str, partitions: int) -> None:
-        """Give a topic more partitions, and the group a rebalance, as consumers notice it."""
+        """Give a topic more partitions, and rebalance the group, as consumers do when they notice it."""
         spec = self._topics[name]
         self._topics[name] = brokers.TopicSpec(name, partitions, configs=spec.configs)
         for number in range(spec.partitions, partitions):
@@ -99,7 +99,7 @@ class MemoryBroker:
         self.group.rebalance()
 
     def create_topics(self, partitions: int, topics: settings.Topics | None = None) -> None:
-        """Make all topics that the settings name, but for those that are there."""
+        """Create the missing topics of the settings."""
         topics = topics or self._kafka.topics
         compacted = {topics.ledger, topics.latest}
         for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest):
@@ -109,19 +109,19 @@ class MemoryBroker:
     def put(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: records.Headers = ()
     ) -> int:
-        """Store a record at once, as some other producer would, and return its offset."""
+        """Store a record at once, as another producer would, and return its offset."""
         item = records.Outgoing(topic, key, value, headers, partition)
         offset = self.log(records.Position(topic, partition)).append([item], self._now_ms()).first_offset
         self.announce()
         return offset
 
     def committed(self, topic: str, partition: int | None = None) -> list[records.Record]:
-        """All committed records of a partition, or of all partitions one after the other."""
+        """Return all committed records of a partition, or of all partitions one after the other."""
         wanted = range(self.partitions(topic)) if partition is None else [partition]
         return [record for number in wanted for record in self.log(records.Position(topic, number)).read(0, 1 << 62)[0]]
 
     def drop_topic(self, name: str) -> None:
-        """Delete a topic with all that is in it."""
+        """Delete a topic with all its records."""
         for number in range(self._topics.pop(name).partitions):
             del self._logs[records.Position(name, number)]
 
@@ -132,15 +132,15 @@ class MemoryBroker:
         self._topics[topic] = replace(spec, configs={**spec.configs, **changed})
 
     def cut(self, topic: str, partition: int, before: int) -> None:
-        """Remove what lies below an offset, as retention does."""
+        """Remove the records below an offset, as retention does."""
         self.log(records.Position(topic, partition)).cut(before)
 
     def truncate(self, topic: str, partition: int, end: int) -> None:
-        """Lose what stands from an offset on, as an unclean election of a leader does."""
+        """Lose the records from an offset on, as an unclean election of a leader does."""
         self.log(records.Position(topic, partition)).truncate(end)
 
     def lose_leader(self, topic: str, partition: int) -> None:
-        """Let a partition take no writes and answer no reads."""
+        """Take the leader of a partition away: it takes no writes and answers no reads."""
         self._leaderless.add(records.Position(topic, partition))
 
     def regain_leaders(self) -> None:
@@ -153,7 +153,7 @@ class MemoryBroker:
         for number in range(self.partitions(topic)):
             self.log(records.Position(topic, number)).compact()
 
-    # For tests: trouble
+    # For tests: faults
 
     def go_down(self) -> None:
         """Answer nothing from now on."""
@@ -172,14 +172,13 @@ class MemoryBroker:
         concerns: Callable[[Sequence[records.Outgoing]], bool] = lambda _outgoing: True,
     ) -> None:
         """
-        Let the next writes fail.
+        Make the next writes fail.
 
         Args:
-            count: how many.
-            applied: True loses only the reply: the records are there and committed. False stores them without
-            committing,
-                or, from a producer without transactions, not at all.
-            concerns: only writes for which this is true count.
+            count: number of writes.
+            applied: True loses only the reply: the records are stored and committed. False stores them without
+            committing, or, from a producer without transactions, not at all.
+            concerns: only writes for which this returns True count.
         """
         self._faults.extend([_Fault(applied, concerns)] * count)
 
@@ -188,14 +187,14 @@ class MemoryBroker:
         self.group.members[member].evict()
 
     def rebalance(self) -> None:
-        """Have the whole group join anew."""
+        """Make the whole group join again."""
         self.group.rebalance()
 
     # For the clients
 
     @property
     def up(self) -> bool:
-        """The broker answers."""
+        """Whether the broker answers."""
         return self._up
 
     async def reach(self) -> None:
@@ -213,7 +212,7 @@ class MemoryBroker:
             raise errors.StreamDown(f"the partition {position} has no leader")
 
     def has_leader(self, position: records.Position) -> bool:
-        """Whether a partition answers."""
+        """Return whether a partition answers."""
         return position not in self._leaderless
 
     def describe(self) -> brokers.Cluster:
@@ -231,19 +230,19 @@ class MemoryBroker:
         return brokers.Cluster(1, described)
 
     def log(self, position: records.Position) -> memory_log.Log:
-        """One partition. Raises StreamDown if there is none."""
+        """Return the log of a partition. Raises StreamDown if there is none."""
         if position not in self._logs:
             raise errors.StreamDown(f"there is no partition {position}")
         return self._logs[position]
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has. Raises StreamDown if there is no such topic."""
+        """Return the number of a topic's partitions. Raises StreamDown if there is no such topic."""
         if topic not in self._topics:
             raise errors.StreamDown(f"there is no topic {topic}")
         return self._topics[topic].partitions
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait until something was written, or for the given time."""
+        """Wait for the next write, at most for the given time."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
         try:
@@ -252,7 +251,7 @@ class MemoryBroker:
             self._waiting.discard(waiter)
 
     def announce(self) -> None:
-        """Wake all who wait for something new."""
+        """Wake all readers that wait for records."""
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -272,14 +271,14 @@ class MemoryBroker:
         ]
 
     def place(self, record: records.Outgoing) -> records.Position:
-        """Where a record belongs."""
+        """Return the partition of a record."""
         partition = record.partition
         if partition is None:
             partition = self._partitioner.choose(record.key, self.partitions(record.topic))
         return records.Position(record.topic, partition)
 
     def fault(self, outgoing: Sequence[records.Outgoing]) -> bool | None:
-        """Take the next fault that concerns these records: is it applied? None means that nothing goes wrong."""
+        """Take the next fault for these records: whether the write is applied, or None for no fault."""
         for fault in self._faults:
             if fault.concerns(outgoing):
                 self._faults.remove(fault)
@@ -288,7 +287,7 @@ class MemoryBroker:
 
     @property
     def coordinator(self) -> memory_log.Coordinator:
-        """Who may write under which transactional id."""
+        """The coordinator of transactions."""
         return self._coordinator
 
     @property
@@ -313,7 +312,7 @@ class MemoryBroker:
         yield memory_clients.Admin(self)
 
     def abilities(self) -> brokers.Abilities:
-        """What this broker can do."""
+        """Return the kinds of producers that this broker supports."""
         return brokers.Abilities(self._transactions, self._transactions)
 
     @property
@@ -337,7 +336,7 @@ class _Door:
 
 
 def _batches(group: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
-    """Cut the records of a partition into what goes over the wire at once."""
+    """Yield the records of a partition in batches, as a producer sends them."""
     batch: list[records.Outgoing] = []
     size_bytes = 0
     for record in group:

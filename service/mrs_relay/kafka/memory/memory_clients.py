@@ -15,15 +15,15 @@ _READ_RECORDS = 1_000
 
 
 class Cluster(Protocol):
-    """What the clients need of the broker."""
+    """The part of the broker that the clients use."""
 
     @property
     def kafka(self) -> settings.KafkaSettings:
-        """The settings that it was made with."""
+        """The settings of the broker."""
 
     @property
     def coordinator(self) -> memory_log.Coordinator:
-        """Who knows the transactions."""
+        """The coordinator of transactions."""
 
     @property
     def topics(self) -> Mapping[str, brokers.TopicSpec]:
@@ -36,19 +36,19 @@ class Cluster(Protocol):
         """Wait until a partition has a leader."""
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait until something was written."""
+        """Wait for the next write, at most for the given time."""
 
     def has_leader(self, position: records.Position) -> bool:
-        """Whether a partition has a leader."""
+        """Return whether a partition has a leader."""
 
     def log(self, position: records.Position) -> memory_log.Log:
         """Return the log of a partition."""
 
     def place(self, record: records.Outgoing) -> records.Position:
-        """Return the partition that a record goes to."""
+        """Return the partition of a record."""
 
     def fault(self, outgoing: Sequence[records.Outgoing]) -> bool | None:
-        """Whether a write fails: after it was applied, before, or not at all."""
+        """Return whether a failing write is applied; None if it does not fail."""
 
     def store(
         self, outgoing: Sequence[records.Outgoing], transaction: memory_log.Transaction | None
@@ -56,16 +56,16 @@ class Cluster(Protocol):
         """Append records."""
 
     def announce(self) -> None:
-        """Wake those who wait for records."""
+        """Wake all readers that wait for records."""
 
     def describe(self) -> brokers.Cluster:
         """Describe the broker and its topics."""
 
     def create_topic(self, name: str, partitions: int, configs: Mapping[str, str] | None = None) -> None:
-        """Make a topic."""
+        """Create a topic."""
 
     def abilities(self) -> brokers.Abilities:
-        """Say what the broker can do."""
+        """Return the kinds of producers that the broker supports."""
 
 
 class Producer:
@@ -79,11 +79,11 @@ class Producer:
 
     @property
     def tainted(self) -> bool:
-        """Nothing goes half wrong here."""
+        """Always False: a request fails as a whole here."""
         return False
 
     async def start(self) -> None:
-        """Connect, and fence."""
+        """Connect, and fence older producers of the id."""
         await self._broker.reach()
         if self._id is not None:
             self._epoch = self._broker.coordinator.register(self._id)
@@ -107,7 +107,7 @@ class Producer:
             raise
 
     async def kill(self) -> None:
-        """Let nothing leave any more; what is open stays open until somebody fences it or it runs out of time."""
+        """Stop all sending; an open transaction stays open until it is fenced or its time is over."""
         self._alive = False
 
     async def _write_plainly(self, outgoing: Sequence[records.Outgoing]) -> Sequence[records.Block]:
@@ -160,7 +160,7 @@ class Reader:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that could be read when the reading began has been handed out."""
+        """Whether all records that were readable at the start have been returned."""
         return self._offset >= self._first_end
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
@@ -180,7 +180,7 @@ class Admin:
         self._broker = broker
 
     async def partition_counts(self) -> Mapping[str, int]:
-        """All topics and how many partitions they have."""
+        """Return all topics with their numbers of partitions."""
         await self._broker.reach()
         return {name: spec.partitions for name, spec in self._broker.topics.items()}
 
@@ -190,12 +190,12 @@ class Admin:
         return self._broker.describe()
 
     async def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Configuration of existing topics, as far as it was given."""
+        """Return the configuration of existing topics, as it was given."""
         await self._broker.reach()
         return {name: dict(self._broker.topics[name].configs) for name in topics if name in self._broker.topics}
 
     async def create(self, specs: Sequence[brokers.TopicSpec]) -> Mapping[str, str]:
-        """Make topics that are missing."""
+        """Create the missing topics."""
         await self._broker.reach()
         for spec in specs:
             if spec.name not in self._broker.topics:
@@ -203,6 +203,6 @@ class Admin:
         return {}
 
     async def abilities(self, transactional_id: str) -> brokers.Abilities:  # noqa: ARG002 - the protocol's
-        """What this broker can do."""
+        """Return the kinds of producers that this broker supports."""
         await self._broker.reach()
         return self._broker.abilities()

@@ -1,9 +1,9 @@
 """
 The in-memory broker's consumer group: eager rebalances in generations, and its members.
 
-A rebalance goes as with Kafka's classic protocol: each member notices at its next heartbeat, is told that all its
-partitions are revoked, joins, and waits until all others have joined or the rebalance timeout has thrown them out. An
-evicted member does not notice either before its next heartbeat; until then it goes on as if nothing had happened.
+A rebalance follows Kafka's classic protocol: each member notices it at its next heartbeat, has all its partitions
+revoked, joins, and waits until all others have joined or were removed after the rebalance timeout. An evicted member
+notices at its next heartbeat, too; until then it goes on as before.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _NOBODY: frozenset[records.Position] = frozenset()
 
 
 class Cluster(Protocol):
-    """What the group needs of the broker around it."""
+    """The part of the broker that the group uses."""
 
     async def reach(self) -> None:
         """Take the time of a request. Raises StreamDown while the broker is down."""
 
     def log(self, position: records.Position) -> memory_log.Log:
-        """One partition."""
+        """Return the log of a partition."""
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """Return the number of a topic's partitions."""
 
     def describe(self) -> brokers.Cluster:
         """Describe the broker and its topics."""
@@ -47,14 +47,14 @@ class Cluster(Protocol):
         """Take the time of a request to the partition's leader. Raises StreamDown if there is none."""
 
     def has_leader(self, position: records.Position) -> bool:
-        """Whether a partition answers."""
+        """Return whether a partition answers."""
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait until something was written, or for the given time."""
+        """Wait for the next write, at most for the given time."""
 
     @property
     def up(self) -> bool:
-        """The broker answers."""
+        """Whether the broker answers."""
 
 
 class Group:
@@ -71,7 +71,7 @@ class Group:
         self._deadline: asyncio.TimerHandle | None = None
 
     def rebalance(self, but: MemoryGroupConsumer | None = None) -> None:
-        """Have all members join anew; `but` is about to anyway."""
+        """Make all members join again, except `but`, which is about to."""
         for member in self.members:
             if member is not but and member not in self._joined:
                 member.notice(self.kafka.heartbeat_interval_ms / 1000)
@@ -80,7 +80,7 @@ class Group:
             self._deadline = loop.call_later(self.kafka.rebalance_timeout_ms / 1000, self._throw_out)
 
     async def join(self, member: MemoryGroupConsumer) -> frozenset[records.Position]:
-        """Wait for the others and return one's share."""
+        """Wait for the others and return the member's partitions."""
         if member not in self.members:
             self.members.append(member)
         member.heed()
@@ -91,7 +91,7 @@ class Group:
         return await share
 
     def remove(self, member: MemoryGroupConsumer, *, notices: bool) -> None:
-        """Take a member out: it left, or (`notices`) its session ended and it learns of it at its next heartbeat."""
+        """Remove a member: it left, or (`notices`) its session ended, which it notices at its next heartbeat."""
         if member not in self.members:
             return
         self.members.remove(member)
@@ -126,7 +126,7 @@ class Group:
         self._joined.clear()
 
     def _shares(self) -> dict[MemoryGroupConsumer, frozenset[records.Position]]:
-        """Even shares; everybody keeps what they had as far as that goes."""
+        """Compute even shares; members keep their partitions as far as possible."""
         topic = self.kafka.topics.requests
         left = {records.Position(topic, number) for number in range(self.cluster.partitions(topic))}
         least, more = divmod(len(left), len(self.members))
@@ -170,12 +170,12 @@ class MemoryGroupConsumer:
         self._task_supervisor.start(self._coordinate(listener), name="memory group member")
 
     def notice(self, delay_s: float) -> None:
-        """Have the member find out in `delay_s` seconds that it must join anew; for the group."""
+        """Make the member notice in `delay_s` seconds that it must join again; for the group."""
         if self._notice is None and not self._rejoin.is_set():
             self._notice = asyncio.get_running_loop().call_later(delay_s, self._noticed)
 
     def heed(self) -> None:
-        """Forget what there was to notice: joining is the answer to it."""
+        """Cancel the pending notice: the member joins."""
         if self._notice is not None:
             self._notice.cancel()
             self._notice = None
@@ -206,18 +206,18 @@ class MemoryGroupConsumer:
         self._positions.pop(position, None)
 
     def decline(self, positions: frozenset[records.Position]) -> None:
-        """Have the group give partitions to another member, if one takes them; joins again where that is new."""
+        """Ask the group to assign partitions to another member; joins again for those not declined before."""
         if not positions <= self.declined:
             self.declined |= positions
             self._noticed()
 
     async def committed(self, position: records.Position) -> int | None:
-        """Offset that the group has committed, or None."""
+        """Return the offset that the group has committed, or None."""
         await self._cluster.reach()
         return self._group.offsets.get(position)
 
     async def is_mirror(self, position: records.Position) -> bool:
-        """Whether what the group has committed was written by `commit`."""
+        """Return whether `commit` wrote the offset that the group has committed."""
         return position in self._group.mirrored
 
     @property
@@ -226,7 +226,7 @@ class MemoryGroupConsumer:
         return self._generation
 
     async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, brokers.Mirrored]:
-        """What the group has committed, with the texts beside it."""
+        """Return committed offsets with their texts."""
         await self._cluster.reach()
         offsets, mirrored = self._group.offsets, self._group.mirrored
         return {
@@ -246,7 +246,7 @@ class MemoryGroupConsumer:
         await self._cluster.reach()
         if self._generation != self._group.generation or self not in self._group.members:
             if self not in self._group.members:
-                self._noticed()  # whoever asks is told
+                self._noticed()  # the refusal makes the member join again
             raise errors.StreamDown("the group has moved on")
         ours = {where: offset for where, offset in offsets.items() if where in self._assigned}
         self._group.offsets.update(ours)
@@ -257,7 +257,7 @@ class MemoryGroupConsumer:
                 self._group.mirrored.pop(position, None)
 
     async def bounds(self, position: records.Position) -> brokers.Bounds:
-        """Begin and end of a partition."""
+        """Return begin and end of a partition."""
         try:
             await self._cluster.reach_leader(position)
         except errors.StreamDown:
@@ -276,20 +276,20 @@ class MemoryGroupConsumer:
         return brokers.Cluster(found.brokers, {name: topic for name, topic in found.topics.items() if name in topics})
 
     def last_answer(self, position: records.Position) -> int | None:
-        """A value that changes whenever a fetch was answered."""
+        """Return a value that changes with each answer to a fetch."""
         return self._answers.get(position)
 
     @property
     def hears(self) -> bool:
-        """Whether the broker has told us anything: it never says that it cannot."""
+        """Whether the broker has answered by a refusal: it never refuses a request."""
         return False
 
     def end_offset(self, position: records.Position) -> int | None:
-        """End of what can be read of the partition."""
+        """Return the end of the partition's readable records."""
         return self._cluster.log(position).stable_end if self._cluster.up else None
 
     def read_to(self, position: records.Position) -> int | None:
-        """Offset up to which all records have been handed out."""
+        """Return the offset up to which all records have been returned."""
         return self._positions.get(position)
 
     async def close(self) -> None:
@@ -338,7 +338,7 @@ class MemoryGroupConsumer:
             try:
                 read, self._positions[position] = _read(partition, position, offset, limit)
             except (brokers.OffsetGone, brokers.BatchUnreadable):
-                if found:  # what was read of others would be lost
+                if found:  # an error now would lose the records of the others
                     break
                 self.park(position)
                 raise

@@ -17,7 +17,7 @@ from mrs_relay.kafka import broker, records
 
 
 class Outcome(enum.Enum):
-    """Where a transaction stands."""
+    """State of a transaction."""
 
     OPEN = "open"
     COMMITTED = "committed"
@@ -26,13 +26,13 @@ class Outcome(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """One transaction: where it stands and which logs it has touched."""
+    """One transaction: its state and the logs that it has written to."""
 
     outcome: Outcome = Outcome.OPEN
     logs: list[Log] = field(default_factory=list)
 
     def end(self, outcome: Outcome) -> None:
-        """Decide it and write the markers; a second call changes nothing."""
+        """Set the outcome and write the markers; a second call changes nothing."""
         if self.outcome is Outcome.OPEN:
             self.outcome = outcome
             for log in self.logs:
@@ -47,7 +47,7 @@ class _Entry:
 
 
 class Log:
-    """One partition."""
+    """The log of one partition."""
 
     def __init__(self, position: records.Position) -> None:
         self._position = position
@@ -59,7 +59,7 @@ class Log:
 
     @property
     def stable_end(self) -> int:
-        """Offset of the first record that is not decided, or the end: readers of committed records get this far."""
+        """Offset of the first undecided record, or the end: readers of committed records stop here."""
         return min(self._undecided.values(), default=self.end)
 
     def append(
@@ -87,7 +87,7 @@ class Log:
         Return committed records from `offset` on, `limit` at most, and the offset to go on at.
 
         Raises:
-            BatchUnreadable: there is none before a batch that cannot be read.
+            BatchUnreadable: the next record is in an unreadable batch.
         """
         found: list[records.Record] = []
         stable_end = self.stable_end
@@ -107,16 +107,16 @@ class Log:
         return found, max(offset, stable_end)
 
     def spoil(self, first: int, next_offset: int, reason: str) -> None:
-        """Make the records from `first` up to `next_offset` a batch that nobody can read."""
+        """Make the records from `first` up to `next_offset` an unreadable batch."""
         self._spoilt[first] = next_offset, reason
 
     def cut(self, before: int) -> None:
-        """Remove what lies below an offset, as retention does."""
+        """Remove the records below an offset, as retention does."""
         self._entries = [entry for entry in self._entries if entry.offset >= before]
         self.first = max(self.first, before)
 
     def truncate(self, end: int) -> None:
-        """Lose what stands from an offset on, as a follower that lagged behind and became the leader does."""
+        """Lose the records from an offset on, as a follower that lagged behind and became the leader does."""
         self._entries = [entry for entry in self._entries if entry.offset < end]
         self.end = min(self.end, end)
 
@@ -136,14 +136,14 @@ class Log:
 
 
 class Coordinator:
-    """Who may write under a transactional id: the newest producer only."""
+    """Grants each transactional id to its newest producer only."""
 
     def __init__(self) -> None:
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Transaction] = {}
 
     def register(self, transactional_id: str) -> int:
-        """Fence older producers of the id, abort what they have open, and return the new one's epoch."""
+        """Fence older producers of the id, abort their open transaction, and return the new epoch."""
         if (unfinished := self._open.pop(transactional_id, None)) is not None:
             unfinished.end(Outcome.ABORTED)
         epoch = self._epochs.get(transactional_id, -1) + 1

@@ -26,13 +26,13 @@ class MemoryTopicReader:
         self._answers = 0
 
     async def bounds(self) -> Mapping[int, broker.Bounds]:
-        """Begin and end of each partition."""
+        """Return begin and end of each partition."""
         await self._cluster.reach()
         logs = {position.partition: self._cluster.log(position) for position in self._places}
         return {number: broker.Bounds(log.first, log.stable_end) for number, log in logs.items()}
 
     async def offsets_since(self, timestamp_ms: int) -> Mapping[int, int]:
-        """For each partition that has one, the offset of its first record that is not older."""
+        """Return for each partition that has one the offset of its first record that is not older."""
         await self._cluster.reach()
         found: dict[int, int] = {}
         for record in self._cluster.committed(self._topic):
@@ -54,11 +54,11 @@ class MemoryTopicReader:
         return found
 
     async def position(self, partition: int) -> int:
-        """Offset of the next record."""
+        """Return the offset of the next record."""
         return self._places[records.Position(self._topic, partition)]
 
     def last_answer(self, partition: int) -> int | None:  # noqa: ARG002 - the protocol's
-        """How often the broker has answered."""
+        """Return the number of the broker's answers."""
         return self._answers
 
     @property
@@ -73,7 +73,7 @@ class MemoryTopicReader:
             try:
                 some, self._places[position] = self._cluster.log(position).read(offset, _READ_RECORDS)
             except broker.BatchUnreadable:
-                if not found:  # else it is told by the next call, and nothing of the others is lost
+                if not found:  # else the next call raises it, and the records of the others are kept
                     raise
             else:
                 found += some
@@ -82,10 +82,10 @@ class MemoryTopicReader:
 
 class MemoryTopicClient:
     """
-    A broker in memory for taps; see `topic_io.TopicClient`.
+    A client of whole topics; see `topic_io.TopicClient`.
 
     Args:
-        cluster: what is tapped.
+        cluster: the broker in memory.
     """
 
     def __init__(self, cluster: memory_broker.MemoryBroker) -> None:

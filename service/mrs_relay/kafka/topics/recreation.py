@@ -1,4 +1,4 @@
-"""Check before a start whether the requests topic is still the one of the ledger; `start_offset.py` decides at it."""
+"""Check before a start that the ledger belongs to the requests topic; `start_offset.py` decides at the start."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ async def find(
     broker: topic_io.TopicClient, kafka: settings.KafkaSettings, topic_id: str | None
 ) -> list[topic_facts.Finding]:
     """
-    Read the ledger and compare the topic that it names with the one that is there.
+    Read the ledger and compare the topic id that it notes with the present one.
 
     Args:
-        broker: where the ledger lies.
+        broker: keeps the ledger.
         kafka: the settings.
-        topic_id: of the requests topic; None, where the broker does not tell, finds nothing.
+        topic_id: of the requests topic; None, if the broker does not report it, finds nothing.
 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no ledger.

@@ -1,4 +1,4 @@
-"""What is known of a deployment's topics, and what a rule says of them; see `topic_rules.py`. Pure."""
+"""Facts about a deployment's topics, and the findings of the rules; see `topic_rules.py`. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TRANSACTIONS: Final = "__transaction_state"
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that is wrong, or could be.
+    A fault of the set-up, or a risk.
 
     Attributes:
-        severity: "error": the relay does not start with it. "outage": it starts, and what is concerned waits until this
-            is over. "warning": it works, and something may be lost or refused later.
+        severity: "error": the relay does not start with it. "outage": it starts, and the partitions concerned wait for
+            the end of it. "warning": it works, and messages may be lost or refused later.
         code: names the rule, for programs.
-        text: what was expected and what was found.
-        remedy: what to do; "" where the text says it.
+        text: the expected and the found state.
+        remedy: the steps that mend it; "" if the text names them.
     """
 
     severity: Severity
@@ -39,13 +39,13 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    What is known of Kafka.
+    The facts about Kafka that the rules judge.
 
     Attributes:
         kafka: the settings.
         cluster: brokers and topics.
-        configs: each topic's configuration, as far as the broker tells it; Kafka's defaults included.
-        abilities: which producers the broker knows.
+        configs: each topic's configuration, as far as the broker reports it, with Kafka's defaults.
+        abilities: the kinds of producers that the broker supports.
     """
 
     kafka: settings.KafkaSettings
@@ -55,7 +55,7 @@ class Facts:
 
     @property
     def uses(self) -> dict[str, frozenset[str]]:
-        """Our topics, with what we do there: a cancel, for instance, is copied to the requests' other partitions."""
+        """Our topics with the operations that we need; a cancel, for instance, is copied to other partitions."""
         topics = self.kafka.topics
         both, writes = frozenset({"READ", "WRITE"}), frozenset({"WRITE"})
         used = {topics.requests: both, topics.ledger: both, topics.events: writes, topics.dead_letters: writes}
@@ -63,35 +63,35 @@ class Facts:
 
     @property
     def present(self) -> list[str]:
-        """Those of our topics that exist."""
+        """Our topics that exist."""
         return [name for name in self.uses if name in self.cluster.topics]
 
     def text(self, topic: str | None, config: str) -> str | None:
-        """A topic's value, or None where it is not known."""
+        """Return the value of a topic's configuration, or None if it is not known."""
         return self.configs.get(topic or "", {}).get(config)
 
     def number(self, topic: str | None, config: str) -> int | None:
-        """The same for numbers."""
+        """Return a number from a topic's configuration, or None if it is not known."""
         told = self.text(topic, config) or ""
         return int(told) if told.removeprefix("-").isdecimal() else None
 
     def compacts(self, topic: str | None) -> bool | None:
-        """Whether a topic forgets by key; None where that is not known."""
+        """Return whether a topic is compacted; None if that is not known."""
         policy = self.text(topic, "cleanup.policy")
         return None if policy is None else "compact" in policy
 
     def count(self, topic: str) -> int:
-        """How many partitions a topic has; 0 where it is missing."""
+        """Return the number of a topic's partitions; 0 if it is missing."""
         found = self.cluster.topics.get(topic)
         return 0 if found is None else len(found.partitions)
 
     def replicas(self, topic: str) -> int:
-        """How many brokers shall keep each partition of a topic: the fewest."""
+        """Return the replication factor of a topic: the smallest of its partitions."""
         found = self.cluster.topics[topic].partitions
         return min((partition.replicas for partition in found), default=0)
 
     def alter(self, topic: str | None, **configs: object) -> str:
-        """Say how to change a topic's configuration; an underscore stands for a dot."""
+        """Return the command that changes a topic's configuration; an underscore stands for a dot."""
         changes = ",".join(
             f"{name.replace('_', '.')}=[{value}]" if "," in str(value) else f"{name.replace('_', '.')}={value}"
             for name, value in configs.items()
@@ -103,6 +103,6 @@ class Facts:
 
 
 def internal(kafka: settings.KafkaSettings, cluster: broker.Cluster) -> list[str]:
-    """Kafka's own topics that a relay relies on, as far as it may see them."""
+    """Return Kafka's internal topics that a relay depends on, if it may see them."""
     used = [_CONSUMER_OFFSETS, *([_TRANSACTIONS] if kafka.transactional else [])]
     return [name for name in used if name in cluster.topics]

@@ -1,8 +1,8 @@
 """
-The topics' set-up, looked at again and again: what was right at the start can be changed while we run.
+Check the topics' set-up again and again: it can be changed while we run.
 
-At the start a wrong set-up refuses to begin. Later it is told, once for each change, and shows in the status: the
-partitions concerned wait, all others go on, and when it is put right they go on by themselves.
+At the start a wrong set-up ends the process. Later it is logged, once for each change, and shows in the status: the
+partitions concerned wait, all others go on, and the waiting ones continue by themselves once the set-up is right.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from mrs_relay.kafka import settings
 from mrs_relay.kafka.topics import topic_facts, topic_setup
 
 EVERY_S = 60.0
-"""Seconds between two looks while nothing is wrong."""
+"""Seconds between two checks while no fault is known."""
 
 SOON_S = 5.0
-"""Seconds between two looks while a partition does not come up, or something is known to be wrong."""
+"""Seconds between two checks while a partition does not come up, or a fault is known."""
 
 log = structlog.get_logger(__name__)
 
 
 class TopicMonitor:
     """
-    Keeps the last report.
+    Repeats the check and keeps its last report.
 
     Args:
         kafka: the settings.
-        broker: to ask.
-        on_change: called when there is a new number of partitions, or another problem.
+        broker: answers the questions.
+        on_change: called when the number of partitions or the problem has changed.
     """
 
     def __init__(self, kafka: settings.KafkaSettings, broker: brokers.Broker, on_change: Callable[[], None]) -> None:
@@ -49,10 +49,10 @@ class TopicMonitor:
 
     async def require(self) -> topic_setup.Report:
         """
-        Look for the first time.
+        Check for the first time.
 
         Raises:
-            SettingsError: something is wrong. StreamDown: Kafka does not answer.
+            SettingsError: the set-up is wrong. StreamDown: Kafka does not answer.
         """
         self._looked_s = asyncio.get_running_loop().time()
         async with self._broker.admin() as admin:
@@ -65,7 +65,7 @@ class TopicMonitor:
 
     async def check(self, *, trouble: bool) -> None:
         """
-        Look again if it is time; a broker that does not answer is no news.
+        Check again if it is time; a broker that does not answer changes nothing.
 
         Args:
             trouble: a partition does not come up.
@@ -93,7 +93,7 @@ class TopicMonitor:
             self._on_change()
 
     def _log_changes(self, report: topic_setup.Report) -> None:
-        """Log what is news, and remember it."""
+        """Log new findings and remember them."""
         for finding in report.findings:
             if finding.severity == "warning" and finding not in self._told:
                 log.warning("kafka_warning", code=finding.code, text=finding.text, remedy=finding.remedy)

@@ -1,12 +1,12 @@
 """
-What the topics must look like: facts about them in, findings out. Pure; `topic_setup.py` fetches the facts.
+Judge the topics by rules: facts in, findings out. Pure; `topic_setup.py` fetches the facts.
 
-Each rule is a function of the facts and names one kind of trouble, what it leads to, and how to mend it. All findings
-are told at once. A fact that the broker does not tell breaks no rule.
+Each rule is a function of the facts and names one kind of fault, its consequence, and its remedy. All findings are
+reported at once. A fact that the broker does not report breaks no rule.
 
-Not limits, though they look like some: `replica.fetch.max.bytes` and our own `kafka.max_partition_fetch_bytes` let the
-first batch through whatever its size (KIP-74), and the library checks its `max_request_size` only on a way that we do
-not use. So what a topic takes, `max.message.bytes`, decides alone.
+Two settings look like limits and are none: `replica.fetch.max.bytes` and our own `kafka.max_partition_fetch_bytes` let
+the first batch through whatever its size (KIP-74). The library checks its `max_request_size` only in a method that we
+do not use. So the topic's `max.message.bytes` is the only limit.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mrs_relay.kafka import codecs, settings
 from mrs_relay.kafka.topics import topic_facts
 
 ENVELOPE_BYTES: Final = 128 * 1024
-"""What a dead letter or a job's record adds to the message that it came from, in bytes."""
+"""Bytes that a dead letter or a job's record adds to the message that it came from."""
 
 MISSING: Final = "missing_topics"
-"""Code of the finding that names the topics that are not there."""
+"""Code of the finding that names missing topics."""
 
 _SAFE_REPLICAS: Final = 3
 _DAY_MS: Final = 86_400_000
@@ -36,7 +36,7 @@ def examine(facts: topic_facts.Facts) -> tuple[topic_facts.Finding, ...]:
     return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
 
 
-# What there is
+# What exists
 
 
 def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:

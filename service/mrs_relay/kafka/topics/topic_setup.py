@@ -1,8 +1,9 @@
 """
-The topics of a deployment: which there must be and how they are set up, the check at start, and their creation.
+The topics of a deployment: their names and configuration, the check at the start, and their creation.
 
-What is wrong here loses data later without a word: a ledger with another number of partitions, one that forgets by age
-instead of by key, a batch larger than a topic takes. So the service refuses to start and names every problem at once.
+A fault of the set-up loses data later without an error: a ledger with another number of partitions, one that deletes by
+age instead of by key, a batch larger than a topic takes. So the service refuses to start and names every problem at
+once.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ _SETTLE_STEP_S = 0.2
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    What the check found.
+    The result of the check.
 
     Attributes:
-        findings: all that is wrong or could be, the worst first.
-        limits_bytes: largest record by topic, where the broker tells.
+        findings: all faults and risks, the worst first.
+        limits_bytes: largest record by topic, where the broker reports it.
         partitions: of the input topic; 0 when it does not exist.
-        abilities: which producers the broker knows.
+        abilities: the kinds of producers that the broker supports.
         compressions: compression.type of each topic that has one of its own.
-        topic_id: identity of the input topic, where the broker tells.
+        topic_id: identity of the input topic, where the broker reports it.
     """
 
     findings: tuple[topic_facts.Finding, ...]
@@ -50,22 +51,22 @@ class Report:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What keeps the service from starting, for people; empty if nothing does."""
+        """Faults that keep the service from starting, for people."""
         return self._texts("error")
 
     @property
     def complete(self) -> bool:
-        """Whether all topics are there."""
+        """Whether all topics exist."""
         return not any(finding.code == topic_rules.MISSING for finding in self.findings)
 
     @property
     def outages(self) -> tuple[str, ...]:
-        """What makes a part of it wait at this moment."""
+        """Faults for which some partitions wait at this moment."""
         return self._texts("outage")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be checked, or could be better."""
+        """Risks, and rules that could not be checked."""
         return self._texts("warning")
 
     def require_sound(self) -> None:
@@ -78,14 +79,14 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """The topics that must exist: requests, ledger, events, dead letters and, if it is wanted, the latest states."""
+    """Return the topics that must exist: requests, ledger, events, dead letters and, if configured, latest states."""
     topics = kafka.topics
     optional = () if topics.latest is None else (topics.latest,)
     return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
-    """The transactional id by which transactions are tried out; begins like those of the partitions, for ACLs."""
+    """Return the transactional id for the trial of transactions; it begins like those of the partitions, for ACLs."""
     return f"{kafka.app_id}.{kafka.group_id}.probe"
 
 
@@ -93,7 +94,7 @@ def plan(
     kafka: settings.KafkaSettings, *, partitions: int, input_bytes: int = _DEFAULT_MESSAGE_BYTES
 ) -> tuple[brokers.TopicSpec, ...]:
     """
-    Say how the topics should be made.
+    Return the specifications of the topics to create.
 
     Args:
         kafka: names, replicas and guarantee.
@@ -129,10 +130,10 @@ def plan(
 
 async def create(admin: brokers.Admin, kafka: settings.KafkaSettings) -> tuple[str, ...]:
     """
-    Make the topics that are missing and return their names; existing ones are left as they are.
+    Create the missing topics and return their names; existing ones are left as they are.
 
     Raises:
-        SettingsError: some could not be made; says which and why. StreamDown: Kafka does not answer.
+        SettingsError: some topics failed; the message names them and why. StreamDown: Kafka does not answer.
     """
     counts = await admin.partition_counts()
     requests = kafka.topics.requests
@@ -152,12 +153,12 @@ async def check(
     admin: brokers.Admin, kafka: settings.KafkaSettings, abilities: brokers.Abilities | None = None
 ) -> Report:
     """
-    Look at everything that the service relies on.
+    Check the topics and the broker.
 
     Args:
-        admin: to ask.
+        admin: answers the questions.
         kafka: the settings.
-        abilities: of the broker, where they are known; None tries them out.
+        abilities: of the broker, if they are known; None finds them out.
 
     Raises:
         StreamDown: Kafka does not answer.
@@ -179,9 +180,9 @@ async def check(
 
 async def check_settled(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
     """
-    Check as `check` does; look again for some seconds for topics that are missing.
+    Run `check`, and repeat it for some seconds while topics are missing.
 
-    CreateTopics returns before every broker knows the new topics, so the one that is asked next may still miss them.
+    CreateTopics returns before every broker knows the new topics, so the broker that is asked next may still miss them.
     Source: Kafka 4.3, KRaft: brokers follow the controller's log each at its own pace.
 
     Raises:
@@ -196,7 +197,7 @@ async def check_settled(admin: brokers.Admin, kafka: settings.KafkaSettings) -> 
 
 
 def limits(configs: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """Largest record in bytes of each topic of which the broker tells."""
+    """Return the largest record, in bytes, of each topic for which the broker reports it."""
     return {name: limit for name, told in configs.items() if (limit := _limit(told)) is not None}
 
 
