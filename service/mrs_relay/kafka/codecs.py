@@ -57,6 +57,7 @@ def unpack(
     """
     if (way := _WAYS.get(codec)) is None:
         raise Unreadable(f"it is compressed with codec {codec}, which is not known: expected 1 to {max(_WAYS)}")
+
     front = len(head(0))
     with mmap.mmap(-1, front + max(1, most_bytes)) as area:
         try:
@@ -68,6 +69,7 @@ def unpack(
             if _FULL in str(error):
                 raise _too_large(most_bytes) from error
             raise Unreadable(f"{NAMES[codec]} cannot unpack it: {error}") from error
+
         area[:front] = head(size)
         return area[: front + size]
 
@@ -100,6 +102,8 @@ def _gunzip(packed: bytes | memoryview, room: memoryview) -> int:
                 raise Unreadable("gzip cannot unpack it: it is cut short")
             room[size : size + len(part)] = part
             size += len(part)
+
+        # Another member may follow.
         if not (rest := member.unused_data):
             return size
     raise Unreadable(f"gzip cannot unpack it: it has more than {_MEMBERS} members")

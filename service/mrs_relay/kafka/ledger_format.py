@@ -242,6 +242,7 @@ class Replay:
         key = record.key
         if key is None:
             return
+
         if key[:1] != b"\0":
             self._holds_state = True
             if record.headers and self._outdated(record):

@@ -79,6 +79,8 @@ class PartitionWorker(Generic[T]):
         self.crashes = 0
         self.error: str | None = None
         self.lease: leases.Lease[T] | None = None
+        self.is_too_new = False
+
         self._common = common
         self._predecessor = predecessor
         self._claim = partition_claim.PartitionClaim(position, common)
@@ -89,7 +91,6 @@ class PartitionWorker(Generic[T]):
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
         self._before_unreadable = False
-        self.is_too_new = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
     async def run(self) -> None:
@@ -282,6 +283,7 @@ class PartitionWorker(Generic[T]):
     async def _try_once(self) -> None:
         self._enter(State.RESTORING)
         self._death = None
+
         try:
             async with asyncio.timeout(None) as self._scope:
                 await self._hold()

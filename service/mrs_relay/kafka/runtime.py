@@ -77,6 +77,7 @@ class Runtime(Generic[T]):
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._fatal: errors.RelayError | None = None
+
         self._health = consumer_health.ConsumerHealth(kafka, broker, self._look_again)
         self._poller = record_poller.RecordPoller(
             self._workers, self._health, self._stopping, kafka.retry_first_s, self._give_up
@@ -258,6 +259,7 @@ class Runtime(Generic[T]):
             on_change=self._look_again,
             on_fatal=self._give_up,
         )
+
         self._consumer = consumer
         await consumer.start(self)
         return consumer
@@ -321,9 +323,8 @@ class Runtime(Generic[T]):
         while True:
             await asyncio.sleep(topic_monitor.SOON_S)
             await self._look_at_topics(consumer)
-            await self._topic_monitor.check(
-                trouble=any(worker.state in _COMING_UP for worker in self._workers.values())
-            )
+            trouble = any(worker.state in _COMING_UP for worker in self._workers.values())
+            await self._topic_monitor.check(trouble=trouble)
 
     async def _look_at_topics(self, consumer: brokers.GroupConsumer) -> None:
         """Update the leaders of the partitions, and check that the input topic has not been created again."""

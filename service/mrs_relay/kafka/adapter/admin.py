@@ -123,10 +123,13 @@ async def _knows_producers(client: AIOKafkaClient, transactional_id: str | None)
             return False
         except kafka_errors.KafkaError as raised:
             error = type(raised)
+
         if error is kafka_errors.NoError:
             return True
         if error is kafka_errors.TransactionalIdAuthorizationFailed:
             raise error(transactional_id)
+
+        # All other refusals are final, unless the broker asks to try again.
         if not getattr(error, "retriable", False) and error is not kafka_errors.ConcurrentTransactions:
             return False
         await asyncio.sleep(_RETRY_S)

@@ -106,6 +106,7 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
     parts: list[bytes] = []
     unpacked_bytes = 0
     hidden = _Hidden(aborted)
+
     for batch in _split(raw):
         if batch[_MAGIC_AT] != raw[_MAGIC_AT]:
             break  # NB: the library reads all batches in the format of the first one
@@ -117,8 +118,10 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
             return Readable(b"".join(parts), unpacked_bytes, bad)
         except Exception as error:  # noqa: BLE001 - an error of one batch must not end the reading of others
             return Readable(b"".join(parts), unpacked_bytes, _bad(batch, error))
+
         parts.append(part)
         unpacked_bytes += len(part) if part is not batch else 0
+
     if raw and not parts:
         return Readable(b"", bad=_bad(raw, codecs.Unreadable(f"its length is wrong: {len(raw)} bytes of it came")))
     return Readable(b"".join(parts), unpacked_bytes)
@@ -172,6 +175,7 @@ def _plain(batch: bytes, most_bytes: int) -> bytes:
         raise codecs.Unreadable("its length is wrong")
     if not found.validate_crc():
         raise codecs.Unreadable("its checksum is wrong: it was damaged on its way or on the broker's disk")
+
     codec = _codec(batch)
     if magic < _V2:
         if codec:

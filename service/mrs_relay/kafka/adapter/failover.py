@@ -104,11 +104,14 @@ class Failover:
         self._join_s = kafka.join_request_timeout_ms / 1000
         self._waiting: dict[object, tuple[int, float]] = {}
         self._asked = 0
+
         self._task_supervisor = tasks.TaskSupervisor(
             lambda _name, _error: None
         )  # a question that failed is asked again
+
         self._bootstrap = client.bootstrap
         self._close = client.close
+
         # NB: the library's own option is for connecting and for writes at once.
         client._request_timeout_ms = int(self._connect_s * 1000)  # noqa: SLF001 - see above
         client.bootstrap = self._begin

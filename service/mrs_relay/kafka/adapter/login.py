@@ -191,6 +191,7 @@ def _ask(security: security_settings.Security, endpoint: str) -> tuple[str, floa
         "Authorization": f"Basic {base64.b64encode(who.encode()).decode()}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
+
     place = parse.urlsplit(endpoint)
     connection = _connection(place, security)
     try:
@@ -200,6 +201,7 @@ def _ask(security: security_settings.Security, endpoint: str) -> tuple[str, floa
         body = reply.read(_MOST_REPLY_BYTES)
     finally:
         connection.close()
+
     if reply.status != http.HTTPStatus.OK:
         raise ValueError(f"HTTP {reply.status}; check kafka.security.client_id, client_secret and scope")
     return _read_reply(body)

@@ -94,6 +94,7 @@ class KafkaProducer:
         client, self._killed = self._client, True
         if client is None:
             return
+
         client.client.send = connections.silence
         client._closed = True  # noqa: SLF001 - stops the library's warning about a producer that was not stopped
         sender = client._sender.sender_task  # noqa: SLF001 - the library offers no way to stop without flushing
@@ -103,6 +104,7 @@ class KafkaProducer:
             # The tasks would repeat their requests after a pause; the first that fails leaves the others running.
             for task in self._sending:
                 task.cancel()
+
         if (error := await connections.stopped(client.client.close(), _KILL_STEP_S)) is not None:
             log.debug("producer_close_failed", error=repr(error))
         if running := {task for task in (sender, *self._sending) if task is not None and not task.done()}:

@@ -73,6 +73,7 @@ async def reading(
         **unpacking.OPTIONS,
     )
     connection.attend(client._client)  # noqa: SLF001 - the library's connections
+
     try:
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()

@@ -106,6 +106,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
         **unpacking.OPTIONS,
     )
     connection.attend(client._client)  # noqa: SLF001 - the library's connections
+
     try:
         async with connection.asking("connect", _ASK_S):
             await client.start()

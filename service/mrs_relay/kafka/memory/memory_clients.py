@@ -130,6 +130,7 @@ class Producer:
         limit_s = broker.kafka.transaction_timeout_ms / 1000
         expiry = asyncio.get_running_loop().call_later(limit_s, coordinator.expire, transactional_id, transaction)
         blocks = broker.store(outgoing, transaction)
+
         await broker.reach()
         self._check_alive()
         applied = broker.fault(outgoing)
@@ -138,6 +139,7 @@ class Producer:
         coordinator.end(transactional_id, self._epoch, memory_log.Outcome.COMMITTED)
         expiry.cancel()
         broker.announce()
+
         if applied:
             raise errors.StreamDown("the reply to a commit was lost")
         await broker.reach()

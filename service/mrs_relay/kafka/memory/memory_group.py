@@ -335,6 +335,7 @@ class MemoryGroupConsumer:
                 continue
             partition, offset = self._cluster.log(position), self._positions[position]
             self._answers[position] = self._answers.get(position, 0) + 1
+
             try:
                 read, self._positions[position] = _read(partition, position, offset, limit)
             except (brokers.OffsetGone, brokers.BatchUnreadable):
@@ -342,6 +343,7 @@ class MemoryGroupConsumer:
                     break
                 self.park(position)
                 raise
+
             if read:
                 found[position] = read
                 limit -= len(read)

@@ -95,6 +95,7 @@ class Log:
         if spoilt <= offset < self.end:
             raise broker.BatchUnreadable(self._position, spoilt, *self._spoilt[spoilt])
         stable_end = min(stable_end, spoilt)
+
         start = bisect.bisect_left(self._entries, offset, key=lambda entry: entry.offset)
         for entry in itertools.islice(self._entries, start, None):
             if entry.offset >= stable_end:

@@ -109,6 +109,7 @@ def plan(
     compacted = safe | {"cleanup.policy": "compact", "delete.retention.ms": str(_DAY_MS)}
     if kafka.max_compaction_lag_ms:
         compacted["max.compaction.lag.ms"] = str(kafka.max_compaction_lag_ms)
+
     ledger_configs = compacted | {
         "max.message.bytes": str(2 * input_bytes + topic_rules.ENVELOPE_BYTES),
         "segment.ms": str(4 * _HOUR_MS),
@@ -116,6 +117,7 @@ def plan(
     }
     if not kafka.transactional:
         ledger_configs["min.compaction.lag.ms"] = str(settings.LEAST_COMPACTION_LAG_MS)
+
     letter_configs = safe | {"max.message.bytes": str(input_bytes + topic_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
     wanted: list[tuple[str, int, dict[str, str]]] = [
