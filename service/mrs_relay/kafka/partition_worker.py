@@ -110,7 +110,7 @@ class PartitionWorker(Generic[T]):
                 if self._parked:
                     await self._leaving.wait()
 
-                # A long life is no failure in a row.
+                # After a long run the count of failures in a row starts again.
                 if loop.time() - began_s > self._common.kafka.retry_most_s:
                     self.failures = 0
                 if not self._leaving.is_set():
@@ -138,7 +138,7 @@ class PartitionWorker(Generic[T]):
 
     @property
     def missing_leader(self) -> str | None:
-        """The leader that the partition waits for; None if it waits for none."""
+        """The leader that the partition waits for; None if it has all leaders, or waits for another reason."""
         if self.state not in _MAY_LACK_LEADER:
             return None
         return self._common.leaders.awaited(self.position, failed=self.failures > 0)
@@ -165,7 +165,7 @@ class PartitionWorker(Generic[T]):
             self.lease.inbox.advance_to(offset)
 
     async def catch_up(self) -> None:
-        """Commit an offset behind markers and aborted records, so that lag tools do not count them as messages."""
+        """Commit an offset behind markers and aborted records, so that they do not count as waiting messages."""
         lease = self.lease
         if lease is not None and self.state is State.RUNNING:
             try:
