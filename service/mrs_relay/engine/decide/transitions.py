@@ -184,10 +184,10 @@ def _under_way(
     submitted = _replace(submitted, doubt=submission.of_next_attempt(job.doubt))
     submitted = kinds.of(job).followed(job, submitted, goal)
     submitted = _replace(submitted, twins=(*job.twins, *twins))  # those of an earlier attempt may not have ended yet
-    told_job, told = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
+    updated, event = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
     if submitted.stop is not None:
-        return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
-    return Decision(told_job, (told,), commands.Command.TRACK)
+        return Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)
+    return Decision(updated, (event,), commands.Command.TRACK)
 
 
 _UNSENT = frozenset({State.QUEUED, State.SUBMITTING})
@@ -218,8 +218,8 @@ def _report_duplicates(
     if not late:
         return None
     noted = _replace(job, twins=(*job.twins, *late))
-    told_job, told = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
-    return Decision(told_job, (told,))
+    updated, event = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
+    return Decision(updated, (event,))
 
 
 def _unwanted_reason(job_ids: tuple[str, ...]) -> jobs.Reason:
@@ -275,15 +275,15 @@ def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
 def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: DecisionConfig) -> Decision | None:
     before = job.seen
     if job.state is State.SUBMITTED:
-        told_job, told = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
-        return Decision(told_job, (told,))
+        updated, event = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
+        return Decision(updated, (event,))
     if before is None or (
         abs(seen.progress - before.progress) < config.progress_step
         and (seen.app_id, seen.tracking_url) == (before.app_id, before.tracking_url)
     ):
         return None
-    told_job, told = _build_event(_replace(job, seen=seen), "progress", now_ms)
-    return Decision(told_job, (told,))
+    updated, event = _build_event(_replace(job, seen=seen), "progress", now_ms)
+    return Decision(updated, (event,))
 
 
 def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, config: DecisionConfig) -> Decision:
