@@ -233,7 +233,7 @@ class WorkCalls(Protocol):
         _never(self, "looked up")
 
     async def page(self, cluster: str, number: int, since_ms: int, *, unfinished: bool) -> Page:  # noqa: ARG002 - for other kinds
-        """Read page `number` (from 1) of the jobs submitted since then, if the list has times, or of all `unfinished`."""
+        """Read page `number` (from 1) of the jobs since a time, if the list can begin there, or of all `unfinished`."""
         _never(self, "listed")
 
     async def show(self, cluster: str, job_id: str) -> Sight | NoSuchJob:  # noqa: ARG002 - for other kinds
