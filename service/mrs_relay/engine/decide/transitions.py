@@ -50,6 +50,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         The decision, or None when the fact changes nothing.
     """
     match fact:
+        # The tenant's rules stop only a request that would begin a job, not the repetition of one under way.
         case facts.Requested() if fact.rejection is not None and (job is None or job.state in _NEW):
             return acceptance.invalid(
                 job, facts.InvalidRequest(jobs.without_payload(fact.job), fact.rejection), now_ms, config
@@ -97,6 +98,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _noted(job, fact)
         case facts.ResultCollected():
             return _collected(job, fact, now_ms, config)
+        # The submission may have been sent: only a look-up or a repetition can settle it.
         case facts.InternalFailure() if job.state is State.SUBMITTING:
             return _reply(job, internal_errors.as_doubt(fact), now_ms, config)
         case facts.InternalFailure():
@@ -113,8 +115,8 @@ def recover(job: jobs.Job) -> facts.Fact | commands.Command:
     """
     Return how to resume a restored job.
 
-    That is the command of its state. A job in state SUBMITTING may have been sent before the restart: it is never
-    submitted, and the fact that its submission is in doubt is returned instead.
+    Returns the command of the job's state. The submission of a job in state SUBMITTING may have been sent before the
+    restart. Its command is not run again: the fact that the submission is in doubt is returned instead.
     """
     if job.state is State.SUBMITTING:
         return facts.SubmissionInDoubt(
@@ -149,6 +151,7 @@ def _reply(
 ) -> Decision | None:
     if job.state is not State.SUBMITTING:
         return None
+
     match fact:
         case facts.SubmissionAccepted():
             return _under_way(job, jobs.MrsStatus(fact.job_id), now_ms, fact.goal)
@@ -208,7 +211,7 @@ def _duplicates_checked(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: in
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and kinds.of(job).traits.is_listed:
         return Decision(jobs.moved(job, State.IN_DOUBT), (), commands.Command.LOOK_UP)
 
-    # The job was cancelled as never submitted: every job with its token is unwanted.
+    # The job was cancelled because MRS showed nothing: every job with its token is unwanted.
     if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt and fact.job_ids:
         return _report_duplicates(job, fact.job_ids, _unwanted_reason, now_ms)
 

@@ -163,7 +163,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
             job, barred = _owned(job, request, judged.policy)
         return key, facts.Requested(job_records.share(job), barred, record)
 
-    # The rules do not apply to the reply of another partition: no tenant sent it.
+    # The rules do not apply to the reply of another partition, which is not a tenant's request.
     if barred is not None and MATCHED_HEADER not in message.headers:
         return _rejected(message, record, barred)
 

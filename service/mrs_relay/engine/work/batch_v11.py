@@ -111,6 +111,7 @@ class Calls(adapter.WorkCalls):
         """
         found: dict[str, jobs.MrsStatus] = {}
         number = 1
+
         while True:
             listed, last = await self._read(job.cluster, number, job_name=job.mrs_name)
             found |= {one.id: observations.of_v11_job(one) for one in listed if one.job_name == job.mrs_name}

@@ -112,6 +112,7 @@ class Calls(adapter.WorkCalls):
         """Return the jobs with exactly this name in the list, from a day before the intent on."""
         found: list[jobs.MrsStatus] = []
         page = 1
+
         while True:
             query = models.JobQuery(
                 job_name=job.mrs_name,
@@ -125,6 +126,7 @@ class Calls(adapter.WorkCalls):
             )
             listed = reply.job_list or ()
             found += [observations.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
+
             if len(listed) < self.page_size:
                 return sorted(found, key=lambda seen: seen.submitted_ms)
             page += 1

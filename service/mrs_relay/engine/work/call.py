@@ -228,8 +228,10 @@ async def send(
     try:
         return await client.call(wanted, path=work.path, query=work.query or None, body=body, spend_budget=False)
     except errors.MrsUntouched as error:
+        # Neither a reply nor a lost connection: the call was not sent.
         if error.status is None and not isinstance(error.__cause__, transport.Lost):
             raise
+
         raise errors.MrsAmbiguous(
             error.message,
             method=error.method,

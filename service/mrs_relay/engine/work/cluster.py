@@ -104,6 +104,7 @@ class Calls(adapter.WorkCalls):
 
         if goal is not None and goal.kind in _NAMES_CLUSTER and body is not None:
             body = {**body, "cluster_name": job.mrs_name}
+        # The order contains a difference of nodes: note the total while the cluster still has its old size.
         if goal is not None and goal.kind == "resized" and body is not None:
             goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
 
