@@ -28,10 +28,10 @@ def requested(
     if is_repeat and job.state is State.CHOOSING:
         return None  # the first request is answered soon, by `accepted` or `rejected`
     if is_repeat:
-        again, told = event_builder.build_event(
+        again, event = event_builder.build_event(
             cancellation.with_trace_of(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True
         )
-        return event_builder.Decision(cancellation.with_trace_of(again, job), (told,))
+        return event_builder.Decision(cancellation.with_trace_of(again, job), (event,))
 
     reason = jobs.Reason(
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
@@ -58,8 +58,8 @@ def _start(
 
 
 def _accepted(job: jobs.Job, now_ms: int) -> event_builder.Decision:
-    accepted, told = event_builder.build_event(job, "accepted", now_ms)
-    return event_builder.Decision(accepted, (told,), commands.Command.ENQUEUE)
+    accepted, event = event_builder.build_event(job, "accepted", now_ms)
+    return event_builder.Decision(accepted, (event,), commands.Command.ENQUEUE)
 
 
 def cluster_selected(
@@ -88,17 +88,17 @@ def invalid(
         arrived_ms=now_ms,
         reason=fact.reason,
     )
-    told_job, told = event_builder.build_event(rejected, "rejected", now_ms, reason=fact.reason)
+    updated, event = event_builder.build_event(rejected, "rejected", now_ms, reason=fact.reason)
 
     # A cancel may wait for this request: the partition that sent the cancel gets a reply.
     waits = job.came_from if job is not None else -1
-    remembered = event_builder.rejected(told_job, now_ms, config)
-    return event_builder.Decision(remembered, (told,), commands.Command.RELEASE, pass_back=waits)
+    remembered = event_builder.rejected(updated, now_ms, config)
+    return event_builder.Decision(remembered, (event,), commands.Command.RELEASE, pass_back=waits)
 
 
 def _reject_duplicate(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> event_builder.Decision:
     """Publish `rejected` for a second message; the first one's job continues unchanged."""
-    told_job, told = event_builder.build_event(
+    updated, event = event_builder.build_event(
         cancellation.with_trace_of(job, second), "rejected", now_ms, reason=reason
     )
-    return event_builder.Decision(_replace(cancellation.with_trace_of(told_job, job), shown=job.shown), (told,))
+    return event_builder.Decision(_replace(cancellation.with_trace_of(updated, job), shown=job.shown), (event,))

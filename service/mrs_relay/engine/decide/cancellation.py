@@ -89,16 +89,16 @@ def _rejected(asker: jobs.Job, wish: str, reason: jobs.Reason, now_ms: int) -> e
 
     The event's id ends with `wish`: there may be a request under the message's own source and id.
     """
-    _, told = event_builder.build_event(asker, "rejected", now_ms, reason=reason)
-    return _replace(told, event_id=f"{events.identity(asker.source, asker.id)}-{wish}", causation_id=asker.id)
+    _, event = event_builder.build_event(asker, "rejected", now_ms, reason=reason)
+    return _replace(event, event_id=f"{events.identity(asker.source, asker.id)}-{wish}", causation_id=asker.id)
 
 
 def _repeat_event(job: jobs.Job, by: str, sender: jobs.Job, now_ms: int) -> event_builder.Decision:
     """Answer a message that changes nothing with the job's present state."""
-    again, told = event_builder.build_event(
+    again, event = event_builder.build_event(
         with_trace_of(job, sender), jobs.TRAITS[job.state].shown, now_ms, repeated=True
     )
-    return event_builder.Decision(with_trace_of(again, job), (_replace(told, causation_id=by),))
+    return event_builder.Decision(with_trace_of(again, job), (_replace(event, causation_id=by),))
 
 
 def with_trace_of(job: jobs.Job, by: jobs.Job) -> jobs.Job:
@@ -113,9 +113,9 @@ def with_stop_request(job: jobs.Job, reason: jobs.Reason | None, by: str | None)
 
 def accepted_and_stopped(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) -> event_builder.Decision:
     """End a cancelled request that has no event yet: publish `accepted`, then `cancelled`."""
-    accepted, told = event_builder.build_event(job, "accepted", now_ms)
+    accepted, event = event_builder.build_event(job, "accepted", now_ms)
     ended = event_builder.end(_replace(accepted, choice=None), State.CANCELLED, now_ms, config, reason=job.stop)
-    return _replace(ended, events=(told, *ended.events))
+    return _replace(ended, events=(event, *ended.events))
 
 
 def stop(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) -> event_builder.Decision:
@@ -142,7 +142,7 @@ def resolve_requested(
 
     if job.state is State.UNKNOWN:
         settled = event_builder.end(with_trace_of(job, fact.sender), fact.verdict, now_ms, config, reason=fact.reason)
-        return _replace(settled, events=tuple(_replace(told, causation_id=fact.by) for told in settled.events))
+        return _replace(settled, events=tuple(_replace(event, causation_id=fact.by) for event in settled.events))
 
     return _repeat_event(job, fact.by, fact.sender, now_ms)
 
@@ -189,8 +189,8 @@ def expired(job: jobs.Job, now_ms: int) -> event_builder.Decision | None:
     if job.state is State.PENDING_CANCEL and job.came_from < 0:
         text = f"no request {job.id} of {job.source} came or was there"
         reason = jobs.Reason("invalid", "unknown_request", text)
-        told = _rejected(_canceller(job, job.asked_by, job.asked_source), "cancel", reason, now_ms)
-        return event_builder.Decision(None, (told,))
+        event = _rejected(_canceller(job, job.asked_by, job.asked_source), "cancel", reason, now_ms)
+        return event_builder.Decision(None, (event,))
 
     return event_builder.Decision(None)
 
@@ -211,13 +211,13 @@ def ended_badly(
 
     first_ms = round(retry.backoff_s * 1000)
     wait_ms = min(max(_MOST_BACKOFF_MS, first_ms), first_ms * 2 ** min(max(1, job.attempt) - 1, 20))
-    told_job, told = event_builder.build_event(job, "retrying", now_ms, reason=reason)
+    updated, event = event_builder.build_event(job, "retrying", now_ms, reason=reason)
     again = _replace(
-        jobs.moved(told_job, State.QUEUED),
+        jobs.moved(updated, State.QUEUED),
         attempt=job.attempt + 1,
         not_before_ms=now_ms + wait_ms,
         seen=None,
         run_deadline_ms=0,
         doubt=submission.of_next_attempt(job.doubt),
     )
-    return event_builder.Decision(with_deadlines(again, now_ms), (told,), commands.Command.ENQUEUE)
+    return event_builder.Decision(with_deadlines(again, now_ms), (event,), commands.Command.ENQUEUE)

@@ -44,9 +44,9 @@ def _goes_on(
     job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
 ) -> event_builder.Decision | None:
     if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
-        told_job, told = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
-        return event_builder.Decision(told_job, (told,))
+        updated, event = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
+        return event_builder.Decision(updated, (event,))
     if job.state is State.RUNNING and job.seen is not None and job.seen.job_state != before.job_state:
-        told_job, told = event_builder.build_event(job, "progress", now_ms)
-        return event_builder.Decision(told_job, (told,))
+        updated, event = event_builder.build_event(job, "progress", now_ms)
+        return event_builder.Decision(updated, (event,))
     return None

@@ -189,11 +189,11 @@ def _under_way(
     submitted = kinds.of(job).followed(job, submitted, goal)
     submitted = _replace(submitted, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
 
-    told_job, told = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
+    updated, event = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
     # A stop that was requested during the submission is carried out now: MRS has the job.
     if submitted.stop is not None:
-        return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
-    return Decision(told_job, (told,), commands.Command.TRACK)
+        return Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)
+    return Decision(updated, (event,), commands.Command.TRACK)
 
 
 _UNSENT = frozenset({State.QUEUED, State.SUBMITTING})
@@ -230,8 +230,8 @@ def _report_duplicates(
     if not late:
         return None
     noted = _replace(job, twins=(*job.twins, *late))
-    told_job, told = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
-    return Decision(told_job, (told,))
+    updated, event = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
+    return Decision(updated, (event,))
 
 
 def _unwanted_reason(job_ids: tuple[str, ...]) -> jobs.Reason:
@@ -288,8 +288,8 @@ def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
 def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: DecisionConfig) -> Decision | None:
     before = job.seen
     if job.state is State.SUBMITTED:
-        told_job, told = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
-        return Decision(told_job, (told,))
+        updated, event = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
+        return Decision(updated, (event,))
 
     # No event for a small step of progress, unless MRS now shows the application's id or address.
     if before is None or (
@@ -298,8 +298,8 @@ def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: DecisionC
     ):
         return None
 
-    told_job, told = _build_event(_replace(job, seen=seen), "progress", now_ms)
-    return Decision(told_job, (told,))
+    updated, event = _build_event(_replace(job, seen=seen), "progress", now_ms)
+    return Decision(updated, (event,))
 
 
 def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, config: DecisionConfig) -> Decision:

@@ -123,7 +123,7 @@ class Calls(adapter.WorkCalls):
 
     async def page(self, cluster: str, number: int, since_ms: int, *, unfinished: bool) -> adapter.Page:  # noqa: ARG002 - V1.1's list knows no times
         """Read a page of the list, of running jobs or of all jobs, in MRS's order."""
-        state = models.OldState.RUNNING if unfinished else None
+        state = models.StateV11.RUNNING if unfinished else None
         listed, last = await self._read(cluster, number, state=state)
         return adapter.Page(tuple(map(observations.of_v11_job, listed)), 0, last)
 
@@ -176,9 +176,9 @@ class Calls(adapter.WorkCalls):
         *,
         job_name: str | None = None,
         job_id: str | None = None,
-        state: models.OldState | None = None,
+        state: models.StateV11 | None = None,
     ) -> tuple[tuple[models.JobV11, ...], bool]:
-        query = models.OldJobQuery(
+        query = models.JobQueryV11(
             cluster_id=cluster, id=job_id, page_size=self.page_size, current_page=number, job_name=job_name, state=state
         )
         listed = (await self._client.call(operations.LIST_EXECUTE_JOB, query=query)).job_executions

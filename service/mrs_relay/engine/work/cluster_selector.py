@@ -65,7 +65,7 @@ class _Load:
 
 
 @dataclass(slots=True)
-class _Book:
+class _Snapshot:
     read_s: float = float("-inf")
     failed_s: float = float("-inf")
     failure: errors.MrsError | None = None
@@ -91,7 +91,7 @@ class ClusterSelector:
         self._ours = ours
         self._settings = settings
         self._time = time
-        self._book = _Book()
+        self._book = _Snapshot()
         self._one_at_a_time = asyncio.Lock()
 
     async def select(
@@ -171,7 +171,7 @@ class ClusterSelector:
                     raise
 
                 loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
-                self._book = _Book(read_s, clusters=clusters, loads=loads)
+                self._book = _Snapshot(read_s, clusters=clusters, loads=loads)
             return self._book.clusters
 
     async def _with_most_room(self, job: jobs.Job, candidates: list[str]) -> str:

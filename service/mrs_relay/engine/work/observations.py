@@ -15,7 +15,7 @@ from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import jobs_v11 as v11_models
 from mrs_relay.mrs.models import sql as sql_models
 
-V11_STATES: Final[Mapping[int, str]] = {state.value: state.name for state in v11_models.OldState}
+V11_STATES: Final[Mapping[int, str]] = {state.value: state.name for state in v11_models.StateV11}
 """Names of V1.1's `job_state`. Source: ShowJobExes: -1 Terminated, 1 Starting, 2 Running, 3 Completed, 4 Abnormal,
 5 Error; ListExecuteJob knows neither 1 nor 5. The SDK's text counts 1 to 6 instead, against all pages."""
 
