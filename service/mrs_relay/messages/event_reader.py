@@ -17,7 +17,7 @@ from mrs_relay.messages import codec, envelope, events
 
 
 class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as a subscriber sees it: attributes by name and the checked data."""
+    """An event as a subscriber reads it: attributes by name and the checked data."""
 
     attributes: dict[str, str]
     data: events.EventData
@@ -28,7 +28,7 @@ class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
         return self.attributes.get("type", "")
 
     def as_json(self) -> bytes:
-        """The event in CloudEvents' JSON format, on one line."""
+        """Return the event in CloudEvents' JSON format, on one line."""
         body = self.data.model_dump(mode="json", exclude_defaults=True, by_alias=True)
         return codec.encode({**self.attributes, "datacontenttype": "application/json", "data": body})
 
@@ -38,12 +38,12 @@ _STAND_INS: Final[dict[tuple[str, ...], str]] = {
     ("previous_state",): "running",
     ("reason", "class"): "invalid",
 }
-"""Where later versions may say new words, and a word of ours for each."""
+"""Fields in which later versions may use new values, with a value of this version for each."""
 
 
 def data_of(value: bytes) -> events.EventData:
     """
-    Read an event's data as a reader must: states and classes of reasons that this version does not know are kept.
+    Read an event's data, and keep states and classes of reasons that this version does not know.
 
     Raises:
         ValueError: it is no event's data (pydantic's ValidationError is one).
@@ -55,7 +55,7 @@ def data_of(value: bytes) -> events.EventData:
 
 
 def _data_in(members: Any) -> events.EventData:  # noqa: ANN401 - JSON
-    """The same as `data_of` for what has been decoded already."""
+    """Do the same as `data_of` for decoded JSON."""
     try:
         return events.EventData.model_validate(members)
     except pydantic.ValidationError as error:
@@ -63,16 +63,19 @@ def _data_in(members: Any) -> events.EventData:  # noqa: ANN401 - JSON
 
 
 def _with_new_words(members: Any, error: pydantic.ValidationError) -> events.EventData:  # noqa: ANN401 - JSON
-    """The data, if nothing but new words stood against it; else the error is raised."""
+    """Return the data if unknown values are its only faults; else raise the error."""
     faults = error.errors(include_url=False, include_context=False)
     new: dict[tuple[int | str, ...], Any] = {fault["loc"]: fault["input"] for fault in faults}
     if not new.keys() <= _STAND_INS.keys() or not all(isinstance(word, str) and word for word in new.values()):
         raise error
+
+    # Validate with known values in their place, then put the new ones back.
     known = {**members, **{loc[0]: _STAND_INS[loc] for loc in _STAND_INS if loc in new and len(loc) == 1}}
     is_new_class = ("reason", "class") in new
     if is_new_class:
         known["reason"] = {**members["reason"], "class": _STAND_INS["reason", "class"]}
     data = events.EventData.model_validate(known)
+
     update: dict[str, Any] = {str(loc[0]): word for loc, word in new.items() if len(loc) == 1}
     if is_new_class and data.reason is not None:
         update["reason"] = data.reason.model_copy(update={"kind": new["reason", "class"]})
@@ -88,7 +91,7 @@ def _decoded(value: bytes) -> Any:  # noqa: ANN401 - JSON
 
 def read(value: bytes, headers: Iterable[tuple[str, bytes]]) -> ReadEvent:
     """
-    Read an event record that this service wrote, in either mode; also a later version of it, see `data_of`.
+    Read an event record of this service, in either mode, also of a later version: see `data_of`.
 
     Raises:
         ValueError: the record is not such an event (pydantic's ValidationError is one).

@@ -1,5 +1,5 @@
 """
-What goes out: one event per status change, and its form as a record.
+Define the events, one per status change, and write them as records.
 
 Event types are `mrs.<job|sql|cluster|call>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made
 from the request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties
@@ -53,7 +53,7 @@ SUBJECTS: Final[dict[Subject, tuple[State, ...]]] = {
     "cluster": tuple(state for state in STATES if state != "retrying"),
     "call": tuple(state for state in STATES if state not in _SUBMITTED_ONCE),
 }
-"""Which states the events of each kind of request can tell."""
+"""The states of the events of each kind of request."""
 
 LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 """States after which no event of the same request follows (except the answer to a repeated request)."""
@@ -192,7 +192,7 @@ class EventBody(_Part, frozen=True, kw_only=True, gc=False):
 
 
 def body(data: EventData) -> EventBody:
-    """Make the body that is written as these data are."""
+    """Convert data of the readers' model to the body that is written as the same bytes."""
     others = {name: getattr(data, name) for name in EventData.model_fields if name not in {"request", "mrs"}}
     return EventBody(
         request=BodyRequest(id=data.request.id, source=data.request.source),
@@ -206,13 +206,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     An event before it is written as a record.
 
     Attributes:
-        subject: what kind of request it is about.
+        subject: the kind of its request.
         key: the Kafka key of the request; events of one key stay in order.
-        time_ms: when it was decided, epoch milliseconds.
-        data: what it says.
+        time_ms: time of the decision, epoch milliseconds.
+        data: its content.
         event_id: deterministic id.
         correlation_id: the request's `correlationid`, or its id.
-        causation_id: id of the message that brought it about; None means the request's own.
+        causation_id: id of the message that caused it; None means the request itself.
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
     """
@@ -230,9 +230,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def changes_state(self) -> bool:
         """
-        Whether it tells a new state of a request.
+        Whether it reports a new state of a request.
 
-        An answer to a message that changed nothing does not, nor one that speaks of a request that never was.
+        An answer to a message that changed nothing does not, nor does one about a request that never existed.
         """
         reason = self.data.reason
         idle = reason is not None and (reason.kind == "conflict" or reason.code == "unknown_request")
@@ -241,7 +241,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.lru_cache(maxsize=4096)
 def identity(source: str, request_id: str) -> str:
-    """Name a request in 32 hexadecimal digits: 128 bits of SHA-256 over its idempotency key."""
+    """Return a request's identity in 32 hexadecimal digits: 128 bits of SHA-256 over its idempotency key."""
     return hashlib.sha256(f"{source} {request_id}".encode()).hexdigest()[:32]
 
 
@@ -276,7 +276,7 @@ def _source_header(event_source: str) -> tuple[str, bytes]:
 
 @functools.lru_cache(maxsize=64)
 def _time_header(time_ms: int) -> tuple[str, bytes]:
-    """All events of a batch have one time."""
+    """Return the header of the time; it is cached, since all events of a batch have one time."""
     return ("ce_time", clock.rfc3339(time_ms).encode())
 
 
@@ -284,8 +284,8 @@ def write(event: Event, event_source: str, mode: Mode = "binary") -> tuple[bytes
     """
     Write an event as key, value and headers of a Kafka record.
 
-    The attribute `sequence` has ten digits, because that extension wants text that sorts. The trace context also stands
-    in plain Kafka headers, where tracing libraries look for it.
+    The attribute `sequence` has ten digits, because that extension requires text that sorts. The trace context is also
+    written in plain Kafka headers, where tracing libraries read it.
 
     Source: CloudEvents Kafka protocol binding 1.0.2, sections 3.2 and 3.3; extensions `sequence`, `correlationid`,
     `causationid` and distributed tracing of the CloudEvents documented extensions.
