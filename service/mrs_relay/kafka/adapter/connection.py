@@ -144,7 +144,7 @@ async def stopped(stop: Awaitable[None], timeout_s: float) -> BaseException | No
     """
     Await a client's own way to stop, at most `timeout_s` seconds; returns its error instead of raising it.
 
-    NB: closing a consumer during the pause after a failed fetch raises CancelledError although we are not.
+    NB: closing a consumer during the pause after a failed fetch raises CancelledError though we are not cancelled.
     Source: aiokafka 0.14, consumer/fetcher.py, `close` and `_proc_fetch_request`.
     """
     task = asyncio.current_task()
