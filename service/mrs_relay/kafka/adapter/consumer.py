@@ -189,7 +189,7 @@ class KafkaGroupConsumer:
         async with self._asking(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
-            # NB: the id is asked last: bounds of a topic that is being replaced never come with the old topic's id.
+            # NB: the id is asked last, so that a new topic's bounds never come with the id of the one it replaces.
             cluster = await topology.describe(self._started._client, [tp.topic])  # noqa: SLF001 - the library's own
         described = cluster.topics.get(tp.topic)
         return broker.Bounds(first[tp], end[tp], None if described is None else described.topic_id)
