@@ -1,7 +1,7 @@
 """
 The hands of one partition: what is done outside after a commit, and what comes back as facts.
 
-A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
+An executor belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
 to the shared tracker and scheduler, and puts every outcome into the partition's inbox. It decides nothing.
 """
 
@@ -42,7 +42,7 @@ class CommandExecutor:
 
     Args:
         lease: whose partition it is; asked before every effect whether it still is.
-        desk: shared tools.
+        context: shared tools.
     """
 
     def __init__(self, lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:

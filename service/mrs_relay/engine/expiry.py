@@ -56,8 +56,8 @@ class Expiry:
 
     Args:
         lease: of the partition.
-        desk: shared tools; says how many partitions there are and how many cancels may wait.
-        crew: runs the waiting; ends with the lease.
+        context: shared tools; says how many partitions there are and how many cancels may wait.
+        task_supervisor: runs the waiting; ends with the lease.
         tell: called with the key of each job that may be forgotten.
 
     Attributes:

@@ -63,7 +63,7 @@ class UnitOfWork:
 
     Args:
         base: the partition's jobs as committed; changed only by `settle`.
-        desk: shared tools; only its settings, rules, clock and topics are used.
+        context: shared tools; only its settings, rules, clock and topics are used.
         lease: says how large a record may be.
         admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
 

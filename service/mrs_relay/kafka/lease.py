@@ -78,7 +78,7 @@ class Lease(Generic[T]):
     Attributes:
         topic: the input topic.
         partition: number of the input partition, and of its ledger partition.
-        feed: the inbox; `feed.take` gives records and notices.
+        inbox: the inbox; `inbox.take` gives records and notices.
         restored: ledger key -> value, as it was when the lease began. It is the handler's: pop it empty to save
         memory.
         owned_since_s: time of the claim on the event loop's clock, in seconds.
