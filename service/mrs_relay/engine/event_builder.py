@@ -178,10 +178,13 @@ def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:
     seen = job.seen
     if seen is None:
         return None
+
+    # MRS has taken the job, and no poll has seen its state yet.
     if not seen.job_state:
         return events.BodyMrs(
             job_id=seen.job_id or None, job_name=job.mrs_name or None, submitted_at=_moment(seen.submitted_ms)
         )
+
     return events.BodyMrs(
         job_id=seen.job_id or None,
         job_name=job.mrs_name or None,

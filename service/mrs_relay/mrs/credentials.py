@@ -87,6 +87,8 @@ class File:
             raise errors.SettingsError(f"credentials_file {self._path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise errors.SettingsError(f"credentials_file {self._path} is not UTF-8 text") from None
+
+        # Taken before the text was read: a change in between is noticed by the next check.
         self._seen = stamp
         try:
             return login.Login.model_validate(_parsed(text))

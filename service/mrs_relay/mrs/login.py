@@ -102,6 +102,7 @@ def problem(login: Login) -> str | None:
     """Return what a login lacks, with the names of the settings; None when it is complete."""
     user = {"iam_user": login.iam_user, "iam_password": login.iam_password, "iam_domain": login.iam_domain}
     missing = [name for name, value in user.items() if value is None]
+
     rules = (
         ((login.access_key is None) != (login.secret_key is None), "access_key and secret_key belong together"),
         (login.security_token and not login.by_keys, "security_token needs access_key and secret_key"),

@@ -122,6 +122,8 @@ async def _until_stable(
             page += 1
             if len(found) < size:
                 break
+
+        # One page cannot shift; two equal passes show that the list did not.
         if page == 1 or keys == before:
             return
         before = keys

@@ -76,7 +76,7 @@ class _Place:
 
     @property
     def is_ours(self) -> bool:
-        """Whether nobody else can have written there since."""
+        """Whether no other replica can have written there since."""
         membership = self.board.membership
         return membership is not None and membership.generation == self.generation
 
@@ -125,6 +125,7 @@ class QuotaExchange:
             return
         self._budgets.lend(limits.Lease(0.0))
         self._granted_s = self._time.boottime_s()
+
         while True:
             self._wake.clear()
             try:
@@ -132,6 +133,8 @@ class QuotaExchange:
             except errors.StreamDown as error:
                 _log.debug("quota_exchange_failed", error=str(error))
                 busy = True
+
+            # A demand or a change of the assignment ends the wait early.
             await asyncio.sleep(_LEAST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((_BUSY_S if busy else _IDLE_S) - _LEAST_S):
