@@ -137,6 +137,7 @@ class Expiry:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Query Kafka until it answers."""
         while True:
             try:
                 return await ask()

@@ -90,7 +90,7 @@ class KeySigner:
         self._signed = signing.SignedHeaders("", "", "")
 
     async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
-        """The project id."""
+        """Return the project id."""
         return self.project_id or _ACCOUNT_WIDE
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
@@ -128,7 +128,7 @@ class TokenSigner:
         self._headers = {**_fixed(host, project_id), "X-Auth-Token": token.get_secret_value()}
 
     async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
-        """The project id."""
+        """Return the project id."""
         return self.project_id or _ACCOUNT_WIDE
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - no signature

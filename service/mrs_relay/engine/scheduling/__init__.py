@@ -1,10 +1,10 @@
 """
 Schedule submissions: choose who submits next, and say why a job waits.
 
-    queued job → entries.QueueEntry → scheduler.SubmissionScheduler → Turn → commit → lanes.InFlight → MRS
+    queued job → entries.QueueEntry → scheduler.SubmissionScheduler → Admitted → commit → lanes.InFlight → MRS
                                             │
-                     fair_queue: who is next; tenants take turns, and so do the queues of each tenant
-                     admission: whether an entry may go now, with what belongs to that:
+                     fair_queue: the next entry; tenants take turns, and so do the queues of each tenant
+                     admission: whether an entry may go now, by these parts:
                         queues   a ClusterQueue for each cluster and operation, in it a TenantQueue for each tenant
                         slots    which jobs hold a slot of a cluster
                         lanes    how many calls may be under way, shared by tenants and their clusters
