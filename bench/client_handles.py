@@ -65,7 +65,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
         if submitted
         else None,
     )
-    told = events.Event(
+    event = events.Event(
         subject="sql",
         key=b"key-%d" % (number % 64),
         time_ms=1_795_420_800_000,
@@ -73,7 +73,7 @@ def event(number: int, state: events.State, sequence: int, sent_us: int = 0) -> 
         event_id=f"{events.identity(SOURCE, name)}-{sequence}",
         correlation_id=name,
     )
-    return events.write(told, "/mrs-relay")
+    return events.write(event, "/mrs-relay")
 
 
 class Relay:

@@ -115,7 +115,7 @@ async def run(served: Sequence[TenantService]) -> None:
         for one in served:
             group.create_task(follow(one), name=f"kafka {one.tenant.kafka.topics.requests}")
     if faults:
-        raise _told(faults[0], served)
+        raise _with_tenants(faults[0], served)
 
 
 def stop(served: Sequence[TenantService]) -> None:
@@ -124,7 +124,7 @@ def stop(served: Sequence[TenantService]) -> None:
         one.kafka.stop()
 
 
-def _told(error: _E, served: Sequence[TenantService]) -> _E:
+def _with_tenants(error: _E, served: Sequence[TenantService]) -> _E:
     """The error that was the last straw, with what is wrong with each tenant as its text."""
     lines = [f"tenant {one.tenant.name}: {one.kafka.fault}" for one in served if one.tenant.name and one.kafka.fault]
     if lines:
@@ -178,7 +178,7 @@ def _served(
         connection.quota.look_again()
         connection.scheduler.look_again()
 
-    context = _desk(settings, one, connection, share, time)
+    context = _context(settings, one, connection, share, time)
 
     def begin() -> runtime.Runtime[contexts.Notice]:
         return runtime.Runtime(one.kafka, broker, _handler(context), time, on_share=note_share)
@@ -196,7 +196,7 @@ def _handler(context: contexts.TenantContext) -> Callable[[leases.Lease[contexts
     return lambda lease: relay.relay(lease, context)
 
 
-def _desk(
+def _context(
     settings: all_settings.Settings,
     one: tenants.ResolvedTenant,
     connection: Connection,
@@ -207,7 +207,7 @@ def _desk(
     return contexts.TenantContext(
         settings=engine,
         commit_interval_s=one.kafka.commit_interval_s,
-        config=_rules(engine),
+        config=_config(engine),
         topics=contexts.Topics(
             topics.requests,
             topics.events,
@@ -228,7 +228,7 @@ def _desk(
     )
 
 
-def _rules(engine: engine_settings.EngineSettings) -> transitions.DecisionConfig:
+def _config(engine: engine_settings.EngineSettings) -> transitions.DecisionConfig:
     return transitions.DecisionConfig(
         remember_ms=round(engine.remember_s * 1000),
         progress_step=engine.progress_step,

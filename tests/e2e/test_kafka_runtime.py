@@ -23,7 +23,7 @@ from mrs_relay.kafka.adapter import client, connection, producer
 from mrs_relay.kafka.topics import topic_setup
 
 _ROOT = Path(__file__).resolve().parents[2]
-_WORKER = _ROOT / "tests" / "support" / "stream_worker.py"
+_WORKER = _ROOT / "tests" / "support" / "runtime_process.py"
 _PARTITIONS = 4
 
 pytestmark = pytest.mark.timeout(150)

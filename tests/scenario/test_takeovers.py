@@ -118,7 +118,7 @@ async def test_what_is_lost_costs_a_few_ledger_records_and_what_is_shown_none() 
     async with _world("job_vanished") as here:
         await _followed(here)
         await asyncio.sleep(3600)
-        counts = here.replicas[0].tools.counts
+        counts = here.replicas[0].context.counts
         progress = here.states("r-1").count("progress")
         assert counts.commits == 4 + progress
         assert _notes(here, "missing") == 0

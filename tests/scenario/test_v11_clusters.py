@@ -137,7 +137,7 @@ async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped
         assert twin in submitted.data["reason"]["message"]
         assert submitted.data["mrs"]["job_id"] != twin
         assert here.states("r-1")[-1] == "succeeded"
-        assert await _state_of(here, twin) == v11_models.OldState.TERMINATED
+        assert await _state_of(here, twin) == v11_models.StateV11.TERMINATED
 
 
 async def test_a_replica_that_dies_in_the_middle_of_a_submission_is_replaced_and_nothing_runs_twice() -> None:
@@ -311,7 +311,7 @@ async def test_a_job_of_another_cluster_is_not_deleted() -> None:
         await here.until_ended(["d-1"], 120)
         reason = here.events()[-1].data["reason"]
         assert (here.states("d-1"), reason["field"]) == (["accepted", "failed"], "data.job_ids")
-        assert await _state_of(here, job_id) == v11_models.OldState.RUNNING
+        assert await _state_of(here, job_id) == v11_models.StateV11.RUNNING
 
 
 async def test_what_v11_could_never_take_is_rejected_with_the_field() -> None:

@@ -362,7 +362,7 @@ async def _delete_binary(mrs: emulated.Pair) -> None:
 
 
 async def _old_job(mrs: emulated.Pair) -> jobs_v11.JobV11:
-    reply: jobs_v11.OldJobReply = await mrs.call("CreateAndExecuteJob", body=OLD_JOB)
+    reply: jobs_v11.JobReplyV11 = await mrs.call("CreateAndExecuteJob", body=OLD_JOB)
     return reply.job_execution
 
 
@@ -393,7 +393,7 @@ async def _show_old(mrs: emulated.Pair) -> None:
     job = await _old_job(mrs)
     mrs.clock.pass_s(60)
     shown = (await mrs.call("ShowJobExes", {"job_exe_id": job.id})).job_execution
-    assert (shown.job_state, shown.job_final_status) == (jobs_v11.OldState.COMPLETED, jobs_v11.FinalStatus.SUCCEEDED)
+    assert (shown.job_state, shown.job_final_status) == (jobs_v11.StateV11.COMPLETED, jobs_v11.FinalStatus.SUCCEEDED)
 
 
 @scenario("ListExecuteJob")

@@ -109,7 +109,7 @@ class Jobs:
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
         cluster, job = self._find(call)
-        return wire.as_json(self._quirks.job_status, {"job_detail": self._bean(cluster, job, call.now_ms)})
+        return wire.as_json(self._quirks.job_status, {"job_detail": self._json(cluster, job, call.now_ms)})
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
         """ShowJobExeListNew: a page of jobs."""
@@ -118,7 +118,7 @@ class Jobs:
         total, jobs = listing.page(cluster.index, query, call.now_ms, self._quirks)
         found: dict[str, Any] = {
             "total_record": str(total) if self._quirks.numbers_as_strings else total,
-            "job_list": [self._bean(cluster, job, call.now_ms) for job in jobs],
+            "job_list": [self._json(cluster, job, call.now_ms) for job in jobs],
         }
         return wire.as_json(self._quirks.job_status, found)
 
@@ -206,7 +206,7 @@ class Jobs:
             raise refusals.business("0176")
         return cluster, job
 
-    def _bean(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
+    def _json(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
         as_strings = self._quirks.numbers_as_strings
         return job_json.render(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
 

@@ -1,8 +1,9 @@
 """
 Become another program, as a process that dies with its parent.
 
-`python -I -S tied.py PARENT_PID COMMAND…` asks Linux to kill this process when its parent dies, then becomes COMMAND.
-Run as a script: `processes` and the tests start every child through it, as code between fork and exec is unsafe.
+`python -I -S exec_with_parent.py PARENT_PID COMMAND…` asks Linux to kill this process when its parent dies, then
+becomes COMMAND. Run as a script: `processes` and the tests start every child through it, as code between fork and exec
+is unsafe.
 """
 
 from __future__ import annotations

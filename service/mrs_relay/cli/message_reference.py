@@ -58,12 +58,12 @@ def markdown() -> str:
 
 def _kinds() -> Iterator[tuple[str, ...]]:
     for kind, model in sorted(registry.REQUESTS.items()):
-        yield f"[`{kind}`](#{_anchor(kind)})", _told(model).partition("\n")[0]
+        yield f"[`{kind}`](#{_anchor(kind)})", _description(model).partition("\n")[0]
 
 
 def _request(kind: str) -> list[str]:
     whole = schema.request(kind)
-    lines = [f"### {kind}", "", _told(registry.REQUESTS[kind]), ""]
+    lines = [f"### {kind}", "", _description(registry.REQUESTS[kind]), ""]
     lines += _table(_FIELD_COLUMNS, _fields(whole["properties"]["data"], whole["$defs"], "data"))
     if kind in examples.DATA:
         lines += ["```json", schema.text(examples.message(kind)).rstrip(), "```", ""]
@@ -184,7 +184,7 @@ def _table(columns: tuple[str, ...], rows: Any) -> list[str]:  # noqa: ANN401 - 
     return [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns), *(f"| {line} |" for line in cells), ""]
 
 
-def _told(model: type[Any]) -> str:
+def _description(model: type[Any]) -> str:
     return "\n".join(line.strip() for line in (model.__doc__ or "").strip().splitlines())
 
 

@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from mrs_relay import errors
 
-_TIED: Final = pathlib.Path(__file__).with_name("tied.py")
+_EXEC: Final = pathlib.Path(__file__).with_name("exec_with_parent.py")
 _POLL_S: Final = 0.05
 _LOG_LINES: Final = 12
 _PORTS: Final = range(20_000, 32_000)
@@ -115,7 +115,7 @@ class Family:
         log = self._folder / f"{name}.log"
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command),
+                *(sys.executable, "-I", "-S", str(_EXEC), str(os.getpid()), *command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

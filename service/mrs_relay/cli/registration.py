@@ -46,7 +46,7 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answer:
     """
     What the registry said of one subject.
 
@@ -78,7 +78,7 @@ def subjects(requests_topic: str, events_topic: str) -> dict[str, schema.Schema]
     return made | {f"{events_topic}-{kind}": schema.event(kind) for kind in registry.EVENTS}
 
 
-async def register(place: Registry, wanted: Mapping[str, schema.Schema], *, dry_run: bool = False) -> list[Told]:
+async def register(place: Registry, wanted: Mapping[str, schema.Schema], *, dry_run: bool = False) -> list[Answer]:
     """
     Register each schema under its subject, one after the other; a schema that is there already stays as it is.
 
@@ -122,22 +122,22 @@ class _Door:
         self._session = session
         self._url = url
 
-    async def register(self, subject: str, made: schema.Schema) -> Told:
+    async def register(self, subject: str, made: schema.Schema) -> Answer:
         """Register one schema; the registry gives the same id to the same schema."""
         answer = await self._post(f"/subjects/{subject}/versions", made)
         if answer.status == _OK:
-            return Told(subject, f"registered as schema {answer.body.get('id')}")
-        return Told(subject, f"refused: {answer.message}", fine=False)
+            return Answer(subject, f"registered as schema {answer.body.get('id')}")
+        return Answer(subject, f"refused: {answer.message}", fine=False)
 
-    async def probe(self, subject: str, made: schema.Schema) -> Told:
+    async def probe(self, subject: str, made: schema.Schema) -> Answer:
         """Ask whether the schema fits the latest one of its subject."""
         answer = await self._post(f"/compatibility/subjects/{subject}/versions/latest", made)
         if answer.status == _NOT_FOUND:
-            return Told(subject, "new, would be registered")
+            return Answer(subject, "new, would be registered")
         if answer.status == _OK and answer.body.get("is_compatible") is True:
-            return Told(subject, "compatible, would be registered")
+            return Answer(subject, "compatible, would be registered")
         problem = answer.message if answer.status != _OK else "not compatible with its latest version"
-        return Told(subject, f"would be refused: {problem}", fine=False)
+        return Answer(subject, f"would be refused: {problem}", fine=False)
 
     async def _post(self, path: str, made: schema.Schema) -> _Answer:
         body = {"schemaType": "JSON", "schema": json.dumps(made, ensure_ascii=False)}

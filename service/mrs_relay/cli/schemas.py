@@ -33,7 +33,7 @@ def export_(
     ] = False,
 ) -> None:
     """Write all schemas and the AsyncAPI document below DIR; files that are there are replaced."""
-    if folder.is_dir() and not breaking and _tell(export.breaks(folder)):
+    if folder.is_dir() and not breaking and _print_changes(export.breaks(folder)):
         view.err().print(
             "Nothing was written: this would break those who rely on it. Keep it, or make a new version of the type; "
             "--breaking writes it all the same.",
@@ -61,10 +61,12 @@ def check(
     """
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder; write it with `mrs-relay schemas export {folder}`")
-    broken = _tell([line for place in (baseline, folder) if place is not None for line in export.breaks(place)])
+    broken = _print_changes(
+        [line for place in (baseline, folder) if place is not None for line in export.breaks(place)]
+    )
     if broken:
         view.err().print("The lines above break those who rely on these messages.", markup=False)
-    different = _tell(export.differences(folder))
+    different = _print_changes(export.differences(folder))
     if different:
         view.err().print(f"Write them anew with `mrs-relay schemas export {folder}`.", markup=False)
     if broken or different:
@@ -170,7 +172,7 @@ def _read(file: pathlib.Path) -> bytes:
         raise errors.SettingsError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _tell(lines: list[str]) -> bool:
+def _print_changes(lines: list[str]) -> bool:
     for line in lines:
         typer.echo(line)
     return bool(lines)

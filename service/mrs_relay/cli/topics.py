@@ -71,14 +71,14 @@ def check(
     for one, report in zip(meant, reports, strict=True):
         whose = {"tenant": one.name} if one.name else {}
         if as_json:
-            typer.echo(codec.encode({**whose, **_told(report), "ok": not report.problems and not report.outages}))
+            typer.echo(codec.encode({**whose, **_as_json(report), "ok": not report.problems and not report.outages}))
         else:
             print_report(report, one.name)
     if any(report.problems or report.outages for report in reports):
         raise typer.Exit(run.Code.FAILED)
 
 
-def _told(report: topic_setup.Report) -> dict[str, Any]:
+def _as_json(report: topic_setup.Report) -> dict[str, Any]:
     """Return a report for programs."""
     texts = {"problems": report.problems, "outages": report.outages, "notes": report.notes}
     return {**texts, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}

@@ -60,7 +60,7 @@ class Register:
                 self.drop(one)
 
 
-def told_of(one: handle.Handle, record: records.Record) -> events.EventData | None:
+def event_of(one: handle.Handle, record: records.Record) -> events.EventData | None:
     """What a record of the events topic tells of this request; None if it is about something else."""
     if not _may_concern((one.id,), record) or (data := _read(record)) is None:
         return None

@@ -82,12 +82,12 @@ def end(
 
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
-    told_job, told = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
+    updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
-        return Decision(rejected(told_job, now_ms, config), (told,), commands.Command.RELEASE)
+        return Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
     expires_ms = now_ms + config.remember_ms
-    shrunk = _replace(told_job, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
-    return Decision(shrunk, (told,), commands.Command.RELEASE)
+    shrunk = _replace(updated, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
+    return Decision(shrunk, (event,), commands.Command.RELEASE)
 
 
 def rejected(job: jobs.Job, now_ms: int, config: DecisionConfig) -> jobs.Job:
@@ -139,7 +139,7 @@ def build_event(
 
     The event's cause is the request, or the message that asked for the stop which the event reports.
     """
-    told = _replace(job, sequence=job.sequence + 1, shown=state)
+    updated = _replace(job, sequence=job.sequence + 1, shown=state)
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = reason or job.reason
@@ -150,7 +150,7 @@ def build_event(
         request=events.BodyRequest(id=job.id, source=job.source),
         state=state,
         previous_state=job.shown,
-        sequence=told.sequence,
+        sequence=updated.sequence,
         attempt=submissions(job),
         cluster=job.cluster or None,
         operation=(kind.operation(job) or None) if kind.traits.names_operation else None,
@@ -165,13 +165,13 @@ def build_event(
         key=job.id.encode() if job.key is None else job.key,
         time_ms=now_ms,
         data=data,
-        event_id=f"{events.identity(job.source, job.id)}-{told.sequence}",
+        event_id=f"{events.identity(job.source, job.id)}-{updated.sequence}",
         correlation_id=job.correlation_id or job.id,
         causation_id=job.asked_by if is_granted else None,
         traceparent=job.traceparent,
         tracestate=job.tracestate,
     )
-    return told, event
+    return updated, event
 
 
 def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:

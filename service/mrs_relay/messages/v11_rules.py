@@ -34,14 +34,14 @@ def check(request: jobs.JobSubmit) -> None:
         BadMessage: names the first field that does not fit.
     """
     if request.api == "v1.1":
-        _check_old(request.job)
+        _check_v11(request.job)
         return
     for name in request.job.model_fields_set.intersection(FIELDS):
         if getattr(request.job, name) is not None:
             raise _bad(name, 'is a field of V1.1; add `data.api`: "v1.1", or put it into `arguments` as V2 wants it')
 
 
-def _check_old(job: jobs.BatchJob) -> None:
+def _check_v11(job: jobs.BatchJob) -> None:
     if job.job_type not in TYPES:
         hint = f"; put the SQL into a file and use {_INSTEAD[job.job_type]}" if job.job_type in _INSTEAD else ""
         raise _bad("job_type", f"V1.1 does not run {job.job_type} jobs, it runs {', '.join(TYPES)}{hint}")

@@ -25,7 +25,7 @@ _READ_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Accepted:
     digest: str
     data: events.EventData
     record: envelope.Envelope
@@ -56,7 +56,7 @@ class Relay:
         self.received: list[requests.Work] = []
         self._topic_client = memory_topic_io.MemoryTopicClient(self.kafka)
         self._outcomes: deque[_Outcome] = deque()
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._accepted: dict[tuple[str, str], _Accepted] = {}
         self._clock = clock.SystemClock()
         self._stack = contextlib.AsyncExitStack()
         self._error: BaseException | None = None
@@ -123,7 +123,7 @@ class Relay:
             request = requests.parse(message)
         except errors.BadMessage as error:
             reason = reasons.Reason(kind="invalid", code=error.code, message=error.message, field=error.field)
-            self._tell(_Told("", self._next(name, None, "rejected", reason=reason), message, record.key or b""))
+            self._publish(_Accepted("", self._next(name, None, "rejected", reason=reason), message, record.key or b""))
             return
         if isinstance(request, requests.JobCancel):
             self._stop(request, message)
@@ -133,7 +133,7 @@ class Relay:
     def _work(self, request: requests.Work, message: envelope.Envelope, key: bytes) -> None:
         name = (message.source, message.id)
         digest = digests.of(message, request)
-        if (old := self._told.get(name)) is not None and old.digest:
+        if (old := self._accepted.get(name)) is not None and old.digest:
             self._repeat(old, digest)
             return
         self.received.append(request)
@@ -142,34 +142,34 @@ class Relay:
         told = events.SUBJECTS[_subject_of(message)]  # a call, for one, is never told as submitted or running
         for state in (one for one in (*begin, *outcome.states) if one in told):
             last = state in events.LAST
-            data = self._next(name, self._told.get(name), state, reason=outcome.reason if last else None)
+            data = self._next(name, self._accepted.get(name), state, reason=outcome.reason if last else None)
             if last and outcome.result is not None:
                 data = data.model_copy(update={"result": outcome.result})
-            self._tell(_Told(digest, data, message, key))
+            self._publish(_Accepted(digest, data, message, key))
 
-    def _repeat(self, old: _Told, digest: str) -> None:
+    def _repeat(self, old: _Accepted, digest: str) -> None:
         """Answer a second message of one id as the relay does."""
         name = (old.record.source, old.record.id)
         if digest == old.digest:
             again = self._next(name, old, old.data.state, reason=old.data.reason)
-            self._tell(_Told(digest, again.model_copy(update={"repeated": True}), old.record, old.key))
+            self._publish(_Accepted(digest, again.model_copy(update={"repeated": True}), old.record, old.key))
             return
         reason = reasons.Reason(kind="conflict", code="id_reused", message="this id has another payload")
         refused = self._next(name, old, "rejected", reason=reason)
-        self._tell(_Told(old.digest, refused, old.record, old.key))
+        self._publish(_Accepted(old.digest, refused, old.record, old.key))
         kept = old.data.model_copy(update={"sequence": refused.sequence})
-        self._told[name] = _Told(old.digest, kept, old.record, old.key)
+        self._accepted[name] = _Accepted(old.digest, kept, old.record, old.key)
 
     def _stop(self, wish: requests.JobCancel, message: envelope.Envelope) -> None:
         name = (wish.request.source or message.source, wish.request.id)
-        old = self._told.get(name)
+        old = self._accepted.get(name)
         if old is None or old.data.state in events.LAST:
             return
         reason = reasons.Reason(kind="cancelled", code="requested", message=wish.note or "a message asked for it")
-        self._tell(_Told(old.digest, self._next(name, old, "cancelled", reason=reason), old.record, old.key))
+        self._publish(_Accepted(old.digest, self._next(name, old, "cancelled", reason=reason), old.record, old.key))
 
     def _next(
-        self, name: tuple[str, str], old: _Told | None, state: events.State, *, reason: reasons.Reason | None
+        self, name: tuple[str, str], old: _Accepted | None, state: events.State, *, reason: reasons.Reason | None
     ) -> events.EventData:
         return events.EventData(
             request=events.RequestRef(id=name[1], source=name[0]),
@@ -179,9 +179,9 @@ class Relay:
             reason=reason,
         )
 
-    def _tell(self, told: _Told) -> None:
+    def _publish(self, told: _Accepted) -> None:
         name = (told.record.source, told.record.id)
-        self._told[name] = told
+        self._accepted[name] = told
         event = events.Event(
             subject=_subject_of(told.record),
             key=told.key,

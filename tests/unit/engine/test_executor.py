@@ -57,10 +57,10 @@ class _Mrs:
         await asyncio.sleep(1)
         return facts.ResultCollected(samples.ROWS)
 
-    def watch(self, job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
+    def follow(self, job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
         self.watched.add(job.id)
 
-    def unwatch(self, job: jobs.Job) -> None:
+    def unfollow(self, job: jobs.Job) -> None:
         self.watched.discard(job.id)
 
     def drop_owner(self, _owner: object) -> None:
@@ -279,8 +279,8 @@ def test_job_cancelled_in_the_batch_of_its_intent_is_not_sent() -> None:
         await asyncio.sleep(1)
         assert bench.mrs.sent == ["order-2"]
         assert sorted(type(fact).__name__ for fact in await bench.told()) == [
-            "SubmissionNotApplied",
             "SubmissionAccepted",
+            "SubmissionNotApplied",
         ]
 
     _run(live)

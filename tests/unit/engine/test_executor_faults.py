@@ -32,7 +32,7 @@ class _Broken(_Mrs):
         await super().stop(job)
         self._fail(job)
 
-    async def stop_twin(self, job: jobs.Job, _job_id: str) -> bool:
+    async def stop_duplicate(self, job: jobs.Job, _job_id: str) -> bool:
         self.stopped.append((job.id, asyncio.get_running_loop().time()))
         if len(self.stopped) == 1:
             self._fail(job)
@@ -51,7 +51,7 @@ class _Broken(_Mrs):
 
     def follow(self, job: jobs.Job, key: jobs.LedgerKey, owner: object) -> None:
         self._fail(job)
-        super().watch(job, key, owner)
+        super().follow(job, key, owner)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_kill_that_fails_is_asked_for_again() -> None:
     """A bug in asking must not leave a job running that somebody wants stopped."""
 
     async def live(bench: _Bench) -> None:
-        bench.mrs.watch = lambda *_: None  # type: ignore[method-assign]
+        bench.mrs.follow = lambda *_: None  # type: ignore[method-assign]
         bench.perform(_C.KILL, "cancelling", id="bad")
         await asyncio.sleep(65)
         assert bench.times() == [0, 30, 60]

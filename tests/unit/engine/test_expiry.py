@@ -48,15 +48,15 @@ class _Partition:
         self.topic, self.told = _Topic(), list[jobs.LedgerKey]()
         lease: Any = SimpleNamespace(progress=progress.Progress(_HERE, cast("Any", self.topic)), done_to=0, partition=0)
         self.lease = lease
-        desk: Any = SimpleNamespace(
+        context: Any = SimpleNamespace(
             settings=engine_settings.EngineSettings(max_waiting_cancels=most),
-            account=SimpleNamespace(share=SimpleNamespace(total=2)),
+            quota=SimpleNamespace(share=SimpleNamespace(total=2)),
             time=clock.LoopClock(),
         )
         self.task_supervisor = tasks.TaskSupervisor(
             lambda name, error: self.told.append(jobs.LedgerKey(f"{name} {error!r}".encode()))
         )
-        self.expiry = expiry.Expiry(lease, desk, self.task_supervisor, self.told.append)
+        self.expiry = expiry.Expiry(lease, context, self.task_supervisor, self.told.append)
 
 
 def test_what_expires_waits_until_its_partition_has_been_read() -> None:

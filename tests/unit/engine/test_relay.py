@@ -43,7 +43,7 @@ class _Writer(fakes.Writer):
         self.log.append(f"sent: {still_ours()}")
         return facts.SubmissionAccepted(samples.JOB_ID)
 
-    def watch(self, _job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
+    def follow(self, _job: jobs.Job, _key: jobs.LedgerKey, _owner: object) -> None:
         self.log.append("watched")
 
     def drop_owner(self, _owner: object) -> None:

@@ -91,14 +91,14 @@ class _Seeing(runtimes.Counting):
         self.seen: list[records.Record] = []
 
     async def __call__(self, lease: object) -> None:
-        take = lease.feed.take  # type: ignore[attr-defined]
+        take = lease.inbox.take  # type: ignore[attr-defined]
 
         async def seen(*args: object) -> object:
             batch = await take(*args)
             self.seen.extend(batch.records)
             return batch
 
-        lease.feed.take = seen  # type: ignore[attr-defined]
+        lease.inbox.take = seen  # type: ignore[attr-defined]
         await super().__call__(lease)  # type: ignore[arg-type]
 
 

@@ -145,7 +145,7 @@ def test_the_fields_that_decide_are_read() -> None:
     assert isinstance(shown, clusters.ClusterReply)
     assert (shown.cluster.cluster_state, shown.cluster.core_node_num) == ("scaling-out", 3)
     job = _read(_sample("ShowJobExes", "reply"))
-    assert isinstance(job, jobs_v11.OldJobReply)
+    assert isinstance(job, jobs_v11.JobReplyV11)
     assert job.job_execution.ended
     assert job.job_execution.job_final_status == jobs_v11.FinalStatus.SUCCEEDED
     page = _read(_sample("ShowJobExeListNew", "reply"))

@@ -1,4 +1,4 @@
-"""What becomes of a request that comes: accepted, rejected, or answered as a repetition. Pure, beside `transitions`."""
+"""Accept or reject an arriving request, or answer it as a repetition. Pure, beside `transitions`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ _replace = msgspec.structs.replace
 def requested(
     job: jobs.Job | None, fact: facts.Requested, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
-    """Decide on a valid request: it begins a job, repeats one, or has the id of another one."""
+    """Decide on a valid request: it begins a job, repeats one, or conflicts with another request of the same id."""
     candidate = fact.job
     if job is None or job.state in {State.REJECTED, State.PENDING_CANCEL}:
         is_old = job is not None and job.state is State.REJECTED and job.order >= candidate.order
         return None if is_old else _start(job, candidate, now_ms, config)
+
     if job.order == candidate.order:
-        return None  # the same record once more: it was decided before
+        return None  # the same record again: it was decided before
+
     is_repeat = fact.repeats(job)
     if is_repeat and job.state is State.CHOOSING:
-        return None  # the answer is on its way: `accepted`, or why not
+        return None  # the first request is answered soon, by `accepted` or `rejected`
     if is_repeat:
-        again, told = event_builder.build_event(
+        again, event = event_builder.build_event(
             cancellation.with_trace_of(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True
         )
-        return event_builder.Decision(cancellation.with_trace_of(again, job), (told,))
+        return event_builder.Decision(cancellation.with_trace_of(again, job), (event,))
+
     reason = jobs.Reason(
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
     )
@@ -41,25 +44,28 @@ def _start(
 ) -> event_builder.Decision:
     fresh = cancellation.with_deadlines(candidate, now_ms)
     fresh = _replace(fresh, sequence=0 if before is None else before.sequence, arrived_ms=now_ms)
+
+    # A cancel arrived before its request: the job ends at once, and the partition that sent the cancel gets a reply.
     if before is not None and before.state is State.PENDING_CANCEL:
         stopped = cancellation.accepted_and_stopped(
             cancellation.with_stop_request(fresh, before.stop, before.asked_by), now_ms, config
         )
         return _replace(stopped, pass_back=before.came_from)
+
     return (
         event_builder.Decision(fresh, (), commands.Command.SELECT_CLUSTER) if fresh.choice else _accepted(fresh, now_ms)
     )
 
 
 def _accepted(job: jobs.Job, now_ms: int) -> event_builder.Decision:
-    accepted, told = event_builder.build_event(job, "accepted", now_ms)
-    return event_builder.Decision(accepted, (told,), commands.Command.ENQUEUE)
+    accepted, event = event_builder.build_event(job, "accepted", now_ms)
+    return event_builder.Decision(accepted, (event,), commands.Command.ENQUEUE)
 
 
 def cluster_selected(
     job: jobs.Job, fact: facts.ClusterSelected | facts.NoClusterFits, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
-    """Accept a request whose cluster was chosen, or reject one that no cluster fits."""
+    """Accept a request whose cluster was selected, or reject one without a cluster."""
     if job.state is not State.CHOOSING:
         return None
     if isinstance(fact, facts.ClusterSelected):
@@ -70,26 +76,29 @@ def cluster_selected(
 def invalid(
     job: jobs.Job | None, fact: facts.InvalidRequest, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
-    """Reject a request, and remember that for a while; a job that its id already has goes on."""
+    """Reject a request, and keep the rejection for a while; an existing job with its id continues."""
     if job is not None and job.state is not State.PENDING_CANCEL and job.order >= fact.job.order:
-        return None
+        return None  # the same record again, or an older one: it was decided before
     if job is not None and job.state not in {State.REJECTED, State.PENDING_CANCEL}:
         return _reject_duplicate(job, fact.job, _replace(fact.reason, kind="conflict"), now_ms)
+
     rejected = _replace(
         fact.job,
         sequence=0 if job is None else job.sequence,
         arrived_ms=now_ms,
         reason=fact.reason,
     )
-    told_job, told = event_builder.build_event(rejected, "rejected", now_ms, reason=fact.reason)
+    updated, event = event_builder.build_event(rejected, "rejected", now_ms, reason=fact.reason)
+
+    # A cancel may wait for this request: the partition that sent the cancel gets a reply.
     waits = job.came_from if job is not None else -1
-    remembered = event_builder.rejected(told_job, now_ms, config)
-    return event_builder.Decision(remembered, (told,), commands.Command.RELEASE, pass_back=waits)
+    remembered = event_builder.rejected(updated, now_ms, config)
+    return event_builder.Decision(remembered, (event,), commands.Command.RELEASE, pass_back=waits)
 
 
 def _reject_duplicate(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> event_builder.Decision:
-    """Tell the sender of a second message that it is not accepted; the first one's job goes on untouched."""
-    told_job, told = event_builder.build_event(
+    """Publish `rejected` for a second message; the first one's job continues unchanged."""
+    updated, event = event_builder.build_event(
         cancellation.with_trace_of(job, second), "rejected", now_ms, reason=reason
     )
-    return event_builder.Decision(_replace(cancellation.with_trace_of(told_job, job), shown=job.shown), (told,))
+    return event_builder.Decision(_replace(cancellation.with_trace_of(updated, job), shown=job.shown), (event,))

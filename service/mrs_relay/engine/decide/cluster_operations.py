@@ -1,7 +1,7 @@
 """
-What becomes of an order to create, resize or delete a cluster. Pure, beside `transitions`.
+Follow an operation that creates, resizes or deletes a cluster. Pure, beside `transitions`.
 
-An order cannot be called back: once MRS has it, a cancel is answered with the present state.
+Such an operation cannot be cancelled: once MRS has accepted it, a cancel is answered with the present state.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ State = jobs.State
 def observed(
     job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
-    """MRS shows the cluster: the job goes on, or ends when the cluster is what was ordered or never will be."""
+    """Continue a job, or end it when its cluster has reached the goal or cannot reach it any more."""
     before = job.seen
     if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
         return None
     if before.job_id != fact.seen.job_id:
         return None
+
     job = msgspec.structs.replace(job, seen=fact.seen)
     match fact.outcome:
         case verdict.Verdict.SUCCEEDED:
@@ -43,9 +44,9 @@ def _goes_on(
     job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
 ) -> event_builder.Decision | None:
     if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
-        told_job, told = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
-        return event_builder.Decision(told_job, (told,))
+        updated, event = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
+        return event_builder.Decision(updated, (event,))
     if job.state is State.RUNNING and job.seen is not None and job.seen.job_state != before.job_state:
-        told_job, told = event_builder.build_event(job, "progress", now_ms)
-        return event_builder.Decision(told_job, (told,))
+        updated, event = event_builder.build_event(job, "progress", now_ms)
+        return event_builder.Decision(updated, (event,))
     return None

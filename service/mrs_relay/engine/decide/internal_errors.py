@@ -1,8 +1,8 @@
 """
-How a job goes on that the relay itself has failed on, by a bug or because its record cannot be written. Pure.
+End a job that the relay itself has failed on, by a bug or because its record cannot be written. Pure.
 
-Such a job must stop nobody else, must not be sent once more blindly, and must not wait for ever without a word. So it
-ends, and says what is certain: nothing was submitted, or nobody can tell.
+Such a job must not stop other jobs, must not be submitted again blindly, and must not wait for ever without an event.
+So it ends, and its reason says what is certain: nothing was submitted, or the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ _ON_MRS: Final = frozenset({State.IN_DOUBT, State.SUBMITTED, State.RUNNING, Stat
 
 
 def as_doubt(fact: facts.InternalFailure) -> facts.SubmissionInDoubt:
-    """Return the same for a submission on its way: MRS may have it, and a look-up tells."""
+    """Return the fact for a failure during a submission: MRS may have the job, and a look-up finds out."""
     return facts.SubmissionInDoubt(f"the relay failed while it was submitting ({fact.error})")
 
 
 def ended(
     job: jobs.Job, fact: facts.InternalFailure, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
-    """End a job that the relay failed on; one that has ended, or is on its way to MRS, is left alone."""
-    # NB: the work is let go first: it may be what cannot be told or written.
+    """End a job that the relay failed on; a job that has ended or is being submitted is left alone."""
+    # NB: the work is dropped first: it may be the part that cannot be encoded.
     bare = _replace(job, work=None, choice=None, stop=None, run_deadline_ms=0)
+
     match job.state:
         case State.CHOOSING:
             return event_builder.end(

@@ -1,9 +1,10 @@
 """
-Decide what follows when nobody knows whether a submission had an effect. Pure, beside `transitions`.
+Decide what follows when it is not known whether a submission had an effect. Pure, beside `transitions`.
 
-A submission that MRS can be searched for is looked up, and sent again only if the whole window shows nothing. Any other
-is repeated if a repetition does no harm. Repetitions wait longer each time, and are bounded; then the job ends as
-`unknown`. An effect that may exist is never denied: such a job is not told as `cancelled`, nor as not submitted.
+A submission that MRS can be searched for is looked up, and is sent again only if the look-up finds nothing during the
+whole visibility window. Any other submission is repeated if a repetition does no harm. Repetitions wait longer each
+time and are bounded; then the job ends as `unknown`. A job whose submission may have had an effect is never reported as
+`cancelled` or as not submitted.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ State = jobs.State
 _replace = msgspec.structs.replace
 
 _MOST_WAIT_MS: Final = 600_000
-"""Doubling the wait before a repetition ends here."""
+"""The wait before a repetition doubles up to here."""
 
 _MOST_DOUBLINGS: Final = 20
 _MESSAGE_LENGTH: Final = 500
-"""Characters kept of why a reply was lost: the job carries them until it ends."""
+"""Characters kept of the reason for a lost reply; the job carries them until it ends."""
 
 
 def in_doubt(
@@ -36,12 +37,16 @@ def in_doubt(
     is_open = before.is_open or not kind.only_reads(job)
     doubt = jobs.Doubt(before.sent + 1, is_open, fact.message[:_MESSAGE_LENGTH])
     noted = _replace(job, doubt=doubt)
+
     if kind.is_findable(job):
         return event_builder.Decision(jobs.moved(noted, State.IN_DOUBT), (), commands.Command.LOOK_UP)
+
+    # MRS cannot be searched for it: repeat it as often as that is harmless. A withdrawn job is never sent again.
     is_repeatable = kind.is_repeatable(job)
     most = config.resubmit_attempts if kind.only_reads(job) else config.repeat_attempts
     if is_repeatable and (doubt.sent < most or job.stop is not None):
         return _repeated(noted, doubt.sent, now_ms, config)
+
     text = f"{kind.traits.lost_effect} or not, and there is no way to find out: {doubt.message}"
     if is_repeatable:
         text = f"{_unanswered(doubt)}, and {most} are the most; {text}{kind.traits.lost_advice}"
@@ -49,7 +54,7 @@ def in_doubt(
 
 
 def not_found(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) -> event_builder.Decision:
-    """Go on after a look-up that found nothing: the submission had no effect."""
+    """Submit again after a look-up that found nothing, as the submission had no effect; or end the job."""
     doubt = _replace(job.doubt or jobs.Doubt(1), is_open=False)
     searched = _replace(job, doubt=doubt)
     if doubt.sent < config.resubmit_attempts or job.stop is not None:
@@ -62,7 +67,7 @@ def not_found(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) 
 
 
 def not_applied(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) -> event_builder.Decision:
-    """Put a job back in line whose present submission surely had no effect, unless it is to be stopped."""
+    """Queue a job again whose latest submission certainly had no effect; end it if it is to be stopped."""
     queued = jobs.moved(job, State.QUEUED)
     if job.stop is not None:
         return withdrawn(queued, now_ms, config)
@@ -73,9 +78,9 @@ def refused(
     job: jobs.Job, reason: jobs.Reason, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision | None:
     """
-    Decide a refusal that may follow from the effect of an earlier submission of the same call; None: it does not.
+    End a job as `unknown` whose refusal may follow from the effect of an earlier submission; None: it does not.
 
-    "No such cluster", say, is what the second deletion is told if the first one was carried out.
+    For example, MRS answers a second deletion with "no such cluster" if it carried out the first one.
     """
     kind = kinds.of(job)
     if job.doubt is None or kind.is_refusal_final(job) or kind.only_reads(job):
@@ -86,30 +91,33 @@ def refused(
 
 
 def withdrawn(job: jobs.Job, now_ms: int, config: event_builder.DecisionConfig) -> event_builder.Decision:
-    """End a job in line that is to be stopped: as `unknown` if an earlier submission may have had an effect."""
+    """End a queued job that is to be stopped: as `unknown` if an earlier submission may have had an effect."""
     doubt, stop, kind = job.doubt, job.stop, kinds.of(job)
     if doubt is None or stop is None:
         return event_builder.end(job, State.CANCELLED, now_ms, config, reason=stop)
+
+    # Replies were lost, but a look-up ruled out an effect, or the job only reads.
     if not doubt.is_open:
         why = "it changes nothing" if kind.only_reads(job) else "MRS shows nothing of it"
         said = _replace(stop, message=f"{stop.message}; {_unanswered(doubt)}, but {why}")
         return event_builder.end(job, State.CANCELLED, now_ms, config, reason=said)
+
     text = (
         f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {kind.traits.lost_effect}: {doubt.message}"
     )
     ended = _unknown(job, text, now_ms, config)
-    return _replace(ended, events=tuple(_replace(told, causation_id=job.asked_by) for told in ended.events))
+    return _replace(ended, events=tuple(_replace(event, causation_id=job.asked_by) for event in ended.events))
 
 
 def of_next_attempt(doubt: jobs.Doubt | None) -> jobs.Doubt | None:
-    """What a further attempt keeps of the doubt about earlier ones: what nobody looked for may still be there."""
+    """Return the doubt that a further attempt inherits: an earlier effect that no look-up ruled out may still exist."""
     return _replace(doubt, sent=0) if doubt is not None and doubt.is_open else None
 
 
 def _repeated(
     job: jobs.Job, doublings: int, now_ms: int, config: event_builder.DecisionConfig
 ) -> event_builder.Decision:
-    """Queue the same attempt once more; at once where `doublings` is 0, for a look-up was waited for."""
+    """Queue the same attempt again; without a wait where `doublings` is 0, as a look-up has taken time already."""
     queued = jobs.moved(job, State.QUEUED)
     if job.stop is not None:
         return withdrawn(queued, now_ms, config)

@@ -1,11 +1,10 @@
 """
-The pure core: (job, fact, now) → what the job becomes, what to tell, what to do.
+Decide what follows from a fact: (job, fact, now) → the job's next state, its events, and a command.
 
-No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production and after a crash.
-What is returned is committed as a whole before any command is carried out. A fact that does not fit the job's state
-(it came late, or twice) yields None: nothing changes. `cancellation` decides what people and deadlines want of a job,
-`acceptance` what becomes of a request that comes, `submission` what follows a lost reply, `event_builder` how things
-are told.
+This is the pure core. No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production
+and after a crash. A decision is committed as a whole before its command is run. A fact that does not fit the job's
+state (it came late, or twice) yields None: nothing changes. `acceptance` handles arriving requests, `submission` lost
+replies, `cancellation` cancels, deadlines, retries and resolutions; `event_builder` builds the events.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ _end = event_builder.end
 
 
 _NEW = frozenset({State.REJECTED, State.PENDING_CANCEL})
-"""Here a request begins a job, as where there is none; any other job goes on, whatever the rules say now."""
+"""In these states, as where there is no job, a request begins one. Any other job continues, even if the rules forbid it
+now."""
 
 
 def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by assert_never
@@ -42,7 +42,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
 
     Args:
         job: the job as last decided; None when there is none under this key.
-        fact: what happened.
+        fact: the fact to decide on.
         now_ms: the present, epoch milliseconds.
         config: see `DecisionConfig`.
 
@@ -50,6 +50,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         The decision, or None when the fact changes nothing.
     """
     match fact:
+        # The tenant's rules stop only a request that would begin a job, not the repetition of one under way.
         case facts.Requested() if fact.rejection is not None and (job is None or job.state in _NEW):
             return acceptance.invalid(
                 job, facts.InvalidRequest(jobs.without_payload(fact.job), fact.rejection), now_ms, config
@@ -97,6 +98,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return _noted(job, fact)
         case facts.ResultCollected():
             return _collected(job, fact, now_ms, config)
+        # The submission may have been sent: only a look-up or a repetition can settle it.
         case facts.InternalFailure() if job.state is State.SUBMITTING:
             return _reply(job, internal_errors.as_doubt(fact), now_ms, config)
         case facts.InternalFailure():
@@ -111,15 +113,16 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
 
 def recover(job: jobs.Job) -> facts.Fact | commands.Command:
     """
-    What a restart owes a job found in the ledger.
+    Return how to resume a restored job.
 
-    A command to take up again, or, for a submission that somebody may have sent before us, the fact that it is in
-    doubt.
+    Returns the command of the job's state. The submission of a job in state SUBMITTING may have been sent before the
+    restart. Its command is not run again: the fact that the submission is in doubt is returned instead.
     """
     if job.state is State.SUBMITTING:
         return facts.SubmissionInDoubt(
             "the service was restarted or the partition moved while the submission was on its way"
         )
+
     return commands.FOR_STATE[job.state]
 
 
@@ -131,7 +134,7 @@ def _admitted(job: jobs.Job, now_ms: int, config: DecisionConfig) -> Decision | 
         return None
     late = cancellation.deadline_reached(job, now_ms, config)
     if late is not None:
-        return late  # its deadline and its turn came together
+        return late  # the deadline was reached before the scheduler admitted the job
     intent = _replace(jobs.moved(job, State.SUBMITTING), attempt=max(1, job.attempt), intent_ms=now_ms)
     return Decision(intent, (), commands.Command.SUBMIT)
 
@@ -148,6 +151,7 @@ def _reply(
 ) -> Decision | None:
     if job.state is not State.SUBMITTING:
         return None
+
     match fact:
         case facts.SubmissionAccepted():
             return _under_way(job, jobs.MrsStatus(fact.job_id), now_ms, fact.goal)
@@ -183,11 +187,13 @@ def _under_way(
     submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     submitted = _replace(submitted, doubt=submission.of_next_attempt(job.doubt))
     submitted = kinds.of(job).followed(job, submitted, goal)
-    submitted = _replace(submitted, twins=(*job.twins, *twins))  # those of an earlier attempt may not have ended yet
-    told_job, told = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
+    submitted = _replace(submitted, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
+
+    updated, event = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
+    # A stop that was requested during the submission is carried out now: MRS has the job.
     if submitted.stop is not None:
-        return Decision(jobs.moved(told_job, State.CANCELLING), (told,), commands.Command.KILL)
-    return Decision(told_job, (told,), commands.Command.TRACK)
+        return Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)
+    return Decision(updated, (event,), commands.Command.TRACK)
 
 
 _UNSENT = frozenset({State.QUEUED, State.SUBMITTING})
@@ -195,18 +201,24 @@ _UNSENT = frozenset({State.QUEUED, State.SUBMITTING})
 
 def _duplicates_checked(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: int) -> Decision | None:
     """
-    Stop what showed up late beside the job that is kept; also when that one has ended.
+    Stop duplicates that MRS showed late, also when the job that is kept has ended.
 
-    Who is about to send the very attempt once more is in doubt again: it had taken effect. Who was cancelled because
-    nothing showed wants none of it. Who has no job on MRS otherwise, or another attempt's, or is unknown, has none to
-    keep: then nothing is stopped.
+    If the same attempt is about to be sent again, the submission is in doubt again: it had taken effect. If the job was
+    cancelled because MRS showed nothing, all jobs that MRS shows now are stopped. If the job has no id on MRS, belongs
+    to another attempt, or is UNKNOWN, no job is known to be the one to keep: then nothing is stopped.
     """
+    # The attempt is queued to be sent again, but it took effect: look it up first.
     if job.state in _UNSENT and job.attempt == fact.attempt and fact.job_ids and kinds.of(job).traits.is_listed:
         return Decision(jobs.moved(job, State.IN_DOUBT), (), commands.Command.LOOK_UP)
+
+    # The job was cancelled because MRS showed nothing: every job with its token is unwanted.
     if job.state is State.CANCELLED and job.seen is None and job.attempt == fact.attempt and fact.job_ids:
         return _report_duplicates(job, fact.job_ids, _unwanted_reason, now_ms)
+
+    # No job of this attempt is known to be the one to keep.
     if job.attempt != fact.attempt or job.seen is None or job.state is State.UNKNOWN:
         return None
+
     others = tuple(job_id for job_id in fact.job_ids if job_id != job.seen.job_id)
     return _report_duplicates(job, others, _duplicates_reason, now_ms)
 
@@ -218,8 +230,8 @@ def _report_duplicates(
     if not late:
         return None
     noted = _replace(job, twins=(*job.twins, *late))
-    told_job, told = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
-    return Decision(told_job, (told,))
+    updated, event = _build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
+    return Decision(updated, (event,))
 
 
 def _unwanted_reason(job_ids: tuple[str, ...]) -> jobs.Reason:
@@ -228,7 +240,7 @@ def _unwanted_reason(job_ids: tuple[str, ...]) -> jobs.Reason:
 
 
 def _duplicates_reason(job_ids: tuple[str, ...]) -> jobs.Reason | None:
-    """What is told when MRS holds more than one job of a submission."""
+    """Return the event's reason when MRS has more than one job of a submission; None without duplicates."""
     if not job_ids:
         return None
     text = f"MRS has this submission more than once; job {', '.join(job_ids)} is being stopped, this one is kept"
@@ -242,6 +254,7 @@ def _observed(job: jobs.Job, fact: facts.JobObserved, now_ms: int, config: Decis
     seen, known = fact.seen, fact.outcome
     if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
+
     seen = _completed(seen, job.seen)
     match known:
         case verdict.Verdict.WAITING | verdict.Verdict.UNSETTLED:
@@ -261,7 +274,7 @@ def _observed(job: jobs.Job, fact: facts.JobObserved, now_ms: int, config: Decis
 
 
 def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
-    """What MRS says now; what it said before and now leaves out still holds, for lists and single reads differ."""
+    """Return the new status; fields that MRS leaves out keep their earlier value, as lists and single reads differ."""
     return _replace(
         seen,
         progress=min(100.0, max(0.0, seen.progress)),
@@ -275,15 +288,18 @@ def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
 def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: DecisionConfig) -> Decision | None:
     before = job.seen
     if job.state is State.SUBMITTED:
-        told_job, told = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
-        return Decision(told_job, (told,))
+        updated, event = _build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
+        return Decision(updated, (event,))
+
+    # No event for a small step of progress, unless MRS now shows the application's id or address.
     if before is None or (
         abs(seen.progress - before.progress) < config.progress_step
         and (seen.app_id, seen.tracking_url) == (before.app_id, before.tracking_url)
     ):
         return None
-    told_job, told = _build_event(_replace(job, seen=seen), "progress", now_ms)
-    return Decision(told_job, (told,))
+
+    updated, event = _build_event(_replace(job, seen=seen), "progress", now_ms)
+    return Decision(updated, (event,))
 
 
 def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, config: DecisionConfig) -> Decision:
@@ -304,14 +320,18 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config
         return None
     if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
         return None
+
     told: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
     says = redaction.redact(fact.message, kind.asked(job)) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
+
+    # The reply to a submission carries the first status: publish `submitted` before what follows from the status.
     if job.state is State.SUBMITTING:
         taken = _under_way(job, jobs.MrsStatus(fact.seen.job_id), now_ms)
         assert taken.job is not None  # noqa: S101 - _under_way always returns the job
         job, told, command = taken.job, taken.events, taken.command
+
     seen = _replace(fact.seen, submitted_ms=job.intent_ms)
     match fact.outcome:
         case verdict.Verdict.SUCCEEDED:
@@ -332,6 +352,7 @@ def _statement(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config
             return Decision(running, (*told, event), command)
         case _:
             return Decision(job, told, command) if told else None
+
     return Decision(last.job, (*told, *last.events), last.command)
 
 

@@ -1,9 +1,9 @@
 """
-Cancels between partitions: passed once to all others, and back when one of them has the request. Pure.
+Route cancels between partitions: a broadcast to all others, and a reply from the one that has the request. Pure.
 
-A cancel belongs on the partition of its request. One that came to another partition, because it was sent with another
-key, is copied to every other partition in the same transaction in which it is remembered; a header stops it from
-circling.
+A cancel belongs on the partition of its request. A cancel with another key arrives on another partition. That partition
+records it and sends a copy to every other partition, in one transaction. A header keeps the copies from being broadcast
+again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mrs_relay.messages import codec
 
 def broadcast(record: records.Record, asked: facts.CancelRequested, partitions: int) -> list[records.Outgoing]:
     """
-    The cancel that `record` brought, for every other one of the topic's `partitions`.
+    Return the cancel of `record` as messages to all other partitions of the topic.
 
-    It is written anew, with what a cancel says and no more: whatever else the record carried, its headers above all,
-    could make the copies larger than the topic takes.
+    The copies contain the fields of a cancel only. The record's other content, such as its headers, could make them
+    larger than the topic accepts.
     """
     waits = asked.job
     words = {"correlationid": waits.correlation_id, "traceparent": waits.traceparent, "tracestate": waits.tracestate}
@@ -31,6 +31,7 @@ def broadcast(record: records.Record, asked: facts.CancelRequested, partitions: 
         **{name: word for name, word in words.items() if word is not None},
     }
     value = codec.encode(message)
+
     headers = ((reader.BROADCAST_HEADER, b"%d" % record.partition),)
     return [
         records.Outgoing(record.topic, record.key, value, headers, partition)
@@ -40,7 +41,7 @@ def broadcast(record: records.Record, asked: facts.CancelRequested, partitions: 
 
 
 def reply(topic: str, partition: int, key: jobs.LedgerKey) -> records.Outgoing:
-    """Word for the partition that waits with a cancel: the request `key` was here."""
+    """Return the reply to the partition that broadcast a cancel: this one has the request `key`."""
     source, _, request_id = key.decode().partition(" ")
     target = {"id": request_id, "source": source}
     message = {"id": request_id, "source": source, "type": "mrs.job.cancel", "data": {"request": target}}

@@ -1,8 +1,8 @@
 """
-What a tenant may ask for, how much of it, and what is taken where its requests say nothing: settings only.
+Define the policy of a tenant: allowed requests, limits, and defaults for its requests. Settings only.
 
-`policy_check` applies them to requests, `scheduling` keeps the limits of what runs. A tenant is an input topic; who may
-write to it is decided by Kafka's ACLs.
+`policy_check` applies them to requests, `scheduling` enforces the limits of running work. A tenant is an input topic;
+Kafka's ACLs decide who may write to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pydantic
 from mrs_relay.messages import operations, requests
 
 PRESTO: Final = "Presto"
-"""Stands for statements of the engine presto among job types."""
+"""The job type that stands for statements of the engine presto."""
 
 NAME: Final = "name:"
 TAG: Final = "tag:"
@@ -168,12 +168,12 @@ class TenantPolicy(_Group):
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    What one tenant may do.
+    The policy of one tenant.
 
     Attributes:
         tenant: its name; "" where there are no tenants.
         deployment: name of the deployment that serves it; "" if that has none of its own.
-        filled: what is taken where a request says nothing, by the requests' names: the defaults, and the longest
+        filled: values for the fields that a request leaves out, by the requests' names: the defaults, and the longest
             deadlines where there is no default.
     """
 
@@ -186,11 +186,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         longest = self.limits.model_dump(include={"queue_deadline_s", "run_deadline_s"}, exclude_none=True)
-        object.__setattr__(self, "filled", {**longest, **self.defaults.given})  # asked for with each message
+        object.__setattr__(self, "filled", {**longest, **self.defaults.given})  # used for each message
 
 
 def fits(name: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a name matches one of the patterns; None lets all pass. Case counts."""
+    """Whether a name matches one of the patterns, case-sensitively; None matches all names."""
     return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -1,8 +1,8 @@
 """
-Whether a tenant's policy lets a request pass, and which of its rules does not. Pure.
+Check a request against its tenant's policy, and name the rule that it breaks. Pure.
 
-Asked by `reader` for every request that is valid, and once more with `cluster_allowed` when a cluster is known by name
-and tags. The rule's name is the setting's: whoever is turned away can tell whom to ask for what.
+`reader` checks every valid request. `cluster_selector` checks again with `cluster_allowed`, when a cluster's name and
+tags are known. A rule has the name of its setting, so that the sender can name it to the relay's operator.
 """
 
 from __future__ import annotations
@@ -26,26 +26,27 @@ FOLLOWED_BY: Final[Mapping[str, str]] = {
     "RunJobFlow": "mrs.cluster.flow",
 }
 """
-Operations whose reply is the beginning of work that goes on, and the type of request that follows it to its end.
+Operations that start work which continues after the reply, and the type of request that follows such work to its end.
 
-A call ends with the reply, so what it began would be outside a tenant's limits of what runs and for how long.
+A call ends with the reply, so the work that it starts would escape a tenant's limits of running work and run time.
 """
 
 UNRESTRICTED: Final = policies.Policy()
-"""Where there are no tenants, there are no rules."""
+"""The policy without tenants: no rules."""
 
 
 def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelope.Envelope:
     """
-    The message with the tenant's defaults where it says nothing, and its longest deadlines where there is no default.
+    Fill in the tenant's defaults, and its longest deadlines where there is no default, for fields that are missing.
 
-    Only fields that its type has are filled in, and the cluster only where jobs or SQL are to run: nothing is deleted
-    or resized that a message does not name. A message that is no valid request anyway is left as it is.
+    Only fields of the message's type are filled in, and the cluster only for jobs and SQL: nothing is deleted or
+    resized that a message does not name. A message that cannot be a valid request is returned unchanged.
     """
     given = policy.filled
     model = requests.MODELS.get(message.type) if given else None
     if model is None or not isinstance(message.data, dict):
         return message
+
     taken = model.model_fields.keys() - (set() if issubclass(model, requests.Submission) else {"cluster"})
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
     return replace(message, data={**message.data, **missing}) if missing else message
@@ -53,7 +54,7 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
 
 def violation(policy: policies.Policy, message_type: str, request: requests.Request) -> jobs.Reason | None:
     """
-    The first rule that the request breaks, as the reason of its rejection; None when it may pass.
+    Return the first rule that the request breaks, as the reason of its rejection; None: it breaks none.
 
     A cluster that may be allowed by its name or tags passes here; see `needs_lookup`.
     """
@@ -62,6 +63,7 @@ def violation(policy: policies.Policy, message_type: str, request: requests.Requ
         return reason
     if isinstance(request, requests.JobCancel | requests.JobResolve):
         return None
+
     subject = kinds.taking(request).subject(request)
     if subject.operation and (refusal := _of_call(policy, subject.operation)) is not None:
         return refusal
@@ -73,7 +75,7 @@ def violation(policy: policies.Policy, message_type: str, request: requests.Requ
 
 
 def violation_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason | None:
-    """Return the rule that a known type of message breaks whatever it holds: it is not looked into then."""
+    """Return the rule that a known type of message breaks whatever its data is; the data need not be read then."""
     if message_type not in requests.MODELS or policies.fits(message_type, policy.allow.types):
         return None
     return _not_allowed(policy, "allow.types", "type_not_allowed", f"messages of type {message_type}", "type")
@@ -81,9 +83,9 @@ def violation_by_type(policy: policies.Policy, message_type: str) -> jobs.Reason
 
 def needs_lookup(policy: policies.Policy, request: requests.Work) -> set[str]:
     """
-    Ids in a request that `violation` lets pass of which only the cluster's name or tags can tell whether it is allowed.
+    Return the ids of clusters in a request that passed `violation`, but that only their name or tags can allow.
 
-    Until `cluster_allowed` has said so, nothing may be submitted there.
+    Nothing may be submitted to such a cluster before `cluster_allowed` has allowed it.
     """
     clusters = kinds.taking(request).subject(request).clusters
     return {cluster for cluster in clusters if not cluster_allowed(policy, cluster, "", {})}
@@ -93,10 +95,11 @@ def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: M
     """
     Whether a tenant may use a cluster: by its id, by its name or by one of its tags.
 
-    A cluster that a request ordered goes by the name that the request gave it, too: what may be ordered may be used.
+    A cluster that a request created counts under its requested name, too: a tenant may use what it may create.
     """
     if policy.allow.clusters is None:
         return True
+
     for wanted in policy.allow.clusters:
         if wanted.startswith(policies.NAME):
             pattern = (wanted.removeprefix(policies.NAME),)
@@ -108,16 +111,17 @@ def cluster_allowed(policy: policies.Policy, cluster_id: str, name: str, tags: M
             fits = cluster_id == wanted
         if fits:
             return True
+
     return False
 
 
 def cluster_rejection(policy: policies.Policy) -> jobs.Reason:
-    """Why a request is rejected whose cluster the tenant may not use."""
+    """Return the reason to reject a request for a cluster that the tenant may not use."""
     return _not_allowed(policy, "allow.clusters", "cluster_not_allowed", "this cluster", "data.cluster")
 
 
 def too_many_queued(policy: policies.Policy, most: int) -> jobs.Reason:
-    """Why a request is rejected while as many of its tenant wait as may."""
+    """Return the reason to reject a request of a tenant whose limit of waiting requests is reached."""
     text = (
         f"{_who(policy)} has {most} requests waiting here, as many as its share of {_rule(policy, 'limits.queued')} "
         "lets it have; send this one again when some have been submitted"
@@ -126,13 +130,13 @@ def too_many_queued(policy: policies.Policy, most: int) -> jobs.Reason:
 
 
 def _may_name(policy: policies.Policy, cluster_id: str) -> bool:
-    """Whether the id is allowed, or the cluster's name or tags may yet allow it."""
+    """Whether the id is allowed, or the cluster's name or tags may still allow it."""
     by_more = any(one.startswith((policies.NAME, policies.TAG)) for one in policy.allow.clusters or ())
     return by_more or cluster_allowed(policy, cluster_id, "", {})
 
 
 def _may_order(policy: policies.Policy, body: Mapping[str, Any] | None) -> bool:
-    """Whether a cluster that is ordered will be one that the tenant may use: it has a name and tags, and no id yet."""
+    """Whether the tenant may use a cluster that it creates, by its name and tags: it has no id yet."""
     if body is None:
         return True
     tags = body.get("tags")
@@ -154,14 +158,20 @@ def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason
 
 
 def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
-    """Why an operation may not be called; limits that count only what is followed want nothing else to begin."""
+    """
+    Return the reason why an operation may not be called; None: it may.
+
+    Limits of running work cover only work that is followed, so under them a call must not start any other.
+    """
     if not policies.fits(operation, policy.allow.operations):
         what = f"the operation {operation}"
         return _not_allowed(policy, "allow.operations", "operation_not_allowed", what, "data.operation")
+
     limits = {"limits.running": policy.limits.running, "limits.run_deadline_s": policy.limits.run_deadline_s}
     rule = next((name for name, limit in limits.items() if limit is not None), None)
     if rule is None or operation not in FOLLOWED_BY:
         return None
+
     text = (
         f"{_who(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
         f"send {FOLLOWED_BY[operation]} instead, which is followed to its end"

@@ -1,8 +1,9 @@
 """
-From a Kafka record to what it means for a job: a request, an invalid request, or a dead letter.
+Turn a Kafka record into a fact (a request, an invalid request, a cancel, a resolve) or into a dead letter.
 
-Nothing that comes in is dropped: what names a request becomes a fact and so an event, everything else a dead letter.
-What a tenant's rules say of a request goes with it; whether it is a new one, which they stop, is for `transitions`.
+No message is dropped: a message that names a request becomes a fact, and so an event; any other becomes a dead letter.
+The fact carries the verdict of the tenant's rules on the request. They stop only new requests, and `transitions`
+decides whether it is one.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from mrs_relay.messages import dead_letters, digests, envelope, requests
 Keyed = tuple[jobs.LedgerKey, facts.Fact]
 
 BROADCAST_HEADER: Final = "mrs_relay_passed"
-"""Header of a cancel that its partition passed to the others: that partition's number. It stops it from circling."""
+"""Header of a cancel that its partition broadcast: that partition's number. Such a cancel is not broadcast again."""
 
 MATCHED_HEADER: Final = "mrs_relay_matched"
-"""Header of a cancel that comes back to its partition, because another one has its request."""
+"""Header of the reply to a broadcast cancel: another partition has its request."""
 
 _PARTITION_DIGITS: Final = 9
 
@@ -37,12 +38,12 @@ MAX_KEY_BYTES: Final = 1024
 
 MAX_DEPTH: Final = 64
 """
-Objects and lists within each other in a message. MRS's own bodies have less than ten levels; what reads, checks and
-writes a value goes down with its depth and fails from some hundreds on.
+Levels of nested objects and lists in a message. MRS's own bodies have less than ten levels. The code that reads, checks
+and writes a value is recursive and fails from some hundreds of levels on.
 """
 
 Alarm = Callable[[Exception], None]
-"""Is told of an error that no message should cause."""
+"""Callback for an error that no message should cause."""
 
 
 _READ_TIMES: Final = 2
@@ -57,14 +58,16 @@ def read(
     alarm: Alarm = lambda _error: None,
 ) -> Keyed | dead_letters.DeadLetter:
     """
-    Say what a record means. Never raises: bad input is a value here, also where it makes a library or us fail.
+    Turn a record into a fact, or into a dead letter.
+
+    Never raises, even if the record makes a library or the relay fail.
 
     Args:
-        record: as it came.
+        record: the Kafka record.
         result_job_types: job types whose rows are to be read after success.
-        most_bytes: size of a message's value from which it is refused.
-        policy: what may be asked for here.
-        alarm: is told of an error that is a bug of ours, not a fault of the message that we know.
+        most_bytes: the largest size of a message's value that is accepted.
+        policy: the tenant's rules.
+        alarm: called with an error that is a bug of the relay, not a known fault of the message.
     """
     try:
         return _read(record, result_job_types, most_bytes, policy, alarm)
@@ -83,12 +86,14 @@ def _read(
     alarm: Alarm,
 ) -> Keyed:
     """
-    Find out whose message it is, and what it means.
+    Read the envelope and the data of a message.
 
     Raises:
-        BadMessage: it has no id that could be told what is wrong.
+        BadMessage: it has no id under which a rejection could be published.
     """
     message = _envelope(record, most_bytes)
+
+    # A rule that forbids the type is the reason of the rejection, even if the data is invalid, too.
     barred = policy_check.violation_by_type(policy, message.type) if policy.tenant else None
     try:
         _check_size(record, most_bytes)
@@ -97,7 +102,7 @@ def _read(
         barred = barred or (policy_check.violation(policy, message.type, request) if policy.tenant else None)
         return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
-    # the cycle goes through pydantic's error, which the garbage collector cannot look into.
+    # the reference cycle contains pydantic's error, which the garbage collector cannot traverse.
     except errors.BadMessage as error:
         reason = barred or _reason(error)
     except Exception as error:  # noqa: BLE001 - as above
@@ -107,16 +112,16 @@ def _read(
 
 
 def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_letters.DeadLetter:
-    """Turn a message away that was read, but that cannot be decided or written; a dead letter if it has no id."""
+    """Reject a message that was read, but whose decision failed or cannot be written; a dead letter if it has no id."""
     try:
         message = envelope.read(record.topic, record.value, record.headers)
         return _rejected(message, record, _reason(fault))
-    except Exception:  # noqa: BLE001 - it was noted when the message was first read
+    except Exception:  # noqa: BLE001 - the alarm was raised when the message was first read
         return _dead_letter(record, fault)
 
 
 def undecided(record: records.Record, error: Exception) -> dead_letters.DeadLetter:
-    """Keep a message as a dead letter that not even a rejection can answer."""
+    """Return the dead letter of a message for which not even a rejection can be published."""
     return _dead_letter(record, _internal(error))
 
 
@@ -135,7 +140,7 @@ def _internal(error: Exception) -> errors.BadMessage:
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """What is known of a request besides its message: the rules, which of them it breaks, and what has rows."""
+    """What is known of a request besides its message: the rules, the broken one, and the job types with rows."""
 
     policy: policies.Policy
     barred: jobs.Reason | None
@@ -145,19 +150,23 @@ class _Judged(msgspec.Struct, frozen=True):
 def _meaning(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
     key = jobs.ledger_key(message.source, message.id)
     barred = judged.barred
+
     if not isinstance(request, requests.JobCancel | requests.JobResolve):
-        if barred is not None:  # it is never built: only whether it repeats a request under way counts
+        # A forbidden request is not built. Its digest is enough to recognize a repetition of a request under way.
+        if barred is not None:
             job = _identity(message, record, jobs.State.QUEUED)
             job = msgspec.structs.replace(job, digest=digests.of(message, request))
             return key, facts.Requested(job, barred, record)
+
         job = job_factory.create_job(message, request, record, judged.result_job_types)
         if judged.policy.tenant or judged.policy.deployment:
             job, barred = _owned(job, request, judged.policy)
         return key, facts.Requested(job_records.share(job), barred, record)
-    if (
-        barred is not None and MATCHED_HEADER not in message.headers
-    ):  # an answer of another partition to a cancel is none
+
+    # The rules do not apply to the reply of another partition, which is not a tenant's request.
+    if barred is not None and MATCHED_HEADER not in message.headers:
         return _rejected(message, record, barred)
+
     match request:
         case requests.JobCancel():
             return _cancel(message, request, record)
@@ -170,23 +179,23 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
 
 def _owned(job: jobs.Job, request: requests.Work, policy: policies.Policy) -> tuple[jobs.Job, jobs.Reason | None]:
     """
-    Make the request one of its deployment and tenant; returns the job, and the rule that it breaks.
+    Set the job's owner; return the job, and the reason of a rejection.
 
-    Its cluster is looked up first if only that can tell whether it is allowed.
+    If only the cluster's name or tags can allow the cluster, the job starts in state CHOOSING, which looks them up.
     """
     job = msgspec.structs.replace(
         job,
         tenant=deployments.owner(policy.deployment, policy.tenant),
         name=deployments.tagged(job.name, policy.deployment),
     )
+
     barred: jobs.Reason | None = None
     unproved = policy_check.needs_lookup(policy, request) if policy.tenant else set()
     if unproved == {job.cluster}:
         job = msgspec.structs.replace(job, state=jobs.State.CHOOSING, choice=jobs.Choice(id=job.cluster))
     elif unproved:
-        barred = policy_check.cluster_rejection(
-            policy
-        )  # one that a call names in its body: nothing else would look it up
+        # A call names this cluster in its body, and CHOOSING looks up only the job's own cluster.
+        barred = policy_check.cluster_rejection(policy)
     return job, barred
 
 
@@ -198,10 +207,13 @@ def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: rec
     key = _target(message, request)
     if MATCHED_HEADER in message.headers:
         return key, facts.CancelMatched()
+
     awaited = _identity(message, record, jobs.State.PENDING_CANCEL)
     awaited = msgspec.structs.replace(
         awaited, source=request.request.source or message.source, id=request.request.id, asked_source=message.source
     )
+
+    # A sender controls the headers: anything but a short number counts as no broadcast.
     passed = message.headers.get(BROADCAST_HEADER, "")
     came_from = int(passed) if passed.isdecimal() and len(passed) <= _PARTITION_DIGITS else -1
     reason = jobs.Reason("cancelled", "requested", request.note or f"cancelled by message {message.id}")
@@ -209,13 +221,14 @@ def _cancel(message: envelope.Envelope, request: requests.JobCancel, record: rec
 
 
 def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
-    """Find out whose message it is; the JSON of one that is far too large is not parsed."""
+    """Read the envelope; the JSON of a message that is far too large is not parsed."""
     if record.unreadable is not None:
         raise errors.BadMessage("unreadable_batch", record.unreadable)
     if record.value is None or len(record.value) <= (most := _READ_TIMES * most_bytes):
         return envelope.read(record.topic, record.value, record.headers)
+
     try:
-        return envelope.read(record.topic, b"{}", record.headers)  # in binary mode the headers tell
+        return envelope.read(record.topic, b"{}", record.headers)  # in binary mode the headers hold the envelope
     except errors.BadMessage:
         text = f"the message has {len(record.value)} bytes: its id is looked for in at most {most}"
         raise errors.BadMessage("too_large", text) from None
@@ -233,16 +246,18 @@ def _check_size(record: records.Record, most_bytes: int) -> None:
 
 
 def _check_depth(record: records.Record, data: Any) -> None:  # noqa: ANN401 - JSON
-    """Refuse data that is nested too deeply; a value with few brackets cannot be, and is not walked through."""
+    """Refuse data that is nested too deeply; a value with few brackets cannot be, and is not traversed."""
     raw = record.value or b""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH and b"data_base64" not in raw:
         return
+
     level = [data] if isinstance(data, dict | list) else []
     for _ in range(MAX_DEPTH):
         within = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
         level = [inner for inner in within if isinstance(inner, dict | list)]
         if not level:
             return
+
     raise errors.BadMessage(
         "too_deep", f"the data has more than {MAX_DEPTH} objects and lists within each other", field="data"
     )

@@ -1,8 +1,8 @@
 """
-All we may do outside, and which state calls for what.
+Define all commands, and the command of each state.
 
-A command is derived from a job's committed state and from nothing else, so what a fresh decision asks for and what a
-restart must take up again are the same thing.
+A command follows from a job's committed state and from nothing else. So a fresh decision and a restart give the same
+command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mrs_relay.engine.model import jobs
 
 
 class Command(enum.Enum):
-    """What to do for a job, after its state has been committed."""
+    """An action for a job, run after the job's state has been committed."""
 
     SELECT_CLUSTER = "choose its cluster"
     ENQUEUE = "ask the scheduler for a turn"
@@ -45,6 +45,6 @@ FOR_STATE: Final[dict[jobs.State, Command]] = {
     jobs.State.UNKNOWN: Command.RELEASE,
 }
 """
-What must be going on while a job is in a state. Only SUBMIT does harm when taken up twice: see `transitions.recover`.
-STOP_TWINS goes beside it, in whatever state, as long as a job has twins.
+The command of each state, also after a restart. Only SUBMIT does harm when it is run twice: see `transitions.recover`.
+STOP_DUPLICATES is run beside it, in any state, while a job has duplicates.
 """

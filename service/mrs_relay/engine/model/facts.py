@@ -1,8 +1,8 @@
 """
-All that can happen to a job: a request, our turn, the reply to a submission, a look-up, a poll result, a timer.
+Define all facts about a job: a request, its admission, the reply to a submission, a look-up, a poll result, a timer.
 
-Facts are values; they come through the partition's inbox and end in `transitions`. A fact that comes too late changes
-nothing.
+Facts are values. They arrive in the partition's inbox, and `transitions` decides what follows. A fact that arrives too
+late changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mrs_relay.kafka import records
 from mrs_relay.messages import digests, events
 
 INTERNAL_ERROR: Final = "internal_error"
-"""Code of reasons for which the relay itself is to blame."""
+"""Reason code of failures of the relay itself."""
 
 
 class Requested(msgspec.Struct, frozen=True):
@@ -24,9 +24,9 @@ class Requested(msgspec.Struct, frozen=True):
     A valid request arrived.
 
     Attributes:
-        job: what it would become, in state QUEUED or CHOOSING with sequence 0.
-        rejection: why it must not become that, by the tenant's rules; None: it may.
-        record: the message as it came.
+        job: the job that it would become, in state QUEUED or CHOOSING with sequence 0.
+        rejection: the reason why the tenant's rules forbid a new job; None: they allow it.
+        record: the message as it was read.
     """
 
     job: jobs.Job
@@ -34,9 +34,11 @@ class Requested(msgspec.Struct, frozen=True):
     record: records.Record | None = None
 
     def repeats(self, job: jobs.Job) -> bool:
-        """Whether it asks for the same as the job's own request, which version 0.1 may have remembered."""
+        """Whether it equals the job's own request; the digest of that may have been computed by version 0.1."""
         if self.job.digest == job.digest:
             return True
+
+        # Only a digest of version 0.1's form is worth comparing with the record's old digest.
         came = self.record
         if came is None or not digests.is_old(job.digest):
             return False
@@ -49,7 +51,7 @@ class InvalidRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         job: its identity, in state REJECTED with sequence 0.
-        reason: what is wrong with it.
+        reason: the reason of its rejection.
     """
 
     job: jobs.Job
@@ -68,20 +70,20 @@ class ClusterSelected(msgspec.Struct, frozen=True):
 
 
 class NoClusterFits(msgspec.Struct, frozen=True):
-    """No cluster is, or will soon be, what a request asks for."""
+    """No cluster meets the conditions of a request, or will meet them soon."""
 
     reason: jobs.Reason
 
 
 class CancelRequested(msgspec.Struct, frozen=True):
     """
-    Somebody wants a request not to be carried out.
+    A message asks to cancel a request.
 
     Attributes:
-        job: what to remember if the request has not come yet, in state AWAITED.
-        reason: of the cancelling, for the last event.
+        job: the job to record if the request has not arrived yet, in state PENDING_CANCEL.
+        reason: of the cancellation, for the last event.
         by: id of the message.
-        came_from: the partition that passed the message on, which is told of a match; -1 if it was sent to this one.
+        came_from: the partition that broadcast the message and gets a reply to a match; -1 if it was sent to this one.
     """
 
     job: jobs.Job
@@ -91,18 +93,18 @@ class CancelRequested(msgspec.Struct, frozen=True):
 
 
 class CancelMatched(msgspec.Struct, frozen=True):
-    """Another partition has the request that a cancel waits for here."""
+    """Another partition has the request of a cancel that waits on this one."""
 
 
 class ResolveRequested(msgspec.Struct, frozen=True):
     """
-    A person settles a job that is `unknown`.
+    A message settles a job that is `unknown`.
 
     Attributes:
         verdict: SUCCEEDED, FAILED or CANCELLED.
-        reason: who says so and why.
+        reason: the sender's note, for the last event.
         by: id of the message.
-        sender: the message's own identity, in state REJECTED: who is told when there is nothing to settle.
+        sender: the message's own identity, in state REJECTED: the subject of the event if there is nothing to settle.
     """
 
     verdict: jobs.State
@@ -113,26 +115,26 @@ class ResolveRequested(msgspec.Struct, frozen=True):
 
 class DeadlineReached(msgspec.Struct, frozen=True):
     """
-    A deadline of the job may have come.
+    A deadline of the job may have been reached.
 
     Attributes:
-        why: what the job waits for, if it waits for its submission.
+        why: the reason why the job still waits for its submission; "" if it does not.
     """
 
     why: str = ""
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """The scheduler lets the job go: there is a slot, and budget for one submission."""
+    """The scheduler admitted the job: there is a slot, and budget for one submission."""
 
 
 class SubmissionAccepted(msgspec.Struct, frozen=True):
     """
-    MRS took the job and gave it an id.
+    MRS accepted the job and gave it an id.
 
     Attributes:
         job_id: of the job, statement or cluster.
-        goal: what a cluster is to be followed to, as far as its order tells.
+        goal: the state that a cluster is followed to, as far as it follows from the order.
     """
 
     job_id: str
@@ -157,11 +159,11 @@ class SubmissionRefused(msgspec.Struct, frozen=True):
 
 
 class SubmissionNotApplied(msgspec.Struct, frozen=True):
-    """Surely without effect (cluster full, throttled, not sent): back to the queue, no attempt used up."""
+    """The submission certainly had no effect (cluster full, throttled, not sent): it uses up no attempt."""
 
 
 class SubmissionInDoubt(msgspec.Struct, frozen=True):
-    """The submission may have had an effect: its reply was lost, or an earlier owner of the partition left it open."""
+    """The submission may have had an effect: the reply was lost, or the partition's earlier owner may have sent it."""
 
     message: str
     mrs_request_id: str | None = None
@@ -169,11 +171,11 @@ class SubmissionInDoubt(msgspec.Struct, frozen=True):
 
 class SubmissionFound(msgspec.Struct, frozen=True):
     """
-    The look-up found the mark on MRS: the submission had taken effect.
+    The look-up found the token on MRS: the submission had taken effect.
 
     Attributes:
         seen: the job that is kept.
-        duplicates: ids of further jobs with this mark, which nobody wants.
+        duplicates: ids of further jobs with this token, which are to be stopped.
     """
 
     seen: jobs.MrsStatus
@@ -182,11 +184,11 @@ class SubmissionFound(msgspec.Struct, frozen=True):
 
 class DuplicatesChecked(msgspec.Struct, frozen=True):
     """
-    What MRS shows of an attempt that was in doubt, some time after it was settled.
+    The jobs that MRS shows for an attempt that was in doubt, some time after the look-up.
 
     Attributes:
-        attempt: which one.
-        job_ids: of all jobs with its mark.
+        attempt: number of the attempt.
+        job_ids: of all jobs with its token.
     """
 
     attempt: int
@@ -194,23 +196,23 @@ class DuplicatesChecked(msgspec.Struct, frozen=True):
 
 
 class DuplicatesStopped(msgspec.Struct, frozen=True):
-    """Further jobs with the mark are stopped, or had ended."""
+    """Duplicates are stopped, or had ended."""
 
     job_ids: tuple[str, ...]
 
 
 class SubmissionNotFound(msgspec.Struct, frozen=True):
-    """The mark did not show up during the whole visibility window: the submission had no effect."""
+    """MRS did not show the token during the whole visibility window: the submission had no effect."""
 
 
 class JobObserved(msgspec.Struct, frozen=True):
-    """MRS shows a job of ours."""
+    """MRS shows a job that the relay submitted."""
 
     seen: jobs.MrsStatus
 
     @property
     def outcome(self) -> verdict.Verdict:
-        """What its state and its result mean."""
+        """Return the verdict of its state and its result."""
         return verdict.of_job(self.seen.job_state, self.seen.job_result)
 
     @property
@@ -221,7 +223,7 @@ class JobObserved(msgspec.Struct, frozen=True):
 
 class StatementObserved(msgspec.Struct, frozen=True):
     """
-    MRS shows a statement of ours, in the reply to its submission or later.
+    MRS shows a statement that the relay submitted, in the reply to its submission or later.
 
     Attributes:
         seen: id and status (in `job_state`).
@@ -235,7 +237,7 @@ class StatementObserved(msgspec.Struct, frozen=True):
 
     @property
     def outcome(self) -> verdict.Verdict:
-        """What its status means."""
+        """Return the verdict of its status."""
         return verdict.of_statement(self.seen.job_state)
 
     @property
@@ -246,12 +248,12 @@ class StatementObserved(msgspec.Struct, frozen=True):
 
 class ClusterObserved(msgspec.Struct, frozen=True):
     """
-    MRS shows a cluster that a job of ours changes.
+    MRS shows a cluster that a job creates or changes.
 
     Attributes:
         seen: its id and state (in `job_state`).
-        outcome: how far it is from the goal.
-        message: what MRS says of it, for people.
+        outcome: the verdict of its state, compared with the goal.
+        message: MRS's description of it, for people.
     """
 
     seen: jobs.MrsStatus
@@ -264,7 +266,7 @@ class JobLost(msgspec.Struct, frozen=True):
     MRS has not shown the job, or how it ended, for too long.
 
     Attributes:
-        message: what it shows, for how long.
+        message: what MRS shows, and for how long.
         code: of the reason.
     """
 
@@ -274,12 +276,12 @@ class JobLost(msgspec.Struct, frozen=True):
 
 class WaitsNoted(msgspec.Struct, frozen=True):
     """
-    How long a followed job has been missing or unsettled, for the ledger: a takeover goes on from there.
+    The times for which a followed job has been missing or unsettled. In the ledger they survive a takeover.
 
     Attributes:
         job_id: of the job on MRS.
         missing: None: MRS shows it.
-        unsettled: None: MRS shows that it goes on, or how it ended.
+        unsettled: None: MRS shows that it is not over, or how it ended.
     """
 
     job_id: str
@@ -288,14 +290,14 @@ class WaitsNoted(msgspec.Struct, frozen=True):
 
 
 class ResultCollected(msgspec.Struct, frozen=True):
-    """The rows of a job that succeeded, or why there are none."""
+    """The rows of a job that succeeded, or the reason why there are none."""
 
     result: events.Result
 
 
 class InternalFailure(msgspec.Struct, frozen=True):
     """
-    The relay itself failed on this job: by a bug, or because the job's record has become too large.
+    The relay itself failed on this job, by a bug or because the job's record has become too large.
 
     Attributes:
         error: the class of the error, or sizes; never the error's own text, which could quote the request.
@@ -307,7 +309,7 @@ class InternalFailure(msgspec.Struct, frozen=True):
 
 
 class Expired(msgspec.Struct, frozen=True):
-    """The time for which a finished job is remembered has passed."""
+    """The time for which a finished job is kept has passed."""
 
 
 Fact = (

@@ -1,4 +1,4 @@
-"""Names of a job: its key in the ledger, and its name on MRS with the token by which it is found again. Pure."""
+"""Compute the names of a job: its key in the ledger, and its name on MRS with the submission token. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from typing import Final, NewType
 
 LedgerKey = NewType("LedgerKey", bytes)
-"""`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source holds no space."""
+"""`<source> <id>` in UTF-8: the idempotency key, and the job's key in the ledger. A source contains no space."""
 
 TOKEN_LENGTH: Final = 16
 TOKEN_PATTERN: Final = "mr[0-9a-f]{14}"  # noqa: S105 - no password
@@ -20,42 +20,42 @@ NAME_LENGTH: Final = 64
 
 
 def ledger_key(source: str, request_id: str) -> LedgerKey:
-    """The key of request (source, id)."""
+    """Return the key of request (source, id)."""
     return LedgerKey(f"{source} {request_id}".encode())
 
 
 def submission_token(key: LedgerKey, attempt: int, tenant: str = "") -> str:
     """
-    Token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
+    Return the token by which an attempt is found again on MRS: `mr` and 14 hexadecimal digits (56 bits of SHA-256).
 
-    The same request and attempt always give the same mark, so whoever takes over knows what to look for. Tenants and
-    deployments that use the same source and id get different ones: none finds, adopts or stops a job of another.
+    The same request and attempt always give the same token, so a replica that takes over can look for it. Tenants and
+    deployments that use the same source and id get different tokens: none finds, adopts or stops a job of another.
 
     Args:
         key: of the request.
         attempt: number of the submission.
-        tenant: whose it is, `deployments.owner`.
+        tenant: the owner, see `deployments.owner`.
     """
     whose = f"{tenant}\n".encode() if tenant else b""
     return "mr" + hashlib.sha256(whose + key + b"\n%d" % attempt).hexdigest()[:14]
 
 
 def with_token(name: str, token: str) -> str:
-    """`<name>-<mark>`, the name cut so that the whole fits into MRS's 64 characters."""
+    """Return `<name>-<token>`, the name cut so that the whole fits into MRS's 64 characters."""
     return f"{cut(name)}-{token}"
 
 
 def cut(name: str) -> str:
-    """As much of a wished name as has room beside a mark."""
+    """Cut a requested name so that a token still fits."""
     return name[: NAME_LENGTH - TOKEN_LENGTH - 1]
 
 
 def without_token(name: str) -> str:
-    """The name as it was wished, as far as it was kept, if a mark stands at its end; else the name itself."""
+    """Return a name without the token at its end; a name without a token is returned unchanged."""
     return _TOKEN_END.sub("", name)
 
 
 @functools.lru_cache(maxsize=4096)
 def mrs_name(name: str, source: str, request_id: str, attempt: int, tenant: str) -> str:
-    """Names are asked for a few times in a row for each submission; hashing once is enough."""
+    """Return an attempt's name on MRS. Cached, as each submission uses its name a few times in a row."""
     return with_token(name, submission_token(ledger_key(source, request_id), attempt, tenant))

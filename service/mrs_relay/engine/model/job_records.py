@@ -1,7 +1,7 @@
 """
-A job as a record of the ledger: JSON with the fields of `jobs.Job`, those that have their default left out.
+Encode a job as a record of the ledger: JSON with the fields of `jobs.Job`; fields with their default are left out.
 
-Fields and tags are written to Kafka and read by later versions: they are never renamed.
+Fields and tags are written to Kafka and read by later versions: never rename one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KNOWN: Final = frozenset(jobs.Job.__struct_encode_fields__) - {"~later"}
 
 
 def encode(job: jobs.Job) -> bytes:
-    """The job as a ledger record's value."""
+    """Encode the job as a ledger record's value."""
     if not job.later:
         return _encoder.encode(job)
     return later_fields.join(_encoder.encode(msgspec.structs.replace(job, later=b"")), job.later)
@@ -34,7 +34,7 @@ def encode_readable(job: jobs.Job) -> bytes:
     Encode a job and read it back: a record that no version could read would stop its partition at the next restart.
 
     Raises:
-        ValueError, msgspec.MsgspecError: the job holds what JSON, or a number of the ledger, cannot.
+        ValueError, msgspec.MsgspecError: the job contains a value that JSON, or a number of the ledger, cannot express.
     """
     value = encode(job)
     _decode(value)
@@ -72,14 +72,15 @@ _SHARED: Final = ("source", "key", "cluster", "name", "tenant")
 
 def share(job: jobs.Job) -> jobs.Job:
     """
-    The same job, with words that many jobs have in common kept in memory once: a quarter of what a job takes.
+    Intern the texts that many jobs have in common, which are a quarter of a job's memory; return the same job.
 
-    Only for a job that was just made and that nobody else holds: it is changed, to an equal one. Copying each of
-    100,000 jobs would take longer than decoding it.
+    NB: it changes the job in place, to an equal one: only for a job that was just made and has no other reference. To
+    copy each of 100,000 jobs would take longer than to decode it.
     """
     for name in _SHARED:
-        if word := getattr(job, name):  # the empty one is shared anyway
+        if word := getattr(job, name):  # Python shares empty texts anyway
             msgspec.structs.force_setattr(job, name, _first(word))
+
     seen = job.seen
     if seen is not None:
         msgspec.structs.force_setattr(seen, "job_state", _first(seen.job_state))
@@ -89,5 +90,5 @@ def share(job: jobs.Job) -> jobs.Job:
 
 @functools.lru_cache(maxsize=4096)
 def _first(word: str | bytes | None) -> str | bytes | None:
-    """An equal word that was seen before, so that this one can be let go."""
+    """Return an equal text that was seen before, so that this one can be freed."""
     return word

@@ -1,4 +1,4 @@
-"""The smaller values that a job holds: what it may run on, why it ended, when to retry it, what is in doubt. Pure."""
+"""Define the smaller values of a job: the choice of a cluster, reasons, the rule of retries, doubts, spans. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mrs_relay.messages import reasons
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a ledger record consists of: a field that this version does not know is never dropped without notice."""
+    """Base of the values in a ledger record: a field that this version does not know is an error, never dropped."""
 
 
 class Choice(Record, frozen=True, gc=False):
     """
-    Which clusters a job may run on, while none has been chosen; all that is said must hold.
+    The conditions for the choice of a job's cluster; all of them must hold.
 
     Attributes:
         name: the cluster's whole name; "" for any.
         tags: tags that it must have, with these values.
-        id: the cluster's id, where only its name or tags can tell whether it is allowed; "" for any.
+        id: the cluster's id, if the tenant's rules can allow the cluster only by its name or tags; "" for any.
     """
 
     name: str = ""
@@ -39,7 +39,7 @@ class Reason(Record, frozen=True, gc=False):
 
 class Retry(Record, frozen=True, gc=False):
     """
-    What the request wants after a bad end.
+    The request's rule for further attempts after a bad end.
 
     Attributes:
         attempts: submissions in all, the first included.
@@ -57,9 +57,9 @@ class Doubt(Record, frozen=True, gc=False):
     Submissions of a job whose reply was lost.
 
     Attributes:
-        sent: how many of the present attempt.
+        sent: number of such submissions of the present attempt.
         is_open: one of them, or of an earlier attempt, may have had an effect that no look-up has ruled out.
-        message: why there was no reply, of the last one.
+        message: the reason why the last one has no reply.
     """
 
     sent: int = 0
@@ -69,11 +69,11 @@ class Doubt(Record, frozen=True, gc=False):
 
 class Span(Record, frozen=True, gc=False):
     """
-    How long something has been the case, as far as it is written down; epoch milliseconds.
+    How long a condition has held, as far as it is recorded; epoch milliseconds.
 
     Attributes:
-        since_ms: its beginning, later by the time that does not count.
-        looked_ms: the last look that was noted.
+        since_ms: its beginning, moved later by the time that does not count.
+        looked_ms: the last observation that was recorded.
     """
 
     since_ms: int

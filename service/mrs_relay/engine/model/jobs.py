@@ -1,8 +1,8 @@
 """
-A job: the life of one request inside the relay, as it stands in the ledger.
+Define a job: the life of one request inside the relay, as the ledger records it.
 
-Pure values: no I/O, no clock. A job is never changed; every move makes a new one, through `moved`, which refuses what
-the table of legal moves does not allow.
+Pure values: no I/O, no clock. A job is immutable. Each change of state makes a new one through `moved`, which refuses a
+move that the table of legal moves does not contain.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Api = Literal["v2", "v1.1"]
 SUBMISSION: Final = "CreateExecuteJob"
 V11_SUBMISSION: Final = "CreateAndExecuteJob"
 SUBMISSIONS: Final = (SUBMISSION, V11_SUBMISSION)
-"""What starts a batch job, by either API; such jobs share their cluster's slots."""
+"""Operations that start a batch job, of either API; such jobs share their cluster's slots."""
 
 STATEMENT: Final = "ExecuteSql"
 
 UNLIMITED_S: Final = 0.0
-"""No deadline. This very object is left out of ledger records, an equal one is not."""
+"""No deadline. NB: only this object itself is left out of ledger records; an equal float is written."""
 
 
 class State(enum.StrEnum):
-    """Where a job stands. The values are written to the ledger: never rename one."""
+    """The states of a job. The values are written to the ledger: never rename one."""
 
     REJECTED = "rejected"
     CHOOSING = "choosing"
@@ -59,13 +59,13 @@ class State(enum.StrEnum):
 
 class Trait(msgspec.Struct, frozen=True):
     """
-    What a state implies.
+    The properties of a state.
 
     Attributes:
         next: the states that may follow.
-        shown: the event state that a repeated request is answered with.
+        shown: the event state in the answer to a repeated request.
         holds_slot: the job occupies one of the cluster's slots.
-        last: nothing follows.
+        last: the job has ended.
     """
 
     next: frozenset[State]
@@ -103,17 +103,20 @@ TRAITS: Final[dict[State, Trait]] = {
     State.UNKNOWN: Trait(_SETTLED, "unknown", last=True),
 }
 """
-Every state with the moves out of it.
+Each state with the moves out of it.
 
-A rejected request may be sent again, corrected: it starts anew. AWAITED is no job yet: a cancel waits there for its
-request. UNKNOWN can be settled by a person. QUEUED goes back to DOUBTFUL if what was thought lost shows up, and to
-UNKNOWN if it is to be stopped while an earlier submission may have an effect, or where the relay itself fails on the
-job; then it is FAILED if nothing was sent. SUBMITTED and RUNNING go back to QUEUED for the next attempt of a retry.
+- REJECTED: a corrected request with the same id may start the job again.
+- PENDING_CANCEL is no job yet: a cancel waits there for its request.
+- UNKNOWN can be settled by a person.
+- QUEUED moves to IN_DOUBT if MRS shows a submission that was believed lost. It moves to UNKNOWN if the job is to be
+  stopped while an earlier submission may have an effect. If the relay itself fails on the job, it moves to UNKNOWN, or
+  to FAILED if nothing was sent.
+- SUBMITTED and RUNNING move back to QUEUED for the next attempt of a retry.
 """
 
 
 FOLLOWED: Final = frozenset({State.SUBMITTED, State.RUNNING, State.CANCELLING})
-"""MRS has the job, and what it shows of it moves it on."""
+"""States in which MRS has the job, so that its status on MRS changes the state."""
 
 
 class Batch(job_values.Record, frozen=True, tag="batch", gc=False):
@@ -122,8 +125,8 @@ class Batch(job_values.Record, frozen=True, tag="batch", gc=False):
 
     Attributes:
         job_type: MRS's job type, by V2's name.
-        arguments: as MRS wants them; V1.1 gets them as one text.
-        properties: the same; for V1.1, which has none, its own fields by their names.
+        arguments: in MRS's form; V1.1 gets them as one text.
+        properties: in MRS's form; for V1.1, which has none, its own fields by their names.
     """
 
     job_type: str
@@ -137,7 +140,7 @@ class Presto(job_values.Record, frozen=True, tag="presto", gc=False):
 
     Attributes:
         statement: one statement without a semicolon.
-        database: where it runs.
+        database: the database that it runs in.
         archive_path: OBS folder for the rows of a SELECT.
         repeatable: it only reads, so running it twice does no harm.
     """
@@ -150,12 +153,12 @@ class Presto(job_values.Record, frozen=True, tag="presto", gc=False):
 
 class TargetState(job_values.Record, frozen=True, tag="goal"):
     """
-    What a cluster operation wants of its cluster, for as long as the cluster is followed.
+    The state that a cluster operation is to bring its cluster into; kept while the cluster is followed.
 
     Attributes:
         kind: created, flowed (created, and its jobs have ended), resized or deleted.
-        jobs: how many jobs come with the cluster.
-        nodes: how many nodes there are to be; 0 while that is not known.
+        jobs: number of jobs that are ordered with the cluster.
+        nodes: number of nodes that the cluster is to have; 0 while that is not known.
     """
 
     kind: Literal["created", "flowed", "resized", "deleted"]
@@ -171,10 +174,10 @@ class Call(job_values.Record, frozen=True, tag="call"):
         operation: the API's own name for it.
         path: its path values, without project_id.
         query: its query, by the API's names.
-        body: its body, the same.
-        repeatable: sent twice, it does no harm.
-        goal: what the cluster is followed to; None: the reply is the end.
-        reads: it changes nothing, so there is no effect that a lost reply could hide.
+        body: its body, by the API's names.
+        repeatable: sending it twice does no harm.
+        goal: the state that the cluster is followed to; None: the job ends with the reply.
+        reads: it changes nothing, so a lost reply cannot hide an effect.
     """
 
     operation: str
@@ -188,10 +191,10 @@ class Call(job_values.Record, frozen=True, tag="call"):
 
 class Task(job_values.Record, frozen=True, tag="task"):
     """
-    What a job of any further kind asks for; `Job.kind` says which.
+    The work of a job of any further kind; `Job.kind` names the kind.
 
     Attributes:
-        data: as its adapter wants it, in values of JSON.
+        data: JSON values in the form that the kind's adapter defines.
     """
 
     data: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -202,12 +205,12 @@ Work = Batch | Presto | Call | TargetState | Task
 
 class MrsStatus(job_values.Record, frozen=True, gc=False):
     """
-    What MRS last said of the job. Times are epoch milliseconds; 0 means not yet.
+    The job's last status from MRS. Times are epoch milliseconds; 0 means not yet.
 
     Attributes:
         job_id: MRS job id or SQL statement id; "" when a statement has none.
-        job_state: as MRS spells it, in capitals.
-        job_result: the same.
+        job_state: in MRS's spelling, in capitals.
+        job_result: in MRS's spelling, in capitals.
         progress: per cent.
     """
 
@@ -224,60 +227,61 @@ class MrsStatus(job_values.Record, frozen=True, gc=False):
 
 class Job(job_values.Record, frozen=True, gc=False):
     """
-    One request's life.
+    The life of one request.
 
-    A later version's fields are kept as they were read, whatever becomes of the job. So a field may be added if it may
-    stand unchanged while an earlier version works on the job. One that an earlier version must not ignore raises
-    `ledger_format.FORMAT`, and so does a field inside one of the values, which earlier versions refuse.
+    Fields that only a later version knows are kept as they were read, through all changes of the job. So a new field is
+    compatible if it may stay unchanged while an earlier version works on the job. A field that an earlier version must
+    not ignore raises `ledger_format.FORMAT`. A field inside one of the values raises it, too: earlier versions refuse
+    such a value.
 
     Attributes:
         source: with `id` the idempotency key.
         id: the request id.
-        subject: what kind of request it is; names the event types.
-        digest: names the payload.
-        state: where it stands.
+        subject: the kind of the request; part of the event types.
+        digest: of the payload.
+        state: the job's state.
         sequence: of the last published event.
         shown: event state of the last published event.
         key: the request's Kafka key; None means that the message had none.
         arrived_ms: when the request was decided, epoch milliseconds.
         order: input offset; breaks ties of `arrived_ms`.
         cluster: MRS cluster id; "" while it is being chosen.
-        choice: what it is chosen by, or looked at for, as long as CHOOSING.
-        work: what to run; dropped once MRS has it, for nobody needs it then.
-        statement: a Presto statement: no place in MRS's job list, no name, no slot.
-        name: the wished name on MRS with the deployment's tag, without mark; "" for statements and calls.
-        priority: 9 goes first.
+        choice: the conditions that a cluster is chosen by, or is checked against; only while CHOOSING.
+        work: the work to submit; dropped once MRS has the job, unless a retry may need it.
+        statement: a Presto statement: not in MRS's job list, without name and slot.
+        name: the requested name on MRS with the deployment's tag, without token; "" for statements and calls.
+        priority: 0 to 9; 9 is first.
         not_before_ms: epoch milliseconds; 0 means at once.
-        labels: the sender's words.
+        labels: the sender's labels, returned in each event.
         attempt: submissions so far.
         intent_ms: when the last submission was decided, epoch milliseconds.
-        seen: what MRS said last.
+        seen: the last status from MRS.
         collect: rows are to be read after success.
-        skip: how many leading statements of the result are the relay's, not the request's.
-        reason: why it ended badly.
-        location: where MRS put the rows of a Presto SELECT.
+        skip: number of leading statements of the result that are the relay's, not the request's.
+        reason: of a bad end.
+        location: of the rows of a Presto SELECT, as MRS reported it.
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
         expires_ms: when a finished job is forgotten, epoch milliseconds.
-        retry: what the request wants after a bad end.
+        retry: the request's rule for further attempts after a bad end.
         queue_deadline_s: seconds that it may wait for its submission; 0 means for ever.
         queue_deadline_ms: the moment that follows from it, epoch milliseconds.
         run_deadline_s: seconds from its submission to its end; 0 means for ever.
         run_deadline_ms: the moment that follows from it, epoch milliseconds; while COLLECTING: when reading rows ends.
-        stop: why it is to be stopped, once somebody wants that.
-        asked_by: id of the message that asked for it.
-        asked_source: source of that message; only while AWAITED.
-        came_from: while AWAITED: the partition that the message was sent to, -1 for this one.
-        twins: MRS ids of further jobs with the same mark, which are to be stopped.
-        api: the job API that a batch job runs on; it answers for the job's id.
-        tenant: whose it was when it came, `deployments.owner`; part of its mark. "" where neither deployment nor tenant
-            had a name.
+        stop: the reason to stop it; None: nothing has requested a stop.
+        asked_by: id of the message that requested the stop.
+        asked_source: source of that message; only while PENDING_CANCEL.
+        came_from: while PENDING_CANCEL: the partition that the message was sent to, -1 for this one.
+        twins: MRS ids of duplicates, further jobs with the same token, which are to be stopped.
+        api: the job API that a batch job runs on; it is the one that knows the job's id.
+        tenant: the owner at the time of its arrival, see `deployments.owner`; part of its token. "" where neither
+            deployment nor tenant had a name.
         doubt: submissions whose reply was lost, until MRS is seen to have the job, or it has ended.
         missing: for how long MRS has not shown the job while it is followed.
-        unsettled: for how long MRS has shown that it ended and not how, or a state that no document knows.
-        kind: names the kind of work; "" for kinds that the other fields tell, see `work.kinds`.
-        later: fields that only a later version knows, as they stand in its record; see `later_fields`.
+        unsettled: for how long MRS has shown an end without its outcome, or a state that no document knows.
+        kind: names the kind of work; "" for kinds that follow from the other fields, see `work.kinds`.
+        later: fields that only a later version knows, as its record holds them; see `later_fields`.
     """
 
     source: str
@@ -329,19 +333,19 @@ class Job(job_values.Record, frozen=True, gc=False):
 
     @property
     def ledger_key(self) -> LedgerKey:
-        """The job's key in the ledger."""
+        """Return the job's key in the ledger."""
         return job_names.ledger_key(self.source, self.id)
 
     @property
     def mrs_name(self) -> str:
-        """Name of the current attempt on MRS; "" before the first one and for what has no name there."""
+        """Return the current attempt's name on MRS; "" before the first attempt and for a kind without names."""
         if self.attempt == 0 or not self.name:
             return ""
         return job_names.mrs_name(self.name, self.source, self.id, self.attempt, self.tenant)
 
 
 def without_payload(job: Job) -> Job:
-    """Who sent a request and where it stood, without what it asks for: what is kept of one that is rejected."""
+    """Return a rejected request as it is kept: its sender and its input offset, without its work."""
     return Job(
         source=job.source,
         id=job.id,
@@ -358,13 +362,15 @@ def without_payload(job: Job) -> Job:
 
 def moved(job: Job, state: State) -> Job:
     """
-    The same job in another state.
+    Return the same job in another state.
 
     Raises:
-        ValueError: the table of legal moves does not know this move. A bug, never a fact of the world.
+        ValueError: the table of legal moves does not contain this move. That is always a bug of the relay.
     """
     if state not in TRAITS[job.state].next:
         raise ValueError(f"a job never moves from {job.state} to {state}")
+
+    # Both spans end with the state, except that CANCELLING keeps them: the job is still followed.
     if (job.missing is None and job.unsettled is None) or state is State.CANCELLING:
         return msgspec.structs.replace(job, state=state)
     return msgspec.structs.replace(job, state=state, missing=None, unsettled=None)

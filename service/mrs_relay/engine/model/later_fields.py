@@ -1,7 +1,7 @@
 """
-Fields of a ledger record that only a later version knows: kept as they were read, so that they survive this one. Pure.
+Keep the fields of a ledger record that only a later version knows, so that they survive this version. Pure.
 
-Used by `jobs` alone, and only for records that hold such fields.
+Used by `job_records` alone, and only for records with such fields.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def split(value: bytes, known: Collection[str]) -> tuple[bytes, bytes]:
     """
-    Split a record into one with the known fields, and the others as they are written between braces.
+    Split a record into a record of the known fields, and the other fields as JSON without its braces.
 
     Raises:
         MsgspecError: it is not a JSON object.

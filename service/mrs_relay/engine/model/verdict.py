@@ -1,11 +1,11 @@
 """
-What MRS's words mean. Pure.
+Interpret MRS's states and results. Pure.
 
-The verdict on a job comes from two fields: `job_state` says whether it has ended, `job_result` how. FINISHED alone says
+The verdict on a job depends on two fields: `job_state` says whether it has ended, `job_result` how. FINISHED alone says
 nothing about success. Source: state_models of the API contract (ShowSingleJobExe, ShowJobExeListNew, SqlResult).
 
-V1.1 tells the same two things as numbers; `observations` gives each number the name that the pages give it. How the two
-are paired is not documented, and examples contradict each other, so `_OLD` says it for each pair.
+V1.1 has the same two fields as numbers; `observations` translates each number to its name in the documents. Their
+combinations are not documented, and examples contradict each other, so `_OLD` gives the verdict of each pair.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 
 class Verdict(enum.Enum):
-    """What is known of a job's outcome."""
+    """What is known about a job's outcome."""
 
     WAITING = "not started"
     RUNNING = "runs"
@@ -26,7 +26,7 @@ class Verdict(enum.Enum):
 
 
 _BEFORE: Final = frozenset({"", "NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "STARTING"})
-"""Words of jobs that have not started, of both APIs; "" where MRS has said nothing yet."""
+"""States of jobs that have not started, of both APIs; "" where MRS has reported none yet."""
 
 _ENDED: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
 _OUTCOMES: Final = {"SUCCEEDED": Verdict.SUCCEEDED, "FAILED": Verdict.FAILED, "KILLED": Verdict.KILLED}
@@ -53,9 +53,9 @@ _OLD: Final = {
     "ERROR": {"FAILED": Verdict.FAILED, "CANCELLED": Verdict.KILLED, "UNFINISHED": Verdict.FAILED, "": Verdict.FAILED},
 }
 """
-The last states of V1.1 jobs by `job_final_status` ("" if it is not there); any other pair is unsettled.
+Verdicts of V1.1 jobs by their last state and `job_final_status` ("" if there is none); any other pair is unsettled.
 
-A job that is "completed" and "unfinished" may still be told how it ended; one that broke and "succeeded" contradicts
+A job that is "completed" and "unfinished" may still get its outcome; one that failed and "succeeded" contradicts
 itself. Source: ShowJobExes (job_state -1, 3, 4, 5; job_final_status 0 to 3); user guide: Completed went
 well, a stopped job becomes Terminated, Abnormal is an error; Terraform providers: Error is a failure.
 """
@@ -70,7 +70,7 @@ _STATEMENT: Final = {
 
 
 def of_job(job_state: str, job_result: str) -> Verdict:
-    """Judge a job by both fields (in capitals). An ended job without a result is unsettled: keep polling."""
+    """Return the verdict on a job by both fields (in capitals). An ended job without a result is unsettled: poll on."""
     if job_state in _OLD:
         return _OLD[job_state].get(job_result, Verdict.UNSETTLED)
     if job_state in _ENDED:
@@ -79,15 +79,15 @@ def of_job(job_state: str, job_result: str) -> Verdict:
 
 
 def is_documented(job_state: str) -> bool:
-    """Whether a job's state is one that MRS's documents know; any other is taken for one that is not the end."""
+    """Whether MRS's documents contain a job's state; a job in any other state counts as not ended."""
     return job_state in _BEFORE or job_state == "RUNNING" or job_state in _ENDED or job_state in _OLD
 
 
 def is_documented_status(status: str) -> bool:
-    """Whether a statement's status is one that MRS's documents know."""
+    """Whether MRS's documents contain a statement's status."""
     return status in _STATEMENT or status in _STATEMENT_BEFORE
 
 
 def of_statement(status: str) -> Verdict:
-    """Judge a Presto statement by its status (in capitals); a status not in the documents counts as waiting."""
+    """Return the verdict on a Presto statement (status in capitals); an undocumented status counts as waiting."""
     return _STATEMENT.get(status, Verdict.WAITING)

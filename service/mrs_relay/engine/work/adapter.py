@@ -1,9 +1,9 @@
 """
-The questions that the engine asks about a kind of work. Each module beside this one answers them for one kind.
+Define the interface of a kind of work: `WorkAdapter` and `WorkCalls`. The other modules here implement it.
 
-`WorkAdapter` is pure: it is asked when a request is read and when something is decided. `WorkCalls` makes the calls to
-MRS on one connection; it waits for nothing, repeats nothing and decides nothing. The defaults suit a kind of which MRS
-gives no more than a reply: an adapter says only what is different for its kind.
+`WorkAdapter` is pure: the engine uses it to read a request and to decide on a fact. `WorkCalls` makes the calls to MRS
+on one connection; it does not wait, repeat or decide. The defaults suit a kind of work that ends with MRS's reply: an
+adapter overrides what is different for its kind.
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ _W = TypeVar("_W", bound=jobs.Work)
 
 _CLOCK_SKEW_MS: Final = 86_400_000
 """
-How far MRS's clock may be behind ours when a look-up asks for jobs submitted since the intent. A day costs nothing, as
-the mark is in the query, too; a job that the query leaves out would be submitted again. Signatures allow 15 minutes,
-tokens any difference.
+How far MRS's clock may be behind the relay's when a look-up asks for jobs submitted since the intent. A day costs
+nothing, as the query names the token, too; a job that the query leaves out would be submitted again. Signatures of
+requests allow a difference of 15 minutes, access tokens any.
 """
 
 
 def list_since_ms(job: jobs.Job) -> int:
     """
-    From when on, epoch milliseconds, something on MRS can be the effect of the job's submission.
+    Return the earliest moment, epoch milliseconds, at which the job's submission can have taken effect on MRS.
 
-    What is older carries the mark of an earlier request with the same id, which is forgotten: it must not be adopted.
+    An older job with this token belongs to an earlier request with the same id that is no longer kept: it must not be
+    adopted.
     """
     return max(0, job.intent_ms - _CLOCK_SKEW_MS)
 
 
 class Draft(NamedTuple):
     """
-    What a request asks for: the fields of its job that depend on the kind of work.
+    The fields of a request's job that depend on the kind of work.
 
     Attributes:
-        work: what to run.
+        work: the work to submit.
         cluster: MRS cluster id; "" where the request names none, or the choice of one is still open.
-        name: the wished name on MRS; "" for what has no name there.
-        skip: how many leading statements of the result are the relay's, not the request's.
+        name: the requested name on MRS; "" for a kind without names.
+        skip: number of leading statements of the result that are the relay's, not the request's.
         collect: the result is to be read after success.
         api: the job API that it runs on.
         statement: see `jobs.Job.statement`.
@@ -66,13 +67,13 @@ class Draft(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class PolicySubject:
     """
-    What a tenant's policy is applied to in a request.
+    The parts of a request that a tenant's policy is applied to.
 
     Attributes:
         clusters: ids of all clusters that it names.
-        job_types: types of the jobs that it starts, by their names of V2; "" for one that is not known.
+        job_types: types of the jobs that it starts, by V2's names; "" for an unknown type.
         operation: the operation that it calls by name; "" for none.
-        ordered: the body that orders a cluster, which has a name and tags and no id yet; None: it orders none.
+        ordered: the body that creates a cluster, which has a name and tags and no id yet; None: it creates none.
     """
 
     clusters: list[str]
@@ -84,17 +85,17 @@ class PolicySubject:
 @dataclass(frozen=True, slots=True)
 class Traits:
     """
-    What is true of all jobs of a kind.
+    The properties that all jobs of a kind share.
 
     Attributes:
-        is_listed: MRS lists its jobs by name, so that a lost submission, and a duplicate, show there.
-        follows_cluster: what is followed is a cluster, not a job.
+        is_listed: MRS lists its jobs by name, so that the list shows a lost submission, and a duplicate.
+        follows_cluster: the relay follows a cluster, not a job.
         can_be_stopped: MRS can stop it.
-        ends_with_reply: a reply that leaves nothing to follow is the end.
-        status_has_rows: its status comes with its rows, or with an error text, in the reply to its submission, too.
+        ends_with_reply: the job ends with a reply that leaves nothing to follow.
+        status_has_rows: its status contains its rows, or an error text, in the reply to its submission, too.
         names_operation: events name the operation.
-        lost_effect: what a submission without a reply may mean, for people.
-        lost_advice: what may keep replies from being lost, for people; "" for nothing.
+        lost_effect: the possible effect of a submission without a reply, for people.
+        lost_advice: advice against lost replies, for people; "" for none.
     """
 
     is_listed: bool = False
@@ -109,11 +110,11 @@ class Traits:
 
 class WorkAdapter(Protocol):
     """
-    What the engine must know of one kind of work. Pure.
+    The engine's interface to one kind of work. Pure.
 
     Attributes:
-        name: names the kind; written to the ledger for kinds that the other fields of a job do not tell.
-        traits: what is true of all its jobs.
+        name: of the kind; written to the ledger for kinds that do not follow from the other fields of a job.
+        traits: the properties that all its jobs share.
     """
 
     name: str
@@ -124,28 +125,28 @@ class WorkAdapter(Protocol):
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> Draft:
         """
-        Make of a request what its job runs.
+        Make the work of a request's job.
 
         Args:
-            request: one that it takes.
+            request: one of this kind.
             result_job_types: job types whose rows are to be read after success.
 
         Raises:
-            BadMessage: MRS's operation does not take what the request wants of it.
+            BadMessage: MRS's operation does not accept the request's values.
         """
 
     def connect(self, client: clients.Client, settings: engine_settings.EngineSettings) -> WorkCalls:
         """Return the calls of this kind on a connection."""
 
     def subject(self, request: requests.Work) -> PolicySubject:
-        """Return what a tenant's policy is applied to in a request that it takes."""
+        """Return the parts of a request that a tenant's policy is applied to."""
         return PolicySubject(named_clusters(request))
 
     def operation(self, job: jobs.Job) -> str:
         """
-        Return the MRS operation that the job starts with; "" when that is over.
+        Return the MRS operation that submits the job; "" when it has been submitted.
 
-        It names the queue, the budget and the lane of the job; those of `jobs.SUBMISSIONS` share a cluster's slots.
+        It names the queue, the budget and the lane of the job; the jobs of `jobs.SUBMISSIONS` share a cluster's slots.
         """
 
     def is_findable(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
@@ -157,7 +158,7 @@ class WorkAdapter(Protocol):
         return False
 
     def only_reads(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
-        """Whether it changes nothing and keeps nothing busy, so that a lost submission can have left no effect."""
+        """Whether it changes nothing and keeps nothing busy, so that a lost submission cannot have left an effect."""
         return False
 
     def is_refusal_final(self, job: jobs.Job) -> bool:  # noqa: ARG002 - for other kinds
@@ -166,17 +167,17 @@ class WorkAdapter(Protocol):
 
     def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:  # noqa: ARG002 - for other kinds
         """
-        Return the job as it is kept while MRS works on it.
+        Return the job as it is kept while it is followed.
 
         Args:
             job: as it was submitted.
-            submitted: the same, taken by MRS; without its work unless a retry needs that.
-            goal: what the reply told of the goal.
+            submitted: the same job after MRS accepted it; without its work unless a retry may need that.
+            goal: the goal as known after the reply.
         """
         return submitted
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:
-        """Return what the request asked for, which no event may quote; None: that is not known any more."""
+        """Return the request's texts that no event may quote; None: they are not known any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +186,8 @@ class Page:
     One page of a cluster's job list.
 
     Attributes:
-        jobs: what it shows.
-        total: how many jobs match, on all pages; 0 if MRS does not say.
+        jobs: the jobs on the page.
+        total: number of matching jobs on all pages; 0 if MRS does not report it.
         last: no page follows.
     """
 
@@ -197,25 +198,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class NoSuchJob:
-    """MRS shows no such job, and says so in `message`."""
+    """MRS shows no such job; `message` is its answer."""
 
     message: str
 
 
 Sight = facts.JobObserved | facts.StatementObserved
-"""What MRS shows of one job; a kind whose states have words of their own tells them by those of V2's jobs."""
+"""The status of one job on MRS; a kind with state names of its own translates them to those of V2's jobs."""
 
 
 class WorkCalls(Protocol):
     """
     The calls to MRS of one kind of work. Every method raises MrsError as the client does.
 
-    A kind that is not listed has no pages, one that is not followed by the tracker is neither shown nor stopped.
+    A kind that MRS does not list has no pages. A kind that the tracker does not follow is neither shown nor stopped.
 
     Attributes:
-        nowhere: error codes of a read that mean that the cluster has nothing of this kind at all.
+        nowhere: error codes of a read that mean that the cluster has no work of this kind at all.
         listing: the operation whose budget paces the polls; None: nothing is polled.
-        page_size: jobs of a page; 0: there is no list, and each job is read by itself.
+        page_size: jobs per page; 0: there is no list, and each job is read by itself.
         by_moment: whether the list can begin at a moment of submission, oldest first.
     """
 
@@ -225,14 +226,14 @@ class WorkCalls(Protocol):
     by_moment: bool = False
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
-        """Ask MRS to run the job, once; the fact says what is certain after the reply."""
+        """Submit the job to MRS, once; return what is certain after the reply."""
 
     async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:  # noqa: ARG002 - for other kinds
-        """Return all that has the very name of this attempt, the oldest first."""
+        """Return all jobs with exactly the name of this attempt, the oldest first."""
         _never(self, "looked up")
 
     async def page(self, cluster: str, number: int, since_ms: int, *, unfinished: bool) -> Page:  # noqa: ARG002 - for other kinds
-        """Read page `number` (from 1) of the jobs submitted since then if the list can tell, or of all `unfinished`."""
+        """Read page `number` (from 1) of the jobs since a time, if the list can begin there, or of all `unfinished`."""
         _never(self, "listed")
 
     async def show(self, cluster: str, job_id: str) -> Sight | NoSuchJob:  # noqa: ARG002 - for other kinds
@@ -240,11 +241,11 @@ class WorkCalls(Protocol):
         _never(self, "read")
 
     async def stop(self, cluster: str, job_id: str) -> None:  # noqa: ARG002 - for other kinds
-        """Ask MRS to stop a job; that it was asked is no end yet, and the job may still end by itself."""
+        """Ask MRS to stop a job. The request alone does not end the job, which may still end by itself."""
         _never(self, "stopped")
 
     async def collect(self, job: jobs.Job) -> events.Result:  # noqa: ARG002 - for other kinds
-        """Read what MRS tells of the result of a job that has succeeded."""
+        """Read the result of a job that has succeeded, as far as MRS has it."""
         _never(self, "asked for a result")
 
 
@@ -259,7 +260,7 @@ def named_clusters(request: requests.Work) -> list[str]:
 
 
 def named_cluster(request: requests.Work) -> str:
-    """Return the id in a request's field `cluster`; "" if there is none, or one is to be chosen."""
+    """Return the id in a request's field `cluster`; "" if there is none, or a cluster is to be chosen."""
     return next(iter(named_clusters(request)), "")
 
 
@@ -277,7 +278,7 @@ def unsent(job: jobs.Job, kind: type[_W]) -> _W:
 
 
 def texts(values: Iterable[str]) -> Iterable[str]:
-    """Yield each value as it is, and as one line with single blanks, as MRS may quote it."""
+    """Yield each value unchanged, and as one line with single blanks, as MRS may quote it."""
     for value in values:
         yield value
         yield " ".join(value.split())

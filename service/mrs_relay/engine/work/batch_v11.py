@@ -1,8 +1,9 @@
 """
-A batch job on V1.1's job API, for clusters that are too old for V2's; `messages/v11_rules` checks its requests.
+Adapt the engine to batch jobs on V1.1's job API, for clusters that are too old for V2's.
 
-CreateAndExecuteJob, ListExecuteJob, ShowJobExes, CancelJobExecution. One call stores and starts a job and returns its
-id, so there is one intent and one effect, as with V2. Source: CreateAndExecuteJob (mrs_02_0040).
+`messages/v11_rules` checks the requests. Operations: CreateAndExecuteJob, ListExecuteJob, ShowJobExes,
+CancelJobExecution. One call stores and starts a job and returns its id, so there is one intent and one effect, as with
+V2. Source: CreateAndExecuteJob (mrs_02_0040).
 """
 
 from __future__ import annotations
@@ -28,24 +29,24 @@ TYPES: Final = {
     "DistCp": models.ProgramType.DIST_CP,
     "SparkScript": models.ProgramType.SPARK_SCRIPT,
 }
-"""Job types that V1.1 runs, with its numbers for them."""
+"""Job types of V1.1, by V2's names, with V1.1's numbers."""
 
 
 _V11_PAGE: Final = 100
-"""Jobs per page that ListExecuteJob gives at most. Source: mrs_02_0046, page_size."""
+"""Most jobs per page of ListExecuteJob. Source: mrs_02_0046, page_size."""
 
 
 class BatchV11(batch_v2.BatchV2):
-    """Batch jobs of old clusters: like those of V2, but for their fields and their calls."""
+    """Batch jobs of old clusters: like those of V2, except for their fields and their calls."""
 
     name = "batch_v11"
 
     def takes(self, request: requests.Work) -> bool:
-        """Jobs for V1.1, which runs no SQL."""
+        """Whether the request is a job for V1.1, which runs no SQL."""
         return isinstance(request, requests.JobSubmit) and request.api == "v1.1"
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - V1.1 gives out no rows
-        """Keep V1.1's own fields as properties; where it wrote, and its log, can be named again when it has ended."""
+        """Keep V1.1's own fields as properties; collect the places of its output and its log after success."""
         assert isinstance(request, requests.JobSubmit)  # noqa: S101 - see `takes`
         work = _batch(request.job)
         collect = not work.properties.keys().isdisjoint({"output", "job_log"})
@@ -56,7 +57,7 @@ class BatchV11(batch_v2.BatchV2):
         return Calls(client, settings)
 
     def operation(self, job: jobs.Job) -> str:  # noqa: ARG002 - it is the same for all jobs
-        """Return V1.1's submission."""
+        """Return V1.1's operation that submits a job."""
         return jobs.V11_SUBMISSION
 
 
@@ -88,7 +89,7 @@ class Calls(adapter.WorkCalls):
         self.page_size = min(_V11_PAGE, settings.list_page)
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
-        """Ask for it by CreateAndExecuteJob; a reply that names no job leaves open whether there is one."""
+        """Submit the job by CreateAndExecuteJob; after a reply without an id the submission is in doubt."""
         work = adapter.unsent(job, jobs.Batch)
         body = models.JobToSubmit.model_construct(
             job_type=TYPES[work.job_type],
@@ -104,12 +105,13 @@ class Calls(adapter.WorkCalls):
 
     async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
         """
-        Jobs of that name by the list, all its pages, from a day before the intent on.
+        Return the jobs with exactly this name, from a day before the intent on; reads all pages of the list.
 
-        No order of the list is documented, and neither whether the name must match exactly.
+        Neither the order of the list is documented, nor whether the name must match exactly.
         """
         found: dict[str, jobs.MrsStatus] = {}
         number = 1
+
         while True:
             listed, last = await self._read(job.cluster, number, job_name=job.mrs_name)
             found |= {one.id: observations.of_v11_job(one) for one in listed if one.job_name == job.mrs_name}
@@ -120,28 +122,29 @@ class Calls(adapter.WorkCalls):
             number += 1
 
     async def page(self, cluster: str, number: int, since_ms: int, *, unfinished: bool) -> adapter.Page:  # noqa: ARG002 - V1.1's list knows no times
-        """Read a page of the list, of running jobs only or of all, in the order in which MRS shows them."""
-        state = models.OldState.RUNNING if unfinished else None
+        """Read a page of the list, of running jobs or of all jobs, in MRS's order."""
+        state = models.StateV11.RUNNING if unfinished else None
         listed, last = await self._read(cluster, number, state=state)
         return adapter.Page(tuple(map(observations.of_v11_job, listed)), 0, last)
 
     async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
-        """Read it by ShowJobExes; see `find`."""
+        """Read the job by ShowJobExes; see `find`."""
         found = await self.find(cluster, job_id)
         return found if isinstance(found, adapter.NoSuchJob) else facts.JobObserved(observations.of_v11_job(found))
 
     async def find(self, cluster: str, job_id: str) -> models.JobV11 | adapter.NoSuchJob:
         """
-        Read it by ShowJobExes.
+        Read the job by ShowJobExes.
 
-        How that refuses an unknown job is not documented, so a job is gone only when the list, asked for its id, does
-        not show it either. Source: acceptance tests of two clients: 400, in some regions 500.
+        The refusal of an unknown job is not documented, so a job is gone only if the list, queried for its id, does not
+        show it either. Source: acceptance tests of two clients: 400, in some regions 500.
         """
         try:
             reply = await self._client.call(operations.SHOW_JOB_EXES, path={"job_exe_id": job_id})
         except (errors.MrsRefused, errors.MrsUntouched) as error:
             if error.status not in {400, 404, 500} or error.code in self.nowhere:
                 raise
+
             listed, last = await self._read(cluster, 1, job_id=job_id)
             shown = next((one for one in listed if one.id == job_id), None)
             if shown is None and last:
@@ -153,15 +156,15 @@ class Calls(adapter.WorkCalls):
 
     async def stop(self, cluster: str, job_id: str) -> None:  # noqa: ARG002 - V1.1 finds a job by its id alone
         """
-        Ask for it by CancelJobExecution.
+        Stop the job by CancelJobExecution.
 
-        Source: mrs_02_0052; that it takes ids of CreateAndExecuteJob is what its example shows, no page says so.
+        Source: mrs_02_0052; its example shows that it accepts ids of CreateAndExecuteJob, but no page says so.
         """
         path = {"job_execution_id": job_id}
         await self._client.call(executions.CANCEL_JOB_EXECUTION, path=path, spend_budget=True)
 
     async def collect(self, job: jobs.Job) -> events.Result:
-        """Read where the job wrote and where its log is; V1.1 gives out no rows."""
+        """Read the places of the job's output and of its log; V1.1 returns no rows."""
         path = {"job_exe_id": job.seen.job_id if job.seen else ""}
         shown = (await self._client.call(operations.SHOW_JOB_EXES, path=path)).job_execution
         return events.Result(location=shown.output or None, log_location=shown.job_log or None)
@@ -173,9 +176,9 @@ class Calls(adapter.WorkCalls):
         *,
         job_name: str | None = None,
         job_id: str | None = None,
-        state: models.OldState | None = None,
+        state: models.StateV11 | None = None,
     ) -> tuple[tuple[models.JobV11, ...], bool]:
-        query = models.OldJobQuery(
+        query = models.JobQueryV11(
             cluster_id=cluster, id=job_id, page_size=self.page_size, current_page=number, job_name=job_name, state=state
         )
         listed = (await self._client.call(operations.LIST_EXECUTE_JOB, query=query)).job_executions

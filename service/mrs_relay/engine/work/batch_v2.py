@@ -1,7 +1,8 @@
 """
-A batch job on V2's job API, SQL of Spark and Hive included: one job on MRS, found by the token in its name.
+Adapt the engine to batch jobs on V2's job API, SQL of Spark and Hive included.
 
-CreateExecuteJob, ShowJobExeListNew, ShowSingleJobExe, StopJob, ShowSqlResultWithJob.
+A look-up finds a lost submission by the token in the job's name. Operations: CreateExecuteJob, ShowJobExeListNew,
+ShowSingleJobExe, StopJob, ShowSqlResultWithJob.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ class BatchV2(adapter.WorkAdapter):
     traits = adapter.Traits(is_listed=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Jobs for V2, and SQL for the engines that run it as a job."""
+        """Whether the request is a job for V2, or SQL for an engine that runs it as a job."""
         if isinstance(request, requests.SqlSubmit):
             return request.engine in _SQL_JOBS
         return isinstance(request, requests.JobSubmit) and request.api == "v2"
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:
-        """Take the job as it is asked for; SQL becomes the argument of a job."""
+        """Take the job as the request defines it; SQL becomes the argument of a job."""
         cluster = adapter.named_cluster(request)
         if isinstance(request, requests.JobSubmit):
             job = request.job
             work = jobs.Batch(job.job_type, tuple(job.arguments), job.properties)
             return adapter.Draft(work, cluster, job.job_name, collect=work.job_type in result_job_types)
+
         assert isinstance(request, requests.SqlSubmit)  # noqa: S101 - see `takes`
         # NB: SparkSql and HiveSql jobs have no database field; a leading USE chooses it and adds one result.
         chosen = request.database != "default"
@@ -49,7 +51,7 @@ class BatchV2(adapter.WorkAdapter):
         return adapter.Draft(work, cluster, request.job_name, skip=int(chosen), collect=collect)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
-        """Name the type of the one job."""
+        """Return the cluster, and the job's type."""
         clusters = adapter.named_clusters(request)
         if isinstance(request, requests.SqlSubmit):
             return adapter.PolicySubject(clusters, (_SQL_JOBS[request.engine],))
@@ -62,11 +64,11 @@ class BatchV2(adapter.WorkAdapter):
         return Calls(client, settings)
 
     def operation(self, job: jobs.Job) -> str:  # noqa: ARG002 - it is the same for all jobs
-        """Return V2's submission."""
+        """Return V2's operation that submits a job."""
         return jobs.SUBMISSION
 
     def is_findable(self, job: jobs.Job) -> bool:
-        """Whether the job has a name to look for: that of its work."""
+        """Whether the job's work is known, so that a look-up can search for its name."""
         return isinstance(job.work, jobs.Batch)
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:
@@ -83,7 +85,7 @@ class Calls(adapter.WorkCalls):
 
     Args:
         client: the MRS client.
-        settings: page size, and how many bytes of rows are kept.
+        settings: page size, and the largest size of rows that is kept.
     """
 
     listing = operations.SHOW_JOB_EXE_LIST_NEW
@@ -95,7 +97,7 @@ class Calls(adapter.WorkCalls):
         self.page_size = settings.list_page
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
-        """Ask for it by CreateExecuteJob."""
+        """Submit the job by CreateExecuteJob."""
         work = adapter.unsent(job, jobs.Batch)
         body = models.JobExecution.model_construct(
             job_type=work.job_type,  # type: ignore[arg-type]  # checked when the request was read
@@ -107,9 +109,10 @@ class Calls(adapter.WorkCalls):
         return facts.SubmissionAccepted(reply.job_id)
 
     async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
-        """Jobs of that name by the list, from a day before the intent on."""
+        """Return the jobs with exactly this name in the list, from a day before the intent on."""
         found: list[jobs.MrsStatus] = []
         page = 1
+
         while True:
             query = models.JobQuery(
                 job_name=job.mrs_name,
@@ -123,6 +126,7 @@ class Calls(adapter.WorkCalls):
             )
             listed = reply.job_list or ()
             found += [observations.of_job(detail) for detail in listed if detail.job_name == job.mrs_name]
+
             if len(listed) < self.page_size:
                 return sorted(found, key=lambda seen: seen.submitted_ms)
             page += 1
@@ -143,7 +147,7 @@ class Calls(adapter.WorkCalls):
         )
 
     async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
-        """Read it by ShowSingleJobExe; it is gone only if the list, asked for its id, does not show it either."""
+        """Read the job by ShowSingleJobExe; it is gone only if the list, queried by its id, does not show it either."""
         path = {"cluster_id": cluster, "job_execution_id": job_id}
         try:
             reply = await self._client.call(operations.SHOW_SINGLE_JOB_EXE, path=path)
@@ -154,14 +158,14 @@ class Calls(adapter.WorkCalls):
         return facts.JobObserved(observations.of_job(reply.job_detail))
 
     async def _listed(self, cluster: str, job_id: str) -> facts.JobObserved | None:
-        """What the list shows of a job: where it does not answer, nobody can say that there is none."""
+        """Return a job as the list shows it; None: not listed. A failed read raises: it does not prove an absence."""
         query = models.JobQuery(job_id=job_id, limit=self.page_size, offset=1)
         reply = await self._client.call(operations.SHOW_JOB_EXE_LIST_NEW, path={"cluster_id": cluster}, query=query)
         shown = [detail for detail in reply.job_list or () if detail.job_id == job_id]
         return facts.JobObserved(observations.of_job(shown[0])) if shown else None
 
     async def stop(self, cluster: str, job_id: str) -> None:
-        """Ask for it by StopJob. Source: StopJob: an accepted kill is no end yet."""
+        """Stop the job by StopJob. Source: StopJob: an accepted kill is no end yet."""
         path = {"cluster_id": cluster, "job_execution_id": job_id}
         await self._client.call(operations.STOP_JOB, path=path, spend_budget=True)
 

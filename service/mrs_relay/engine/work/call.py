@@ -1,5 +1,5 @@
 """
-One call of any MRS operation: the reply is its end. The deletion of job records is such a call, too.
+Adapt the engine to calls of any MRS operation, which end with the reply; the deletion of job records is such a call.
 
 A call is sent once. After a lost reply it is repeated only if a repetition does no harm.
 """
@@ -38,20 +38,20 @@ _V11_JOB_TYPES: Final[dict[object, str]] = {
 
 _JOB_TYPE_FIELDS: Final = ("job_type", "type")
 _V11_JOB_CALLS: Final = frozenset({"CreateJob", "UpdateJob"})
-"""Here the job's type stands in `type`."""
+"""Operations with the job's type in `type`."""
 
 _STORED_JOB_CALLS: Final = frozenset({"ExecuteJob"})
-"""Here a job starts whose type stands on MRS alone: it counts as none that is named."""
+"""Operations that start a job whose type only MRS knows; it counts as an unknown type."""
 
 
 class Call(adapter.WorkAdapter):
-    """Calls."""
+    """Calls of MRS operations."""
 
     name = "call"
     traits = adapter.Traits(ends_with_reply=True, names_operation=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Take a call, or the deletion of job records."""
+        """Whether the request is a call, or the deletion of job records."""
         return isinstance(request, requests.Call | requests.JobDelete)
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
@@ -63,7 +63,7 @@ class Call(adapter.WorkAdapter):
         return adapter.Draft(_deletion(request), request.cluster)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
-        """Name the operation, and what stands in its body: clusters, types of jobs, an order of a cluster."""
+        """Return the operation, and what the request's values name: clusters, types of jobs, a cluster to create."""
         if not isinstance(request, requests.Call):
             return adapter.PolicySubject(adapter.named_clusters(request))
         given, body = [request.path, request.query, request.body], request.body or {}
@@ -72,11 +72,11 @@ class Call(adapter.WorkAdapter):
         return adapter.PolicySubject(clusters, _job_types(request), request.operation, ordered)
 
     def connect(self, client: clients.Client, settings: engine_settings.EngineSettings) -> adapter.WorkCalls:
-        """Return the one call of any operation."""
+        """Return the calls of operations."""
         return Calls(client, settings)
 
     def operation(self, job: jobs.Job) -> str:
-        """Return the operation that is called, as long as the call is to be made."""
+        """Return the operation of the call; "" when the call has been made."""
         return job.work.operation if isinstance(job.work, jobs.Call) else ""
 
     def is_repeatable(self, job: jobs.Job) -> bool:
@@ -88,7 +88,7 @@ class Call(adapter.WorkAdapter):
         return isinstance(job.work, jobs.Call) and job.work.reads
 
     def is_refusal_final(self, job: jobs.Job) -> bool:
-        """A call that was carried out is often refused the second time: what it wanted has been done."""
+        """Return False for a call: MRS often refuses a repetition because the first call took effect."""
         return not isinstance(job.work, jobs.Call)
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:
@@ -105,15 +105,16 @@ def checked(
     goal: jobs.TargetState | None = None,
 ) -> jobs.Call:
     """
-    Make a call that MRS could take.
+    Make a call whose values fit the operation's models.
 
     Raises:
-        BadMessage: the operation does not take it.
+        BadMessage: the operation does not accept them.
     """
     try:
         validation.check(wanted, path=path or {}, query=query, body=body)
     except errors.MrsRefused as error:
         raise errors.BadMessage("bad_value", error.message, field="data") from error
+
     repeatable = wanted.safety is not operation.Safety.NON_REPEATABLE_WRITE
     reads = wanted.safety is operation.Safety.READ
     return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, goal, reads)
@@ -127,7 +128,7 @@ def _deletion(request: requests.JobDelete) -> jobs.Call:
 
 
 def _job_types(request: requests.Call) -> tuple[str, ...]:
-    """Types of the jobs that a call starts."""
+    """Return the types of the jobs that a call starts."""
     called = request.operation
     fields = _JOB_TYPE_FIELDS if called in _V11_JOB_CALLS else _JOB_TYPE_FIELDS[:1]
     return (
@@ -138,7 +139,7 @@ def _job_types(request: requests.Call) -> tuple[str, ...]:
 
 
 def named_job_types(body: Any, name: str = "job_type") -> Iterator[str]:  # noqa: ANN401 - JSON
-    """Yield the types of jobs in a body, by their names of V2; "" for one that is not known."""
+    """Yield the types of jobs in a body, by V2's names; "" for an unknown type."""
     return map(_named, values(body, name))
 
 
@@ -150,7 +151,7 @@ def _named(job_type: object) -> str:
 
 
 def values(node: Any, name: str) -> Iterator[Any]:  # noqa: ANN401 - JSON
-    """Yield all values of members called `name`, at any depth."""
+    """Yield the values of all members called `name`, at any depth."""
     waiting = [node]
     while waiting:
         one = waiting.pop()
@@ -163,11 +164,11 @@ def values(node: Any, name: str) -> Iterator[Any]:  # noqa: ANN401 - JSON
 
 class Calls(adapter.WorkCalls):
     """
-    The one call of any operation.
+    The calls of operations.
 
     Args:
         client: the MRS client.
-        settings: how many bytes of a reply an event carries.
+        settings: the largest size of a reply in an event.
     """
 
     def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings) -> None:
@@ -179,23 +180,26 @@ class Calls(adapter.WorkCalls):
         """Make the call, once."""
         work = adapter.unsent(job, jobs.Call)
         wanted = registry.named(work.operation)
+
+        # V1.1 deletes a job's record by its id alone: check first that the job belongs to the request's cluster.
         deletes_run = job.subject == "job" and wanted is executions.DELETE_JOB_EXECUTION
         if deletes_run and (known := await self._known_about_run(job, work)) is not None:
             return known
+
         try:
             reply = await send(self._client, wanted, work, work.body)
         except errors.MrsRefused as error:
             if deletes_run and _is_gone(error):
-                return facts.CallReplied(events.Result(reply={}))  # its record is gone, which is what was asked for
+                return facts.CallReplied(events.Result(reply={}))  # the record is gone, as requested
             raise
         return facts.CallReplied(results.reply(reply, self._most_reply_bytes))
 
     async def _known_about_run(self, job: jobs.Job, work: jobs.Call) -> facts.Fact | None:
         """
-        What stands against deleting a V1.1 job; None: nothing, it is a job of the request's cluster.
+        Return the fact that makes the deletion of a V1.1 job needless or forbids it; None: delete it.
 
-        V1.1 deletes, and stops, by the job's id alone, whatever its cluster; the request names one, and may name no
-        other. Where MRS does not show the job by itself, the cluster's list decides.
+        V1.1 deletes and stops a job by its id alone, on any cluster; the request names a cluster, and may delete only
+        jobs of this one. If MRS does not show the job by itself, the cluster's list decides.
         """
         run_id = work.path["job_execution_id"]
         shown = await self._old.find(job.cluster, run_id)
@@ -208,7 +212,7 @@ class Calls(adapter.WorkCalls):
 
 
 def _is_gone(error: errors.MrsRefused) -> bool:
-    """Whether there is no such job, so that its record need not be deleted. Source: Terraform providers: 404 (V1.1)."""
+    """Whether there is no such job, so that there is no record to delete. Source: Terraform providers: 404 (V1.1)."""
     return error.code in codes.NO_SUCH_JOB or error.status == _NOT_FOUND
 
 
@@ -216,16 +220,18 @@ async def send(
     client: clients.Client, wanted: operation.AnyOperation, work: jobs.Call, body: dict[str, Any] | None
 ) -> Any:  # noqa: ANN401 - the operation's own reply
     """
-    Send a call; of one that was sent and failed nobody knows the outcome.
+    Send a call. The outcome of a call that was sent and failed is unknown.
 
-    A write that MRS calls failed may be half done, and a read is not repeated without end. Only a call that surely
-    did not leave waits for MRS to be there.
+    MRS may have carried out a part of a write that it reports as failed, and a read is not repeated without end. Only a
+    call that certainly was not sent waits until MRS can be reached.
     """
     try:
         return await client.call(wanted, path=work.path, query=work.query or None, body=body, spend_budget=False)
     except errors.MrsUntouched as error:
+        # Neither a reply nor a lost connection: the call was not sent.
         if error.status is None and not isinstance(error.__cause__, transport.Lost):
             raise
+
         raise errors.MrsAmbiguous(
             error.message,
             method=error.method,

@@ -1,9 +1,9 @@
 """
-An operation on a cluster: create it, run a flow of jobs on a new one, resize it, delete it.
+Adapt the engine to operations on a cluster: create it, run a flow of jobs on a new one, resize it, delete it.
 
-MRS takes the order at once and carries it out in minutes; then the cluster is followed, by `clusters`, until it is what
-was ordered. An order whose reply was lost is looked for before it is repeated: a new cluster by the token in its name,
-a deletion by the state of its cluster. An order cannot be called back.
+MRS accepts an order at once and carries it out in minutes. Meanwhile `cluster_tracker` follows the cluster until it
+reaches the goal of the order. An order whose reply was lost is looked up before it is repeated: a new cluster by the
+token in its name, a deletion by the state of its cluster. An order cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Cluster(call.Call):
     traits = adapter.Traits(follows_cluster=True, can_be_stopped=False, ends_with_reply=True, names_operation=True)
 
     def takes(self, request: requests.Work) -> bool:
-        """Take all that creates, resizes or deletes a cluster."""
+        """Whether the request creates, resizes or deletes a cluster."""
         return isinstance(request, requests.ClusterRequest)
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
-        """Check the call against the operation's own model, and say what the cluster is to become."""
+        """Check the call against the operation's own model, and set the goal of the cluster."""
         match request:
             case requests.ClusterCreate(body=body):
                 work = call.checked(operations.CREATE_CLUSTER, body=body, goal=jobs.TargetState("created"))
@@ -59,22 +59,22 @@ class Cluster(call.Call):
                 return adapter.Draft(call.checked(operations.DELETE_CLUSTER, path, goal=goal), request.cluster)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
-        """Name the cluster, or describe the one that is ordered, and the types of the jobs that come with it."""
+        """Return the cluster, or the body that creates one, and the types of the jobs that are ordered with it."""
         if isinstance(request, requests.ClusterCreate | requests.ClusterFlow):
             return adapter.PolicySubject([], tuple(call.named_job_types(request.body)), ordered=request.body)
         return adapter.PolicySubject(adapter.named_clusters(request))
 
     def connect(self, client: clients.Client, settings: engine_settings.EngineSettings) -> adapter.WorkCalls:  # noqa: ARG002 - nothing is kept of a reply
-        """Return the calls that order something."""
+        """Return the calls of operations on clusters."""
         return Calls(client)
 
     def is_findable(self, job: jobs.Job) -> bool:
-        """Whether the effect of an order in doubt shows on MRS; that of a resize, a difference, does not."""
+        """Whether MRS shows the effect of an order in doubt; a resize by a difference of nodes cannot be recognized."""
         work = job.work
         return isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind != "resized"
 
     def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:
-        """Keep the goal instead of the call, and drop the wish to stop: an order cannot be called back."""
+        """Keep the goal instead of the call, and drop a requested stop: an order cannot be cancelled."""
         goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
         if goal is None or submitted.seen is None:
             return submitted
@@ -82,13 +82,13 @@ class Cluster(call.Call):
 
 
 def goal_of(job: jobs.Job) -> jobs.TargetState | None:
-    """Return what the cluster of a job is followed to."""
+    """Return the goal that the cluster of a job is followed to."""
     return job.work if isinstance(job.work, jobs.TargetState) else None
 
 
 class Calls(adapter.WorkCalls):
     """
-    The calls that order something of a cluster.
+    The calls of operations on clusters.
 
     Args:
         client: the MRS client.
@@ -98,13 +98,16 @@ class Calls(adapter.WorkCalls):
         self._client = client
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
-        """Place the order, once, under the name by which a new cluster is found again."""
+        """Send the order, once. A new cluster gets the job's name, by which a look-up finds it."""
         work = adapter.unsent(job, jobs.Call)
         goal, body = work.goal, work.body
+
         if goal is not None and goal.kind in _NAMES_CLUSTER and body is not None:
             body = {**body, "cluster_name": job.mrs_name}
+        # The order contains a difference of nodes: note the total while the cluster still has its old size.
         if goal is not None and goal.kind == "resized" and body is not None:
             goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
+
         try:
             reply = await call.send(self._client, registry.named(work.operation), work, body)
         except errors.MrsBusy:
@@ -116,23 +119,29 @@ class Calls(adapter.WorkCalls):
     async def _with_nodes(
         self, cluster_id: str, goal: jobs.TargetState, order: models.ClusterResizing
     ) -> jobs.TargetState:
-        """How many nodes there are to be: the order tells a difference only, and both outcomes end in `running`."""
+        """
+        Return the goal of a resize with the number of nodes that it leads to.
+
+        The order contains only a difference, and a resize ends in state `running` whether it succeeded or failed.
+        """
         try:
             found = await show_cluster(self._client, cluster_id)
         except errors.MrsUntouched as error:
             raise type(error)(f"the cluster could not be read before its resize: {error.message}") from error
+
         if found is None or found.total_node_num is None:
             return goal
         more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
         return jobs.TargetState(goal.kind, nodes=found.total_node_num + more)
 
     async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
-        """Look for the effect of an order in doubt; empty when there is none to be seen."""
+        """Return the clusters that show the effect of an order in doubt; empty: MRS shows none."""
         work = job.work
         if isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind == "deleted":
             cluster = await show_cluster(self._client, job.cluster)
             gone = cluster is None or cluster.cluster_state in _BEING_DELETED
             return [jobs.MrsStatus(job.cluster)] if gone else []
+
         name = job.mrs_name
         listed = self._client.iterate(lists.CLUSTERS, query={"clusterName": name})
         since_ms = adapter.list_since_ms(job)
@@ -146,7 +155,7 @@ def _is_since(cluster: models.Cluster, since_ms: int) -> bool:
 
 async def show_cluster(client: clients.Client, cluster_id: str) -> models.Cluster | None:
     """
-    What MRS shows of a cluster; None when it knows no such cluster.
+    Read a cluster from MRS; None: there is no such cluster.
 
     Raises:
         MrsError: as the client.

@@ -1,10 +1,10 @@
 """
-Chooses clusters for requests that name one by name or tags: of those that fit and run, the one with most free slots.
+Select clusters for requests that name one by name or tags: of those that fit and run, the one with the least work.
 
-Only those that the tenant's rules allow fit; a cluster that is named by its id is looked up where only its name or tags
-can tell that. The list of clusters, and how many jobs go on on each, are read from MRS and kept for `clusters_fresh_s`;
-what was chosen meanwhile is counted on top. So 10,000 requests cost one reading of the list, and a replica sees the
-jobs that other replicas and other people run.
+Only clusters that the tenant's rules allow fit. A cluster that is named by its id is looked up if only its name or tags
+can allow it. The list of clusters, and the number of jobs on each, are read from MRS and kept for `clusters_fresh_s`;
+selections since then are added. So 10,000 requests cost one reading of the list, and a replica sees the jobs of other
+replicas and of other users.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _USABLE: Final = frozenset({_State.RUNNING, _State.SCALING_OUT, _State.SCALING_I
 _GONE: Final = frozenset({_State.TERMINATING, _State.TERMINATED, _State.FAILED})
 
 _WEIGHED: Final = 5
-"""Of so many candidates, those with least to do as far as we know, MRS is asked how busy they are."""
+"""Number of candidates, those with the least known work, whose number of jobs is read from MRS."""
 
 _AGAIN_S: Final = 1.0
-"""A list that was read so many seconds before a request asked is as good as one read for it."""
+"""A list that was read at most so many seconds before a request counts as read for it."""
 
 Ours = Callable[[str], tuple[int, int]]
-"""How many jobs of ours are under way on a cluster, and how many wait for it."""
+"""Number of the relay's jobs that are under way on a cluster, and number of those that wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class KnownCluster:
 
 @dataclass(slots=True)
 class _Load:
-    """What a cluster has to do: as MRS and the scheduler showed it, and what was chosen since."""
+    """The work of a cluster: its jobs as MRS and the scheduler showed them, and the selections since then."""
 
     read_s: float = float("-inf")
     busy: int | None = None
@@ -65,7 +65,7 @@ class _Load:
 
 
 @dataclass(slots=True)
-class _Book:
+class _Snapshot:
     read_s: float = float("-inf")
     failed_s: float = float("-inf")
     failure: errors.MrsError | None = None
@@ -75,11 +75,11 @@ class _Book:
 
 class ClusterSelector:
     """
-    Chooses clusters on one connection.
+    Select clusters on one connection.
 
     Args:
         client: the MRS client.
-        ours: what the scheduler knows of a cluster.
+        ours: returns the scheduler's numbers for a cluster.
         settings: `clusters_fresh_s` and `choose_within_s`.
         time: the clock.
     """
@@ -91,18 +91,18 @@ class ClusterSelector:
         self._ours = ours
         self._settings = settings
         self._time = time
-        self._book = _Book()
+        self._book = _Snapshot()
         self._one_at_a_time = asyncio.Lock()
 
     async def select(
         self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy = policy_check.UNRESTRICTED
     ) -> facts.ClusterSelected | facts.NoClusterFits:
         """
-        Choose, as soon as a cluster that fits runs; or say that there is none.
+        Select a cluster as soon as one that fits runs, or return the reason why there is none.
 
-        A tenant's rules decide which may be chosen; of a cluster that is named by its id they are all that is asked.
-        Waits while MRS cannot be asked; up to `choose_within_s` while it refuses to be, or while clusters fit and none
-        of them runs.
+        The tenant's rules must allow the cluster; a cluster that is named by its id is checked against the rules only.
+        Waits while MRS cannot be reached. Waits up to `choose_within_s` while MRS refuses the list of clusters, or
+        while clusters fit and none of them runs.
         """
         told = False
         while True:
@@ -121,13 +121,15 @@ class ClusterSelector:
                 if not told:
                     told = True
                     _log.info("cluster_selection_delayed", request=job.id, wanted=_words(choice))
+
             await asyncio.sleep(self._settings.clusters_fresh_s)
 
     async def _try(
         self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy
     ) -> facts.ClusterSelected | facts.NoClusterFits | None:
         asked_s = self._time.monotonic_s()
-        for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):  # it may have come up since
+        # If no cluster of the kept list fits and runs, read the list again: one may have started since.
+        for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):
             named = [one for one in await self._known(since_s) if fits(choice, one)]
             fitting = [one for one in named if policy_check.cluster_allowed(policy, one.id, one.name, one.tags)]
             usable = [one for one in fitting if choice.id or one.state in _USABLE]
@@ -137,9 +139,12 @@ class ClusterSelector:
                 return facts.ClusterSelected(await self._with_most_room(job, [one.id for one in usable]))
         if choice.id or (named and not fitting):
             return facts.NoClusterFits(policy_check.cluster_rejection(policy))
+
+        # Wait for clusters that fit and do not run yet.
         coming = sorted(f"{one.name} is {one.state}" for one in fitting if one.state not in _GONE)
         if coming and not self._is_overdue(job):
             return None
+
         says = f"; none came up within {self._settings.choose_within_s:g} s ({', '.join(coming[:5])})" if coming else ""
         text = f"no running cluster has {_words(choice)}{says}; name another one or its id, or send it again later"
         return facts.NoClusterFits(jobs.Reason("invalid", "no_cluster", text, field="data.cluster", retryable=True))
@@ -148,23 +153,29 @@ class ClusterSelector:
         return self._time.now_ms() - job.arrived_ms >= self._settings.choose_within_s * 1000
 
     async def _known(self, since_s: float) -> list[KnownCluster]:
-        """The list, read after `since_s`: anew if need be, once for all who wait for it; so is a failure to read it."""
+        """
+        Return the list as it was read after `since_s`; read it again if it is older.
+
+        All callers that wait share one reading, and one failure to read.
+        """
         async with self._one_at_a_time:
             if self._book.read_s < since_s:
                 if self._book.failure is not None and self._book.failed_s >= since_s:
                     raise self._book.failure.with_traceback(None)
+
                 read_s = self._time.monotonic_s()
                 try:
                     clusters = [known(one) async for one in self._client.iterate(lists.CLUSTERS)]
                 except errors.MrsError as error:
                     self._book.failure, self._book.failed_s = error, read_s
                     raise
+
                 loads = {one.id: self._book.loads[one.id] for one in clusters if one.id in self._book.loads}
-                self._book = _Book(read_s, clusters=clusters, loads=loads)
+                self._book = _Snapshot(read_s, clusters=clusters, loads=loads)
             return self._book.clusters
 
     async def _with_most_room(self, job: jobs.Job, candidates: list[str]) -> str:
-        """The one with least to do; of equals another one for each request, so that replicas do not all agree."""
+        """Return the candidate with the least work; of equals a different one for each request, on all replicas."""
 
         def rank(cluster: str) -> tuple[int, bytes]:
             return self._expected(cluster), hashlib.sha256(job.ledger_key + cluster.encode()).digest()
@@ -180,13 +191,14 @@ class ClusterSelector:
 
     async def _weigh(self, cluster: str) -> None:
         """
-        Ask MRS how many jobs of a cluster have not ended; a failure leaves what we know ourselves.
+        Read from MRS how many jobs of a cluster have not ended; after a failure the scheduler's numbers count.
 
         Source: ShowJobExeListNew; job_result is UNDEFINED while a job goes on, total_record counts all that match.
         """
         load = self._load(cluster)
         if self._is_fresh(load):
             return
+
         load.read_s = self._time.monotonic_s()
         try:
             page = await self._client.call(
@@ -198,15 +210,16 @@ class ClusterSelector:
             _log.warning("cluster_load_not_read", cluster=cluster, error=str(error))
             load.busy, load.chosen = None, 0
             return
+
         under_way, waiting = self._ours(cluster)
         load.busy, load.chosen = max(page.total_record or 0, under_way) + waiting, 0
 
     def _expected(self, cluster: str) -> int:
         """
-        How much a cluster has to do, as far as we know.
+        Return the known work of a cluster.
 
-        What MRS said a while ago counts no more, nor does what was chosen before that: our own jobs show by now. Else a
-        cluster that was busy once would not be asked again while five others have less to do.
+        An old number from MRS does not count any more, nor do selections before it: the scheduler counts those jobs by
+        now. Otherwise a cluster that was busy once would not be read again while five others have less work.
         """
         load = self._load(cluster)
         if not self._is_fresh(load):
@@ -221,15 +234,15 @@ class ClusterSelector:
 
 
 def known(cluster: models.Cluster) -> KnownCluster:
-    """What a list entry says, as far as choosing goes."""
+    """Return the fields of a list entry that a selection needs."""
     return KnownCluster(cluster.cluster_id, cluster.cluster_name, cluster.cluster_state, dict(_tags(cluster.tags)))
 
 
 def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
     """
-    Whether a cluster has the id, the name and all the tags that are asked for.
+    Whether a cluster has the id, the name and all the tags of a choice.
 
-    A cluster that a request ordered has a mark behind the name that the request gave it; it goes by both.
+    A cluster that a request created has a token after its requested name; it fits with and without the token.
     """
     is_named = choice.name == "" or deployments.goes_by(cluster.name, choice.name)
     return (
@@ -241,7 +254,7 @@ def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
 
 def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
     """
-    Tags as MRS tells them: `k1=v1,k2=v2`, or a list of such texts or of objects with key and value.
+    Parse MRS's tags: `k1=v1,k2=v2`, or a list of such texts or of objects with key and value.
 
     Source: ShowClusterDetails; the tables of the documents do not agree.
     """

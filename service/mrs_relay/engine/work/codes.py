@@ -1,5 +1,5 @@
 """
-The few MRS error codes that mean something special to the engine; all others are judged by their class of error.
+Define the few MRS error codes with a special meaning for the engine; for any other its class of error decides.
 
 Source: error tables of the job, SQL and cluster operations.
 """
@@ -17,16 +17,16 @@ NO_SUCH_CLUSTER: Final = "12000003"
 """The cluster does not exist, so neither does any job on it."""
 
 NO_OLD_JOBS: Final = frozenset({"12000064", "12000085"})
-"""The cluster neither takes jobs by V1.1 nor shows any: it is a security cluster, or too new."""
+"""The cluster does not support V1.1's job API: it is a security cluster, or too new."""
 
 NO_NEW_JOBS: Final = "0167"
 """The cluster is too old for V2's job API."""
 
 FULL: Final = frozenset({"0177", "0202", "12000060"})
-"""The cluster takes jobs and has no room for another one; it has when one of its jobs ends."""
+"""The cluster has no room for another job until one of its jobs ends."""
 
 UNREADABLE_RESULT: Final = "0182"
-"""MRS could not read the result of a SQL job; so it answers, again and again, for one that is over its own limit."""
+"""MRS could not read the result of a SQL job. It always answers so for a result over its own limit."""
 
 EMPTY_RESULT: Final = "0181"
 """The result set of a SQL job is empty."""
@@ -36,6 +36,6 @@ _ABOUT_THE_CALLER: Final = frozenset({"12000001", "130000002", "12000136", "1200
 
 
 def is_about_what_was_asked(error: errors.MrsRefused) -> bool:
-    """Whether MRS itself refused a read for what it asks for, not the caller for who it is."""
+    """Whether MRS refused a read because of its content, not because of the caller's identity or rights."""
     is_gateway = error.code is not None and error.code.startswith("APIGW.")
     return not is_gateway and error.status not in {401, 403} and error.code not in _ABOUT_THE_CALLER

@@ -1,8 +1,8 @@
 """
-From a checked request to the job that it becomes. Pure.
+Make a job of a checked request. Pure.
 
-What the request asks of MRS is checked against the operation's own model by the adapter of its kind, so that a request
-that MRS could never take is rejected at once, with the field that is wrong.
+The adapter of its kind checks the request's values against the model of the MRS operation. So a request that MRS could
+never accept is rejected at once, and the rejection names the wrong field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SUBJECTS: Final[dict[str, events.Subject]] = {"sql": "sql", "cluster": "cluster
 
 
 def subject_of(message_type: str) -> events.Subject:
-    """What kind of request a type is about; "job" for a type that is not known."""
+    """Return the subject of a message type; "job" for an unknown type."""
     words = message_type.split(".")
     return _SUBJECTS.get(words[1], "job") if words[0] == "mrs" and len(words) > 1 else "job"
 
@@ -32,17 +32,18 @@ def create_job(
     Args:
         message: the envelope.
         request: its data.
-        record: where it stood.
+        record: the Kafka record of the message.
         result_job_types: job types whose rows are to be read after success.
 
     Raises:
-        BadMessage: MRS's operation does not take what the request wants of it.
+        BadMessage: MRS's operation does not accept the request's values.
     """
     adapter = kinds.taking(request)
     draft = adapter.draft(request, result_job_types)
     submission = request if isinstance(request, requests.Submission) else None
     retry = submission.retry if submission else None
     choice = _choice(submission.cluster) if submission else None
+
     return jobs.Job(
         source=message.source,
         id=message.id,

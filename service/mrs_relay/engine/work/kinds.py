@@ -1,4 +1,4 @@
-"""Which kinds of work there are, and which one a request asks for or a job is of."""
+"""Register the kinds of work, and find the adapter of a request or of a job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADAPTERS: Final = {one.name: one for one in _ALL}
 
 _BATCH: Final[Mapping[jobs.Api, str]] = {"v2": "batch_v2", "v1.1": "batch_v11"}
 _UNNAMED: Final = frozenset({"batch_v2", "batch_v11", "statement", "call", "cluster"})
-"""Kinds that ledgers held before they named one; `of` tells them by other fields, and so they stay unnamed."""
+"""Kinds from before ledger records named the kind; `of` derives them from other fields, so they stay unnamed."""
 
 
 def taking(request: requests.Work) -> adapter.WorkAdapter:
@@ -48,6 +48,8 @@ def of(job: jobs.Job) -> adapter.WorkAdapter:
             text = f"a job is of the kind {job.kind!r}, expected one of {', '.join(ADAPTERS)}"
             raise errors.StateUnreadable(f"{text}; if a later version of the relay has written it, run that version")
         return ADAPTERS[job.kind]
+
+    # The record names no kind. NB: a call may have the subject `job`, too: the deletion of job records.
     if job.subject == "cluster":
         return ADAPTERS["cluster"]
     if job.subject == "call" or isinstance(job.work, jobs.Call):
@@ -56,12 +58,12 @@ def of(job: jobs.Job) -> adapter.WorkAdapter:
 
 
 def place(job: jobs.Job) -> tuple[str, str]:
-    """Return where a job waits for its turn: its cluster, and the MRS operation that it starts with."""
+    """Return the place where a job is queued: its cluster, and the MRS operation that submits it."""
     return job.cluster, of(job).operation(job)
 
 
 def recorded(kind: adapter.WorkAdapter) -> str:
-    """Return what `Job.kind` says of a job of a kind."""
+    """Return the value of `Job.kind` for jobs of a kind."""
     return "" if kind.name in _UNNAMED else kind.name
 
 

@@ -1,4 +1,4 @@
-"""What MRS's replies say of a job, in the engine's words. Pure."""
+"""Translate MRS's replies about a job into the engine's `MrsStatus` and facts. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrs_relay.mrs.models import jobs as job_models
 from mrs_relay.mrs.models import jobs_v11 as v11_models
 from mrs_relay.mrs.models import sql as sql_models
 
-V11_STATES: Final[Mapping[int, str]] = {state.value: state.name for state in v11_models.OldState}
+V11_STATES: Final[Mapping[int, str]] = {state.value: state.name for state in v11_models.StateV11}
 """Names of V1.1's `job_state`. Source: ShowJobExes: -1 Terminated, 1 Starting, 2 Running, 3 Completed, 4 Abnormal,
 5 Error; ListExecuteJob knows neither 1 nor 5. The SDK's text counts 1 to 6 instead, against all pages."""
 
@@ -25,13 +25,13 @@ V11_RESULTS: Final[Mapping[int, str]] = {status.value: status.name for status in
 
 _MAX_WORD: Final = 256
 _MAX_URL: Final = 2_048
-"""Characters of what MRS says, beyond which it is none: it stands in each of the job's events and ledger records."""
+"""Most characters of a value from MRS that goes into each of the job's events and ledger records; see `_within`."""
 
 _PER_CENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 
 def of_job(detail: job_models.JobDetail) -> jobs.MrsStatus:
-    """A job of a list or a single read."""
+    """Translate a job of a list or a single read."""
     return jobs.MrsStatus(
         job_id=detail.job_id,
         job_state=str(detail.job_state)[:_MAX_WORD],
@@ -47,10 +47,10 @@ def of_job(detail: job_models.JobDetail) -> jobs.MrsStatus:
 
 def of_v11_job(detail: v11_models.JobV11) -> jobs.MrsStatus:
     """
-    A V1.1 job of a list or a single read, whose times are milliseconds; states that have no name keep their number.
+    Translate a V1.1 job of a list or a single read, whose times are milliseconds.
 
-    Progress is free text there ("first progress"), and counts only if it is a percentage. `job_id` is its YARN
-    application in lists and its own id in single reads.
+    A state without a name keeps its number. Progress is free text in V1.1 ("first progress") and counts only if it is a
+    percentage. `job_id` is the job's YARN application in lists and its own id in single reads.
     """
     per_cent = _PER_CENT.fullmatch(detail.progress or "")
     status = detail.job_final_status
@@ -66,22 +66,27 @@ def of_v11_job(detail: v11_models.JobV11) -> jobs.MrsStatus:
 
 
 def _moment_ms(told: int | None) -> int:
-    """A time of MRS, or 0 for none: lists are asked from such times on, so one in another unit would hide the job."""
+    """
+    Return a time of MRS; 0 if there is none, or if it is no time in milliseconds.
+
+    Lists are read from such times on, so a time in another unit would hide the job.
+    """
     return told if told is not None and clock.is_moment(told) else 0
 
 
 def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.StatementObserved:
-    """A statement of an ExecuteSql or ShowSqlResult reply; `inline_bytes` caps the rows that are kept."""
+    """Translate an ExecuteSql or ShowSqlResult reply; `inline_bytes` limits the rows that are kept."""
     result = None
     if reply.content or reply.result_location:
         result = results.inline([reply.content] if reply.content else [], inline_bytes)
         result = result.model_copy(update={"location": reply.result_location or None})
     elif reply.status == sql_models.SqlStatus.FINISHED:
         result = events.Result()
+
     seen = jobs.MrsStatus(reply.id, job_state=reply.status[:_MAX_WORD])
     return facts.StatementObserved(seen, (reply.message or "")[: redaction.MAX_LENGTH + 1], result)
 
 
 def _within(most: int, text: str | None) -> str:
-    """An address or id, which is of no use if it is cut; "" if MRS gives none, or one that is too long."""
+    """Return an address or id; "" if MRS gives none, or one that is too long: a part of it would be of no use."""
     return text if text is not None and len(text) <= most else ""

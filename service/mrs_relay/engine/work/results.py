@@ -1,4 +1,4 @@
-"""Rows and replies for events: how much of a result goes into an event, and in which form. Pure."""
+"""Put rows and replies into an event's result, as far as they fit. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
     """
     Put rows into a result, statement by statement, as long as they fit into `most_bytes` bytes of JSON.
 
-    What does not fit is left out from the first row on that is too much, and `truncated` says so; `row_count` always
-    tells how many rows there were.
+    The first row that does not fit and all rows after it are left out, and `truncated` is set. `row_count` is always
+    the number of all rows.
     """
     room = most_bytes
     cut = False
@@ -30,6 +30,7 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
             room -= size
             kept.append(row)
         told.append(events.StatementResult(rows=kept, row_count=len(rows)))
+
     return events.Result(statements=told, truncated=cut)
 
 
@@ -37,7 +38,7 @@ def reply(told: base.Reply, most_bytes: int) -> events.Result:
     """
     Put MRS's reply to a call into a result, in the API's own names, as long as it fits into `most_bytes` of JSON.
 
-    What never appears in events (arguments, properties, SQL text, secrets) is left out.
+    Values that never appear in events (arguments, properties, SQL text, secrets) are left out.
     """
     body = _without_secrets(told.model_dump(mode="json", by_alias=True, exclude_unset=True))
     size = len(codec.encode(body))

@@ -1,8 +1,8 @@
 """
-One SQL statement for Presto, by ExecuteSql: it has no name and no place in a job list, and takes no slot.
+Adapt the engine to SQL statements for Presto, which have no name and no slot, and which MRS does not list.
 
-MRS finds no statement whose reply was lost, so one that only reads is repeated and any other is left as unknown.
-ExecuteSql, ShowSqlResult, CancelSql.
+A statement whose reply was lost cannot be found on MRS, so a statement that only reads is repeated and any other ends
+as unknown. Operations: ExecuteSql, ShowSqlResult, CancelSql.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EFFECTS: Final[dict[str, re.Pattern[str]]] = {
     "explain": re.compile(r"\banalyze\b", re.IGNORECASE),
     "with": re.compile(r"\b(insert|into|update|delete|merge|create|drop|alter|call|execute)\b", re.IGNORECASE),
 }
-"""Words that a statement with this beginning must not hold to be a read: EXPLAIN ANALYZE runs what it explains."""
+"""A statement with this beginning is no read if it contains one of these words: EXPLAIN ANALYZE runs the statement."""
 
 
 class Statement(adapter.WorkAdapter):
@@ -40,18 +40,18 @@ class Statement(adapter.WorkAdapter):
     )
 
     def takes(self, request: requests.Work) -> bool:
-        """SQL for Presto."""
+        """Whether the request is SQL for Presto."""
         return isinstance(request, requests.SqlSubmit) and request.engine == "presto"
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - the reply holds its rows
-        """Take the one statement, and note whether it only reads."""
+        """Take the single statement, and record whether it only reads."""
         assert isinstance(request, requests.SqlSubmit)  # noqa: S101 - see `takes`
         statement = sql_text.single(request.statement)
         work = jobs.Presto(statement, request.database, request.archive_path, is_repeatable(statement))
         return adapter.Draft(work, adapter.named_cluster(request), statement=True)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
-        """Count as a job type of its own."""
+        """Return the cluster, and Presto as the job type."""
         return adapter.PolicySubject(adapter.named_clusters(request), (policies.PRESTO,))
 
     def connect(self, client: clients.Client, settings: engine_settings.EngineSettings) -> adapter.WorkCalls:
@@ -59,11 +59,11 @@ class Statement(adapter.WorkAdapter):
         return Calls(client, settings)
 
     def operation(self, job: jobs.Job) -> str:  # noqa: ARG002 - it is the same for all statements
-        """Return the submission of a statement."""
+        """Return the operation that submits a statement."""
         return jobs.STATEMENT
 
     def is_repeatable(self, job: jobs.Job) -> bool:
-        """Whether it only reads; one that was lost may still keep the cluster busy."""
+        """Whether it only reads. NB: a statement whose reply was lost may still keep the cluster busy."""
         return isinstance(job.work, jobs.Presto) and job.work.repeatable
 
     def asked(self, job: jobs.Job) -> redaction.Asked | None:
@@ -90,7 +90,7 @@ class Calls(adapter.WorkCalls):
 
     Args:
         client: the MRS client.
-        settings: how many bytes of rows are kept.
+        settings: the largest size of rows that is kept.
     """
 
     listing = operations.SHOW_SQL_RESULT
@@ -100,15 +100,15 @@ class Calls(adapter.WorkCalls):
         self._inline_bytes = settings.inline_result_bytes
 
     async def submit(self, job: jobs.Job) -> facts.Fact:
-        """Ask for it by ExecuteSql, whose reply may hold its rows already."""
+        """Submit the statement by ExecuteSql, whose reply may contain its rows already."""
         work = adapter.unsent(job, jobs.Presto)
-        # NB: the client builds the model, so that a statement which it does not take is a refusal.
+        # NB: the client builds the model, so that a statement which it does not accept is a refusal.
         body = {"sql_content": work.statement, "database": work.database, "archive_path": work.archive_path}
         reply = await self._client.call(operations.EXECUTE_SQL, path={"cluster_id": job.cluster}, body=body)
         return observations.of_statement(reply, self._inline_bytes)
 
     async def show(self, cluster: str, job_id: str) -> adapter.Sight | adapter.NoSuchJob:
-        """Read it by ShowSqlResult; how that refuses an unknown statement is not documented."""
+        """Read the statement by ShowSqlResult; its refusal of an unknown statement is not documented."""
         path = {"cluster_id": cluster, "sql_id": job_id}
         try:
             reply = await self._client.call(operations.SHOW_SQL_RESULT, path=path)
@@ -119,6 +119,6 @@ class Calls(adapter.WorkCalls):
         return observations.of_statement(reply, self._inline_bytes)
 
     async def stop(self, cluster: str, job_id: str) -> None:
-        """Ask for it by CancelSql."""
+        """Stop the statement by CancelSql."""
         path = {"cluster_id": cluster, "sql_id": job_id}
         await self._client.call(operations.CANCEL_SQL, path=path, spend_budget=True)

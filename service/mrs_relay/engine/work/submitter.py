@@ -1,9 +1,9 @@
 """
-Submits once; in doubt, looks before anybody submits again.
+Submit a job once, and look up a submission in doubt before the job is submitted again.
 
 MRS has no idempotency key, so a submission whose reply was lost must never be repeated blindly. `submit` sends one
-request and says what is certain; `look_up` finds out by the mark in the job's name; `collect` reads the rows of a job
-that has succeeded. None of them decides anything: they return facts.
+request and returns what is certain; `look_up` searches for the token in the job's name; `collect` reads the rows of a
+job that has succeeded. None of them decides anything: they return facts.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from mrs_relay.mrs import codes as mrs_codes
 _log = structlog.get_logger(__name__)
 
 _ONE_READ_S: Final = 5.0
-"""Seconds for a result even if its time is up, because the job was taken over from somebody who had no luck."""
+"""Seconds for reading a result even if its time is up: a replica that took the job over still tries once."""
 
 _UNREADABLE_TRIES: Final = 2
 
 
 class Submitter:
     """
-    Makes the calls that start jobs and read their results.
+    Make the calls that start jobs and read their results.
 
     Args:
         client: the MRS client.
-        outcomes: is told what became of each submission.
+        outcomes: gets the outcome of each submission, for pauses of clusters and connections.
         settings: the waits.
-        time: monotonic time.
+        time: the clock.
     """
 
     def __init__(
@@ -60,17 +60,18 @@ class Submitter:
 
     async def submit(self, job: jobs.Job, still_ours: Callable[[], bool]) -> facts.Fact:
         """
-        Ask MRS to run the job, once.
+        Submit the job to MRS, once.
 
-        The job must be committed in state SUBMITTING. MRS may take it and the reply may still be lost: then the fact is
-        `InDoubt`, and whoever gets it must look up, never submit.
+        The job must be committed in state SUBMITTING. MRS may accept it and the reply may still be lost: then the fact
+        is `SubmissionInDoubt`, and a look-up must follow, never a submission.
 
         Args:
-            job: what to run; its name carries the mark that a look-up finds.
-            still_ours: asked immediately before sending; False sends nothing.
+            job: the job to submit; its name contains the token that a look-up finds.
+            still_ours: called immediately before sending; False: nothing is sent.
         """
         if not still_ours():
             return facts.SubmissionNotApplied()
+
         begun_s = self._time.monotonic_s()
         try:
             fact = await self._calls_of(job).submit(job)
@@ -79,17 +80,18 @@ class Submitter:
             self._outcomes.failed(kinds.place(job), begun_s, _answer(error))
             return facts.SubmissionInDoubt(str(error), error.request_id)
         except errors.MrsRefused as error:
-            if error.status is not None:  # else our own client refused to send it
+            if error.status is not None:  # None: the relay's own client refused to send it
                 self._outcomes.answered(kinds.place(job), begun_s)
             return facts.SubmissionRefused(refusal(error))
         except errors.MrsError as error:
             self._note(job, error, begun_s)
             return facts.SubmissionNotApplied()
+
         self._outcomes.worked(kinds.place(job), begun_s)
         return fact
 
     def _note(self, job: jobs.Job, error: errors.MrsError, begun_s: float) -> None:
-        """Pause what an answer is evidence against that surely had no effect: a place, or the whole connection."""
+        """Pause the place, or the whole connection, that a failed submission without effect is evidence against."""
         place, answer = kinds.place(job), _answer(error)
         match error:
             case errors.MrsBusy(code=code) if code in codes.FULL:
@@ -101,7 +103,7 @@ class Submitter:
             case errors.MrsThrottled(retry_after_s=wait_s, status=int()):
                 self._outcomes.pause(wait_s)
                 _log.warning("mrs_throttled", wait_s=wait_s)
-            case errors.MrsThrottled(retry_after_s=wait_s):  # our own budget of a read beside it; nothing was sent
+            case errors.MrsThrottled(retry_after_s=wait_s):  # the relay's own budget of a related read: nothing sent
                 self._outcomes.rest(place, wait_s)
             case errors.MrsUnreachable():
                 wait_s = self._outcomes.unreachable(begun_s)
@@ -112,44 +114,47 @@ class Submitter:
 
     async def look_up(self, job: jobs.Job) -> facts.Fact:
         """
-        Find out whether a submission in doubt took effect, by the mark in the job's name.
+        Find out whether a submission in doubt took effect, by the token in the job's name.
 
-        Looks at once, for a job that is there needs no waiting. If it is not, waits until a request that was on its way
-        has arrived, then looks until the mark shows up or the whole visibility window has passed. Failed reads do not
-        count as looks.
+        Reads at once, as a job that MRS shows already needs no wait. If MRS does not show it, waits until a request
+        that was on its way has arrived, then reads until MRS shows the token or the whole visibility window has passed.
+        Failed reads do not count.
         """
         settled_s = self._time.monotonic_s() + self._settings.settle_s
         give_up_s = settled_s + self._settings.visibility_s
+
         while True:
             found, started_s = await self._look(job)
             if found:
                 return _found(job, found)
             if started_s >= give_up_s:
                 return facts.SubmissionNotFound()
+
             is_settled = started_s >= settled_s
             await asyncio.sleep(self._settings.look_up_interval_s if is_settled else settled_s - started_s)
 
     async def look_again(self, job: jobs.Job) -> facts.DuplicatesChecked:
         """
-        Look once more for a submission that was in doubt, after all that time again.
+        Look for duplicates of a submission that was in doubt, after the whole time of a look-up again.
 
-        By then whatever was on its way has arrived and is listed, so what should never be shows: a second job.
+        By then each request that was on its way has arrived and is listed, so MRS shows a second job if there is one.
         """
         await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
         found, _ = await self._look(job)
         return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found))
 
     async def _look(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
-        """What MRS shows under the job's name, and when it was asked; asks until it answers."""
+        """Return the jobs that MRS shows under the job's name, and the time of the read; reads until MRS answers."""
         failures = 0
         calls = self._calls_of(job)
+
         while True:
             try:
                 async with self._looking.place((None, job.cluster)):
                     started_s = self._time.monotonic_s()
                     return await calls.find_submitted(job), started_s
             except errors.MrsRefused as error:
-                # NB: only "no such cluster" means that nothing can be there; credentials that are refused mean nothing.
+                # NB: only "no such cluster" means that there can be no job; refused credentials prove nothing.
                 if error.code in calls.nowhere:
                     return [], started_s
                 _log.warning("look_up_refused", request=job.id, error=str(error))
@@ -160,14 +165,14 @@ class Submitter:
             await asyncio.sleep(wait_s)
 
     def _wait_s(self, failures: int, error: errors.MrsError) -> float:
-        """How long to wait before a read is tried again: our own backoff, or what MRS asks for if that is longer."""
+        """Return the wait before a read is repeated: the relay's own backoff, or MRS's Retry-After if it is longer."""
         return max(self._pause.delay_s(failures), getattr(error, "retry_after_s", 0.0))
 
     def _calls_of(self, job: jobs.Job) -> adapter.WorkCalls:
         return self._calls[kinds.of(job).name]
 
     async def stop(self, job: jobs.Job) -> None:
-        """Ask MRS to stop the job; whether it did is for the tracker to see."""
+        """Ask MRS to stop the job; the tracker observes whether it ends."""
         if job.seen is None:
             return
         try:
@@ -177,39 +182,43 @@ class Submitter:
 
     async def stop_duplicate(self, job: jobs.Job, job_id: str) -> bool:
         """
-        Ask MRS to stop a further job of the same submission, unless it has ended; whether there is nothing more to ask.
+        Ask MRS to stop a duplicate, unless it has ended; return whether it has ended or is gone.
 
-        Neither that MRS takes the wish nor that it refuses it means that the job goes on no more. Source: StopJob: an
-        accepted kill is no end yet; 0175: killing the job failed.
+        Whether MRS accepts or refuses the stop, the job may continue. Source: StopJob: an accepted kill is no end yet;
+        0175: killing the job failed.
         """
         calls = self._calls_of(job)
         is_gone = False
+
         try:
             shown = await calls.show(job.cluster, job_id)
             is_gone = isinstance(shown, adapter.NoSuchJob)
             if not isinstance(shown, adapter.NoSuchJob) and shown.outcome in _OVER:
                 _log.warning("duplicate_job_stopped", request=job.id, job_id=job_id, state=shown.seen.job_state)
                 return True
+
             await calls.stop(job.cluster, job_id)
         except errors.MrsRefused as error:
             _log.warning("duplicate_job_not_stopped", request=job.id, job_id=job_id, error=str(error))
             return is_gone or error.code in codes.NO_SUCH_JOB | calls.nowhere
         except errors.MrsError as error:
             _log.warning("duplicate_job_not_stopped_yet", request=job.id, job_id=job_id, error=str(error))
+
         return False
 
     async def collect(self, job: jobs.Job) -> facts.ResultCollected:
         """
-        Read the result of a job that has succeeded, or say why there is none.
+        Read the result of a job that has succeeded, or return the reason why there is none.
 
-        Ends within `collect_within_s` seconds of the moment at which the job was seen to have succeeded, whoever saw
-        it; the result is asked for once in any case, and not again when MRS says that it cannot be read.
+        Ends within `collect_within_s` seconds after the job was observed to have succeeded, by this replica or an
+        earlier one. The result is read once in any case, and not again if MRS reports that it cannot be read.
         """
         left_s = min(self._settings.collect_within_s, (job.run_deadline_ms - self._time.now_ms()) / 1000)
         limit_s = max(_ONE_READ_S, left_s if job.run_deadline_ms else self._settings.collect_within_s)
         give_up_s = self._time.monotonic_s() + limit_s
         failures = 0
         why = f"MRS did not answer within {limit_s:.0f} s"
+
         try:
             async with asyncio.timeout(limit_s):
                 while True:
@@ -233,12 +242,13 @@ _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.
 
 
 def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
-    """Which of the jobs with the mark is kept: the one that got furthest, of equals the oldest."""
+    """Keep one of the jobs with the token: the one that got furthest, of equals the oldest."""
 
     def rank(seen: jobs.MrsStatus) -> int:
         known = facts.JobObserved(seen).outcome
         return _FURTHEST.index(known) if known in _FURTHEST else len(_FURTHEST)
 
+    # NB: `min` returns the first of equals, and `found` is ordered by submission.
     kept = min(found, key=rank)
     twins = tuple(seen.job_id for seen in found if seen is not kept)
     if twins:
@@ -247,14 +257,14 @@ def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
 
 
 def _answer(error: errors.MrsError) -> breaker.Answer:
-    """What MRS answered, in words that quote nobody's request."""
+    """Return MRS's answer without its text, which could quote a request."""
     code = error.code or (f"http_{error.status}" if error.status is not None else "no_reply")
     known = mrs_codes.MEANINGS.get(error.code or "")
     return breaker.Answer(code, known.text if known is not None else "no known code")
 
 
 def _may_be_read_later(error: errors.MrsError, failures: int) -> bool:
-    """Whether to ask again for a result; what MRS cannot read it may be asked for once more, in case it just failed."""
+    """Whether to read a result again. One that MRS cannot read is read twice: the first failure may be temporary."""
     if error.code == codes.UNREADABLE_RESULT:
         return failures < _UNREADABLE_TRIES
     return not isinstance(error, errors.MrsRefused)
@@ -267,10 +277,10 @@ def _no_result(error: errors.MrsError) -> str:
 
 
 def _error_text(error: errors.MrsError, job: jobs.Job) -> str:
-    """The error as it may be logged: MRS may quote what it was asked."""
+    """Return the error's text as it may be logged: MRS may quote the request."""
     return redaction.redact(str(error), kinds.of(job).asked(job))
 
 
 def refusal(error: errors.MrsError) -> jobs.Reason:
-    """The reason of an event, from what MRS said."""
+    """Build the reason of an event from MRS's refusal."""
     return jobs.Reason("refused", _answer(error).code, error.message, mrs_request_id=error.request_id)

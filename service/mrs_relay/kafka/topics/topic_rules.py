@@ -297,7 +297,7 @@ def _batches_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             )
 
 
-def _limits_told(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+def _limits_known(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     if unknown := [name for name in facts.present if facts.number(name, "max.message.bytes") is None]:
         yield topic_facts.Finding(
             "warning",
@@ -390,7 +390,7 @@ _RULES: Final = (
     _batches_fit,
     _leaders,
     _in_sync,
-    _limits_told,
+    _limits_known,
     _limits_fit,
     _requests_retention,
     _compaction,

@@ -29,7 +29,7 @@ class ProgramType(enum.IntEnum):
     SPARK_SQL = 7
 
 
-class OldState(enum.IntEnum):
+class StateV11(enum.IntEnum):
     """
     Values of `job_state`. Whether it went well stands in `job_final_status` alone.
 
@@ -53,8 +53,8 @@ class FinalStatus(enum.IntEnum):
     CANCELLED = 3
 
 
-OLD_ENDED: Final = frozenset({OldState.TERMINATED, OldState.COMPLETED, OldState.ABNORMAL, OldState.ERROR})
-"""States from which a V1.1 job does not move any more; a number that is none of `OldState` is no end."""
+OLD_ENDED: Final = frozenset({StateV11.TERMINATED, StateV11.COMPLETED, StateV11.ABNORMAL, StateV11.ERROR})
+"""States from which a V1.1 job does not move any more; a number that is none of `StateV11` is no end."""
 
 
 def _no_shell_characters(text: str) -> str:
@@ -112,7 +112,7 @@ class JobToSubmit(JobProgram):
     is_protected: bool | None = None
 
 
-class OldJobQuery(base.Asked):
+class JobQueryV11(base.Asked):
     """Filters and page of ListExecuteJob; all filters must match."""
 
     cluster_id: fields.ClusterId
@@ -123,7 +123,7 @@ class OldJobQuery(base.Asked):
     """Page number from 1."""
     job_name: fields.Name | None = None
     """Exact or partial match: not documented."""
-    state: OldState | None = None
+    state: StateV11 | None = None
     """TERMINATED, RUNNING, COMPLETED or ABNORMAL."""
 
 
@@ -145,7 +145,7 @@ class JobV11(base.Part):
     job_type: int | None = None
     """One of `ProgramType`."""
     job_state: int
-    """One of `OldState`."""
+    """One of `StateV11`."""
     job_final_status: int | None = None
     """One of `FinalStatus`."""
     start_time: int | None = None
@@ -169,7 +169,7 @@ class JobV11(base.Part):
         return self.job_state in OLD_ENDED
 
 
-class OldJobReply(base.Reply):
+class JobReplyV11(base.Reply):
     """Reply of CreateAndExecuteJob and ShowJobExes."""
 
     job_execution: JobV11
@@ -181,7 +181,7 @@ class OldJobReply(base.Reply):
         return {"job_execution": body} if isinstance(body, dict) and "job_state" in body else body
 
 
-class OldJobListReply(base.Reply):
+class JobListReplyV11(base.Reply):
     """Reply of ListExecuteJob: one page."""
 
     total_record: Annotated[int | None, pydantic.Field(alias="totalRecord")] = None

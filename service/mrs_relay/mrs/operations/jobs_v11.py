@@ -15,14 +15,14 @@ _JOBS: Final = "/v1.1/{project_id}/jobs"
 _JOB: Final = _JOBS + "/{job_id}"
 _EXES: Final = "/v1.1/{project_id}/job-exes"
 
-CREATE_AND_EXECUTE_JOB: Final[operation.Operation[jobs_v11.JobToSubmit, jobs_v11.OldJobReply]] = operation.Operation(
+CREATE_AND_EXECUTE_JOB: Final[operation.Operation[jobs_v11.JobToSubmit, jobs_v11.JobReplyV11]] = operation.Operation(
     name="CreateAndExecuteJob",
     verb="POST",
     path=_JOBS + "/submit-job",
     safety=operation.Safety.NON_REPEATABLE_WRITE,
     per_minute=None,
     body=jobs_v11.JobToSubmit,
-    reply=jobs_v11.OldJobReply,
+    reply=jobs_v11.JobReplyV11,
     accepted=frozenset({200, 201, 202}),
     source="mrs_02_0040, CreateAndExecuteJob.html",
 )
@@ -98,27 +98,27 @@ SHOW_JOB: Final[operation.Operation[None, jobs_v11.StoredJobReply]] = operation.
 """Read a stored job."""
 
 
-LIST_EXECUTE_JOB: Final[operation.Operation[None, jobs_v11.OldJobListReply]] = operation.Operation(
+LIST_EXECUTE_JOB: Final[operation.Operation[None, jobs_v11.JobListReplyV11]] = operation.Operation(
     name="ListExecuteJob",
     verb="GET",
     path=_EXES,
     safety=operation.Safety.READ,
     per_minute=None,
-    query=jobs_v11.OldJobQuery,
-    reply=jobs_v11.OldJobListReply,
+    query=jobs_v11.JobQueryV11,
+    reply=jobs_v11.JobListReplyV11,
     accepted=frozenset({200}),
     source="mrs_02_0046, ListExecuteJob.html",
 )
 """List the jobs of one cluster by page, with their states."""
 
 
-SHOW_JOB_EXES: Final[operation.Operation[None, jobs_v11.OldJobReply]] = operation.Operation(
+SHOW_JOB_EXES: Final[operation.Operation[None, jobs_v11.JobReplyV11]] = operation.Operation(
     name="ShowJobExes",
     verb="GET",
     path=_EXES + "/{job_exe_id}",
     safety=operation.Safety.READ,
     per_minute=None,
-    reply=jobs_v11.OldJobReply,
+    reply=jobs_v11.JobReplyV11,
     accepted=frozenset({200}),
     source="mrs_02_0047, ShowJobExes.html",
 )

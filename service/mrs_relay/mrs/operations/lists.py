@@ -45,7 +45,7 @@ HOSTS: Final[paging.Listing[cluster_models.HostListReply, cluster_models.Host]] 
 )
 """The nodes of a cluster."""
 
-OLD_JOBS: Final[paging.Listing[v11_models.OldJobListReply, v11_models.JobV11]] = paging.Listing(
+OLD_JOBS: Final[paging.Listing[v11_models.JobListReplyV11, v11_models.JobV11]] = paging.Listing(
     operation=jobs_v11.LIST_EXECUTE_JOB,
     items=lambda page: page.job_executions,
     key=lambda job: job.id,

@@ -188,12 +188,12 @@ def test_wish_that_finds_no_request_shares_no_event_id_with_a_request_of_the_sam
     name: str | None, fact: str
 ) -> None:
     """A message that is no request may have the source and id of one: their events still have ids of their own."""
-    (told,) = _decide(None if name is None else _job(name), fact).events
-    ref = told.data.request
+    (event,) = _decide(None if name is None else _job(name), fact).events
+    ref = event.data.request
     namesake = samples.request(source=ref.source, id=ref.id)
     (accepted,) = _decide(None, facts.Requested(namesake)).events
-    assert accepted.data.sequence == told.data.sequence
-    assert accepted.event_id != told.event_id
+    assert accepted.data.sequence == event.data.sequence
+    assert accepted.event_id != event.event_id
 
 
 def test_cause_of_an_event_is_what_brought_it_about() -> None:

@@ -44,37 +44,37 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
 @pytest.mark.parametrize("work", [samples.READ, samples.DELETING_CALL])
 def test_what_cannot_be_looked_up_is_repeated_a_few_times_and_ever_later(work: jobs.Work) -> None:
     """Five times, doubling the wait; then `unknown`, which says how often it was sent and why."""
-    sent, waits, told = _lose_all(work)
+    sent, waits, event = _lose_all(work)
     assert (sent, waits) == (5, [10, 20, 40, 80])
-    assert told.data.reason is not None
-    assert (told.data.attempt, told.data.reason.kind, told.data.reason.code) == (1, "unresolved", "reply_lost")
-    assert "5 submissions of it have no reply" in told.data.reason.message
-    assert "no reply within 30 s" in told.data.reason.message
-    assert ("mrs.call_timeout_s" in told.data.reason.message) is isinstance(work, jobs.Presto)
+    assert event.data.reason is not None
+    assert (event.data.attempt, event.data.reason.kind, event.data.reason.code) == (1, "unresolved", "reply_lost")
+    assert "5 submissions of it have no reply" in event.data.reason.message
+    assert "no reply within 30 s" in event.data.reason.message
+    assert ("mrs.call_timeout_s" in event.data.reason.message) is isinstance(work, jobs.Presto)
 
 
 def test_a_call_that_reads_is_repeated_for_hours_but_not_for_ever() -> None:
     """It changes nothing, so an outage is outlasted; ever later, up to ten minutes."""
-    sent, waits, told = _lose_all(samples.CALL)
+    sent, waits, event = _lose_all(samples.CALL)
     assert (sent, waits[:7], set(waits[7:])) == (20, [10, 20, 40, 80, 160, 320, 600], {600})
-    assert told.data.reason is not None
-    assert "20 submissions of it have no reply" in told.data.reason.message
+    assert event.data.reason is not None
+    assert "20 submissions of it have no reply" in event.data.reason.message
 
 
 @pytest.mark.parametrize("work", [samples.BATCH, samples.CREATION])
 def test_what_leaves_no_trace_is_sent_again_for_hours_but_not_for_ever(work: jobs.Work) -> None:
     """At once after the first look-up, then ever later, up to ten minutes; twenty times."""
-    sent, waits, told = _lose_all(work)
+    sent, waits, event = _lose_all(work)
     assert (sent, waits[:8], set(waits[8:])) == (20, [0, 10, 20, 40, 80, 160, 320, 600], {600})
-    assert told.data.reason is not None
-    assert "20 submissions of it have no reply" in told.data.reason.message
-    assert "MRS showed nothing of it" in told.data.reason.message
+    assert event.data.reason is not None
+    assert "20 submissions of it have no reply" in event.data.reason.message
+    assert "MRS showed nothing of it" in event.data.reason.message
 
 
 def test_what_may_not_be_repeated_is_sent_once() -> None:
     """As ever: a statement that writes is `unknown` as soon as its reply is lost."""
-    sent, waits, told = _lose_all(samples.WRITE)
-    assert (sent, waits, told.data.attempt) == (1, [], 1)
+    sent, waits, event = _lose_all(samples.WRITE)
+    assert (sent, waits, event.data.attempt) == (1, [], 1)
 
 
 @pytest.mark.parametrize("work", [samples.READ, samples.DELETING_CALL])
@@ -85,10 +85,10 @@ def test_a_cancel_denies_no_effect(work: jobs.Work, lost: facts.SubmissionInDoub
     cancel = samples.FACTS["cancel"]
     for first, then in ((lost, cancel), (cancel, lost)):
         job, _ = _happen(sending, first)
-        job, (told,) = _happen(job, then)
-        assert (told.data.state, told.data.attempt, told.causation_id) == ("unknown", 1, "c-1")
-        assert told.data.reason is not None
-        assert told.data.reason.message.startswith(
+        job, (event,) = _happen(job, then)
+        assert (event.data.state, event.data.attempt, event.causation_id) == ("unknown", 1, "c-1")
+        assert event.data.reason is not None
+        assert event.data.reason.message.startswith(
             "no longer needed; it is not sent again, but a submission of it has no"
         )
 
@@ -96,13 +96,13 @@ def test_a_cancel_denies_no_effect(work: jobs.Work, lost: facts.SubmissionInDoub
 def test_a_deadline_denies_no_effect() -> None:
     """What was sent is not told as not submitted."""
     job, _ = _happen(samples.request(samples.DELETING_CALL, state=_S.SUBMITTING, attempt=1), _LOST)
-    job, (told,) = _happen(
+    job, (event,) = _happen(
         _replace(job, queue_deadline_s=60.0, queue_deadline_ms=samples.NOW_MS), facts.DeadlineReached()
     )
-    assert (told.data.state, told.data.attempt) == ("unknown", 1)
-    assert told.data.reason is not None
-    assert "still waiting to be submitted again after queue_deadline_s (60 s)" in told.data.reason.message
-    assert "MRS may have carried out the call" in told.data.reason.message
+    assert (event.data.state, event.data.attempt) == ("unknown", 1)
+    assert event.data.reason is not None
+    assert "still waiting to be submitted again after queue_deadline_s (60 s)" in event.data.reason.message
+    assert "MRS may have carried out the call" in event.data.reason.message
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_what_surely_had_no_effect_is_cancelled_and_says_that_it_was_sent(name: 
     """A look-up that found nothing, or a call that changes nothing: `cancelled` is true, and the attempt counts."""
     job = samples.JOBS[name]
     assert job is not None
-    _, (told,) = _happen(job, samples.FACTS["cancel"])
-    assert (told.data.state, told.data.attempt) == ("cancelled", 1)
-    assert told.data.reason is not None
-    assert why in told.data.reason.message
+    _, (event,) = _happen(job, samples.FACTS["cancel"])
+    assert (event.data.state, event.data.attempt) == ("cancelled", 1)
+    assert event.data.reason is not None
+    assert why in event.data.reason.message
 
 
 def test_a_refusal_of_a_repetition_denies_no_effect() -> None:
@@ -126,10 +126,14 @@ def test_a_refusal_of_a_repetition_denies_no_effect() -> None:
     gone = facts.SubmissionRefused(
         jobs.Reason("refused", "12000003", "the cluster does not exist", mrs_request_id="r-2")
     )
-    _, (told,) = _happen(job, gone)
-    assert told.data.reason is not None
-    assert (told.data.state, told.data.reason.code, told.data.reason.mrs_request_id) == ("unknown", "reply_lost", "r-2")
-    assert "refused (12000003)" in told.data.reason.message
+    _, (event,) = _happen(job, gone)
+    assert event.data.reason is not None
+    assert (event.data.state, event.data.reason.code, event.data.reason.mrs_request_id) == (
+        "unknown",
+        "reply_lost",
+        "r-2",
+    )
+    assert "refused (12000003)" in event.data.reason.message
 
 
 def test_a_submission_that_was_not_taken_leaves_earlier_ones_in_doubt() -> None:
@@ -137,8 +141,8 @@ def test_a_submission_that_was_not_taken_leaves_earlier_ones_in_doubt() -> None:
     job, _ = _happen(samples.request(samples.READ, state=_S.SUBMITTING, attempt=1), _LOST)
     job, _ = _happen(job, facts.Admitted())
     job, _ = _happen(job, facts.SubmissionNotApplied())
-    _, (told,) = _happen(job, samples.FACTS["cancel"])
-    assert told.data.state == "unknown"
+    _, (event,) = _happen(job, samples.FACTS["cancel"])
+    assert event.data.state == "unknown"
 
 
 def test_a_further_attempt_does_not_forget_what_the_first_may_have_done() -> None:
@@ -148,10 +152,10 @@ def test_a_further_attempt_does_not_forget_what_the_first_may_have_done() -> Non
     job, _ = _happen(job, facts.Admitted())
     job, _ = _happen(job, samples.FACTS["statement failed"])
     assert (job.state, job.attempt) == (_S.QUEUED, 2)
-    _, (told,) = _happen(job, samples.FACTS["cancel"])
-    assert (told.data.state, told.data.attempt) == ("unknown", 1)
-    assert told.data.reason is not None
-    assert "an earlier attempt has no reply" in told.data.reason.message
+    _, (event,) = _happen(job, samples.FACTS["cancel"])
+    assert (event.data.state, event.data.attempt) == ("unknown", 1)
+    assert event.data.reason is not None
+    assert "an earlier attempt has no reply" in event.data.reason.message
 
 
 def test_a_job_that_is_found_is_in_doubt_no_more() -> None:

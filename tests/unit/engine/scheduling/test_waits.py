@@ -45,7 +45,7 @@ def _probed(partition: scheduling_fakes.Partition) -> None:
         (_full, 9, 9, 0.0, {"per_minute": 1}, C.PACE),
         (_refused, 9, 9, 0.0, {}, C.CLUSTER),
         (_probed, 9, 9, 0.0, {}, C.PROBE),
-        (lambda partition: partition.doors.pauses.pause(9.0), 9, 9, 0.0, {}, C.CONNECTION),
+        (lambda partition: partition.scheduler.pauses.pause(9.0), 9, 9, 0.0, {}, C.CONNECTION),
     ],
 )
 async def test_a_job_that_waits_says_what_for(

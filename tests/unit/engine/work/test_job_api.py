@@ -35,13 +35,13 @@ _BROKEN = {
     None: _V.FAILED,
 }
 _STOPPED = {**_SETTLED, v11_models.FinalStatus.UNFINISHED: _V.KILLED, None: _V.KILLED}
-_VERDICTS: dict[v11_models.OldState, dict[v11_models.FinalStatus | None, verdict.Verdict]] = {
-    v11_models.OldState.STARTING: dict.fromkeys(_SETTLED, _V.WAITING),
-    v11_models.OldState.RUNNING: dict.fromkeys(_SETTLED, _V.RUNNING),
-    v11_models.OldState.COMPLETED: _SETTLED,
-    v11_models.OldState.ABNORMAL: _BROKEN,
-    v11_models.OldState.ERROR: _BROKEN,
-    v11_models.OldState.TERMINATED: _STOPPED,
+_VERDICTS: dict[v11_models.StateV11, dict[v11_models.FinalStatus | None, verdict.Verdict]] = {
+    v11_models.StateV11.STARTING: dict.fromkeys(_SETTLED, _V.WAITING),
+    v11_models.StateV11.RUNNING: dict.fromkeys(_SETTLED, _V.RUNNING),
+    v11_models.StateV11.COMPLETED: _SETTLED,
+    v11_models.StateV11.ABNORMAL: _BROKEN,
+    v11_models.StateV11.ERROR: _BROKEN,
+    v11_models.StateV11.TERMINATED: _STOPPED,
 }
 
 
@@ -82,9 +82,9 @@ def _run(work: Any) -> Any:
 
 
 @pytest.mark.parametrize("status", [*v11_models.FinalStatus, None])
-@pytest.mark.parametrize("state", v11_models.OldState)
+@pytest.mark.parametrize("state", v11_models.StateV11)
 def test_every_pair_of_numbers_has_its_verdict(
-    state: v11_models.OldState, status: v11_models.FinalStatus | None
+    state: v11_models.StateV11, status: v11_models.FinalStatus | None
 ) -> None:
     """job_state says whether it ended, job_final_status how; pairs that contradict each other settle nothing."""
     seen = observations.of_v11_job(_shown(job_state=state.value, job_final_status=status))
@@ -163,7 +163,7 @@ def test_pages_never_ask_for_more_than_v11_gives() -> None:
     mrs = _Mrs(ListExecuteJob=())
     assert _run(_calls(mrs, list_page=1000).page("c", 3, 0, unfinished=True)) == adapter.Page((), 0, last=True)
     ((_, query),) = mrs.asked
-    assert (query.page_size, query.current_page, query.state) == (100, 3, v11_models.OldState.RUNNING)
+    assert (query.page_size, query.current_page, query.state) == (100, 3, v11_models.StateV11.RUNNING)
 
 
 _GONE = errors.MrsRefused("no such thing", status=400, code="12345")
