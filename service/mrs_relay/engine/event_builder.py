@@ -29,7 +29,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
         progress_step: change of the progress, in per cent, that is worth an event.
         cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
         repeat_attempts: most sends of one attempt if its replies are lost and nothing can be looked up.
-        resubmit_attempts: the same if it surely had no effect: look-ups found nothing, or it only reads.
+        resubmit_attempts: the same if it certainly had no effect: look-ups found nothing, or it only reads.
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.

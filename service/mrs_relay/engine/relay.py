@@ -33,7 +33,7 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
 
         while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside
             rest: inboxes.Batch[contexts.Notice] | None = batch
-            while rest is not None:  # as many commits as it takes to keep each within its bytes
+            while rest is not None:  # split into commits that keep within their budget of bytes
                 unit = unit_of_work.UnitOfWork(jobs, context, lease, executor.admit)
                 for key, fact in unit.read(rest):  # 2 read: turn each into a fact for a job
                     unit.decide(key, fact)  # 3 decide: pure

@@ -309,7 +309,7 @@ class UnitOfWork:
         passed: list[records.Outgoing] = []
         if decision.pass_on and isinstance(fact, facts.CancelRequested) and self._record is not None:
             passed += cancel_routing.broadcast(self._record, fact, partitions)
-        # NB: the partition that a cancel came from stands in a header, which any producer can write: check its range.
+        # NB: the partition that a cancel came from is a header, which any producer can write: check its range.
         if 0 <= decision.pass_back < partitions:
             passed.append(cancel_routing.reply(self._context.topics.requests, decision.pass_back, key))
         return passed

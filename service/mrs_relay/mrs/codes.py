@@ -43,7 +43,7 @@ class Meaning:
         retry: the class.
         by_status: the class where the HTTP status decides between two meanings.
         once: the class for a write that must not happen twice, where it differs. Class R is OPEN there by default;
-            REPEAT says that the failure surely came before any effect.
+            REPEAT says that the failure certainly came before any effect.
     """
 
     text: str

@@ -32,7 +32,7 @@ BUCKET_S: Final = 1.0
 """Seconds of one count in a report of used calls."""
 
 _EARLY_S: Final = 0.001
-"""A turn may come early by so much: shorter sleeps are not worth a timer and may not move a clock at all."""
+"""Longest time by which a turn may come early: a shorter sleep is not worth a timer and may not move a clock at all."""
 
 _LOOK_AGAIN_S: Final = 1.0
 """Longest wait returned to a caller whose lease allows no call now: the next lease may allow one sooner."""
@@ -58,7 +58,7 @@ class Allowance:
 
     Attributes:
         calls: most calls in any `WINDOW_S` seconds.
-        pace: calls in as many seconds when they are made evenly; may exceed `calls` for a while.
+        pace: calls in as many seconds at an even pace; may exceed `calls` for a while.
     """
 
     calls: int
@@ -135,13 +135,13 @@ class Limits:
         self._lease = lease
 
     def hold(self, seconds: float) -> None:
-        """Hold all calls for so many seconds, because MRS refused one; never shortens a longer hold."""
+        """Hold all calls for some seconds, because MRS refused one; never shortens a longer hold."""
         self._throttled_until_s = max(self._throttled_until_s, self._clock.monotonic_s() + seconds)
         self.hold_with_others(seconds)
         self.on_need()
 
     def hold_with_others(self, seconds: float) -> None:
-        """Hold all calls for so many seconds, because MRS refused a call of another replica."""
+        """Hold all calls for some seconds, because MRS refused a call of another replica."""
         self._held_until_s = max(self._held_until_s, self._clock.monotonic_s() + seconds)
 
     @property

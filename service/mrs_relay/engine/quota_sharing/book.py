@@ -45,7 +45,7 @@ class Granted:
         round: of this coordinator; -1 for a former coordinator's.
         until_s: the latest moment at which it may be used, on the coordinator's clock.
         calls: in any window, by operation.
-        pace: calls in as many seconds when they go evenly, where it is known to be less than the budget's own.
+        pace: calls in a window at an even pace, where the pace is known to be less than the budget's own.
     """
 
     round: int

@@ -55,7 +55,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
         answers: number of the answered demand; the grant ends some seconds after that demand was sent. With
             `NO_DEMAND` nothing is granted, and only `claims` count.
         calls: in any window of `limits.WINDOW_S` seconds, by operation as in `Grants.operations`, then of all others.
-        pace: calls in as many seconds when they go evenly, by operation.
+        pace: calls in as many seconds at an even pace, by operation.
         claims: most calls that the replica may have made in a window, by operation; empty where they are `calls`.
     """
 

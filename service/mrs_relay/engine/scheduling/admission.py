@@ -22,7 +22,7 @@ class Admission:
         settings: slots, intents, pauses.
         time: wall clock and monotonic clock.
         spend: the write quota.
-        wake_in: checks the queues again after so many seconds.
+        wake_in: schedules the next check of the queues, after the given seconds.
 
     Attributes:
         clusters: the queues by place.

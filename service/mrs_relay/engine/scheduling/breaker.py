@@ -1,7 +1,7 @@
 """
 Decide how long a place that takes no calls is paused: a circuit breaker for one cluster and operation.
 
-    CLOSED ── full ─────→ FULL       a pause of fixed length; ends at once when a job of ours on the cluster ends
+    CLOSED ── full ─────→ FULL       a pause of fixed length; ends at once when one of our jobs on the cluster ends
        ↑ ─── refused ──→ REFUSING   pauses that double: the cluster's state forbids it
        │ ─── failed ───→ FAILING    pauses that double: a read failed, or the reply to a write was lost
        └──── worked, answered ──┘
@@ -63,7 +63,7 @@ class Pause:
     most_s: float
 
     def after(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures in a row."""
+        """Return the seconds to wait after a number of failures in a row."""
         return min(self.most_s, self.first_s * 2.0 ** min(max(failures, 1) - 1, 30))
 
 
@@ -94,7 +94,7 @@ class Breaker:
         return self.state is State.CLOSED
 
     def is_forgettable(self, now_s: float) -> bool:
-        """Whether the last pause has been over for so long that the next call is an ordinary one."""
+        """Whether the breaker has nothing to remember: the last pause and its careful time are over."""
         remember_s = 0.0 if self.is_closed else CAREFUL_S
         return max(self.until_s + remember_s, self.careful_until_s) <= now_s
 

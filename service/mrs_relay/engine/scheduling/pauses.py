@@ -26,7 +26,7 @@ class Pauses:
         settings: `busy_wait_s` and `busy_most_s`.
         time: wall clock and monotonic clock.
         breaker_of: returns the breaker of a place.
-        wake_in: checks the queues again after so many seconds.
+        wake_in: schedules the next check of the queues, after the given seconds.
 
     Attributes:
         paused_until_s: end of the connection's pause, monotonic seconds.
@@ -57,12 +57,12 @@ class Pauses:
         return wait_s > 0 or cluster.is_probing(now_s)
 
     def pause(self, wait_s: float) -> None:
-        """Pause the connection for so many seconds, because MRS throttles it."""
+        """Pause the connection for `wait_s` seconds, because MRS throttles it."""
         self.paused_until_s = max(self.paused_until_s, self._time.monotonic_s() + wait_s)
         self._wake_in(wait_s)
 
     def rest(self, place: entries.Place, wait_s: float) -> None:
-        """Pause one place for so many seconds, without counting a failure."""
+        """Pause one place for `wait_s` seconds, without counting a failure."""
         seen = self._breaker_of(place)
         seen.until_s = max(seen.until_s, self._time.monotonic_s() + wait_s)
         self._wake_in(wait_s)

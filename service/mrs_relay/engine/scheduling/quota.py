@@ -85,7 +85,7 @@ class TenantQuota:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many requests run as may: the next waits until one ends."""
+        """Whether the limit of running requests is reached: the next one waits until one ends."""
         most = self._limits.running
         return most is not None and len(self._running) >= self.share.of(most)
 
@@ -115,7 +115,7 @@ class TenantQuota:
             self._uncommitted.add(holder)
 
     def recall(self, ages_s: Iterable[float]) -> None:
-        """Count requests that a partition's earlier owner started so long ago; only needed for a limit of starts."""
+        """Count requests of these ages, which a partition's earlier owner started; only a limit of starts needs it."""
         if self._limits.per_minute is None:
             return
         now_s = self._time.monotonic_s()

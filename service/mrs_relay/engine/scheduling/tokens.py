@@ -42,7 +42,7 @@ class Tokens:
     Args:
         spend: the write quota.
         time: monotonic time.
-        wake_in: checks the queues again after so many seconds.
+        wake_in: schedules the next check of the queues, after the given seconds.
         others_wait: whether an entry of the operation that is no probe waits for a token.
     """
 

@@ -31,7 +31,7 @@ from mrs_relay.mrs.models import clusters
 _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 900_000
-"""MRS's clock may be behind ours by so much; its own time of a submission is rounded to a second at worst."""
+"""Largest lag of MRS's clock behind ours; its own time of a submission is rounded to a second at worst."""
 
 _ROUNDING_MS: Final = 1000
 _AT_ONCE: Final = 8
