@@ -1,7 +1,7 @@
 """
 One partition's inbox: records from Kafka and notices from everybody else, taken in batches by its one handler.
 
-The runtime delivers records, anyone in the event loop puts notices, the handler takes. The feed never blocks a giver;
+The runtime delivers records, anyone in the event loop puts notices, the handler takes. The inbox never blocks a giver;
 instead it says whether it `wants` more records, and the runtime leaves the partition alone until it does.
 """
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _TICK_S = 0.000_1  # timers may fire this much early, as far as the clock's readings tell
 
 
-class Closed(Exception):  # noqa: N818 - a state of the feed, not a failure
+class Closed(Exception):  # noqa: N818 - a state of the inbox, not a failure
     """No more records will come and everything that waited has been taken."""
 
 
@@ -43,10 +43,10 @@ class Inbox(Generic[T]):
     The inbox; one taker, any number of givers, all in one event loop.
 
     Args:
-        capacity: records that may wait before the feed stops wanting more; it wants again at half of it.
+        capacity: records that may wait before the inbox accepts no more; it accepts again at half of it.
         capacity_bytes: the same for the bytes of their values.
         next_offset: offset of the first record that the handler has not seen; lower ones are ignored.
-        on_room: called when a feed that was full wants records again; it must not block.
+        on_room: called when a full inbox accepts records again; it must not block.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Inbox(Generic[T]):
         """
         Wait for something to do.
 
-        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait or the feed is
+        Returns as soon as anything waits, but not before `not_before_s` unless `limit` items wait or the inbox is
         closed. Passing "last commit + commit interval" therefore commits at once when idle and in groups under load.
         Notices go before records.
 
@@ -164,7 +164,7 @@ class Inbox(Generic[T]):
             not_before_s: earliest time of return, on the clock of the event loop, in seconds.
 
         Raises:
-            Closed: the feed was closed and is empty; notices put later can still be taken by another call.
+            Closed: the inbox was closed and is empty; notices put later can still be taken by another call.
         """
         loop = asyncio.get_running_loop()
         while not self._ready(limit, not_before_s, loop.time()):
