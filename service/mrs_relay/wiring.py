@@ -1,5 +1,5 @@
 """
-Builds what serves: a set of tools for each connection to MRS, a desk and a Kafka runtime for each tenant.
+Build what serves: the MRS side once for each connection, a context and a Kafka runtime for each tenant.
 
 Tenants of one connection share its client, scheduler and pollers, because MRS counts quota and slots by project;
 topics, consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs

@@ -42,12 +42,14 @@ class Relay:
         place: where its files begin.
         taken: a trouble has it.
         caused: a trouble has ended it.
+        ordered: a trouble has told it once to end itself at a point.
     """
 
     process: child.Child
     place: Path
     taken: bool = False
     caused: bool = False
+    ordered: bool = False
 
     @property
     def commits(self) -> int:
@@ -66,6 +68,7 @@ class Relay:
 
     def order(self, point: str, nth: int, signal_number: signal.Signals) -> None:
         """Have it send itself a signal at the n-th passing of a point from now on."""
+        self.ordered = True
         write_order(self.place, point, nth, signal_number)
 
     def forget(self) -> None:
@@ -135,7 +138,7 @@ class Fleet:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "tests.support.chaos_relay", "serve"]
         process = await asyncio.to_thread(child.Child, command, log=place.with_suffix(".log"), env=environment)
-        relay = Relay(process, place, taken=taken)
+        relay = Relay(process, place, taken=taken, ordered=order is not None)
         self.relays.append(relay)
         self.count["relays started"] += 1
         return relay
@@ -179,10 +182,11 @@ class Fleet:
     async def _replace_dead(self) -> None:
         for relay in [relay for relay in self.relays if not relay.taken and not relay.process.alive]:
             self.relays.remove(relay)
+            code = relay.process.exit_code()
             # An order may be carried out in the moment in which the trouble takes it back.
-            if not relay.caused and not relay.reached:
+            carried_out_late = relay.ordered and code == -signal.SIGKILL
+            if not relay.caused and not carried_out_late:
                 self.count["relays that ended by themselves"] += 1
-                code = relay.process.exit_code()
                 self.faults.append(f"{relay.place.stem} ended by itself with {code}: {last_error(relay.process.log)}")
         while len(self.relays) < self.group.size:
             await self.start()

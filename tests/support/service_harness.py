@@ -1,7 +1,7 @@
 """
 The whole service in one process and in virtual time: replicas, an in-memory broker, an emulated MRS, no sockets.
 
-Everything is the real code but two doors: Kafka is `stream.memory.MemoryBroker`, and requests reach the emulator by a
+Everything is the real code but two doors: Kafka is `kafka.memory.MemoryBroker`, and requests reach the emulator by a
 function call. Hours pass in milliseconds, and the same test always runs the same way.
 """
 

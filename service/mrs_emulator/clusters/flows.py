@@ -29,7 +29,7 @@ class Flows:
         entering: enters jobs.
         acts: makes the segments of a delete.
         chosen: whether a cluster goes when a job failed.
-        crew: owns the tasks of flows with SQL.
+        task_supervisor: owns the tasks of flows with SQL.
         timer: the time.
     """
 

@@ -19,7 +19,7 @@ class FaultEffects:
     Args:
         world: clusters and their jobs.
         playing: changes jobs.
-        bent: the emulator's clock.
+        clock: the emulator's clock.
     """
 
     def __init__(self, world: state.World, playing: jobs.Jobs, clock: adjustable_clock.AdjustableClock) -> None:

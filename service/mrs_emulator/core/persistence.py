@@ -1,17 +1,17 @@
 """
 What survives a restart: a file of rows, written behind the emulator's back. The one door to sqlite3.
 
-A part that remembers things asks for a shelf once and says how to restore it:
+A part that remembers things asks for a table once and says how to restore it:
 
-    self._shelf = keeper.shelf("job-binaries", self._restore)     # before `open`; the name never changes
-    self._shelf.put(binary.id, binary)                            # at every change; a frozen value
-    self._shelf.drop(binary.id)
+    self._table = state_file.table("job-binaries", self._restore)     # before `open`; the name never changes
+    self._table.put(binary.id, binary)                            # at every change; a frozen value
+    self._table.drop(binary.id)
 
     def _restore(self, rows: Iterable[keeping.Row]) -> None:      # called by `open`, if the file has rows
         for row in rows:
             self._binaries[row.key] = row.read(Binary)
 
-Rows come back in the order in which they were first put; shelves in the order in which they were asked for. Changes
+Rows come back in the order in which they were first put; tables in the order in which they were asked for. Changes
 wait for half a second at most and are then written as one transaction by a thread, so a kill of the process loses
 that half second and nothing else. Without a file all of this costs one call that does nothing.
 """
@@ -106,7 +106,7 @@ class StateFile:
 
     Args:
         path: the file; None keeps nothing.
-        crew: owns the task that writes.
+        task_supervisor: owns the task that writes.
     """
 
     def __init__(self, path: Path | None, task_supervisor: tasks.TaskSupervisor) -> None:

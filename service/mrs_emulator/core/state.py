@@ -87,7 +87,7 @@ class World:
     Args:
         clusters: the clusters that exist from the start.
         now_ms: the time they were made, in milliseconds since the epoch.
-        keeper: where changes are kept.
+        state_file: where changes are kept.
         terminated_kept_s: seconds for which a terminated cluster is remembered.
     """
 

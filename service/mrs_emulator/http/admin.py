@@ -46,7 +46,7 @@ class Admin:
         world: what was created.
         standing: the faults in force.
         project_id: the project, told with the health.
-        bent: the emulator's clock.
+        clock: the emulator's clock.
         shown: what the page shows.
     """
 

@@ -24,7 +24,7 @@ class Overview:
         statements: the Presto statements.
         standing: the faults in force.
         requests: the last requests.
-        bent: the emulator's clock.
+        clock: the emulator's clock.
     """
 
     def __init__(

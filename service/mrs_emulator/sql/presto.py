@@ -61,7 +61,7 @@ class Presto:
         world: the clusters.
         making: source of ids.
         warehouse: runs the SQL.
-        crew: owns the tasks that wait for statements.
+        task_supervisor: owns the tasks that wait for statements.
         folder: OBS, where rows go.
         chosen: how SQL runs.
     """

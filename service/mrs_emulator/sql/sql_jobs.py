@@ -34,7 +34,7 @@ class SqlJobs:
 
     Args:
         warehouse: runs the SQL.
-        crew: owns the tasks.
+        task_supervisor: owns the tasks.
         folder: OBS, where scripts are.
         timer: the time.
         limits: how many results to remember.

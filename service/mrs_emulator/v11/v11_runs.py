@@ -91,7 +91,7 @@ class Runs:
 
     Args:
         world: clusters and their jobs.
-        keeper: keeps the runs over a restart.
+        state_file: keeps the runs over a restart.
     """
 
     def __init__(self, world: state.World, state_file: persistence.StateFile) -> None:

@@ -73,7 +73,7 @@ class Collection(Generic[KeptT]):
     Args:
         kind: class of the rows.
         name: name of the kind in the state file.
-        keeper: keeps the rows over a restart.
+        state_file: keeps the rows over a restart.
     """
 
     def __init__(self, kind: type[KeptT], name: str, state_file: persistence.StateFile) -> None:

@@ -1,4 +1,4 @@
-"""What goes on outside for one job at a time: its submission on its way, its timers, the tasks that work for it."""
+"""Keep the running activities of each job: its submission in flight, its timers and its tasks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mrs_relay.engine.model import jobs
 @dataclass(slots=True)
 class Activity:
     """
-    What a partition does for one job under way.
+    The running activities of one job.
 
     Attributes:
         sent: the job as committed before the submission whose outcome is awaited.
-        stopping: asks MRS again and again to stop the job.
-        choosing: chooses the job's cluster.
-        entry: the timer of its next attempt to enter the queue.
-        deadline_ms: the deadline that it has now, epoch milliseconds; 0: none.
-        deadline: the timer of that.
+        stopping: task that repeats the call to stop the job.
+        choosing: task that selects the job's cluster.
+        entry: timer of its next attempt to enter the queue.
+        deadline_ms: its present deadline, epoch milliseconds; 0: none.
+        deadline: timer of that deadline.
     """
 
     sent: jobs.Job | None = None
@@ -32,7 +32,7 @@ class Activity:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing goes on any more."""
+        """Whether the job has no activity left."""
         return (
             self.sent is None
             and self.stopping is None
@@ -43,23 +43,23 @@ class Activity:
 
 
 class Activities(dict[jobs.LedgerKey, Activity]):
-    """The activities of a partition's jobs; jobs for which nothing goes on have none."""
+    """The activities of a partition's jobs; a job without a running activity has no entry."""
 
     def of(self, key: jobs.LedgerKey) -> Activity:
-        """Return the activity of a job, made when it is asked for."""
+        """Return the activity of a job; creates it if there is none."""
         activity = self.get(key)
         if activity is None:
             activity = self[key] = Activity()
         return activity
 
     def drop_if_over(self, key: jobs.LedgerKey) -> None:
-        """Forget a job for which nothing goes on any more."""
+        """Drop the entry of a job without a running activity."""
         activity = self.get(key)
         if activity is not None and activity.is_over:
             del self[key]
 
     def stop_stopping(self, key: jobs.LedgerKey) -> None:
-        """Ask MRS no more to stop a job."""
+        """Cancel the task that repeats the call to stop a job."""
         activity = self.get(key)
         if activity is not None and activity.stopping is not None:
             activity.stopping.cancel()
@@ -67,7 +67,7 @@ class Activities(dict[jobs.LedgerKey, Activity]):
             self.drop_if_over(key)
 
     def stop_choosing(self, key: jobs.LedgerKey) -> None:
-        """Choose no cluster for a job any more."""
+        """Cancel the task that selects a job's cluster."""
         activity = self.get(key)
         if activity is not None and activity.choosing is not None:
             activity.choosing.cancel()
@@ -80,7 +80,7 @@ class Activities(dict[jobs.LedgerKey, Activity]):
         return activity is not None and activity.sent is job
 
     def await_no_reply(self, key: jobs.LedgerKey) -> None:
-        """Note that no outcome of a submission is awaited any more."""
+        """Stop waiting for the outcome of a submission."""
         activity = self.get(key)
         if activity is not None:
             activity.sent = None

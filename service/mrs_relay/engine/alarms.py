@@ -1,4 +1,4 @@
-"""Note that the relay itself failed on one message or job: counted, and logged with its stack but without content."""
+"""Count and log failures of the relay itself on one message or job: with the stack, without any content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def note(counts: views.Counts, step: str, error: BaseException, **where: str | i
 
     Args:
         counts: of the tenant.
-        step: what failed, a constant word; a label of the metric.
+        step: name of the step that failed, a constant; a label of the metric.
         error: the error; its text is not logged, because it could quote the request.
         where: fields of the log line, such as the request's id or the record's offset.
     """

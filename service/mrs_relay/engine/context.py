@@ -1,4 +1,4 @@
-"""What all partitions of one tenant share in a process: settings, time, MRS, the scheduler and the pollers."""
+"""Dependencies that all partitions of one tenant share in a process: settings, time, MRS, scheduler and trackers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Mode = events.Mode
 @dataclass(frozen=True, slots=True)
 class Topics:
     """
-    Names of the topics, and how events are written.
+    Names of the topics, and the format of events.
 
     Attributes:
         source: the `source` attribute of events.
@@ -39,13 +39,13 @@ class Topics:
 @dataclass(frozen=True, slots=True)
 class TenantContext:
     """
-    The shared tools of the partitions' handlers.
+    Dependencies of the partitions of one tenant.
 
     Attributes:
         commit_interval_s: seconds between the starts of two commits of a partition under load.
         scheduler: admits queued jobs.
         lanes: bounds the calls in flight.
-        quota: the tenant's rules, and what it has under way.
+        quota: the tenant's policy, and its usage against the limits.
     """
 
     settings: engine_settings.EngineSettings
@@ -65,7 +65,7 @@ class TenantContext:
 
 @dataclass(frozen=True, slots=True)
 class FactNotice:
-    """A notice for a partition's inbox: what happened to which job."""
+    """A notice for a partition's inbox: a fact about a job."""
 
     key: jobs.LedgerKey
     fact: facts.Fact

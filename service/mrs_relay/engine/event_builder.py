@@ -1,4 +1,4 @@
-"""Build the events of a decision, with their numbers, and end jobs. Pure, the lower half of `transitions`."""
+"""Build the numbered events of a decision, and end jobs. Pure; `transitions` is built on it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _replace = msgspec.structs.replace
 
 _CODE_LENGTH: Final = 64
 _MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_failed", "unresolved"})
-"""Classes of reasons whose texts may hold words of MRS."""
+"""Classes of reasons whose texts may quote MRS."""
 
 
 class DecisionConfig(msgspec.Struct, frozen=True):
     """
-    What decisions depend on besides their arguments.
+    Constants that decisions depend on.
 
     Attributes:
-        remember_ms: how long a finished job answers for its idempotency key, milliseconds.
-        progress_step: per cent that progress must have changed by before it is told.
+        remember_ms: how long a finished job is kept for its idempotency key, milliseconds.
+        progress_step: change of the progress, in per cent, that is worth an event.
         cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
-        repeat_attempts: how often one attempt is sent at most if its replies are lost and nothing can be looked up.
-        resubmit_attempts: the same if it surely had no effect: by look-ups that found nothing, or as it only reads.
+        repeat_attempts: most sends of one attempt if its replies are lost and nothing can be looked up.
+        resubmit_attempts: the same if it certainly had no effect: look-ups found nothing, or it only reads.
         repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
         collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
         remember_rejected_ms: how long a rejection is remembered, milliseconds.
@@ -47,14 +47,14 @@ class DecisionConfig(msgspec.Struct, frozen=True):
 
 class Decision(msgspec.Struct, frozen=True):
     """
-    What follows from a fact.
+    The consequences of a fact.
 
     Attributes:
-        job: the job's new state; None means that it is to be forgotten.
-        events: what to publish, in order.
-        command: what to do after the commit; None when what goes on goes on.
-        pass_on: the message that brought the fact is to be passed to the topic's other partitions.
-        pass_back: the partition that waits with a cancel for a request that is here; -1 for none.
+        job: the job's new state; None: forget the job.
+        events: events to publish, in order.
+        command: command to carry out after the commit; None: the job's present activity continues.
+        pass_on: send the message that brought the fact to the topic's other partitions.
+        pass_back: partition that holds a cancel for a request on this partition, and gets a reply; -1 for none.
     """
 
     job: jobs.Job | None
@@ -73,12 +73,13 @@ def end(
     reason: jobs.Reason | None = None,
     result: events.Result | None = None,
 ) -> Decision:
-    """Publish the last event and shrink the job to what its idempotency key still needs."""
+    """Publish the last event and shrink the job to the fields that its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
     if result is not None and result.unavailable:
         says = redaction.redact(result.unavailable, kinds.of(job).asked(job))[: reasons.MAX_MESSAGE]
         result = result.model_copy(update={"unavailable": says})
+
     location = result.location if result else None
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
@@ -90,7 +91,7 @@ def end(
 
 
 def rejected(job: jobs.Job, now_ms: int, config: DecisionConfig) -> jobs.Job:
-    """Return what is remembered of a rejected request: the number of its last event, and as little else as can be."""
+    """Shrink a rejected request to what must be remembered: the number of its last event, and little else."""
     remembered = jobs.without_payload(job)
     return _replace(
         remembered,
@@ -106,12 +107,12 @@ def rejected(job: jobs.Job, now_ms: int, config: DecisionConfig) -> jobs.Job:
 
 @functools.lru_cache(maxsize=256)
 def _briefly(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
-    """Make one reason for all rejections of a kind: the whole text was told when the request was rejected."""
+    """Return one shared reason for all rejections of a kind: the event of the rejection had the whole text."""
     return jobs.Reason(kind, code, "rejected before; the event of that moment says why")
 
 
 def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
-    """A reason that may be MRS's, as it may be told: within its limits, and without what the job asked for."""
+    """Return a reason that may be MRS's as events may show it: within its limits, and without the request's values."""
     message = reason.message
     if reason.kind in _MRS_SAYS:
         message = redaction.redact(message, kinds.of(job).asked(job))
@@ -119,7 +120,7 @@ def from_mrs(job: jobs.Job, reason: jobs.Reason) -> jobs.Reason:
 
 
 def submissions(job: jobs.Job) -> int:
-    """Attempts sent so far; while a job waits for its turn, `attempt` may count one that was not sent yet."""
+    """Count the attempts sent so far; while a job is queued, `attempt` may include one that was not sent yet."""
     was_sent = job.state is not jobs.State.QUEUED or (job.doubt is not None and job.doubt.sent > 0)
     return job.attempt if was_sent else max(0, job.attempt - 1)
 
@@ -134,15 +135,16 @@ def build_event(
     repeated: bool = False,
 ) -> tuple[jobs.Job, events.Event]:
     """
-    Number an event; returns the job that has published it and the event.
+    Build a numbered event; returns the job with the new number, and the event.
 
-    The event's cause is the request, or whoever asked for the stop of which it tells.
+    The event's cause is the request, or the message that asked for the stop which the event reports.
     """
     updated = _replace(job, sequence=job.sequence + 1, shown=state)
     is_granted = reason is not None and job.stop is not None and reason.kind == job.stop.kind
     if repeated:
         reason = reason or job.reason
         result = events.Result(location=job.location) if job.location else None
+
     kind = kinds.of(job)
     data = events.EventBody(
         request=events.BodyRequest(id=job.id, source=job.source),
@@ -176,10 +178,13 @@ def _mrs_view(job: jobs.Job) -> events.BodyMrs | None:
     seen = job.seen
     if seen is None:
         return None
+
+    # MRS has taken the job, and no poll has seen its state yet.
     if not seen.job_state:
         return events.BodyMrs(
             job_id=seen.job_id or None, job_name=job.mrs_name or None, submitted_at=_moment(seen.submitted_ms)
         )
+
     return events.BodyMrs(
         job_id=seen.job_id or None,
         job_name=job.mrs_name or None,

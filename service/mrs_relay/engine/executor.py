@@ -1,7 +1,7 @@
 """
-The hands of one partition: what is done outside after a commit, and what comes back as facts.
+Run committed commands and report their outcomes as facts.
 
-A performer belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, hands jobs
+An executor belongs to one lease and ends with it. It starts submissions, look-ups and collections as tasks, passes jobs
 to the shared tracker and scheduler, and puts every outcome into the partition's inbox. It decides nothing.
 """
 
@@ -30,7 +30,7 @@ from mrs_relay.kafka import lease as leases
 _log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_MS = 1000
-"""Wait before a queued job asks again whether the partition may act."""
+"""Wait before a queued job checks again whether the partition may act."""
 
 _DUE = facts.DeadlineReached()
 _NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
@@ -38,11 +38,11 @@ _NOT_FOLLOWED: Final = frozenset({jobs.State.QUEUED, jobs.State.REJECTED})
 
 class CommandExecutor:
     """
-    Carries out commands for one lease.
+    Carry out the commands of one lease.
 
     Args:
-        lease: whose partition it is; asked before every effect whether it still is.
-        desk: shared tools.
+        lease: of the partition; checked before every effect.
+        context: dependencies shared by the tenant's partitions.
     """
 
     def __init__(self, lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:
@@ -81,8 +81,8 @@ class CommandExecutor:
 
         Args:
             restored: all jobs.
-            rejected: those that are remembered rejections -> when each is due to be forgotten, the oldest first; as
-                they are at any time from now on.
+            rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
+                read again later.
         """
         self._expiry.start()
         self._rejections.start(rejected)
@@ -92,6 +92,8 @@ class CommandExecutor:
             if jobs.TRAITS[job.state].holds_slot:
                 with self._alone(key, job, "occupy"):
                     self._context.scheduler.occupy(key, job, self)
+
+        # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
         waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
         followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
@@ -102,20 +104,22 @@ class CommandExecutor:
                     self.execute(key, job, owed, self._lease.act_epoch)
                 else:
                     self.report(key, owed)
+
         if restored:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
             _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way)
 
     async def take(self) -> inboxes.Batch[contexts.Notice] | None:
         """
-        Wait for messages and facts; groups them so that commits keep a distance under load.
+        Wait for messages and facts; collects them so that commits keep their interval under load.
 
-        Returns None when the process stops and the last submission in flight has been answered and taken.
+        Returns None when the process stops and the reply of the last submission in flight has been taken.
         """
         while True:
             try:
                 batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
             except inboxes.Closed:
+                # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 self._landed.clear()
                 if not self._submissions:
                     return None
@@ -139,20 +143,20 @@ class CommandExecutor:
         Args:
             key: the job's ledger key.
             job: as committed.
-            command: what its state calls for.
-            epoch: of the commit; a submission is sent only as long as it lasts.
+            command: the command that its new state requires.
+            epoch: of the commit; a submission is sent only in this epoch.
         """
         try:
             self._run_command(key, job, command, epoch)
-        except Exception as error:  # noqa: BLE001 - a bug that one job brings out must not stop its partition
+        except Exception as error:  # noqa: BLE001 - a bug that one job triggers must not stop its partition
             self._failed(key, job, "act", error)
 
     @contextlib.contextmanager
     def _alone(self, key: jobs.LedgerKey, job: jobs.Job, step: str) -> Iterator[None]:
-        """Let an unexpected error end this job, and no other."""
+        """End this job, and no other, on an unexpected error."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - as in perform
+        except Exception as error:  # noqa: BLE001 - as in `execute`
             self._failed(key, job, step, error)
 
     def _failed(self, key: jobs.LedgerKey, job: jobs.Job, step: str, error: Exception) -> None:
@@ -164,9 +168,11 @@ class CommandExecutor:
 
     def _run_command(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
         self._stop_duplicates(key, job)
-        # NB: a job that is stopping twins may have just been let through: nothing else of it has changed.
+
+        # NB: a job that stops duplicates may have just been admitted: nothing else of it has changed.
         if command is not commands.Command.STOP_DUPLICATES and not jobs.TRAITS[job.state].holds_slot:
             self._context.scheduler.release(key, job, self)
+
         match command:
             case commands.Command.SUBMIT:
                 self._start_submission(key, job, epoch)
@@ -216,9 +222,9 @@ class CommandExecutor:
 
     def _due_at(self, key: jobs.LedgerKey, when_ms: int, cancel: expiry.Kind | None = None) -> None:
         """
-        Set the timer of the one deadline that the job has now; 0: it has none. An earlier one is dropped.
+        Set the timer of the job's only deadline; 0: it has none. Drops the timer of another deadline.
 
-        A job may come back to the queue many times before its deadline: the timer stays.
+        A job may return to the queue many times before its deadline: the timer of the same deadline stays.
         """
         now = self._activities.get(key)
         if when_ms == (0 if now is None else now.deadline_ms):
@@ -236,14 +242,18 @@ class CommandExecutor:
         now = self._activities.of(key)
         now.deadline_ms, now.deadline = 0, None
         self._activities.drop_if_over(key)
+
+        # A waiting cancel expires only after the messages sent before this moment have been read.
         if cancel is not None:
             self._expiry.due(key, cancel)
             return
+
+        # The event of a missed deadline says why the job was still waiting.
         waiting = self.why_waiting(key)
         self.report(key, _DUE if waiting is None else facts.DeadlineReached(str(waiting)))
 
     def why_waiting(self, key: jobs.LedgerKey) -> waits.Waiting | None:
-        """Say why a job waits for its submission; None: it does not, or its turn has just come."""
+        """Return why a job waits for its submission; None: it does not wait, or it has just been admitted."""
         now = self._activities.get(key)
         if now is not None and now.choosing is not None:
             return waits.Waiting(waits.Cause.CHOICE)
@@ -258,7 +268,7 @@ class CommandExecutor:
                 self._others.start(self._stop_duplicate(key, job, job_id), name=f"stop twin {job_id} of {job.mrs_name}")
 
     async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
-        """Stop a job that MRS holds beside the one that is kept, again and again until it lets us."""
+        """Stop a duplicate job on MRS; repeat the call until MRS accepts it."""
         while True:
             if self._lease.may_act() and await self._is_duplicate_stopped(job, job_id):
                 break
@@ -269,23 +279,24 @@ class CommandExecutor:
     async def _is_duplicate_stopped(self, job: jobs.Job, job_id: str) -> bool:
         try:
             return await self._context.submitter.stop_duplicate(job, job_id)
-        except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+        except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
             self._note(job, "stop_twin", error)
             return False
 
     async def _kill(self, job: jobs.Job) -> None:
-        """Ask again and again until the job has ended, which the tracker sees, or the partition is lost."""
+        """Repeat the stop call until the job has ended, as observed by the tracker, or the partition is lost."""
         while True:
             if self._lease.may_act():
                 try:
                     await self._context.submitter.stop(job)
-                except Exception as error:  # noqa: BLE001 - it is asked again, as after a refusal
+                except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
                     self._note(job, "stop", error)
             await asyncio.sleep(self._context.settings.kill_again_s)
 
     def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if self._lease.stopping:
-            return  # it stays in the ledger as queued; the next owner takes it up
+            return  # the job stays queued in the ledger; the partition's next owner resumes it
+
         now_ms = self._context.time.now_ms()
         if job.choice is not None:
             choosing = self._others.start(self._select_cluster(key, job, job.choice), name=f"choose for {job.id}")
@@ -293,7 +304,7 @@ class CommandExecutor:
         elif job.not_before_ms > now_ms:
             self._enqueue_at(job.not_before_ms, key, job)
         elif not self._lease.may_act():
-            # NB: a turn now would end unsent and cost a token of the quota each time round.
+            # NB: a turn now would end unsent, and would cost a token of the quota each time.
             self._enqueue_at(now_ms + _LOOK_AGAIN_MS, key, job)
         elif self._context.scheduler.enter(self._entry(key, job)):
             self._admitted(key)
@@ -311,7 +322,7 @@ class CommandExecutor:
         self._enqueue(key, job)
 
     def _forget_later(self, key: jobs.LedgerKey) -> None:
-        """A job that was cancelled while it waited for its time asks for nothing."""
+        """Drop the timer of a job's next attempt to enter the queue."""
         now = self._activities.get(key)
         if now is not None and now.entry is not None:
             self._timers.drop(now.entry)
@@ -320,10 +331,10 @@ class CommandExecutor:
 
     def _cancel_submission(self, key: jobs.LedgerKey) -> None:
         """
-        Look up what may have been about to be sent once more.
+        Cancel a submission that a look-up replaces.
 
-        It wants no turn, is not sent if it waits for that, and if it is on its way, the look-up answers: what MRS
-        replies to it must not be taken for the reply to a later attempt.
+        The job leaves the queue. A submission that waits in its lane is not sent. The reply to one that is on its way
+        is ignored, because the look-up answers for it: that reply must not be taken for the reply to a later attempt.
         """
         self._forget_later(key)
         self._activities.await_no_reply(key)
@@ -342,27 +353,30 @@ class CommandExecutor:
 
         def still_ours() -> bool:
             if job.stop is not None or not self._activities.awaits_reply(key, job):
-                return False  # a cancel came in the batch of the intent, or what was thought lost has shown up
+                return False  # a cancel came in the batch of the intent, or the submission thought lost was found
             age_s = self._context.time.monotonic_s() - committed_s
             return age_s <= self._context.settings.send_within_s and self._lease.may_act(epoch)
 
         lane = self._context.lanes.of(kinds.of(job).operation(job))
         group = (self._context.quota, job.cluster)
+
         try:
             await lane.acquire(group)
             try:
                 fact = await self._context.submitter.submit(job, still_ours)
             finally:
                 lane.release(group)
-        except Exception as error:  # noqa: BLE001 - it may have been sent, so it is in doubt, like a lost reply
+        except Exception as error:  # noqa: BLE001 - the request may have been sent: its outcome is in doubt, like after a lost reply
             self._note(job, "submit", error)
             fact = internal_errors.as_doubt(facts.InternalFailure(faults.name(error)))
         finally:
+            # A look-up may have replaced this submission meanwhile: then its outcome is ignored.
             is_awaited = self._activities.awaits_reply(key, job)
             if is_awaited:
                 self._activities.await_no_reply(key)
                 self._context.scheduler.completed(key, self)
             self._landed.set()
+
         if is_awaited:
             self.report(key, fact)
 
@@ -376,10 +390,12 @@ class CommandExecutor:
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         with self._alone(key, job, "look_up"):
             self.report(key, await self._context.submitter.look_up(job))
+
+        # A second, later look finds duplicates that were not listed yet.
         if kinds.of(job).traits.is_listed:
             try:
                 self.report(key, await self._context.submitter.look_again(job))
-            except Exception as error:  # noqa: BLE001 - the job was settled by the first look
+            except Exception as error:  # noqa: BLE001 - the first look has settled the job
                 self._note(job, "look_again", error)
 
     async def _collect(self, key: jobs.LedgerKey, job: jobs.Job) -> None:

@@ -1,9 +1,9 @@
 """
-Forgets what has expired, but not before the messages that were sent in time have been read.
+Forget expired jobs and cancels, but only after the messages that were sent in time have been read.
 
-After an outage, or behind a backlog, a request that a waiting cancel speaks of may lie on the topic unread, and so may
-the repetition of a request that is about to be forgotten. What expires here waits until its partition has been read up
-to the end that it had at that moment; a cancel that was passed on waits for the other partitions, too.
+After an outage, or behind a backlog, the topic may hold unread messages: the request of a waiting cancel, or the
+repetition of a request that is about to be forgotten. So an expired entry waits until its partition has been read up to
+the end that it had at that moment. A cancel that was passed on waits for the other partitions, too.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from mrs_relay.kafka import progress as progresses
 _log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.5
-"""Seconds between two looks at how far this partition is; it costs nothing."""
+"""Seconds between two checks of this partition's progress; a check costs nothing."""
 
 _ASK_AGAIN_S: Final = 2.0
-"""Seconds between two questions to Kafka; what expires meanwhile is answered for by the next one."""
+"""Seconds between two queries to Kafka; the next query covers all entries that expire in between."""
 
 _REJECTIONS_AGAIN_MS: Final = 1000
 _REJECTIONS_AT_ONCE: Final = 5000
-"""Rejections that are forgotten within a second at most; each is a write to the ledger."""
+"""Most rejections to forget within a second; each is a write to the ledger."""
 
 NO_REJECTIONS: Final[Mapping[jobs.LedgerKey, int]] = MappingProxyType({})
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class Kind(enum.Enum):
-    """What expires."""
+    """Kind of an entry that expires."""
 
     JOB = "a request that is remembered"
     CANCEL = "a cancel that waits for its request"
@@ -52,16 +52,16 @@ class Kind(enum.Enum):
 
 class Expiry:
     """
-    What has expired on one partition and waits for unread messages.
+    Hold the expired entries of one partition until the messages sent before have been read.
 
     Args:
         lease: of the partition.
-        desk: shared tools; says how many partitions there are and how many cancels may wait.
-        crew: runs the waiting; ends with the lease.
+        context: dependencies; holds the number of partitions and the bound of waiting cancels.
+        task_supervisor: runs the waiting tasks; ends with the lease.
         tell: called with the key of each job that may be forgotten.
 
     Attributes:
-        has_caught_up: all that lay on the partition when the lease began has been read.
+        has_caught_up: all messages that the partition held when the lease began have been read.
     """
 
     def __init__(
@@ -80,36 +80,39 @@ class Expiry:
         self.has_caught_up = lease.progress is None
 
     def start(self) -> None:
-        """Begin to watch this partition catch up."""
+        """Begin to observe this partition's progress up to its present end."""
         if self._lease.progress is not None:
             self._task_supervisor.start(self._catch_up(self._lease.progress), name="catch up")
 
     def due(self, key: jobs.LedgerKey, kind: Kind) -> None:
-        """Forget a job or cancel once nothing that was sent before now is unread."""
+        """Forget a job or cancel once all messages sent before now have been read."""
         progress = self._lease.progress
         if progress is None:
             self._tell(key)
             return
+
         waiting = self._waiting[kind]
         if not waiting:
             self._task_supervisor.start(self._settle(progress, kind), name=f"expire {kind.name}")
         waiting[key] = None
         if kind is not Kind.JOB and len(waiting) > max(1, self._context.settings.max_waiting_cancels):
-            self._forget(kind, next(iter(waiting)))  # cancels are bounded, whatever is unread
+            self._forget(kind, next(iter(waiting)))  # the bound of cancels holds even while messages are unread
 
     async def _catch_up(self, progress: progresses.Progress) -> None:
         await self._until_read_here(progress)
         self.has_caught_up = True
 
     async def _settle(self, progress: progresses.Progress, kind: Kind) -> None:
-        """Ask for all that wait at once, and not more often than every `_ASK_AGAIN_S` seconds."""
+        """Query for all waiting entries together, at most once in `_ASK_AGAIN_S` seconds."""
         while self._waiting[kind]:
             await asyncio.sleep(self._asked_s[kind] + _ASK_AGAIN_S - self._context.time.monotonic_s())
             self._asked_s[kind] = self._context.time.monotonic_s()
-            keys = list(self._waiting[kind])
+            keys = list(self._waiting[kind])  # later ones need the partition's end of a later moment
+
             if kind is Kind.PASSED_CANCEL:
                 await self._until_read_elsewhere(progress)
             await self._until_read_here(progress)
+
             for key in keys:
                 self._forget(kind, key)
 
@@ -126,7 +129,7 @@ class Expiry:
             await asyncio.sleep(_ASK_AGAIN_S)
 
     async def _until_read_here(self, progress: progresses.Progress) -> None:
-        """Wait for this partition, after the others: a partition that has the request writes its word of that here."""
+        """Wait for this partition, after the others: a partition that has the request sends its reply to this one."""
         end = await self._answer(progress.end)
         while True:
             if self._lease.done_to >= end:
@@ -134,6 +137,7 @@ class Expiry:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Query Kafka until it answers."""
         while True:
             try:
                 return await ask()
@@ -147,8 +151,8 @@ class Rejections:
     Forget remembered rejections in time, with one timer for all of them.
 
     Args:
-        expiry: says whether the partition has been read up to where the lease began.
-        alarm: of the partition.
+        expiry: knows whether the partition has been read up to its end of the lease's beginning.
+        alarm: the partition's timers.
         time: wall time.
         forget: called with the key of each rejection that may be forgotten.
     """
@@ -165,19 +169,19 @@ class Rejections:
         self._last_forgotten = jobs.LedgerKey(b"")
 
     def start(self, rejected: Mapping[jobs.LedgerKey, int]) -> None:
-        """Begin with the rejections as they are at any time from now on: key -> when due, the oldest first."""
+        """Begin with a live view of the rejections: key -> when due, the oldest first."""
         self._rejected = rejected
         self.forget_in_time()
 
     def forget_in_time(self) -> None:
-        """Set the timer for the oldest, unless it is set."""
+        """Set the timer for the oldest rejection, unless it is set."""
         if not self._is_set and (first_ms := next(iter(self._rejected.values()), None)) is not None:
             self._is_set = True
             soonest_ms = self._time.now_ms() + _REJECTIONS_AGAIN_MS
             self._alarm.at(max(first_ms, soonest_ms), self._forget_due)
 
     def _forget_due(self) -> None:
-        """Forget those that are due, unless some that were reported before still wait to be decided."""
+        """Forget the due rejections, unless earlier reports of some still wait for their decision."""
         self._is_set = False
         now_ms = self._time.now_ms()
         if self._expiry.has_caught_up and self._rejected.get(self._last_forgotten, now_ms + 1) > now_ms:

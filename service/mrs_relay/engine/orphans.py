@@ -1,8 +1,9 @@
 """
-What MRS and the ledger disagree about: jobs that carry our mark and nobody follows, followed jobs that MRS lost. Pure.
+Compare MRS with the ledger: find jobs with a submission token that no request follows, and followed jobs that MRS lost.
 
-A mark tells that some relay submitted a job. Which one, the ledger tells of a request that it holds, and else the
-deployment's tag before the mark, see `deployments`; without either it may be anybody's on the same project.
+A submission token shows that some relay submitted a job. The ledger identifies the relay if it holds the request; else
+the deployment's tag before the token does, see `deployments`. Without either, any relay on the project may own the job.
+Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ KINDS: Final[dict[Kind, str]] = {
     "unclaimed": "the job of a request that is unknown",
     "lost": "a request follows it and MRS does not show it",
 }
-"""What each kind of orphan is."""
+"""Kind of orphan → its description."""
 
 _OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
     "ours": "forgotten",
@@ -37,13 +38,13 @@ _OF_NO_REQUEST: Final[dict[deployments.Belonging, Kind]] = {
 
 class Orphan(msgspec.Struct, frozen=True):
     """
-    One disagreement.
+    One difference between MRS and the ledger.
 
     Attributes:
-        kind: what kind; see `KINDS`.
+        kind: see `KINDS`.
         cluster: MRS cluster id.
         job_id: MRS job id.
-        seen: what MRS says of the job; None when it is lost.
+        seen: the job's status on MRS; None when it is lost.
         name: the job's name on MRS.
         request: the job in the ledger; None if no request knows it.
         proven: no other deployment can own it, unless it has this one's name.
@@ -70,9 +71,9 @@ def find(
 
     Args:
         ledger: all jobs of all partitions.
-        listed: cluster → name and sight of each of its jobs.
-        before_ms: only what was submitted before this moment counts, epoch milliseconds: anything younger may be on its
-            way into the ledger, or not yet in the list.
+        listed: cluster → name and status of each of its jobs.
+        before_ms: only jobs submitted before this moment count, epoch milliseconds: a younger job may not be in the
+            ledger or in the list yet.
         deployment: this deployment's name; "" if it has none of its own.
     """
     known: dict[str, tuple[jobs.Job, int]] = {}
@@ -81,6 +82,8 @@ def find(
         known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
         if job.state in jobs.FOLLOWED and job.seen is not None and job.name and kinds.of(job).traits.is_listed:
             followed.append(job)
+
+    # Jobs that MRS lists and no request follows.
     found: list[Orphan] = []
     shown: set[tuple[str, str]] = set()
     for cluster, sights in listed.items():
@@ -94,6 +97,8 @@ def find(
             if kind is not None:
                 proven = belonging == "ours" if request is None else deployments.is_named(request.tenant)
                 found.append(Orphan(kind, cluster, seen.job_id, seen, name, request, proven))
+
+    # Jobs that requests follow and MRS does not list.
     for job in followed:
         job_id = job.seen.job_id if job.seen is not None else ""
         if job.cluster in listed and (job.cluster, job_id) not in shown and job.intent_ms < before_ms:
@@ -102,7 +107,7 @@ def find(
 
 
 def _names(job: jobs.Job) -> list[str]:
-    """The names of all attempts: an earlier one's job is nobody's orphan, one that left no trace may yet show up."""
+    """Return the names of all attempts: an earlier one's job is no orphan, one without a trace may be listed late."""
     if not job.name or not kinds.of(job).traits.is_listed:
         return []
     return [
@@ -113,7 +118,7 @@ def _names(job: jobs.Job) -> list[str]:
 
 def _kind(job: jobs.Job, attempt: int, seen: jobs.MrsStatus) -> Kind | None:
     if attempt < job.attempt:
-        return None  # an earlier attempt's, which has ended
+        return None  # the job of an earlier attempt, which has ended
     if job.state is jobs.State.UNKNOWN:
         return "unclaimed"
     if job.seen is not None and job.seen.job_id:

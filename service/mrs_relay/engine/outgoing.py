@@ -19,10 +19,10 @@ LEDGER: Final = "the ledger"
 """In place of a topic's name, where a job's own record is too large."""
 
 _NOTE_BYTES: Final = 64
-"""Upper bound of the header that tells how long a dead letter's value was before it was cut."""
+"""Upper bound of the header with the length of a dead letter's value before it was cut."""
 
 _HEADERS_BYTES: Final = 32_768
-"""More than an event's headers ever take: a dozen short texts, and five times `2 * envelope.MAX_ID` characters."""
+"""Upper bound of an event's headers: a dozen short texts, and five times `2 * envelope.MAX_ID` characters."""
 
 _FEW_WORDS: Final = 200
 """Characters of a reason's text in an event that would not fit otherwise."""
@@ -38,7 +38,7 @@ def last_states(
     """
     Find the last event of each request that changed its state; None for each request that is forgotten.
 
-    NB: AWAITED is a cancel, perhaps on another partition than its request: what is forgotten then is no request.
+    NB: PENDING_CANCEL is a cancel, perhaps on another partition than its request: forgetting it forgets no request.
     """
     states: dict[bytes, events.Event | None] = {}
     for key, job in changed.items():
@@ -54,10 +54,10 @@ def last_states(
 
 class Writer:
     """
-    Writes what a partition publishes.
+    Encode the records that a partition publishes.
 
     Args:
-        topics: names the topics, and says how events are written.
+        topics: names of the topics, and format of events.
         limit_bytes: largest record that a topic takes.
     """
 
@@ -67,15 +67,18 @@ class Writer:
 
     def event(self, event: events.Event, topic: str) -> records.Outgoing:
         """
-        Write an event. What does not fit into its topic is cut, and says so: its rows first, then words of others.
+        Write an event. An event that does not fit into its topic is cut, and says so: rows first, then texts.
 
         Raises:
-            TooLarge: the topic takes not even that.
+            TooLarge: the topic does not even take the cut event.
         """
         record = self._event(event, topic)
         limit_bytes = self._limit_bytes(topic)
+
+        # The usual case: far from the limit, so that no header needs to be measured.
         if len(record.value or b"") + len(record.key or b"") + _HEADERS_BYTES <= limit_bytes:
             return record
+
         for smaller in (_without_rows, _without_words):
             if records.fits(record, limit_bytes):
                 return record
@@ -85,18 +88,19 @@ class Writer:
 
     def require_fit(self, record: records.Outgoing) -> None:
         """
-        Make sure that a record can be written.
+        Require that a record fits into its topic.
 
         Raises:
-            TooLarge: it cannot.
+            TooLarge: it does not.
         """
         records.require_fit(record, self._limit_bytes(record.topic))
 
     def dead_letter(self, letter: dead_letters.DeadLetter) -> records.Outgoing:
-        """Write a dead letter. What does not fit is cut, and says so: the value's end, then headers and key."""
+        """Write a dead letter. One that does not fit is cut, and says so: the value's end, then headers and key."""
         topic = self._topics.dead_letters
         bare = (("mrs_relay_cut_headers", b"%d" % len(letter.headers)),)
         keyless = (*bare, ("mrs_relay_cut_key_bytes", b"%d" % len(letter.key or b"")))
+
         for smaller in ({}, {"headers": (), "cut": bare}, {"headers": (), "cut": keyless, "key": None}):
             key, value, headers = msgspec.structs.replace(letter, **smaller).write()
             note = ("mrs_relay_cut_from_bytes", b"%d" % len(value))
@@ -113,7 +117,7 @@ class Writer:
 
 
 def fault(error: Exception) -> errors.BadMessage:
-    """Say why a message or job cannot go on, without the words of the error."""
+    """Return why a message or job cannot continue, without the error's own text."""
     if not isinstance(error, records.TooLarge):
         return errors.BadMessage(internal_errors.CODE, faults.name(error))
     what = "job would take" if error.topic == LEDGER else "events would take"
@@ -132,7 +136,7 @@ def _without_rows(event: events.Event) -> events.Event:
 
 
 def _without_words(event: events.Event) -> events.Event:
-    """Leave out the sender's labels, and most of what MRS or a person said."""
+    """Leave out the sender's labels, and most of the reason's text."""
     data = _without_rows(event).data
     reason = data.reason
     if reason is not None:

@@ -1,4 +1,4 @@
-"""The jobs of one partition as committed, and how they are read out of its ledger."""
+"""Hold the committed jobs of one partition, and load them from its ledger."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
     A partition's jobs as committed.
 
     Attributes:
-        awaited: how many of them are cancels that wait for their request.
-        queued: how many of them wait for their submission.
-        rejected: key of each rejection that is remembered -> when it is forgotten, the oldest first.
+        awaited: number of cancels that wait for their request.
+        queued: number of jobs that wait for their submission.
+        rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first.
     """
 
     def __init__(self, committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None) -> None:
@@ -39,7 +39,7 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         self.rejected.clear()
 
     def note_rejected(self, key: jobs.LedgerKey, job: jobs.Job | None) -> None:
-        """Keep `rejected` in step with what became of a job."""
+        """Update `rejected` for a job's new state."""
         if job is not None and job.state is jobs.State.REJECTED:
             self.rejected.pop(key, None)  # the newest is the last
             self.rejected[key] = job.expires_ms
@@ -53,14 +53,14 @@ def load(
     most_rejected: int = 10_000,
 ) -> Jobs:
     """
-    Read the partition's jobs out of its ledger; empties `lease.restored` on the way.
+    Load the partition's jobs from its ledger; empties `lease.restored` on the way.
 
-    Rejections that a ledger holds longer, or more of, than is set now are due to be forgotten at once.
+    Rejections beyond the present settings, by age or by number, are due to be forgotten at once.
 
     Args:
         lease: of the partition.
-        config: say how long a rejection is remembered.
-        most_rejected: how many of them are.
+        config: says how long a rejection is remembered.
+        most_rejected: most rejections to remember.
 
     Raises:
         StateUnreadable: a record is not a job of a format this version knows.
@@ -72,7 +72,7 @@ def load(
         key, value = restored.popitem()
         job = job_records.decode(value)
         if job.kind:
-            kinds.of(job)  # refuses a kind that only a later version can work on
+            kinds.of(job)  # refuses a kind that only a later version knows
         if _is_rejected(job):
             until_ms = min(job.expires_ms, job.arrived_ms + config.remember_rejected_ms)
             job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
@@ -80,6 +80,8 @@ def load(
         loaded[jobs.LedgerKey(key)] = job
         loaded.awaited += _is_pending_cancel(job)
         loaded.queued += _is_queued(job)
+
+    # Only the newest rejections are kept; the others are due now.
     rejected.sort()
     for _, _, key in rejected[: max(0, len(rejected) - most_rejected)]:
         loaded[key] = msgspec.structs.replace(loaded[key], expires_ms=0)

@@ -1,7 +1,7 @@
 """
-Whether MRS can be used at all: asked at the start until it answers, so that wrong settings show before the first job.
+Check at the start, until MRS answers, that MRS can be used, so that wrong settings show before the first job.
 
-A job that meets an unreachable MRS waits by itself; this only tells people, in the log and by the readiness.
+A job waits by itself while MRS cannot be reached; the probe only reports to people, in the log and by the readiness.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _UNAUTHORISED = 401
 
 class Probe:
     """
-    Asks MRS for its clusters until it answers.
+    Ask MRS for its clusters until it answers.
 
     Args:
         client: the MRS client.
-        address: where it is, for the log.
-        group: the settings group that describes it, for people.
+        address: of MRS, for the log.
+        group: the connection's settings group, for the log.
     """
 
     def __init__(self, client: clients.Client, address: str, group: str = "mrs") -> None:
@@ -39,7 +39,7 @@ class Probe:
         self.problem: str | None = f"MRS at {address} has not been asked yet"
 
     async def run(self) -> None:
-        """Return once MRS has answered; `problem` says until then what is in the way."""
+        """Return once MRS has answered; `problem` describes the obstacle until then."""
         failures = 0
         while (problem := await self._ask()) is not None:
             failures += 1
@@ -59,7 +59,7 @@ class Probe:
                     f"MRS at {self._address} does not accept the credentials: {error}; check "
                     f"{self._setting('access_key')} and {self._setting('secret_key')}"
                 )
-            return None  # it answers; who may not list clusters may still submit jobs
+            return None  # MRS answers; a user without the right to list clusters may still submit jobs
         except errors.MrsError as error:
             return f"MRS at {self._address} does not answer: {error.message}; check {self._setting('endpoint')}"
         return None

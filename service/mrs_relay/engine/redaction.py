@@ -1,12 +1,12 @@
 """
-What MRS says of a job, without what the job asked of it. Pure.
+Remove a request's own values from MRS's texts about its job. Pure.
 
-MRS's texts may quote the SQL, an argument or a password of the request; events are read by others than its sender. So a
-text is told without the request's own values, and without pieces of its SQL that are more than a name. Names of tables
-and columns stay: they are what makes the text useful.
+MRS's texts may quote the SQL, an argument or a password of the request, and events have other readers than its sender.
+So an event shows a text without the request's own values, and without pieces of its SQL that are more than a name.
+Names of tables and columns stay: the text is of use by them.
 
-NB: of a statement that MRS has taken the relay keeps no text. What an engine says of it later is cut where engines
-begin to print it, and loses quoted values that are no names; a value that looks like a name can stay.
+NB: the relay keeps no text of a statement that MRS has taken. An engine's later text about it is cut where engines
+begin to print the statement, and loses quoted values that are no names; a value that looks like a name can stay.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any, Final, NamedTuple
 ELLIPSIS: Final = "…"
 
 _LEAST: Final = 4
-"""Characters of a value from which on it is looked for; shorter ones stand in any text."""
+"""Shortest value to look for, in characters; shorter ones occur in any text."""
 
 _PIECE: Final = 12
-"""Characters of SQL in a row that are taken for a quotation."""
+"""Shortest piece of SQL that counts as a quotation, in characters."""
 
 _LITERAL: Final = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _QUOTED: Final = re.compile(rf"(?<!\w)(?:{_LITERAL.pattern})(?!\w)")
-"""NB: an apostrophe within a word quotes nothing."""
+"""NB: an apostrophe inside a word begins no quotation."""
 
 _OPENED: Final = re.compile(rf"{_QUOTED.pattern}|(?<!\w)(['\"])")
-"""A quotation, or as group 3 a mark that begins one which does not end."""
+"""A quotation, or as group 3 a quotation mark without its end."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w.$-]*")
 _NAMES: Final = re.compile(r"[\w.$]+")
@@ -36,8 +36,8 @@ _PRINTED_SQL: Final = re.compile(r"==\s*SQL\s*==")
 
 MAX_LENGTH: Final = 8_000
 """
-Characters of a text that are looked at; the rest is cut off first. Four times what an event tells of it, so that what
-is left out does not shorten what is told. What is done for one text is bounded by this and by the request's own size.
+Characters of a text that are searched; the rest is cut off first. Four times the length in an event, so that removed
+values do not shorten the event's text. This and the request's own size bound the work for one text.
 """
 
 NEVER_SHOWN: Final = frozenset(
@@ -48,7 +48,7 @@ NEVER_SHOWN: Final = frozenset(
 )
 _NEVER_AS_TEXT: Final = frozenset({"parameters", "info"})
 """
-Arguments of a script, and what Oozie says of a run, which may quote the run's arguments; as objects they hold neither.
+Arguments of a script, and Oozie's text about a run, which may quote the run's arguments; as objects they hold neither.
 
 Source: CreateCluster (bootstrap_scripts, exec_scripts); job executions (V1.1).
 """
@@ -58,11 +58,11 @@ _SECRET_WORDS: Final = ("password", "secret", "token", "credential", "private_ke
 
 class Asked(NamedTuple):
     """
-    What a request asked for that MRS may quote and no event may.
+    Values of a request that MRS may quote and no event may show.
 
     Attributes:
-        values: none of which is told.
-        statements: SQL, of which no piece is told that is more than a name, nor a literal.
+        values: texts to remove.
+        statements: SQL, of which literals and pieces longer than a name are removed.
     """
 
     values: Iterable[str]
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
 
 
 def is_hidden(name: str, value: object) -> bool:
-    """Whether what stands under this name of the API never appears in events."""
+    """Whether the value of this field of the API never appears in events."""
     lowered = name.lower()
     if lowered in NEVER_SHOWN or any(word in lowered for word in _SECRET_WORDS):
         return True
@@ -79,16 +79,20 @@ def is_hidden(name: str, value: object) -> bool:
 
 def redact(text: str, asked: Asked | None) -> str:
     """
-    Return the text without what a request asked for; without quoted values if that is not known any more.
+    Return the text without the request's values; without quoted values if the request's are not known any more.
 
-    Takes time in proportion to the request's size, whatever the text is; at most `MAX_LENGTH` characters are told.
+    Takes time in proportion to the request's size for any text; returns at most `MAX_LENGTH` characters.
     """
     is_cut = len(text) > MAX_LENGTH
     text = text[:MAX_LENGTH]
+
+    # An engine's copy of the statement is cut off first.
     if (printed := _PRINTED_SQL.search(text)) is not None:
         text, is_cut = f"{text[: printed.start()].rstrip()} {ELLIPSIS}", False
     if asked is None:
         return _closed(_QUOTED.sub(_only_names, text), is_cut=is_cut)
+
+    # Long values go first: a short one may be part of them.
     for value in sorted(_found(text, (*asked.values, *_literals(asked.statements))), key=len, reverse=True):
         if is_cut:
             text = _without_begun(text, value)
@@ -99,7 +103,7 @@ def redact(text: str, asked: Asked | None) -> str:
 
 
 def _closed(text: str, *, is_cut: bool) -> str:
-    """A text that was cut off within quotation marks says nothing of what they hold."""
+    """Remove the end of a text that was cut off within quotation marks."""
     if not is_cut:
         return text
     opened = next((found for found in _OPENED.finditer(text) if found[3]), None)
@@ -107,13 +111,13 @@ def _closed(text: str, *, is_cut: bool) -> str:
 
 
 def _found(text: str, values: Iterable[str]) -> set[str]:
-    """Return those of the values that may stand in the text, or begin at its end, by their first characters."""
+    """Return the values that may occur in the text, or begin at its end, by their first characters."""
     begins = {text[at : at + _LEAST] for at in range(len(text) - _LEAST + 1)}
     return {value for value in values if len(value) >= _LEAST and value[:_LEAST] in begins}
 
 
 def _without_begun(text: str, value: str) -> str:
-    """Return the text without the beginning of a value that it ends with, because the rest was cut off."""
+    """Return the text without the beginning of a value at its end; the rest of that value was cut off."""
     at = text.find(value[:_LEAST], max(0, len(text) - len(value) + 1))
     while at >= 0:
         if value.startswith(text[at:]):
@@ -147,11 +151,12 @@ def secrets(value: Any, *, hidden: bool = False) -> Iterator[str]:  # noqa: ANN4
 
 
 def _without_pieces(text: str, statement: str) -> str:
-    """Return the text without each longest run that the statement has too, unless that is one name."""
+    """Return the text without each longest run that the statement contains too, unless the run is one name."""
     pieces = {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
     pieces.intersection_update(statement[at : at + _PIECE] for at in range(len(statement) - _PIECE + 1))
     if not pieces:
         return text
+
     kept: list[str] = []
     first = 0
     while first < len(text):
@@ -162,6 +167,7 @@ def _without_pieces(text: str, statement: str) -> str:
             kept.append(text[first])
             first += 1
             continue
+
         run = text[first : end + _PIECE - 1]
         shown = run if _NAMES.fullmatch(run.strip()) else run[: len(run) - len(run.lstrip())] + ELLIPSIS
         kept.append(shown)

@@ -1,13 +1,13 @@
 """
-The loop of one partition: take, read, decide, commit, act. Start reading here.
+Run the loop of one partition: take, read, decide, commit, act. Start reading here.
 
     Kafka → kafka/inbox → engine/intake → engine/decide → kafka/ledger → engine/executor → mrs/client → MRS
             take          read            decide (pure)   commit          act, after the commit
                                ↑                                               │
                                └─── facts: replies, poll results, timers ──────┘
 
-The runtime runs `relay` once for every partition we own, after the restore. It is the only task that touches the
-partition's jobs. It ends when the process stops or the partition is lost; what was not committed has not happened.
+The runtime runs `relay` once for every partition that this process owns, after the restore. It is the only task that
+touches the partition's jobs. It ends when the process stops or the partition is lost. Uncommitted changes are dropped.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from mrs_relay.kafka import lease as leases
 
 async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:
     """
-    Carry requests through to their last event, as long as the partition is ours.
+    Carry requests through to their last event, as long as this process owns the partition.
 
     Raises:
-        StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts anew.
+        StreamError: the partition was lost or a commit's outcome is unknown; the runtime restores and starts again.
     """
     jobs = partition_jobs.load(lease, context.config, context.settings.max_rejected)
     async with executors.CommandExecutor(lease, context) as executor:
         context.quota.queue(lease, jobs.queued)
         executor.resume(jobs, jobs.rejected)
+
         while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside
             rest: inboxes.Batch[contexts.Notice] | None = batch
-            while rest is not None:  # as many commits as it takes to keep each within its bytes
+            while rest is not None:  # split into commits that keep within their budget of bytes
                 unit = unit_of_work.UnitOfWork(jobs, context, lease, executor.admit)
-                for key, fact in unit.read(rest):  # 2 read: what each means for which job
+                for key, fact in unit.read(rest):  # 2 read: turn each into a fact for a job
                     unit.decide(key, fact)  # 3 decide: pure
                 if rest.records or not unit.is_empty:
                     epoch = await lease.commit(

@@ -1,4 +1,4 @@
-"""Due times → calls: one alarm clock for a partition, however many times are noted."""
+"""Make calls at their due times: one timer of the event loop for all calls of a partition."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import Final, NewType
 
 Number = NewType("Number", int)
-"""Names a call that is to be made."""
+"""Identifies a scheduled call."""
 
 _LONGEST_S: Final = 60.0
-"""The alarm rings at least that often, so that a wall clock that jumped is noticed."""
+"""Longest wait of the timer, so that a jump of the wall clock is noticed."""
 
 _FEW: Final = 64
-"""Calls that nobody wants any more are swept out when there are more of them than this, and than a third of all."""
+"""Dropped calls are removed when there are more of them than this, and than a third of all."""
 
 
 class Timers:
     """
-    Calls things when their time has come; never blocks.
+    Make scheduled calls when they are due; never blocks.
 
     Args:
         now_ms: wall time, epoch milliseconds.
@@ -45,7 +45,7 @@ class Timers:
         return number
 
     def drop(self, number: Number) -> None:
-        """Never make that call. Its place is kept for a while, so that dropping many costs little each."""
+        """Drop a call. Its entry stays for a while, so that dropping many costs little each."""
         self._unwanted.add(number)
         if len(self._unwanted) > max(_FEW, len(self._due) // 3):
             self._due = [due for due in self._due if due[1] not in self._unwanted]
@@ -53,7 +53,7 @@ class Timers:
             self._unwanted.clear()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Drop all calls and stop the timer."""
         self._due.clear()
         self._unwanted.clear()
         if self._alarm is not None:
@@ -63,11 +63,13 @@ class Timers:
     def _set(self) -> None:
         if not self._due:
             return
+
         first_ms = self._due[0][0]
         if self._alarm is not None:
             if self._alarm_ms <= first_ms:
                 return
             self._alarm.cancel()
+
         wait_s = min(max(0.0, (first_ms - self._now_ms()) / 1000), _LONGEST_S)
         self._alarm_ms = first_ms
         self._alarm = asyncio.get_running_loop().call_later(wait_s, self._ring)

@@ -1,8 +1,8 @@
 """
-One batch's decisions, from what was taken to what is committed.
+Collect the decisions of one commit.
 
-A plan is an overlay on the partition's jobs: it collects new states, records to publish and commands, and touches the
-jobs themselves only once the commit has succeeded.
+A unit of work is an overlay on the partition's jobs. It collects new states, records to publish and commands. It
+changes the jobs themselves only after the commit has succeeded.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Admit = Callable[[jobs.LedgerKey, jobs.Job], bool]
 
 _log = structlog.get_logger(__name__)
 _JOB_OVERHEAD_BYTES: Final = 16_384
-"""Upper bound of what a job's ledger record holds besides the request's own bytes: ids, headers and Kafka key."""
+"""Upper bound of a job's ledger record without the request's own bytes: ids, headers and Kafka key."""
 
 _GROWTH_BYTES: Final = 4096
 """
-What a ledger record keeps free when a request is accepted: for its attempts, what MRS shows of it and who stops it.
+Bytes that a ledger record keeps free when a request is accepted: for its attempts, its status on MRS and its stop.
 """
 
 _TOKEN_BYTES: Final = 64
 """Upper bound of the header that the ledger adds to a record."""
 
 _CROWDED_WAIT_MS: Final = 10_000
-"""How long a cancel waits for its request when too many do."""
+"""Longest time that a cancel waits for its request while too many cancels wait."""
 
 _NO_KEY: Final = jobs.LedgerKey(b"")
 
 
 class _Step(NamedTuple):
-    """A decision with all that is to be written of it."""
+    """A decision with all records that it writes."""
 
     decision: event_builder.Decision
     value: bytes | None
@@ -56,20 +56,20 @@ class _Step(NamedTuple):
 
 class UnitOfWork:
     """
-    What one commit changes: a batch, or as much of it as fits into the commit's budget of bytes.
+    Collect what one commit changes: a batch, or as much of it as fits into the commit's budget of bytes.
 
-    A fact is decided and written out as a whole, or leaves no trace: whatever error it causes, the plan is as before,
-    and the record is turned away instead, or the job ended, see `internal_errors`.
+    A fact is decided and encoded as a whole, or leaves no trace. An error in a fact leaves the unit unchanged; then the
+    record is rejected, or the job ends, see `internal_errors`.
 
     Args:
-        base: the partition's jobs as committed; changed only by `settle`.
-        desk: shared tools; only its settings, rules, clock and topics are used.
-        lease: says how large a record may be.
+        base: the partition's jobs as committed; changed only by `apply`.
+        context: dependencies; only its settings, config, quota, counts, clock and topics are used.
+        lease: knows the largest size of a record.
         admit: asks for a turn for a job that has just been queued; True: it may be submitted with this very commit.
 
     Attributes:
-        rest: what was read did not take in, because the commit is large enough; the next plan's.
-        bytes: upper bound of what is to be written so far.
+        rest: the part of the batch that does not fit into this commit; the next unit reads it.
+        bytes: upper bound of the bytes to write so far.
     """
 
     def __init__(
@@ -105,11 +105,12 @@ class UnitOfWork:
 
     def read(self, batch: inboxes.Batch[contexts.Notice]) -> Iterator[tuple[jobs.LedgerKey, facts.Fact]]:
         """
-        Say what a batch means: facts for jobs; dead letters are noted. Ends early when the budget is used up.
+        Turn a batch into facts, and collect its dead letters. Ends early when the budget is used up.
 
         Raises:
             RuntimeError: a task of this partition failed by a bug.
         """
+        # Facts from outside come first: each is already decoded.
         self._record = None
         for number, notice in enumerate(batch.notices):
             if self._is_large_enough(0):
@@ -120,6 +121,8 @@ class UnitOfWork:
                     f"task {notice.task} failed"
                 ) from notice.error
             yield notice.key, notice.fact
+
+        # Then the messages of the input topic.
         settings, policy = self._context.settings, self._context.quota.policy
         most_bytes = min(settings.max_request_bytes, self._ledger_limit_bytes - _JOB_OVERHEAD_BYTES)
         for number, record in enumerate(batch.records):
@@ -134,24 +137,25 @@ class UnitOfWork:
                 yield meaning
 
     def _is_large_enough(self, coming_bytes: int) -> bool:
-        """Whether what comes next belongs to the next commit; the first of a commit always fits."""
+        """Whether the next item belongs to the next commit; the first item of a commit always fits."""
         return self.bytes > 0 and self.bytes + coming_bytes > self._lease.budget_bytes
 
     @property
     def next_offset(self) -> int:
-        """Offset of the first input record that is not in this plan, nor in one before it."""
+        """Offset of the first input record that neither this unit nor an earlier one holds."""
         if self.rest is not None and self.rest.records:
             return self.rest.records[0].offset
         return self._lease.inbox.next_offset
 
     def decide(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Decide one fact on top of what this plan has decided before; never raises for what the fact holds."""
+        """Decide one fact on top of this unit's earlier decisions; the content of a fact never makes it raise."""
         self._decide(key, fact, self._record)
 
     def _decide(self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None) -> None:
         try:
             step = self._step(key, fact)
-        except Exception as error:  # noqa: BLE001 - one fact must not stop the others, whatever it does to us
+        except Exception as error:  # noqa: BLE001 - an error in one fact must not stop the others
+            # A record that brings too large a request is an ordinary rejection, not an error of the relay.
             if record is None or not isinstance(error, records.TooLarge):
                 self._alarm(error, "decide", key)
             self._decide_instead(key, fact, record, error)
@@ -161,15 +165,16 @@ class UnitOfWork:
     def _decide_instead(
         self, key: jobs.LedgerKey, fact: facts.Fact, record: records.Record | None, error: Exception
     ) -> None:
-        """Turn away the record that brought a fact which cannot be decided or written, or end the job that it is of."""
+        """Reject the record whose fact cannot be decided or written; without a record, end the job."""
         instead: tuple[jobs.LedgerKey, facts.Fact] | dead_letters.DeadLetter
         fault = outgoing.fault(error)
         if record is not None:
             instead = reader.rejected(record, fault)
         elif isinstance(fact, facts.InternalFailure):
-            return  # it stays as it is: nothing more is done for it here
+            return  # the job stays as it is: even its internal failure cannot be decided
         else:
             instead = key, facts.InternalFailure(fault.message, fault.code)
+
         try:
             if not isinstance(instead, dead_letters.DeadLetter):
                 self._take(instead[0], self._step(*instead))
@@ -178,20 +183,23 @@ class UnitOfWork:
             self._alarm(another, "reject", key)
             if record is None:
                 return
+            # The rejection cannot be written either: the record becomes a dead letter.
             instead = reader.undecided(record, error)
         self._keep(instead)
 
     def _step(self, key: jobs.LedgerKey, fact: facts.Fact) -> _Step | None:
         """
-        Decide a fact and write out what follows; changes nothing here.
+        Decide a fact and encode its records; changes nothing in this unit.
 
         Raises:
-            TooLarge: a record that follows from it does not fit into its topic.
+            TooLarge: one of its records does not fit into its topic.
         """
         job = self._changed[key] if key in self._changed else self._base.get(key)
         decision = transitions.decide(job, self._within_limits(fact), self._now_ms, self._config())
         if decision is None:
             return None
+
+        # The ledger record; that of a new request keeps room to grow.
         value = None if decision.job is None else _encoded(decision.job, fact)
         size_bytes = records.size_bytes(key, value)
         with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
@@ -211,9 +219,11 @@ class UnitOfWork:
         return _Step(decision, value, told, passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
-        """Make a decision part of this plan."""
+        """Add a decision to this unit."""
         if step is None:
             return
+
+        # Keep the counts of the partition's jobs in step with the change of state.
         decision = step.decision
         job = self._changed[key] if key in self._changed else self._base.get(key)
         was, now = None if job is None else job.state, None if decision.job is None else decision.job.state
@@ -221,6 +231,7 @@ class UnitOfWork:
             self._awaited += (now is jobs.State.PENDING_CANCEL) - (was is jobs.State.PENDING_CANCEL)
             self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
             self._count_queued((now in partition_jobs.WAITING) - (was in partition_jobs.WAITING))
+
         self._changed[key] = decision.job
         self._written[key] = step.value
         self._events.extend(decision.events)
@@ -229,14 +240,16 @@ class UnitOfWork:
         self.bytes += step.size_bytes
         if now is jobs.State.REJECTED:
             self._forget_oldest()
+
         if decision.command is not None:
             self._commands[key] = decision.command
+            # A job that gets its turn at once commits its submission together with its acceptance.
             queued = decision.command is commands.Command.ENQUEUE
             if queued and decision.job is not None and self._is_admitted(key, decision.job):
                 self._decide(key, facts.Admitted(), None)
 
     def _forget_oldest(self) -> None:
-        """Forget rejections beyond the bound, as far as this commit has not touched them itself."""
+        """Forget the oldest rejections beyond the bound, except those that this commit has changed itself."""
         while self._rejected > self._context.settings.max_rejected:
             key = next((key for key in self._oldest if key not in self._changed), None)
             if key is None:
@@ -253,7 +266,7 @@ class UnitOfWork:
             return False
 
     def _keep(self, letter: dead_letters.DeadLetter) -> None:
-        """Note a dead letter."""
+        """Log a dead letter and add it to this unit."""
         _log.warning("dead_letter", reason=letter.code, offset=letter.offset, partition=letter.partition)
         record = self._writer.dead_letter(letter)
         self._dead_letters.append(letter)
@@ -275,7 +288,7 @@ class UnitOfWork:
         return msgspec.structs.replace(config, cancel_wait_ms=min(config.cancel_wait_ms, _CROWDED_WAIT_MS))
 
     def _within_limits(self, fact: facts.Fact) -> facts.Fact:
-        """The fact; a request that comes while too many of its tenant wait is barred, should it be a new one."""
+        """Return the fact; while too many requests of the tenant wait, add a rejection, which applies to new ones."""
         if not isinstance(fact, facts.Requested) or fact.rejection:
             return fact
         tenant_quota = self._context.quota
@@ -296,14 +309,14 @@ class UnitOfWork:
         passed: list[records.Outgoing] = []
         if decision.pass_on and isinstance(fact, facts.CancelRequested) and self._record is not None:
             passed += cancel_routing.broadcast(self._record, fact, partitions)
-        # NB: where a cancel came from is what a header says, and anybody can write one.
+        # NB: the partition that a cancel came from is a header, which any producer can write: check its range.
         if 0 <= decision.pass_back < partitions:
             passed.append(cancel_routing.reply(self._context.topics.requests, decision.pass_back, key))
         return passed
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to commit."""
+        """Whether there is nothing to commit."""
         return not (self._changed or self._events or self._dead_letters or self._passed)
 
     def changes(self) -> list[records.Change]:
@@ -317,11 +330,12 @@ class UnitOfWork:
         return [*self._told, *self._letters, *self._passed, *latest]
 
     def apply(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
-        """Make the plan the truth, after its commit; returns what is to be done now."""
+        """Apply the changes to the partition's jobs after the commit; yields the commands to carry out now."""
         counts = self._context.counts
         counts.commits += 1
         counts.events.update((event.subject, event.data.state) for event in self._events)
         counts.dead_letters.update(letter.code for letter in self._dead_letters)
+
         for key, job in self._changed.items():
             if job is None:
                 self._base.pop(key, None)
@@ -331,28 +345,31 @@ class UnitOfWork:
         self._base.awaited = self._awaited
         self._base.queued = self._queued
         self._context.quota.queue(self._lease, self._queued)
+
         for key, command in self._commands.items():
             job = self._base.get(key)
             if job is not None:
                 yield key, job, command
+
+        # Any command stops the duplicates of its job, too; a job that changed without a command needs one for that.
         for key in self._changed.keys() - self._commands.keys():
             job = self._base.get(key)
             if job is not None and job.twins:
                 yield key, job, commands.Command.STOP_DUPLICATES
 
     def _latest(self, topic: str) -> list[records.Outgoing]:
-        """Write the latest states, for as many requests as the topic takes them."""
+        """Encode the latest state of each request, as far as it fits into the topic."""
         latest = []
         for name, last in outgoing.last_states(self._changed, self._base, self._events).items():
             try:
                 latest.append(records.Outgoing(topic, name, None) if last is None else self._writer.event(last, topic))
-            except records.TooLarge as error:  # the topic takes less than that of the events: its last state is older
+            except records.TooLarge as error:  # the topic's limit is below that of the events: it keeps an older state
                 self._alarm(error, "latest", jobs.LedgerKey(name))
         return latest
 
 
 def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
-    """Encode a job; read it back unless nothing has come into it but text, which is read as it was written."""
+    """Encode a job; read it back as a check, unless the fact added only text, which decodes as it was written."""
     return (
         job_records.encode(job)
         if isinstance(fact, facts.Admitted | facts.SubmissionAccepted)

@@ -1,4 +1,4 @@
-"""What the engine lets others see: counts since the start and a snapshot of now. Committed facts only."""
+"""Views of the engine for metrics: counts since the start and a snapshot of now. Committed facts only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mrs_relay.messages import events
 @dataclass(slots=True)
 class Counts:
     """
-    Counts since the process started; raised after the commit, never before, but for internal errors.
+    Counts since the process started; raised after the commit, except those of internal errors.
 
     Attributes:
         events: published events by subject and state.
         dead_letters: by reason code.
         commits: commits of all partitions.
-        internal_errors: failures of the relay itself on one message or job, by step and class of error; at once.
+        internal_errors: failures of the relay itself on one message or job, by step and class of error; raised at once.
     """
 
     events: Counter[tuple[events.Subject, events.State]] = field(default_factory=Counter)
@@ -36,7 +36,7 @@ BOUNDS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 @dataclass(slots=True)
 class Histogram:
     """
-    How long something took, as counts in buckets.
+    Durations, as counts in buckets.
 
     Attributes:
         counts: by bucket, not cumulated.
@@ -55,14 +55,14 @@ class Histogram:
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """
-    What is under way of one tenant.
+    The work under way of one tenant.
 
     Attributes:
-        name: of the tenant; "" where there are none.
+        name: of the tenant; "" where there are no tenants.
         counts: since the start.
         waiting: requests that wait for their submission.
         running: requests submitted and not ended; 0 where there are no tenants.
-        ready: all of our share of its partitions is being worked on.
+        ready: this process works on all its partitions of the tenant.
     """
 
     name: str
@@ -75,14 +75,14 @@ class Tenant:
 @dataclass(frozen=True, slots=True)
 class Connection:
     """
-    What is under way on one connection to MRS.
+    The work under way on one connection to MRS.
 
     Attributes:
         name: of the connection.
         in_flight: submissions whose reply is awaited.
         tracked: jobs followed on MRS.
-        detection_lag: seconds between the end of a job on MRS and the moment we saw it.
-        waiting: requests that wait for their submission, by what they wait for.
+        detection_lag: seconds between the end of a job on MRS and the poll that saw it.
+        waiting: requests that wait for their submission, by cause.
         paused: clusters that take no calls now.
     """
 
@@ -96,7 +96,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is under way in this process."""
+    """The work under way in this process."""
 
     tenants: tuple[Tenant, ...]
     connections: tuple[Connection, ...]

@@ -1,21 +1,21 @@
 """
-The REST client of MRS; knows nothing of Kafka or jobs and is usable without them.
+The REST client of MRS; independent of Kafka and of jobs, and usable without them.
 
     from mrs_relay.mrs import Client, connected
 
-An operation is a value (`operation`, `operations/`) with its bodies (`models/`); `client.Client.call` is the one way to
-perform it: build, limit, sign (`auth`, `signing`), send (`transport`, the one door to aiohttp's client), read
-(`replies`; `error_body` takes an error body apart, `codes` is the table of error codes). `iterate` reads whole lists
-(`paging`, `operations/lists`). `credentials` keeps tokens and keys good, with `iam`; `login`, `regions` and `settings`
-say who we are and where MRS is. `limits` spends the documented budgets evenly; `deadlines` are cheap timeouts. Read
-`client` first; `docs/client.md` has an example for each group of operations.
+An operation is a value (`operation`, `operations/`) with its bodies (`models/`). Only `client.Client.call` performs it:
+build, limit, sign (`auth`, `signing`), send (`transport`, the only way to aiohttp's client), read (`replies`;
+`error_body` parses error bodies, `codes` is the table of error codes). `iterate` reads whole lists (`paging`,
+`operations/lists`). `credentials` renews tokens and keys, with `iam`; `login`, `regions` and `settings` hold the
+caller's identity and the address of MRS. `limits` spends the documented budgets evenly; `deadlines` are cheap timeouts.
+Read `client` first; `docs/client.md` has an example for each group of operations.
 
-It leaves to its callers: what a job is, whether to try again, and the write budget, which must be spent before an
-intention is committed.
+Callers decide the meaning of a job and whether to repeat a call. They also spend the write budget, which must be spent
+before an intention is committed.
 
-The two names are given here, unlike in any other folder, because this part is a library of its own for people who never
-open the rest. They are looked up when somebody asks for them, so that whoever wants the settings alone (the commands
-that need no MRS) does not load aiohttp.
+This folder, unlike any other, exports two names, because it is a library of its own for users who never open the rest.
+The names are resolved on first use, so that an import of the settings alone (the commands that need no MRS) does not
+load aiohttp.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Client", "connected"]
 
 
 def __getattr__(name: str) -> object:
-    """`Client` and `connected`, from their module."""
+    """Import `Client` and `connected` from their module."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from mrs_relay.mrs import client  # noqa: PLC0415 - see above

@@ -1,7 +1,7 @@
 """
-Who we are, behind one protocol: `KeySigner` for an AK/SK pair, lasting or temporary, `TokenSigner` for an IAM token.
+Sign calls, behind one protocol: `KeySigner` for an AK/SK pair, lasting or temporary, `TokenSigner` for an IAM token.
 
-Both hold what they were given; `credentials.Keeper` is a signer that gets and renews what these two need.
+Both hold fixed credentials; `credentials.Keeper` is a signer that gets and renews the credentials of these two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ACCOUNT_WIDE: Final = ""
 
 
 class Signer(Protocol):
-    """Proves to MRS who is calling, and for which project."""
+    """Prove the caller's identity and project to MRS."""
 
     @property
     def project_id(self) -> str | None:
@@ -30,7 +30,7 @@ class Signer(Protocol):
 
     async def prepare(self, timeout_s: float) -> str:
         """
-        Get what is missing and return the project id; at once when nothing is.
+        Get missing credentials and return the project id; returns at once when nothing is missing.
 
         Raises:
             MrsError: there are no credentials, or not within `timeout_s` seconds; nothing was sent to MRS.
@@ -38,7 +38,7 @@ class Signer(Protocol):
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """
-        All headers that the call needs for its identity, Host and Content-Type included; never waits.
+        Return all headers that identify the caller, with Host and Content-Type; never waits.
 
         Args:
             verb: HTTP verb in upper case.
@@ -48,7 +48,7 @@ class Signer(Protocol):
         """
 
     async def renew(self) -> bool:
-        """Get new credentials after MRS refused the present ones; False when there is no way to get others."""
+        """Get new credentials after MRS refused the present ones; returns False if there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ class Keys:
 
 class KeySigner:
     """
-    Signs with an AK/SK pair; sends the security token of a temporary one.
+    Sign with an AK/SK pair; sends the security token of a temporary one.
 
     Args:
         keys: the pair.
         host: value of the Host header.
         project_id: the project; "" for calls that belong to none.
-        now: the clock; MRS refuses a date more than 15 minutes away from its own.
+        now: the clock; MRS refuses a date more than 15 minutes off its own.
     """
 
     def __init__(self, keys: Keys, host: str, project_id: str, now: clock.Clock) -> None:
@@ -90,11 +90,11 @@ class KeySigner:
         self._signed = signing.SignedHeaders("", "", "")
 
     async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
-        """The project id."""
+        """Return the project id."""
         return self.project_id or _ACCOUNT_WIDE
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
-        """The signed headers and their signature."""
+        """Return the signed headers and their signature."""
         second = self._clock.now_ms() // 1000
         if second != self._second:
             self._start(second)
@@ -102,11 +102,11 @@ class KeySigner:
         return {**self._headers, "Authorization": signing.authorization(self._key, self._signed, canonical)}
 
     async def renew(self) -> bool:
-        """There are no others: False."""
+        """Return False: there are no other keys."""
         return False
 
     def _start(self, second: int) -> None:
-        """Prepare what all calls of this second have in common."""
+        """Prepare the headers that all calls of this second share."""
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         self._headers = {**self._fixed, "X-Sdk-Date": date}
         self._signed = signing.SignedHeaders.of(self._headers)
@@ -115,7 +115,7 @@ class KeySigner:
 
 class TokenSigner:
     """
-    Sends an IAM token.
+    Send an IAM token.
 
     Args:
         token: the token.
@@ -128,15 +128,15 @@ class TokenSigner:
         self._headers = {**_fixed(host, project_id), "X-Auth-Token": token.get_secret_value()}
 
     async def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - nothing is missing
-        """The project id."""
+        """Return the project id."""
         return self.project_id or _ACCOUNT_WIDE
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - no signature
-        """The same headers for every call."""
+        """Return the same headers for every call."""
         return dict(self._headers)
 
     async def renew(self) -> bool:
-        """A token does not renew itself: False."""
+        """Return False: a token does not renew itself."""
         return False
 
 

@@ -1,8 +1,8 @@
 """
-The client of one connection: `call` performs any operation in five steps: build, limit, sign, send, read.
+Call MRS over one connection: `call` performs any operation in five steps: build, limit, sign, send, read.
 
-Each step has its module. Nothing is repeated here but a call that was refused, unexecuted, for credentials which the
-signer could renew: whether to try again is the caller's decision, and the error's class is its ground.
+Each step has its module. The client repeats a call only if MRS refused it, unexecuted, for credentials that the signer
+could renew. Any other repetition is the caller's decision, based on the error's class.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 class Client:
     """
-    Calls MRS over one connection: one endpoint, one project, one set of credentials.
+    Call MRS over one connection: one endpoint, one project, one set of credentials.
 
     Args:
         group: the connection's settings.
-        door: the transport; its life is the caller's matter, see `connected`.
+        door: the transport; the caller opens and closes it, see `connected`.
         now: the clock.
-        signer: who we are; when absent, the key pair of the settings, which must name the project too.
+        signer: the caller's identity; when absent, the key pair of the settings, which must name the project too.
 
     Attributes:
         limits: the budgets of this connection. The write budget is the caller's to spend, before it commits an
@@ -89,24 +89,29 @@ class Client:
             query: its query, as a model or by the API's names.
             body: its body, as a model or by the API's names.
             timeout_s: longest time in seconds, the wait for the budget included; by default the setting call_timeout_s.
-            spend_budget: whether to wait for a call from the budget first. By default reads do and writes do not, since
-                who writes takes from the write budget itself, before it commits the intention.
+            spend_budget: whether to wait for a call from the budget first. By default reads do and writes do not,
+                because the caller of a write spends the write budget itself, before it commits the intention.
 
         Raises:
             MrsRefused: final, or the call is not well formed and nothing was sent. MrsBusy: repeat later.
             MrsThrottled: wait. MrsUntouched: try again. MrsAmbiguous: look it up, never repeat blindly.
         """
+        # Build: nothing is sent unless all parts are well formed.
         text = validation.query_text(wanted, query)
         data = validation.body_bytes(wanted, body)
         left_s = self._group.call_timeout_s if timeout_s is None else timeout_s
         started_s = self._clock.monotonic_s()
         where = wanted.at(self._signer.project_id or await self._signer.prepare(left_s), path)
         ends_s = started_s + left_s
+
         if (wanted.safety is operation.Safety.READ) if spend_budget is None else spend_budget:
             await self.limits.acquire(wanted, ends_s - self._clock.monotonic_s())
+
+        # Sign and send; once more only if MRS refused the credentials and there are newer ones.
         response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
         if replies.wants_new_credentials(response) and await self._signer.renew():
             response = await self._send(wanted, where, text, data, ends_s - self._clock.monotonic_s())
+
         try:
             return self._reader.read(wanted, where, response)
         except errors.MrsThrottled as error:
@@ -122,7 +127,7 @@ class Client:
         size: int | None = None,
     ) -> AsyncIterator[T]:
         """
-        Read a whole list, a page at a time; right even when it shifts meanwhile, see `paging`.
+        Read a whole list, a page at a time; correct even if the list shifts meanwhile, see `paging`.
 
         Each page is a call of its own, which waits for the budget and may fail like any other.
 
@@ -140,7 +145,7 @@ class Client:
     async def _send(
         self, wanted: operation.AnyOperation, path: str, query: str, body: bytes, timeout_s: float
     ) -> transport.Response:
-        """Sign and send, once."""
+        """Sign and send a call, once."""
         headers = self._signer.headers(wanted.verb, path, query, body)
         request = transport.Request(wanted.verb, f"{path}?{query}" if query else path, headers, body)
         try:
@@ -158,7 +163,7 @@ async def connected(
     group: settings.MrsSettings, now: clock.Clock | None = None, *, patient: bool = False
 ) -> AsyncIterator[Client]:
     """
-    A client over sockets, whose connections are closed at the end, with credentials that are kept good.
+    Open a client over sockets, which renews its credentials; closes its connections at the end.
 
     Args:
         group: the connection's settings.
@@ -166,7 +171,7 @@ async def connected(
         patient: begin also with a `credentials_file` that cannot be used yet.
 
     Raises:
-        SettingsError: `credentials_file` cannot be used, and nobody is patient.
+        SettingsError: `credentials_file` cannot be used, and `patient` is false.
     """
     time = now or clock.SystemClock()
     async with (

@@ -1,10 +1,10 @@
 """
-The error codes of MRS and its gateway, as data: what each means and whether the call may be repeated.
+The error codes of MRS and its gateway, as data: the meaning of each, and whether the call may be repeated.
 
 `replies` combines a code's class with the safety class of the operation. Decide on the code, never on the HTTP status
-alone: the same code comes with 400 or 500 by the age of the cluster's region.
+alone: the same code comes with 400 or 500, depending on the age of the cluster's region.
 
-Source: API reference, error codes (2021 to 2025, OTC), API signing guide; the classes of retrying are our reading.
+Source: API reference, error codes (2021 to 2025, OTC), API signing guide; the retry classes are an interpretation.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Meaning:
     One error code.
 
     Attributes:
-        text: what it says, in our words.
+        text: its meaning, in the relay's words.
         retry: the class.
         by_status: the class where the HTTP status decides between two meanings.
         once: the class for a write that must not happen twice, where it differs. Class R is OPEN there by default;
-            REPEAT says that the failure surely came before any effect.
+            REPEAT says that the failure certainly came before any effect.
     """
 
     text: str
@@ -52,7 +52,7 @@ class Meaning:
     once: Retry | None = None
 
     def for_status(self, status: int) -> Retry:
-        """The class when the code came with this HTTP status."""
+        """Return the class of the code with this HTTP status."""
         return self.by_status.get(status, self.retry)
 
 
@@ -60,7 +60,7 @@ _R, _L, _Q, _N, _RENEW, _WAIT = Retry.REPEAT, Retry.LATER, Retry.OPEN, Retry.NEV
 
 _Rows = tuple[tuple[str, Retry, str], ...]
 
-# Several codes of one meaning stand in one row, separated by spaces.
+# One row holds all codes of one meaning, separated by spaces.
 _GATEWAY: Final[_Rows] = (
     ("APIGW.0101", _N, "no such API, or the wrong method"),
     ("APIGW.0103", _N, "the gateway found no backend"),
@@ -221,16 +221,16 @@ _CLUSTERS: Final[_Rows] = (
 )
 
 _SPECIAL: Final[Mapping[str, Meaning]] = {
-    # Bodies and addresses the gateway refuses, or a backend it lost after passing the request on.
+    # The gateway refuses the body or address, or has lost its backend after it passed the request on.
     "APIGW.0201": Meaning("malformed or too large, or the backend did not answer", _N, by_status={502: _Q, 504: _Q}),
-    # These three fail while the caller is being identified, but no page says that nothing was done: doubtful.
+    # These three fail while the caller is being identified, but no page says that nothing was done: in doubt.
     "APIGW.0613": Meaning("IAM is not available to the gateway", _R),
     "0191": Meaning("the submitting user could not be looked up on MRS Manager", _R),
     "12000126": Meaning("authentication information could not be obtained", _R),
-    # Answering a submission, this one may speak of the very job that was just submitted.
+    # In the reply to a submission this code may concern the very job that was just submitted.
     "0180": Meaning("the job is still being submitted", _L, once=_Q),
     "12000068": Meaning("some nodes are not running, or the main file is missing", _L, by_status={500: _N}),
-    # The hand-over case is told by its text alone; see `replies`.
+    # Only the text identifies the hand-over case; see `replies`.
     "MRS.0011": Meaning("the cluster cannot run this SQL", _N),
 }
 

@@ -1,8 +1,9 @@
 """
-Keeps credentials good: one task renews them before they expire, however many calls wait, and watches their file.
+Renew credentials: one task renews them before they expire, for any number of waiting calls, and checks their file.
 
-`Keeper` is a signer (see `auth`) that signs with what `iam` got last. After MRS refused the credentials, `renew` makes
-the task get others at once; a refusal by IAM is remembered for a while, since wrong passwords lock the user.
+`Keeper` is a signer (see `auth`) that signs with the last credentials of `iam`. After MRS has refused credentials,
+`renew` makes the task get others at once. A refusal by IAM is remembered for a while, because wrong passwords lock the
+user.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ _log = structlog.get_logger(__name__)
 
 class File:
     """
-    A file with settings of who we are; read again when it changes.
+    A file with the caller's identity; read again when it changes.
 
     Args:
-        path: where it is. Replacing it by renaming is safe at any time; so is a mounted secret.
+        path: of the file. It is safe to replace it by renaming at any time; so is a mounted secret.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -54,15 +55,15 @@ class File:
         self._seen: tuple[int, int, int] | None = None
 
     async def changed(self) -> bool:
-        """Whether it differs, by its times and size, from what was read last; False when it is not there."""
+        """Whether the file differs, by time and size, from the last one read; False when it does not exist."""
         return await asyncio.to_thread(self._differs)
 
     async def read(self) -> login.Login:
         """
-        What it says.
+        Read the file.
 
         Raises:
-            SettingsError: it cannot be read; names the file and the field, never a value.
+            SettingsError: the file cannot be read; the text names the file and the field, never a value.
         """
         return await asyncio.to_thread(self._read)
 
@@ -86,6 +87,8 @@ class File:
             raise errors.SettingsError(f"credentials_file {self._path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise errors.SettingsError(f"credentials_file {self._path} is not UTF-8 text") from None
+
+        # Taken before the text was read: a change in between is noticed by the next check.
         self._seen = stamp
         try:
             return login.Login.model_validate(_parsed(text))
@@ -135,13 +138,13 @@ class Keeper:
         return self._signer.project_id
 
     def headers(self, verb: str, path: str, query: str, body: bytes) -> dict[str, str]:
-        """As the present credentials give them."""
+        """Return the headers by the present credentials."""
         if self._signer is None:
             raise errors.MrsUnreachable("there are no credentials yet", method=verb, path=path)
         return self._signer.headers(verb, path, query, body)
 
     async def prepare(self, timeout_s: float) -> str:
-        """The project id, after the next attempt to get credentials where there are none."""
+        """Return the project id, after the next attempt to get credentials where there are none."""
         if (project_id := self.project_id) is not None:
             return project_id
         error = await self._next_attempt(timeout_s)
@@ -152,7 +155,7 @@ class Keeper:
         return self.project_id or ""
 
     async def renew(self) -> bool:
-        """Get others now; True when there are newer ones than those that were refused."""
+        """Get other credentials now; returns True when there are newer ones than those that were refused."""
         if self._clock.monotonic_s() - self._got_s < FRESH_S:
             return True
         if self._end_s == _NEVER_S and not (self._file is not None and await self._file.changed()):
@@ -167,17 +170,18 @@ class Keeper:
         Read the file, if there is one, and check that the login is complete.
 
         Raises:
-            SettingsError: it is not.
+            SettingsError: the file cannot be used, or the login is not complete.
         """
         if self._file is None:
             return
+
         who = login.of(self._group, await self._file.read())
         if (problem := login.problem(who) or self._group.iam_problem(who)) is not None:
             raise errors.SettingsError(f"credentials_file {self._group.credentials_file}: {problem}")
         self._who, self._unusable = who, None
 
     async def load_or_wait(self) -> None:
-        """Read the file as `load`; where it cannot be used, have every call say so until it can."""
+        """Read the file as `load` does; while it cannot be used, every call fails with the reason."""
         try:
             await self.load()
         except errors.SettingsError as error:
@@ -185,17 +189,17 @@ class Keeper:
             self._unusable = str(error)
 
     async def run(self) -> None:
-        """Get and renew credentials until cancelled; for the one task that does it."""
+        """Get and renew credentials until cancelled; runs in one task only."""
         while True:
             await self._until_wanted()
             outcome = await self._try_once()
-            # Who asked meanwhile has waited for this very attempt.
+            # Calls that asked meanwhile have waited for this very attempt.
             self._asked.clear()
             ended, self._attempt = self._attempt, asyncio.get_running_loop().create_future()
             ended.set_result(outcome)
 
     async def _next_attempt(self, timeout_s: float) -> errors.RelayError | None:
-        """How the next attempt of the task ends, or the refusal that is still remembered."""
+        """Return how the next attempt of the task ends, or the refusal that is still remembered."""
         if self._refusal is not None and self._clock.monotonic_s() < self._not_before_s:
             return self._refusal
         self._asked.set()
@@ -206,14 +210,17 @@ class Keeper:
             raise errors.MrsUnreachable(f"no credentials within {timeout_s:.3g} s; nothing was sent") from None
 
     async def _until_wanted(self) -> None:
-        """Sleep until credentials are due, somebody asks for new ones, or their file changes."""
+        """Sleep until credentials are due, a call asks for new ones, or their file changes."""
         while True:
             if self._file is not None and await self._reloaded():
                 return
+
             now_s = self._clock.monotonic_s()
             next_s = max(self._not_before_s, now_s if self._asked.is_set() else self._due_s)
             if next_s <= now_s:
                 return
+
+            # A file is checked at its own interval; after a failure even calls that ask must wait.
             wait_s = min(next_s - now_s, self._group.credentials_check_s if self._file else 3600.0)
             if self._asked.is_set():
                 await asyncio.sleep(wait_s)
@@ -223,14 +230,16 @@ class Keeper:
                         await self._asked.wait()
 
     async def _reloaded(self) -> bool:
-        """Whether the file has changed and was read; one that cannot be used leaves everything as it was."""
+        """Read the file again if it has changed; an unusable one changes nothing. Returns whether it was read."""
         if self._file is None or not await self._file.changed():
             return False
+
         try:
             await self.load()
         except errors.SettingsError as error:
             _log.warning("credentials_file_unusable", error=str(error))
             return False
+
         _log.info("credentials_file_read", path=str(self._group.credentials_file))
         self._failures, self._refusal, self._not_before_s = 0, None, -_NEVER_S
         return True
@@ -244,6 +253,7 @@ class Keeper:
         except errors.MrsError as error:
             self._failed(error)
             return error
+
         ends_s = _NEVER_S if grant.lifetime_s is None else began_s + grant.lifetime_s
         lead_s = 0.0 if grant.lifetime_s is None else min(grant.lifetime_s * LEAD_PART, MOST_LEAD_S)
         self._signer, self._got_s = grant.signer, self._clock.monotonic_s()
@@ -265,20 +275,21 @@ class Keeper:
 @contextlib.asynccontextmanager
 async def opened(group: settings.MrsSettings, now: clock.Clock, *, patient: bool = False) -> AsyncIterator[auth.Signer]:
     """
-    The signer of a connection, kept good while the block runs.
+    Open the signer of a connection, and renew its credentials while the block runs.
 
     Args:
         group: the connection's settings.
         now: the clock.
-        patient: begin also with a credentials_file that cannot be used; calls fail, unsent, until it can.
+        patient: begin also with a credentials_file that cannot be used; calls fail, unsent, until it can be.
 
     Raises:
-        SettingsError: credentials_file cannot be used, and nobody is patient.
+        SettingsError: credentials_file cannot be used, and `patient` is false.
     """
     lasting = iam.lasting(group, now)
     if lasting is not None:
         yield lasting
         return
+
     async with contextlib.AsyncExitStack() as stack:
         door = await stack.enter_async_context(session_transport.open_transport(group, group.iam_url or None))
         keeper = Keeper(group, door, now)

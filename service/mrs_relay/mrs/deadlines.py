@@ -1,8 +1,8 @@
 """
-Many timeouts on one timer: `asyncio.timeout` for calls by the thousand.
+Keep many timeouts on one timer: a cheap `asyncio.timeout` for thousands of calls.
 
-Setting and clearing a timer of the loop costs a tenth of a whole call. Nearly all calls end long before their deadline,
-so one timer, set for the earliest one, is enough; it is moved when it rings, not when a call ends.
+To set and clear a timer of the loop costs a tenth of a whole call. Nearly all calls end long before their deadline, so
+one timer, set for the earliest deadline, is enough; it is moved when it fires, not when a call ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._owner.drop(self)
-        # As `asyncio.timeout` does: a cancellation by somebody else, before or meanwhile, goes first.
+        # As in `asyncio.timeout`: a cancellation from outside, before or meanwhile, takes precedence.
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
@@ -46,7 +46,7 @@ class Deadline:
 
 
 class Deadlines:
-    """The timeouts that run in one event loop; `close` when no more will come."""
+    """Keep the timeouts of one event loop; call `close` after the last one."""
 
     def __init__(self) -> None:
         self._running: set[Deadline] = set()
@@ -55,7 +55,7 @@ class Deadlines:
 
     def within(self, timeout_s: float) -> Deadline:
         """
-        A block that raises TimeoutError when it takes longer than `timeout_s` seconds from now.
+        Return a block that raises TimeoutError when it takes longer than `timeout_s` seconds from now.
 
         Its await is cancelled then; a cancellation from outside passes through as such.
         """
@@ -68,13 +68,13 @@ class Deadlines:
         self._timer, self._rings_s = None, float("inf")
 
     def add(self, deadline: Deadline) -> None:
-        """Start to watch a deadline."""
+        """Start a deadline."""
         self._running.add(deadline)
         if deadline.when_s < self._rings_s:
             self._ring_at(deadline.when_s)
 
     def drop(self, deadline: Deadline) -> None:
-        """Watch it no more; the timer stays and finds nothing to do."""
+        """Drop a deadline; the timer stays, and finds nothing to do when it fires."""
         self._running.discard(deadline)
 
     def _ring_at(self, when_s: float) -> None:
@@ -85,7 +85,7 @@ class Deadlines:
 
     def _ring(self) -> None:
         self._timer, rung_s, self._rings_s = None, self._rings_s, float("inf")
-        now_s = max(asyncio.get_running_loop().time(), rung_s)  # a timer may ring within the clock's resolution
+        now_s = max(asyncio.get_running_loop().time(), rung_s)  # a timer may fire early, within the clock's resolution
         for deadline in [each for each in self._running if each.when_s <= now_s]:
             self._running.discard(deadline)
             deadline.expire()

@@ -1,4 +1,4 @@
-"""What an error body says: its code and text, whichever of the documented shapes it has. `replies` judges it."""
+"""Parse an error body of any documented shape into its code and text. `replies` interprets them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _POLICY_KEY: Final = b"encoded_authorization_message"
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """
-    What a body says.
+    The content of an error body.
 
     Attributes:
         code: MRS or gateway code, or None when the body names none.
         message: text for people, or "".
-        request_id: the id that gateway bodies repeat, or None.
+        request_id: the request id that gateway bodies repeat, or None.
         policy: whether the body carries an encoded policy denial.
     """
 
@@ -32,7 +32,7 @@ class ErrorBody:
 
 def parse(body: bytes) -> ErrorBody:
     """
-    Read an error body of any documented shape; an empty, HTML or unknown one tells nothing.
+    Parse an error body of any documented shape; an empty, HTML or unknown body has no content.
 
     Source: auth and errors, section 4.2: error_code/error_msg, errorCode/errorMsg, error_code/message, code/message,
     each at the top or nested, and status/message without any code.

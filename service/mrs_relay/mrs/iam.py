@@ -1,5 +1,5 @@
 """
-The calls to IAM that lead to credentials: tokens by password and by agency, temporary key pairs, the project's id.
+Get credentials from IAM: tokens by password and by agency, temporary key pairs, the project's id.
 
 Nothing is kept or renewed here; `credentials` does that. Source: IAM API reference (2021 to 2025).
 """
@@ -69,7 +69,7 @@ class Grant:
 
     Attributes:
         signer: signs calls to MRS with them.
-        lifetime_s: seconds for which they are good from now on; None for lasting ones.
+        lifetime_s: seconds for which they are valid from now on; None for lasting ones.
     """
 
     signer: auth.Signer
@@ -78,7 +78,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class _Scoped:
-    """A token: its text, the project it is scoped to, the seconds it is good for."""
+    """A token: its text, the project of its scope, and the seconds for which it is valid."""
 
     text: pydantic.SecretStr
     project: iam.Project | None
@@ -87,7 +87,7 @@ class _Scoped:
 
 class Iam:
     """
-    Logs in.
+    Log in at IAM.
 
     Args:
         group: the connection's settings.
@@ -107,14 +107,17 @@ class Iam:
         Get credentials for MRS, by the way that the login describes.
 
         Raises:
-            MrsRefused: IAM said no, or the project cannot be told. MrsThrottled, MrsUntouched: try again later.
+            MrsRefused: IAM refused, or the project is not known. MrsThrottled, MrsUntouched: try again later.
         """
         if who.by_keys:
             return await self._by_keys(who)
+
+        # By password; with an agency the user's token is only needed to assume it.
         user_scope = None if who.agency_name else self._scope(who)
         user = await self._token(_by_password(who, user_scope), None)
         if not who.agency_name:
             return await self._of_token(who, user)
+
         if who.temporary_keys:
             asked = _by_agency(who, self._group.temporary_keys_s)
             return await self._of_keys(who, asked, auth.TokenSigner(user.text, self._host, ""))
@@ -144,7 +147,7 @@ class Iam:
     async def _of_keys(
         self, who: login.Login, identity: Mapping[str, Any], signer: auth.Signer, token: _Scoped | None = None
     ) -> Grant:
-        """A grant of a temporary pair, got as `signer`; with the project of the token, if there is one."""
+        """Get a temporary pair, as the caller `signer`; with the project of the token, if there is one."""
         reply, _ = await self._call(KEYS, {"auth": {"identity": identity}}, signer)
         got = reply.credential
         keys = auth.Keys(got.access, got.secret, got.securitytoken)
@@ -160,13 +163,13 @@ class Iam:
         text = headers.get("X-Subject-Token", "")
         if not text:
             raise errors.MrsUntouched("IAM answered without a token (X-Subject-Token)", path=TOKEN.path)
-        # By IAM's own two times, so that a wrong clock of ours does not matter.
+        # The difference of IAM's own two times does not depend on this machine's clock.
         lifetime_s = (reply.token.expires_at - reply.token.issued_at).total_seconds()
         return _Scoped(pydantic.SecretStr(text), reply.token.project, lifetime_s)
 
     async def _project_id(self, signer: auth.Signer) -> str:
         """
-        The id of the project with the name that is set, or of the region's default project.
+        Find the id of the project with the configured name, or of the region's default project.
 
         Source: SDK core 3.1.219: none and more than one are errors.
         """
@@ -195,7 +198,7 @@ class Iam:
         *,
         query: str = "",
     ) -> tuple[R, Mapping[str, str]]:
-        """One call to IAM and the headers of its reply."""
+        """Call IAM once; returns its reply and the reply's headers."""
         data = iam.IamBody.model_validate(body).model_dump_json().encode() if body is not None else b""
         headers = signer.headers(wanted.verb, wanted.path, query, data) if signer else {**_JSON, "Host": self._host}
         target = f"{wanted.path}?{query}" if query else wanted.path
@@ -215,7 +218,7 @@ def _keys(who: login.Login) -> auth.Keys:
 
 
 def lasting(group: settings.MrsSettings, now: clock.Clock) -> auth.Signer | None:
-    """The signer of a connection that needs neither IAM nor a file; None for any other."""
+    """Return the signer of a connection that needs neither IAM nor a file; None for any other."""
     if group.credentials_file is not None or group.needs_iam or group.project_id is None:
         return None
     return auth.KeySigner(_keys(group), group.host, group.project_id, now)

@@ -1,7 +1,8 @@
 """
-Who we are: the part of the settings that may also come from a file which somebody else renews.
+The caller's identity: the part of the settings that may also come from a file which another program renews.
 
-Three ways in, each with or without an agency: a key pair, a name and password for IAM, or a file with either.
+There are three ways to log in, each with or without an agency: a key pair, a name and password for IAM, or a file with
+either.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Login(pydantic.BaseModel):
 
     @property
     def by_keys(self) -> bool:
-        """Whether we have a key pair; it goes before a password."""
+        """Whether there is a key pair; it takes precedence over a password."""
         return self.access_key is not None and self.secret_key is not None
 
     @property
@@ -98,9 +99,10 @@ class Login(pydantic.BaseModel):
 
 
 def problem(login: Login) -> str | None:
-    """What is missing to log in, in words that name the settings; None when nothing is."""
+    """Return what a login lacks, with the names of the settings; None when it is complete."""
     user = {"iam_user": login.iam_user, "iam_password": login.iam_password, "iam_domain": login.iam_domain}
     missing = [name for name, value in user.items() if value is None]
+
     rules = (
         ((login.access_key is None) != (login.secret_key is None), "access_key and secret_key belong together"),
         (login.security_token and not login.by_keys, "security_token needs access_key and secret_key"),
@@ -119,7 +121,7 @@ def problem(login: Login) -> str | None:
 
 
 def of(*layers: Login) -> Login:
-    """One login out of several: the later ones win, field by field, and a new way in replaces the old one."""
+    """Merge several logins: the later ones win, field by field, and a new way to log in replaces the old one."""
     fields: dict[str, object] = {}
     for layer in layers:
         given = layer.model_dump(include=set(Login.model_fields) & layer.model_fields_set)

@@ -1,7 +1,7 @@
 """
-The type of an operation: everything the client must know to perform it, as one frozen value.
+The type of an operation: all facts that the client needs to perform it, as one frozen value.
 
-The values are in `operations/`, a file per resource; another operation is one more value and its models.
+The values are in `operations/`, a file per resource; a new operation is one more value and its models.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ _PATTERNS: Final = {
     "cluster_id": re.compile(r"[A-Za-z0-9_-]{1,64}"),
     "job_execution_id": re.compile(r"[A-Za-z0-9-]{1,64}"),
 }
-"""What path values must look like, where it is documented. Source: v2 reference, id formats."""
+"""Documented formats of path values. Source: v2 reference, id formats."""
 
 _ANY_VALUE: Final = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f]{1,256}")
-"""Any other path value; an encoded slash would be signed as a separator and a dot segment resolved by proxies."""
+"""
+Format of any other path value. An encoded slash would be signed as a separator, and proxies would resolve a dot
+segment.
+"""
 
 
 class Safety(enum.Enum):
@@ -88,7 +91,7 @@ class Operation(Generic[Q, R]):
 
     def at(self, project_id: str, values: Mapping[str, str]) -> str:
         """
-        The path of one call, percent-encoded.
+        Return the path of one call, percent-encoded.
 
         Raises:
             MrsRefused: a value is missing, unknown or not well formed; nothing was sent.

@@ -1,13 +1,13 @@
 """
-Whole lists, page by page, right even when the list shifts while it is read: nothing missed, nothing twice.
+Read whole lists, page by page, without a missed or repeated item even when the list shifts while it is read.
 
-"Nothing missed" speaks of what is in the list from the first page to the last. `operations/lists` has a value for each
-list; `client.Client.iterate` reads one. There are four ways, since MRS has four kinds of pages:
+"Missed" counts items that are in the list from the first page to the last. `operations/lists` has a value for each
+list; `client.Client.iterate` reads one. There are four ways, because MRS has four kinds of pages:
 
 - by time: jobs, oldest first. Each page starts at the submission time of the last job seen, so that neither a new job
-  nor a deleted one moves what is still to come.
+  nor a deleted one moves the pages still to read.
 - by number: pages counted from 1, and no order is documented. If there is more than one page, the list is read until
-  it tells the same twice in a row.
+  two passes in a row show the same.
 - by offset: the same, with records skipped in place of pages.
 - by marker: a page starts after the object that the last one ended with; if that object is gone, after the one before.
 """
@@ -27,7 +27,7 @@ R = TypeVar("R", bound=base.Reply)
 T = TypeVar("T")
 
 MOST_PASSES: Final = 10
-"""How often a list that keeps shifting is read at most; what was seen until then is what there is."""
+"""Most passes over a list that keeps shifting; the items seen until then are the result."""
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[R]]
 """Reads one page; the mapping holds the fields that choose it."""
@@ -55,7 +55,7 @@ class Listing(Generic[R, T]):
     size: int
 
     async def all(self, fetch: Fetch[R], size: int) -> AsyncIterator[T]:
-        """Every item once, in the order in which they are met."""
+        """Yield every item once, in the order of its first appearance."""
         seen: set[str] = set()
         async for item in self.way(self, fetch, size):
             if (key := self.key(item)) not in seen:
@@ -67,7 +67,7 @@ async def by_time(
     listing: Listing[jobs.JobListReply, jobs.JobDetail], fetch: Fetch[jobs.JobListReply], size: int
 ) -> AsyncIterator[jobs.JobDetail]:
     """
-    Jobs, oldest first; `fields` are limit, page number, order and the time to start from.
+    Yield jobs, oldest first; `fields` are limit, page number, order and the time to start from.
 
     Source: ShowJobExeListNew; whether the start of submitted_time_begin is included is not documented, so each page
     starts a millisecond early.
@@ -81,18 +81,20 @@ async def by_time(
             yield job
         if len(found) < size:
             return
+
         last_ms = found[-1].submitted_ms
         next_ms = from_ms if last_ms is None else max(last_ms - 1, 0)
         if next_ms == from_ms:
             break
         from_ms = next_ms
+
     # More jobs of one moment than fit a page, or no times at all: count pages.
     async for job in _until_stable(listing, fetch, size, lambda page: {**start, number: page + 1}):
         yield job
 
 
 async def by_number(listing: Listing[R, T], fetch: Fetch[R], size: int) -> AsyncIterator[T]:
-    """Pages counted from 1; `fields` are the size and the page number."""
+    """Yield the items of pages counted from 1; `fields` are the size and the page number."""
     limit, number = listing.fields
     async for item in _until_stable(listing, fetch, size, lambda page: {limit: size, number: page + 1}):
         yield item
@@ -120,6 +122,8 @@ async def _until_stable(
             page += 1
             if len(found) < size:
                 break
+
+        # One page cannot shift; two equal passes show that the list did not.
         if page == 1 or keys == before:
             return
         before = keys
@@ -127,7 +131,7 @@ async def _until_stable(
 
 async def by_marker(listing: Listing[R, T], fetch: Fetch[R], size: int) -> AsyncIterator[T]:
     """
-    Pages after a marker; `fields` are the size and the marker.
+    Yield the items of pages after a marker; `fields` are the size and the marker.
 
     Source: V1.1 lists: `markers.next` is null after a full last page, so the last item is the marker instead.
     """
@@ -140,8 +144,9 @@ async def by_marker(listing: Listing[R, T], fetch: Fetch[R], size: int) -> Async
         except errors.MrsRefused:
             if not trail:
                 raise
-            trail.pop()  # gone meanwhile: start after the one before
+            trail.pop()  # the marker's object is gone: start after the one before
             continue
+
         for item in found:
             yield item
         if len(found) < size:
@@ -157,7 +162,7 @@ def read(
     size: int | None,
 ) -> AsyncIterator[T]:
     """
-    All items of a list, through a client's `call`.
+    Read all items of a list, through a client's `call`.
 
     Raises:
         MrsRefused: the query chooses pages itself, or asks for no whole number of items; nothing was sent.

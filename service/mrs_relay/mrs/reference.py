@@ -1,7 +1,7 @@
 """
-What the operations say of themselves, for people: the rows of a reference and the fields of each body.
+Describe the operations for people: the rows of a reference and the fields of each body.
 
-Everything is read from the values and models, so a reference made of it cannot be wrong about them.
+All of it is read from the values and models, so that the reference always agrees with them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GROUPS: Final = {
     "V1.1 jobs": jobs_v11,
     "V1.1 executions": executions,
 }
-"""The modules of the operations, by what a person calls them."""
+"""The modules of the operations, by title."""
 
 _LIMITS: Final = {
     "minimum": "≥ {}",
@@ -62,11 +62,11 @@ class Field:
     One field of a body or query.
 
     Attributes:
-        name: dotted name, as the API spells it; `[]` stands for each of a list.
-        kind: its type, or the values that it can have.
+        name: dotted name, as the API spells it; `[]` stands for each item of a list.
+        kind: its type, or its possible values.
         required: whether it must be given.
-        limits: what is checked before it is sent.
-        text: what it means.
+        limits: the checks before it is sent.
+        text: its description.
     """
 
     name: str
@@ -77,26 +77,26 @@ class Field:
 
 
 def summary(wanted: operation.AnyOperation) -> str:
-    """What the operation does: the text below its value."""
+    """Return the operation's description: the text below its value."""
     return next(
         (texts[wanted.name] for texts in map(_summaries, GROUPS.values()) if wanted.name in texts), "(no description)"
     )
 
 
 def group(wanted: operation.AnyOperation) -> str:
-    """The group that it belongs to."""
+    """Return the group of an operation."""
     return next(name for name, module in GROUPS.items() if wanted.name in _summaries(module))
 
 
 def operations() -> Iterator[tuple[str, list[operation.AnyOperation]]]:
-    """All operations by group."""
+    """Yield all operations by group."""
     for name in GROUPS:
         yield name, [each for each in registry.OPERATIONS.values() if group(each) == name]
 
 
 @functools.cache
 def _summaries(module: Any) -> Mapping[str, str]:  # noqa: ANN401 - modules have no type that functools can hash
-    """Text below each operation's value, by the operation's name."""
+    """Return the text below each operation's value, by the operation's name."""
     found: dict[str, str] = {}
     body = ast.parse(inspect.getsource(module)).body
     for node, after in itertools.pairwise(body):
@@ -110,7 +110,7 @@ def _summaries(module: Any) -> Mapping[str, str]:  # noqa: ANN401 - modules have
 
 
 def fields(model: type[base.Asked] | None) -> list[Field]:
-    """All fields of a body or query, those inside others below them; none for no model."""
+    """Return all fields of a body or query, nested fields below their parents; none for no model."""
     if model is None:
         return []
     schema = model.model_json_schema()
@@ -128,7 +128,7 @@ def _walk(schema: Mapping[str, Any], known: Mapping[str, Any], path: str, depth:
 
 
 def _resolved(raw: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """The schema without null, references and lists, and whether it was a list."""
+    """Return the schema without null, references and lists, and whether it was a list."""
     one, many = dict(raw), False
     while True:
         if (choices := one.pop("anyOf", None)) is not None:

@@ -1,4 +1,4 @@
-"""Where MRS and IAM are in each region, as data."""
+"""The addresses of MRS and IAM in each region, as data."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _WITHOUT_IAM: Final = frozenset(
 
 
 def mrs(region: str) -> str:
-    """The address of MRS in a region of the list."""
+    """Return the address of MRS in a region of the list."""
     return f"https://mrs.{region}.{REGIONS[region]}"
 
 
 def iam(region: str) -> str:
     """
-    The address of IAM for a region.
+    Return the address of IAM for a region.
 
     Source: region list of the SDK core 3.1.219, which knows IAM in fewer regions than MRS.
     """
@@ -58,21 +58,21 @@ def iam(region: str) -> str:
 
 def bare(address: str) -> str:
     """
-    An address of scheme, host and port alone, in lower case and without a slash at the end.
+    Return an address of scheme, host and port alone, in lower case and without a slash at the end.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such address.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// address")
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must hold scheme, host and port alone: no path, query or user")
-    _ = parts.port  # raises ValueError on a port that is none
+    _ = parts.port  # raises ValueError for an invalid port
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def host(address: str) -> str:
-    """The Host header for an address: `hostname` or `hostname:port`, a default port left out."""
+    """Return the Host header for an address: `hostname` or `hostname:port`, without a default port."""
     parts = urlsplit(address)
     return parts.netloc.removesuffix({"http": ":80", "https": ":443"}[parts.scheme])

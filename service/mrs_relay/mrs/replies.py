@@ -1,5 +1,5 @@
 """
-From a response to its meaning: the model on success, an error of the tree on anything else.
+Interpret a response: return the model on success, raise an error of the tree otherwise.
 
 The class of the error code (`codes`) and the safety class of the operation together choose the error; where no code is
 known, the HTTP status does. Source: auth and errors, sections 4 and 5.
@@ -29,7 +29,7 @@ _MIN_WAIT_S: Final = 1.0
 _MAX_TEXT: Final = 500
 _PROPERTIES: Final = "properties"
 _HANDED_OVER_WORD: Final = "executor"
-_SEE_OTHER: Final = frozenset({HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})  # what servers answer after having done it
+_SEE_OTHER: Final = frozenset({HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})  # a server may answer so after the effect
 
 
 class _Facts(TypedDict):
@@ -42,11 +42,11 @@ class _Facts(TypedDict):
 
 class Reader:
     """
-    Reads the responses of one connection.
+    Read the responses of one connection.
 
     Args:
         now: the clock.
-        throttled_wait_s: seconds to wait after a 429 that names no time.
+        throttled_wait_s: seconds to wait after a 429 without a Retry-After.
     """
 
     def __init__(self, now: clock.Clock, throttled_wait_s: float) -> None:
@@ -55,12 +55,12 @@ class Reader:
 
     def read(self, wanted: operation.Operation[Any, R], path: str, response: transport.Response) -> R:
         """
-        The reply of a successful call.
+        Return the reply of a successful call.
 
         Args:
-            wanted: what was called.
+            wanted: the called operation.
             path: its path, for the error.
-            response: what came back.
+            response: the whole response.
 
         Raises:
             MrsError: the call failed; the class says what the caller may do.
@@ -70,7 +70,7 @@ class Reader:
         except errors.MrsError:
             raise
         except Exception as error:
-            # The call has been made: whatever its reply does to us, its outcome is open, and nothing else.
+            # The call has been made: an error in reading its reply leaves its outcome open.
             why = f"reading it failed ({type(error).__name__})"
             raise self._unclear(wanted, path, response, why) from error
 
@@ -80,6 +80,8 @@ class Reader:
             if says.code is None and response.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise self._unclear(wanted, path, response, "its status is none that MRS documents")
             raise self._failure(wanted, path, response, says)
+
+        # A success status may carry a failure in the reply itself.
         reply = self._parse(wanted, path, response)
         hidden = reply.failure()
         if hidden is None:
@@ -173,11 +175,11 @@ _KINDS: Final[dict[tuple[codes.Retry, bool], type[errors.MrsError]]] = {
     (codes.Retry.OPEN, True): errors.MrsUntouched,
     (codes.Retry.OPEN, False): errors.MrsAmbiguous,
 }
-"""Class of the code, and whether the operation is a read, to what the caller may do."""
+"""Class of the code, and whether the operation is a read → class of the error, which says what the caller may do."""
 
 
 def wants_new_credentials(response: transport.Response) -> bool:
-    """Whether the call was refused, unexecuted, for credentials that newer ones could replace."""
+    """Whether MRS refused the call, unexecuted, for credentials that newer ones could replace."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return False
     meaning = codes.MEANINGS.get(error_body.parse(response.body).code or "")
@@ -187,7 +189,7 @@ def wants_new_credentials(response: transport.Response) -> bool:
 
 
 def problems(error: pydantic.ValidationError) -> str:
-    """Fields and limits that a model found violated; never the values."""
+    """Format the fields and limits that a model found violated; never the values."""
     return "; ".join(
         ": ".join([*([_place(each["loc"])] if each["loc"] else []), each["msg"].removeprefix("Value error, ")])
         for each in error.errors(include_url=False, include_input=False, include_context=False)[:5]
@@ -195,13 +197,13 @@ def problems(error: pydantic.ValidationError) -> str:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """Dotted path of a field; names within `properties` are the caller's and not shown."""
+    """Return the dotted path of a field; names within `properties` are the caller's and not shown."""
     end = loc.index(_PROPERTIES) + 1 if _PROPERTIES in loc else len(loc)
     return ".".join(map(safe_text.name, loc[:end]))
 
 
 def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Response) -> bool:
-    """Whether an error status comes with a normal reply that tells of a failure."""
+    """Whether an error status comes with a normal reply that reports a failure."""
     return (
         wanted.failed_reply
         and response.status >= HTTPStatus.BAD_REQUEST
@@ -213,15 +215,18 @@ def _is_failed_reply(wanted: operation.AnyOperation, response: transport.Respons
 def _retry_class(
     wanted: operation.AnyOperation, response: transport.Response, says: error_body.ErrorBody
 ) -> codes.Retry:
-    """The class of this failure for this operation."""
+    """Return the class of this failure for this operation."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
         return codes.Retry.WAIT
     meaning = codes.MEANINGS.get(says.code or "")
     if meaning is None:
         return _class_of_status(response.status)
+
     retry = meaning.for_status(response.status)
     if says.code == codes.HANDED_OVER and _may_be_handed_over(says.message):
         retry = codes.Retry.OPEN
+
+    # A write that must not happen twice: a transient failure leaves its outcome open, unless the table says otherwise.
     if wanted.safety is operation.Safety.NON_REPEATABLE_WRITE:
         if meaning.once is not None:
             return meaning.once
@@ -231,7 +236,7 @@ def _retry_class(
 
 
 def _class_of_status(status: int) -> codes.Retry:
-    """The class of a failure without a known code, or of a success status that comes with a failure."""
+    """Return the class of a failure without a known code, or of a success status that comes with a failure."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _SEE_OTHER:
         return codes.Retry.OPEN
     if status == HTTPStatus.REQUEST_TIMEOUT:  # the server gave up before it had the whole request
@@ -242,7 +247,7 @@ def _class_of_status(status: int) -> codes.Retry:
 
 
 def _may_be_handed_over(message: str) -> bool:
-    """Whether MRS.0011 may mean a failed hand-over; a text that we cannot read leaves it open."""
+    """Whether MRS.0011 may mean a failed hand-over; a text that is not English leaves it open."""
     return not message or not message.isascii() or _HANDED_OVER_WORD in message.lower()
 
 
@@ -259,7 +264,7 @@ def _facts(
 
 
 def _looks(response: transport.Response) -> str:
-    """What came in place of JSON, without showing it."""
+    """Describe a body that is not JSON, without showing it."""
     if not response.body.strip():
         return " (empty body)"
     kind = response.headers.get("Content-Type", "").split(";", 1)[0].strip() or "unnamed type"
@@ -274,7 +279,7 @@ def _phrase(status: int) -> str:
 
 
 def _http_date(value: str | None) -> float | None:
-    """Seconds since the epoch of an HTTP date, or None."""
+    """Return the seconds since the epoch of an HTTP date, or None."""
     if not value:
         return None
     try:

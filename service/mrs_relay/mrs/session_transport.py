@@ -1,9 +1,9 @@
 """
-The plain way over aiohttp: `ClientSession`, by what the library documents and nothing else.
+Send over aiohttp's `ClientSession`, by documented parts of the library only.
 
-`open_transport` takes `transport.AiohttpTransport`, which costs a quarter as much for each call, as long as aiohttp has
-the parts that it calls and does not document; this transport is what remains when a release takes them away. A call has
-a connection, and may have left us, from the moment at which aiohttp says so to its traces.
+`open_transport` uses `transport.AiohttpTransport`, which costs a quarter as much for each call, as long as aiohttp has
+the undocumented parts that it calls. This transport is the fallback for a release without them. A call has a
+connection, and may have left this process, from the moment at which aiohttp's traces report one.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _FIRST_FINAL_STATUS: Final = 200
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one call has come."""
+    """Progress of one call."""
 
     has_connection: bool = False
 
 
 class _SecondTryError(Exception):
-    """The library is about to repeat a request that it takes for safe; nothing is repeated here."""
+    """The library is about to repeat a request that it considers safe; this transport repeats nothing."""
 
 
 class SessionTransport:
     """
-    Sends to one address through a `ClientSession`; an async context manager that owns it. See `transport.Transport`.
+    Send to one address through a `ClientSession`; an async context manager that owns it. See `transport.Transport`.
 
     Args:
         group: the connection's settings.
@@ -104,7 +104,7 @@ class SessionTransport:
 
 
 def _require_writable(request: transport.Request) -> None:
-    """See before there is a connection that all of a request can be written: ASCII without line breaks."""
+    """Check before there is a connection that a whole request can be written: ASCII without line breaks."""
     texts = [request.target, *request.headers, *request.headers.values()]
     for text in texts:
         if "\r" in text or "\n" in text:
@@ -134,7 +134,7 @@ def _trace() -> aiohttp.TraceConfig:
 
 
 def _through(group: settings.MrsSettings) -> dict[str, Any]:
-    """The library's arguments for the proxy, if there is one."""
+    """Return the library's arguments for the proxy, if there is one."""
     if group.proxy is None:
         return {}
     if group.proxy_user is None:
@@ -150,11 +150,11 @@ _INTERNALS: Final = (
     (connector.Connection, "transport"),
     (connector.Connection, "release"),
 )
-"""What `AiohttpTransport` calls although aiohttp does not document it."""
+"""Undocumented parts of aiohttp that `AiohttpTransport` uses."""
 
 
 def has_internals() -> bool:
-    """Whether this release of aiohttp has all that `AiohttpTransport` needs of it."""
+    """Whether this release of aiohttp has all parts that `AiohttpTransport` uses."""
     if not all(hasattr(owner, name) for owner, name in _INTERNALS):
         return False
     takes = inspect.signature(client_proto.ResponseHandler.set_response_params).parameters
@@ -167,7 +167,7 @@ async def open_transport(
     group: settings.MrsSettings, url: str | None = None
 ) -> AsyncIterator[transport.AiohttpTransport | SessionTransport]:
     """
-    Open the quick transport, or the plain one where aiohttp lacks what the quick one needs.
+    Open the fast transport, or the documented one where aiohttp lacks the parts that the fast one uses.
 
     Args:
         group: the connection's settings.

@@ -209,7 +209,7 @@ class MrsSettings(login.Login, Address):
         return self
 
     def iam_problem(self, who: login.Login) -> str | None:
-        """What is missing to ask IAM on behalf of this login; None when nothing is, or IAM is not needed."""
+        """Return what IAM's address or project lacks for this login; None when it is complete or IAM is not needed."""
         if not who.needs_iam:
             return None
         if self.iam_endpoint is None and self.region is None:
@@ -230,5 +230,5 @@ class MrsSettings(login.Login, Address):
 
     @property
     def host(self) -> str:
-        """The Host header: `hostname` or `hostname:port`, a default port left out."""
+        """The Host header: `hostname` or `hostname:port`, without a default port."""
         return regions.host(self.base_url)

@@ -1,5 +1,5 @@
 """
-AK/SK request signing (SDK-HMAC-SHA256): pure functions of the request, the key and the time it already carries.
+Sign requests by AK/SK (SDK-HMAC-SHA256): pure functions of the request, the key and the time that it already carries.
 
 `auth` puts the result into headers. Source: auth and errors, section 1, whose seven vectors are unit tests.
 """
@@ -52,9 +52,9 @@ class Key:
 
     def signature(self, text: str) -> str:
         """
-        HMAC-SHA256 of the string to sign, in lower-case hex.
+        Return the HMAC-SHA256 of the string to sign, in lower-case hex.
 
-        The padded key is hashed once for all signatures, which takes two thirds off the time that `hmac` needs for one.
+        The padded key is hashed once for all signatures, which saves two thirds of the time that `hmac` needs for one.
         """
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text.encode())
@@ -69,14 +69,14 @@ def encode(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def canonical_path(path: str) -> str:
-    """The path in canonical form: decoded, encoded again by segment, with a slash at the end."""
+    """Return the path in canonical form: decoded, encoded again by segment, with a slash at the end."""
     if not _PLAIN_PATH.fullmatch(path):
         path = "/".join(encode(segment) for segment in unquote(path).split("/"))
     return path if path.endswith("/") else path + "/"
 
 
 def canonical_query(query: Query) -> str:
-    """The query in canonical form, sorted by name and value; the URL carries exactly this text."""
+    """Return the query in canonical form, sorted by name and value; the URL carries exactly this text."""
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
         values = [value] if isinstance(value, str | int | float) else list(value)
@@ -93,12 +93,12 @@ def _text(value: QueryValue) -> str:
 @dataclass(frozen=True, slots=True)
 class SignedHeaders:
     """
-    The headers of a request as the signature sees them.
+    The headers of a request in the form that is signed.
 
     Attributes:
         date: value of X-Sdk-Date.
         names: lower-case names, sorted, joined with ";".
-        block: one line for each.
+        block: one line for each header.
     """
 
     date: str
@@ -107,7 +107,7 @@ class SignedHeaders:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self:
-        """Of these headers, X-Sdk-Date among them; names with an underscore are left out."""
+        """Build from headers, which include X-Sdk-Date; leaves out names with an underscore."""
         lowered = sorted((name.lower(), value.strip()) for name, value in headers.items() if "_" not in name)
         return cls(
             date=headers["X-Sdk-Date"],
@@ -118,7 +118,7 @@ class SignedHeaders:
 
 def canonical_request(verb: str, path: str, query: str, headers: SignedHeaders, body: bytes) -> str:
     """
-    The text that is hashed.
+    Return the text to hash.
 
     Args:
         verb: HTTP verb in upper case.
@@ -133,7 +133,7 @@ def canonical_request(verb: str, path: str, query: str, headers: SignedHeaders, 
 
 def string_to_sign(date: str, canonical: str) -> str:
     """
-    The three lines that are signed.
+    Return the three lines to sign.
 
     Args:
         date: value of X-Sdk-Date.
@@ -143,6 +143,6 @@ def string_to_sign(date: str, canonical: str) -> str:
 
 
 def authorization(key: Key, headers: SignedHeaders, canonical: str) -> str:
-    """The value of the Authorization header for a canonical request with these headers."""
+    """Return the value of the Authorization header for a canonical request with these headers."""
     signature = key.signature(string_to_sign(headers.date, canonical))
     return f"{ALGORITHM} Access={key.access}, SignedHeaders={headers.names}, Signature={signature}"

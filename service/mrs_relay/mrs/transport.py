@@ -1,14 +1,14 @@
 """
-The one door to aiohttp's client: sends one request, once, and knows whether it may have left us.
+Send one request, once, over aiohttp's connections, and report whether it may have left this process.
 
-`client` combines that knowledge with the safety class of the operation. Nothing here retries, follows a redirect or
-keeps a cookie: aiohttp opens and keeps the connections and parses replies, while the request is written here, in one
-piece. That makes "had it a connection?" a plain fact, and a call costs 43 us of CPU instead of the 171 us that it costs
-through `ClientSession` (`bench/transports.py`).
+`client` combines that report with the safety class of the operation. Nothing here retries, follows a redirect or keeps
+a cookie. aiohttp opens and keeps the connections and parses replies; this module writes the request, in one piece. So
+it knows for certain whether a request had a connection, and a call costs 43 us of CPU instead of the 171 us that it
+costs through `ClientSession` (`bench/transports.py`).
 
 NB: `Connection.protocol`, its `set_response_params` and `read` are what `ClientSession` itself uses, but aiohttp does
-not document them (3.12, 3.13 and 3.14 agree). Where a release lacks them, `session_transport` takes the plain way; the
-tests over sockets play both.
+not document them (3.12, 3.13 and 3.14 agree). Where a release lacks them, `session_transport` uses the documented way;
+the tests over sockets cover both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIBRARY_ERRORS: Final = (
     http.HttpProcessingError,
     OSError,  # TimeoutError is one
     ValueError,
-    RuntimeError,  # what uvloop says of a transport that has just been closed
+    RuntimeError,  # uvloop's error for a transport that has just been closed
 )
 
 _INFORMATIONAL: Final = range(100, 200)
@@ -52,7 +52,7 @@ class Request:
     Attributes:
         verb: HTTP verb in upper case.
         target: path and query, percent-encoded; sent exactly like this.
-        headers: headers beside those that every request has.
+        headers: headers in addition to those of every request.
         body: the bytes to send; b"" for none.
     """
 
@@ -65,12 +65,12 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Response:
     """
-    What came back, whole.
+    A whole response.
 
     Attributes:
         status: HTTP status.
         body: all bytes of the body.
-        headers: all headers, found by their names in any case, or in fakes as `X-Request-Id` is written.
+        headers: all headers, found by their names in any case; in fakes only as spelled, such as `X-Request-Id`.
     """
 
     status: int
@@ -79,20 +79,20 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """X-Request-Id, which MRS support asks for; IAM has its own name for it."""
+        """X-Request-Id, which the support of MRS asks for; IAM has its own name for it."""
         return self.headers.get("X-Request-Id") or self.headers.get("X-IAM-Trace-Id")
 
 
 class SendError(Exception):
-    """No whole reply came. The message names address and cause, never headers or bodies."""
+    """No whole reply arrived. The message names address and cause, never headers or bodies."""
 
 
 class NotSent(SendError):  # noqa: N818 - named for what is known
-    """The request surely never left us."""
+    """The request certainly never left this process."""
 
 
 class NoConnection(NotSent):
-    """There is no way to the address."""
+    """The address cannot be reached."""
 
 
 class Lost(SendError):  # noqa: N818 - named for what is known
@@ -104,21 +104,21 @@ class TooLarge(Lost):
 
 
 class Transport(Protocol):
-    """Sends requests to one address; `AiohttpTransport` over sockets, fakes in tests."""
+    """Send requests to one address; `AiohttpTransport` over sockets, fakes in tests."""
 
     async def send(self, request: Request, timeout_s: float) -> Response:
         """
         Send once and read the whole reply within `timeout_s` seconds.
 
         Raises:
-            NotSent: the request never left us.
-            Lost: it may have arrived.
+            NotSent: the request never left this process.
+            Lost: the request may have arrived.
         """
 
 
 class AiohttpTransport:
     """
-    Sends to one address over aiohttp's connections; an async context manager that owns them.
+    Send to one address over aiohttp's connections; an async context manager that owns them.
 
     Args:
         group: the connection's settings.
@@ -132,7 +132,7 @@ class AiohttpTransport:
         self._deadlines = deadlines.Deadlines()
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed_headers(group).items())
         self._before_target = ""
-        if group.proxy is not None and self._url.startswith("http:"):  # not tunnelled: the proxy reads where it goes
+        if group.proxy is not None and self._url.startswith("http:"):  # not tunnelled: the proxy reads the full URL
             self._before_target = self._url
             self._fixed += "".join(f"{name}: {value}\r\n" for name, value in _proxy_headers(group).items())
 
@@ -140,7 +140,7 @@ class AiohttpTransport:
         group = self._group
         self._connector = connector_of(group)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, sock_connect=group.connect_timeout_s)
-        # What the connector wants to know of a request is where it goes, which is the same for all of them.
+        # The connector only needs a request's address, which is the same for all requests.
         self._address = aiohttp.ClientRequest(
             "GET", yarl.URL(self._url), loop=asyncio.get_running_loop(), **_through(group)
         )
@@ -161,6 +161,7 @@ class AiohttpTransport:
             raise NotSent("the transport is closed")
         if timeout_s <= 0:
             raise NotSent("no time was left to send it")
+
         connection: aiohttp.connector.Connection | None = None
         left = False
         try:
@@ -170,9 +171,11 @@ class AiohttpTransport:
                 protocol, wire = connection.protocol, connection.transport
                 if protocol is None or wire is None or wire.is_closing():
                     raise ConnectionResetError("the connection was just closed")
+
                 protocol.set_response_params(read_until_eof=True)
                 left = True
                 wire.write(data)
+
                 message, content = await protocol.read()
                 while message.code in _INFORMATIONAL:
                     message, content = await protocol.read()
@@ -198,7 +201,7 @@ class AiohttpTransport:
 
 
 def fixed_headers(group: settings.MrsSettings) -> dict[str, str]:
-    """Return the headers that every request has beside its own."""
+    """Return the headers of every request."""
     return {
         "User-Agent": f"mrs-relay/{mrs_relay.__version__}",
         "Accept": "application/json",
@@ -209,13 +212,13 @@ def fixed_headers(group: settings.MrsSettings) -> dict[str, str]:
 
 def connector_of(group: settings.MrsSettings) -> aiohttp.TCPConnector:
     """
-    Make the library's pool of connections.
+    Create the library's pool of connections.
 
     Raises:
         SettingsError: `ca_file` cannot be used.
     """
-    # NB: closing every connection after use would be safest for writes but costs a handshake each; instead one that
-    # has idled for `keepalive_s` is not used again, since a gateway may be closing it at this moment.
+    # NB: to close every connection after use would be safest for writes but costs a handshake each. Instead, a
+    # connection that has idled for `keepalive_s` is not used again, because a gateway may be closing it at this moment.
     keep: dict[str, Any] = {"keepalive_timeout": group.keepalive_s} if group.keepalive_s else {"force_close": True}
     if group.ca_file is not None:
         keep["ssl"] = _trusting(group.ca_file)
@@ -224,7 +227,7 @@ def connector_of(group: settings.MrsSettings) -> aiohttp.TCPConnector:
 
 async def read_whole(content: aiohttp.StreamReader, first: bytes, limit_bytes: int) -> bytes:
     """
-    Read the rest of a body of which a first part is known.
+    Read the rest of a body after its first part.
 
     Raises:
         TooLarge: it is larger than `max_reply_bytes`.
@@ -239,20 +242,21 @@ async def read_whole(content: aiohttp.StreamReader, first: bytes, limit_bytes: i
 
 
 def failure(url: str, error: Exception, timeout_s: float, *, left: bool) -> SendError:
-    """Say what an error of the library means: whether the request may have left us, and why there is no reply."""
+    """Convert an error of the library: whether the request may have left this process, and why there is no reply."""
     cause = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300].rstrip(": ")
     if left:
         cause = f"no reply within {timeout_s:.3g} s" if isinstance(error, TimeoutError) else cause
         return Lost(f"the reply of {url} was lost: {cause}")
+
     cause = "no connection in time" if isinstance(error, TimeoutError) else cause
-    # NB: the whole call's time may have passed in the queue for a connection: nothing is wrong with the way then.
+    # NB: the whole call's time may have passed in the queue for a connection: the address can be reached then.
     is_late = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
     kind = NotSent if is_late else NoConnection
     return kind(f"cannot reach {url}: {cause}; check endpoint, network and proxies")
 
 
 def _through(group: settings.MrsSettings) -> dict[str, Any]:
-    """The library's arguments for the proxy, if there is one."""
+    """Return the library's arguments for the proxy, if there is one."""
     if group.proxy is None:
         return {}
     return {"proxy": yarl.URL(group.proxy), "proxy_headers": multidict.CIMultiDict(_proxy_headers(group))}

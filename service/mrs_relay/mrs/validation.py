@@ -1,4 +1,4 @@
-"""What is checked of a call before it is sent: its path values, query and body, against the operation's models."""
+"""Check a call before it is sent: its path values, query and body, against the operation's models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(
 
 
 def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> str:
-    """The canonical query, checked; "" for none."""
+    """Return the canonical query, checked; "" for none."""
     if given is None or not (given or wanted.query):
         return ""
     content = _checked(wanted, "query", wanted.query, given)
@@ -47,7 +47,7 @@ def query_text(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
 
 
 def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, Any] | None) -> bytes:
-    """The body's bytes, checked; b"" for none."""
+    """Return the body's bytes, checked; b"" for none."""
     if wanted.body is None and not given:
         return b""
     content = _checked(wanted, "body", wanted.body, given or {})
@@ -65,7 +65,7 @@ def body_bytes(wanted: operation.AnyOperation, given: base.Asked | Mapping[str, 
 
 
 def _holds_decimal(given: object) -> bool:
-    """Whether a number stands in it that has more digits than a float holds."""
+    """Whether it contains a number with more digits than a float holds."""
     waiting = [given]
     while waiting:
         one = waiting.pop()
@@ -81,7 +81,7 @@ def _holds_decimal(given: object) -> bool:
 def _checked(
     wanted: operation.AnyOperation, part: str, model: type[base.Asked] | None, given: base.Asked | Mapping[str, Any]
 ) -> base.Asked:
-    """The part as its model, checked."""
+    """Return the part as its model, checked."""
     if model is None:
         raise _refused(wanted, f"{part}: this operation takes none")
     if isinstance(given, model):
@@ -95,7 +95,7 @@ def _checked(
 
 
 def _unbuilt(wanted: operation.AnyOperation, part: str, error: Exception) -> errors.MrsRefused:
-    """Return the refusal for whatever makes a part fail before anything is sent: values nested too deeply, for one."""
+    """Return the refusal of a part that cannot be built, before anything is sent: values nested too deeply, for one."""
     if isinstance(error, pydantic.ValidationError):
         return _refused(wanted, f"{part}: {replies.problems(error)}")
     return _refused(wanted, f"{part}: it cannot be written as JSON ({type(error).__name__})")

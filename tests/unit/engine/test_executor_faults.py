@@ -119,7 +119,7 @@ def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
     _run(live, mrs=_Broken())
 
 
-@pytest.mark.parametrize("broken", ["recover", "occupy", "watch"])
+@pytest.mark.parametrize("broken", ["recover", "occupy", "follow"])
 def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
     monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -151,7 +151,7 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
         assert {"a", "b"} <= bench.mrs.watched
         assert [type(fact) for fact in await bench.told()] == [facts.InternalFailure]
 
-    _run(live, mrs=_Broken() if broken == "watch" else _Mrs())
+    _run(live, mrs=_Broken() if broken == "follow" else _Mrs())
 
 
 def test_rejections_are_forgotten_in_time_by_one_timer() -> None:

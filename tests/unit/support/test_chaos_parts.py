@@ -153,3 +153,21 @@ async def test_relay_that_no_trouble_ended_is_a_fault_with_its_reason(tmp_path: 
         await fleet.give(relay)
     assert fleet.faults == ["by itself ended by itself with 3: event=kafka_lost error=silent"]
     assert fleet.count["relays that ended by themselves"] == 1
+
+
+async def test_order_that_is_carried_out_late_is_no_fault(tmp_path: Path) -> None:
+    """A relay may pass the point in the moment in which its trouble gives it back; without an order it is a fault."""
+    group = chaos_fleet.Group("unit", 0, {}, ["nowhere"])
+    fleet = chaos_fleet.Fleet(group, tmp_path, random.Random(1), Counter())  # noqa: S311
+    script = "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)"
+    for name in ("ordered", "left alone"):
+        process = child.Child([sys.executable, "-c", script], log=tmp_path / f"{name}.log")
+        relay = chaos_fleet.Relay(process, tmp_path / name, taken=True)
+        if name == "ordered":
+            relay.order("before the POST", 1, signal.SIGKILL)
+        fleet.relays.append(relay)
+        relay.forget()
+        relay.taken = False
+        process.wait(20)
+    await fleet.replace_dead()
+    assert [fault.split(" ended")[0] for fault in fleet.faults] == ["left alone"]

@@ -1,8 +1,8 @@
 """
-The coordinator's book: what each replica may have spent, and may still spend, of each operation's budget.
+Keep the coordinator's book: the calls that each replica may have made, and may still make, of each operation's budget.
 
-A claim is an upper bound of the calls that a replica has in the present window, whatever was lost or late on the way:
-what it reported, and what an unexpired grant lets it do. Grants may be made as long as all claims fit into the limit.
+A claim is an upper bound of a replica's calls in the present window, even if reports were lost or late: the calls that
+it reported, and those that an unexpired grant allows. Grants may be made as long as all claims fit into the limit.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ VALID_S: Final = 8.0
 """Seconds for which a grant holds, from the moment at which its replica sent the demand that is answered."""
 
 MARGIN_S: Final = 1.0
-"""Seconds by which the coordinator thinks that a grant holds longer: clocks run at slightly different rates."""
+"""Seconds that the coordinator adds to a grant's validity, because clocks run at slightly different rates."""
 
 PACE_PART: Final = 1.1
-"""By so much a granted pace may exceed the budget's own, to make up for the moments lost between grants."""
+"""Factor by which a granted pace may exceed the budget's own, to make up for the moments lost between grants."""
 
 OTHERS_LIMIT: Final = 1000
 """The limit of `notes.OTHERS`, in parts per thousand of every limit."""
@@ -32,7 +32,7 @@ LimitOf = Callable[[str], int]
 
 
 def limit_with_others(limit_of: LimitOf) -> LimitOf:
-    """Extend limits by that of `notes.OTHERS`."""
+    """Extend limits by the limit of `notes.OTHERS`."""
     return lambda operation: OTHERS_LIMIT if operation == notes.OTHERS else limit_of(operation)
 
 
@@ -45,7 +45,7 @@ class Granted:
         round: of this coordinator; -1 for a former coordinator's.
         until_s: the latest moment at which it may be used, on the coordinator's clock.
         calls: in any window, by operation.
-        pace: calls in as many seconds when they go evenly, where it is known to be less than the budget's own.
+        pace: calls in a window at an even pace, where the pace is known to be less than the budget's own.
     """
 
     round: int
@@ -54,7 +54,7 @@ class Granted:
     pace: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, operation: str, limit: int) -> int:
-        """Calls of one operation."""
+        """Return the granted calls of one operation."""
         found = self.calls.get(operation)
         return limit * self.calls.get(notes.OTHERS, 0) // OTHERS_LIMIT if found is None else found
 
@@ -66,9 +66,9 @@ class Member:
 
     Attributes:
         name: of the replica.
-        heard_s: when its latest demand was heard first.
-        demand: the latest.
-        used: operation → when its reported calls leave the window, at the latest, and how many.
+        heard_s: when its latest demand was received first.
+        demand: the latest demand.
+        used: operation → when its reported calls leave the window, at the latest, and their number.
         granted: grants that the replica may use or may have used in this window, the newest last.
         static_share: the part of each limit that it spends without grants; 0.0 with grants.
     """
@@ -81,11 +81,14 @@ class Member:
     static_share: float = 0.0
 
     def hear(self, demand: notes.Demand, coordinator: str, now_s: float) -> bool:
-        """Take a demand; False for one that is not newer than the last."""
+        """Take a demand; returns False for one that is not newer than the last."""
         if self.demand is not None and demand.number <= self.demand.number:
             return False
+
         self.demand, self.heard_s = demand, now_s
         self.used = {operation: leaving(counts, now_s) for operation, counts in demand.used.items()}
+
+        # Grants before the applied one are over; a former coordinator's grant may still be in force.
         applied_by, applied = demand.applied
         if applied_by == coordinator:
             self.granted = [one for one in self.granted if one.round >= applied]
@@ -94,32 +97,34 @@ class Member:
         return True
 
     def known(self, operation: str, now_s: float) -> int:
-        """Reported calls that may still be in the window."""
+        """Count the reported calls that may still be in the window."""
         return sum(count for leaves_s, count in self.used.get(operation, ()) if leaves_s > now_s)
 
     def recent(self, operation: str) -> float:
-        """Calls in a window at the rate of the last seconds."""
+        """Return the calls in a window at the rate of the last seconds."""
         buckets = 9
         counts = self.demand.used.get(operation, []) if self.demand is not None else []
         return sum(counts[:buckets]) * limits.WINDOW_S / (buckets * limits.BUCKET_S)
 
     def is_present(self, now_s: float) -> bool:
-        """Whether it was heard of lately, so that a grant would reach it in time."""
+        """Whether its latest demand is so young that a grant would reach it in time."""
         return now_s - self.heard_s < VALID_S
 
     def in_force(self, operation: str, limit: int, now_s: float) -> int:
-        """Calls that the latest grant allows; 0 once it has ended."""
+        """Return the calls that the latest grant allows; 0 once it has ended."""
         last = self.granted[-1] if self.granted else None
         return last.of(operation, limit) if last is not None and last.until_s > now_s else 0
 
     def claim(self, operation: str, limit: int, now_s: float) -> int:
-        """Most calls in the present window, those included that it may make unheard."""
+        """Return the most calls in the present window, including those that were never reported."""
         known = self.known(operation, now_s)
         in_force = [one.of(operation, limit) for one in self.granted if one.until_s > now_s]
         if self.static_share:
             in_force.append(math.ceil(limit * self.static_share))
         if in_force:
             return max(known, *in_force)
+
+        # Without a grant in force it makes no further calls, but a grant that is over may have calls in this window.
         over = [one for one in self.granted if one.until_s + limits.WINDOW_S > now_s]
         if not over:
             return known
@@ -128,12 +133,13 @@ class Member:
 
     def _unheard(self, operation: str, limit: int, ended: Granted, now_s: float) -> int:
         """
-        Calls in the present window that its pace has allowed since its last report, if it is gone.
+        Return the calls in the present window that its pace has allowed since its last report, if it is gone.
 
         A grant is never used for longer than `VALID_S` after the demand that it answers, and so after the last report.
         """
         if operation == notes.OTHERS:
             return limit
+
         since_s = ended.until_s - (now_s - limits.WINDOW_S)
         if self.demand is not None:
             since_s = min(since_s, VALID_S)
@@ -141,15 +147,15 @@ class Member:
         return 1 + limits.burst_of(pace) + math.ceil(max(0.0, since_s) * pace / limits.WINDOW_S)
 
     def forget_old(self, now_s: float) -> None:
-        """Drop grants that no call of this window can rest on."""
+        """Drop grants that ended before this window."""
         self.granted = [one for one in self.granted if one.until_s + limits.WINDOW_S > now_s]
 
     def is_over(self, now_s: float) -> bool:
-        """Nothing of it is in the present window, and nothing can come."""
+        """Whether it has no calls in the present window, and cannot make any."""
         known = any(self.known(operation, now_s) for operation in self.used)
         return not self.is_present(now_s) and not self.granted and not known
 
 
 def leaving(counts: list[int], now_s: float) -> list[tuple[float, int]]:
-    """When calls that were reported in buckets leave the window, at the latest."""
+    """Return when calls that were reported in buckets leave the window, at the latest."""
     return [(now_s + limits.WINDOW_S - number * limits.BUCKET_S, count) for number, count in enumerate(counts) if count]

@@ -1,8 +1,9 @@
 """
-Decides what each replica may spend of each operation's budget: demands in, grants out; no I/O and no clock.
+Decide each replica's part of each operation's budget: demands in, grants out; no I/O and no clock.
 
-Where calls wait, the budget goes; where none wait, it stands ready in equal parts. Nothing is granted twice: a call
-that one replica may have made, or may still make, is not another's before it has left the window (see `book`).
+The budget is granted to replicas with waiting calls; where no calls wait, it is granted in equal parts. Nothing is
+granted twice: a call that one replica may have made, or may still make, is granted to another only after it has left
+the window (see `book`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mrs_relay.engine.quota_sharing import book, notes
 from mrs_relay.mrs import limits
 
 PATIENCE_S: Final = 5.0
-"""Seconds that partitions may go without a demand of their owner before it counts as one that sends none."""
+"""Seconds without a demand of a partition's owner after which it counts as a replica that sends none."""
 
 _GIVE_UP_S: Final = 40.0
 """Time constant in seconds with which a replica above its fair part gives way to one that has less and waits."""
@@ -38,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One round: its time, the seconds since the last, what is not to be granted, and who is there."""
+    """One round: its time, the seconds since the last, the reserved part of limits, and the present replicas."""
 
     now_s: float
     passed_s: float
@@ -48,13 +49,13 @@ class _Round:
 
 class QuotaCoordinator:
     """
-    The book and the rules; one for each time in office.
+    Grant budgets to replicas; one object for each term as the coordinator.
 
     Args:
-        name: of this time in office.
-        limit_of: calls a minute of an operation.
-        began_s: when it began, on the clock of all other times given here.
-        former: the last grants of the coordinator before; None where there was none.
+        name: of this term.
+        limit_of: returns an operation's calls a minute.
+        began_s: when the term began, on the clock of all other times given here.
+        former: the last grants of the former coordinator; None where there was none.
     """
 
     def __init__(self, name: str, limit_of: book.LimitOf, began_s: float, former: notes.Grants | None) -> None:
@@ -77,25 +78,28 @@ class QuotaCoordinator:
 
     @property
     def is_sharing(self) -> bool:
-        """Whether other replicas, also ones that have gone, may have calls in the present window."""
+        """Whether other replicas, also former ones, may have calls in the present window."""
         return len(self._members) > 1
 
     def hear(self, demand: notes.Demand, now_s: float) -> None:
-        """Take a replica's demand; the same one again changes nothing."""
+        """Take a replica's demand; a repeated one changes nothing."""
         if self._member(demand.member).hear(demand, self.name, now_s):
             self._listed.update(demand.needed, demand.used)
 
     def allot(self, groups: Mapping[str, Group], now_s: float) -> notes.Grants:
-        """Grant each replica that was heard of lately its part of each budget."""
+        """Grant each replica with a recent demand its part of each budget."""
         self._round += 1
         for member in list(self._members.values()):
             member.forget_old(now_s)
             member.static_share = _static_share(member, groups)
             if member.is_over(now_s):
                 del self._members[member.name]
+
         present = [one for one in self._members.values() if one.is_present(now_s) and _is_current(one, groups)]
         this = _Round(now_s, now_s - self._last_s, self._reserved(groups, now_s), present)
         self._last_s = now_s
+
+        # An operation that no replica uses or needs is granted with all others, to keep notes short.
         others = self._idle(notes.OTHERS, this, self._base(notes.OTHERS, this))
         parts = {operation: self._part(operation, this, others) for operation in sorted(self._listed)}
         for operation in [name for name, found in parts.items() if self._is_default(name, this, found, others)]:
@@ -107,7 +111,7 @@ class QuotaCoordinator:
         return self._members.setdefault(name, book.Member(name))
 
     def _reserved(self, groups: Mapping[str, Group], now_s: float) -> float:
-        """The part of each limit that replicas without demands spend: versions that know nothing of grants."""
+        """Return the part of each limit that replicas without demands spend: versions without grants."""
         total = sum(group.total for group in groups.values())
         owned = {
             (topic, partition)
@@ -117,25 +121,28 @@ class QuotaCoordinator:
             if topic in groups and generation == groups[topic].generation
             for partition in partitions
         }
+
         missing = max(0, total - len(owned))
         if not missing:
             self._covered_s = now_s
         return missing / total if missing and now_s - self._covered_s > PATIENCE_S else 0.0
 
     def _capacity(self, operation: str, this: _Round) -> int:
-        """What all replicas together may have in a window, without what is reserved and what a predecessor may have."""
+        """Return the calls of all replicas in a window, without the reserved part and calls from before this term."""
         limit = self._limit_of(operation)
         return limit - math.ceil(limit * this.reserved) - self._before_us(operation, limit, this.now_s)
 
     def _before_us(self, operation: str, limit: int, now_s: float) -> int:
         """
-        Calls that may have been made before we began, by whom nobody can tell: spent evenly, they leave evenly.
+        Return the calls of unknown replicas that may precede this term: spent evenly, they leave the window evenly.
 
-        What present replicas have reported, or gone ones may have by a predecessor's grants, is counted with them.
+        Calls that present replicas have reported, or former ones may have by the former coordinator's grants, are
+        counted with those replicas.
         """
         left = 1.0 - (now_s - self._began_s) / limits.WINDOW_S
         if left <= 0.0 or (self._has_former and operation == notes.OTHERS):
             return 0
+
         known = sum(
             count
             for member in self._members.values()
@@ -152,10 +159,10 @@ class QuotaCoordinator:
 
     def _base(self, operation: str, this: _Round) -> dict[str, int]:
         """
-        What each may spend by a grant in force; less where others have come to claim what was granted.
+        Return each replica's calls by a grant in force; fewer where the claims of others have grown into them.
 
-        Who has no grant in force begins with nothing, and is raised only while all claims fit into the limit: its claim
-        may rest on a report that is late.
+        A replica without a grant in force begins with none, and is raised only while all claims fit into the limit: its
+        claim may rest on a late report.
         """
         limit = self._limit_of(operation)
         base = {one.name: one.in_force(operation, limit, this.now_s) for one in this.present}
@@ -174,7 +181,7 @@ class QuotaCoordinator:
         return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
 
     def _idle(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
-        """Nobody waits: all have what they use, and the rest in equal parts."""
+        """Share an operation without waiting calls: each replica keeps its used calls, and gets an equal part more."""
         known = {one.name: one.known(operation, this.now_s) for one in this.present}
         gone = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in known)
         spare = max(0, self._capacity(operation, this) - gone - sum(known.values()))
@@ -182,12 +189,19 @@ class QuotaCoordinator:
         return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
 
     def _contested(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
-        """Some wait: who does not keeps what it uses; who has least is served first, who has more gives way slowly."""
+        """
+        Share an operation with waiting calls.
+
+        A replica without waiting calls keeps its used calls. Of the others the one with the least is served first, and
+        one with more than its fair part gives way slowly.
+        """
         known = {one.name: one.known(operation, this.now_s) for one in this.present}
         hungry = [one.name for one in this.present if _needs(one, operation)]
         kept = {name: calls if name in hungry else min(calls, known[name]) for name, calls in base.items()}
         capacity = self._capacity(operation, this)
         found = self._raised(operation, this, kept, dict.fromkeys(hungry, capacity))
+
+        # A replica above its fair part gives way only while another has less, and has used that up.
         rest = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in hungry)
         fair = max(0.0, (capacity - rest) / len(hungry))
         starving = {name for name in hungry if found[name] <= known[name] and found[name] < int(fair)}
@@ -204,10 +218,11 @@ class QuotaCoordinator:
     def _raised(
         self, operation: str, this: _Round, base: Mapping[str, int], wanted: Mapping[str, int]
     ) -> dict[str, int]:
-        """Raise towards what is wanted, the lowest first, as far as claims leave room."""
+        """Raise calls towards the wanted numbers, the lowest first, as far as claims leave room."""
         claims = self._claims(operation, this.now_s)
         room = self._capacity(operation, this) - sum(claims.values())
         found = dict(base)
+
         step = max(1, self._limit_of(operation) // 100)
         rising = [name for name, calls in wanted.items() if calls > found[name]]
         while rising:
@@ -217,6 +232,8 @@ class QuotaCoordinator:
             if target <= found[name]:
                 rising.remove(name)
                 continue
+
+            # Calls within the replica's own claim take no room.
             room -= max(0, target - claimed)
             found[name] = target
             if target == wanted[name]:
@@ -224,7 +241,7 @@ class QuotaCoordinator:
         return found
 
     def _is_default(self, operation: str, this: _Round, found: Mapping[str, int], others: Mapping[str, int]) -> bool:
-        """Whether an operation need not be listed: all have of it what they have of any that is not."""
+        """Whether an operation need not be listed: each replica's part of it is that of the unlisted ones."""
         limit = self._limit_of(operation)
         if any(_needs(one, operation) or one.known(operation, this.now_s) for one in self._members.values()):
             return False
@@ -234,11 +251,12 @@ class QuotaCoordinator:
         )
 
     def _paces(self, operation: str, this: _Round) -> dict[str, int]:
-        """How fast each may go: its fair part of the rate, or what the others leave of it."""
+        """Return each replica's pace: its fair part of the rate, or the rest that the others leave."""
         capacity = self._limit_of(operation) * (1.0 - this.reserved)
         recent = {one.name: max(one.known(operation, this.now_s), one.recent(operation)) for one in this.present}
         hungry = {one.name for one in this.present if _needs(one, operation)}
         active = hungry or {name for name, calls in recent.items() if calls}
+
         paces = {}
         for name, own in recent.items():
             left = capacity - (sum(recent.values()) - own)
@@ -247,16 +265,19 @@ class QuotaCoordinator:
         return paces
 
     def _grants(self, parts: Mapping[str, Mapping[str, int]], this: _Round) -> notes.Grants:
-        """Write the grants down, in the book and for everybody."""
+        """Enter the grants into the book, and build the note with them for all replicas."""
         operations = [name for name in parts if name != notes.OTHERS]
         paces = {operation: self._paces(operation, this) for operation in operations}
         held_s = max((one.demand.held_s for one in this.present if one.demand is not None), default=0.0)
         members: dict[str, notes.Grant] = {}
+
         for one in this.present:
             calls = {operation: part[one.name] for operation, part in parts.items()}
             pace = {operation: paces[operation][one.name] for operation in operations}
             until_s = one.heard_s + book.VALID_S + book.MARGIN_S
             one.granted.append(book.Granted(self._round, until_s, calls, pace))
+
+        # A successor must know the claims of former replicas, too.
         for name, one in self._members.items():
             claims = [one.claim(operation, self._limit_of(operation), this.now_s) for operation in parts]
             is_present = one in this.present
@@ -275,14 +296,15 @@ def _needs(member: book.Member, operation: str) -> bool:
 
 
 def _is_current(member: book.Member, groups: Mapping[str, Group]) -> bool:
-    """Whether its demand is of a present assignment; the note of one that is gone stays until its successor writes."""
+    """Whether its demand is of a present assignment; a former replica's note stays until its successor writes."""
     owned = member.demand.owned if member.demand is not None else {}
     return any(topic in groups and groups[topic].generation == generation for topic, (generation, _) in owned.items())
 
 
 def _static_share(member: book.Member, groups: Mapping[str, Group]) -> float:
-    """The part of the limits that a replica spends which says that it hears of no grants."""
+    """Return the part of the limits that a replica spends when it reports that it gets no grants."""
     if member.demand is None or not member.demand.static:
         return 0.0
+
     owned = sum(len(partitions) for _, partitions in member.demand.owned.values())
     return min(1.0, owned / max(1, sum(group.total for group in groups.values())))

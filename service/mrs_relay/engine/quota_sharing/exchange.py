@@ -1,10 +1,10 @@
 """
-Carries demands and grants between replicas, and turns grants into leases on the budgets of one connection.
+Carry demands and grants between replicas, and turn grants into leases on the budgets of one connection.
 
-Each replica writes its demand beside the committed offset of one of its partitions, the coordinator its grants beside
-that of partition 0 of the reference topic, and everybody reads these notes. A replica that owns all partitions shares
-with nobody. One that hears of no grants, because the coordinator is of an older version or the broker keeps no notes,
-says so and then spends its static share, the part that its partitions are of all.
+Each replica writes its demand beside the committed offset of one of its partitions. The coordinator writes its grants
+beside that of partition 0 of the reference topic, and all replicas read these notes. A replica that owns all partitions
+shares nothing. A replica without grants, because the coordinator is of an older version or the broker keeps no notes,
+reports that and then spends its static share, the part that its partitions are of all.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _IDLE_S: Final = 3.0
 """Seconds between two exchanges while there are none; three fit into the time for which a grant holds."""
 
 _LEAST_S: Final = 0.1
-"""Seconds between two exchanges when something has happened."""
+"""Shortest time in seconds between two exchanges, after an event."""
 
 _QUIET_S: Final = 4.0
-"""Seconds without a grant after which a replica says that it hears none."""
+"""Seconds without a grant after which a replica reports that it gets none."""
 
 _STATIC_AFTER_S: Final = book.VALID_S + book.MARGIN_S
-"""Seconds from saying so until it spends its static share: what was granted to others without knowing has ended."""
+"""Seconds from that report until it spends its static share: by then grants made without the report have ended."""
 
 _MISSES: Final = 3
-"""Reads in a row without our own note after which the broker is taken for one that keeps none."""
+"""Reads in a row without the replica's own note after which the broker counts as one that keeps no notes."""
 
 _KEPT_DEMANDS: Final = 64
 
@@ -57,18 +57,18 @@ class NoteBoard(Protocol):
 
     @property
     def membership(self) -> status.Membership | None:
-        """Our part of the topic; None while the group rebalances."""
+        """This replica's part of the topic; None while the group rebalances."""
 
     async def read_notes(self) -> Mapping[int, str]:
-        """The notes of all partitions that have one. Raises StreamDown."""
+        """Return the notes of all partitions that have one. Raises StreamDown."""
 
     async def write_note(self, partition: int, note: str) -> bool:
-        """Write beside the offset of one of our partitions; False if it has no offset yet. Raises StreamDown."""
+        """Write beside the offset of an owned partition; False if it has no offset yet. Raises StreamDown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where our last note stands."""
+    """Place of this replica's last note."""
 
     board: NoteBoard
     partition: int
@@ -76,7 +76,7 @@ class _Place:
 
     @property
     def is_ours(self) -> bool:
-        """Whether nobody else can have written there since."""
+        """Whether no other replica can have written there since."""
         membership = self.board.membership
         return membership is not None and membership.generation == self.generation
 
@@ -120,11 +120,12 @@ class QuotaExchange:
         self._wake.set()
 
     async def run(self) -> None:
-        """Exchange for ever."""
+        """Exchange notes until cancelled."""
         if not self._budgets.enabled:
             return
         self._budgets.lend(limits.Lease(0.0))
         self._granted_s = self._time.boottime_s()
+
         while True:
             self._wake.clear()
             try:
@@ -132,6 +133,8 @@ class QuotaExchange:
             except errors.StreamDown as error:
                 _log.debug("quota_exchange_failed", error=str(error))
                 busy = True
+
+            # A demand or a change of the assignment ends the wait early.
             await asyncio.sleep(_LEAST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((_BUSY_S if busy else _IDLE_S) - _LEAST_S):
@@ -143,23 +146,27 @@ class QuotaExchange:
         self._spend_static()
 
     async def _exchange(self) -> bool:
-        """One round; whether the next should follow soon."""
+        """Run one round; returns whether the next should follow soon."""
         memberships = {board.topic: one for board in self.boards if (one := board.membership) is not None}
         if not memberships:
             return True
+
+        # The only replica needs no notes until the assignment changes.
         reference = memberships.get(self.boards[0].topic)
         is_lone = len(memberships) == len(self.boards) and _is_lone(memberships.values())
         if reference is not None and is_lone and self._alone == reference.generation:
             return False
-        if self._alone is not None:  # others may be there now
+        if self._alone is not None:  # there may be other replicas now
             self._alone = None
             self._budgets.lend(limits.Lease(0.0))
+
         read = await self.boards[0].read_notes() if reference is not None else {}
         self._check_that_notes_are_kept(read)
         if reference is not None:
             self._keep_office(reference, read)
         if is_lone and self._office is not None and not self._office.is_sharing:
             return await self._spend_alone()
+
         demand = self._demand(memberships)
         if reference is not None and self._office is not None:
             busy = await self._coordinate(self._office, demand, memberships, read)
@@ -171,7 +178,7 @@ class QuotaExchange:
         return busy
 
     def _keep_office(self, reference: status.Membership, read: Mapping[int, str]) -> None:
-        """Be the coordinator while partition 0 is ours; begin anew unless it was in the assignment before."""
+        """Be the coordinator while this replica owns partition 0; continue the term of the assignment before."""
         generation = reference.generation
         if 0 not in reference.owned:
             self._office = None
@@ -183,7 +190,7 @@ class QuotaExchange:
         self._generation = generation
 
     async def _spend_alone(self) -> bool:
-        """All partitions are ours: there is nobody to share with."""
+        """Spend the whole budgets, because this replica owns all partitions."""
         self._budgets.set_share(1.0)
         self._applied, self._held = ("", 0), {}
         self._static_s, self._is_static = None, False
@@ -215,13 +222,14 @@ class QuotaExchange:
         memberships: Mapping[str, status.Membership],
         read: Mapping[int, str],
     ) -> bool:
-        """Hear all demands, grant, and take our own part once everybody can read it."""
+        """Take all demands, grant, and apply this replica's own grant once all others can read theirs."""
         for board in self.boards:
             texts = read if board is self.boards[0] else await board.read_notes()
             for text in texts.values():
                 heard = notes.decode(text).demand
                 if heard is not None and heard.member != self._name:
                     office.hear(heard, self._time.boottime_s())
+
         now_s = self._time.boottime_s()
         office.hear(demand, now_s)
         groups = {topic: coordinator.Group(one.generation, one.total) for topic, one in memberships.items()}
@@ -233,7 +241,7 @@ class QuotaExchange:
         return bool(grants.operations or demand.needed)
 
     async def _send(self, demand: notes.Demand, memberships: Mapping[str, status.Membership]) -> None:
-        """Write our demand beside the first of our offsets that there is, in the reference topic if we can."""
+        """Write the demand beside the first owned offset that exists, in the reference topic if possible."""
         for board in self.boards:
             for partition in sorted(memberships[board.topic].owned) if board.topic in memberships else ():
                 if await self._write(board, partition, notes.Note(demand)):
@@ -255,13 +263,13 @@ class QuotaExchange:
         return True
 
     async def _clear(self) -> None:
-        """Take our last note away, where it is still ours."""
+        """Remove this replica's last note, if it still owns the partition."""
         place, self._place = self._place, None
         if place is not None and place.is_ours:
             await place.board.write_note(place.partition, "")
 
     def _check_that_notes_are_kept(self, read: Mapping[int, str]) -> None:
-        """Find out whether the broker drops what is written beside offsets, as some do."""
+        """Detect a broker that drops the notes beside offsets, as some do."""
         place = self._place
         if place is not None and place.board is self.boards[0] and place.is_ours:
             self._misses = 0 if read.get(place.partition) else self._misses + 1
@@ -271,14 +279,17 @@ class QuotaExchange:
         return self._misses < _MISSES
 
     def _apply(self, grants: notes.Grants | None) -> None:
-        """Spend what was granted, until so long after the demand that it answers was sent."""
+        """Apply this replica's grant as a lease, which ends `book.VALID_S` after the answered demand was sent."""
         grant = grants.members.get(self._name) if grants is not None else None
         if grants is None or grant is None or not grant.calls:
             return
+
+        # Ignore a grant that was applied before, or that would end at once.
         sent_s = self._sent_s.get(grant.answers, float("-inf"))
         is_newer = grants.coordinator != self._applied[0] or grants.round > self._applied[1]
         if not is_newer or sent_s + book.VALID_S <= self._time.boottime_s():
             return
+
         *calls, part = grant.calls
         allowances = {
             operation: limits.Allowance(most, max(1, pace))
@@ -288,6 +299,7 @@ class QuotaExchange:
         lease = limits.Lease(
             part / book.OTHERS_LIMIT, allowances=allowances, is_valid=lambda: time.boottime_s() < ends_s
         )
+
         self._applied = (grants.coordinator, grants.round)
         self._held = {**dict(zip(grants.operations, calls, strict=False)), notes.OTHERS: part}
         self._granted_s, self._static_s, self._is_static = time.boottime_s(), None, False
@@ -297,10 +309,11 @@ class QuotaExchange:
         self._on_change()
 
     def _fall_back(self) -> None:
-        """Without grants say so first, and spend the static share when all others must have heard of it."""
+        """Report missing grants first, then spend the static share once earlier grants to others must have ended."""
         now_s = self._time.boottime_s()
         if self._keeps_notes and now_s - self._granted_s < _QUIET_S:
             return
+
         if not self._is_static:
             self._is_static = True
             _log.info("quota_without_grants", keeps_notes=self._keeps_notes)
@@ -323,5 +336,5 @@ def _limit_of(operation: str) -> int:
 
 
 def _is_lone(memberships: Iterable[status.Membership]) -> bool:
-    """Whether every partition of every topic is ours."""
+    """Whether this replica owns every partition of every topic."""
     return all(0 < one.total <= len(one.owned) for one in memberships)

@@ -1,5 +1,5 @@
 """
-What replicas write beside the group's offsets to share a budget: a demand, and by the coordinator its grants.
+The notes that replicas write beside the group's offsets to share a budget: a demand, and by the coordinator its grants.
 
 A note holds 4096 bytes at most, Kafka's default for offset metadata. Durations are relative, so no clock is shared.
 """
@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 MOST_BYTES: Final = 4000
-"""Longest note that we write."""
+"""Longest note to write."""
 
 OTHERS: Final = "*"
-"""Stands for all operations that are not named; its calls are parts per thousand of each limit."""
+"""Name of all operations that are not listed; its calls are parts per thousand of each limit."""
 
 
 NO_DEMAND: Final = -1
@@ -22,18 +22,18 @@ NO_DEMAND: Final = -1
 
 class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", "owned": "o"}):
     """
-    What one replica tells the coordinator.
+    One replica's report to the coordinator.
 
     Attributes:
-        member: the replica, by a random name.
+        member: random name of the replica.
         number: counts its demands.
         owned: input topic → generation of its group, and the partitions that the replica owns in it.
         applied: coordinator and round of the grant in force; "" and 0 without one.
         held: calls that the grant in force allows, by operation.
         used: calls of the last `limits.WINDOW_S` seconds, by operation, in buckets, the latest first.
-        needed: operations of which more calls wait.
+        needed: operations with more waiting calls.
         held_s: seconds for which a 429 stops the connection.
-        static: without grants the replica spends its static share, now or soon.
+        static: the replica has no grants and spends its static share, now or soon.
     """
 
     member: str
@@ -49,13 +49,13 @@ class Demand(msgspec.Struct, frozen=True, rename={"member": "m", "number": "n", 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
     """
-    What the coordinator lets one replica spend.
+    The coordinator's grant to one replica.
 
     Attributes:
-        answers: number of the demand that is answered; the grant ends some seconds after that demand was sent. With
-        `NO_DEMAND` nothing is granted, and only `claims` mean something.
+        answers: number of the answered demand; the grant ends some seconds after that demand was sent. With
+            `NO_DEMAND` nothing is granted, and only `claims` count.
         calls: in any window of `limits.WINDOW_S` seconds, by operation as in `Grants.operations`, then of all others.
-        pace: calls in as many seconds when they go evenly, by operation.
+        pace: calls in as many seconds at an even pace, by operation.
         claims: most calls that the replica may have made in a window, by operation; empty where they are `calls`.
     """
 
@@ -67,14 +67,14 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 class Grants(msgspec.Struct, frozen=True, rename={"coordinator": "c", "round": "r", "operations": "o", "members": "m"}):
     """
-    What the coordinator grants, to all replicas at once.
+    The coordinator's grants to all replicas at once.
 
     Attributes:
         coordinator: its name.
         round: counts its grants.
-        operations: those that are granted one by one.
-        members: replica → its grant; those that left lately, too, for a successor must know what they may have used.
-        held_s: seconds for which a 429 stops everybody.
+        operations: the listed operations, granted one by one.
+        members: replica → its grant; also of replicas that left lately, so that a successor knows their possible calls.
+        held_s: seconds for which a 429 stops all replicas.
     """
 
     coordinator: str
@@ -101,7 +101,7 @@ def encode(note: Note) -> str:
 
 
 def decode(text: str) -> Note:
-    """Read a note; one that this version cannot read tells nothing."""
+    """Read a note; one that this version cannot read counts as empty."""
     try:
         return _DECODER.decode(text)
     except msgspec.MsgspecError:

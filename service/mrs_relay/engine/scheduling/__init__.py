@@ -1,16 +1,16 @@
 """
-Who may submit next, and why a job waits.
+Schedule submissions: choose who submits next, and say why a job waits.
 
-    queued job → entries.QueueEntry → scheduler.SubmissionScheduler → Turn → commit → lanes.InFlight → MRS
+    queued job → entries.QueueEntry → scheduler.SubmissionScheduler → Admitted → commit → lanes.InFlight → MRS
                                             │
-                     fair_queue: who is next; tenants take turns, and so do the queues of each tenant
-                     admission: whether an entry may go now, with what belongs to that:
+                     fair_queue: the next entry; tenants take turns, and so do the queues of each tenant
+                     admission: whether an entry may go now, by these parts:
                         queues   a ClusterQueue for each cluster and operation, in it a TenantQueue for each tenant
                         slots    which jobs hold a slot of a cluster
                         lanes    how many calls may be under way, shared by tenants and their clusters
-                        pauses   how long a connection or a cluster is left alone; breaker: the state of one cluster
-                        tokens   the write quota, and what probes get of it
-                        quota    what a tenant may have under way
+                        pauses   how long a connection or a cluster takes no calls; breaker: the state of one cluster
+                        tokens   the write quota, and the part of it for probes
+                        quota    a tenant's usage against its limits
                      waits: the reason why an entry waits
 
 An entry goes when its cluster has a slot, its tenant is within its limits, its lane has a place, nothing is paused and

@@ -1,4 +1,4 @@
-"""What an entry needs to go: a slot, a place in its lane, a cluster that takes calls, its tenant's limits, a token."""
+"""Check what an entry needs to go: a slot, a place in its lane, no pause, room in its tenant's limits, a token."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import breaker, entries, lanes, pauses, queues, quota, slots, tokens, waits
 
 _SWEEP_AT: Final = 1000
-"""So many places and more are looked through for those of which nothing needs to be remembered."""
+"""Number of places from which on those are dropped that have nothing to remember."""
 
 
 class Admission:
     """
-    Judge what keeps entries from going, and keep the counts for that.
+    Decide whether entries may go, and keep the counts for that.
 
     Args:
         settings: slots, intents, pauses.
-        time: both sides of the clock.
+        time: wall clock and monotonic clock.
         spend: the write quota.
-        wake_in: looks at the queues again after so many seconds.
+        wake_in: schedules the next check of the queues, after the given seconds.
 
     Attributes:
         clusters: the queues by place.
-        slots: who holds a slot of a cluster.
-        pauses: takes what became of each call.
+        slots: the jobs that hold a slot of a cluster.
+        pauses: takes the outcome of each call.
         tokens: the write quota.
     """
 
@@ -42,8 +42,8 @@ class Admission:
         self.slots: Final = slots.Slots(settings.slots_per_cluster)
         self.pauses: Final = pauses.Pauses(settings, time, lambda place: self.cluster(place).breaker, wake_in)
         self.tokens: Final = tokens.Tokens(spend, time, wake_in, self._others_wait)
-        # NB: for others than submissions an intent is a place in flight: one that waited for a place while calls hang
-        # would go back unsent, again and again, and cost a token each time.
+        # NB: an intent of any other call than a submission takes a place in flight. An intent that waited for a place
+        # while calls hang would return to the queue unsent, repeatedly, and cost a token each time.
         others = settings.max_others_in_flight
         self._lanes: Final[dict[lanes.Kind, lanes.Lane]] = {
             kind: lanes.Lane(settings.max_intents if kind == "submissions" else others) for kind in lanes.KINDS
@@ -56,7 +56,7 @@ class Admission:
     # Clusters
 
     def cluster(self, place: entries.Place) -> queues.ClusterQueue:
-        """Return the queue of a place, made when it is asked for."""
+        """Return the queue of a place; creates it if there is none."""
         cluster = self.clusters.get(place)
         if cluster is None:
             if len(self.clusters) >= self._sweep_at:
@@ -65,12 +65,12 @@ class Admission:
         return cluster
 
     def with_slots(self, cluster_id: str) -> list[queues.ClusterQueue]:
-        """Return the places that take slots of a cluster, as far as there are any."""
+        """Return the present places that take slots of a cluster."""
         places = ((cluster_id, operation) for operation in jobs.SUBMISSIONS)
         return [self.clusters[place] for place in places if place in self.clusters]
 
     def forget_if_idle(self, cluster: queues.ClusterQueue) -> None:
-        """Drop a place that nobody waits for or works on, once nothing is remembered against it."""
+        """Drop a place without entries and calls, once its breaker has nothing to remember."""
         is_idle = not cluster.tenants and not cluster.in_flight
         if is_idle and cluster.breaker.is_forgettable(self._time.monotonic_s()):
             self.clusters.pop(cluster.place, None)
@@ -80,15 +80,15 @@ class Admission:
             self.forget_if_idle(cluster)
         self._sweep_at = max(_SWEEP_AT, 2 * len(self.clusters))
 
-    # Calls that were let through
+    # Calls that were admitted
 
     def share_between(self, tenants: int) -> None:
-        """Note how many tenants there are."""
+        """Set the number of tenants."""
         for lane in self._lanes.values():
             lane.tenants = tenants
 
     def let_through(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota, holder: entries.Holder) -> None:
-        """Count a call that goes: at its tenant, in its lane, and the slot that it takes."""
+        """Count an admitted call: at its tenant, in its lane, and the slot that it takes."""
         tenant.start(holder)
         if holder not in self._in_flight:
             self._in_flight[holder] = (cluster, tenant)
@@ -98,7 +98,7 @@ class Admission:
         self.slots.take(cluster.place, holder)
 
     def completed(self, holder: entries.Holder) -> queues.ClusterQueue | None:
-        """Count a call whose outcome is known; returns the place where it was in flight, if it was."""
+        """Count a call whose outcome is known; returns its place if it was in flight."""
         known = self._in_flight.pop(holder, None)
         if known is None:
             return None
@@ -108,33 +108,33 @@ class Admission:
         return cluster
 
     def leave(self, owner: entries.Owner) -> None:
-        """Forget the slots and places in flight of a partition that is no longer ours."""
+        """Forget the slots and places in flight of a partition that this process no longer owns."""
         for holder in [holder for holder in self._in_flight if holder[0] is owner]:
             self.completed(holder)
         self.slots.leave(owner)
 
     @property
     def in_flight(self) -> int:
-        """Calls let through whose outcome is not known yet."""
+        """Admitted calls whose outcome is not known yet."""
         return len(self._in_flight)
 
     # Who may go
 
     @property
     def is_wanted(self) -> bool:
-        """Whether in some lane somebody waits and a place is free."""
+        """Whether an entry waits in a lane that has a free place."""
         for lane in self._lanes.values():  # noqa: SIM110 - asked before and after each turn, and twice as quick as any()
             if lane.waiting and lane.taken < lane.most:
                 return True
         return False
 
     def is_held(self, cluster: queues.ClusterQueue, tenant: quota.TenantQuota) -> bool:
-        """Whether the place has no room for a call of the tenant now, or takes none; sets the alarm for a pause."""
+        """Whether the place has no room for a call of the tenant now, or is paused; sets the timer for a pause."""
         has_place = cluster.lane.may_take((tenant, cluster.place[0]))
         return not has_place or self.slots.is_full(cluster.place) or self.pauses.must_wait(cluster)
 
     def is_limited(self, tenant: quota.TenantQuota) -> bool:
-        """Whether a tenant has all that it may have; whoever ends looks again, and else the alarm."""
+        """Whether a tenant has reached a limit; the end of a job, or else the timer, leads to the next check."""
         if not tenant.is_bounded:
             return False
         if tenant.is_full:
@@ -145,14 +145,15 @@ class Admission:
         return wait_s > 0
 
     def _others_wait(self, operation: str) -> bool:
-        """Whether somebody waits for a token who is no probe."""
+        """Whether an entry that is no probe waits for a token."""
         return any(one.place[1] == operation and one.breaker.is_closed for one in self._able())
 
     def _able(self) -> Iterator[queues.ClusterQueue]:
-        """Yield the places where entries wait for nothing but a token or their turn."""
+        """Yield the places where entries only wait for a token or their turn."""
         now_s = self._time.monotonic_s()
         if self.pauses.paused_until_s > now_s:
             return
+
         for cluster in self.clusters.values():
             if cluster.wait_s(now_s) > 0 or cluster.is_probing(now_s) or self.slots.is_full(cluster.place):
                 continue
@@ -162,14 +163,16 @@ class Admission:
                 if queue.waiting and not is_limited and cluster.lane.may_take((tenant, cluster.place[0])):
                     yield cluster
 
-    # Why others wait
+    # Why entries wait
 
     def cause(self, queue: queues.TenantQueue) -> tuple[waits.Cause, float]:
-        """What keeps the first of a queue from going, and for how many seconds where time alone decides it."""
+        """Return why the first entry of a queue waits, and for how many seconds where time alone decides it."""
         cluster, tenant, now_s = queue.cluster, queue.tenant, self._time.monotonic_s()
         all_s, here_s = self.pauses.paused_until_s - now_s, cluster.breaker.until_s - now_s
         dry_s = self.tokens.dry_s(cluster.place[1], now_s)
         has_place = cluster.lane.may_take((tenant, cluster.place[0]))
+
+        # The first cause that holds counts: the order is part of the answer.
         checks: tuple[tuple[waits.Cause, bool, float], ...] = (
             (waits.Cause.CONNECTION, all_s > 0, all_s),
             (waits.Cause.CLUSTER, here_s > 0, here_s),

@@ -1,12 +1,12 @@
 """
-How long a place is left alone that takes no calls: a circuit breaker for one cluster and operation.
+Decide how long a place that takes no calls is paused: a circuit breaker for one cluster and operation.
 
-    CLOSED ── full ─────→ FULL       a pause of fixed length; ends at once when a job of ours on the cluster ends
+    CLOSED ── full ─────→ FULL       a pause of fixed length; ends at once when one of our jobs on the cluster ends
        ↑ ─── refused ──→ REFUSING   pauses that double: the cluster's state forbids it
        │ ─── failed ───→ FAILING    pauses that double: a read failed, or the reply to a write was lost
        └──── worked, answered ──┘
 
-After a pause one call at a time goes as a probe. A call that was sent before the last trouble was counted changes
+After a pause one call at a time is sent as a probe. A call that was sent before the last counted failure changes
 nothing: calls that fail together are one failure. Nothing here is random.
 """
 
@@ -21,7 +21,7 @@ CAREFUL_S: Final = 60.0
 
 
 class State(enum.StrEnum):
-    """What a place's last answers say of it."""
+    """State of a place by its last answers."""
 
     CLOSED = "takes calls"
     FULL = "full"
@@ -32,11 +32,11 @@ class State(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What MRS said last.
+    MRS's last answer.
 
     Attributes:
-        code: MRS's error code, or what stands for it, such as http_503 or no_reply.
-        text: what it means, in our words: MRS's own may quote somebody else's request.
+        code: MRS's error code, or its substitute, such as http_503 or no_reply.
+        text: the code's meaning, in the relay's words: MRS's own text may quote another request.
     """
 
     code: str = ""
@@ -48,7 +48,7 @@ NO_ANSWER: Final = Answer()
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What became of a call, sent at `begun_s`, that was refused or failed: the state it speaks for, and the answer."""
+    """Outcome of a refused or failed call, sent at `begun_s`: the state that it is evidence for, and the answer."""
 
     state: State
     answer: Answer
@@ -63,7 +63,7 @@ class Pause:
     most_s: float
 
     def after(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures in a row."""
+        """Return the seconds to wait after a number of failures in a row."""
         return min(self.most_s, self.first_s * 2.0 ** min(max(failures, 1) - 1, 30))
 
 
@@ -73,11 +73,11 @@ class Breaker:
     The state of one place. Moments are monotonic seconds.
 
     Attributes:
-        state: what the last answers say.
-        answer: the last bad one.
+        state: by the last answers.
+        answer: the last bad answer.
         since_ms: when the state began, epoch milliseconds.
         until_s: when the pause ends.
-        careful_until_s: until then one call goes after the other, whatever the state.
+        careful_until_s: until then one call goes after the other, in any state.
     """
 
     state: State = State.CLOSED
@@ -90,11 +90,11 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is known against the place; the next call is no probe then."""
+        """Whether the place takes calls, as far as known; the next call is no probe then."""
         return self.state is State.CLOSED
 
     def is_forgettable(self, now_s: float) -> bool:
-        """Whether the next call may go as if nothing had happened: the last pause is over, and has been for a while."""
+        """Whether the breaker has nothing to remember: the last pause and its careful time are over."""
         remember_s = 0.0 if self.is_closed else CAREFUL_S
         return max(self.until_s + remember_s, self.careful_until_s) <= now_s
 
@@ -103,7 +103,7 @@ class Breaker:
         return self.state in {State.REFUSING, State.FAILING} or now_s < self.careful_until_s
 
     def full(self, now_s: float, now_ms: int, wait_s: float, answer: Answer) -> None:
-        """The cluster has no room."""
+        """Pause the place for a fixed time, because the cluster has no room."""
         self._enter(State.FULL, now_ms, answer)
         self._failures = 0
         self._changed_s = now_s
@@ -111,9 +111,10 @@ class Breaker:
         self.careful_until_s = self.until_s + CAREFUL_S
 
     def failed(self, failure: Failure, now_s: float, now_ms: int, pause: Pause) -> None:
-        """The call was refused or failed: pause the place, unless the call belongs to a failure counted before."""
+        """Pause the place after a refused or failed call, unless the call belongs to a failure counted before."""
         if failure.begun_s <= self._changed_s:
             return
+
         if self.state is not failure.state:
             self._failures = 0
         self._enter(failure.state, now_ms, failure.answer)
@@ -122,17 +123,17 @@ class Breaker:
         self.until_s = now_s + pause.after(self._failures)
 
     def worked(self, begun_s: float) -> None:
-        """A call was taken: the place takes calls."""
+        """Close the breaker after a call that MRS took."""
         if begun_s > self._changed_s:
             self.open()
 
     def answered(self, begun_s: float) -> None:
-        """A call was refused for good: the way is clear, which says nothing of the cluster's state."""
+        """Note a call that was refused for good: the connection works; the cluster's state stays unknown."""
         if begun_s > self._changed_s and self.state is State.FAILING:
             self.open()
 
     def open(self) -> None:
-        """End the pause. What was learned about bursts stays."""
+        """End the pause, but not the time in which one call goes after the other."""
         self.state, self.answer, self.until_s = State.CLOSED, NO_ANSWER, 0.0
         self._failures = 0
 

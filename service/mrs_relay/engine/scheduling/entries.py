@@ -1,4 +1,4 @@
-"""A job that waits for its submission, and its rank in the queue."""
+"""The queue entry of a job that waits for its submission, with its rank."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mrs_relay.engine.model import jobs
 from mrs_relay.engine.work import kinds
 
 Owner = object
-"""What holds entries and slots and may lose them all at once: a partition. Hashable, equal only to itself."""
+"""A partition, which holds entries and slots and may lose them all at once. Hashable, equal only to itself."""
 
 Holder = tuple[Owner, jobs.LedgerKey]
 
@@ -22,14 +22,14 @@ _numbers = itertools.count()
 
 class QueueEntry(NamedTuple):
     """
-    A job that waits for its turn; entries compare by their rank, no two have the same.
+    A job that waits for its turn; entries compare by their rank, which is unique.
 
     Attributes:
         rank: lower goes first; never changes.
-        key: the job.
-        place: where it wants to go.
+        key: the job's ledger key.
+        place: the cluster and operation that it waits for.
         owner: its partition.
-        admit: called when it is the job's turn.
+        admit: called when the job gets its turn.
     """
 
     rank: tuple[int, int, int]
@@ -43,11 +43,11 @@ def queue_entry(
     key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None], aging_s: float
 ) -> QueueEntry:
     """
-    Make the entry of a queued job.
+    Build the entry of a queued job.
 
-    Waiting for `aging_s` seconds is worth one step of priority. The gain is the same for all that wait, so the order of
-    two entries never changes, and the rank can be fixed here: a job of priority 0 goes before every job of priority 9
-    that arrives more than nine times `aging_s` later. The time before its `not_before` is no waiting.
+    A wait of `aging_s` seconds is worth one step of priority. The gain is the same for all waiting entries, so the
+    order of two entries never changes, and the rank is fixed here. A job of priority 0 goes before every job of
+    priority 9 that arrives more than nine times `aging_s` later. The time before its `not_before` does not count.
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
     rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))

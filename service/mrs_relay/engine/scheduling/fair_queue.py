@@ -1,8 +1,8 @@
 """
-Who is next: tenants take turns, and so do the queues of each tenant.
+Choose the next entry: tenants take turns, and so do the queues of each tenant.
 
-An entry that is withdrawn stays in its queue until it is first: taking it out of the middle would cost a search. An
-open queue is one that a round looks at; a queue whose cluster is full is shut until a slot is given back.
+A withdrawn entry stays in its queue until it is first, because removing it from the middle would cost a search. A round
+considers open queues only; a queue whose cluster is full is shut until a slot is given back.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from mrs_relay.engine.scheduling import entries, queues, quota, tokens
 
 class FairQueue:
     """
-    Keep the entries that wait, and let them go in a fair order.
+    Keep the waiting entries, and admit them in a fair order.
 
     Args:
-        admission: says what may go.
-        default_tenant: whose entries are those of owners that have not joined.
+        admission: decides whether an entry may go.
+        default_tenant: the tenant of owners that have not joined.
 
     Attributes:
         tenants: the tenant of each owner that has joined.
@@ -67,7 +67,7 @@ class FairQueue:
         self._entries = {holder: entry for holder, entry in self._entries.items() if holder[0] is not owner}
         for cluster in list(self._admission.clusters.values()):
             for queue in cluster.tenants.values():
-                # Withdrawn entries go, too: one of them could come first now, and the first must be a real one.
+                # Remove withdrawn entries, too: one of them could be first now, and the first must be a live one.
                 queue.waiting = [one for one in queue.waiting if self._is_live(one)]
                 heapq.heapify(queue.waiting)
                 queue.add(len(queue.waiting) - queue.count)
@@ -85,12 +85,12 @@ class FairQueue:
             yield from cluster.tenants.values()
 
     def reopen(self, cluster: queues.ClusterQueue) -> None:
-        """Look at the queues of a cluster again, for a slot is free."""
+        """Open the queues of a cluster again, because a slot is free."""
         for queue in cluster.tenants.values():
             self._open_up(queue)
 
     def forget_if_idle(self, cluster: queues.ClusterQueue) -> None:
-        """Drop the queues of a cluster in which nobody waits, and the cluster if nothing is left of it."""
+        """Drop the empty queues of a cluster, and the cluster itself if it has become idle."""
         for queue in list(cluster.tenants.values()):
             if not queue.waiting:
                 self._shut(queue)
@@ -122,20 +122,22 @@ class FairQueue:
     # Turns
 
     def let_go(self) -> None:
-        """Let through whoever may go: tenants by turns, and of each tenant one queue after the other."""
+        """Admit all entries that may go: tenants take turns, and of each tenant one queue after the other."""
         known = tokens.Pass()
         while self._admission.is_wanted and self._round(known):
-            pass  # who gave way to somebody may go now
+            pass  # a queue that gave way to another may go now
 
     def _round(self, known: tokens.Pass) -> bool:
-        """Give the open queues turns until none takes one; whether another round may let somebody go."""
+        """Give the open queues turns until none takes one; returns whether another round may admit an entry."""
         has_moved = False
         rounds = deque((tenant, deque(several.values())) for tenant, several in self._open.items() if several)
         self._gave_way = False
+
         while rounds:
             tenant, several = rounds.popleft()
             if not self._admission.is_wanted:
-                return False  # whatever ends looks again
+                return False  # the end of a call starts the next round
+
             queue = None if self._admission.is_limited(tenant) else self._next_of(several, known)
             if queue is not None:
                 has_moved = True
@@ -145,7 +147,7 @@ class FairQueue:
         return has_moved and self._gave_way
 
     def _next_of(self, several: deque[queues.TenantQueue], known: tokens.Pass) -> queues.TenantQueue | None:
-        """Take the first queue whose turn it can be; those before it have none in this round."""
+        """Take the first queue that may go; the queues before it get no turn in this round."""
         while several:
             queue = several.popleft()
             if queue.waiting and self._may_go(queue, known):
@@ -157,7 +159,7 @@ class FairQueue:
         if cluster.place[1] in known.dry:
             return False
         if self._admission.slots.is_full(cluster.place):
-            self._shut(queue)  # whoever gives back a slot opens it again
+            self._shut(queue)  # `reopen` opens it when a slot is given back
             return False
         if self._admission.is_held(cluster, queue.tenant) or self._gives_way(queue):
             return False
@@ -165,12 +167,15 @@ class FairQueue:
 
     def _gives_way(self, queue: queues.TenantQueue) -> bool:
         """
-        Whether the last free slot is another tenant's: one that may go and had its turn at the cluster longer ago.
+        Whether the last free slot belongs to another tenant, which may go and had its turn at the cluster longer ago.
 
-        Only where slots are scarce: else who waits for quota would lose turns to those who wait for the same cluster.
+        This applies only where slots are scarce: else a tenant that waits for quota would lose its turns to tenants
+        that wait for the same cluster.
         """
         if not self._admission.slots.is_last(queue.cluster.place):
             return False
+
+        # The queues are in the order of their last turns: those before this one waited longer.
         for tenant, other in queue.cluster.tenants.items():
             if other is queue:
                 return False
@@ -180,11 +185,12 @@ class FairQueue:
         return False
 
     def _admit_first(self, queue: queues.TenantQueue) -> None:
-        """Let the first of a queue go; its tenant goes to the end, here and at the place; all others keep theirs."""
+        """Admit the first entry of a queue; its tenant moves to the end, here and at the place, behind all others."""
         chosen = heapq.heappop(queue.waiting)
         del self._entries[chosen.owner, chosen.key]
         queue.add(-1)
         self._drop_withdrawn(queue)
+
         cluster, tenant = queue.cluster, queue.tenant
         self._admission.let_through(cluster, tenant, (chosen.owner, chosen.key))
 

@@ -1,10 +1,10 @@
 """
-How many calls may be under way at once, shared by tenants and their clusters.
+Bound the calls under way at once, and share their places between tenants and their clusters.
 
-Submissions, other writes and reads have lanes of their own, so calls of one kind that hang never keep another kind
+Submissions, other writes and reads have lanes of their own, so that hanging calls of one kind never keep another kind
 waiting. Within a lane a free place goes to the tenant with the fewest calls under way, and of that tenant to the
-cluster with the fewest. So that a newcomer need not wait until a call ends, one cluster alone never holds the last
-eighth of a lane; where there are several tenants, neither does one tenant, and a cluster never holds the last quarter.
+cluster with the fewest. One cluster alone never holds the last eighth of a lane, so that a newcomer need not wait until
+a call ends. Where there are several tenants, neither does one tenant, and a cluster never holds the last quarter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Group = tuple[object, str]
 _N = TypeVar("_N")
 
 _RESERVED_PART: Final = 8
-"""One part in this many of a lane is kept for newcomers."""
+"""One part in this many of a lane is reserved for newcomers."""
 
 
 @functools.cache
@@ -50,8 +50,8 @@ class Lane:
 
     Attributes:
         taken: places in use.
-        waiting: how many wait for a turn that takes one.
-        tenants: how many tenants share the lane.
+        waiting: entries that wait for a turn that takes a place.
+        tenants: number of tenants that share the lane.
     """
 
     def __init__(self, most: int) -> None:
@@ -69,6 +69,8 @@ class Lane:
         kept = self._reserved * (1 if self.tenants <= 1 else 2)
         if free > kept or free <= 0:
             return free > 0
+
+        # Only reserved places are free: a cluster, or a tenant, with too many calls gets none of them.
         if self._by_group[group] >= self.most - kept:
             return False
         return self.tenants <= 1 or free > self._reserved or self._by_tenant[group[0]] < self.most - self._reserved
@@ -99,7 +101,7 @@ def _less(counts: Counter[_N], name: _N) -> None:
 
 class InFlight:
     """
-    Let calls of one lane be sent, a bounded number at a time.
+    Bound the calls of one lane that are under way at the same time.
 
     Args:
         most: calls under way at the same time.
@@ -115,7 +117,7 @@ class InFlight:
         return self._lane.taken
 
     def share_between(self, tenants: int) -> None:
-        """Note how many tenants there are."""
+        """Set the number of tenants."""
         self._lane.tenants = tenants
 
     @contextlib.asynccontextmanager
@@ -132,11 +134,13 @@ class InFlight:
         if group not in self._waiting and self._lane.may_take(group):
             self._lane.take(group)
             return
+
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(group, deque()).append(place)
         try:
             await place
         except asyncio.CancelledError:
+            # The place may have been given at the moment of the cancellation: then it must be given back.
             if place.cancelled():
                 self._forget(group, place)
             else:
@@ -144,13 +148,13 @@ class InFlight:
             raise
 
     def release(self, group: Group) -> None:
-        """Give a place back; the next call goes."""
+        """Give a place back, and give free places to the calls that are next."""
         self._lane.give(group)
         while (chosen := self._next()) is not None:
             waiting = self._waiting.pop(chosen)
             place = waiting.popleft()
             if waiting:
-                self._waiting[chosen] = waiting  # behind groups that hold as few places
+                self._waiting[chosen] = waiting  # behind the groups that hold as few places
             if not place.done():  # else its task was cancelled a moment ago
                 self._lane.take(chosen)
                 place.set_result(None)
@@ -186,7 +190,7 @@ class Lanes:
         return self._lanes[kind_of(operation)]
 
     def share_between(self, tenants: int) -> None:
-        """Note how many tenants there are."""
+        """Set the number of tenants."""
         for lane in self._lanes.values():
             lane.share_between(tenants)
 

@@ -1,8 +1,8 @@
 """
-How long calls are held back: what the answers of MRS mean for those who wait.
+Hold calls back after a failure, for as long as MRS's answers require.
 
-A trouble pauses what it is evidence for: the operation on that cluster. Only what concerns every call of the connection
-pauses all: MRS throttles (429), it cannot be reached, or there are no credentials.
+A failure pauses one operation on one cluster, for which it is evidence. Only a failure that concerns every call of the
+connection pauses all: MRS throttles (429), it cannot be reached, or there are no credentials.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _UNREACHABLE: Final = backoff.Backoff(first_s=0.5, most_s=30.0)
 
 class Pauses:
     """
-    Take what became of each call and pause the connection or a place.
+    Take the outcome of each call, and pause the connection or a place.
 
     Args:
         settings: `busy_wait_s` and `busy_most_s`.
-        time: both sides of the clock.
-        breaker_of: the breaker of a place.
-        wake_in: looks at the queues again after so many seconds.
+        time: wall clock and monotonic clock.
+        breaker_of: returns the breaker of a place.
+        wake_in: schedules the next check of the queues, after the given seconds.
 
     Attributes:
-        paused_until_s: nothing is sent on the connection until then, monotonic seconds.
+        paused_until_s: end of the connection's pause, monotonic seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Pauses:
         self.paused_until_s = 0.0
 
     def must_wait(self, cluster: queues.ClusterQueue) -> bool:
-        """Whether a place waits for time to pass, or for the outcome of its call under way; sets the alarm."""
+        """Whether a place waits for the end of a pause, or for the outcome of its probe; sets the timer."""
         now_s = self._time.monotonic_s()
         wait_s = max(self.paused_until_s - now_s, cluster.wait_s(now_s))
         if wait_s > 0:
@@ -57,21 +57,21 @@ class Pauses:
         return wait_s > 0 or cluster.is_probing(now_s)
 
     def pause(self, wait_s: float) -> None:
-        """Let nobody through for so many seconds: MRS throttles the connection."""
+        """Pause the connection for `wait_s` seconds, because MRS throttles it."""
         self.paused_until_s = max(self.paused_until_s, self._time.monotonic_s() + wait_s)
         self._wake_in(wait_s)
 
     def rest(self, place: entries.Place, wait_s: float) -> None:
-        """Let nobody through to one place for so many seconds; nothing is wrong with it."""
+        """Pause one place for `wait_s` seconds, without counting a failure."""
         seen = self._breaker_of(place)
         seen.until_s = max(seen.until_s, self._time.monotonic_s() + wait_s)
         self._wake_in(wait_s)
 
     def full(self, place: entries.Place, answer: breaker.Answer) -> float:
         """
-        Let nobody through to a cluster without room, then one after the other; returns the seconds.
+        Pause a cluster without room, then send one call after the other; returns the seconds of the pause.
 
-        The pause ends at once when a job of ours on the cluster ends. It does not grow: a full cluster drains.
+        The pause ends at once when a job of this process on the cluster ends. It does not grow: a full cluster drains.
         """
         self._unreachable = 0
         self._breaker_of(place).full(self._time.monotonic_s(), self._time.now_ms(), self._full_wait_s, answer)
@@ -79,21 +79,21 @@ class Pauses:
         return self._full_wait_s
 
     def refused(self, place: entries.Place, begun_s: float, answer: breaker.Answer) -> float:
-        """Try a cluster that takes no calls now from time to time; returns the seconds until the next try."""
+        """Pause a cluster that refuses calls in its state; returns the seconds until the next try."""
         return self._failed(place, breaker.State.REFUSING, begun_s, answer)
 
     def failed(self, place: entries.Place, begun_s: float, answer: breaker.Answer) -> float:
         """
-        Try a place whose call failed, or whose reply was lost, from time to time; returns the seconds until the next.
+        Pause a place whose call failed, or whose reply was lost; returns the seconds until the next try.
 
-        It does not shorten the pauses of a cluster that takes no calls anyway.
+        The pauses of a cluster that refuses calls anyway do not get shorter.
         """
         refuses = self._breaker_of(place).state is breaker.State.REFUSING
         return self._failed(place, breaker.State.REFUSING if refuses else breaker.State.FAILING, begun_s, answer)
 
     def unreachable(self, begun_s: float) -> float:
-        """Let nobody through for a while, for nothing can be sent on this connection; returns the seconds."""
-        if begun_s > self._unreachable_s:  # all that were under way together are one failure
+        """Pause the connection, because nothing can be sent on it; returns the seconds of the pause."""
+        if begun_s > self._unreachable_s:  # calls under way together count as one failure
             self._unreachable += 1
             self._unreachable_s = self._time.monotonic_s()
         wait_s = _UNREACHABLE.delay_s(self._unreachable)

@@ -1,4 +1,4 @@
-"""The lines in which entries wait: one for each cluster and operation, and in it one for each tenant."""
+"""The queues of waiting entries: one for each cluster and operation, and in it one for each tenant."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mrs_relay.engine.scheduling import breaker, entries, lanes, quota
 @dataclass(slots=True, eq=False)
 class ClusterQueue:
     """
-    What all tenants share of a place.
+    The state of a place that all tenants share.
 
     Attributes:
         place: the cluster and the operation.
-        lane: what its calls take places of.
-        tenants: the queues of those who wait, the longest since its turn first.
-        in_flight: calls let through whose outcome is not known yet.
+        lane: the lane in which its calls take places.
+        tenants: the queues of waiting tenants, the longest since its turn first.
+        in_flight: admitted calls whose outcome is not known yet.
         breaker: whether the place takes calls.
     """
 
@@ -39,11 +39,11 @@ class ClusterQueue:
 @dataclass(slots=True, eq=False)
 class TenantQueue:
     """
-    Those of one tenant who wait for a place.
+    The entries of one tenant that wait for a place.
 
     Attributes:
         waiting: a heap; a withdrawn entry stays until it is first.
-        count: entries that have not been withdrawn.
+        count: number of entries that have not been withdrawn.
     """
 
     cluster: ClusterQueue
@@ -52,6 +52,6 @@ class TenantQueue:
     count: int = 0
 
     def add(self, more: int) -> None:
-        """Count entries that came, or with a negative number went."""
+        """Count entries that were added, or with a negative number removed."""
         self.count += more
         self.cluster.lane.waiting += more

@@ -1,11 +1,12 @@
 """
-A tenant's usage in this process against its limits.
+Count a tenant's usage in this process against its limits.
 
-The scheduler asks before each turn, plans ask before they accept a request. Limits count over all replicas: each takes
-the part that its partitions are of the tenant's. Without tenants there is one quota, which limits nothing.
+The scheduler checks the quota before each turn, a unit of work before it accepts a request. Limits count over all
+replicas: each has the part of a limit that its partitions are of the tenant's. Without tenants there is one quota,
+which limits nothing.
 
-Limits count what has been decided, so that two partitions that decide at the same time never take the same last place.
-What others see, `queued` and `running`, counts what has been committed.
+Limits count decided work, so that two partitions that decide at the same time never take the same last place. The
+published numbers, `queued` and `running`, count committed work.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _MINUTE_S: Final = 60.0
 @dataclass(slots=True)
 class Share:
     """
-    How much of the work is this process's; changed only when the group's assignment changes.
+    This process's part of the work; changes only with the group's assignment.
 
     Attributes:
-        owned: partitions that this process has.
+        owned: partitions that this process owns.
         total: partitions of the input topic; 0 until it is known.
     """
 
@@ -37,21 +38,21 @@ class Share:
     total: int = 0
 
     def of(self, limit: int) -> int:
-        """Our part of a limit, rounded down, so that all replicas together keep it; but one at least."""
+        """Return this process's part of a limit, rounded down so that all replicas together keep it; one at least."""
         return max(1, limit * self.owned // self.total) if self.total else limit
 
 
 class TenantQuota:
     """
-    Count what one tenant has under way in this process.
+    Count the work of one tenant under way in this process.
 
     Args:
-        policy: its limits.
-        share: which part of the tenant's partitions is ours.
+        policy: the tenant's policy with its limits.
+        share: this process's part of the tenant's partitions.
         time: monotonic time.
 
     Attributes:
-        is_bounded: it has a limit of what runs or starts.
+        is_bounded: the tenant has a limit of running or starting requests.
     """
 
     def __init__(self, policy: policies.Policy, share: Share, time: clock.Clock) -> None:
@@ -79,25 +80,26 @@ class TenantQuota:
 
     @property
     def planned(self) -> int:
-        """The same with what has been decided and not committed yet; counts against the limit."""
+        """The same with decided changes that are not committed yet; counts against the limit."""
         return sum(self._planned.values())
 
     @property
     def is_full(self) -> bool:
-        """As many run as may: the next waits until one ends."""
+        """Whether the limit of running requests is reached: the next one waits until one ends."""
         most = self._limits.running
         return most is not None and len(self._running) >= self.share.of(most)
 
     @property
     def most_queued(self) -> int | None:
-        """How many may wait here; None: no limit."""
+        """Most requests that may wait in this process; None: no limit."""
         return None if self._limits.queued is None else self.share.of(self._limits.queued)
 
     def wait_s(self) -> float:
-        """Seconds until one more may be started; 0.0: now."""
+        """Return the seconds until one more may be started; 0.0: now."""
         most = self._limits.per_minute
         if most is None:
             return 0.0
+
         begin_s = self._time.monotonic_s() - _MINUTE_S
         while self._started_s and self._started_s[0] <= begin_s:
             self._started_s.popleft()
@@ -105,7 +107,7 @@ class TenantQuota:
         return 0.0 if over < 0 else self._started_s[over] - begin_s
 
     def start(self, holder: entries.Holder) -> None:
-        """One was let through; its intent is not committed yet."""
+        """Count an admitted request; its intent is not committed yet."""
         if self._limits.per_minute is not None:
             self._started_s.append(self._time.monotonic_s())
         if self._counts:
@@ -113,7 +115,7 @@ class TenantQuota:
             self._uncommitted.add(holder)
 
     def recall(self, ages_s: Iterable[float]) -> None:
-        """Some were started so long ago, by whoever had the partition then; without a limit of starts nobody looks."""
+        """Count requests of these ages, which a partition's earlier owner started; only a limit of starts needs it."""
         if self._limits.per_minute is None:
             return
         now_s = self._time.monotonic_s()
@@ -122,13 +124,13 @@ class TenantQuota:
                 bisect.insort(self._started_s, now_s - age_s)
 
     def occupy(self, holder: entries.Holder) -> None:
-        """One is under way as committed, perhaps since before it came to us."""
+        """Count a request whose submission is committed, perhaps by the partition's earlier owner."""
         if self._counts:
             self._running.add(holder)
             self._uncommitted.discard(holder)
 
     def end(self, holder: entries.Holder) -> bool:
-        """One is no longer under way; whether it was."""
+        """Count a request that is no longer under way; returns whether it was."""
         if holder not in self._running:
             return False
         self._running.discard(holder)
@@ -136,15 +138,15 @@ class TenantQuota:
         return True
 
     def queue(self, owner: entries.Owner, count: int) -> None:
-        """So many of a partition's requests wait for their submission, as committed."""
+        """Set the number of a partition's requests that wait for their submission, as committed."""
         self._queued[owner] = self._planned[owner] = count
 
     def plan(self, owner: entries.Owner, count: int) -> None:
-        """So many will wait once what has been decided is committed."""
+        """Set the number that will wait once the decided changes are committed."""
         self._planned[owner] = count
 
     def leave(self, owner: entries.Owner) -> None:
-        """Forget what a partition had that is no longer ours."""
+        """Forget the work of a partition that this process no longer owns."""
         self._running = {holder for holder in self._running if holder[0] is not owner}
         self._uncommitted &= self._running
         self._queued.pop(owner, None)

@@ -1,8 +1,8 @@
 """
-Let jobs through, in order, when there is room: the one place where submissions are admitted.
+Admit queued jobs, in order, when there is room: the only place where submissions are admitted.
 
-One scheduler serves all partitions of a connection in this process; it runs on the event loop and never blocks. The
-write quota's token is spent here, before the intent is committed, so that a committed intent never waits for quota.
+One scheduler serves all partitions of a connection in this process. It runs on the event loop and never blocks. It
+spends the write quota's token before the intent is committed, so that a committed intent never waits for quota.
 """
 
 from __future__ import annotations
@@ -44,38 +44,38 @@ class SubmissionScheduler:
 
     @property
     def in_flight(self) -> int:
-        """Submissions let through whose outcome is not known yet."""
+        """Submissions admitted whose outcome is not known yet."""
         return self._admission.in_flight
 
     @property
     def pauses(self) -> pausing.Pauses:
-        """What takes the outcome of each call."""
+        """The pauses, which take the outcome of each call."""
         return self._admission.pauses
 
     def join(self, owner: entries.Owner, tenant: quota.TenantQuota) -> None:
-        """Count what a partition does on a tenant's quota, until it leaves."""
+        """Count a partition's work on a tenant's quota, until it leaves."""
         self._queue.tenants[owner] = tenant
         self._count_tenants()
 
     def load(self, cluster_id: str) -> tuple[int, int]:
-        """How many jobs of ours hold a slot of a cluster, and how many wait for one."""
+        """Return how many jobs of this process hold a slot of a cluster, and how many wait for one."""
         with_slots = self._admission.with_slots(cluster_id)
         waiting = sum(queue.count for one in with_slots for queue in one.tenants.values())
         return self._admission.slots.taken(cluster_id), waiting
 
     def enter(self, wanted: entries.QueueEntry) -> bool:
         """
-        Ask for a turn.
+        Admit a job at once, or put its entry into the queue.
 
-        Returns True when it is the job's turn at once (its `admit` is not called then), else the entry waits.
+        Returns True when the job is admitted at once (its `admit` is not called then), else the entry waits.
         """
         if self.enter_at_once(wanted):
             return True
         self._queue.add(wanted)
-        return False  # nobody else can go now who could not before
+        return False  # a new entry makes room for no other
 
     def enter_at_once(self, wanted: entries.QueueEntry) -> bool:
-        """Take a turn if there is one right now and nobody waits in this queue; an entry that gets none is not kept."""
+        """Admit a job if there is room now and its queue is empty; an entry that is not admitted is not kept."""
         tenant = self._queue.tenant_of(wanted.owner)
         cluster = self._admission.cluster(wanted.place)
         queue = cluster.tenants.get(tenant)
@@ -88,7 +88,7 @@ class SubmissionScheduler:
         return True
 
     def occupy(self, key: jobs.LedgerKey, job: jobs.Job, owner: entries.Owner) -> None:
-        """Note that a job under way holds a slot; used when jobs are taken over."""
+        """Note that a job under way holds a slot; used when jobs are restored."""
         self._queue.tenant_of(owner).occupy((owner, key))
         self._admission.slots.take(kinds.place(job), (owner, key))
 
@@ -102,9 +102,9 @@ class SubmissionScheduler:
 
     def withdraw(self, key: jobs.LedgerKey, owner: entries.Owner) -> None:
         """
-        Remove a job from its queue, and take back the turn that it may just have got.
+        Remove a job from its queue, and take back a turn that it has just got.
 
-        Its slot is given back by `release`.
+        `release` gives back its slot.
         """
         self._queue.withdraw((owner, key))
         self.completed(key, owner)
@@ -113,18 +113,21 @@ class SubmissionScheduler:
         """
         Note that the job no longer holds a slot.
 
-        When it has ended, a cluster that said it was full has room again. A job that goes back to the queue leaves the
-        pause alone: it may be the one that was told so.
+        A cluster that said it was full has room again when the job has ended. A job that returns to the queue ends no
+        pause: MRS may have refused this very job because the cluster is full.
         """
         holder = (owner, key)
         has_room = self._queue.tenant_of(owner).end(holder)
         place = kinds.place(job)
+
+        # Jobs of both job APIs share the slots of a cluster: open the queues of each.
         if self._admission.slots.give_back(place, holder):
             has_room = True
             for other in self._admission.with_slots(job.cluster):
                 if job.state is not jobs.State.QUEUED and other.breaker.state is breaker.State.FULL:
                     other.breaker.open()
                 self._queue.reopen(other)
+
         if has_room:
             self._queue.let_go()
 
@@ -133,7 +136,7 @@ class SubmissionScheduler:
             self._queue.forget_if_idle(cluster)
 
     def leave(self, owner: entries.Owner) -> None:
-        """Forget all entries, slots and places in flight of a partition that is no longer ours."""
+        """Forget all entries, slots and places in flight of a partition that this process no longer owns."""
         self._admission.leave(owner)
         self._queue.leave(owner)
         self._queue.tenant_of(owner).leave(owner)
@@ -142,17 +145,17 @@ class SubmissionScheduler:
         self._queue.let_go()
 
     def look_again(self) -> None:
-        """Let through who may go now that a limit has changed, as with a tenant's share of it."""
+        """Admit entries that may go now that a limit has changed, as with a tenant's share of it."""
         self._queue.let_go()
 
     def close(self) -> None:
-        """Stop the alarm clock."""
+        """Cancel the timer."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
     def why(self, key: jobs.LedgerKey, owner: entries.Owner) -> waits.Waiting | None:
-        """Say why a job waits; None: it has no entry here."""
+        """Return why a job waits; None: it has no entry here."""
         queue = self._queue.queue_of((owner, key))
         if queue is None:
             return None
@@ -162,7 +165,7 @@ class SubmissionScheduler:
         return waits.Waiting(cause, queue.cluster.place, wait_s, seen.state, since_ms, seen.answer)
 
     def waiting_by_cause(self) -> dict[waits.Cause, int]:
-        """How many entries wait for what."""
+        """Count the waiting entries by cause."""
         counts: dict[waits.Cause, int] = {}
         for queue in self._queue.all_queues():
             cause, _ = self._admission.cause(queue)
@@ -177,7 +180,7 @@ class SubmissionScheduler:
         self._admission.share_between(len(set(self._queue.tenants.values())))
 
     def _wake_in(self, wait_s: float) -> None:
-        """Set the alarm, unless it rings earlier anyway."""
+        """Set the timer, unless it is due earlier anyway."""
         when_s = self._time.monotonic_s() + wait_s
         if self._alarm is not None:
             if self._alarm_s <= when_s:

@@ -1,4 +1,4 @@
-"""Which jobs hold a slot of which cluster: jobs of both job APIs share the slots of their cluster."""
+"""Count the slots of each cluster by their holders: jobs of both job APIs share the slots of their cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOBODY: Final[frozenset[entries.Holder]] = frozenset()
 
 class Slots:
     """
-    Count the jobs of ours that run on each cluster.
+    Count the jobs of this process that run on each cluster.
 
     Args:
         most: slots of a cluster; 0: no bound.
@@ -31,7 +31,7 @@ class Slots:
         return place[1] in jobs.SUBMISSIONS and 0 < self._most <= self.taken(_cluster_of(place))
 
     def is_last(self, place: entries.Place) -> bool:
-        """Whether the place needs a slot and one is left."""
+        """Whether the place needs a slot and one slot is left."""
         return place[1] in jobs.SUBMISSIONS and self.taken(_cluster_of(place)) == self._most - 1
 
     def take(self, place: entries.Place, holder: entries.Holder) -> None:
@@ -51,7 +51,7 @@ class Slots:
         return True
 
     def leave(self, owner: entries.Owner) -> None:
-        """Take back the slots of a partition that is no longer ours."""
+        """Take back the slots of a partition that this process no longer owns."""
         self._holders = {
             cluster_id: left
             for cluster_id, holders in self._holders.items()
@@ -60,5 +60,5 @@ class Slots:
 
 
 def _cluster_of(place: entries.Place) -> str:
-    """Return what slots are counted for: the cluster, whatever the API."""
+    """Return the cluster, for which slots are counted in all APIs together."""
     return place[0]

@@ -1,8 +1,8 @@
 """
-The write quota as the scheduler spends it: one token for each call that is let through.
+Spend the write quota: one token for each admitted call.
 
-A probe goes to a cluster that took no calls before. While others that do wait for a token, probes get one token in
-`PROBE_PART`, so that clusters that take calls keep nearly all of the quota.
+A probe goes to a cluster that refused or failed calls before. While entries for other clusters wait for a token, probes
+get one token in `PROBE_PART`, so that clusters that take calls keep nearly all of the quota.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PROBE_PART: Final = 25
 _MOST_PROBES: Final = 2.0
 
 _PROBE_AGAIN_S: Final = 1.0
-"""Seconds after which a probe that had to give way asks again, for those before it may be gone."""
+"""Seconds after which a probe that had to give way checks again, because the entries before it may be gone."""
 
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass over the queues has found out: operations without a token, and those without one for probes."""
+    """Findings of one pass over the queues: operations without a token, and operations without one for probes."""
 
     dry: set[str] = field(default_factory=set)
     unprobed: set[str] = field(default_factory=set)
@@ -37,12 +37,12 @@ class Pass:
 
 class Tokens:
     """
-    Spend tokens, and ration those of probes.
+    Spend tokens, and ration the tokens of probes.
 
     Args:
         spend: the write quota.
         time: monotonic time.
-        wake_in: looks at the queues again after so many seconds.
+        wake_in: schedules the next check of the queues, after the given seconds.
         others_wait: whether an entry of the operation that is no probe waits for a token.
     """
 
@@ -61,7 +61,7 @@ class Tokens:
         self._dry_until_s: dict[str, float] = {}
 
     def may_spend(self, cluster: queues.ClusterQueue, known: Pass) -> bool:
-        """Take a token, for a probe only if it may go before those who wait for one; else sets the alarm."""
+        """Take a token, for a probe only if it may go before other waiting entries; sets the timer on failure."""
         operation = cluster.place[1]
         if operation in known.dry or not self._may_probe(cluster, known):
             return False
@@ -74,7 +74,7 @@ class Tokens:
         return wait_s <= 0
 
     def spent(self, cluster: queues.ClusterQueue) -> None:
-        """Count a call that was let through: a probe uses up the ration, any other call adds to it."""
+        """Count an admitted call: a probe uses up the ration, any other call adds to it."""
         more = 1.0 / PROBE_PART if cluster.breaker.is_closed else -1.0
         left = self._probes_left[cluster.place[1]] + more
         self._probes_left[cluster.place[1]] = min(_MOST_PROBES, max(0.0, left))

@@ -10,7 +10,7 @@ from mrs_relay.engine.scheduling import breaker, entries
 
 
 class Cause(enum.StrEnum):
-    """What must change before the job can go. The values are labels of a metric: never rename one."""
+    """Cause of a wait, which must end before the job can go. The values are labels of a metric: never rename one."""
 
     CHOICE = "cluster_choice"
     NOT_BEFORE = "not_before"
@@ -43,15 +43,15 @@ _TEXTS = {
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """
-    Why one job waits.
+    The reason why one job waits.
 
     Attributes:
-        cause: what must change.
+        cause: of the wait.
         place: the cluster and the operation.
         wait_s: seconds until the cause may end, where time alone decides it; 0.0 else.
-        state: what the cluster's last answers say.
-        since_ms: since when they say so, epoch milliseconds; 0: they say nothing.
-        answer: the last one.
+        state: the cluster's state by its last answers.
+        since_ms: when that state began, epoch milliseconds; 0: no answer counts against the cluster.
+        answer: the last bad answer.
     """
 
     cause: Cause
@@ -62,7 +62,7 @@ class Waiting:
     answer: breaker.Answer = breaker.NO_ANSWER
 
     def __str__(self) -> str:
-        """Say it in a sentence that names nothing but the cluster, the operation and MRS's code."""
+        """Format the reason as a sentence with no names but the cluster, the operation and MRS's code."""
         cluster, operation = self.place
         parts = [_TEXTS[self.cause].format(cluster=cluster, operation=operation)]
         if self.since_ms:
@@ -84,7 +84,7 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A place that takes no calls, for metrics: what its answers say, and since when."""
+    """A place that takes no calls, for metrics: its state by its last answers, and the state's beginning."""
 
     place: entries.Place
     state: breaker.State

@@ -1,8 +1,8 @@
 """
-Follows clusters that jobs of ours create, resize or delete, until they are what was wanted.
+Follow clusters that jobs create, resize or delete, until they have reached their target state.
 
-One task for each such job reads the cluster's details now and then, under the read budget. A failed read changes
-nothing. How far a cluster is from its goal is judged by `judge`, which is pure.
+One task for each such job reads the cluster's details at intervals, under the read budget. A failed read changes
+nothing. `judge`, which is pure, compares a cluster with its target state.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ def judge(
     ends: Sequence[_Verdict] = (),
 ) -> _Verdict:
     """
-    How far a cluster is from a goal.
+    Judge how far a cluster is from its target state.
 
     Args:
-        goal: what was ordered.
-        shown: what MRS shows of it; None when it knows no such cluster.
-        changing: whether the change has been seen to go on.
-        overdue: whether it has been long enough for the change to show.
-        ends: how the jobs that came with the cluster stand.
+        goal: the target state.
+        shown: the cluster as MRS shows it; None when MRS knows no such cluster.
+        changing: whether the change has been observed in progress.
+        overdue: whether the time for the change to show has passed.
+        ends: verdicts of the jobs that came with the cluster.
 
     Returns:
-        UNSETTLED when nobody can tell any more.
+        UNSETTLED when the outcome cannot be known any more.
 
     Source: cluster lifecycle of the V1.1 reference. A resize ends in `running` whether it succeeded or not; then
-    `scale` and the number of nodes tell. `abnormal` after a creation is no documented outcome: it counts as failed.
+    `scale` and the number of nodes decide. `abnormal` after a creation is no documented outcome: it counts as failed.
     """
     state = shown.cluster_state if shown is not None else _State.TERMINATED
     match goal.kind:
@@ -96,7 +96,7 @@ def _resized(
         return _Verdict.RUNNING
     if shown is None or state in _LOST or state == _State.ABNORMAL:
         return _Verdict.FAILED
-    # NB: the mark of an earlier failure may still stand before the change has begun.
+    # NB: `scale` may still show an earlier failure before the change has begun.
     if shown.scale == _SCALING_FAILED and (changing or overdue):
         return _Verdict.FAILED
     if goal.nodes and shown.total_node_num == goal.nodes:
@@ -112,7 +112,7 @@ def _late(*, overdue: bool) -> _Verdict:
 
 class ClusterTracker:
     """
-    Follows clusters.
+    Follow clusters.
 
     Args:
         client: the MRS client.
@@ -131,12 +131,12 @@ class ClusterTracker:
 
     def follow(self, job: jobs.Job, key: jobs.LedgerKey, owner: tracked_jobs.Owner) -> None:
         """
-        Follow the cluster of a job that has been taken by MRS, until `unwatch`; doing so twice is the same as once.
+        Follow the cluster of a job that MRS has taken, until `unfollow`; a second call has no effect.
 
         Args:
-            job: with its cluster's id in `seen` and its goal as work.
+            job: with its cluster's id in `seen` and its target state as work.
             key: its ledger key.
-            owner: its partition; told each time something has changed.
+            owner: its partition; gets a fact for each change.
         """
         name = (job.tenant, key)
         if name in self._watches and self._watches[name][0] is owner:
@@ -168,10 +168,10 @@ class ClusterTracker:
     async def _alone(
         self, following: Coroutine[Any, Any, None], key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
-        """Let an unexpected error end the job whose cluster brought it out: nobody would follow it any more."""
+        """End the job on an unexpected error of its task, because no other task follows its cluster."""
         try:
             await following
-        except Exception as error:  # noqa: BLE001 - the job hears of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error becomes a fact of the job
             _log.error("watch_failed", error=faults.name(error), stack=faults.stack(error))
             owner.report(key, facts.InternalFailure(faults.name(error)))
 
@@ -189,9 +189,11 @@ class ClusterTracker:
             else:
                 changing = changing or (shown is not None and shown.cluster_state in _SCALING)
                 overdue = self._time.now_ms() - job.intent_ms > self._settings.cluster_settle_s * 1000
+
                 outcome = judge(goal, shown, changing=changing, overdue=overdue, ends=ends)
                 fact = facts.ClusterObserved(_seen(cluster_id, shown), outcome, _message(shown))
-                # NB: MRS has just taken the order; that it does not show the new cluster yet is no verdict.
+
+                # NB: MRS has just taken the order: a new cluster that it does not show yet gets no verdict.
                 was_shown = was_shown or shown is not None
                 is_hidden = not was_shown and goal.kind in _ORDERED and not overdue
                 if fact != told and not is_hidden:
@@ -202,7 +204,7 @@ class ClusterTracker:
             await asyncio.sleep(self._settings.cluster_poll_s)
 
     async def _ends(self, cluster_id: str) -> list[_Verdict]:
-        """How the jobs on a cluster stand."""
+        """Return the verdicts of the jobs on a cluster."""
         listed = self._client.iterate(lists.JOBS, path={"cluster_id": cluster_id})
         seen = [observations.of_job(detail) async for detail in listed]
         return [verdict.of_job(one.job_state, one.job_result) for one in seen]

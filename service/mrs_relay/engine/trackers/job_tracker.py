@@ -1,10 +1,10 @@
 """
-Follows jobs on MRS: one poller per cluster and kind of work lists jobs page by page and turns differences into facts.
+Follow jobs on MRS: one poller per cluster and kind of work lists jobs page by page and turns differences into facts.
 
-Cost grows with pages, not with jobs: a look at n jobs takes ceil(n / page) reads and at most one more, unless the list
-holds many jobs that are not followed. `work` knows how each kind is asked; what has no list is read one by one. A
-failed poll never changes a job; a job that MRS stops showing is read by itself, and only when that says "no such job"
-for a long time, in which the list answers, is it given up.
+Cost grows with pages, not with jobs: a poll of n jobs takes ceil(n / page) reads and at most one more, unless the list
+holds many jobs that are not followed. `work` has the calls of each kind; jobs of a kind without a list are read one by
+one. A failed poll never changes a job. A job that MRS stops listing is read by itself. It is given up only when MRS
+answers "no such job" for a long time in which the list answers.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from mrs_relay.mrs.models import clusters
 _log = structlog.get_logger(__name__)
 
 _CLOCK_SKEW_MS: Final = 900_000
-"""By so much MRS's clock may be behind ours; its own time of a submission is rounded to a second at worst."""
+"""Largest lag of MRS's clock behind ours; its own time of a submission is rounded to a second at worst."""
 
 _ROUNDING_MS: Final = 1000
 _AT_ONCE: Final = 8
 _ENDS: Final = frozenset({verdict.Verdict.SUCCEEDED, verdict.Verdict.FAILED, verdict.Verdict.KILLED})
 
 _COUNT_AGAIN_S: Final = 1.0
-"""Seconds for which the number of reads of all pollers is taken as known: counting costs a step for each cluster."""
+"""Seconds for which the number of reads of all pollers is cached: counting costs a step for each cluster."""
 
 _BUDGET_PART: Final = 0.8
 """Part of the read budget that the pollers take; look-ups and results need the rest."""
@@ -50,15 +50,15 @@ _Place = tuple[str, str]
 
 class JobTracker:
     """
-    All pollers of this process.
+    Run all pollers of this process.
 
     Args:
         client: the MRS client; its read budget paces the pollers.
         settings: intervals and page size.
-        time: both sides of the clock.
+        time: wall clock and monotonic clock.
 
     Attributes:
-        lag: seconds between the end of a job on MRS and the moment we saw it.
+        lag: seconds between the end of a job on MRS and the poll that saw it.
     """
 
     def __init__(self, client: clients.Client, settings: engine_settings.EngineSettings, time: clock.Clock) -> None:
@@ -80,21 +80,24 @@ class JobTracker:
 
     def follow(self, job: jobs.Job, key: jobs.LedgerKey, owner: tracked_jobs.Owner) -> None:
         """
-        Follow a job until `unwatch`; doing so twice is the same as once.
+        Follow a job until `unfollow`; a second call has no effect.
 
         Args:
             job: submitted, with its MRS id.
             key: its ledger key.
-            owner: its partition; told what is observed, each time something has changed.
+            owner: its partition; gets a fact for each change.
         """
         if job.seen is None or not job.seen.job_id:
             return
+
+        # The first job of a cluster starts its poller.
         kind = kinds.of(job).name
         place = (kind, job.cluster)
         cluster = self._clusters.get(place)
         if cluster is None:
             cluster = self._clusters[place] = tracked_jobs.TrackedCluster(kind, self._calls[kind])
             self._pollers.start(self._poll(place, cluster), name=f"poll {kind} {job.cluster}")
+
         job_id = job.seen.job_id
         if job_id not in cluster.jobs:
             since_ms = max(0, job.intent_ms - _CLOCK_SKEW_MS)
@@ -127,7 +130,7 @@ class JobTracker:
         _log.error("poller_ended", task=task, exc_info=error)
 
     async def _poll(self, place: _Place, cluster: tracked_jobs.TrackedCluster) -> None:
-        """Look at one cluster again and again, as long as there is something to look at."""
+        """Poll one cluster at intervals, as long as it has followed jobs."""
         try:
             while True:
                 await asyncio.sleep(self._wait_s(cluster))
@@ -139,13 +142,14 @@ class JobTracker:
                 del self._clusters[place]
 
     def _wait_s(self, cluster: tracked_jobs.TrackedCluster) -> float:
-        """The interval: as set, or longer when all pollers together would spend more than their part of the budget."""
+        """Return the interval: as set, or longer when all pollers together would exceed their part of the budget."""
         now_s = self._time.monotonic_s()
         if now_s >= self._counted_s + _COUNT_AGAIN_S:
             self._counted_s = now_s
             self._all_reads = Counter()
             for one in self._clusters.values():
                 self._all_reads[one.kind] += self._reads(one)
+
         listing = cluster.calls.listing
         every_s = 0.0 if listing is None else self._client.limits.every_s(listing)
         affordable_s = self._all_reads[cluster.kind] * every_s / _BUDGET_PART
@@ -153,7 +157,7 @@ class JobTracker:
         return max(wait_s, self._pause.delay_s(cluster.failures)) if cluster.failures else wait_s
 
     def _reads(self, cluster: tracked_jobs.TrackedCluster) -> int:
-        """Reads that one look at a cluster takes: its pages and one more, or one for each of a few jobs."""
+        """Count the reads of one poll of a cluster: its pages and one more, or one for each of a few jobs."""
         count = len(cluster.jobs)
         is_single = count <= self._settings.single_reads or not cluster.calls.page_size
         return count if is_single else _pages(cluster, count) + 1
@@ -161,6 +165,7 @@ class JobTracker:
     async def _look(self, cluster_id: str, cluster: tracked_jobs.TrackedCluster) -> None:
         for tracked in [tracked for tracked in cluster.jobs.values() if tracked.ended]:
             del cluster.jobs[tracked.job_id]
+
         cluster.shown = False
         try:
             await self._look_at_all(cluster_id, cluster)
@@ -175,22 +180,22 @@ class JobTracker:
         except errors.MrsError as error:
             self._failed(cluster)
             _log.warning("poll_failed", cluster=cluster_id, error=str(error), failures=cluster.failures)
-        except Exception:  # noqa: BLE001 - a poller outlives its bugs; each is logged with its stack
+        except Exception:  # noqa: BLE001 - a poller continues after a bug, which is logged with its stack
             self._failed(cluster)
             _log.exception("poller_crashed", cluster=cluster_id)
         else:
             cluster.failures = 0
 
     def _failed(self, cluster: tracked_jobs.TrackedCluster) -> None:
-        """Look less often as long as nothing is shown; a few jobs that MRS fails to show slow down no others."""
+        """Poll less often while MRS shows nothing; a few jobs that MRS fails to show slow down no others."""
         cluster.failures = 0 if cluster.shown else cluster.failures + 1
 
     async def _look_at_all(self, cluster_id: str, cluster: tracked_jobs.TrackedCluster) -> None:
         """
-        Read the list, where there is one, and then by itself what it does not show.
+        Read the list, where there is one, and then each job by itself that the list does not show.
 
         Raises:
-            MrsError: the first trouble.
+            MrsError: the first failure.
         """
         look = cluster.begin(self._time.monotonic_s())
         wanted = dict(cluster.jobs)
@@ -202,14 +207,14 @@ class JobTracker:
         except errors.MrsThrottled:
             raise
         except errors.MrsError:
-            look.answered = cluster.read  # those that could not be read begin to be missing anew
+            look.answered = cluster.read  # a job that could not be read starts a new wait
             raise
         look.answered = True
 
     async def _nothing_there(
         self, cluster_id: str, cluster: tracked_jobs.TrackedCluster, refusal: errors.MrsRefused
     ) -> None:
-        """Take all jobs of a cluster for missing whose list is refused, if the cluster shows that it is right so."""
+        """Count all jobs of a cluster as missing when MRS refuses their list, if the cluster's state confirms that."""
         message, code = str(refusal), "job_vanished"
         if refusal.code == codes.NO_SUCH_CLUSTER:
             try:
@@ -223,6 +228,7 @@ class JobTracker:
                 f"cluster {cluster_id} is there no more, and how its jobs ended is not shown",
                 "cluster_gone",
             )
+
         cluster.look.answered = True
         for tracked in list(cluster.jobs.values()):
             self._missing(tracked, message, code)
@@ -231,17 +237,18 @@ class JobTracker:
         self, cluster_id: str, cluster: tracked_jobs.TrackedCluster, wanted: dict[str, tracked_jobs.TrackedJob]
     ) -> None:
         """
-        Read the list of jobs; takes out of `wanted`, which is not empty, what it shows.
+        Read the list of jobs; removes the listed jobs from `wanted`, which is not empty.
 
-        The list from the oldest job on tells all, but shows jobs that are not followed, too. Where those are many, or
-        the list cannot begin at a moment, the list of unfinished jobs is read instead, and then those that it does not
-        show, for they have ended.
+        The list from the oldest job on shows all followed jobs, but others, too. Where the others are many, or the list
+        cannot begin at a moment, the list of unfinished jobs is read instead. Then the jobs that it does not show are
+        read, because they have ended.
         """
         since_ms = _oldest_ms(wanted)
         whole = cluster.calls.by_moment and since_ms != cluster.crowded_since_ms
         if whole and await self._list(cluster_id, cluster, wanted, _pages(cluster, len(wanted)) + 1):
             return
 
+        # The whole list is too long: from this moment on the next polls begin with unfinished jobs.
         cluster.crowded_since_ms = since_ms
         await self._list(cluster_id, cluster, wanted, None)
         if cluster.calls.by_moment and len(wanted) > self._settings.single_reads:
@@ -255,15 +262,15 @@ class JobTracker:
         most_pages: int | None,
     ) -> bool:
         """
-        Read the cluster's list from the oldest of `wanted` on; takes out of `wanted` what it shows.
+        Read the cluster's list from the oldest of `wanted` on; removes the listed jobs from `wanted`.
 
         Args:
             cluster_id: the cluster.
-            cluster: how it is asked.
+            cluster: its calls and jobs.
             wanted: by job id; not empty to begin with.
-            most_pages: leave a list that is longer after its first page; None: unfinished jobs only, all pages.
+            most_pages: stop after the first page of a longer list; None: unfinished jobs only, all pages.
 
-        Returns whether the list was read as far as it was needed.
+        Returns whether the list was read as far as needed.
         """
         since_ms = _oldest_ms(wanted)
         page = 1
@@ -288,7 +295,7 @@ class JobTracker:
         self, cluster_id: str, cluster: tracked_jobs.TrackedCluster, wanted: list[tracked_jobs.TrackedJob]
     ) -> None:
         """
-        Read each by itself, a few at once. One that MRS fails to show keeps no other from being told.
+        Read each job by itself, a few at once. A job that MRS fails to show does not stop the report of others.
 
         Raises:
             MrsError: the first failure, once all have been read, or none of a group could be, or MRS throttles.
@@ -300,6 +307,7 @@ class JobTracker:
             async with asyncio.TaskGroup() as group:
                 for tracked in several:
                     group.create_task(self._read(cluster_id, cluster, tracked, failed), name=f"read {tracked.job_id}")
+
             throttled = next((error for error in failed if isinstance(error, errors.MrsThrottled)), None)
             if throttled is not None:
                 raise throttled
@@ -316,7 +324,7 @@ class JobTracker:
         tracked: tracked_jobs.TrackedJob,
         failed: list[errors.MrsError],
     ) -> None:
-        """Read one; if that fails it goes behind all others, so that they come first at the next look."""
+        """Read one job; after a failure it moves behind all others, so that they come first in the next poll."""
         try:
             shown = await cluster.calls.show(cluster_id, tracked.job_id)
             if isinstance(shown, adapter.NoSuchJob):
@@ -326,9 +334,9 @@ class JobTracker:
             cluster.shown = cluster.read = True
         except errors.MrsError as error:
             failed.append(error)
-            if error.code not in cluster.calls.nowhere:  # that one says something of all jobs
+            if error.code not in cluster.calls.nowhere:  # such a code concerns all jobs of the cluster
                 tracked.end_missing()
-            if cluster.jobs.get(tracked.job_id) is tracked:  # it may be another owner's by now
+            if cluster.jobs.get(tracked.job_id) is tracked:  # another owner may follow the job by now
                 del cluster.jobs[tracked.job_id]
                 cluster.jobs[tracked.job_id] = tracked
 
@@ -351,10 +359,11 @@ class JobTracker:
             tracked.owner.report(tracked.key, fact)
 
     def _settle(self, tracked: tracked_jobs.TrackedJob, seen: jobs.MrsStatus, *, is_clear: bool) -> None:
-        """Give up a job or statement whose state says for too long neither that it goes on nor how it ended."""
+        """Give up a job or statement whose state shows for too long neither progress nor an outcome."""
         if is_clear:
             tracked.end_unsettled()
             return
+
         tracked.unsettled = tracked.unsettled or tracked_jobs.Wait()
         waited_s, is_over = self._wait(tracked, tracked.unsettled, self._settings.outcome_within_s)
         if is_over:
@@ -369,7 +378,7 @@ class JobTracker:
             tracked.owner.report(tracked.key, facts.JobLost(text, code))
 
     def _wait(self, tracked: tracked_jobs.TrackedJob, wait: tracked_jobs.Wait, limit_s: float) -> tuple[float, bool]:
-        """Count one more look of a wait; returns how many seconds it has taken and whether that is long enough."""
+        """Count one more poll of a wait; returns the seconds of the wait and whether they reach the limit."""
         waited_s = wait.look(self._time, limit_s)
         is_over = waited_s >= limit_s
         if not is_over and wait.note(self._time, limit_s, waited_s):

@@ -1,8 +1,8 @@
 """
-What the tracker keeps of the jobs that it follows, and for how long MRS has not shown one.
+Keep the tracker's record of each followed job, and measure for how long MRS has not shown it.
 
-Only time in which MRS answers counts: while its list is away, or refuses, nothing is missing. The beginning is noted in
-the ledger, so that a takeover does not begin anew. Neighbours: `job_tracker` looks at MRS and says what it sees.
+Only time in which MRS answers counts: while its list fails, or is refused, no job is missing. The ledger holds the
+beginning of a wait, so that a takeover continues it. Neighbours: `job_tracker` polls MRS and reports observations.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import adapter
 
 _NOTES: Final = 5
-"""Notes in the ledger during one whole wait, at most one more; each may stand for many looks."""
+"""Notes in the ledger during one whole wait, at most one more; each may stand for many polls."""
 
 _GAP_NOTES: Final = 3
 """
-A gap between two owners counts if it is no longer than the time of so many notes: one that was about to be made, and
-the time that a takeover takes. In a longer one nobody looked, so it does not count. Between two looks of one process,
-which may have stood still, no more than that counts.
+Longest gap between two owners that counts, in notes: one that was about to be made, and the time of a takeover. In a
+longer gap no process polled, so it does not count. Between two polls of one process, which may have been suspended, no
+more than that counts.
 """
 
 
 class Owner(Protocol):
-    """Who follows jobs: a partition."""
+    """Owner of followed jobs: a partition."""
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Take note of what happened to a job; must not block."""
+        """Take a fact about a job; must not block."""
 
 
 @dataclass(slots=True, eq=False)
 class Wait:
     """
-    How long a job has been missing, or unsettled, while somebody looked and MRS answered.
+    The time for which a job has been missing, or unsettled, while a process polled and MRS answered.
 
     Attributes:
-        noted: what stands in the ledger, or is on its way there.
-        since_s: when it began, on the monotonic clock, later by the time in which MRS did not answer; None before this
-            process's first look.
-        looked_s: this process's last look, likewise.
-        gap_counts: the time since the look of an earlier owner may count.
+        noted: the wait as in the ledger, or on its way there.
+        since_s: its beginning on the monotonic clock, later by the time in which MRS did not answer; None before this
+            process's first poll.
+        looked_s: this process's last poll, likewise.
+        gap_counts: the time since the last poll of an earlier owner may count.
     """
 
     noted: jobs.Span | None = None
@@ -51,7 +51,7 @@ class Wait:
     gap_counts: bool = True
 
     def look(self, time: clock.Clock, limit_s: float) -> float:
-        """Note that it is still the case, in a look that MRS answered; returns for how many seconds it has been."""
+        """Extend the wait by a poll that MRS answered; returns the seconds of the wait."""
         now_s = time.monotonic_s()
         if self.since_s is None:
             self.since_s = now_s - self._carried_ms(time.now_ms(), limit_s) / 1000
@@ -62,9 +62,9 @@ class Wait:
 
     def note(self, time: clock.Clock, limit_s: float, waited_s: float) -> bool:
         """
-        Renew what is to stand in the ledger, if it is time to.
+        Renew the note for the ledger, if one is due; returns whether it was.
 
-        The first look writes nothing: most of what is missing once is shown by the next look.
+        The first poll writes nothing: most jobs that are missing once are shown by the next poll.
         """
         counted_ms = 0 if self.noted is None else _counted_ms(self.noted)
         is_due = waited_s * 1000 - counted_ms >= limit_s * 1000 / _NOTES
@@ -75,7 +75,7 @@ class Wait:
         return False
 
     def pass_over(self, pause_s: float) -> None:
-        """Leave out a time in which MRS did not answer."""
+        """Exclude a time in which MRS did not answer."""
         if self.since_s is None:
             self.gap_counts = False
         else:
@@ -83,7 +83,7 @@ class Wait:
             self.looked_s += pause_s
 
     def _carried_ms(self, now_ms: int, limit_s: float) -> int:
-        """What earlier owners counted, and the time since their last note if it can be no more than a takeover."""
+        """Return the time that earlier owners counted, and the time since their last note if a takeover explains it."""
         if self.noted is None:
             return 0
         gap_ms = now_ms - self.noted.looked_ms
@@ -100,21 +100,21 @@ def _counted_ms(span: jobs.Span) -> int:
 
 
 def resumed(span: jobs.Span | None) -> Wait | None:
-    """Return the wait that an earlier owner has noted."""
+    """Return the wait that an earlier owner noted."""
     return None if span is None else Wait(span)
 
 
 @dataclass(slots=True, eq=False)
 class TrackedJob:
     """
-    One job that is followed; there may be 100,000 of them.
+    One followed job; there may be 100,000 of them.
 
     Attributes:
-        since_ms: its time of submission by MRS's clock, or an earlier one: from then on the list shows it.
-        reported: hash of what was told last, so that the same is not told again.
-        missing: MRS does not show it.
-        unsettled: MRS shows that it has ended and not how, or a state that no document knows.
-        ended: its end was told; a further attempt of the same request is another job, with a watch of its own.
+        since_ms: its time of submission by MRS's clock, or an earlier one: a list from then on shows it.
+        reported: hash of the last reported status, so that the same status is not reported twice.
+        missing: wait of a job that MRS does not show.
+        unsettled: wait of a job that MRS shows as ended without an outcome, or in an undocumented state.
+        ended: its end was reported; a further attempt of the same request is another job with a record of its own.
     """
 
     job_id: str
@@ -127,12 +127,12 @@ class TrackedJob:
     ended: bool = False
 
     def end_missing(self) -> None:
-        """MRS shows it, or no longer says that there is no such job: a later absence begins anew."""
+        """End the wait when MRS shows the job, or no longer denies it: a later absence starts a new wait."""
         wait, self.missing = self.missing, None
         self._end_note(wait)
 
     def end_unsettled(self) -> None:
-        """MRS shows that it goes on, or how it ended."""
+        """End the wait when MRS shows that the job goes on, or its outcome."""
         wait, self.unsettled = self.unsettled, None
         self._end_note(wait)
 
@@ -141,7 +141,7 @@ class TrackedJob:
             self.report_waits()
 
     def report_waits(self) -> None:
-        """Have the ledger note how long it has been missing or unsettled."""
+        """Report for the ledger how long the job has been missing or unsettled."""
         missing = None if self.missing is None else self.missing.noted
         unsettled = None if self.unsettled is None else self.unsettled.noted
         self.owner.report(self.key, facts.WaitsNoted(self.job_id, missing, unsettled))
@@ -150,7 +150,7 @@ class TrackedJob:
 @dataclass(slots=True, eq=False)
 class Poll:
     """
-    The last look at the jobs of a cluster.
+    The last poll of a cluster's jobs.
 
     Attributes:
         begun_s: when it began; None before the first one.
@@ -164,16 +164,16 @@ class Poll:
 @dataclass(slots=True, eq=False)
 class TrackedCluster:
     """
-    What is followed of one kind of work on one cluster.
+    The followed jobs of one kind of work on one cluster.
 
     Attributes:
-        kind: its name.
-        calls: how MRS is asked.
-        failures: looks in a row that showed nothing.
-        shown: the present look has been answered something.
-        read: a job of the present look could be read by itself.
-        crowded_since_ms: the list from this moment on was seen to hold much that is not followed; it only grows.
-        look: the last one.
+        kind: name of the kind of work.
+        calls: the calls of that kind.
+        failures: polls in a row that showed nothing.
+        shown: the present poll has shown something.
+        read: a job of the present poll could be read by itself.
+        crowded_since_ms: the list from this moment on holds many jobs that are not followed; it only grows.
+        look: the last poll.
     """
 
     kind: str
@@ -186,7 +186,7 @@ class TrackedCluster:
     look: Poll = field(default_factory=Poll)
 
     def begin(self, now_s: float) -> Poll:
-        """Begin a look; the time since one that MRS did not answer is no time in which a job was missing."""
+        """Begin a poll; time since a poll that MRS did not answer does not count as time of a missing job."""
         look = self.look
         if look.begun_s is not None and not look.answered:
             self._pass_over(now_s - look.begun_s)
