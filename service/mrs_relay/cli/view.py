@@ -162,7 +162,7 @@ def event_line(row: request_table.Row) -> text.Text:
 
 
 def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[console.RenderableType]:
-    """Draw the rows of every statement, their location on OBS, or the reason why there are none."""
+    """Draw the rows of every statement, the location of stored rows, or the reason why there are none."""
     for number, statement in enumerate(found.statements, start=1):
         of = f", statement {number} of {len(found.statements)}" if len(found.statements) > 1 else ""
         yield rows_table(statement.rows, title=f"{name}{of}", row_count=statement.row_count, most=most)

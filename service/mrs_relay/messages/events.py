@@ -1,5 +1,5 @@
 """
-What goes out: one event per status change, and its form as a record.
+Events: one per status change, and its form as a record.
 
 Event types are `mrs.<job|sql|cluster|call>.<state>`. `sequence` counts from 1 per request without gaps; `id` is made
 from the request's key and the sequence, so the same event always has the same id. Arguments, SQL text and properties
@@ -55,7 +55,7 @@ SUBJECTS: Final[dict[Subject, tuple[State, ...]]] = {
     "cluster": tuple(state for state in STATES if state != "retrying"),
     "call": tuple(state for state in STATES if state not in _SUBMITTED_ONCE),
 }
-"""Which states the events of each kind of request can tell."""
+"""The states that events of each kind of request can report."""
 
 LAST: Final[frozenset[str]] = frozenset({"rejected", "succeeded", "failed", "cancelled", "unknown"})
 """States after which no event of the same request follows (except the answer to a repeated request)."""
@@ -147,7 +147,7 @@ class EventData(_Model):
 
 
 class _Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A part of an event's data as the relay writes it: the fields of the model of readers, in the same order."""
+    """A part of an event's data as the relay writes it: the fields of the readers' model, in the same order."""
 
 
 class BodyRequest(_Part, frozen=True, kw_only=True, gc=False):
@@ -174,9 +174,9 @@ class BodyMrs(_Part, frozen=True, kw_only=True, gc=False):
 
 class EventBody(_Part, frozen=True, kw_only=True, gc=False):
     """
-    The data of an event that the relay makes itself: `EventData`, unchecked and written in a fifth of the time.
+    The data of an event that the relay makes: `EventData`, unchecked and written in a fifth of the time.
 
-    A property of `tests/unit/messages/test_events.py` is that both are written as the same bytes.
+    `tests/unit/messages/test_events.py` checks that both are written as the same bytes.
     """
 
     request: BodyRequest
@@ -194,7 +194,7 @@ class EventBody(_Part, frozen=True, kw_only=True, gc=False):
 
 
 def body(data: EventData) -> EventBody:
-    """Make the body that is written as these data are."""
+    """Make the body that is written as the same bytes as these data."""
     others = {name: getattr(data, name) for name in EventData.model_fields if name not in {"request", "mrs"}}
     return EventBody(
         request=BodyRequest(id=data.request.id, source=data.request.source),
@@ -208,13 +208,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     An event before it is written as a record.
 
     Attributes:
-        subject: what kind of request it is about.
+        subject: the kind of its request.
         key: the Kafka key of the request; events of one key stay in order.
-        time_ms: when it was decided, epoch milliseconds.
-        data: what it says.
+        time_ms: time of its decision, epoch milliseconds.
+        data: its data.
         event_id: deterministic id.
         correlation_id: the request's `correlationid`, or its id.
-        causation_id: id of the message that brought it about; None means the request's own.
+        causation_id: id of the message that caused it; None means the request's own.
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
     """
@@ -232,9 +232,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def changes_state(self) -> bool:
         """
-        Whether it tells a new state of a request.
+        Whether it reports a new state of a request.
 
-        An answer to a message that changed nothing does not, nor one that speaks of a request that never was.
+        An answer to a message without effect does not, nor does an event of a request that never existed.
         """
         reason = self.data.reason
         idle = reason is not None and (reason.kind == "conflict" or reason.code == "unknown_request")
@@ -250,7 +250,7 @@ def identity(source: str, request_id: str) -> str:
 Headers = tuple[tuple[str, bytes], ...]
 
 Mode = Literal["binary", "structured"]
-"""How an event is laid out in a record: attributes in headers, or all of it in the value."""
+"""The layout of an event in a record: attributes in headers, or the whole event in the value."""
 
 _CONTENT: Final = ("content-type", b"application/json")
 _STRUCTURED: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
@@ -278,7 +278,7 @@ def _source_header(event_source: str) -> tuple[str, bytes]:
 
 @functools.lru_cache(maxsize=64)
 def _time_header(time_ms: int) -> tuple[str, bytes]:
-    """All events of a batch have one time."""
+    """Make the header of a time, cached: all events of a batch have one time."""
     return ("ce_time", clock.rfc3339(time_ms).encode())
 
 
@@ -286,8 +286,8 @@ def write(event: Event, event_source: str, mode: Mode = "binary") -> tuple[bytes
     """
     Write an event as key, value and headers of a Kafka record.
 
-    The attribute `sequence` has ten digits, because that extension wants text that sorts. The trace context also stands
-    in plain Kafka headers, where tracing libraries look for it.
+    The attribute `sequence` has ten digits, because that extension requires sortable text. Plain Kafka headers repeat
+    the trace context, because tracing libraries look for it there.
 
     Source: CloudEvents Kafka protocol binding 1.0.2, sections 3.2 and 3.3; extensions `sequence`, `correlationid`,
     `causationid` and distributed tracing of the CloudEvents documented extensions.
@@ -315,6 +315,7 @@ def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
         ("ce_correlationid", event.correlation_id.encode()),
         ("ce_causationid", event.causation_id.encode() if event.causation_id else request_id),
     ]
+
     if event.traceparent:
         headers.append(("ce_traceparent", event.traceparent.encode()))
     if event.tracestate:
@@ -351,7 +352,7 @@ class ReadEvent(msgspec.Struct, frozen=True, kw_only=True):
         return self.attributes.get("type", "")
 
     def as_json(self) -> bytes:
-        """The event in CloudEvents' JSON format, on one line."""
+        """Encode the event in CloudEvents' JSON format, on one line."""
         body = self.data.model_dump(mode="json", exclude_defaults=True, by_alias=True)
         return codec.encode({**self.attributes, "datacontenttype": "application/json", "data": body})
 
@@ -361,12 +362,12 @@ _STAND_INS: Final[dict[tuple[str, ...], str]] = {
     ("previous_state",): "running",
     ("reason", "class"): "invalid",
 }
-"""Where later versions may say new words, and a word of ours for each."""
+"""Fields where later versions may use new words, and a known word for each."""
 
 
 def data_of(value: bytes) -> EventData:
     """
-    Read an event's data as a reader must: states and classes of reasons that this version does not know are kept.
+    Read an event's data as readers must: unknown states and classes of reasons of later versions are kept.
 
     Raises:
         ValueError: it is no event's data (pydantic's ValidationError is one).
@@ -378,7 +379,7 @@ def data_of(value: bytes) -> EventData:
 
 
 def _data_in(members: Any) -> EventData:  # noqa: ANN401 - JSON
-    """The same as `data_of` for what has been decoded already."""
+    """Read decoded data like `data_of`."""
     try:
         return EventData.model_validate(members)
     except pydantic.ValidationError as error:
@@ -386,7 +387,7 @@ def _data_in(members: Any) -> EventData:  # noqa: ANN401 - JSON
 
 
 def _with_new_words(members: Any, error: pydantic.ValidationError) -> EventData:  # noqa: ANN401 - JSON
-    """The data, if nothing but new words stood against it; else the error is raised."""
+    """Return the data if new words are their only faults; raise the error otherwise."""
     faults = error.errors(include_url=False, include_context=False)
     new: dict[tuple[int | str, ...], Any] = {fault["loc"]: fault["input"] for fault in faults}
     if not new.keys() <= _STAND_INS.keys() or not all(isinstance(word, str) and word for word in new.values()):
@@ -404,7 +405,7 @@ def _with_new_words(members: Any, error: pydantic.ValidationError) -> EventData:
 
 def _decoded(value: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
-        return codec.decode_plainly(value)  # a cell that is a float stays one
+        return codec.decode_plainly(value)  # float cells stay floats
     except errors.BadMessage as error:
         raise ValueError(str(error)) from error
 
