@@ -58,7 +58,7 @@ async def serve(settings: all_settings.Settings) -> int:
         SettingsError: a setting is wrong, or Kafka's set-up for every tenant. StreamDown: only a new process helps.
     """
     time = clock.SystemClock()
-    # An unreadable credentials file stops the start only if its connection is the only one.
+    # A credentials file that cannot be used stops the start only if its connection is the only one.
     patient = len({one.connection for one in settings.tenancies}) > 1
     connect = functools.partial(clients.connected, now=time, patient=patient)
     async with wiring.opened(settings, connect, kafka_client.KafkaBroker, time) as served:
@@ -125,6 +125,7 @@ def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe
     tenants = {one.tenant.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
     if len(tenants) == 1 and "" in tenants:
         return tenants[""]
+
     reasons = tuple(f"tenant {name}: {reason}" for name, one in tenants.items() for reason in one.reasons)
     return health.Health(any(one.ready for one in tenants.values()), reasons, tenants=tenants)
 
@@ -134,11 +135,13 @@ def _health_of(kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe) 
     reasons = [mrs.problem] if mrs.problem else []
     if kafka.fault is not None and not now.ready:
         return health.Health(ready=False, reasons=(*reasons, f"ended, is tried again: {kafka.fault}"))
+
     reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
     reasons += [now.error] if now.connected and now.error else []
     reasons += [] if now.joined else ["the consumer group has not given us our share yet"]
     reasons += ["shutting down"] if now.stopping else []
     reasons += [f"partition {one.partition} is {one.state.value}: {one.error}" for one in now.partitions if one.error]
+
     partitions = [
         {"partition": one.partition, "state": one.state.value, "lag": one.lag, "waiting": one.waiting}
         for one in now.partitions

@@ -85,7 +85,7 @@ def resolve(
     if since and since_s is None:
         raise typer.BadParameter(f"{since!r} is no duration such as 90s, 10m or 2h", param_hint="--since")
 
-    # One request, or a key: send to it as it stands, without a look into the ledger.
+    # One request, or a key: send the message without reading the ledger.
     how = wait.How(config, bootstrap, tenant, as_json=as_json)
     by_id = source or (compose.SOURCE if ids else None)
     if not filters and (key is not None or len(ids) == 1):

@@ -96,6 +96,7 @@ class Handle:
         async with _limit(timeout_s):
             while not self._seen:
                 await self._news()
+
         first = self._event(self._seen[0])
         if self._last is not None and self._last.state == "rejected" and first.sequence == self._last.sequence:
             raise failures.RequestRejected(first)
@@ -105,7 +106,7 @@ class Handle:
         """
         Wait for the end and return the data of `succeeded`; missing events in between do not matter.
 
-        After TimeoutError (`timeout_s` seconds passed) the request goes on, and so may the caller.
+        After TimeoutError (`timeout_s` seconds passed) the request goes on, and the caller may wait again.
 
         Raises:
             RequestFailed, RequestRejected, RequestCancelled, RequestUnknown: how else it ended. ClientClosed:
@@ -114,6 +115,7 @@ class Handle:
         async with _limit(timeout_s):
             while (last := self._last) is None:
                 await self._news()
+
         if (error := failures.BY_STATE.get(last.state)) is not None:
             raise error(last)
         return last
@@ -139,6 +141,7 @@ class Handle:
                     raise failures.EventsMissing(self.id, before, data.sequence)
                 before = data.sequence
                 yield data
+
             if self._last is not None:
                 return
             await self._news()
@@ -161,8 +164,10 @@ class Handle:
             return
         if self._last is not None or data.sequence <= self._sequence:
             return
+
         # NB: a conflict after the answer to our own message concerns another sender, whose payload differs.
         idle = self._answered and data.reason is not None and data.reason.kind == _CONFLICT
+
         self._answered = self._answered or data.sequence == 1 or data.repeated
         self._sequence, self._state = data.sequence, data.state
         self._seen.append(_kept(data))
@@ -190,6 +195,7 @@ class Handle:
         """Wait for a change; each waiter has its own future, so that a cancelled waiter does not affect the others."""
         if self._lost is not None:
             raise failures.ClientClosed(str(self._lost)) from self._lost
+
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:

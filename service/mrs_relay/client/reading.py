@@ -1,9 +1,9 @@
 """
 Follow the events topic for as long as the client is open, through every failure of Kafka.
 
-The consumer has no group: it stands at the ends of all partitions before the first request is sent, so no event
-is missed and nothing rebalances. A silent connection is replaced; the new one continues behind the last record read.
-A topic that got more partitions is reopened likewise, and its new partitions are read from their beginning.
+The consumer has no group: it is at the ends of all partitions before the first request is sent, so no event is missed
+and nothing rebalances. A silent connection is replaced; the new one continues behind the last record read. A topic that
+got more partitions is reopened likewise, and its new partitions are read from their beginning.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ class Follower:
         self._answers: dict[int, tuple[int | None, float]] = {}
 
     async def __aenter__(self) -> Self:
-        """Fix the start. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
+        """
+        Open the topic at the ends of its partitions.
+
+        Raises:
+            StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+        """
         await self._open(topic_io.NOW)
         return self
 
@@ -59,7 +64,7 @@ class Follower:
         await self._close()
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
-        """Return the next records, or none after about `timeout_s` seconds; trouble is logged and waited out."""
+        """Return the next records, or none after about `timeout_s` seconds; errors are logged and retried."""
         try:
             if self._tail is None:
                 await self._open(topic_io.Start(at=self._places))
@@ -94,6 +99,7 @@ class Follower:
         """Return the reason to replace this connection, if there is one."""
         if tail.grown:
             return "more partitions"
+
         now_s = asyncio.get_running_loop().time()
         for partition, answer in tail.answers().items():
             before = self._answers.get(partition)

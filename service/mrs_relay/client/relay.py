@@ -65,7 +65,12 @@ class RelayClient:
         return len(self._followed)
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
+        """
+        Connect to Kafka and begin to follow the events topic.
+
+        Raises:
+            StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+        """
         async with contextlib.AsyncExitStack() as stack:
             follower = await stack.enter_async_context(reading.Follower(self._broker, self._kafka.topics.events))
             task_supervisor = await stack.enter_async_context(tasks.TaskSupervisor(self._task_failed))

@@ -65,7 +65,7 @@ class Sender:
             await self._give_up()
 
     def _next(self) -> list[_Letter]:
-        """Take the next letters whose senders still wait."""
+        """Take the next records whose senders still wait."""
         batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         left = [(record, told) for record, told in batch if not told.done()]
         return left if left or not self._waiting else self._next()

@@ -38,7 +38,7 @@ class Model(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:  # noqa: ANN401 - JSON
-        """Drop null members: many JSON writers write null for unset fields. A required field must not be null."""
+        """Drop null in optional fields: many JSON writers write it for unset ones. Required fields must not be null."""
         if not isinstance(data, dict) or None not in data.values():
             return data
         fields = cls.model_fields
