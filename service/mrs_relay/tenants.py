@@ -108,7 +108,7 @@ def _with_deadline(rules: policies.TenantPolicy, queue_deadline_s: float) -> pol
 def _resolved(
     kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: policies.Defaults
 ) -> ResolvedTenant:
-    # What a tenant leaves out it takes from the shared topics.
+    # The topics that a tenant leaves out are the shared ones.
     shared = kafka.topics
     topics = kafka_settings.Topics(
         requests=tenant.requests,

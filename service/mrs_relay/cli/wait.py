@@ -1,7 +1,7 @@
 """
 Send messages and follow their requests to the last event.
 
-`deliver` opens the reader of the events before it sends, so that no event is missed.
+`deliver` opens the reader of the events before it sends, so that no event is missed, however fast the relay is.
 Neighbours: `submit` chooses the messages, `request_table` keeps the state of their requests, `view` draws it.
 """
 

@@ -134,7 +134,7 @@ class RelayClient:
         """
         Follow a request that was sent before, perhaps by another process; returns when its past has been read.
 
-        It waits for an id that has not been used yet.
+        The id may be unused so far: the handle then waits for its first event.
 
         Args:
             request_id: its id.

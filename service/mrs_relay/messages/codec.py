@@ -58,7 +58,7 @@ def number(text: str) -> int | float | decimal.Decimal:
     if exact == decimal.Decimal(value):
         return value
 
-    # No double equals this number: keep its digits if a double has fewer; zeros at the end do not count.
+    # No double equals this number: keep all digits if they are more than a double holds, without the zeros at the end.
     if len(text) > _FLOAT_DIGITS or not value:
         exact = exact.normalize(_EXACT)
         if len(exact.as_tuple().digits) > _FLOAT_DIGITS or not value:
