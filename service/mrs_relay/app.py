@@ -1,8 +1,8 @@
 """
-Runs the service that `wiring` builds out of its parts, and ends it in order.
+Run the service that `wiring` builds, and shut it down in order.
 
 What opens last closes first: Kafka runtime, pollers, scheduler, MRS connections, HTTP. SIGTERM, SIGINT and SIGHUP end
-it: intake stops, submissions in flight are answered and committed, and everything is gone within `kafka.shutdown_s`.
+it: intake stops, submissions in flight are answered and committed, and all parts close within `kafka.shutdown_s`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from mrs_relay.web import health, server
 _log = structlog.get_logger(__name__)
 
 _GC_ALLOCATIONS = 20_000
-"""New container objects between two looks for cycles; Python's own 700 costs a tenth of the throughput here."""
+"""New container objects between two runs of the cycle collector; Python's own 700 costs a tenth of the throughput."""
 
 
 def run(settings: all_settings.Settings) -> int:
     """Run `serve` in an event loop of its own, uvloop's where there is one; returns the exit code."""
     logs.setup(level=settings.log.level, style=settings.log.format)
     kafka_client.quieten()
-    gc.freeze()  # what is loaded now lives as long as the process; 100,000 jobs hold no cycles either
+    gc.freeze()  # all objects loaded so far live as long as the process; 100,000 jobs hold no cycles either
     gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
     if sys.platform == "win32":
         return asyncio.run(serve(settings))
@@ -58,7 +58,7 @@ async def serve(settings: all_settings.Settings) -> int:
         SettingsError: a setting is wrong, or Kafka's set-up for every tenant. StreamDown: only a new process helps.
     """
     time = clock.SystemClock()
-    # A file that cannot be read is one connection's trouble; where it is the only one, nobody could be served.
+    # A credentials file that cannot be used stops the start only if its connection is the only one.
     patient = len({one.connection for one in settings.tenancies}) > 1
     connect = functools.partial(clients.connected, now=time, patient=patient)
     async with wiring.opened(settings, connect, kafka_client.KafkaBroker, time) as served:
@@ -70,26 +70,29 @@ async def serve(settings: all_settings.Settings) -> int:
             )
             for one in served
         }
+
         status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served, probes)
         _stop_on_signals(served)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
+
         async with server.serving(settings.web, status, counts), tasks.TaskSupervisor(_report) as task_supervisor:
             for name, one in probes.items():
                 task_supervisor.start(one.run(), name=f"mrs probe {name}")
             await wiring.run(served)
+
         _log.info("relay_stopped")
     return 0
 
 
 def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService]) -> dict[str, Any]:
-    """What the log says of whom is served."""
+    """Return the log fields that name the MRS addresses and the tenants."""
     tenants = [one.tenant.name for one in served if one.tenant.name]
     addresses = sorted({settings.connection(one.connection.name).base_url for one in served})
     return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
 
 
 def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
-    """What is under way right now."""
+    """Return the counts and queues of all tenants and connections at this moment."""
     connections = {one.connection.name: one.connection for one in served}
     return views.Snapshot(
         tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
@@ -114,14 +117,15 @@ def _tenant_view(one: wiring.TenantService, mrs: probe.Probe) -> views.Tenant:
 
 def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> health.Health:
     """
-    Whether requests are being carried out, and what is in the way; a tenant's troubles begin with its name.
+    Return whether requests are being carried out, and the reasons if not; a tenant's reasons begin with its name.
 
-    With tenants the process is ready as long as one of them is served: whoever takes it away for another one's trouble
-    takes it from all.
+    With tenants the process is ready as long as one of them is served: an orchestrator that removes the process for
+    one tenant's fault removes it for all tenants.
     """
     tenants = {one.tenant.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
     if len(tenants) == 1 and "" in tenants:
         return tenants[""]
+
     reasons = tuple(f"tenant {name}: {reason}" for name, one in tenants.items() for reason in one.reasons)
     return health.Health(any(one.ready for one in tenants.values()), reasons, tenants=tenants)
 
@@ -131,11 +135,13 @@ def _health_of(kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe) 
     reasons = [mrs.problem] if mrs.problem else []
     if kafka.fault is not None and not now.ready:
         return health.Health(ready=False, reasons=(*reasons, f"ended, is tried again: {kafka.fault}"))
+
     reasons += [] if now.connected else [f"Kafka does not answer: {now.error or 'no reply yet'}"]
     reasons += [now.error] if now.connected and now.error else []
     reasons += [] if now.joined else ["the consumer group has not given us our share yet"]
     reasons += ["shutting down"] if now.stopping else []
     reasons += [f"partition {one.partition} is {one.state.value}: {one.error}" for one in now.partitions if one.error]
+
     partitions = [
         {"partition": one.partition, "state": one.state.value, "lag": one.lag, "waiting": one.waiting}
         for one in now.partitions
@@ -148,9 +154,9 @@ def _stop_on_signals(served: Sequence[wiring.TenantService]) -> None:
 
     def stop(number: signal.Signals) -> None:
         nonlocal told
-        is_hang_up = number.name == "SIGHUP"  # a terminal that closes may send several, and others beside
+        is_hang_up = number.name == "SIGHUP"  # a terminal that closes may send several, and other signals, too
         if told and not is_hang_up:
-            os._exit(1)  # asked twice: whoever asks wants it gone now, and every step may be skipped safely
+            os._exit(1)  # a second signal asks for an immediate end; every step may be skipped safely
         told = told or not is_hang_up
         _log.info("shutdown_started", signal=number.name)
         wiring.stop(served)

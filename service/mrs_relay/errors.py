@@ -1,5 +1,5 @@
 """
-Every error of the service on one page; a class says what the caller may do.
+Every error of the service; the class of an error determines how the caller may react.
 
     RelayError
     ├─ BadMessage        never valid: publish a rejection or a dead letter, move on
@@ -13,15 +13,15 @@ Every error of the service on one page; a class says what the caller may do.
     ├─ StreamError
     │   ├─ Fenced        another owner, or a commit of unknown outcome: stop this partition, commit nothing more
     │   ├─ StreamDown    Kafka cannot be reached or does not answer: try again later
-    │   │   └─ ConsumerStuck   Kafka answers, and our consumer is dead or deaf: begin anew with another one
+    │   │   └─ ConsumerStuck   Kafka answers, but our consumer receives nothing: replace it
     │   ├─ TooLarge (kafka/records.py)    a record exceeds its topic; nothing was written, shrink it
     │   ├─ OffsetGone (kafka/broker.py)   the broker no longer has the records; the partition is parked
-    │   └─ StateUnreadable   stop and call a human
+    │   └─ StateUnreadable   stop; a person must decide
     │      └─ BatchUnreadable (kafka/broker.py)   a batch of records cannot be read; its partition is parked
     └─ SettingsError     refuse to start; say which setting
 
-`MrsBusy` stands beside `MrsRefused` because what follows differs: a job that meets it goes back to the queue and uses
-up no attempt. Library errors are mapped at the door (`mrs/transport.py`, `kafka/adapter/client.py`) and chained with
+`MrsBusy` is no `MrsRefused` because the reaction differs: the job returns to the queue and no attempt is
+counted. Library errors are mapped at the boundary (`mrs/transport.py`, `kafka/adapter/client.py`) and chained with
 `from`.
 """
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 
 class RelayError(Exception):
-    """Anything this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
 
 class BadMessage(RelayError):  # noqa: N818 - named for what arrived, as in the tree above
@@ -121,7 +121,7 @@ class MrsAmbiguous(MrsError):  # noqa: N818
 
 
 class StreamError(RelayError):
-    """Kafka, or our place in it."""
+    """Kafka failed, or our membership of the consumer group did."""
 
 
 class Fenced(StreamError):  # noqa: N818
@@ -133,11 +133,11 @@ class StreamDown(StreamError):  # noqa: N818
 
 
 class ConsumerStuck(StreamDown):
-    """Kafka answers and our consumer hears nothing, or a background task of it has died: only a new one helps."""
+    """Kafka answers but our consumer receives nothing, or its background task has died: only a new consumer helps."""
 
 
 class StateUnreadable(StreamError):  # noqa: N818
-    """A ledger is missing, truncated or of a newer format, or records cannot be read; a person must decide."""
+    """A ledger is missing, truncated or of a newer format, or records are unreadable; a person must decide."""
 
 
 class SettingsError(RelayError):

@@ -1,5 +1,5 @@
 """
-Tenants: settings by which one process serves several input topics, and what follows from them for each.
+Tenants: settings by which one process serves several input topics, and the settings resolved for each tenant.
 
 A tenant is a topic. It has its own consumer group, ledger and rules, and one of the connections to MRS; tenants of the
 same connection share its quota and the slots of its clusters. Without tenants there is one, which has no name.
@@ -21,7 +21,7 @@ OWN: Final = "mrs"
 
 
 def group_of(connection: str) -> str:
-    """Name of the settings group that describes a connection."""
+    """Return the name of the settings group that describes a connection."""
     return connection if connection == OWN else f"connections.{connection}"
 
 
@@ -57,7 +57,7 @@ Tenants = dict[Name, Tenant]
 @dataclass(frozen=True, slots=True)
 class ResolvedTenant:
     """
-    What one tenant's part of the service is made of.
+    The settings that one tenant is served with.
 
     Attributes:
         name: of the tenant; "" where there are none.
@@ -81,10 +81,10 @@ def resolve(
     queue_deadline_s: float = 0.0,
 ) -> tuple[ResolvedTenant, ...]:
     """
-    Say what each tenant is served with, in the order of the settings; without tenants, the one that has no name.
+    Resolve the settings of each tenant, in the order of the settings; without tenants, of the one without a name.
 
     The consumer group is `<group_id>.<requests>`, so a tenant may be renamed. A tenant on kafka.topics.requests keeps
-    the group of a deployment without tenants: replicas of before and after fence each other out as they should.
+    the group of a deployment without tenants: replicas from before and after the change fence each other out.
 
     `queue_deadline_s` is the default of requests whose tenant has neither a default nor a limit of it; 0: none.
     """
@@ -108,6 +108,7 @@ def _with_deadline(rules: policies.TenantPolicy, queue_deadline_s: float) -> pol
 def _resolved(
     kafka: kafka_settings.KafkaSettings, name: str, tenant: Tenant, event_source: str, defaults: policies.Defaults
 ) -> ResolvedTenant:
+    # The topics that a tenant leaves out are the shared ones.
     shared = kafka.topics
     topics = kafka_settings.Topics(
         requests=tenant.requests,
@@ -115,7 +116,9 @@ def _resolved(
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
     )
+
     group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
+
     return ResolvedTenant(
         name=name,
         kafka=kafka.model_copy(update={"topics": topics, "group_id": group_id}),
@@ -126,7 +129,7 @@ def _resolved(
 
 
 def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
-    """One line for each topic that is to be used for two things, or to be read by two tenants."""
+    """Yield one line for each topic that has two roles, or that two tenants would read."""
     roles: dict[str, set[str]] = {}
     for one in tenancies:
         topics = one.kafka.topics
@@ -140,6 +143,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
         ):
             if topic is not None:
                 roles.setdefault(topic, set()).add(role)
+
     for topic, several in roles.items():
         if len(several) > 1:
             yield f"topic {topic} cannot be used for {' and '.join(sorted(several))} at once"

@@ -1,9 +1,9 @@
 """
-Build what serves: the MRS side once for each connection, a context and a Kafka runtime for each tenant.
+Build the service: the MRS side once for each connection, a context and a Kafka runtime for each tenant.
 
 Tenants of one connection share its client, scheduler and pollers, because MRS counts quota and slots by project;
 topics, consumer group, ledger and rules are each tenant's own. Without tenants there is one of each. `app` runs
-what is built.
+the service.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
 
 Connect = Callable[[mrs_settings.MrsSettings], AbstractAsyncContextManager[clients.Client]]
-"""Opens a client of MRS for the length of a context."""
+"""Open a client of MRS for the length of a context."""
 
 Brokers = Callable[[kafka_settings.KafkaSettings], brokers.Broker]
-"""The Kafka for a tenant's settings."""
+"""Make the Kafka broker for a tenant's settings."""
 
 _E = TypeVar("_E", bound=errors.RelayError)
 
@@ -46,7 +46,7 @@ _E = TypeVar("_E", bound=errors.RelayError)
 @dataclass(frozen=True, slots=True)
 class Connection:
     """
-    One connection to MRS in this process, with what its tenants share.
+    One connection to MRS in this process, with the parts that its tenants share.
 
     Attributes:
         name: in the settings.
@@ -79,7 +79,7 @@ class TenantService:
 async def opened(
     settings: all_settings.Settings, connect: Connect, broker: Brokers, time: clock.Clock
 ) -> AsyncIterator[tuple[TenantService, ...]]:
-    """All tenants' parts of the service, for the length of the context; the caller runs and stops their runtimes."""
+    """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
         served = []
@@ -97,10 +97,10 @@ async def run(served: Sequence[TenantService]) -> None:
     """
     Run all runtimes until they are stopped.
 
-    One that ends by an error is begun anew in the background, as long as a tenant is left that has no such trouble.
+    A runtime that ends with an error is restarted in the background, as long as another tenant has no such error.
 
     Raises:
-        SettingsError, StreamError: all tenants are in trouble; names each with its own. They have left in order.
+        SettingsError, StreamError: every tenant has failed; names each with its error. All have shut down in order.
     """
     faults: list[errors.RelayError] = []
 
@@ -125,7 +125,7 @@ def stop(served: Sequence[TenantService]) -> None:
 
 
 def _with_tenants(error: _E, served: Sequence[TenantService]) -> _E:
-    """The error that was the last straw, with what is wrong with each tenant as its text."""
+    """Replace the text of the last error by the faults of all tenants."""
     lines = [f"tenant {one.tenant.name}: {one.kafka.fault}" for one in served if one.tenant.name and one.kafka.fault]
     if lines:
         error.args = ("\n".join(lines), *error.args[1:])

@@ -1,8 +1,8 @@
 """
-`mrs-relay call`: perform any operation of MRS, and see what each wants.
+`mrs-relay call`: perform any operation of MRS, and explain its parameters.
 
-Its help depends on the operation named, so it is made here from the operation itself. Neighbour: `mrs.reference` tells
-what operations want; nothing here knows one by name.
+Its help depends on the named operation, so this module makes it from the operation itself. Neighbour: `mrs.reference`
+describes the parameters of operations; this module knows no operation by name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mrs_relay.cli import connect, options, run, view
 from mrs_relay.common import clock, logs
 from mrs_relay.messages import codec
 
-if TYPE_CHECKING:  # aiohttp and all models; the other commands start sooner without them
+if TYPE_CHECKING:  # aiohttp and all models: other commands start faster without them
     from mrs_relay.mrs import operation, reference
     from mrs_relay.mrs import settings as mrs_settings
     from mrs_relay.mrs.models import base
@@ -72,11 +72,13 @@ def call(
     if name is None:
         typer.echo(ctx.get_help())
         raise typer.Exit(0 if help_ else run.Code.USAGE)
+
     wanted = _named(name)
     if help_:
         _explain(wanted)
         return
-    logs.setup(level="ERROR")  # what goes wrong is told by the error itself
+
+    logs.setup(level="ERROR")  # the error itself reports a failure
     reply = run.loop(
         _perform(
             _connection(settings.load(config), tenant),
@@ -86,12 +88,13 @@ def call(
             _body(body),
         )
     )
+
     found = reply.model_dump(mode="json", exclude_unset=True)
     typer.echo(json.dumps(found, indent=None if as_json else 2, ensure_ascii=False))
 
 
 def _connection(found: settings.Settings, tenant: str | None) -> mrs_settings.MrsSettings:
-    """The tenant's connection; the only one is everybody's."""
+    """Return the tenant's connection; a single connection serves every tenant."""
     names = {one.connection for one in found.tenancies}
     if tenant is None and len(names) == 1:
         return found.connection(names.pop())
@@ -114,10 +117,10 @@ async def _perform(
 
 def _named(name: str) -> operation.AnyOperation:
     """
-    The operation of that name, in any case.
+    Find the operation of that name, in any case.
 
     Raises:
-        typer.BadParameter: there is none; names those that look like it.
+        typer.BadParameter: there is none; names similar ones.
     """
     import difflib  # noqa: PLC0415 - for this error alone
 
@@ -134,13 +137,14 @@ def _named(name: str) -> operation.AnyOperation:
 
 def _body(text: str | None) -> dict[str, Any] | None:
     """
-    The body that was given.
+    Read the body from the text, a file or standard input.
 
     Raises:
         typer.BadParameter: it is no JSON object, or the file cannot be read; shows no part of it.
     """
     if text is None:
         return None
+
     try:
         if text == "-":
             text = sys.stdin.read()
@@ -159,6 +163,7 @@ def _body(text: str | None) -> dict[str, Any] | None:
         raise typer.BadParameter(
             "a number in it is too large, or it is nested too deeply", param_hint="--body"
         ) from None
+
     if not isinstance(found, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--body")
     return found
@@ -188,7 +193,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _explain(wanted: operation.AnyOperation) -> None:
-    """Print what an operation does and wants."""
+    """Print the purpose and the parameters of an operation."""
     from mrs_relay.mrs import reference  # noqa: PLC0415 - see the imports above
 
     out = view.out()

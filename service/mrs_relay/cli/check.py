@@ -1,7 +1,7 @@
 """
-`mrs-relay check`: can a relay with these settings work? Settings, Kafka, topics and MRS, one after the other.
+`mrs-relay check`: check whether a relay can work with these settings: settings, Kafka, topics and MRS in turn.
 
-Reads only: lists topics and clusters, tries which producers the broker knows.
+It only reads: it lists topics and clusters, and probes which producers the broker supports.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _MARKS: dict[Verdict, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("·",
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that was looked at.
+    The result of one check.
 
     Attributes:
         what: settings, kafka, codecs, topics or mrs.
-        verdict: how it stands.
-        text: what was found.
-        code: of the rule that was broken, for programs; "" where there is none.
-        remedy: what to do about it; "" where the text says it.
+        verdict: the outcome.
+        text: the outcome, for people.
+        code: of the violated rule, for programs; "" where there is none.
+        remedy: how to correct it; "" where the text says it.
     """
 
     what: str
@@ -66,8 +66,9 @@ async def _check(config: pathlib.Path | None, tenant: str | None, *, as_json: bo
     found = _settings(config)
     for finding in found if isinstance(found, list) else _sound(found):
         _print(finding, as_json=as_json)
-    if isinstance(found, list):
+    if isinstance(found, list):  # with wrong settings nothing further can be checked
         return run.Code.USAGE
+
     meant = found.tenancies if tenant is None else [connect.chosen(found.tenancies, tenant)]
     for look in (_kafka, _mrs):
         try:
@@ -78,6 +79,7 @@ async def _check(config: pathlib.Path | None, tenant: str | None, *, as_json: bo
         except errors.RelayError as error:
             _print(Finding(look.__name__.strip("_"), "problem", str(error)), as_json=as_json)
             code = max(code, run.code_of(error))
+
     return code
 
 
@@ -118,7 +120,7 @@ async def _kafka(found: settings.Settings, meant: Sequence[all_tenants.ResolvedT
 async def _examined(
     broker: topic_io.TopicClient, admin: brokers.Admin, kafka: kafka_settings.KafkaSettings
 ) -> topic_setup.Report:
-    """Look at the topics as a start does, and into the ledger for what its owner would find there."""
+    """Check the topics as the start does, and read the ledger as its owner would."""
     report = await topic_setup.check_settled(admin, kafka)
     if not report.complete or report.outages:
         return report

@@ -1,7 +1,7 @@
 """
-From flags or files to request messages: CloudEvents 1.0 in structured mode, checked by the models that the relay uses.
+Turn flags or files into request messages: CloudEvents 1.0 in structured mode, checked by the relay's own models.
 
-Pure but for the ids it makes. Neighbours: `submit` reads flags and files, `messages.requests` decides what is valid.
+Pure except for new ids. Neighbours: `submit` reads flags and files, `messages.requests` validates.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _TOPIC_SHOWN: Final = "requests"
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """
-    What a message gets where it says nothing itself.
+    The values of absent members of a message.
 
     Attributes:
         source: CloudEvents source.
         key: Kafka key; None: the cluster id, so that one partition holds one cluster's requests, or the request id
         where the cluster is to be chosen.
-        validate: refuse here what the relay would reject.
+        validate: refuse messages that the relay would reject.
     """
 
     source: str = SOURCE
@@ -60,7 +60,7 @@ class Message:
 
 def message(members: Mapping[str, Any], defaults: Defaults) -> Message:
     """
-    Complete a whole request message: `id`, `source` and `specversion` where they are missing.
+    Complete a whole request message: add `id`, `source` and `specversion` where they are missing.
 
     Raises:
         BadMessage: the relay would reject it, or (without validation) it has no usable id or source.
@@ -78,13 +78,13 @@ def _key(read: envelope.Envelope, defaults: Defaults) -> bytes | None:
         return defaults.key.encode()
     cluster = read.data.get("cluster") if isinstance(read.data, dict) else None
     if isinstance(cluster, dict):
-        return read.id.encode()  # where it will run is not known yet
+        return read.id.encode()  # the cluster is not chosen yet
     return cluster.encode() if isinstance(cluster, str) and cluster else None
 
 
 def cluster(text: str) -> str | dict[str, Any]:
     """
-    What `--cluster` names: an id, or a choice by name and tags such as `name:etl,tag:team=ads`.
+    Read the value of `--cluster`: an id, or a choice by name and tags such as `name:etl,tag:team=ads`.
 
     Raises:
         BadMessage: a part of the choice is neither a name nor a tag.
@@ -110,7 +110,7 @@ def documents(text: bytes) -> list[dict[str, Any]]:
     Find the messages in a file: one JSON object, a list of objects, or one object on each line.
 
     Raises:
-        BadMessage: it is neither; says where.
+        BadMessage: it is neither; names the position.
     """
     try:
         found = codec.decode(text)

@@ -1,7 +1,7 @@
 """
-From options to a broker: the Kafka group of the settings, and a connection made from it.
+Turn options into a broker: the Kafka group of the settings, and a connection made from it.
 
-Only this group is read, so a person who sends or watches needs no access to MRS.
+Only this group is read, so sending and watching require no access to MRS.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def tenancies(config: pathlib.Path | None, bootstrap: str | None) -> tuple[tenan
 
 def chosen(found: Sequence[tenants.ResolvedTenant], name: str | None) -> tenants.ResolvedTenant:
     """
-    The tenant that a command is for: the named one, or the only one.
+    Choose the tenant of a command: the named one, or the only one.
 
     Raises:
         SettingsError: there is no such tenant, or none is named and there are several.
@@ -60,7 +60,7 @@ def chosen(found: Sequence[tenants.ResolvedTenant], name: str | None) -> tenants
 
 def meant(config: pathlib.Path | None, bootstrap: str | None, name: str | None) -> Sequence[tenants.ResolvedTenant]:
     """
-    The tenants that a command is for: the named one, or all.
+    Choose the tenants of a command: the named one, or all.
 
     Raises:
         SettingsError: a setting is wrong, or there is no such tenant.
@@ -83,7 +83,7 @@ def kafka(
 
 def broker(found: kafka_settings.KafkaSettings) -> client.KafkaBroker:
     """
-    A connection for one command; what its library has to say is told by our own errors instead.
+    Make a connection for one command; the library's log is silenced, because our own errors report its failures.
 
     Raises:
         SettingsError: a certificate or key cannot be used.

@@ -1,7 +1,7 @@
 """
-`mrs-relay cancel` and `mrs-relay resolve`: what people want of requests that were sent before.
+`mrs-relay cancel` and `mrs-relay resolve`: stop or settle requests that were sent before.
 
-Both send a message for each request; what comes of it is told by the request's own events (`mrs-relay watch --id …`).
+Both send a message for each request; the request's own events report the outcome (`mrs-relay watch --id …`).
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def resolve(
     """
     ids = [*(request_ids or ()), *(settling.ids_of(file) if file else ())]
     filters = bool(clusters or codes or since or everything)
+
     if not ids and (file is not None or not filters):
         raise typer.BadParameter("say which: an ID, --file, --cluster, --reason-code, --since, or --all")
     if key is not None and filters:
@@ -83,12 +84,16 @@ def resolve(
     since_s = options.seconds(since) if since else None
     if since and since_s is None:
         raise typer.BadParameter(f"{since!r} is no duration such as 90s, 10m or 2h", param_hint="--since")
+
+    # One request, or a key: send the message without reading the ledger.
     how = wait.How(config, bootstrap, tenant, as_json=as_json)
     by_id = source or (compose.SOURCE if ids else None)
     if not filters and (key is not None or len(ids) == 1):
         target = [{"request": {"id": one, "source": by_id}, "verdict": verdict, "note": note} for one in ids]
         _send("mrs.job.resolve", target, key, how)
         return
+
+    # Otherwise choose among the unknown requests of the ledger.
     choice = settling.Choice(frozenset(ids) if ids else None, by_id, clusters or (), codes or (), since_s)
     kafka = connect.kafka(config, bootstrap, tenant)
     _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json))

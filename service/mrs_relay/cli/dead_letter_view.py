@@ -1,5 +1,5 @@
 """
-Dead letters as people look at them: one for each message, however often it was replayed, chosen by place, reason, time.
+Dead letters for people: one entry for each message and all its replays, chosen by position, reason and time.
 
 Pure, but for `collect`, which reads the topic; `dead_letters` holds the commands.
 """
@@ -26,9 +26,9 @@ class FoundLetter:
     A message that was set aside.
 
     Attributes:
-        letter: as it was set aside last; without its value where that was not asked for.
-        places: where its dead letters stand, `<topic>-<partition>-<offset>`; more than one after replays in vain.
-        time_ms: when the message was written first, epoch milliseconds.
+        letter: its latest dead letter; without its value where that was not requested.
+        places: positions of its dead letters, `<topic>-<partition>-<offset>`; several after failed replays.
+        time_ms: time when the message was first written, epoch milliseconds.
         value_bytes: length of its value; None for a tombstone.
         has_value: the letter has its value.
     """
@@ -40,7 +40,7 @@ class FoundLetter:
     has_value: bool
 
     def as_row(self) -> dict[str, Any]:
-        """The message for programs, without its content."""
+        """Make the row of the message for programs, without its content."""
         letter = self.letter
         return {
             "position": letter.origin,
@@ -55,7 +55,7 @@ class FoundLetter:
         }
 
     def whole(self) -> dict[str, Any]:
-        """The message for programs, with its content in base64."""
+        """Make the row of the message for programs, with its content in base64."""
         letter = self.letter
         return {
             **self.as_row(),
@@ -72,10 +72,10 @@ def _base64(raw: bytes | None) -> str | None:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
     """
-    Which messages are meant; an empty part lets all pass.
+    A filter of messages; an empty part matches all.
 
     Attributes:
-        positions: where the message stood first, or where a dead letter of it stands.
+        positions: original positions of messages, or positions of their dead letters.
         reasons: codes.
         since_ms: written at this moment or later, epoch milliseconds.
         until_ms: written before this moment.
@@ -87,16 +87,16 @@ class Choice:
     until_ms: int = _NO_LIMIT
 
     def of(self, found: Iterable[FoundLetter]) -> list[FoundLetter]:
-        """The messages that are meant, in the order in which they stood."""
+        """Select the matching messages, in the order of their positions."""
         return sorted(filter(self._lets, found), key=lambda one: _order(one.letter.origin))
 
     def missing(self, chosen: Sequence[FoundLetter]) -> list[str]:
-        """Positions that were asked for and are not among the chosen."""
+        """Return the requested positions that are not among the chosen messages."""
         there = {place for one in chosen for place in (one.letter.origin, *one.places)}
         return sorted(self.positions - there)
 
     def may_mean(self, letter: dead_letters.DeadLetter, place: str) -> bool:
-        """Whether a message of which this is one dead letter may be meant, so that its value is worth keeping."""
+        """Return whether the message of this dead letter may match, so that its value must be kept."""
         if self.positions:
             return bool(self.positions & {letter.origin, place})
         return not self.reasons or letter.code in self.reasons
@@ -116,14 +116,14 @@ def _order(position: str) -> tuple[str, int, int]:
 
 async def collect(kafka: topic_io.TopicClient, topic: str, valued: Choice | None) -> list[FoundLetter]:
     """
-    All messages in a topic of dead letters; what is no dead letter is passed over.
+    Read all messages of a dead-letter topic; other records are skipped.
 
     A replay that was set aside again counts as the message that it repeats.
 
     Args:
-        kafka: where to read.
-        topic: of the dead letters.
-        valued: whose values are wanted; None: nobody's, which takes little memory however large the topic is.
+        kafka: opens the topic.
+        topic: name of the dead-letter topic.
+        valued: messages whose values are kept; None: none, which takes little memory however large the topic is.
 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
@@ -141,7 +141,7 @@ async def collect(kafka: topic_io.TopicClient, topic: str, valued: Choice | None
 
 
 def _joined(before: FoundLetter | None, letter: dead_letters.DeadLetter, place: str, *, kept: bool) -> FoundLetter:
-    """NB: all dead letters of one message have the same value, so one that was kept serves them all."""
+    """Merge a dead letter into its message. NB: all have the same value, so one kept value serves them all."""
     value_bytes = None if letter.value is None else len(letter.value)
     kept = kept or (before is not None and before.has_value)
     shown = letter if kept else msgspec.structs.replace(letter, value=b"")
@@ -152,15 +152,15 @@ def _joined(before: FoundLetter | None, letter: dead_letters.DeadLetter, place: 
 
 def outgoing(one: FoundLetter, partitions: Mapping[str, int], limits_bytes: Mapping[str, int]) -> records.Outgoing:
     """
-    The record that replays a message, for the partition on which it stood: there its id is looked up.
+    Make the record that replays a message, for its original partition: there its id is looked up.
 
     Args:
         one: the message.
-        partitions: of each topic that exists.
-        limits_bytes: largest record that each topic takes, where it is known.
+        partitions: number of partitions of each existing topic.
+        limits_bytes: largest record that each topic accepts, where it is known.
 
     Raises:
-        ValueError: it cannot be replayed; says why.
+        ValueError: it cannot be replayed; names the reason.
     """
     if not one.has_value:
         raise ValueError("its value was not read")

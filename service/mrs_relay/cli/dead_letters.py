@@ -1,8 +1,8 @@
 """
-`mrs-relay dead-letters`: look at the messages that no event could answer, and send them once more.
+`mrs-relay dead-letters`: show the messages that no event could answer, and send them again.
 
-`dead_letter_view` chooses and shapes; here are the commands. What is shown is the sender's own data: only `show` prints
-content.
+`dead_letter_view` filters and formats; this module has the commands. The content is the sender's own data, so only
+`show` prints it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Position = Annotated[
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a replay: sent, would be sent, or why not."""
+    """The outcome of a replay: sent, would be sent, or the reason against it."""
 
     found: dead_letter_view.FoundLetter
     sent: bool
@@ -165,6 +165,7 @@ async def _replay(
         counts = await admin.partition_counts()
         there = sorted({one.letter.topic for one in chosen} & counts.keys())
         limits_bytes = topic_setup.limits(await admin.configs(there)) if there else {}
+
     outcomes, sending = [], []
     for one in chosen:
         try:
@@ -173,13 +174,14 @@ async def _replay(
             outcomes.append(Outcome(one, sent=False, text=f"not sent: {error}"))
         else:
             outcomes.append(Outcome(one, sent=not dry_run, text="would be sent" if dry_run else "sent"))
+
     if sending and not dry_run:
         await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
 
 
 def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: int) -> console.Group:
-    """The messages as a table of at most `width` characters, in the given order."""
+    """Draw the messages as a table of at most `width` characters, in the given order."""
     body = table_layout.fitted(
         [*_columns(shown), table_layout.Column("times", [str(len(one.places)) for one in shown], drop=3)],
         table_layout.Column("message", [view.plain(one.letter.message) for one in shown]),
@@ -190,7 +192,7 @@ def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: i
 
 
 def outcome_table(outcomes: Sequence[Outcome], *, width: int) -> console.Group:
-    """What became of each replay."""
+    """Draw the outcome of each replay."""
     body = table_layout.fitted(
         _columns([one.found for one in outcomes]),
         table_layout.Column("outcome", [view.plain(one.text, "" if one.sent else "yellow") for one in outcomes]),

@@ -1,4 +1,4 @@
-"""From records to events: what is no event of this service is passed over."""
+"""Decode records of the events topic; records that are no event of this service are skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mrs_relay.messages import event_reader
 
 
 def events_of(found: Iterable[records.Record]) -> list[event_reader.ReadEvent]:
-    """The events among `found`, in their order."""
+    """Return the events among `found`, in their order."""
     read: list[event_reader.ReadEvent] = []
     for record in found:
         if record.value is None:

@@ -1,8 +1,8 @@
 """
-`mrs-relay jobs`: the jobs as they stand, read from the ledger.
+`mrs-relay jobs`: show the present jobs, read from the ledger.
 
-Reads each ledger partition once to its end with read_committed and keeps the latest record of each key. What a request
-asks for (arguments, properties, SQL) is in the ledger until MRS has it and is never shown.
+It reads each ledger partition once to its end with read_committed and keeps the latest record of each key. The content
+of a request (arguments, properties, SQL) is in the ledger until MRS has it, and is never shown.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def jobs(
         raise typer.BadParameter(
             f"no state {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}", param_hint="--state"
         )
+
     kafka = connect.kafka(config, bootstrap, tenant)
     found = run.loop(read(kafka))
     wanted = [
@@ -53,6 +54,7 @@ def jobs(
     ]
     wanted.sort(key=lambda job: (job.arrived_ms, job.order), reverse=True)
     shown = wanted[:limit] if limit else wanted
+
     if as_json:
         for job in shown:
             typer.echo(codec.encode(as_row(job)))
@@ -63,15 +65,15 @@ def jobs(
 
 
 async def read(kafka: kafka_settings.KafkaSettings) -> list[engine_jobs.Job]:
-    """All jobs of all partitions, as last committed."""
+    """Read all jobs of all partitions, as last committed."""
     return [job for _, job in await placed(kafka)]
 
 
 async def placed(kafka: kafka_settings.KafkaSettings) -> list[tuple[int, engine_jobs.Job]]:
     """
-    All jobs as last committed, each with its partition.
+    Read all jobs as last committed, each with its partition.
 
-    A key may stand in several partitions: a cancel waits in each one that does not have its request.
+    Several partitions may hold one key: a cancel waits in each partition that does not have its request.
     """
     latest: dict[tuple[int, bytes], bytes] = {}
     async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.ledger):
@@ -85,7 +87,7 @@ async def placed(kafka: kafka_settings.KafkaSettings) -> list[tuple[int, engine_
 
 
 def as_row(job: engine_jobs.Job) -> dict[str, Any]:
-    """A job for programs: everything but what it runs; members without a value are left out."""
+    """Make the row of a job for programs, without its content; members without a value are left out."""
     seen = job.seen
     row = {
         "id": job.id,
@@ -124,7 +126,7 @@ def _reason(reason: engine_jobs.Reason | None) -> Mapping[str, Any] | None:
 
 
 def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, width: int) -> console.Group:
-    """The jobs as a table of at most `width` characters, in the given order."""
+    """Draw the jobs as a table of at most `width` characters, in the given order."""
     body = table_layout.fitted(
         [
             table_layout.Column("request", [view.plain(job.id) for job in shown]),

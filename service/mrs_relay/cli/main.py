@@ -1,7 +1,7 @@
 """
-All commands, and what happens when one of them fails: one line for people, an exit code for scripts, no stack.
+All commands, and the handling of their errors: one line for people, an exit code for scripts, no stack.
 
-Errors of this package end here; anything else is a bug and shows its stack.
+Errors of this package are handled here; any other error is a bug and shows its stack.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ORDER: Final = (
 
 
 class _Commands(core.TyperGroup):
-    """Turns our errors into exit codes, in tests as in life, and lists the commands as people meet them."""
+    """A command group that turns our errors into exit codes, also in tests, and lists the commands in order of use."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
         """Run the chosen command."""
@@ -66,14 +66,14 @@ class _Commands(core.TyperGroup):
             raise typer.Exit(run.Code.INTERRUPTED) from None
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
-        """The names in the order of `_ORDER`."""
+        """List the names in the order of `_ORDER`."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # it prints local variables, and those may be secrets
+    pretty_exceptions_enable=False,  # it would print local variables, which may be secrets
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=run.epilog("mrs-relay demo", "mrs-relay submit sql --help"),
 )
@@ -151,5 +151,5 @@ app.command(name="settings", rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-re
 
 
 def main() -> None:
-    """Entry point of the command `mrs-relay`."""
+    """Run the command `mrs-relay`."""
     app()

@@ -1,7 +1,7 @@
 """
-The page docs/reference.md: every type, field, limit and reason, made from the models.
+Make the page docs/reference.md from the models: every type, field, limit and reason.
 
-Neighbours: `messages.schema` has the schemas that the tables are made from, `cli.reference` writes and checks the page.
+Neighbours: `messages.schema` makes the schemas behind the tables, `cli.reference` writes and checks the page.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _Node = Mapping[str, Any]
 
 
 def markdown() -> str:
-    """The page."""
+    """Make the page."""
     lines = [_HEAD, "## Requests", ""]
     lines += _table(("type", "what it asks for"), _kinds())
     lines += ["### What every request has", ""]
@@ -111,7 +111,7 @@ def _limits() -> list[str]:
 
 
 def _fields(node: _Node, definitions: _Node, place: str, depth: int = 0) -> Iterator[tuple[str, ...]]:
-    """One row for each field, those inside a field right behind it."""
+    """Yield one row for each field, followed by the rows of its inner fields."""
     needed = set(node.get("required", ()))
     for name, each in node.get("properties", {}).items():
         path = f"{place}.{name}" if place else name

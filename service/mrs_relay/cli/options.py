@@ -1,7 +1,7 @@
 """
-Options that several commands share, and the readers of their texts.
+Options that several commands share, and the functions that read their texts.
 
-Each is a type to annotate a parameter with, so that an option is called and explained the same everywhere.
+Each option is a type that annotates a parameter, so that its name and help are the same everywhere.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ AsJson = Annotated[
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _LONGEST_S: Final = 100 * 365 * 86_400.0
-"""A longer one is no duration: a moment so far off is none that a clock can show."""
+"""The longest duration: a clock cannot represent moments much further away."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -76,7 +76,7 @@ def pairs(texts: Iterable[str] | None, *, option: str) -> dict[str, str]:
     Read `name=value` texts.
 
     Raises:
-        typer.BadParameter: one has no `=` or no name; names the option.
+        typer.BadParameter: a text has no `=` or no name; names the option.
     """
     found: dict[str, str] = {}
     for text in texts or ():

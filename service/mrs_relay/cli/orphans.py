@@ -1,8 +1,8 @@
 """
-`mrs-relay orphans`: what MRS and the ledger disagree about, and what a person can do about it.
+`mrs-relay orphans`: show differences between MRS and the ledger, and let a person resolve them.
 
-Reads the ledger, then the job lists of the clusters, through the budget of reads. Adopting settles a request that is
-`unknown` by what became of its job; killing asks MRS to stop a job. Both are asked for by id, and confirmed.
+It reads the ledger, then the job lists of the clusters, through the budget of reads. Adopting settles a request that is
+`unknown` by what became of its job; killing asks MRS to stop a job. Both require the ids and a confirmation.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def orphans(
 
 
 class _Kill(NamedTuple):
-    """Which jobs are to be stopped."""
+    """The jobs to stop."""
 
     job_ids: frozenset[str]
     everything: bool
@@ -98,8 +98,8 @@ class _Listed(NamedTuple):
 
     Attributes:
         cluster: its id.
-        jobs: name and sight of each.
-        old_ids: ids of those that only V1.1's list shows.
+        jobs: name and status of each.
+        old_ids: ids of the jobs that only V1.1's list shows.
     """
 
     cluster: str
@@ -108,13 +108,13 @@ class _Listed(NamedTuple):
 
 
 class _Where(NamedTuple):
-    """On which connection to look."""
+    """The connection whose jobs are compared."""
 
     found: settings.Settings
     connection: str
 
     async def placed(self) -> list[tuple[records.Position, engine_jobs.Job]]:
-        """All jobs of all tenants of the connection: by one ledger alone, others' jobs would look like strangers."""
+        """Read the jobs of all tenants of the connection: by one ledger alone, the others' jobs would look foreign."""
         return [
             (records.Position(one.kafka.topics.requests, partition), job)
             for one in self.found.tenancies
@@ -171,22 +171,22 @@ async def _orphans(
 
 
 def _matters(one: finding.Orphan) -> bool:
-    """Whether it still runs, or a request waits for it; what another deployment runs is that one's matter."""
+    """Return whether the orphan still runs or a request waits for it; another deployment's jobs do not count."""
     return one.kind in {"unclaimed", "lost"} or (one.kind != "foreign" and _end(one) is None)
 
 
 def _may_go(one: finding.Orphan) -> bool:
-    """Whether it still runs, no request lacks it, and no other deployment can own it."""
+    """Return whether the orphan still runs, no request needs it, and no other deployment can own it."""
     return one.proven and one.kind in {"forgotten", "twin", "left"} and _end(one) is None
 
 
 def _may_be_foreign(one: finding.Orphan) -> bool:
-    """Whether it still runs, no request lacks it, and it cannot be told whose it is."""
+    """Return whether the orphan still runs, no request needs it, and its owner cannot be determined."""
     return not one.proven and one.kind in {"stranger", "twin", "left"} and _end(one) is None
 
 
 def _leave(kept: Sequence[finding.Orphan]) -> run.Code:
-    """Say which jobs were not stopped, and how to stop them."""
+    """Print the jobs that were not stopped, and how to stop them."""
     if not kept:
         return run.Code.OK
     chosen = " ".join(f"--kill {one.job_id}" for one in kept)
@@ -199,7 +199,7 @@ def _leave(kept: Sequence[finding.Orphan]) -> run.Code:
 
 
 def _end(one: finding.Orphan) -> str | None:
-    """How its job ended, as a verdict; None while it has not."""
+    """Return how the orphan's job ended, as a verdict; None if it has not ended."""
     return _VERDICTS.get(verdict.of_job(one.seen.job_state, one.seen.job_result)) if one.seen else None
 
 
@@ -212,9 +212,9 @@ async def _all_clusters(mrs: clients.Client) -> list[str]:
 
 async def _listed(mrs: clients.Client, cluster: str, old_clusters: Collection[str]) -> _Listed:
     """
-    All jobs of a cluster, by both job APIs; a job that both show is taken as V2 shows it.
+    List all jobs of a cluster by both job APIs; for a job in both lists, V2's entry is used.
 
-    A cluster that refuses one of the APIs has no jobs of it, unless the ledger says that it has.
+    A cluster that refuses one of the APIs has no jobs of that API, unless the ledger holds some.
     """
     from mrs_relay.engine.work import observations  # noqa: PLC0415 - as above
     from mrs_relay.mrs.operations import lists  # noqa: PLC0415 - the same
@@ -244,10 +244,10 @@ def _settling(
     one: finding.Orphan, places: Mapping[tuple[str, engine_jobs.LedgerKey], records.Position]
 ) -> records.Outgoing:
     """
-    The message that settles the orphan's request, for the very partition that has it.
+    Make the message that settles the orphan's request, for the partition that holds it.
 
     Raises:
-        SettingsError: there is no request to settle, or nothing to settle it by yet.
+        SettingsError: there is no request to settle, or its job has not ended yet.
     """
     request, ended = one.request, _end(one)
     if one.kind != "unclaimed" or request is None:
@@ -259,7 +259,7 @@ def _settling(
 
 
 def _api_of(one: finding.Orphan, old_ids: Collection[str]) -> engine_jobs.Api:
-    """Which API stops it: that of its request, or the one whose list shows it."""
+    """Return the API that stops the orphan: that of its request, or the one whose list shows it."""
     if one.request is not None:
         return one.request.api
     return "v1.1" if one.job_id in old_ids else "v2"
@@ -278,7 +278,7 @@ async def _kill(mrs: clients.Client, one: finding.Orphan, api: engine_jobs.Api) 
 
 
 def as_row(one: finding.Orphan) -> dict[str, Any]:
-    """An orphan for programs; members without a value are left out."""
+    """Make the row of an orphan for programs; members without a value are left out."""
     row = {
         "kind": one.kind,
         "cluster": one.cluster,
@@ -302,6 +302,7 @@ def _print(shown: Sequence[finding.Orphan], *, as_json: bool) -> None:
     if not shown:
         out.print("no orphans")
         return
+
     body = table_layout.fitted(
         [
             table_layout.Column("kind", [one.kind for one in shown]),

@@ -1,8 +1,8 @@
 """
-Child processes that live no longer than this one: started with a log file each, ended by their process id.
+Child processes that end with this process: each has a log file, and is ended by its process id.
 
-On Linux the kernel kills a child whose parent dies, whatever the parent died of; elsewhere a child is ended by `Family`
-alone. Neighbour: `demo` starts the broker, the emulator and the relay with it.
+On Linux the kernel kills a child when its parent dies for any reason; elsewhere only `Family` ends a child. Neighbour:
+`demo` starts the broker, the emulator and the relay with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EXEC: Final = pathlib.Path(__file__).with_name("exec_with_parent.py")
 _POLL_S: Final = 0.05
 _LOG_LINES: Final = 12
 _PORTS: Final = range(20_000, 32_000)
-"""Below the ports that systems hand to outgoing connections, which could take one that is free right now."""
+"""Ports below the ephemeral range, from which an outgoing connection could take a port that was free before."""
 
 
 class ChildFailed(errors.RelayError):
@@ -37,7 +37,7 @@ class Child:
     A running child process.
 
     Attributes:
-        name: what people call it.
+        name: its name for people.
         process: the process.
         log: file of its standard output and error.
     """
@@ -47,12 +47,12 @@ class Child:
     log: pathlib.Path
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self.process.returncode is None
 
     def check(self) -> None:
         """
-        Make sure that it still runs.
+        Check that it still runs.
 
         Raises:
             ChildFailed: it ended.
@@ -76,12 +76,12 @@ class Child:
             raise ChildFailed(self.story(f"did not listen on port {port} within {timeout_s:g} s")) from error
 
     def story(self, what: str) -> str:
-        """What happened to it, with the last lines of its log."""
+        """Describe an event of the child, with the last lines of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
         return f"{self.name} (pid {self.process.pid}) {what}; the end of its log:\n" + "\n".join(lines)
 
     async def stop(self, timeout_s: float) -> int:
-        """Ask it to end (SIGTERM), after `timeout_s` seconds kill it; returns its exit code."""
+        """Send SIGTERM, kill the child after `timeout_s` seconds; returns its exit code."""
         if self.alive():
             self.process.terminate()
             try:
@@ -97,8 +97,8 @@ class Family:
     The children of this process; leaving the context ends them, the last started first.
 
     Args:
-        folder: where their logs go.
-        stop_s: seconds that each gets to end by itself.
+        folder: for their logs.
+        stop_s: seconds after SIGTERM until a child is killed.
     """
 
     def __init__(self, folder: pathlib.Path, *, stop_s: float = 15.0) -> None:
@@ -142,7 +142,7 @@ class Family:
 
     def check(self) -> None:
         """
-        Make sure that all still run.
+        Check that all still run.
 
         Raises:
             ChildFailed: one ended.
@@ -161,14 +161,14 @@ class Family:
                 await self._children[-1].stop(self._stop_s)
                 self._children.pop()
         finally:
-            for child in self._children:  # a second interrupt cuts the waiting short
+            for child in self._children:  # a second interrupt aborts the orderly stop
                 if child.alive():
                     child.process.kill()
 
 
 def free_port() -> int:
     """
-    A port of the loopback address on which nobody listens now.
+    Find a port of the loopback address on which no process listens.
 
     Raises:
         OSError: there is none.
@@ -186,10 +186,10 @@ def free_port() -> int:
 
 def require_free(port: int, option: str) -> int:
     """
-    The same port, if nobody listens on it.
+    Return the same port if it is free.
 
     Raises:
-        SettingsError: somebody does; names the option.
+        SettingsError: it is in use; names the option.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,7 +201,7 @@ def require_free(port: int, option: str) -> int:
 
 
 async def accepts(port: int) -> bool:
-    """Whether somebody accepts connections on `port` of the loopback address."""
+    """Return whether a process accepts connections on `port` of the loopback address."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
@@ -212,9 +212,9 @@ async def accepts(port: int) -> bool:
 
 async def fetch(port: int, path: str, *, timeout_s: float = 5.0) -> tuple[int, bytes]:
     """
-    GET `path` from a server of ours on the loopback address: status and body; status 0 when there is no answer.
+    GET `path` from one of our servers on the loopback address; returns status and body, status 0 without an answer.
 
-    A few lines instead of a client library: HTTP/1.0, so the body ends with the connection.
+    It speaks HTTP/1.0, in which the body ends with the connection, and so needs no client library.
     """
     try:
         async with asyncio.timeout(timeout_s):

@@ -1,9 +1,9 @@
 """
-`python -m mrs_relay.cli.reference`: writes the generated pages of docs/, and checks that they are up to date.
+`python -m mrs_relay.cli.reference`: write the generated pages of docs/, and check that they are up to date.
 
 docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`. Neighbours:
-`mrs.reference` tells of the client, the emulator's routes of the emulator; which operations a foreign client is tested
-with is read from the calls of its methods, or the operations listed by name, in the tests.
+`mrs.reference` describes the client, the emulator's routes the emulator. The operations that a foreign client is tested
+with are found in the tests, by the calls of its methods or by the names of listed operations.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def check(folder: Folder) -> None:
 
 def markdown(folder: pathlib.Path) -> str:
     """
-    The page of the operations.
+    Make the page of the operations.
 
     Args:
         folder: the repository, for the tests of foreign clients.

@@ -1,5 +1,5 @@
 """
-Schemas into a Confluent-compatible schema registry, over its REST API.
+Register schemas in a Confluent-compatible schema registry, over its REST API.
 
 A subject is `<topic>-<type>`: the strategy for topics that hold messages of several types. Neighbour: `cli.schemas`.
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mrs_relay import errors
 from mrs_relay.messages import registry, schema
 
-if TYPE_CHECKING:  # the other commands start sooner without it
+if TYPE_CHECKING:  # other commands start faster without it
     import aiohttp
 
 _MEDIA: Final = "application/vnd.schemaregistry.v1+json"
@@ -32,7 +32,7 @@ _OK: Final = 200
 @dataclass(frozen=True, slots=True)
 class Registry:
     """
-    Where schemas go.
+    Address and credentials of a schema registry.
 
     Attributes:
         url: address without the path of the API.
@@ -48,12 +48,12 @@ class Registry:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What the registry said of one subject.
+    The registry's answer for one subject.
 
     Attributes:
         subject: its name.
-        said: for people.
-        fine: whether the schema is there now, or could be.
+        said: the answer, for people.
+        fine: whether the schema is registered, or could be.
     """
 
     subject: str
@@ -73,19 +73,19 @@ class _Answer:
 
 
 def subjects(requests_topic: str, events_topic: str) -> dict[str, schema.Schema]:
-    """Every schema by its subject."""
+    """Return every schema by its subject."""
     made = {f"{requests_topic}-{kind}": schema.request(kind) for kind in sorted(registry.REQUESTS)}
     return made | {f"{events_topic}-{kind}": schema.event(kind) for kind in registry.EVENTS}
 
 
 async def register(place: Registry, wanted: Mapping[str, schema.Schema], *, dry_run: bool = False) -> list[Answer]:
     """
-    Register each schema under its subject, one after the other; a schema that is there already stays as it is.
+    Register each schema under its subject, one after the other; a registered schema stays as it is.
 
     Args:
         place: the registry.
         wanted: schemas by subject.
-        dry_run: only ask whether the registry would take them.
+        dry_run: only ask whether the registry would accept them.
 
     Raises:
         SettingsError: the address or the credentials are wrong.

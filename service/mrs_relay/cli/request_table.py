@@ -1,7 +1,7 @@
 """
-What the events told so far: one row per request, the newest change first.
+The state of requests according to their events: one row per request, the newest change first.
 
-Pure: `see` takes events in any number, repeated ones change nothing. `watch`, `submit --wait` and `demo` draw it.
+Pure: `see` accepts repeated events, which change nothing. `watch`, `submit --wait` and `demo` draw it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mrs_relay.common import clock
 from mrs_relay.messages import event_reader, events
 
 RequestKey = tuple[str, str]
-"""(source, id): what names a request."""
+"""(source, id): the identity of a request."""
 
 MOST_ROWS: Final = 500
 
@@ -23,7 +23,7 @@ MOST_ROWS: Final = 500
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
     """
-    A request as its latest event shows it.
+    The state of a request after its latest event.
 
     Attributes:
         key: (source, id).
@@ -36,8 +36,8 @@ class Row:
         progress: per cent, or None when MRS gives none.
         seen_ms: time of the first event that was seen, epoch milliseconds.
         changed_ms: time of the latest event, epoch milliseconds.
-        reason: why it ended badly, as one line, or "".
-        result: what it produced, or None.
+        reason: the reason of a bad end, as one line, or "".
+        result: its result, or None.
     """
 
     key: RequestKey
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def ended(self) -> bool:
-        """Nothing follows."""
+        """Whether no further event follows."""
         return self.state in events.LAST
 
 
@@ -64,7 +64,7 @@ class RequestTable:
     Rows by request.
 
     Args:
-        most: rows kept; past it the one whose latest event is oldest is forgotten.
+        most: rows kept; beyond it the row with the oldest change is dropped.
     """
 
     def __init__(self, most: int = MOST_ROWS) -> None:
@@ -72,28 +72,28 @@ class RequestTable:
         self._rows: dict[RequestKey, Row] = {}
 
     def see(self, event: event_reader.ReadEvent) -> Row | None:
-        """Take one event; the changed row, or None when the event was seen before."""
+        """Record one event; returns the changed row, or None for a repeated event."""
         key = (event.data.request.source, event.data.request.id)
         before = self._rows.get(key)
         if before is not None and event.data.sequence <= before.sequence:
             return None
         row = _row(key, event, before)
-        self._rows.pop(key, None)  # so that the order of the dict is the order of the changes
+        self._rows.pop(key, None)  # reinserted below: the dict keeps the order of the changes
         self._rows[key] = row
         if len(self._rows) > self._most:
             self._rows.pop(next(iter(self._rows)))
         return row
 
     def get(self, key: RequestKey) -> Row | None:
-        """The row of one request, or None when no event of it was seen."""
+        """Return the row of one request, or None if it has no event yet."""
         return self._rows.get(key)
 
     def rows(self) -> list[Row]:
-        """All rows, the latest change first."""
+        """Return all rows, the latest change first."""
         return list(reversed(self._rows.values()))
 
     def counts(self) -> collections.Counter[str]:
-        """How many requests stand in each state."""
+        """Count the requests in each state."""
         return collections.Counter(row.state for row in self._rows.values())
 
 
@@ -101,6 +101,8 @@ def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> 
     data = event.data
     said = data.mrs or events.MrsView()
     at_ms = time_ms(event)
+
+    # A value that this event leaves out stays as an earlier event reported it.
     return Row(
         key=key,
         subject=event.type.split(".")[1] if event.type.count(".") > 1 else event.type,
@@ -118,7 +120,7 @@ def _row(key: RequestKey, event: event_reader.ReadEvent, before: Row | None) -> 
 
 
 def reason_line(data: events.EventData) -> str | None:
-    """The reason as one line, the code in front; None when all is well."""
+    """Format the reason as one line, the code in front; None without a reason."""
     if data.reason is None:
         return None
     request_id = data.reason.mrs_request_id
@@ -127,7 +129,7 @@ def reason_line(data: events.EventData) -> str | None:
 
 
 def time_ms(event: event_reader.ReadEvent) -> int:
-    """When the event was decided, epoch milliseconds; 0 when it does not say."""
+    """Return the time of the event, epoch milliseconds; 0 if it has none."""
     try:
         told = clock.without_leap_second(event.attributes.get("time", ""))
         return round(dt.datetime.fromisoformat(told).timestamp() * 1000)

@@ -1,7 +1,7 @@
 """
 The one place that starts an event loop, and the exit codes that every command uses.
 
-A command returns by itself (0), raises `typer.Exit` with a code of its own, or raises an error of `errors`, which
+A command returns normally (0), raises `typer.Exit` with a code of its own, or raises an error of `errors`, which
 `code_of` turns into an exit code and one line on standard error.
 """
 
@@ -36,7 +36,7 @@ CODES: Final = (
 
 
 def epilog(*examples: str) -> str:
-    """The end of a command's help: examples, a line each, and the exit codes."""
+    """Make the end of a command's help: examples, a line each, and the exit codes."""
     head = f"{'Examples' if len(examples) > 1 else 'Example'}:"
     return "\n".join([head, *(f"  {line}" for line in examples), "", CODES]) if examples else CODES
 
@@ -66,7 +66,7 @@ def loop(work: Coroutine[Any, Any, T]) -> T:
 
 
 def code_of(error: errors.RelayError) -> Code:
-    """The exit code that tells a script what kind of trouble `error` is."""
+    """Return the exit code for the kind of `error`."""
     match error:
         case errors.SettingsError() | errors.BadMessage():
             return Code.USAGE
@@ -77,7 +77,7 @@ def code_of(error: errors.RelayError) -> Code:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM, SIGHUP and Ctrl-C set; to be called in a running loop."""
+    """Return an event that SIGTERM, SIGHUP and Ctrl-C set; needs a running loop."""
     stop = asyncio.Event()
     signals.handle(lambda _number: stop.set())
     return stop

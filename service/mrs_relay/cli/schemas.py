@@ -1,5 +1,5 @@
 """
-`mrs-relay schemas`: the contract of all messages, for other teams and for the checks that keep it.
+`mrs-relay schemas`: export, check and register the contract of all messages.
 
 Neighbours: `messages.export` makes the documents from the models, `messages.compat` judges changes, `messages.checking`
 checks messages, `cli.registration` talks to a schema registry.

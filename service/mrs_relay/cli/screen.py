@@ -1,7 +1,7 @@
 """
-Three ways to show changes as they come: a line each, a JSON text each, or one live table.
+Three ways to show events as they arrive: a line each, a JSON text each, or one live table.
 
-`opened` chooses; a table needs a terminal. What is drawn is a board; what is printed is the event or its line.
+`opened` chooses; a table needs a terminal. The table is redrawn as a whole; the others print each event.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ _FEWEST_ROWS: Final = 5
 
 
 class Lines:
-    """One line a change: for pipes, and for a single request."""
+    """Print one line for each change: for pipes, and for a single request."""
 
     def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - the other screens use it
-        """Tell one event; `row` is None when it brought nothing new."""
+        """Show one event; `row` is None if the event changed nothing."""
         if row is not None:
             view.out().print(view.event_line(row), soft_wrap=True)
 
     def draw(self, seen: request_table.RequestTable, now_ms: int) -> None:
-        """Draw all as it stands; called a few times a second."""
+        """Draw the present state; called a few times a second."""
 
     def hint(self, words: str) -> None:
-        """Tell the person something that is no event."""
+        """Show the user a message that is no event."""
         view.err().print(view.plain(words, "yellow"), soft_wrap=True)
 
 
 class Json(Lines):
-    """One event a line, nothing else; repeated events too."""
+    """Print one event a line, nothing else; repeated events too."""
 
     def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:  # noqa: ARG002 - for programs, all events
         """Print the event in CloudEvents' JSON format."""
         typer.echo(event.as_json())
 
     def hint(self, words: str) -> None:
-        """Programs get no hints."""
+        """Drop the hint: programs get none."""
 
 
 class Table(Lines):
-    """A live table in which the newest change stands on top."""
+    """Draw a live table with the newest change on top."""
 
     def __init__(self, title: str, display: live.Live) -> None:
         self._title = title
         self._display = display
 
     def show(self, event: event_reader.ReadEvent, row: request_table.Row | None) -> None:
-        """Nothing by itself: the table is drawn as a whole."""
+        """Do nothing: `draw` redraws the whole table."""
 
     def draw(self, seen: request_table.RequestTable, now_ms: int) -> None:
         """Draw as many rows as the terminal has room for."""
@@ -66,13 +66,13 @@ class Table(Lines):
         self._display.update(table, refresh=True)
 
     def hint(self, words: str) -> None:
-        """Print above the table."""
+        """Print the hint above the table."""
         self._display.console.print(view.plain(words, "yellow"))
 
 
 @contextlib.contextmanager
 def opened(title: str, *, as_json: bool, table: bool) -> Iterator[Lines]:
-    """The screen that fits: JSON if asked for, a table if wanted and standard output is a terminal, else lines."""
+    """Open the screen: JSON if `as_json`, a table if wanted and standard output is a terminal, else lines."""
     console = view.out()
     if as_json:
         yield Json()

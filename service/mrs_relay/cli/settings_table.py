@@ -29,10 +29,12 @@ def show(
         for row in settings.describe()
         if all(word in f"{row.name} {row.variable} {row.text}".lower() for word in wanted)
     ]
+
     if as_json:
         for row in rows:
             typer.echo(codec.encode(dataclasses.asdict(row)))
         return
+
     table = view.grid("setting and variable", "default")
     table.add_column("meaning", overflow="fold")
     for row in rows:

@@ -1,8 +1,8 @@
 """
 `mrs-relay resolve` for many requests at once: chosen from the ledger, shown, confirmed, and settled one message each.
 
-The ledger says which requests are `unknown`, in which partition, and under which Kafka key, so each message goes where
-its request is. Neighbours: `control` has the command, `ledger` reads and draws the jobs.
+The ledger holds the `unknown` requests with their partitions and Kafka keys, so each message is sent to the partition
+of its request. Neighbours: `control` has the command, `ledger` reads and draws the jobs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from mrs_relay.messages import codec
 @dataclass(frozen=True, slots=True)
 class Choice:
     """
-    Which unknown requests are meant; what is set must all hold.
+    A filter of unknown requests; all conditions that are set must hold.
 
     Attributes:
         ids: request ids; None: any.
         source: their source; None: any.
         clusters: MRS clusters; empty: any.
-        codes: codes of the reason why they are unknown; empty: any.
-        since_s: that came in so many last seconds; None: whenever.
+        codes: codes of the reason for `unknown`; empty: any.
+        since_s: arrived in this many last seconds; None: any time.
     """
 
     ids: Collection[str] | None = None
@@ -41,7 +41,7 @@ class Choice:
     since_s: float | None = None
 
     def takes(self, job: engine_jobs.Job, now_ms: int) -> bool:
-        """Whether a job is one of them, if it is unknown."""
+        """Return whether the filter matches a job, provided that it is unknown."""
         return (
             (self.ids is None or job.id in self.ids)
             and (self.source is None or job.source == self.source)
@@ -53,24 +53,24 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a person says of them: `verdict`, and in `note` who says so and why."""
+    """A person's decision: `verdict`, and in `note` the person and the reason."""
 
     verdict: str
     note: str
 
 
 def ids_of(file: pathlib.Path) -> list[str]:
-    """The ids in a file, one a line; empty lines and those that begin with # are passed over."""
+    """Read the ids in a file, one a line; empty lines and those that begin with # are skipped."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def message(job: engine_jobs.Job, place: records.Position, said: Verdict) -> records.Outgoing:
     """
-    The message that settles a request of the ledger, for the very partition that has it.
+    Make the message that settles a request of the ledger, for the partition that holds it.
 
     Raises:
-        BadMessage: the verdict or the note is none that a request may have.
+        BadMessage: the verdict or the note is not valid.
     """
     target = {"id": job.id, "source": job.source}
     data = {"request": target, "verdict": said.verdict, "note": said.note}
@@ -85,7 +85,7 @@ async def settle(
     Settle all unknown requests of a choice, after showing them.
 
     Returns:
-        OK, or FAILED when an id of the choice is none of an unknown request.
+        OK, or FAILED if an id of the choice belongs to no unknown request.
     """
     now_ms = clock.SystemClock().now_ms()
     placed = await ledger.placed(kafka)
@@ -94,15 +94,19 @@ async def settle(
         for partition, job in placed
         if job.state is engine_jobs.State.UNKNOWN and choice.takes(job, now_ms)
     ]
+
     topic = kafka.topics.requests
     outgoing = [message(job, records.Position(topic, partition), said) for partition, job in meant]
     shown = [job for _, job in meant]
     _show(shown, said, now_ms, as_json=as_json)
+
+    # Report the named ids that are not settled, and their states.
     others = sorted(set(choice.ids or ()) - {job.id for job in shown})
     for request_id in others:
         states = {job.state.value for _, job in placed if job.id == request_id and choice.source in {None, job.source}}
         why = f"is {', '.join(sorted(states))}, not unknown" if states else "is no request of this ledger"
         view.err().print(view.plain(f"{request_id} {why}: not settled", "red"), soft_wrap=True)
+
     if outgoing:
         if not yes:
             typer.confirm(f"settle {len(outgoing)} as {said.verdict}?", abort=True, err=True)

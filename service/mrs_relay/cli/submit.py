@@ -1,8 +1,8 @@
 """
-`mrs-relay submit`: send requests from flags, a file or standard input, and if asked wait for their last events.
+`mrs-relay submit`: send requests from flags, a file or standard input, and optionally wait for their last events.
 
-The events are read from before the first request is sent, so none is missed. Neighbours: `compose` makes the messages,
-`wait` follows them, `stream.tap` sends.
+Reading of the events begins before the first request is sent, so none is missed. Neighbours: `compose` makes the
+messages, `wait` follows them, `kafka.topic_io` sends.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ def _without_empty(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moment(text: str | None) -> str | None:
-    """RFC 3339 text for a moment or a duration from now; the model refuses what is neither."""
+    """Return RFC 3339 text for a moment or a duration from now; the model refuses any other text."""
     if text is None or (from_now_s := options.seconds(text)) is None:
         return text
     return clock.rfc3339(clock.SystemClock().now_ms() + round(from_now_s * 1000))

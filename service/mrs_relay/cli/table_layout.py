@@ -1,7 +1,7 @@
 """
-Tables that fit their place: columns go, least important first, before a cell becomes unreadable.
+Tables that fit a width: the least important columns are dropped before a cell becomes unreadable.
 
-rich would narrow all columns alike until short ones vanish.
+rich itself would narrow all columns alike until short ones vanish.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Column:
     One column.
 
     Attributes:
-        head: its head.
+        head: its heading.
         cells: a cell for each row, on one line.
-        drop: 0 stays; of the others the highest goes first when there is no room.
+        drop: 0 keeps it; of the others the highest is dropped first if there is no room.
     """
 
     head: str
@@ -35,7 +35,7 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters that its widest cell takes."""
+        """The width of its widest cell, in characters."""
         return max(
             len(self.head),
             *(text.Text(cell).cell_len if isinstance(cell, str) else cell.cell_len for cell in self.cells),
@@ -45,12 +45,12 @@ class Column:
 
 def fitted(columns: Sequence[Column], rest: Column, width: int) -> table.Table:
     """
-    A table of at most `width` characters.
+    Lay out a table of at most `width` characters.
 
     Args:
         columns: in their order.
-        rest: the last column, which gets the room that is left and ends with an ellipsis; left out when empty.
-        width: characters there are.
+        rest: the last column, which gets the remaining room and ends with an ellipsis; left out when empty.
+        width: characters available.
     """
     shown = list(columns)
     filled = any(str(cell) for cell in rest.cells)

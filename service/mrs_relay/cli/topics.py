@@ -1,7 +1,7 @@
 """
-`mrs-relay topics`: make the Kafka topics that the relay needs, and check those that are there.
+`mrs-relay topics`: make the Kafka topics that the relay needs, and check existing ones.
 
-Neighbour: `stream.topics` knows which and how; `serve` runs the same check at its start.
+Neighbour: `kafka.topics` defines the topics and their rules; `serve` runs the same check at its start.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def check(
 
 
 def _as_json(report: topic_setup.Report) -> dict[str, Any]:
-    """Return a report for programs."""
+    """Make the row of a report for programs."""
     texts = {"problems": report.problems, "outages": report.outages, "notes": report.notes}
     return {**texts, **dataclasses.asdict(report), "limits_bytes": dict(report.limits_bytes)}
 
 
 def print_report(report: topic_setup.Report, tenant: str) -> None:
-    """Problems, notes and, if there is no problem, a word of comfort; under the tenant's name, if it has one."""
+    """Print problems and notes, or that there is no problem; under the tenant's name, if it has one."""
     out = view.out()
     if tenant:
         out.print(view.plain(f"tenant {tenant}", "bold"))

@@ -1,7 +1,7 @@
 """
-How things look: rich tables and lines made from plain values; nothing here reads Kafka or keeps state.
+Make rich tables and lines from plain values; no function here reads Kafka or keeps state.
 
-Text that comes from messages or from MRS is never read as rich markup.
+Text from messages or from MRS is never read as rich markup.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STYLES: Final[Mapping[str, str]] = {
     "doubtful": "bold yellow",
     "unknown": "bold red reverse",
 }
-"""Colour of each state, of events and of the ledger."""
+"""The colour of each state, of events and of the ledger."""
 
 _PIPE_WIDTH: Final = 160
 _CELL_CHARACTERS: Final = 60
@@ -44,28 +44,28 @@ _DAY_S: Final = 86_400
 
 
 def out() -> console.Console:
-    """Standard output; wide enough for whole ids when it is no terminal."""
+    """Return standard output; wide enough for whole ids if it is no terminal."""
     return console.Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def err() -> console.Console:
-    """Standard error, for what scripts should not read."""
+    """Return standard error, for text that scripts should not read."""
     return console.Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def plain(words: object, style: str = "") -> text.Text:
-    """Text that is shown as it is, without markup; control characters are made visible."""
+    """Make text without markup; control characters are made visible."""
     shown = "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in str(words))
     return text.Text(shown, style=style)
 
 
 def state(name: str) -> text.Text:
-    """A state in its colour."""
+    """Make the text of a state in its colour."""
     return text.Text(name, style=STYLES.get(name, ""))
 
 
 def age(seconds: float) -> str:
-    """A duration in at most five characters: 0.4s, 12s, 3m04s, 2h05m, 3d."""
+    """Format a duration in at most five characters: 0.4s, 12s, 3m04s, 2h05m, 3d."""
     if seconds < 10:  # noqa: PLR2004 - tenths matter below ten seconds
         return f"{max(seconds, 0.0):.1f}s"
     whole = int(seconds)
@@ -79,20 +79,20 @@ def age(seconds: float) -> str:
 
 
 def clock_time(epoch_ms: int) -> str:
-    """A moment as local time of day; "" for what is no moment."""
+    """Format a moment as local time of day; "" for a number that is no moment."""
     if not clock.is_moment(epoch_ms):
         return ""
     return dt.datetime.fromtimestamp(epoch_ms / 1000, tz=dt.UTC).astimezone().strftime("%H:%M:%S")
 
 
 def counts(numbers: Mapping[str, int]) -> text.Text:
-    """How many are in which state, on one line, in the order of a job's life."""
+    """Format the counts of all states on one line, in the order of a job's life."""
     parts = [text.Text.assemble((f"{numbers[name]} ", "bold"), state(name)) for name in STYLES if numbers.get(name)]
     return text.Text("  ").join(parts) if parts else text.Text("nothing yet", style="dim")
 
 
 def grid(*heads: str) -> table.Table:
-    """A small table in the look that all commands share; for one that must fit a terminal see `columns`."""
+    """Make a small table in the common style; for tables that must fit a terminal see `table_layout`."""
     made = table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for head in heads:
         made.add_column(head, no_wrap=True, overflow="ellipsis")
@@ -100,7 +100,7 @@ def grid(*heads: str) -> table.Table:
 
 
 def titled(title: str | text.Text, body: table.Table, footer: str = "") -> console.Group:
-    """A table between its title and a footer, which rich itself would wrap at the table's width."""
+    """Put a table between its title and a footer, which rich itself would wrap at the table's width."""
     head = plain(title, "bold") if isinstance(title, str) else title
     return console.Group(*((head,) if head else ()), body, *((plain(footer, "dim"),) if footer else ()))
 
@@ -108,7 +108,7 @@ def titled(title: str | text.Text, body: table.Table, footer: str = "") -> conso
 def watch_table(
     rows: Sequence[request_table.Row], *, now_ms: int, title: text.Text, width: int, most: int
 ) -> console.Group:
-    """The live table: the newest change on top, at most `most` rows, at most `width` characters."""
+    """Draw the live table: the newest change on top, at most `most` rows, at most `width` characters."""
     shown = rows[:most]
     made = table_layout.fitted(
         [
@@ -127,17 +127,17 @@ def watch_table(
 
 
 def lasted_s(row: request_table.Row, now_ms: int) -> float:
-    """Seconds from a request's first event to its last, or to now while it goes on."""
+    """Return the seconds from a request's first event to its last, or to now until it has ended."""
     return ((row.changed_ms if row.ended else now_ms) - row.seen_ms) / 1000
 
 
 def short(name: str) -> text.Text:
-    """The beginning of an id, enough to tell it from its neighbours."""
+    """Shorten an id to a beginning that distinguishes it from other ids."""
     return plain(name if len(name) <= _ID_CHARACTERS else name[: _ID_CHARACTERS - 1] + "…")
 
 
 def bar(row: request_table.Row) -> text.Text:
-    """Progress as a bar: of what runs as far as MRS tells, of what succeeded a full one."""
+    """Draw progress as a bar: as MRS reports it for a running request, full for a succeeded one."""
     share = 100.0 if row.state == "succeeded" else (row.progress or 0.0) if row.state == "running" else 0.0
     if not share:
         return text.Text("")
@@ -146,7 +146,7 @@ def bar(row: request_table.Row) -> text.Text:
 
 
 def event_line(row: request_table.Row) -> text.Text:
-    """One change on one line, for output that is no terminal."""
+    """Format one change on one line, for output that is no terminal."""
     facts = [
         f"{row.progress:.0f}%" if row.progress is not None and row.state == "running" else "",
         f"MRS {row.job_id}" if row.job_id else "",
@@ -162,7 +162,7 @@ def event_line(row: request_table.Row) -> text.Text:
 
 
 def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[console.RenderableType]:
-    """The rows of every statement, where MRS put them, or why there are none."""
+    """Draw the rows of every statement, the location of stored rows, or the reason why there are none."""
     for number, statement in enumerate(found.statements, start=1):
         of = f", statement {number} of {len(found.statements)}" if len(found.statements) > 1 else ""
         yield rows_table(statement.rows, title=f"{name}{of}", row_count=statement.row_count, most=most)
@@ -175,7 +175,7 @@ def result(found: events.Result, *, name: str, most: int = 20) -> Iterable[conso
 
 
 def rows_table(rows: Sequence[Any], *, title: str, row_count: int | None = None, most: int = 20) -> console.Group:
-    """Rows of a statement (objects or lists) as a table; numbers stand to the right."""
+    """Draw the rows of a statement (objects or lists) as a table; numbers are aligned right."""
     total = len(rows) if row_count is None else row_count
     made = grid()
     names = _names(rows)

@@ -1,8 +1,8 @@
 """
 Send messages and follow their requests to the last event.
 
-`deliver` opens the reader of the events before it sends, so that no event is missed however quick the relay is.
-Neighbours: `submit` decides what is sent, `request_table` keeps what the events told, `view` draws it.
+`deliver` opens the reader of the events before it sends, so that no event is missed, however fast the relay is.
+Neighbours: `submit` chooses the messages, `request_table` keeps the state of their requests, `view` draws it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from mrs_relay.messages import codec
 
 _REDRAW_S: Final = 0.5
 _WISHES: Final = frozenset({"mrs.job.cancel", "mrs.job.resolve"})
-"""Answered by the events of the request that they name; none comes under their own id unless they are turned away."""
+"""Types that are answered by events of the request that they name; only a rejection has their own id."""
 
 _SILENCE_S: Final = 15.0
-"""Seconds without any event after which it is worth saying that perhaps no relay runs."""
+"""Seconds without any event after which a hint says that perhaps no relay runs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class How:
     """
-    How a submission is carried out and shown.
+    Options of sending, waiting and output.
 
     Attributes:
         config: settings file.
         bootstrap: Kafka address that wins over the settings.
-        tenant: whose topics; None: the only ones.
+        tenant: owner of the topics; None: the only tenant.
         wait: follow until the last event.
         timeout_s: longest wait in seconds; None: no limit.
         as_json: one JSON text a line, nothing else on standard output.
@@ -55,7 +55,7 @@ async def deliver(messages: Sequence[compose.Message], kafka: kafka_settings.Kaf
     Send `messages`; with `how.wait` follow those that become a job.
 
     Returns:
-        OK, or FAILED when one did not succeed or the time was up.
+        OK, or FAILED if a request did not succeed in time.
 
     Raises:
         StreamDown: Kafka cannot be reached.
@@ -91,18 +91,22 @@ async def _follow(tail: topic_io.Tail, messages: Sequence[compose.Message], how:
     time = clock.SystemClock()
     start_s = time.monotonic_s()
     warned = how.as_json
+
     with screen.opened("requests", as_json=how.as_json, table=len(wanted) > 1) as shown:
         while not all((row := seen.get(key)) and row.ended for key in wanted):
             waited_s = time.monotonic_s() - start_s
             if how.timeout_s is not None and waited_s >= how.timeout_s:
                 break
+
             if not warned and waited_s > _SILENCE_S and not seen.rows():
                 shown.hint(f"No event after {_SILENCE_S:.0f} s: does a relay serve this Kafka? Still waiting.")
                 warned = True
+
             for event in follow.events_of(await tail.take(_REDRAW_S)):
                 if (event.data.request.source, event.data.request.id) in wanted:
                     shown.show(event, seen.see(event))
             shown.draw(seen, time.now_ms())
+
     return _conclude(seen, messages, how)
 
 
@@ -117,7 +121,7 @@ def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Messa
         elif row.state == "succeeded":
             if row.result is not None and not how.as_json:
                 view.out().print(*view.result(row.result, name=message.id), sep="\n")
-            continue
+            continue  # the only end that leaves the exit code as it is
         else:
             view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
         code = run.Code.FAILED

@@ -1,7 +1,7 @@
 """
-`mrs-relay watch`: the events as they come, as a live table, as lines, or as JSON.
+`mrs-relay watch`: show the events as they arrive, as a live table, as lines, or as JSON.
 
-Reads with read_committed and belongs to no consumer group, so any number of watchers disturb nobody.
+It reads with read_committed and without a consumer group, so watchers affect neither the relay nor each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REDRAW_S = 0.5
 @dataclasses.dataclass(frozen=True, slots=True)
 class Filter:
     """
-    Which events are shown; an empty part lets all pass.
+    A filter of events; an empty part matches all.
 
     Attributes:
         ids: request ids.
@@ -36,7 +36,7 @@ class Filter:
     clusters: frozenset[str] = frozenset()
 
     def lets(self, event: event_reader.ReadEvent) -> bool:
-        """Whether this event is wanted."""
+        """Return whether the filter matches this event."""
         data = event.data
         return (
             (not self.ids or data.request.id in self.ids)
@@ -99,6 +99,7 @@ async def _watch(
     seen = request_table.RequestTable()
     done: set[request_table.RequestKey] = set()
     topic = kafka.topics.events
+
     async with topic_io.tail(connect.broker(kafka), topic, start) as tail:
         with screen.opened(topic, as_json=as_json, table=True) as shown:
             while until_done is None or len(done) < until_done:

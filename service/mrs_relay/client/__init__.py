@@ -7,8 +7,8 @@ Read `relay` first, then `handle`; `failures` has the errors, `testing` a relay 
 turns keywords into requests. `docs/relay-client.md` has examples. Needs Kafka alone: nothing here knows MRS or the
 engine.
 
-The names are given here because this part is a library of its own for people who never open the rest. They are looked
-up when somebody asks for them, so that whoever wants the errors alone does not load the Kafka library.
+The package exports these names because it is a library of its own for users who never open the rest. It imports them
+on first use, so that a program that needs the errors alone does not load the Kafka library.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ELSEWHERE = {"Handle": "handle", "RelayClient": "relay", "job": "wording", "sql
 
 
 def __getattr__(name: str) -> object:
-    """One of the names above, from its module."""
+    """Import one of the names above from its module."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_ELSEWHERE.get(name, 'failures')}")

@@ -1,14 +1,14 @@
 """
-What a handle raises; all are `errors.RelayError`.
+Errors that a handle raises; all are `errors.RelayError`.
 
     ClientClosed          the client was closed, or its reader ended; the request itself goes on
     EventsMissing         events of the request were not seen; the stream can be read on behind the gap
-    NotAcknowledged       Kafka did not say that it has the message; a StreamError
+    NotAcknowledged       Kafka did not acknowledge the message; a StreamError
     RequestEnded          the request did not succeed; carries the last event's data
     ├─ RequestRejected    never carried out
     ├─ RequestFailed      refused by MRS, or ended badly
     ├─ RequestCancelled   stopped, by a message or a deadline
-    └─ RequestUnknown     nobody can tell; look on MRS before it is sent again
+    └─ RequestUnknown     the outcome cannot be determined; check MRS before it is sent again
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class RequestCancelled(RequestEnded):
 
 
 class RequestUnknown(RequestEnded):
-    """Nobody can tell what became of it: look on MRS before sending it under another id."""
+    """The outcome of the request cannot be determined: check MRS before sending it under another id."""
 
 
 BY_STATE: Final[dict[str, type[RequestEnded]]] = {
@@ -91,4 +91,4 @@ BY_STATE: Final[dict[str, type[RequestEnded]]] = {
     "cancelled": RequestCancelled,
     "unknown": RequestUnknown,
 }
-"""The error of each last state but `succeeded`."""
+"""The error for each final state except `succeeded`."""

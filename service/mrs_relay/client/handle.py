@@ -1,4 +1,4 @@
-"""One request being followed: `relay.RelayClient` feeds its events in, the caller waits here."""
+"""The handle of one followed request: `relay.RelayClient` passes its events in, the caller waits on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrs_relay.messages import events as message_events
 
 _CONFLICT: Final = "conflict"
 _UNLIMITED: Final = contextlib.nullcontext()
-"""One for all: thousands of handles may wait without a limit."""
+"""One context for all waits without a limit: thousands of handles may share it."""
 
 
 class Handle:
@@ -30,7 +30,7 @@ class Handle:
         key: Kafka key of the request.
         cancel: sends the cancel message.
         first: the sequence that its first event must have; None where other messages may have used the id before.
-        attached: somebody else sent it, and its past is read first: `release` ends that.
+        attached: the request was sent before, and its past is read first; `release` ends that phase.
 
     Attributes:
         source: see above.
@@ -83,7 +83,7 @@ class Handle:
 
     @property
     def ended(self) -> bool:
-        """The last event came; the client has forgotten the handle."""
+        """Whether the last event has arrived and the client has dropped the handle."""
         return self._last is not None
 
     async def accepted(self, timeout_s: float | None = None) -> message_events.EventData:
@@ -97,6 +97,7 @@ class Handle:
         async with _limit(timeout_s):
             while not self._seen:
                 await self._news()
+
         first = self._event(self._seen[0])
         if self._last is not None and self._last.state == "rejected" and first.sequence == self._last.sequence:
             raise failures.RequestRejected(first)
@@ -106,7 +107,7 @@ class Handle:
         """
         Wait for the end and return the data of `succeeded`; missing events in between do not matter.
 
-        After TimeoutError (`timeout_s` seconds passed) the request goes on, and so may the caller.
+        After TimeoutError (`timeout_s` seconds passed) the request goes on, and the caller may wait again.
 
         Raises:
             RequestFailed, RequestRejected, RequestCancelled, RequestUnknown: how else it ended. ClientClosed:
@@ -115,6 +116,7 @@ class Handle:
         async with _limit(timeout_s):
             while (last := self._last) is None:
                 await self._news()
+
         if (error := failures.BY_STATE.get(last.state)) is not None:
             raise error(last)
         return last
@@ -140,6 +142,7 @@ class Handle:
                     raise failures.EventsMissing(self.id, before, data.sequence)
                 before = data.sequence
                 yield data
+
             if self._last is not None:
                 return
             await self._news()
@@ -148,7 +151,7 @@ class Handle:
         """
         Ask the relay to stop the request; returns when Kafka has the message.
 
-        The end is told by `result`: `RequestCancelled`, or the job's own verdict if that came first.
+        `result` reports the end: `RequestCancelled`, or the job's own verdict if that came first.
 
         Raises:
             StreamError: the message may not have been written; cancelling again does no harm. ClientClosed.
@@ -156,14 +159,16 @@ class Handle:
         await self._cancel(self)
 
     def take(self, data: message_events.EventData) -> None:
-        """For the client: note one event; repeats and what follows the end are dropped."""
+        """For the client: record one event; repeats and events after the end are dropped."""
         if self._held is not None:
             self._held.append(data)
             return
         if self._last is not None or data.sequence <= self._sequence:
             return
-        # NB: a conflict after the answer to our own message is meant for somebody else, who sent another payload.
+
+        # NB: a conflict after the answer to our own message concerns another sender, whose payload differs.
         idle = self._answered and data.reason is not None and data.reason.kind == _CONFLICT
+
         self._answered = self._answered or data.sequence == 1 or data.repeated
         self._sequence, self._state = data.sequence, data.state
         self._seen.append(_kept(data))
@@ -172,13 +177,13 @@ class Handle:
         self._wake()
 
     def release(self, past: Sequence[message_events.EventData]) -> None:
-        """For the client: the past has been read; what came meanwhile follows it."""
+        """For the client: add the past that was read; the events that arrived meanwhile follow it."""
         held, self._held = self._held or [], None
         for data in [*past, *held]:
             self.take(data)
 
     def lose(self, error: errors.RelayError) -> None:
-        """For the client: no event will come any more."""
+        """For the client: record that no more events will arrive."""
         if self._last is None:
             self._lost = error
             self._wake()
@@ -188,9 +193,10 @@ class Handle:
         return event_reader.data_of(b'{"request":' + whose + b"," + kept[1:])
 
     async def _news(self) -> None:
-        """Wait for something new; each waiter has its own future, so that one who leaves disturbs nobody."""
+        """Wait for a change; each waiter has its own future, so that a cancelled waiter does not affect the others."""
         if self._lost is not None:
             raise failures.ClientClosed(str(self._lost)) from self._lost
+
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -212,5 +218,5 @@ def _limit(timeout_s: float | None) -> AbstractAsyncContextManager[object]:
 
 
 def _kept(data: message_events.EventData) -> bytes:
-    """An event as it is kept: as JSON it takes a fifth of the memory, and the garbage collector does not see it."""
+    """Encode an event for keeping: JSON takes a fifth of the memory, and the garbage collector does not track it."""
     return data.__pydantic_serializer__.to_json(data, exclude={"request"}, exclude_defaults=True, by_alias=True)

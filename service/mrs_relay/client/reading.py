@@ -1,9 +1,9 @@
 """
-Follows the events topic for as long as the client is open, over every kind of trouble with Kafka.
+Follow the events topic for as long as the client is open, through every failure of Kafka.
 
-The consumer has no group: it stands at the ends of all partitions before the first request is sent, so no event
-is missed and nothing rebalances. A connection that has gone silent is replaced; the new one goes on behind the last
-record read. A topic that got more partitions is read anew likewise, the new ones from their beginning.
+The consumer has no group: it is at the ends of all partitions before the first request is sent, so no event is missed
+and nothing rebalances. A silent connection is replaced; the new one continues behind the last record read. A topic that
+got more partitions is reopened likewise, and its new partitions are read from their beginning.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ log = structlog.get_logger(__name__)
 
 class Follower:
     """
-    The events topic being followed; an async context manager, entered once.
+    A reader of the events topic; an async context manager, entered once.
 
     Args:
-        kafka: where.
-        topic: which.
+        kafka: opens the topic.
+        topic: name of the events topic.
     """
 
     def __init__(self, kafka: topic_io.TopicClient, topic: str) -> None:
@@ -49,7 +49,12 @@ class Follower:
         self._answers: dict[int, tuple[int | None, float]] = {}
 
     async def __aenter__(self) -> Self:
-        """Fix the start. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
+        """
+        Open the topic at the ends of its partitions.
+
+        Raises:
+            StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+        """
         await self._open(topic_io.NOW)
         return self
 
@@ -59,7 +64,7 @@ class Follower:
         await self._close()
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
-        """Return the next records, or none after about `timeout_s` seconds; trouble is logged and waited out."""
+        """Return the next records, or none after about `timeout_s` seconds; errors are logged and retried."""
         try:
             if self._tail is None:
                 await self._open(topic_io.Start(at=self._places))
@@ -67,7 +72,7 @@ class Follower:
         except broker.BatchUnreadable as error:
             await self._pass_over(error)
             return ()
-        except (errors.StreamDown, errors.SettingsError) as error:  # the topic may be away for a while, too
+        except (errors.StreamDown, errors.SettingsError) as error:  # a missing topic may reappear, too
             log.warning("relay_client_delayed", topic=self._topic, error=str(error))
             await asyncio.sleep(_AGAIN_S)
             return ()
@@ -83,7 +88,7 @@ class Follower:
         return found
 
     async def _pass_over(self, error: broker.BatchUnreadable) -> None:
-        """Go on behind events that nobody can read: to a handle they are missing, as those that left the topic."""
+        """Continue behind unreadable events: a handle reports them as missing, like events that have left the topic."""
         log.error(
             "relay_client_record_skipped", topic=self._topic, partition=error.position.partition, error=str(error)
         )
@@ -91,9 +96,10 @@ class Follower:
         self._places = {**self._places, error.position.partition: error.next_offset}
 
     def _outdated(self, tail: topic_io.Tail) -> str | None:
-        """Why this connection should be replaced."""
+        """Return the reason to replace this connection, if there is one."""
         if tail.grown:
             return "more partitions"
+
         now_s = asyncio.get_running_loop().time()
         for partition, answer in tail.answers().items():
             before = self._answers.get(partition)

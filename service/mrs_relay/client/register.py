@@ -1,4 +1,4 @@
-"""Which requests are followed, and which record is whose: `relay.RelayClient` keeps one."""
+"""The followed requests, and the assignment of records to them: `relay.RelayClient` keeps one register."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Register:
         self._by_id.clear()
 
     def take(self, record: records.Record) -> None:
-        """Hand a record of the events topic to the handle that it concerns, if any; forget that when it has ended."""
+        """Pass a record of the events topic to the handle that it concerns, if any; drop a handle that has ended."""
         if not self._by_id or not _may_concern(self._by_id, record) or (data := _read(record)) is None:
             return
         one = self._by_id.get(data.request.id, {}).get(data.request.source)
@@ -61,7 +61,7 @@ class Register:
 
 
 def event_of(one: handle.Handle, record: records.Record) -> events.EventData | None:
-    """What a record of the events topic tells of this request; None if it is about something else."""
+    """Return the event data that a record of the events topic holds for this request; None if there are none."""
     if not _may_concern((one.id,), record) or (data := _read(record)) is None:
         return None
     return data if (data.request.id, data.request.source) == (one.id, one.source) else None
@@ -69,16 +69,16 @@ def event_of(one: handle.Handle, record: records.Record) -> events.EventData | N
 
 def _may_concern(ids: Container[str], record: records.Record) -> bool:
     """
-    Whether it is worth reading: events in binary mode name their request in a header.
+    Return whether the record is worth decoding: events in binary mode name their request in a header.
 
-    The topic carries the events of all services, so most of it is other people's.
+    The topic carries the events of all services, so most records concern other clients.
     """
     subject = next((raw for name, raw in record.headers if name == "ce_subject"), None)
     return subject is None or subject.decode(errors="replace") in ids
 
 
 def _read(record: records.Record) -> events.EventData | None:
-    """What an event says; None for a record that is none."""
+    """Decode the data of an event; None for a record that is no event."""
     if record.value is None:
         return None
     try:

@@ -1,8 +1,8 @@
 """
-`RelayClient`: sends requests, reads the events topic with one consumer and wakes the handles.
+`RelayClient`: send requests, read the events topic with one consumer and wake the handles.
 
-Neighbours: `sending.py` writes, `reading.py` reads, `register.py` knows whose an event is, `handle.py` is what callers
-wait on.
+Neighbours: `sending.py` writes, `reading.py` reads, `register.py` assigns events to requests, and callers wait on a
+handle of `handle.py`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ log = structlog.get_logger(__name__)
 
 class RelayClient:
     """
-    A connection to the relay by way of Kafka; an async context manager, to be entered once.
+    A connection to the relay through Kafka; an async context manager, to be entered once.
 
     Args:
         kafka: addresses, security and topics, as the relay has them; None: the defaults.
         bootstrap_servers: wins over the settings.
         source: CloudEvents source of all requests; with the id it names a request, so give each service its own.
-        broker: what plays Kafka in tests; None: the real one.
+        broker: replaces Kafka in tests; None: the real one.
 
     Raises:
         SettingsError: a certificate or key cannot be used.
@@ -61,11 +61,16 @@ class RelayClient:
 
     @property
     def following(self) -> int:
-        """How many requests are followed; those that ended are forgotten."""
+        """The number of followed requests; ended ones are dropped."""
         return len(self._followed)
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises StreamDown: Kafka cannot be reached. SettingsError: there is no such topic."""
+        """
+        Connect to Kafka and begin to follow the events topic.
+
+        Raises:
+            StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+        """
         async with contextlib.AsyncExitStack() as stack:
             follower = await stack.enter_async_context(reading.Follower(self._broker, self._kafka.topics.events))
             task_supervisor = await stack.enter_async_context(tasks.TaskSupervisor(self._task_failed))
@@ -95,7 +100,7 @@ class RelayClient:
         Raises:
             NotAcknowledged: it may have been written or not; send it again under the `request_id` of the error.
             BadMessage: the id is not usable, this client follows a request of it already, the message is larger than
-            `kafka.record_bytes`, or it is a cancel or the like, which has no events of its own to wait for.
+            `kafka.record_bytes`, or the request is a cancel or the like, which has no events of its own.
             ClientClosed.
         """
         if type(request) in _WISHES:
@@ -103,6 +108,7 @@ class RelayClient:
                 "only requests that become a job are submitted; `cancel` of the request's handle stops it, see `attach`"
             )
             raise errors.BadMessage("bad_value", text)
+
         new_id = request_id or wording.new_id()
         value = wording.message(request, self._source, new_id)
         found = handle.Handle(
@@ -112,6 +118,8 @@ class RelayClient:
             first=1 if request_id is None else None,
             cancel=self._cancel,
         )
+
+        # Follow first: the events may arrive before Kafka's acknowledgement.
         self._follow(found)
         try:
             await self._send(found, value, again="submit it again with this request_id")
@@ -126,7 +134,7 @@ class RelayClient:
         """
         Follow a request that was sent before, perhaps by another process; returns when its past has been read.
 
-        An id that nobody has used yet is waited for.
+        The id may be unused so far: the handle then waits for its first event.
 
         Args:
             request_id: its id.

@@ -1,7 +1,7 @@
 """
-Writes requests: one task and one producer, for all callers; what is wanted at the same time goes out together.
+Write requests: one task and one producer for all callers; records that wait at the same time are sent together.
 
-The task belongs to `relay.RelayClient`. A caller who stops waiting disturbs nobody else.
+The task belongs to `relay.RelayClient`. A caller that stops waiting does not affect the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mrs_relay import errors
 from mrs_relay.kafka import broker, records, topic_io
 
 _MOST: Final = 500
-"""Records written at once; more in one request delay those that come behind."""
+"""Records written at once; more in one request would delay the records behind them."""
 
 _CLOSED: Final = "the client was closed before the message was written"
 
@@ -39,7 +39,7 @@ class Sender:
         """
         Write one record and wait until all replicas have it.
 
-        Who is cancelled while waiting cannot know whether it was written.
+        A caller that is cancelled while waiting cannot know whether the record was written.
 
         Raises:
             StreamError: it may have been written or not.
@@ -52,7 +52,7 @@ class Sender:
         await told
 
     async def run(self) -> None:
-        """Write what is wanted, until cancelled; then everybody who still waits is told that it was not written."""
+        """Write waiting records until cancelled; then fail the remaining ones as not written."""
         try:
             while True:
                 await self._wanted.wait()
@@ -65,7 +65,7 @@ class Sender:
             await self._give_up()
 
     def _next(self) -> list[_Letter]:
-        """Take the next letters whose senders still wait."""
+        """Take the next records whose senders still wait."""
         batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         left = [(record, told) for record, told in batch if not told.done()]
         return left if left or not self._waiting else self._next()

@@ -1,4 +1,4 @@
-"""From keywords and models to request messages, checked by the models that the relay uses; pure but for the ids."""
+"""Turn keywords and models into request messages, checked by the relay's own models; pure except for the ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pydantic
 from mrs_relay.messages import codec, envelope, requests
 
 HEADERS: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
-"""Of every request record."""
+"""The headers of every request record."""
 
 Cluster = str | requests.ClusterChoice | Mapping[str, Any]
 """A cluster by its id, or what to choose one by: `requests.ClusterChoice` or the same as a mapping."""
@@ -23,7 +23,7 @@ _TYPES: Final[Mapping[type[requests.Request], str]] = {model: kind for kind, mod
 
 
 class Options(TypedDict, total=False):
-    """What every submission may carry; the fields of `JobSubmit` and `SqlSubmit` say what each means."""
+    """Options of every submission; the fields of `JobSubmit` and `SqlSubmit` explain each."""
 
     priority: int
     labels: Mapping[str, str]
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
 
 
 class JobOptions(Options, total=False):
-    """What a batch job may carry besides; all from `jar_path` on goes with `api` "v1.1" only."""
+    """Further options of a batch job; those from `jar_path` on are valid with `api` "v1.1" only."""
 
     job_name: str
     properties: Mapping[str, str]
@@ -48,7 +48,7 @@ class JobOptions(Options, total=False):
 
 
 class SqlOptions(Options, total=False):
-    """What SQL may carry besides."""
+    """Further options of SQL."""
 
     database: str
     archive_path: str
@@ -59,7 +59,7 @@ def job(
     cluster: Cluster, job_type: str, *, arguments: Sequence[str] = (), **options: Unpack[JobOptions]
 ) -> requests.JobSubmit:
     """
-    Word a batch job.
+    Make the request for a batch job.
 
     Args:
         cluster: MRS cluster id, or what to choose one by.
@@ -78,7 +78,7 @@ def job(
 
 def sql(cluster: Cluster, engine: str, statement: str, **options: Unpack[SqlOptions]) -> requests.SqlSubmit:
     """
-    Word SQL.
+    Make the request for SQL.
 
     Args:
         cluster: MRS cluster id, or what to choose one by.
@@ -97,7 +97,7 @@ def message(request: requests.Request, source: str, request_id: str) -> bytes:
     """
     Write a request as a CloudEvent in structured mode.
 
-    All that the caller said goes out, defaults too: a tenant's own default stands where a message says nothing.
+    Every value that the caller set is written, defaults too: a tenant's default applies only to absent fields.
 
     Raises:
         BadMessage: the id or the source is not usable.
@@ -110,18 +110,18 @@ def message(request: requests.Request, source: str, request_id: str) -> bytes:
 
 
 def key(request: requests.Request, request_id: str) -> bytes:
-    """Kafka key that the relay recommends: the cluster's id; a request that names none gets its own id."""
+    """Return the Kafka key that the relay recommends: the cluster's id, or the request id where no cluster is named."""
     cluster = getattr(request, "cluster", None)
     return (cluster if isinstance(cluster, str) and cluster else request_id).encode()
 
 
 def new_id() -> str:
-    """Return an id that nobody used before."""
+    """Return a new unique id."""
     return str(uuid.uuid4())
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Python's values as JSON has them, without None, which says nothing; the models are strict, as for any sender."""
+    """Convert Python values to JSON values, without None; the models are strict, as for any sender."""
     return {name: _json(value) for name, value in options.items() if value is not None}
 
 

@@ -1,6 +1,6 @@
 """
-Small tools that know nothing of Kafka, MRS or jobs.
+Utilities that are independent of Kafka, MRS and jobs.
 
-`clock` tells the time, `tasks` owns background tasks, `backoff` spaces out tries, `logs` sets up structlog. They are
-independent of each other.
+`clock` reads the time, `tasks` owns background tasks, `backoff` computes retry delays, `logs` sets up structlog. They
+are independent of each other.
 """

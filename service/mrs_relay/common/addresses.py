@@ -1,4 +1,4 @@
-"""What an address says about the way to it."""
+"""Whether an address is safe to send secrets to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def keeps_secrets(url: str) -> bool:
-    """Whether what is sent to an http(s) address is encrypted, or does not leave this machine."""
+    """Return whether data sent to an http(s) address is encrypted, or does not leave this machine."""
     parts = urlsplit(url)
     name = parts.hostname or ""
     if parts.scheme == "https":

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: exponential, capped, with full jitter so that replicas do not march in step."""
+"""Delays between retries: exponential, capped, and with jitter so that replicas do not retry in step."""
 
 from __future__ import annotations
 

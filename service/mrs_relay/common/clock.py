@@ -1,5 +1,5 @@
 """
-Where time comes from.
+The clocks of the service, and RFC 3339 text.
 
 Wall time stamps events and records; durations and deadlines use the event loop's monotonic clock, so a test with a
 virtual loop moves hours in milliseconds.
@@ -15,7 +15,7 @@ import time
 from typing import Final, Protocol
 
 _YEAR_10000_MS: Final = 253_402_300_800_000
-"""From here on no datetime can be made and RFC 3339 has no text, milliseconds since the epoch."""
+"""The first moment, in milliseconds since the epoch, that neither datetime nor RFC 3339 can represent."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - written without its offset, as UTC
 
@@ -77,27 +77,27 @@ class LoopClock:
 
 
 def rfc3339(epoch_ms: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 text in UTC with milliseconds, as CloudEvents wants it."""
+    """Format milliseconds since the epoch as RFC 3339 text in UTC with milliseconds, as CloudEvents requires."""
     second, millisecond = divmod(epoch_ms, 1000)
     return f"{_second(second)}.{millisecond:03d}Z"
 
 
 def is_moment(epoch_ms: int) -> bool:
-    """Whether a number that others wrote can be milliseconds since the epoch: after 1970 and before the year 10000."""
+    """Return whether a foreign number can be milliseconds since the epoch: after 1970 and before the year 10000."""
     return 0 < epoch_ms < _YEAR_10000_MS
 
 
 def shown(epoch_ms: int) -> str:
     """
-    Show a number that others wrote as a moment, or as what it is if it is none.
+    Format a foreign number as a moment, or as the bare number if it is no moment.
 
-    Kafka and MRS pass on whatever a client writes: microseconds, nothing (-1), any 64 bits.
+    Kafka and MRS pass on any value that a client writes: microseconds, -1 for no time, any 64 bits.
     """
     return rfc3339(epoch_ms) if is_moment(epoch_ms) else f"{epoch_ms} (not a time in milliseconds)"
 
 
 def without_leap_second(moment: str) -> str:
-    """RFC 3339 text as datetimes take it: a leap second, 23:59:60 in UTC, is the first second of the next day."""
+    """Make RFC 3339 text readable for datetime: a leap second, 23:59:60 in UTC, becomes the next day's first second."""
     found = _LEAP.fullmatch(moment.upper())
     if found is None:
         return moment

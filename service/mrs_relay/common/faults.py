@@ -1,8 +1,8 @@
 """
-What may be said of an unexpected error: its class and where it was raised.
+Describe an unexpected error without its text: its class and where it was raised.
 
-The text of such an error is left out, because libraries quote the value that they failed on: a request's SQL, a
-password.
+The text of such an error is left out, because libraries quote the value that they failed on, such as a request's SQL
+or a password.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def name(error: BaseException) -> str:
 
 
 def stack(error: BaseException) -> str:
-    """Return the places that the first cause passed through, outermost first, without texts and values."""
+    """Return the stack of the first cause, outermost frame first, without texts and values."""
     frames = [
         f"{_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(_chain(error)[-1].__traceback__)
@@ -33,7 +33,7 @@ def stack(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return the error, what it was raised from, and so on."""
+    """Return the error and the chain of its causes, the first cause last."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)

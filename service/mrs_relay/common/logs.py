@@ -1,8 +1,8 @@
 """
-structlog, set up once: JSON lines for machines, coloured lines for a terminal.
+The set-up of structlog: JSON lines for machines, coloured lines for a terminal.
 
-A log event is a constant name plus fields. Values of fields whose names speak of secrets are replaced, as a last line
-of defence behind the secret types in the settings.
+A log event is a constant name plus fields. Values of fields that are named like secrets are replaced, as a last
+defence behind the secret types in the settings.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def _hide_secrets(_logger: Any, _method: str, fields: MutableMapping[str, Any]) 
 
 
 class _StandardError:
-    """Standard error as it is when a line is written, not as it was when logging was set up."""
+    """A stream that looks up standard error whenever a line is written, not once when logging is set up."""
 
     def write(self, text: str) -> int:
         """Write text."""
         return sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Let it be seen."""
+        """Flush standard error."""
         sys.stderr.flush()
 
 
@@ -44,7 +44,7 @@ def _plain() -> logging.Formatter:
 
 
 def _json(renderer: structlog.typing.Processor) -> logging.Formatter:
-    """Write what libraries log, with its stack, as one JSON object for each line, like our own events."""
+    """Format the log records of libraries, with their stacks, as one JSON object a line, like our own events."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -74,11 +74,14 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
         if console
         else structlog.processors.JSONRenderer()
     )
+
+    # The standard library's root logger: what the libraries log.
     threshold = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(cast("TextIO", _StandardError()))
     handler.setFormatter(_plain() if console else _json(renderer))
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(not console)
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -90,6 +93,6 @@ def setup(*, level: str = "INFO", style: LogFormat = "auto") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())),
-        # A cached logger would keep the configuration of its first line for good, whatever is set up later.
+        # A cached logger would keep the configuration of its first line, whatever is configured later.
         cache_logger_on_first_use=False,
     )

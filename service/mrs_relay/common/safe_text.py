@@ -1,4 +1,4 @@
-"""Words of others in texts of ours: what may be shown in an event, a log line or a message to people."""
+"""Foreign names in our own texts: which of them events, log lines and messages to people may show."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _NO_NAME: Final = "(name not shown)"
 
 
 def name(word: object) -> str:
-    """A field's name or a list's index as it is, if it looks like one; anything else could be data or worse."""
+    """Return a field's name or a list's index unchanged; hide any other text, which could be data or worse."""
     text = str(word)
     return text if text.isdecimal() or _NAME.fullmatch(text) else _NO_NAME

@@ -1,8 +1,8 @@
 """
 The signals that end a program in order: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal was closed).
 
-One that the process was started to ignore stays ignored: `nohup` does that with SIGHUP, a script's shell with SIGINT
-for what it starts in the background.
+A signal that was ignored when the process started stays ignored: `nohup` ignores SIGHUP, and a script's shell ignores
+SIGINT for its background commands.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ def _known(*names: str) -> tuple[signal.Signals, ...]:
 
 
 ENDING: Final = _known("SIGTERM", "SIGINT", "SIGHUP")
-"""Those that the platform has; Windows knows no SIGHUP."""
+"""The ending signals that the platform has; Windows has no SIGHUP."""
 
 FROM_OUTSIDE: Final = _known("SIGTERM", "SIGHUP")
-"""Those that asyncio does not handle by itself, as it does with Ctrl-C."""
+"""The ending signals that asyncio does not handle itself; it handles Ctrl-C."""
 
 
 def handle(
     handler: Callable[[signal.Signals], object], numbers: Sequence[signal.Signals] = ENDING
 ) -> list[signal.Signals]:
     """
-    Have the running loop call the handler for each of the signals, but for ignored ones; returns the handled ones.
+    Register the handler with the running loop for each signal that is not ignored; returns the handled signals.
 
-    Where a loop cannot handle signals, as on Windows or outside the main thread, they keep the meaning that they have.
+    Where a loop cannot handle signals, as on Windows or outside the main thread, they keep their present handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         return []

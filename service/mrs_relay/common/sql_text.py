@@ -1,5 +1,5 @@
 """
-What a Presto statement is made of, as far as its words, comments, quotes and semicolons go. Pure.
+Split a Presto statement into code, comments, quotes and semicolons. Pure.
 
 A comment begins with two hyphens and ends with the line, or stands between /* and the next */; comments do not nest.
 Quotes are doubled inside quotes, and a backslash means nothing.
@@ -24,15 +24,15 @@ _BLANK: Final = " \t\r\n\f\v"
 
 
 def code(statement: str) -> str:
-    """The statement's words and semicolons at their places: blanks for comments, and quotes all through for quotes."""
+    """Mask a statement, keeping all positions: comments become blanks, and quoted text becomes quote characters."""
     return _PIECES.sub(_masked, statement)
 
 
 def single(statement: str) -> str:
     """
-    The statement as it can be sent alone: without semicolons at its end, and without comments that hold any.
+    Return the statement without semicolons at its end and without comments that hold any, as it can be sent alone.
 
-    A semicolon that is left separates two statements or stands in quotes.
+    A remaining semicolon separates two statements or is quoted.
     """
     if ";" not in statement:
         return statement.rstrip(_BLANK)

@@ -1,8 +1,8 @@
 """
-The owner of background tasks that no TaskGroup fits: they start and end at any time during a part's life.
+A supervisor of background tasks that fit no TaskGroup: they start and end at any time during a part's life.
 
-A crew keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends all
-of its tasks when it closes.
+A supervisor keeps a strong reference to every task, names it, reports each unexpected error to its owner, and cancels
+all of its tasks when it closes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class TaskSupervisor:
         self._on_error = on_error
 
     def __len__(self) -> int:
-        """How many of the tasks have not ended."""
+        """Return the number of tasks that have not ended."""
         return sum(not task.done() for task in self._tasks)
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Run `work` as a task of this crew."""
+        """Run `work` as a task of this supervisor."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -42,7 +42,7 @@ class TaskSupervisor:
             self._on_error(task.get_name(), error)
 
     async def close(self) -> None:
-        """Cancel what still runs, also what is started meanwhile, and wait until it has ended."""
+        """Cancel all running tasks, also those started meanwhile, and wait until they have ended."""
         while self._tasks:
             ending = set(self._tasks)
             for task in ending:

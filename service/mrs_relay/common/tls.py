@@ -1,4 +1,4 @@
-"""TLS for clients: certificates and authorities that are read again when their files change."""
+"""TLS for clients: certificates and authorities are reloaded when their files change."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class RotatingContext(ssl.SSLContext):
     """
     A TLS context that follows its files; `rotating` makes one.
 
-    Each new connection asks whether a file has changed and then begins with a context made anew, so that an authority
-    that was taken out is trusted no more. Files that cannot be read (half written, not yet there) leave the former ones
-    in force, and a warning.
+    Each new connection checks whether a file has changed and then begins with a new context, so that a removed
+    authority is no longer trusted. If the files cannot be read (half written, not yet there), the former context stays
+    in force and a warning is logged.
     """
 
     _files: Sequence[Path]
@@ -27,7 +27,7 @@ class RotatingContext(ssl.SSLContext):
     _seen: tuple[object, ...]
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:  # noqa: ANN401 - handed through
-        """Begin a connection with the files as they are now; asyncio and uvloop begin all of theirs here."""
+        """Begin a connection with the present files; asyncio and uvloop begin all TLS connections by this method."""
         return self._fresh().wrap_bio(*args, **options)
 
     def _fresh(self) -> ssl.SSLContext:
@@ -46,11 +46,11 @@ class RotatingContext(ssl.SSLContext):
 
 def rotating(files: Sequence[Path], make: Callable[[], ssl.SSLContext]) -> RotatingContext:
     """
-    Make a context that is made anew when one of its files has changed.
+    Make a context that is replaced when one of its files has changed.
 
     Args:
-        files: to watch; a link that is swapped, as Kubernetes does with mounted secrets, is a change, too.
-        make: reads them.
+        files: to watch; a swapped link, as Kubernetes does with mounted secrets, is a change, too.
+        make: makes a context from the files.
 
     Raises:
         OSError, ssl.SSLError: a file cannot be used.

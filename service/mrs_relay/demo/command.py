@@ -1,8 +1,8 @@
 """
 `mrs-relay demo`: the whole service on this machine, with about thirty requests, in a minute.
 
-`demo_stage` starts the parts, `demo_requests` says what is sent and how it must end, `demo_view` draws. This module
-sends, follows and judges.
+`demo_stage` starts the parts, `demo_requests` lists the requests and their expected ends, `demo_view` draws. This
+module sends the requests, follows them and checks the ends.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo like Ctrl-C: by cancelling it, so that all is cleaned up."""
+    """Let SIGTERM and SIGHUP end the demo like Ctrl-C: by cancelling its task, so that everything is cleaned up."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     if task is None:
@@ -117,12 +117,14 @@ async def _play(stage: demo_stage.Stage, timeout_s: float) -> run.Code:
         )
         story = _Story(planned)
         await _follow(stage, tail, story, timeout_s)
+
     ended = story.ended()
     out.print()
     out.print(demo_view.outcomes(ended, out.width))
     for answer in demo_view.answers(ended, stage.obs):
         out.print()
         out.print(answer)
+
     found = [*story.checks(), await _dead_letter(stage), await _effects(stage, ended)]
     out.print()
     out.print(demo_view.checks(found))
@@ -136,13 +138,15 @@ async def _send(stage: demo_stage.Stage, planned: Sequence[demo_requests.Planned
         for one in planned
         for _ in range(one.times)
     ]
+
+    # The unreadable message goes into the middle, so that valid requests follow it.
     outgoing.insert(len(outgoing) // 2, records.Outgoing(topic, b"torn", demo_requests.UNREADABLE))
     await topic_io.send(stage.broker, outgoing)
     return len(outgoing)
 
 
 class _Story:
-    """What the events of the demo's requests told."""
+    """The events of the demo's requests, and the checks on them."""
 
     def __init__(self, planned: Sequence[demo_requests.Planned]) -> None:
         self.planned = planned
@@ -151,7 +155,7 @@ class _Story:
         self._sequences: dict[request_table.RequestKey, list[int]] = collections.defaultdict(list)
 
     def hear(self, event: event_reader.ReadEvent) -> request_table.Row | None:
-        """Take one event; the changed row if it is new and one of ours."""
+        """Record one event; returns the changed row if the event is new and belongs to the demo."""
         key = (event.data.request.source, event.data.request.id)
         if key not in self.by_key:
             return None
@@ -160,16 +164,16 @@ class _Story:
 
     @property
     def complete(self) -> bool:
-        """All requests have ended."""
+        """Whether all requests have ended."""
         return all((row := self.seen.get(key)) is not None and row.ended for key in self.by_key)
 
     def ended(self) -> list[demo_view.Ended]:
-        """How each request ended, in the order in which they were sent."""
+        """Return the ends of all requests, in the order in which they were sent."""
         rows = [(one, self.seen.get(one.key)) for one in self.planned]
         return [demo_view.Ended(one, row, (row.changed_ms - row.seen_ms) / 1000 if row else 0.0) for one, row in rows]
 
     def checks(self) -> list[demo_view.Check]:
-        """Every request ended as planned, and the events of each are numbered without gap or repeat."""
+        """Check that every request ended as planned, and that its events are numbered without gap or repeat."""
         ended = self.ended()
         good = sum(one.as_expected for one in ended)
         counted = all(found == list(range(1, len(found) + 1)) for found in self._sequences.values())
@@ -186,6 +190,8 @@ async def _follow(stage: demo_stage.Stage, tail: topic_io.Tail, story: _Story, t
     start_s, start_ms = time.monotonic_s(), time.now_ms()
     out = view.out()
     screen = live.Live(console=out, auto_refresh=False, transient=True) if out.is_terminal else None
+
+    # On a terminal the table is redrawn; other outputs get a line for each request that has ended.
     with screen or contextlib.nullcontext():
         while not story.complete and time.monotonic_s() - start_s < timeout_s:
             stage.family.check()
@@ -201,7 +207,7 @@ async def _follow(stage: demo_stage.Stage, tail: topic_io.Tail, story: _Story, t
 
 
 async def _dead_letter(stage: demo_stage.Stage) -> demo_view.Check:
-    """The unreadable message lies in the dead-letter topic, byte by byte, with the reason."""
+    """Check that the dead-letter topic holds the unreadable message, byte by byte, with the reason."""
     topic = stage.kafka.topics.dead_letters
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DEAD_LETTER_S), topic_io.tail(stage.broker, topic, topic_io.BEGINNING) as tail:
@@ -213,7 +219,7 @@ async def _dead_letter(stage: demo_stage.Stage) -> demo_view.Check:
 
 
 async def _effects(stage: demo_stage.Stage, ended: Sequence[demo_view.Ended]) -> demo_view.Check:
-    """MRS ran each accepted request once, the one that was sent twice too."""
+    """Check that MRS ran each accepted request once, also the one that was sent twice."""
     status, body = await processes.fetch(stage.ports.mrs, "/emulator/effects")
     if not status:
         return demo_view.Check(False, "the emulator does not say what it ran")
@@ -226,7 +232,7 @@ async def _effects(stage: demo_stage.Stage, ended: Sequence[demo_view.Ended]) ->
 
 
 async def _keep(stage: demo_stage.Stage) -> None:
-    """Say how to send messages, and wait for Ctrl-C."""
+    """Print how to send messages, and wait for Ctrl-C."""
     out = view.out()
     command = "mrs-relay" if shutil.which("mrs-relay") else _own_command()
     out.print(text.Text("\nIt goes on running. Send your own:\n", "bold"))
@@ -242,6 +248,6 @@ async def _keep(stage: demo_stage.Stage) -> None:
 
 
 def _own_command() -> str:
-    """How this command was called, for a shell."""
+    """Return the shell command that started this program."""
     called = pathlib.Path(sys.argv[0])
     return str(called) if called.name == "mrs-relay" else f"{sys.executable} -m mrs_relay"

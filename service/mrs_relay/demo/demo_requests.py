@@ -1,8 +1,8 @@
 """
-What the demo sends, and how each of it must end.
+The messages that the demo sends, and their expected ends.
 
-The 22 TPC-H queries go to Presto, Spark and Hive in turn, batch jobs of other kinds beside them, and some trouble: two
-that fail, one sent twice, one that is invalid and one that nobody can read.
+The 22 TPC-H queries run on Presto, Spark and Hive in turn. Between them are batch jobs of other kinds and some faulty
+requests: two that fail, one sent twice, one that is invalid and one that is unreadable.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BATCH: Final = "demo-batch"
 """Cluster ids that the demo's MRS has; real ones are UUIDs."""
 
 ARCHIVE: Final = "obs://demo/answers"
-"""Where the rows of Presto SELECTs go."""
+"""The folder for the rows of Presto SELECTs."""
 
 UNREADABLE: Final = b'{"id": "torn-off", "type": "mrs.sql.sub'
 """A message without a readable request id: only the dead-letter topic can take it."""
@@ -46,11 +46,11 @@ class Planned:
     One request of the demo.
 
     Attributes:
-        message: what is sent.
-        what: for people: engine or job type, and what it is about.
-        cluster: where it runs.
-        expected: how it must end.
-        times: how often it is sent.
+        message: the request message.
+        what: for people: engine or job type, and its subject.
+        cluster: id of its cluster.
+        expected: the state in which it must end.
+        times: the number of times it is sent.
     """
 
     message: compose.Message
@@ -66,7 +66,7 @@ class Planned:
 
 
 def write_scripts(obs: pathlib.Path) -> None:
-    """Put the SQL scripts that script jobs run into the folder that plays OBS."""
+    """Write the SQL scripts of the script jobs into the folder that stands for OBS."""
     for name, text in _SCRIPTS.items():
         path = obs / "demo" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def write_scripts(obs: pathlib.Path) -> None:
 
 def plan(query: Callable[[int], str]) -> list[Planned]:
     """
-    All requests in the order in which they are sent.
+    List all requests in the order in which they are sent.
 
     Args:
         query: text of TPC-H query n, 1 to 22.

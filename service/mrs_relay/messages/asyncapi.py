@@ -1,8 +1,8 @@
 """
-The AsyncAPI 3 document: channels, operations and messages, made from the same models as the schemas.
+Make the AsyncAPI 3 document: channels, operations and messages, from the same models as the schemas.
 
-Requests are told twice, as one JSON text (structured mode or plain JSON) and with their attributes in headers (binary
-mode); events in binary mode, in which they are written unless a setting says otherwise.
+The document describes requests twice: as one JSON text (structured mode or plain JSON), and with their attributes in
+headers (binary mode). It describes events in binary mode, which is the default.
 
 Source: AsyncAPI specification 3.0.0; Kafka bindings 0.5.0; CloudEvents Kafka protocol binding 1.0.2.
 """
@@ -130,6 +130,7 @@ def _messages() -> _Node:
         made[f"request.{kind}.binary"] = _binary_request(kind, about)
     for kind in registry.EVENTS:
         made[f"event.{kind}"] = _event(kind)
+
     made["deadLetter"] = {
         "name": "deadLetter",
         "title": "Dead letter",
@@ -168,8 +169,9 @@ def _binary_request(kind: str, about: str) -> _Node:
     told = {
         name: {key: text for key, text in node.items() if key != "format"}
         for name, node in schema.attributes(kind).items()
-        if name != "datacontenttype"
+        if name != "datacontenttype"  # in binary mode the header content-type holds it
     }
+
     headers = {
         "type": "object",
         "required": ["ce_specversion", "ce_id", "ce_type"],
@@ -185,6 +187,7 @@ def _binary_request(kind: str, about: str) -> _Node:
         "payload": {"$ref": f"#/components/schemas/{_name(kind)}"},
         "bindings": {"kafka": {"key": _KEY, "bindingVersion": _BINDING}},
     }
+
     if kind in examples.DATA:
         sent = {name: text for name, text in examples.message(kind).items() if name != "data"}
         as_headers = {"content-type": _JSON, **{f"ce_{name}": text for name, text in sent.items()}}
@@ -220,12 +223,14 @@ def _traits() -> _Node:
         "ce_correlationid": {**_TEXT, "description": "The request's `correlationid`, or its id."},
         "ce_causationid": {**_TEXT, "description": "Id of the message that brought the event about."},
     }
+
     optional = {
         "ce_traceparent": {**_TEXT, "description": "W3C trace context of the request."},
         "ce_tracestate": {**_TEXT, "description": "The same."},
         "traceparent": {**_TEXT, "description": "The same, where tracing libraries look for it."},
         "tracestate": {**_TEXT, "description": "The same."},
     }
+
     headers = {
         "type": "object",
         "required": ["content-type", *described],
@@ -248,6 +253,7 @@ def _definitions() -> _Node:
         made |= {**more, _name(kind): data}
     data, more = schema.body(events.EventData, "serialization")
     made |= {**more, "EventData": data}
+
     made["DeadLetterHeaders"] = {
         "type": "object",
         "required": ["mrs_relay_reason", "mrs_relay_message", "mrs_relay_position", "mrs_relay_timestamp_ms"],
@@ -276,6 +282,6 @@ def _name(kind: str) -> str:
 
 
 def _moved(node: _Node) -> _Node:
-    """The same with its references to this document's schemas."""
+    """Point the references of a schema to this document's schemas."""
     moved: _Node = json.loads(json.dumps(node).replace("#/$defs/", "#/components/schemas/"))
     return moved

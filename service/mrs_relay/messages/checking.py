@@ -1,8 +1,8 @@
 """
-Is this message what it should be? The answer that the relay would give, without sending anything.
+Check messages as the relay would, without sending them.
 
-Text holds one JSON message, a list of them, or one a line; each as it would be written to Kafka in structured mode, or
-as plain JSON. What it is follows from its `type`: a request or an event.
+The text holds one JSON message, a list of them, or one a line; each as it would be written to Kafka in structured mode,
+or as plain JSON. The `type` of a message makes it a request or an event.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _EVENT_ATTRIBUTES: Final = ("specversion", "id", "source", "type", "time", "subj
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    One message and what is wrong with it.
+    One message and its fault, if it has one.
 
     Attributes:
-        where: which message, such as `line 3`; "" when there is only one.
+        where: the message's place, such as `line 3`; "" when there is only one.
         kind: its type, or "" when it names none.
-        problem: what is wrong, or None.
+        problem: the fault, for people, or None.
         code: one of `reasons.CODES`, or None.
         field: dotted path of the wrong field, or None.
     """
@@ -41,7 +41,7 @@ class Checked:
 
 
 def check(text: bytes) -> list[Checked]:
-    """Check every message in `text`; an empty list means that there is none."""
+    """Check every message in `text`; an empty list means that it holds none."""
     if not text.strip():
         return []
     try:

@@ -1,8 +1,8 @@
 """
-Bytes ↔ JSON values: the only JSON on the way of a message.
+Convert between bytes and JSON values: all JSON of messages passes through here.
 
-msgspec refuses NaN, Infinity and lone surrogates by itself, as RFC 8259 wants; too deep nesting is refused here. Of two
-members of one name the last one counts. A byte order mark before the text is passed over (RFC 8259, section 8.1).
+msgspec itself refuses NaN, Infinity and lone surrogates, as RFC 8259 requires; this module refuses too deep nesting. Of
+two members of one name the last one counts. A byte order mark before the text is skipped (RFC 8259, section 8.1).
 
 Numbers keep their value: a whole number becomes an int however it is spelled, as in RFC 8785 (3600.0 and 3.6e3 are
 3600); a fraction becomes a float, or a Decimal if it has more digits than a float holds.
@@ -21,7 +21,7 @@ import msgspec
 from mrs_relay import errors
 
 _FLOAT_DIGITS: Final = 17
-"""Significant digits that a double can need; a number with no more of them means the double next to it."""
+"""The most significant digits that a double needs; a number with at most so many means the nearest double."""
 
 _SAFE: Final = 2**53
 """Below it a double holds every whole number."""
@@ -32,7 +32,7 @@ _WHOLE_DIGITS: Final = 21
 _TOO_WIDE: Final = 10.0**_WHOLE_DIGITS
 
 _EXACT: Final = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-"""Rounds nothing."""
+"""A context that never rounds."""
 
 _FAULT_AT: Final = re.compile(r"\(byte (\d+)\)")
 _NOT_NUMBERS: Final = re.compile(rb"-?(NaN|Infinity)")
@@ -48,13 +48,17 @@ def number(text: str) -> int | float | decimal.Decimal:
     value = float(text)
     if len(text) <= _FLOAT_DIGITS and 0 < abs(value) < _SAFE:
         return int(value) if value.is_integer() else value
+
     if math.isinf(value):
         raise ValueError("Number out of range")
+
     exact = _EXACT.create_decimal(text)
     if exact.adjusted() < _WHOLE_DIGITS and exact == (whole := int(exact)):
         return whole
     if exact == decimal.Decimal(value):
         return value
+
+    # No double equals this number: keep all digits if they are more than a double holds, without the zeros at the end.
     if len(text) > _FLOAT_DIGITS or not value:
         exact = exact.normalize(_EXACT)
         if len(exact.as_tuple().digits) > _FLOAT_DIGITS or not value:
@@ -79,7 +83,7 @@ def decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON is any value; it ends in a
 
 
 def decode_plainly(raw: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Parse what `decode` parses as most readers do: every number with a fraction or an exponent is a float."""
+    """Parse like `decode`, but make every number with a fraction or an exponent a float, as most readers do."""
     return _decoded(_plain_decoder, raw)
 
 

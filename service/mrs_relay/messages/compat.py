@@ -1,10 +1,10 @@
 """
-May a schema change like that? Adding is fine, removing or narrowing what others rely on is not.
+Check whether a schema change is compatible: additions are; removing or narrowing a promise is not.
 
-Whoever sends a request relies on this: what was valid stays valid and means the same. Whoever reads an event relies on
-this: what was promised of it still holds. So the same change may be fine on one side and break the other: a bound that
-gets tighter breaks senders, one that gets looser breaks readers. New types, fields that need not be there and new words
-in a list are additions on both sides.
+Senders of requests rely on validity: a valid request stays valid and means the same. Readers of events rely on
+promises: every promise about an event still holds. So one change may be compatible on one side and break the other: a
+tighter bound breaks senders, a looser one breaks readers. New types, optional fields and new words in a list are
+additions on both sides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Side = Literal["sent", "read"]
-"""Who relies on a schema: those who send us such messages, or those who read ours."""
+"""The side that relies on a schema: senders of messages to the relay, or readers of its messages."""
 
 _NOTES: Final = frozenset({"$schema", "$id", "$defs", "title", "description", "examples", "$comment", "deprecated"})
 _UPPER: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
@@ -29,18 +29,18 @@ _KNOWN: Final = frozenset(
 )
 _ANY: Final[dict[str, Any]] = {}
 _NOBODYS: Final = frozenset({"null", "any"})
-"""Kinds that no reader can miss: null says that nothing is there, and who reads any value reads each."""
+"""Kinds that no reader can miss: null means an absent value, and a reader of any value reads each kind."""
 
 _Node = Mapping[str, Any]
 
 
 def breaks(old: Mapping[str, _Node], new: Mapping[str, _Node]) -> list[str]:
     """
-    One line for each promise of the `old` schemas that the `new` ones do not keep.
+    List the promises of the `old` schemas that the `new` ones break, one line each.
 
     Args:
-        old: schemas by path, those of requests below `requests/`; what was promised.
-        new: the same; what is to be promised from now on.
+        old: the promised schemas by path, those of requests below `requests/`.
+        new: the schemas to be promised from now on, likewise.
     """
     lines = [f"{path}: removed" for path in old if path not in new]
     for path in sorted(old.keys() & new.keys()):
@@ -59,11 +59,12 @@ class _Walk:
     new: Mapping[str, _Node]
 
     def node(self, place: str, old: _Node, new: _Node) -> Iterator[tuple[str, str]]:
-        """Compare two schemas of one thing."""
+        """Compare the two schemas of one node."""
         was, now = _resolved(old, self.old), _resolved(new, self.new)
         if strange := sorted((was.keys() | now.keys()) - _KNOWN):
             yield place, f"{', '.join(strange)}: not known to this check, which must learn what it means first"
             return
+
         before, after = _branches(was, self.old), _branches(now, self.new)
         yield from self._kinds(place, before.keys(), after.keys())
         if "anyOf" in was or "anyOf" in now:
@@ -74,6 +75,7 @@ class _Walk:
             yield from self._bounds(place, was, now)
             yield from self._fields(place, was, now)
             yield from self._rest(place, was, now)
+
         if self.side == "sent" and "default" in was and was["default"] != now.get("default"):
             yield place, f"the default changed from {was['default']!r} to {now.get('default')!r}"
 
@@ -137,7 +139,7 @@ class _Walk:
 
 
 def _closes(wide: Any, narrow: Any) -> bool:  # noqa: ANN401 - a schema or a boolean
-    """Whether `narrow` refuses something that `wide` takes; False takes nothing, True everything."""
+    """Return whether `narrow` refuses a value that `wide` accepts; False accepts no value, True every value."""
     return wide is not False and wide != narrow and narrow not in (True, _ANY)
 
 
@@ -149,7 +151,7 @@ def _resolved(node: _Node, definitions: Mapping[str, _Node]) -> _Node:
 
 
 def _branches(node: _Node, definitions: Mapping[str, _Node]) -> dict[str, _Node]:
-    """What a thing may be, by the name of its JSON type; all that names none counts as `any`."""
+    """Split a schema by JSON type; a branch that names no type counts as `any`."""
     if "anyOf" in node:
         found: dict[str, _Node] = {}
         for branch in node["anyOf"]:

@@ -1,11 +1,11 @@
 """
 Dead letters: messages that no event can answer, kept as they came, with the reason.
 
-A dead letter has the original key, value and headers. Behind the original headers stand ours, which begin with
-`mrs_relay_`; the first of them is the reason, so the two are told apart even if a sender uses such names itself.
+A dead letter has the original key, value and headers. Our own headers follow the original ones and begin with
+`mrs_relay_`; the first of them is the reason, so a reader can separate them even if a sender uses such names itself.
 
-A replay sends key, value and headers once more to the partition on which they stood, so the idempotency key and the
-place where it is looked up stay the same; one more header says of which message it is a replay.
+A replay sends key, value and headers again to the original partition, so the idempotency key and the partition that
+looks it up stay the same; one more header names the replayed message.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NO_VALUE: Final = "mrs_relay_no_value"
 _CUT: Final = "mrs_relay_cut_"
 
 WHOLE_BATCH: Final[Headers] = ((f"{_CUT}batch", b"1"),)
-"""Says that the letter stands for a batch of messages that could not be read, and has none of them."""
+"""Headers of a letter that stands for an unreadable batch of messages, and holds none of them."""
 
 _PLACE: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}-\d{1,9}-\d{1,18}")
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A message that no event can answer, as it came in, with the reason and where it stood.
+    A message that no event can answer, unchanged, with the reason and its position.
 
     Attributes:
         key: the original key.
@@ -45,11 +45,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         headers: the original headers.
         code: one of `reasons.CODES`.
         message: the reason for people.
-        topic: where it was read.
-        partition: the same.
-        offset: the same.
+        topic: topic from which it was read.
+        partition: partition from which it was read.
+        offset: its offset there.
         timestamp_ms: the original record's timestamp.
-        cut: headers that say what was cut off because it did not fit into the topic; empty: nothing was.
+        cut: headers that describe what was cut off because it did not fit into the topic; empty: nothing was.
     """
 
     key: bytes | None
@@ -65,12 +65,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def position(self) -> str:
-        """Where the message stood: `<topic>-<partition>-<offset>`."""
+        """The position of the message: `<topic>-<partition>-<offset>`."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
     @property
     def origin(self) -> str:
-        """Position of the first message of which this one is a replay; its own if it is none."""
+        """The position of the first message of which this one is a replay; its own if it is no replay."""
         for name, raw in reversed(self.headers):
             if name == REPLAY_OF:
                 told = (raw or b"").decode(errors="replace")
@@ -79,7 +79,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> bytes:
-        """The same for a message and its replays, and for nothing else: SHA-256 of origin, key, value and headers."""
+        """Return SHA-256 of origin, key, value and headers: equal for a message and its replays, and for no other."""
         parts = [self.origin.encode(), self.key, self.value]
         for name, raw in self.headers:
             if name != REPLAY_OF:
@@ -87,7 +87,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(parts)).digest()
 
     def write(self) -> tuple[bytes | None, bytes, Headers]:
-        """Key, value and headers of the record; the reason goes into `mrs_relay_` headers behind the original ones."""
+        """Make key, value and headers of the record; `mrs_relay_` headers with the reason follow the original ones."""
         told = (
             (_REASON, self.code.encode()),
             (_MESSAGE, self.message.encode()),
@@ -100,10 +100,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     def replay(self) -> tuple[bytes | None, bytes | None, Headers]:
         """
-        Key, value and headers to send the message with once more.
+        Make key, value and headers of the replay.
 
         Raises:
-            ValueError: a part of it was cut off, so it cannot be sent as it was.
+            ValueError: a part of it was cut off, so the original cannot be sent.
         """
         if self.cut:
             raise ValueError("a part of the message was cut off when it was set aside: send it again from its source")
@@ -118,14 +118,17 @@ def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, by
     Raises:
         ValueError: the record is no dead letter of this service.
     """
+    # Our headers begin at the last one that is named like the reason.
     found = list(headers)
     ours = next((number for number in range(len(found) - 1, -1, -1) if found[number][0] == _REASON), None)
     if ours is None:
         raise ValueError(f"not a dead letter: it has no header {_REASON}")
+
     told = {name: raw.decode() for name, raw in found[ours:]}
     position = told.get(_POSITION, "")
     if not _PLACE.fullmatch(position):
         raise ValueError(f"not a dead letter: its header {_POSITION} names no position")
+
     topic, partition, offset = position.rsplit("-", 2)
     return DeadLetter(
         key=key,

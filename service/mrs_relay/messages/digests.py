@@ -1,12 +1,12 @@
 """
-Digests: do two messages with one id ask for the same?
+Digests: compare what two messages with one id ask for.
 
-A digest is of the checked request, as it was sent (without a tenant's defaults), in canonical form: fields that say no
-more than their default are left out, moments are instants, numbers are values (see `codec`) and members are ordered.
-So no JSON writer, and no field that a later version adds, turns a repeat into a conflict. What stands in the words of
-the sender or of MRS (labels, bodies, parameters) counts as it is; there null is not the same as absent.
+A digest covers the checked request, as it was sent (without a tenant's defaults), in canonical form: fields that equal
+their default are left out, moments are instants, numbers are values (see `codec`) and members are ordered. So neither
+another JSON writer nor a field that a later version adds turns a repeat into a conflict. Values whose names the sender
+or MRS defines (labels, bodies, parameters) count unchanged; there null differs from absent.
 
-Version 0.1 took its digests of the message's data as it was spelled; they stand in ledgers and are compared by `old`.
+Version 0.1 made its digests of the message's data as it was spelled; ledgers hold them, and `old` compares them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import pydantic
 from mrs_relay.messages import codec, envelope, requests
 
 _FORMAT: Final = "2:"
-"""Begins each digest of this form. Digests are written to the ledger: a new form needs a new beginning."""
+"""The prefix of digests of this form. The ledger holds digests, so a new form needs a new prefix."""
 
 _HEX_DIGITS: Final = 32
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _NEEDED: Final = object()
-"""Stands for the default of a field that has none; equals nothing else."""
+"""The default of a field that has none; equal to no other value."""
 
 
 def of(message: envelope.Envelope, request: requests.Request) -> str:
     """
-    Name what a message asks for: `2:` and 32 hexadecimal digits (128 bits of SHA-256).
+    Make the digest of a request: `2:` and 32 hexadecimal digits (128 bits of SHA-256).
 
     Args:
         message: the message as it was sent; its data is an object.
-        request: what it was read as, with a tenant's defaults or without.
+        request: the request made from it, with a tenant's defaults or without.
     """
     asked = {name: value for name, value in _asked(request).items() if message.data.get(name) is not None}
     return _FORMAT + _hashed(message.type, codec.encode_ordered(asked))
@@ -45,7 +45,7 @@ def of(message: envelope.Envelope, request: requests.Request) -> str:
 
 def old(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> str:
     """
-    Name what a record asks for as version 0.1 did.
+    Make the digest of a record as version 0.1 did.
 
     Raises:
         BadMessage: the record is no request.
@@ -55,7 +55,7 @@ def old(topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | No
 
 
 def is_old(digest: str) -> bool:
-    """Whether version 0.1 made this digest."""
+    """Return whether version 0.1 made this digest."""
     return not digest.startswith(_FORMAT)
 
 
@@ -64,7 +64,7 @@ def _hashed(kind: str, text: bytes) -> str:
 
 
 def _asked(model: pydantic.BaseModel) -> dict[str, Any]:
-    """What a model says beyond its defaults, as JSON values."""
+    """Return the fields of a model that differ from their defaults, as JSON values."""
     found: dict[str, Any] = {}
     defaults = _defaults(type(model))
     for name in model.model_fields_set:

@@ -1,14 +1,14 @@
 """
 CloudEvents 1.0 and their Kafka binding.
 
-Read: structured mode (`content-type: application/cloudevents+json`), binary mode (`ce_` headers) and a plain JSON
+It reads structured mode (`content-type: application/cloudevents+json`), binary mode (`ce_` headers) and a plain JSON
 object with the same members, in which `specversion` and `source` may be missing. `events` writes binary or structured.
 
-Reading goes in two steps so that nothing is lost: `read` finds out whose message it is, or raises `BadMessage`, and
-then only a dead letter can help; everything else that is wrong with an envelope is found by `requests.parse` and
-becomes a rejection event that the sender can see.
+Reading has two steps so that no message is lost: `read` identifies the request, or raises `BadMessage`, and then only a
+dead letter can hold the message; `requests.parse` finds every other fault of an envelope, which becomes a rejection
+event that the sender can see.
 
-Names of headers count in any case and order, and of two headers of one name the last one counts. A header whose value
+Header names are read in any case and order, and of two headers of one name the last one counts. A header whose value
 is null or empty counts as not sent (a dead letter keeps null as empty), and so does an attribute that is null.
 
 Source: CloudEvents 1.0.2 and its Kafka protocol binding 1.0.2, sections 3, 3.2 and 3.3.
@@ -28,7 +28,7 @@ from mrs_relay import errors
 from mrs_relay.messages import codec
 
 MAX_ID: Final = 256
-"""Characters of an id or a source; longer ones are refused."""
+"""The most characters of an id or a source; longer ones are refused."""
 
 STRUCTURED: Final = "application/cloudevents+json"
 """Media type of the structured mode that is read and written."""
@@ -54,7 +54,7 @@ _NOT_TEXT: Final = re.compile(
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """
-    A message whose owner is known.
+    A message whose request is identified.
 
     Attributes:
         id: the request id; with `source` the idempotency key.
@@ -87,7 +87,7 @@ class Envelope:
 
 
 def is_text(value: str) -> bool:
-    """Whether this is text that an attribute may hold: not empty, well-formed Unicode, no control characters."""
+    """Return whether an attribute may hold this text: not empty, well-formed Unicode, no control characters."""
     return bool(value) and (value.isprintable() or _NOT_TEXT.search(value) is None)
 
 
@@ -95,13 +95,13 @@ def read(
     topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], decode: Decode = codec.decode
 ) -> Envelope:
     """
-    Find out whose message this is.
+    Identify the request of a message.
 
     Args:
-        topic: where it was read; names the source when the message does not.
+        topic: where it was read; names the source if the message does not.
         value: the record's value.
         headers: the record's headers in any order; CloudEvents names in any case.
-        decode: what parses JSON.
+        decode: parses JSON.
 
     Raises:
         BadMessage: no request id can be read; only a dead letter can keep this message.
@@ -112,6 +112,7 @@ def read(
     structured = media.startswith(_CLOUDEVENTS)
     if not structured and any(sign in names for sign in _BINARY_SIGNS):
         return _binary(topic, value, names, decode)
+
     if value is None:
         raise errors.BadMessage(
             "no_value", "the record has no value (a tombstone); requests are never deleted that way"
@@ -120,11 +121,12 @@ def read(
         raise errors.BadMessage("unreadable_encoding", f"content type {media[:80]!r} is not read; use {STRUCTURED}")
     if charset not in _UTF8:
         raise errors.BadMessage("unreadable_encoding", f"charset {charset[:80]!r} is not read; use UTF-8")
+
     names.pop(_CONTENT_TYPE, None)
     members = decode(value)
     if not isinstance(members, dict):
         raise errors.BadMessage("not_an_object", f"expected a JSON object, got {json_type(members)}")
-    if None in members.values():  # the same as not there. Source: CloudEvents JSON format 1.0.2, section 2.2
+    if None in members.values():  # null means absent. Source: CloudEvents JSON format 1.0.2, section 2.2
         members = {name: value for name, value in members.items() if value is not None}
     return _envelope(topic, members, _payload(members, decode), names)
 
@@ -147,7 +149,7 @@ def check_json(content_type: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _binary(topic: str, value: bytes | None, names: dict[str, str], decode: Decode) -> Envelope:
-    """NB: no value means an event without data here, not a tombstone (section 3.2.2): its sender can be told."""
+    """Read binary mode. NB: no value means an event without data, not a tombstone (section 3.2.2): it gets an event."""
     attributes: dict[str, Any] = {}
     rest: dict[str, str] = {}
     for name, text in names.items():
@@ -155,10 +157,13 @@ def _binary(topic: str, value: bytes | None, names: dict[str, str], decode: Deco
             attributes[name.removeprefix(_PREFIX)] = text
         else:
             rest[name] = text
+
     attributes.setdefault("specversion", "")
     declared = attributes.get("datacontenttype")
     content_type = rest.pop(_CONTENT_TYPE, declared if declared is not None else _JSON)
     attributes["datacontenttype"] = content_type
+
+    # Identify the request first: a fault of its data is then reported to the sender by an event.
     identity = _envelope(topic, attributes, None, rest)
     data: Any
     try:
@@ -180,7 +185,7 @@ def _check_agreement(content_type: str, declared: str | None) -> None:
 
 
 def _kind(content_type: str) -> tuple[str, str]:
-    """Media type and charset; all names of UTF-8, and none, are one."""
+    """Return media type and charset; all names of UTF-8, and an absent charset, are equal."""
     media, charset = _media_type(content_type)
     return media, "" if charset in _UTF8 else charset
 
@@ -216,12 +221,12 @@ def _payload(members: dict[str, Any], decode: Decode) -> Any:  # noqa: ANN401 - 
 
 
 def _header_text(raw: bytes) -> str:
-    """Bytes that are not UTF-8 become surrogates: no text, so that no two different ids ever read the same."""
+    """Decode a header; bytes that are not UTF-8 become surrogates, so that different ids never read the same."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def _media_type(content_type: str) -> tuple[str, str]:
-    """Media type and charset in small letters; other parameters mean nothing here."""
+    """Return media type and charset in small letters; other parameters are ignored."""
     media, _, parameters = content_type.lower().partition(";")
     charset = ""
     for parameter in parameters.split(";"):

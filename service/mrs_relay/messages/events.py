@@ -145,7 +145,7 @@ class EventData(_Model):
 
 
 class _Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A part of an event's data as the relay writes it: the fields of the model of readers, in the same order."""
+    """A part of an event's data as the relay writes it: the fields of the readers' model, in the same order."""
 
 
 class BodyRequest(_Part, frozen=True, kw_only=True, gc=False):
@@ -172,9 +172,9 @@ class BodyMrs(_Part, frozen=True, kw_only=True, gc=False):
 
 class EventBody(_Part, frozen=True, kw_only=True, gc=False):
     """
-    The data of an event that the relay makes itself: `EventData`, unchecked and written in a fifth of the time.
+    The data of an event that the relay makes: `EventData`, unchecked and written in a fifth of the time.
 
-    A property of `tests/unit/messages/test_events.py` is that both are written as the same bytes.
+    `tests/unit/messages/test_events.py` checks that both are written as the same bytes.
     """
 
     request: BodyRequest
@@ -248,7 +248,7 @@ def identity(source: str, request_id: str) -> str:
 Headers = tuple[tuple[str, bytes], ...]
 
 Mode = Literal["binary", "structured"]
-"""How an event is laid out in a record: attributes in headers, or all of it in the value."""
+"""The layout of an event in a record: attributes in headers, or the whole event in the value."""
 
 _CONTENT: Final = ("content-type", b"application/json")
 _STRUCTURED: Final = (("content-type", f"{envelope.STRUCTURED}; charset=UTF-8".encode()),)
@@ -313,6 +313,7 @@ def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
         ("ce_correlationid", event.correlation_id.encode()),
         ("ce_causationid", event.causation_id.encode() if event.causation_id else request_id),
     ]
+
     if event.traceparent:
         headers.append(("ce_traceparent", event.traceparent.encode()))
     if event.tracestate:

@@ -1,5 +1,5 @@
 """
-One request of each type as somebody would send it: for the documents, the command line and the tests of the schemas.
+One realistic request of each type: for the documents, the command line and the tests of the schemas.
 
 Names and places are made up; the cluster is the one that the emulator starts with.
 """
@@ -67,7 +67,7 @@ def message(kind: str) -> dict[str, Any]:
     Return a whole request of type `kind`, in structured mode.
 
     Raises:
-        KeyError: nobody wrote an example for this type.
+        KeyError: there is no example for this type.
     """
     number = list(DATA).index(kind) + 4711
     return {"specversion": "1.0", "id": f"order-{number}", "source": "/billing", "type": kind, "data": DATA[kind]}

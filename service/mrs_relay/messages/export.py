@@ -1,8 +1,8 @@
 """
-The registry as files: JSON Schemas and the AsyncAPI document for `schemas/`.
+Write the registry as files: JSON Schemas and the AsyncAPI document for `schemas/`.
 
 The files are committed and never edited; `mrs-relay schemas check DIR` compares them with what this module writes.
-`compat` judges whether a change may be made at all. Below `schemas/examples/` stand recorded messages: not ours.
+`compat` checks whether a change is compatible. `schemas/examples/` holds recorded messages, which this module ignores.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EXAMPLES: Final = "examples/"
 
 
 def schemas() -> dict[str, schema.Schema]:
-    """All JSON Schemas by their path below `schemas/`, each complete in itself: for registries and comparisons."""
+    """Make all JSON Schemas by path below `schemas/`, each complete in itself: for registries and comparisons."""
     version = schema.VERSION
     files = {f"requests/{kind}/{version}.json": schema.request(kind) for kind in sorted(registry.REQUESTS)}
     files |= {f"events/{kind}/{version}.json": schema.event(kind) for kind in registry.EVENTS}
@@ -31,7 +31,7 @@ def schemas() -> dict[str, schema.Schema]:
 
 def documents() -> dict[str, dict[str, Any]]:
     """
-    All files by their path below `schemas/`: the schemas and the AsyncAPI document.
+    Make all files by their path below `schemas/`: the schemas and the AsyncAPI document.
 
     The file of a type of events refers to `events/v1.json`, in which all that types share is written once.
     """
@@ -51,7 +51,7 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def differences(folder: pathlib.Path) -> list[str]:
-    """One line for each file below `folder` that is missing, differs from the models, or is not ours."""
+    """List the files below `folder` that are missing, differ from the models, or are unknown, one line each."""
     wanted = {name: schema.text(document) for name, document in documents().items()}
     found = {
         name: path.read_text(encoding="utf-8", errors="replace")
@@ -66,7 +66,7 @@ def differences(folder: pathlib.Path) -> list[str]:
 
 def breaks(baseline: pathlib.Path) -> list[str]:
     """
-    One line for each promise of the schemas in `baseline` that those of the models do not keep.
+    List the promises of the schemas in `baseline` that those of the models break, one line each.
 
     Args:
         baseline: a folder as `write` makes it, or one file as `baseline_text` makes it.
@@ -78,7 +78,7 @@ def breaks(baseline: pathlib.Path) -> list[str]:
 
 
 def baseline_text() -> str:
-    """All schemas as one JSON text, an object by path; what a release promises, to be compared with later."""
+    """Encode all schemas as one JSON object by path: the promise of a release, for later comparisons."""
     lines = (f"{json.dumps(name)}: {json.dumps(each, ensure_ascii=False)}" for name, each in sorted(schemas().items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

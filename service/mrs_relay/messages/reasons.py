@@ -1,5 +1,5 @@
 """
-Why something bad happened, as a closed list: subscribers may branch on `class` and `code`, never on the text.
+The reasons of bad ends, as a closed list: subscribers may branch on `class` and `code`, never on the text.
 
 For reasons that come from MRS the code is MRS's own ("0176", "APIGW.0301") or `http_<status>`; all other codes are
 listed in `CODES`.
@@ -85,7 +85,7 @@ CODES: Final[dict[str, str]] = {
 }
 
 MAX_MESSAGE: Final = 2_000
-"""Characters of a message that comes from outside; more are cut off."""
+"""The most characters of a foreign message; the rest is cut off."""
 
 
 class Reason(pydantic.BaseModel):

@@ -1,4 +1,4 @@
-"""Type names and their models: the one list that the schemas, the documentation and the checks walk."""
+"""Type names and their models: the one list behind the schemas, the documentation and the checks."""
 
 from __future__ import annotations
 

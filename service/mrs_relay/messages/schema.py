@@ -1,5 +1,5 @@
 """
-JSON Schemas made from the models, one for each type and version.
+Make JSON Schemas from the models, one for each type and version.
 
 A request's schema is that of the whole message in structured mode, an event's that of its data: the value of a record
 in binary mode, the member `data` in structured mode. `export` writes them, `asyncapi` puts them into one document.
@@ -18,13 +18,13 @@ from mrs_relay.messages import envelope, events, registry
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 VERSION: Final = "v1"
-"""Of every type. What would break readers or senders gets a type of its own with the next version, beside this one."""
+"""The version of every type. A change that breaks readers or senders needs a new type with the next version."""
 
 ANY_EVENT: Final = f"events/{VERSION}.json"
-"""Path of the schema that every event of every type follows."""
+"""Path of the schema that events of every type satisfy."""
 
 _REASONED: Final[frozenset[events.State]] = frozenset({"rejected", "retrying", "failed", "cancelled", "unknown"})
-"""States that are never told without a reason."""
+"""States whose events always have a reason."""
 
 _ANY_EVENT_ID: Final = f"urn:mrs-relay:events:{VERSION}"
 
@@ -32,7 +32,7 @@ Schema = dict[str, Any]
 
 
 def request(kind: str) -> Schema:
-    """The schema of a whole request of type `kind`, in structured mode or as plain JSON."""
+    """Make the schema of a whole request of type `kind`, in structured mode or as plain JSON."""
     data, definitions = body(registry.REQUESTS[kind], "validation")
     return {
         "$schema": DIALECT,
@@ -47,7 +47,7 @@ def request(kind: str) -> Schema:
 
 
 def event(kind: str) -> Schema:
-    """The schema of the data of events of type `kind`, complete in itself."""
+    """Make the schema of the data of events of type `kind`, complete in itself."""
     data, definitions = body(registry.EVENTS[kind], "serialization")
     state = state_of(kind)
     promised = narrowed(state)
@@ -63,7 +63,7 @@ def event(kind: str) -> Schema:
 
 
 def any_event() -> Schema:
-    """The schema that the data of every event follows."""
+    """Make the schema that the data of every event satisfies."""
     data, definitions = body(events.EventData, "serialization")
     types = (f"{kind}: {events.STATES[state_of(kind)]}" for kind in registry.EVENTS)
     return {
@@ -98,7 +98,7 @@ def event_reference(kind: str) -> Schema:
 
 def resolved(found: Schema, bundle: Schema) -> Schema:
     """
-    Return the schema of a type of events complete in itself; one that does not refer to the bundle, as it is.
+    Return the schema of a type of events complete in itself; one without references to the bundle stays unchanged.
 
     Args:
         found: as `event_reference` or `event` makes it, also by an earlier version.
@@ -126,17 +126,17 @@ def _naming(kind: str) -> Schema:
 
 
 def text(document: object) -> str:
-    """A document as it stands in a file: indented, with the newline of its last line."""
+    """Format a document for a file: indented, with a newline at its end."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def compact(value: object) -> str:
-    """A value on one line."""
+    """Format a value on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def attributes(kind: str) -> dict[str, Schema]:
-    """The attributes of a request that mean something here, with their rules."""
+    """Return the attributes of a request that the relay reads, with their rules."""
     name = {"type": "string", "minLength": 1, "maxLength": envelope.MAX_ID}
     return {
         "specversion": {"const": "1.0", "description": "Of CloudEvents."},
@@ -152,12 +152,12 @@ def attributes(kind: str) -> dict[str, Schema]:
 
 
 def state_of(kind: str) -> events.State:
-    """The state that events of this type tell."""
+    """Return the state that events of this type report."""
     return next(state for state in events.STATES if kind.endswith(f".{state}"))
 
 
 def narrowed(state: events.State) -> Schema:
-    """What is promised of the events of one state beyond what holds for all of them."""
+    """Return the promises about the events of one state beyond those about all events."""
     reason = ["reason"] if state in _REASONED else []
     properties: dict[str, Schema] = {"state": {"const": state}}
     if reason:
@@ -184,6 +184,6 @@ def _untitled(node: Schema) -> Schema:
     for name in ("anyOf", "allOf", "oneOf", "prefixItems"):
         if name in kept:
             kept[name] = [_untitled(each) for each in kept[name]]
-    if "oneOf" in kept:  # pydantic's word for forms that are told apart first; they exclude each other anyway
+    if "oneOf" in kept:  # pydantic's keyword for discriminated forms, which exclude each other anyway
         kept["anyOf"] = kept.pop("oneOf")
     return kept

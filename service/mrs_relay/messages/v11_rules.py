@@ -1,5 +1,5 @@
 """
-What V1.1's job API takes of a job, and what V2's does not: the rules between fields, each told at its field. Pure.
+Check a job against its job API, V1.1 or V2: rules between fields, each reported at its field. Pure.
 
 Source: CreateAndExecuteJob (mrs_02_0040): types 4 and 7 (HiveSQL, Spark SQL) are not supported.
 """
@@ -28,7 +28,7 @@ _FORBIDDEN: Final = frozenset(";|&><'$")
 
 def check(request: jobs.JobSubmit) -> None:
     """
-    See that a job has what its API takes, and nothing else.
+    Check that a job has only fields and values that its API accepts.
 
     Raises:
         BadMessage: names the first field that does not fit.
@@ -47,11 +47,13 @@ def _check_v11(job: jobs.BatchJob) -> None:
         raise _bad("job_type", f"V1.1 does not run {job.job_type} jobs, it runs {', '.join(TYPES)}{hint}")
     if job.properties:
         raise _bad("properties", "V1.1 takes none; leave them out")
+
     for argument in job.arguments:
         if not argument or any(map(str.isspace, argument)):
             raise _bad("arguments", "V1.1 takes one text and splits it at blanks: no argument may be empty or hold one")
         if not _FORBIDDEN.isdisjoint(argument):
             raise _bad("arguments", "must not contain ; | & > < ' or $ with V1.1")
+
     _check_program(job)
     if job.job_type == "DistCp":
         _check_copy(job)

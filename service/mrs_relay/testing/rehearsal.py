@@ -1,11 +1,11 @@
 """
-The whole relay in the tests of other people's services: the real engine over a broker in memory and an emulated MRS.
+A whole relay for the tests of other services: the real engine over a broker in memory and an emulated MRS.
 
     async with rehearsal.Relay() as relay, relay.client() as client:
         handle = await client.submit(sql(relay.cluster, "spark", "SELECT 1 AS one"))
 
-No Kafka, no sockets; only SQL uses threads, and needs the extra `emulator`. `client.testing` is the lighter sibling
-that does what it is told and carries nothing out.
+No Kafka, no sockets; only SQL uses threads, and needs the extra `emulator`. `client.testing` is the lighter
+alternative: it publishes the outcomes that a test sets and carries nothing out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ QUICK: Final = emulator_settings.EmulatorSettings(
 ATTENTIVE: Final = engine_settings.EngineSettings(
     poll_interval_s=0.1, busy_wait_s=0.2, busy_most_s=1.0, kill_again_s=1.0
 )
-"""A relay that looks at its jobs ten times a second."""
+"""A relay that polls its jobs ten times a second."""
 
 
 class Relay:
@@ -47,14 +47,14 @@ class Relay:
     A deployment of one replica; an async context manager, to be entered once.
 
     Args:
-        emulated: the MRS behind it, such as with `data`, a folder of tables, or with slower jobs.
+        emulated: settings of the emulated MRS, such as `data`, a folder of tables, or slower jobs.
         engine: how jobs are submitted and followed.
         guarantee: "exactly-once" or "at-least-once".
         app_id: name of the deployment.
 
     Attributes:
-        cluster: id of a cluster that runs.
-        kafka: the broker in memory, for trouble such as `go_down`.
+        cluster: id of a running cluster.
+        kafka: the broker in memory, for faults such as `go_down`.
     """
 
     def __init__(
@@ -74,9 +74,11 @@ class Relay:
             secret_key=keys.secret_key,
             budgets=emulated.limits.on,
         )
+
         kafka = {"guarantee": guarantee, "shutdown_s": 5.0, "app_id": app_id}
         self._settings = settings.Settings.model_validate({"kafka": kafka, "mrs": mrs, "engine": engine})
         self.kafka = memory_broker.MemoryBroker(self._settings.kafka, transactions=self._settings.kafka.transactional)
+
         self._clock = clock.LoopClock(clock.SystemClock().now_ms())
         self._mrs = core.Emulator(emulated, self._clock)
         self._topic_client = memory_topic_io.MemoryTopicClient(self.kafka)
@@ -111,11 +113,11 @@ class Relay:
         return clients.RelayClient(self._settings.kafka, source=source, broker=self._topic_client)
 
     def effects(self) -> list[state.Effect]:
-        """What was really done on MRS: its jobs and statements, oldest first."""
+        """Return the jobs and statements that MRS carried out, oldest first."""
         return self._mrs.effects()
 
     def trouble(self, **order: Any) -> None:  # noqa: ANN401 - fields of a fault
-        """Order a fault of MRS, such as `action="drop_after", operation="CreateExecuteJob"`; see `faults.Fault`."""
+        """Inject a fault of MRS, such as `action="drop_after", operation="CreateExecuteJob"`; see `faults.Fault`."""
         self._mrs.add_faults(faults.Fault(**order))
 
     def _failed(self, _name: str, error: BaseException) -> None:
@@ -123,7 +125,7 @@ class Relay:
 
 
 class _Wire:
-    """Carries the relay's requests to the emulator by a function call."""
+    """A transport that passes the relay's requests to the emulator by a function call."""
 
     def __init__(self, mrs: core.Emulator) -> None:
         self._mrs = mrs

@@ -1,7 +1,7 @@
 """
 A relay for tests of services that use `RelayClient`: no Kafka, no MRS, no sockets; virtual time is fine.
 
-It reads and writes the real messages on a broker in memory and answers as it was told to; it plays no MRS.
+It reads and writes the real messages on a broker in memory and answers with set outcomes; it emulates no MRS.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class _Outcome:
 
 class Relay:
     """
-    A relay that does what the test says; an async context manager.
+    A relay with scripted outcomes; an async context manager.
 
-    `will_…` tells the outcomes of the next requests, in order; without one a request succeeds with no rows.
+    `will_…` sets the outcomes of the next requests, in order; without one a request succeeds with no rows.
 
     Attributes:
         received: the valid requests, in order, without cancels.
-        kafka: the broker in memory, for trouble such as `go_down`.
+        kafka: the broker in memory, for faults such as `go_down`.
     """
 
     def __init__(self) -> None:
@@ -84,27 +84,27 @@ class Relay:
         return relay.RelayClient(self._settings, source=source, broker=self._topic_client)
 
     def will_succeed(self, *rows: Any) -> None:  # noqa: ANN401 - JSON
-        """The next request succeeds, with these rows as the result of one statement."""
+        """Let the next request succeed, with these rows as the result of one statement."""
         result = events.Result(statements=[events.StatementResult(rows=list(rows), row_count=len(rows))])
         self._outcomes.append(_Outcome(("submitted", "running", "succeeded"), result if rows else None))
 
     def will_fail(self, code: str = "job_result", message: str = "MRS reports FAILED") -> None:
-        """The next request runs and fails with this reason, of class `job_failed`."""
+        """Let the next request run and fail with this reason, of class `job_failed`."""
         reason = reasons.Reason(kind="job_failed", code=code, message=message)
         self._outcomes.append(_Outcome(("submitted", "running", "failed"), reason=reason))
 
     def will_reject(self, code: str = "not_allowed", message: str = "not allowed here") -> None:
-        """The next request is rejected with this reason, of class `invalid`, as its only event."""
+        """Reject the next request with this reason, of class `invalid`, as its only event."""
         reason = reasons.Reason(kind="invalid", code=code, message=message)
         self._outcomes.append(_Outcome(("rejected",), reason=reason))
 
     def will_be_unknown(self, message: str = "the reply was lost") -> None:
-        """Nobody will be able to tell what became of the next request."""
+        """Let the next request end in `unknown`."""
         reason = reasons.Reason(kind="unresolved", code="reply_lost", message=message)
         self._outcomes.append(_Outcome(("unknown",), reason=reason))
 
     def will_run(self) -> None:
-        """The next request runs until it is cancelled."""
+        """Let the next request run until it is cancelled."""
         self._outcomes.append(_Outcome(("submitted", "running")))
 
     async def _serve(self, tail: topic_io.Tail) -> None:
@@ -136,10 +136,12 @@ class Relay:
         if (old := self._accepted.get(name)) is not None and old.digest:
             self._repeat(old, digest)
             return
+
         self.received.append(request)
         outcome = self._outcomes.popleft() if self._outcomes else _Outcome(("submitted", "running", "succeeded"))
         begin: tuple[events.State, ...] = () if outcome.states == ("rejected",) else ("accepted",)
-        told = events.SUBJECTS[_subject_of(message)]  # a call, for one, is never told as submitted or running
+
+        told = events.SUBJECTS[_subject_of(message)]  # a call, for example, has no events submitted and running
         for state in (one for one in (*begin, *outcome.states) if one in told):
             last = state in events.LAST
             data = self._next(name, self._accepted.get(name), state, reason=outcome.reason if last else None)
@@ -148,12 +150,14 @@ class Relay:
             self._publish(_Accepted(digest, data, message, key))
 
     def _repeat(self, old: _Accepted, digest: str) -> None:
-        """Answer a second message of one id as the relay does."""
+        """Answer a repeated request id as the relay does."""
         name = (old.record.source, old.record.id)
         if digest == old.digest:
             again = self._next(name, old, old.data.state, reason=old.data.reason)
             self._publish(_Accepted(digest, again.model_copy(update={"repeated": True}), old.record, old.key))
             return
+
+        # Another payload under a used id: refuse it, and keep the state of the first request.
         reason = reasons.Reason(kind="conflict", code="id_reused", message="this id has another payload")
         refused = self._next(name, old, "rejected", reason=reason)
         self._publish(_Accepted(old.digest, refused, old.record, old.key))

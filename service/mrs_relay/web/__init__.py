@@ -1,5 +1,5 @@
 """
-What the service shows over HTTP: health, readiness and metrics. Read `server` first.
+The HTTP interface of the service: health, readiness and metrics. Read `server` first.
 
-It reads snapshots that others make and changes nothing.
+It reads snapshots that other packages make, and changes nothing.
 """

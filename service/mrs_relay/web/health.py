@@ -1,4 +1,4 @@
-"""Alive and ready, as values and as JSON for probes."""
+"""Health and readiness, as values and as JSON for probes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Health:
     """
-    How the process is.
+    The health of the process.
 
     Attributes:
         ready: it owns partitions, or waits for them in a group whose brokers answer.
-        reasons: why it, or a tenant of it, is not ready, for people.
-        details: numbers and names for whoever looks; no secrets.
+        reasons: for people: why the process, or a tenant of it, is not ready.
+        details: numbers and names for operators; no secrets.
         tenants: each tenant by its name; empty where there are none.
     """
 
@@ -28,7 +28,7 @@ class Health:
         return self if tenant is None else self.tenants.get(tenant)
 
     def as_json(self) -> dict[str, object]:
-        """The body of the readiness answer."""
+        """Return the body of the readiness answer."""
         tenants = {name: one.as_json() for name, one in self.tenants.items()}
         found = {"ready": self.ready, "reasons": list(self.reasons), **self.details}
         return {**found, "tenants": tenants} if tenants else found

@@ -17,7 +17,7 @@ class _Snapshots(registry.Collector):
         self._ready = ready
 
     def collect(self) -> Iterator[core.Metric]:
-        """Make the metrics anew from the present snapshot."""
+        """Make the metrics from the present snapshot."""
         now = self._snapshot()
         yield from _of_tenants(now.tenants)
         yield from _of_connections(now.connections, labelled=any(one.name for one in now.tenants))
@@ -25,7 +25,7 @@ class _Snapshots(registry.Collector):
 
 
 def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
-    """Counts and gauges of each tenant; the label is left out where there are no tenants."""
+    """Yield counters and gauges of each tenant; without tenants the label is left out."""
     own = ["tenant"] if any(one.name for one in tenants) else []
     events = core.CounterMetricFamily("mrs_relay_events", "Events published.", labels=[*own, "subject", "state"])
     letters = core.CounterMetricFamily("mrs_relay_dead_letters", "Dead letters written.", labels=[*own, "reason"])
@@ -36,6 +36,7 @@ def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
     waiting = core.GaugeMetricFamily("mrs_relay_jobs_waiting", "Requests that wait for their submission.", labels=own)
     running = core.GaugeMetricFamily("mrs_relay_tenant_running", "Requests submitted and not ended.", labels=own)
     ready = core.GaugeMetricFamily("mrs_relay_tenant_ready", "1 when the tenant is served, else 0.", labels=own)
+
     for one in tenants:
         names = [one.name] if own else []
         for (subject, state), count in one.counts.events.items():
@@ -48,6 +49,7 @@ def _of_tenants(tenants: Sequence[views.Tenant]) -> Iterator[core.Metric]:
         waiting.add_metric(names, one.waiting)
         running.add_metric(names, one.running)
         ready.add_metric(names, float(one.ready))
+
     yield from (events, letters, faults, commits, waiting)
     if own:
         yield from (running, ready)
@@ -72,6 +74,7 @@ def _of_connections(connections: Sequence[views.Connection], *, labelled: bool) 
         "Since when a cluster takes no calls of an operation, seconds since the epoch.",
         labels=[*own, "cluster", "operation", "state", "code"],
     )
+
     for one in connections:
         names = [one.name] if own else []
         for cause in waits.Cause:
@@ -81,6 +84,7 @@ def _of_connections(connections: Sequence[views.Connection], *, labelled: bool) 
         flying.add_metric(names, one.in_flight)
         tracked.add_metric(names, one.tracked)
         lag.add_metric(names, _buckets(one.detection_lag), sum_value=one.detection_lag.sum_s)
+
     yield from (flying, tracked, lag, waiting, since)
 
 
@@ -96,7 +100,7 @@ def _buckets(seen: views.Histogram) -> list[tuple[str, float]]:
 def collect_from(
     snapshot: Callable[[], views.Snapshot], ready: Callable[[], bool]
 ) -> prometheus_client.CollectorRegistry:
-    """A registry of its own whose metrics come from `snapshot` and `ready` at the moment they are asked for."""
+    """Make a registry whose metrics read `snapshot` and `ready` when they are collected."""
     own = prometheus_client.CollectorRegistry()
     own.register(_Snapshots(snapshot, ready))
     return own

@@ -1,7 +1,7 @@
 """
-The HTTP server: `/health` (the loop turns), `/ready` (requests are being carried out), `/metrics` (Prometheus).
+The HTTP server: `/health` (the event loop runs), `/ready` (requests are being carried out), `/metrics` (Prometheus).
 
-It only reads. Everything it shows comes from two callables that it is given.
+It only reads: all values come from two callables that the caller passes in.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def serving(
     Serve for the length of the context; yields the port, or None when serving is switched off.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the server cannot listen on the address.
     """
     if not settings.enabled:
         yield None

@@ -1,8 +1,8 @@
 """
-The request types, one model each, a file for each resource; `parse` makes a checked request of an envelope.
+The request types: a model each, a file for each resource; `parse` turns an envelope into a checked request.
 
 A model's docstring and field descriptions are the reference that `schemas/` carries to other teams. Read `base.py`
-first, then `jobs.py`. A new type needs its model, and its line in `parsing.MODELS`.
+first, then `jobs.py`. A new type needs a model and a line in `parsing.MODELS`.
 """
 
 from mrs_relay.messages.requests.base import Api, Cluster, ClusterChoice, ClusterId, JobName, RetryPolicy, Submission

@@ -1,4 +1,4 @@
-"""What requests have in common: the cluster, the queue, deadlines and retries."""
+"""The common parts of requests: the cluster, the queue, deadlines and retries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pydantic
 from mrs_relay.common import clock
 
 Api = Literal["v2", "v1.1"]
-"""Which job API of MRS: V2, or V1.1 for clusters that are too old for it."""
+"""The job API of MRS: V2, or V1.1 for clusters that are too old for V2."""
 
 ClusterId = Annotated[
     str,
@@ -38,7 +38,7 @@ class Model(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:  # noqa: ANN401 - JSON
-        """Many JSON writers put null where nothing was set; only a field that is required must not be null."""
+        """Drop null in optional fields: many JSON writers write it for unset ones. Required fields must not be null."""
         if not isinstance(data, dict) or None not in data.values():
             return data
         fields = cls.model_fields
@@ -82,7 +82,7 @@ def _form_of_cluster(value: object) -> str:
 
 
 CLUSTER_FORMS: Final = frozenset({"choice", "id"})
-"""Tags of the two forms, as they stand in the place of a fault."""
+"""Tags of the two forms, as they appear in the location of a fault."""
 
 Cluster = Annotated[
     Annotated[ClusterId, pydantic.Tag("id")] | Annotated[ClusterChoice, pydantic.Tag("choice")],
@@ -103,7 +103,7 @@ def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; py
 
 
 WHOLE: Final = pydantic.BeforeValidator(_whole)
-"""Takes 5.0 for 5: JSON, and JSON Schema's `integer`, make no difference."""
+"""Accept 5.0 as 5, as JSON and JSON Schema's `integer` do."""
 
 
 def _near(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges the outcome
@@ -111,7 +111,7 @@ def _near(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pyd
 
 
 NEAR: Final = pydantic.BeforeValidator(_near)
-"""Takes the nearest float for a number with more digits than a float holds."""
+"""Round a number with more digits than a float holds to the nearest float."""
 
 
 def _text_of_long(number: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges the outcome

@@ -1,4 +1,4 @@
-"""The step from an envelope to a checked request."""
+"""Turn an envelope into a checked request."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _PYDANTIC_TEXTS: Final = {
     "extra_forbidden": "there is no such field",
     "missing": "is required",
 }
-"""Where pydantic's own text speaks of Python."""
+"""Replacements for texts of pydantic that refer to Python."""
 _MAPS: Final = (("job", "properties"), ("path",), ("query",), ("cluster", "tags"))
-"""Where names are the sender's and stay out of events, like all that stands there."""
+"""Places whose names and values belong to the sender and stay out of events."""
 
 
 def parse(message: envelope.Envelope) -> Request:
@@ -49,19 +49,21 @@ def parse(message: envelope.Envelope) -> Request:
     Check the envelope and the data of a request.
 
     Raises:
-        BadMessage: with the first fault's code, field and a text that says how to mend it.
+        BadMessage: with the first fault's code, field and a text that says how to correct it.
     """
     version = message.attributes.get("specversion", "1.0")
     if version != "1.0":
         raise errors.BadMessage(
             "bad_specversion", f'unsupported specversion {_shown(version)}: expected "1.0"', field="specversion"
         )
+
     model = MODELS.get(message.type)
     if model is None:
         known = ", ".join(sorted(MODELS))
         raise errors.BadMessage(
             "unknown_type", f"type {_shown(message.type)} is not known; known: {known}", field="type"
         )
+
     envelope.check_json(message.attributes.get("datacontenttype", "application/json"))
     if isinstance(message.data, errors.BadMessage):
         raise message.data
@@ -70,10 +72,12 @@ def parse(message: envelope.Envelope) -> Request:
     if not isinstance(message.data, dict):
         text = f"`data`: expected an object, got {envelope.json_type(message.data)}"
         raise errors.BadMessage("wrong_type", text, field="data")
+
     try:
         request = model.model_validate(message.data)
     except pydantic.ValidationError as error:
         raise _first_fault(error) from error
+
     if isinstance(request, jobs.JobSubmit):
         v11_rules.check(request)
     return request
