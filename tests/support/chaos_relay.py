@@ -101,6 +101,7 @@ def arm(place: str) -> None:
 
     wrap(ledger.Ledger, "commit", at("before the commit"), committed)
     wrap(ledger.Ledger, "_claim", at("before the claim"), at("after the claim"))
+    wrap(ledger.Ledger, "_catch_up", at("in the restore"), nothing)
     wrap(ledger.Ledger, "_read", at("in the restore"), nothing)
     wrap(ledger.Ledger, "open", nothing, at("after the restore"))
     wrap(producer.KafkaProducer, "_deliver", nothing, at("between records and commit"))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -27,6 +27,9 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import ledger_format, records
 
 _READ_S = 1.0
+
+_EMPTY_READS = 5
+"""A single empty read may come from a slow connection, or from a leader that moves."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,15 +111,19 @@ class Ledger:
         self._outbox_left = 0
         self.topic_id: str | None = None
 
-    async def open(self, previous_claim: int | None = None) -> Restored:
+    async def open(
+        self, previous_claim: int | None = None, before_fencing: Callable[[], Awaitable[None]] | None = None
+    ) -> Restored:
         """
         Become the owner and read the committed state.
 
         Args:
             previous_claim: offset of the claim that this process held last, to count claims of others since then.
+            before_fencing: awaited when the ledger has been read and nothing has been taken yet.
 
         Raises:
-            NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed.
+            NewerFormat: a newer version has written here; nothing was changed, and its owner was not disturbed, unless
+                it has begun to write while this method claimed the ledger.
             StateUnreadable: a person must decide; nothing was changed but the claim.
             Fenced, StreamDown: try again with a new ledger.
         """
@@ -124,9 +131,9 @@ class Ledger:
         replay = ledger_format.Replay(self._input, nonce, previous_claim)
         async with self._broker.reader(self._place, None) as reader:
             # Before we fence the owner, make sure that we can read its ledger.
-            while not reader.caught_up and (read := await reader.read(_READ_S)):
-                replay.add(read)
-
+            await self._catch_up(reader, replay)
+            if before_fencing is not None:
+                await before_fencing()
             await self._start_producer()
             await self._claim(nonce)
             claimed_at_s = asyncio.get_running_loop().time()
@@ -268,6 +275,14 @@ class Ledger:
     async def _claim(self, nonce: str) -> None:
         key, value = ledger_format.claim(nonce)
         await self._alive.write([records.Outgoing(self._place.topic, key, value, (), self._place.partition)])
+
+    async def _catch_up(self, reader: brokers.LogReader, replay: ledger_format.Replay) -> None:
+        """Read to the present end; several empty reads in a row count as the end where the reader does not say so."""
+        empty_reads = 0
+        while not reader.caught_up and empty_reads < _EMPTY_READS:
+            read = await reader.read(_READ_S)
+            empty_reads = 0 if read else empty_reads + 1
+            replay.add(read)
 
     async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
         try:

@@ -66,14 +66,21 @@ class PartitionClaim(Generic[T]):
             # Keep the mark of its writer: our mark would make a first start look like a lost ledger.
             await consumer.commit({self._position: offset}, mirror=await consumer.is_mirror(self._position))
 
-    async def open_lease(self, ledger: ledgers.Ledger) -> leases.Lease[T]:
-        """Claim the partition, restore its ledger, and find the offset at which the input goes on."""
+    async def open_lease(self, ledger: ledgers.Ledger, *, confirm: bool) -> leases.Lease[T]:
+        """
+        Claim the partition, restore its ledger, and find the offset at which the input goes on.
+
+        Args:
+            ledger: of the partition, not yet open.
+            confirm: whether to confirm the membership before the owner is fenced, as after a failure.
+        """
         common = self._common
         where = start_offset.StartOffset(self._position, common.kafka, common.consumer, common.first_partitions)
         await where.keep_if_new()
         mirrored = await where.mirrored()
 
-        restored = await ledger.open(self._last_claim)
+        # Reading comes before fencing and may take long, so the membership is confirmed between the two.
+        restored = await ledger.open(self._last_claim, self.confirm_membership if confirm else None)
         self._count_foreign(restored)
         next_offset = restored.next_offset
         where.require_not_behind(next_offset, mirrored)

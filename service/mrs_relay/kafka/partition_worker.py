@@ -306,11 +306,9 @@ class PartitionWorker(Generic[T]):
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
-        if self.failures:
-            await self._claim.confirm_membership()
         ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
         try:
-            lease = await self._claim.open_lease(ledger)
+            lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)

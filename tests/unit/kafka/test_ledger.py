@@ -287,6 +287,40 @@ async def test_newer_format_is_refused_before_anything_is_taken(guarantee: str, 
 
 
 @_BOTH
+async def test_newer_format_is_refused_also_where_the_first_reads_bring_nothing(
+    guarantee: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow connection or a leader that moves is not taken for the end of the ledger."""
+    broker = _broker(guarantee)
+    await _first(broker)
+    broker.put(runtimes.LEDGER, 0, b"\0claim", b'{"nonce":"newer","format":2}')
+    before = broker.committed(runtimes.LEDGER, 0)
+    read, silences = memory_clients.Reader.read, iter(range(3))
+
+    async def slow(reader: memory_clients.Reader, timeout_s: float) -> Sequence[records.Record]:
+        return [] if next(silences, None) is not None else await read(reader, timeout_s)
+
+    monkeypatch.setattr(memory_clients.Reader, "read", slow)
+    with pytest.raises(ledger_format.NewerFormat):
+        await _ledger(broker).open()
+    assert broker.committed(runtimes.LEDGER, 0) == before
+
+
+@_BOTH
+async def test_membership_is_confirmed_between_reading_and_fencing(guarantee: str) -> None:
+    """Reading a large ledger takes long: a member that was put out meanwhile takes nothing from its successor."""
+    broker = _broker(guarantee)
+    owner = await _first(broker)
+
+    async def put_out() -> None:
+        raise errors.StreamDown("not a member")
+
+    with pytest.raises(errors.StreamDown, match="not a member"):
+        await _ledger(broker).open(None, put_out)
+    await owner.commit([_change("a", "1")], [], 1)
+
+
+@_BOTH
 async def test_renewed_claim_of_the_same_owner_is_not_foreign(guarantee: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that replaced its producer and restores afterwards meets its own claim, not a rival's."""
     broker = _broker(guarantee)
