@@ -102,7 +102,7 @@ class Table:
 
 class StateFile:
     """
-    All shelves, and the file behind them.
+    All tables, and the file behind them.
 
     Args:
         path: the file; None keeps nothing.
@@ -119,9 +119,9 @@ class StateFile:
         self._file: sqlite3.Connection | None = None
 
     def table(self, name: str, restore: Restore) -> Table:
-        """A shelf under a name of its own; `restore` gets its rows when the file is opened."""
+        """A table under a name of its own; `restore` gets its rows when the file is opened."""
         if name in self._restores:
-            raise ValueError(f"there is a shelf {name} already")
+            raise ValueError(f"there is a table {name} already")
         self._restores[name] = restore
         return Table(name, self)
 
@@ -144,7 +144,7 @@ class StateFile:
 
     async def open(self) -> int:
         """
-        Open the file and restore all shelves; blocks nothing.
+        Open the file and restore all tables; blocks nothing.
 
         Returns:
             How many times the file was opened before; 0 without a file.
@@ -164,7 +164,7 @@ class StateFile:
             if name in rows:
                 restore(rows[name])
         if unknown := rows.keys() - self._restores.keys():
-            _log.warning("emulator.unknown_tables_found", shelves=sorted(unknown))
+            _log.warning("emulator.unknown_tables_found", tables=sorted(unknown))
         self._write_later()
         return starts
 

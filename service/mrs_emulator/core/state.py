@@ -1,7 +1,7 @@
 """
 What MRS remembers: clusters with their job records, and what was ever really created.
 
-Changes go to the shelves of `persistence.py`, so that they survive a restart where a state file is set.
+Changes go to the tables of `persistence.py`, so that they survive a restart where a state file is set.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class World:
         self._flows: dict[str, None] = {}
         self._kept_ms = round(terminated_kept_s * 1000)
         self._keeps_jobs = state_file.on
-        self._cluster_shelf = state_file.table("clusters", self._restore_clusters)
-        self._job_shelf = state_file.table("jobs", self._restore_jobs)
-        self._effect_shelf = state_file.table("effects", self._restore_effects)
+        self._cluster_table = state_file.table("clusters", self._restore_clusters)
+        self._job_table = state_file.table("jobs", self._restore_jobs)
+        self._effect_table = state_file.table("effects", self._restore_effects)
         for one in clusters:
             self.add(records.configured(one, now_ms))
 
@@ -135,13 +135,13 @@ class World:
     def add(self, record: records.Cluster) -> ClusterState:
         """Enter a new cluster."""
         made = self._made(record)
-        self._cluster_shelf.put(record.cluster_id, record)
+        self._cluster_table.put(record.cluster_id, record)
         return made
 
     def change(self, cluster: ClusterState, **changes: Any) -> None:  # noqa: ANN401 - members of the record
         """Change members of a cluster's record."""
         cluster.record = replace(cluster.record, **changes)
-        self._cluster_shelf.put(cluster.record.cluster_id, cluster.record)
+        self._cluster_table.put(cluster.record.cluster_id, cluster.record)
         self._watch(cluster.record)
 
     def remove(self, cluster: ClusterState) -> None:
@@ -149,9 +149,9 @@ class World:
         cluster_id = cluster.record.cluster_id
         del self._clusters[cluster_id]
         self._flows.pop(cluster_id, None)
-        self._cluster_shelf.drop(cluster_id)
+        self._cluster_table.drop(cluster_id)
         for number in cluster.index.arrived(cluster.index.span(None, None), newest_first=False):
-            self._job_shelf.drop(f"{cluster_id}/{cluster.index.at(number).job_id}")
+            self._job_table.drop(f"{cluster_id}/{cluster.index.at(number).job_id}")
 
     def expire(self, now_ms: int) -> None:
         """Forget the clusters that have been terminated for long enough."""
@@ -163,7 +163,7 @@ class World:
 
     def note(self, effect: Effect) -> None:
         """Remember that something was created; deleting a job record does not undo it."""
-        self._effect_shelf.put(str(len(self._effects)), effect)
+        self._effect_table.put(str(len(self._effects)), effect)
         self._effects.append(effect)
 
     def effects(self, *, start: int = 0, count: int | None = None) -> list[Effect]:
@@ -171,7 +171,7 @@ class World:
         return list(islice(self._effects, start, None if count is None else start + count))
 
     def _made(self, record: records.Cluster) -> ClusterState:
-        table, prefix = self._job_shelf, f"{record.cluster_id}/"
+        table, prefix = self._job_table, f"{record.cluster_id}/"
 
         def keep(job: life.Job) -> None:
             table.put(prefix + job.job_id, job)

@@ -1,8 +1,8 @@
 """
 The owner of background tasks that no TaskGroup fits: they start and end at any time during a part's life.
 
-A crew keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends all
-of its tasks when it closes.
+A supervisor keeps a strong reference to every task, names it, reports the first unexpected error to its owner, and ends
+all of its tasks when it closes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TaskSupervisor:
         return sum(not task.done() for task in self._tasks)
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Run `work` as a task of this crew."""
+        """Run `work` as a task of this supervisor."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -1,5 +1,5 @@
 """
-Rows of V1.1 (data sources, binaries, job objects): a shelf per kind, and what all kinds share.
+Rows of V1.1 (data sources, binaries, job objects): a table per kind, and what all kinds share.
 
 A kind brings its own fields and their checks; names, flags, times, uses and replies are the same for all and are here.
 `v11_paging` makes the list pages.
@@ -144,7 +144,7 @@ class Kind(Generic[RowT]):
 
 class Rows(Generic[RowT]):
     """
-    A shelf: the operations on one kind of row, as far as all kinds have them in common.
+    A table: the operations on one kind of row, as far as all kinds have them in common.
 
     Args:
         collection: the rows.
