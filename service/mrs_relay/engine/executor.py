@@ -265,7 +265,9 @@ class CommandExecutor:
         for job_id in job.twins:
             if job_id not in self._duplicates:
                 self._duplicates.add(job_id)
-                self._others.start(self._stop_duplicate(key, job, job_id), name=f"stop twin {job_id} of {job.mrs_name}")
+                self._others.start(
+                    self._stop_duplicate(key, job, job_id), name=f"stop duplicate {job_id} of {job.mrs_name}"
+                )
 
     async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
         """Stop a duplicate job on MRS; repeat the call until MRS accepts it."""

@@ -21,7 +21,7 @@ a commit that is stored before the end that its writer knew was written to anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -108,7 +108,7 @@ def outbox(outgoing: Sequence[records.Outgoing]) -> list[tuple[bytes, bytes]]:
     """Return keys and values of the outbox records: the outgoing records that a commit still has to send."""
     return [
         (_outbox_key(number), msgspec.msgpack.encode(part))
-        for number, part in enumerate(_parts(outgoing, _OUTBOX_RECORD_BYTES))
+        for number, part in enumerate(records.in_parts(outgoing, _OUTBOX_RECORD_BYTES))
     ]
 
 
@@ -119,20 +119,6 @@ def outbox_keys(first: int, end: int) -> list[bytes]:
 
 def _outbox_key(number: int) -> bytes:
     return _OUTBOX + str(number).encode()
-
-
-def _parts(outgoing: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
-    part: list[records.Outgoing] = []
-    size_bytes = 0
-    for record in outgoing:
-        record_bytes = records.size_bytes(record.key, record.value, record.headers)
-        if part and size_bytes + record_bytes > most_bytes:
-            yield part
-            part, size_bytes = [], 0
-        part.append(record)
-        size_bytes += record_bytes
-    if part:
-        yield part
 
 
 class Replay:

@@ -8,7 +8,7 @@ collector (they hold bytes and tuples, so they form no cycles).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -164,3 +164,25 @@ def require_fit(record: Outgoing, limit_bytes: int) -> None:
 def rough_bytes(written: Sequence[Outgoing | Change]) -> int:
     """Estimate the bytes that records add to a commit: values, and the usual size of keys, headers and framing."""
     return len(written) * _USUAL_OVERHEAD_BYTES + sum([len(one.value) for one in written if one.value is not None])
+
+
+def in_parts(outgoing: Sequence[Outgoing], most_bytes: int) -> Iterator[list[Outgoing]]:
+    """
+    Divide records into parts of at most so many bytes, in their order; a larger record is a part of its own.
+
+    Args:
+        outgoing: the records.
+        most_bytes: upper bound of a part, by `size_bytes`.
+    """
+    part: list[Outgoing] = []
+    part_bytes = 0
+    for record in outgoing:
+        record_bytes = size_bytes(record.key, record.value, record.headers)
+        if part and part_bytes + record_bytes > most_bytes:
+            yield part
+            part, part_bytes = [], 0
+
+        part.append(record)
+        part_bytes += record_bytes
+    if part:
+        yield part

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -267,7 +267,7 @@ class MemoryBroker:
         return [
             self.log(position).append(batch, now_ms, transaction)
             for position, group in groups.items()
-            for batch in _batches(group, self._kafka.batch_bytes)
+            for batch in records.in_parts(group, self._kafka.batch_bytes)
         ]
 
     def place(self, record: records.Outgoing) -> records.Position:
@@ -333,18 +333,3 @@ class _Door:
     def consumer(self) -> brokers.GroupConsumer:
         """Return a member of the group, not yet started."""
         return memory_group.MemoryGroupConsumer(self._group)
-
-
-def _batches(group: Sequence[records.Outgoing], most_bytes: int) -> Iterator[list[records.Outgoing]]:
-    """Yield the records of a partition in batches, as a producer sends them."""
-    batch: list[records.Outgoing] = []
-    size_bytes = 0
-    for record in group:
-        record_bytes = records.size_bytes(record.key, record.value, record.headers)
-        if batch and size_bytes + record_bytes > most_bytes:
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(record)
-        size_bytes += record_bytes
-    if batch:
-        yield batch
