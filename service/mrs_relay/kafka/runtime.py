@@ -202,7 +202,7 @@ class Runtime(Generic[T]):
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._insist(self._topic_monitor.require)
+        report = await self._insist(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 

@@ -47,16 +47,25 @@ class TopicMonitor:
         self._looked_s = 0.0
         self._told: tuple[topic_facts.Finding, ...] = ()
 
-    async def require(self) -> topic_setup.Report:
+    async def require(self, on_answer: Callable[[], None] = lambda: None) -> topic_setup.Report:
         """
         Check for the first time.
+
+        Args:
+            on_answer: called when Kafka has answered and topics are missing, while the check is repeated; `problem`
+            names them from then on.
 
         Raises:
             SettingsError: the set-up is wrong. StreamDown: Kafka does not answer.
         """
+
+        def incomplete(report: topic_setup.Report) -> None:
+            self.problem = "; ".join(report.problems)
+            on_answer()
+
         self._looked_s = asyncio.get_running_loop().time()
         async with self._broker.admin() as admin:
-            report = await topic_setup.check_settled(admin, self._kafka)
+            report = await topic_setup.check_settled(admin, self._kafka, incomplete)
         report.require_sound()
         self._abilities = report.abilities
         self.partitions = self.first_partitions = report.partitions

@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mrs_relay import errors
@@ -180,9 +180,11 @@ async def check(
     )
 
 
-async def check_settled(admin: brokers.Admin, kafka: settings.KafkaSettings) -> Report:
+async def check_settled(
+    admin: brokers.Admin, kafka: settings.KafkaSettings, on_incomplete: Callable[[Report], None] = lambda _report: None
+) -> Report:
     """
-    Run `check`, and repeat it for some seconds while topics are missing.
+    Run `check`, and repeat it for some seconds while topics are missing; the first such report goes to `on_incomplete`.
 
     CreateTopics returns before every broker knows the new topics, so the broker that is asked next may still miss them.
     Source: Kafka 4.3, KRaft: brokers follow the controller's log each at its own pace.
@@ -191,6 +193,9 @@ async def check_settled(admin: brokers.Admin, kafka: settings.KafkaSettings) -> 
         StreamDown: Kafka does not answer.
     """
     report = await check(admin, kafka)
+    if not report.complete:
+        on_incomplete(report)
+
     until_s = asyncio.get_running_loop().time() + _SETTLE_S
     while not report.complete and asyncio.get_running_loop().time() < until_s:
         await asyncio.sleep(_SETTLE_STEP_S)
