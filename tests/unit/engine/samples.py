@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.kafka import records
 from mrs_relay.messages import events
 
 NOW_MS: Final = 1_795_420_800_000
-RULES: Final = transitions.DecisionConfig()
+RULES: Final = decisions.DecisionConfig()
 CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 JOB_ID: Final = "j-1"
 RESULT_TYPES: Final = frozenset({"SparkSql", "SparkScript"})

@@ -1,4 +1,4 @@
-"""Set deadlines, stop jobs that reach one, and remove ended jobs when their time is over. Pure, beside `transitions`."""
+"""Set deadlines, stop jobs that reach one, and remove jobs whose time has passed. Pure, beside `transitions`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def deadline_reached(
     if job.state in _ON_MRS and 0 < job.run_deadline_ms <= now_ms:
         text = f"not ended within run_deadline_s ({job.run_deadline_s:g} s) after its submission"
         return cancellation.stop(
-            cancellation.with_stop_request(job, jobs.Reason("deadline", "run_deadline", text, retryable=True), None), now_ms, config
+            cancellation.with_stop_request(job, jobs.Reason("deadline", "run_deadline", text, retryable=True), None),
+            now_ms,
+            config,
         )
 
     return None

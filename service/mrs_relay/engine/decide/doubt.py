@@ -114,9 +114,7 @@ def of_next_attempt(doubt: jobs.Doubt | None) -> jobs.Doubt | None:
     return _replace(doubt, sent=0) if doubt is not None and doubt.is_open else None
 
 
-def _repeated(
-    job: jobs.Job, doublings: int, now_ms: int, config: decisions.DecisionConfig
-) -> decisions.Decision:
+def _repeated(job: jobs.Job, doublings: int, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
     """Queue the same attempt again; without a wait where `doublings` is 0, as a look-up has taken time already."""
     queued = jobs.moved(job, State.QUEUED)
     if job.stop is not None:

@@ -1,8 +1,8 @@
 """
-Note further jobs that MRS holds for one submission, so that they are stopped. Pure, beside `transitions`.
+Note further jobs that MRS has for one submission, so that they are stopped. Pure, beside `transitions`.
 
-A lost reply and a late effect may give one request two jobs with the same token. One is kept; `job.twins` lists the others
-until MRS shows that they have ended.
+A lost reply and a late effect may give one request two jobs with the same token. One is kept; `job.twins` lists the
+others until MRS shows that they have ended.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _report(
     if not late:
         return None
     noted = _replace(job, twins=(*job.twins, *late))
-    updated, event = event_builder.build_event(noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True)
+    updated, event = event_builder.build_event(
+        noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True
+    )
     return decisions.Decision(updated, (event,))
 
 

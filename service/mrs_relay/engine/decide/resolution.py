@@ -22,7 +22,9 @@ def resolve_requested(
         return decisions.Decision(job, (answers.rejected(fact.sender, "resolve", reason, now_ms),))
 
     if job.state is State.UNKNOWN:
-        settled = event_builder.end(answers.with_trace_of(job, fact.sender), fact.verdict, now_ms, config, reason=fact.reason)
+        settled = event_builder.end(
+            answers.with_trace_of(job, fact.sender), fact.verdict, now_ms, config, reason=fact.reason
+        )
         return _replace(settled, events=tuple(_replace(event, causation_id=fact.by) for event in settled.events))
 
     return answers.repeat_event(job, fact.by, fact.sender, now_ms)

@@ -28,10 +28,10 @@ def ended_badly(
     """End the job, or queue its next attempt if the request wants one for this class of reason."""
     wanted = job.retry
     reason = event_builder.from_mrs(job, reason)
-    if retry is None or not may_retry(job) or reason.kind not in retry.on or job.work is None:
+    if wanted is None or not may_retry(job) or reason.kind not in wanted.on or job.work is None:
         return event_builder.end(job, state, now_ms, config, reason=reason)
 
-    first_ms = round(retry.backoff_s * 1000)
+    first_ms = round(wanted.backoff_s * 1000)
     wait_ms = min(max(_MOST_BACKOFF_MS, first_ms), first_ms * 2 ** min(max(1, job.attempt) - 1, 20))
     updated, event = event_builder.build_event(job, "retrying", now_ms, reason=reason)
     again = _replace(

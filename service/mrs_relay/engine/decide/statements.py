@@ -18,14 +18,17 @@ State = jobs.State
 _replace = msgspec.structs.replace
 
 
-def observed(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+def observed(
+    job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """Continue or end a statement by its status, which may come with the reply to its submission."""
     kind = kinds.of(job)
     if not kind.traits.status_has_rows or job.state not in jobs.FOLLOWED | {State.SUBMITTING}:
         return None
     if job.seen is not None and fact.seen.job_id not in {"", job.seen.job_id}:
         return None
 
-    told: tuple[events.Event, ...] = ()
+    first: tuple[events.Event, ...] = ()
     command: commands.Command | None = None
     says = redaction.redact(fact.message, kind.asked(job)) or "the SQL engine gives no reason"
     was_cancelled = job.state is State.CANCELLING
@@ -33,8 +36,8 @@ def observed(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config: 
     # The reply to a submission carries the first status: publish `submitted` before what follows from the status.
     if job.state is State.SUBMITTING:
         taken = submission.submitted(job, jobs.MrsStatus(fact.seen.job_id), now_ms)
-        assert taken.job is not None  # noqa: S101 - submission.submitted always returns the job
-        job, told, command = taken.job, taken.events, taken.command
+        assert taken.job is not None  # noqa: S101 - `submitted` always returns the job
+        job, first, command = taken.job, taken.events, taken.command
 
     seen = _replace(fact.seen, submitted_ms=job.intent_ms)
     match fact.outcome:
@@ -52,9 +55,11 @@ def observed(job: jobs.Job, fact: facts.StatementObserved, now_ms: int, config: 
             )
             last = event_builder.end(job, State.UNKNOWN, now_ms, config, reason=reason)
         case verdict.Verdict.RUNNING if job.state is State.SUBMITTED:
-            running, event = event_builder.build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
-            return decisions.Decision(running, (*told, event), command)
+            running, event = event_builder.build_event(
+                _replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms
+            )
+            return decisions.Decision(running, (*first, event), command)
         case _:
-            return decisions.Decision(job, told, command) if told else None
+            return decisions.Decision(job, first, command) if first else None
 
-    return decisions.Decision(last.job, (*told, *last.events), last.command)
+    return decisions.Decision(last.job, (*first, *last.events), last.command)

@@ -18,7 +18,10 @@ State = jobs.State
 _replace = msgspec.structs.replace
 
 
-def observed(job: jobs.Job, fact: facts.JobObserved, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+def observed(
+    job: jobs.Job, fact: facts.JobObserved, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """Continue or end a job by the status that a poll of MRS has shown."""
     seen, known = fact.seen, fact.outcome
     if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != seen.job_id:
         return None
@@ -53,10 +56,14 @@ def _completed(seen: jobs.MrsStatus, before: jobs.MrsStatus) -> jobs.MrsStatus:
     )
 
 
-def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+def _running(
+    job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     before = job.seen
     if job.state is State.SUBMITTED:
-        updated, event = event_builder.build_event(_replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms)
+        updated, event = event_builder.build_event(
+            _replace(jobs.moved(job, State.RUNNING), seen=seen), "running", now_ms
+        )
         return decisions.Decision(updated, (event,))
 
     # No event for a small step of progress, unless MRS now shows the application's id or address.
@@ -70,7 +77,9 @@ def _running(job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, config: decisions
     return decisions.Decision(updated, (event,))
 
 
-def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:
+def _ended_badly(
+    job: jobs.Job, known: verdict.Verdict, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision:
     seen = job.seen
     says = f"job_state {seen.job_state}, job_result {seen.job_result}" if seen else "no details"
     if known is verdict.Verdict.KILLED and job.stop is not None:
@@ -82,20 +91,29 @@ def _ended_badly(job: jobs.Job, known: verdict.Verdict, now_ms: int, config: dec
     return retry.ended_badly(job, State.FAILED, reason, now_ms, config)
 
 
-def lost(job: jobs.Job, fact: facts.JobLost, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+def lost(
+    job: jobs.Job, fact: facts.JobLost, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """End a job as `unknown` that MRS no longer shows, or whose status cannot be read."""
     if job.state not in jobs.FOLLOWED:
         return None
-    return event_builder.end(job, State.UNKNOWN, now_ms, config, reason=jobs.Reason("unresolved", fact.code, fact.message))
+    return event_builder.end(
+        job, State.UNKNOWN, now_ms, config, reason=jobs.Reason("unresolved", fact.code, fact.message)
+    )
 
 
 def waits_noted(job: jobs.Job, fact: facts.WaitsNoted) -> decisions.Decision | None:
+    """Record how long the job has been missing or unsettled, so that the wait continues after a takeover."""
     if job.state not in jobs.FOLLOWED or job.seen is None or job.seen.job_id != fact.job_id:
         return None
     noted = _replace(job, missing=fact.missing, unsettled=fact.unsettled)
     return decisions.Decision(noted) if noted != job else None
 
 
-def collected(job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+def collected(
+    job: jobs.Job, fact: facts.ResultCollected, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """End a job that has succeeded, with its rows or with the reason why they are missing."""
     if job.state is not State.COLLECTING:
         return None
     return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result)

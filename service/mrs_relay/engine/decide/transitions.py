@@ -3,8 +3,8 @@ Decide what follows from a fact: (job, fact, now) → the job's next state, its 
 
 This is the pure core. No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production
 and after a crash. A decision is committed as a whole before its command is run. A fact that does not fit the job's
-state (it came late, or twice) yields None: nothing changes. `acceptance` handles arriving requests, `submission` lost
-replies, `cancellation` cancels, deadlines, retries and resolutions; `event_builder` builds the events.
+state (it came late, or twice) yields None: nothing changes. The package's docstring says which module handles which
+facts; `event_builder` builds the events.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import cancellation, transitions
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import decisions, facts, jobs
 
 _replace = msgspec.structs.replace
 
 
-def _decide(job: jobs.Job | None, fact: facts.Fact | str, now_ms: int = samples.NOW_MS) -> transitions.Decision:
+def _decide(job: jobs.Job | None, fact: facts.Fact | str, now_ms: int = samples.NOW_MS) -> decisions.Decision:
     happened = samples.FACTS[fact] if isinstance(fact, str) else fact
     decision = transitions.decide(job, happened, now_ms, samples.RULES)
     assert decision is not None

@@ -11,13 +11,13 @@ from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import reader
-from mrs_relay.engine.model import commands, facts, job_names, job_records, jobs
+from mrs_relay.engine.model import commands, decisions, facts, job_names, job_records, jobs
 from mrs_relay.messages import digests, events
 
 _replace = msgspec.structs.replace
 
 
-def _decide(job: jobs.Job | None, fact: facts.Fact, now_ms: int = samples.NOW_MS) -> transitions.Decision:
+def _decide(job: jobs.Job | None, fact: facts.Fact, now_ms: int = samples.NOW_MS) -> decisions.Decision:
     decision = transitions.decide(job, fact, now_ms, samples.RULES)
     assert decision is not None
     return decision
@@ -29,7 +29,7 @@ def _job(name: str) -> jobs.Job:
     return job
 
 
-def _only_event(decision: transitions.Decision) -> events.EventBody:
+def _only_event(decision: decisions.Decision) -> events.EventBody:
     (event,) = decision.events
     return event.data
 
