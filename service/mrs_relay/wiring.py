@@ -21,11 +21,11 @@ from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import relay, views
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions
 from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
-from mrs_relay.engine.work import cluster_selector, submitter
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import runtime, supervisor

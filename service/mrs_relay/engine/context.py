@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import views
+from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
-from mrs_relay.engine.work import cluster_selector, submitter
 from mrs_relay.messages import events
 
 Mode = events.Mode
