@@ -185,7 +185,7 @@ async def play_bare(bootstrap: str, handles: int) -> None:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 now_us = time.time_ns() // 1000
                 labels = [json.loads(record.value)["labels"] for record in records]
-                delays += [(now_us - int(told[SENT])) / 1000 for told in labels if SENT in told]
+                delays += [(now_us - int(published[SENT])) / 1000 for published in labels if SENT in published]
     delays.sort()
     print(json.dumps({"bare_p50_ms": median_ms(delays), "bare_p99_ms": p99_ms(delays)}))
 

@@ -75,8 +75,8 @@ def measure(minutes: int) -> dict[str, object]:
     for replicas, window, keys in CASES:
         one = virtual.run(backlog(replicas, window, keys, minutes))
         found.append(one)
-        told = f"  {replicas} replicas, {window}, {keys} keys: {one['used']:.1%}, {one['throttled']} 429s"
-        print(told, file=sys.stderr, flush=True)
+        reported = f"  {replicas} replicas, {window}, {keys} keys: {one['used']:.1%}, {one['throttled']} 429s"
+        print(reported, file=sys.stderr, flush=True)
     return {"minutes": minutes, "measured": found}
 
 

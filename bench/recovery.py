@@ -169,8 +169,8 @@ async def rounds_of(place: Place, rounds: int) -> list[tuple[float, float]]:
         pair = await recover(place), await bare_read(place)
         if number:
             found.append(pair)
-            told = f"recovery {pair[0]:.2f} s, bare read {pair[1]:.2f} s"
-            print(f"  {place.prefix}, round {number}: {told}", file=sys.stderr, flush=True)
+            reported = f"recovery {pair[0]:.2f} s, bare read {pair[1]:.2f} s"
+            print(f"  {place.prefix}, round {number}: {reported}", file=sys.stderr, flush=True)
     return found
 
 

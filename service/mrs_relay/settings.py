@@ -44,7 +44,7 @@ class LogSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Lowest level that is written. INFO tells the story of each partition; DEBUG also that of each call."""
+    """Lowest level that is written. INFO reports the events of each partition; DEBUG also those of each call."""
 
     format: Literal["auto", "json", "console"] = "auto"
     """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""

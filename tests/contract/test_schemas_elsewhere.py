@@ -38,29 +38,29 @@ def _changed(tmp_path: Path, name: str, change: Callable[[Document], object]) ->
 
 def test_ajv_accepts_every_schema_and_every_example() -> None:
     """In its strict mode, which takes no unknown keyword or format."""
-    code, told = nodejs.run(str(_AJV), str(_SCHEMAS))
-    assert code == 0, told
+    code, output = nodejs.run(str(_AJV), str(_SCHEMAS))
+    assert code == 0, output
     types = len(registry.REQUESTS) + len(registry.EVENTS)
     wanted = f"{types + 1} schemas, {len(registry.REQUESTS) + 2 * len(registry.EVENTS)} examples, 0 faults"
-    assert wanted in told
+    assert wanted in output
 
 
 def test_ajv_finds_a_wrong_example(tmp_path: Path) -> None:
     """The check can fail: file, field and schema are named."""
     name = "examples/events/mrs.job.failed.json"
     folder = _changed(tmp_path, name, lambda event: event["data"].pop("reason"))
-    code, told = nodejs.run(str(_AJV), str(folder))
+    code, output = nodejs.run(str(_AJV), str(folder))
     assert code == 1
-    assert f"{name}: data must have required property 'reason'" in told
+    assert f"{name}: data must have required property 'reason'" in output
 
 
 def test_ajv_finds_a_wrong_schema(tmp_path: Path) -> None:
     """The same for what is no schema."""
     name = "requests/mrs.call/v1.json"
     folder = _changed(tmp_path, name, lambda schema: schema.update(type="objekt"))
-    code, told = nodejs.run(str(_AJV), str(folder))
+    code, output = nodejs.run(str(_AJV), str(folder))
     assert code == 1
-    assert f"{name}: schema is invalid" in told
+    assert f"{name}: schema is invalid" in output
 
 
 def _validate(document: Path) -> tuple[int, str]:
@@ -69,9 +69,9 @@ def _validate(document: Path) -> tuple[int, str]:
 
 def test_the_asyncapi_cli_accepts_the_document() -> None:
     """No error and no warning."""
-    code, told = _validate(_SCHEMAS / "asyncapi.json")
-    assert code == 0, told
-    assert "is valid" in told
+    code, output = _validate(_SCHEMAS / "asyncapi.json")
+    assert code == 0, output
+    assert "is valid" in output
 
 
 def test_the_asyncapi_cli_finds_a_wrong_document(tmp_path: Path) -> None:

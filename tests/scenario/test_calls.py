@@ -163,7 +163,7 @@ async def test_what_mrs_refuses_is_failed_with_its_code() -> None:
 
 @VIRTUAL
 @pytest.mark.parametrize(
-    ("name", "parts", "told"),
+    ("name", "parts", "expected"),
     [
         ("NoSuchOperation", {}, "data.operation"),
         ("ShowClusterDetails", {}, "cluster_id"),
@@ -175,14 +175,14 @@ async def test_what_mrs_refuses_is_failed_with_its_code() -> None:
     ],
 )
 async def test_a_call_that_mrs_could_never_take_is_rejected_at_once(
-    name: str, parts: dict[str, Any], told: str
+    name: str, parts: dict[str, Any], expected: str
 ) -> None:
     """The operation's own model judges path, query and body; the event names the field, and nothing is sent."""
     async with service_harness.start() as here:
         here.put(call("c-1", name, **parts))
         await here.until_ended(["c-1"], 60)
         assert here.states("c-1") == ["rejected"]
-        assert told in here.events()[-1].data["reason"]["message"]
+        assert expected in here.events()[-1].data["reason"]["message"]
         assert here.replicas[0].wire.sent == 0
 
 

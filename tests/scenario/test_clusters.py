@@ -84,8 +84,8 @@ async def test_a_replica_that_dies_while_a_cluster_starts_is_replaced(guarantee:
         await here.replicas[0].kill()
         await here.start_replica()
         await here.until_ended(["c-1"], 3600)
-        told = {event.event_id: event.state for event in here.events()}  # a repeat has the same id
-        assert list(told.values()) == ["accepted", "submitted", "running", "succeeded"]
+        published = {event.event_id: event.state for event in here.events()}  # a repeat has the same id
+        assert list(published.values()) == ["accepted", "submitted", "running", "succeeded"]
         assert len(_clusters(here)) == 1
 
 

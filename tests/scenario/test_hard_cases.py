@@ -238,8 +238,8 @@ async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told(
         assert (here.states("r-1"), here.created()) == (["accepted", "cancelled"], [])
         await asyncio.sleep(600)
         assert here.states("r-1") == ["accepted", "cancelled", "cancelled"]
-        told = here.events()[-1].data
-        assert (told["repeated"], told["reason"]["code"]) == (True, "stopped_twin")
+        published = here.events()[-1].data
+        assert (published["repeated"], published["reason"]["code"]) == (True, "stopped_twin")
         [late] = [effect.effect_id for effect in here.mrs.effects() if effect.kind == "job"]
         assert await _job_result(here, late) == "KILLED"
 

@@ -72,8 +72,8 @@ async def test_the_whole_service_goes_on_beside_malformed_messages(groups: Mappi
     assert history.faults(good, stories, []) == []
     assert {event.state for event in stories if event.state in history.LAST} == {"succeeded"}
     assert set(letters.values()) == {1}
-    told = {event.request_id for event in events if re.fullmatch(r"bad-\d+", event.request_id)}
-    assert not told & {f"bad-{offset - offset // (_EVERY + 1)}" for offset in letters}
-    assert len(told) + len(letters) > 0.9 * _COUNT  # the rest have ids of their own, or wait for a cancel
+    shown = {event.request_id for event in events if re.fullmatch(r"bad-\d+", event.request_id)}
+    assert not shown & {f"bad-{offset - offset // (_EVERY + 1)}" for offset in letters}
+    assert len(shown) + len(letters) > 0.9 * _COUNT  # the rest have ids of their own, or wait for a cancel
     assert damage.SECRET not in str(logs)
     assert not [one for one in published if damage.SECRET.encode() in (one.value or b"")]

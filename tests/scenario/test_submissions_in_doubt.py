@@ -94,8 +94,8 @@ async def test_a_success_whose_rows_cannot_be_read_is_told_at_once_and_says_so()
         here.trouble(action="status", operation="ShowSqlResultWithJob", status=500, body=_UNREADABLE, count=None)
         here.put(service.sql("q", "spark", "select 1"))
         await here.until_ended(["q"], 120)
-        told = {event.state: event for event in here.events()}
-        assert told["succeeded"].data["result"]["unavailable"].startswith("MRS cannot read the rows")
+        published = {event.state: event for event in here.events()}
+        assert published["succeeded"].data["result"]["unavailable"].startswith("MRS cannot read the rows")
         assert _now_s() < 60
 
 
@@ -147,5 +147,5 @@ async def test_jobs_of_a_cluster_that_is_gone_are_unknown_and_say_why(deleted: b
             here.put(_call("d", "DeleteCluster", {"cluster_id": service.CLUSTER}))
         await here.until_ended(["r-1"], 7200)
         last = _last(here, "r-1")
-        told = (last["state"], last.get("reason", {}).get("code"))
-        assert told == (("unknown", "cluster_gone") if deleted else ("succeeded", None))
+        reported = (last["state"], last.get("reason", {}).get("code"))
+        assert reported == (("unknown", "cluster_gone") if deleted else ("succeeded", None))

@@ -39,16 +39,16 @@ def put(here: service_harness.ServiceHarness, tenant: str, value: bytes, partiti
     here.put(value, topic=f"{tenant}.requests", partition=partition)
 
 
-def told(here: service_harness.ServiceHarness, tenant: str) -> list[history.Seen]:
+def reported(here: service_harness.ServiceHarness, tenant: str) -> list[history.Seen]:
     return here.events(f"{tenant}.events")
 
 
 def states(here: service_harness.ServiceHarness, tenant: str, request_id: str) -> list[str]:
-    return [event.state for event in told(here, tenant) if event.request_id == request_id]
+    return [event.state for event in reported(here, tenant) if event.request_id == request_id]
 
 
 def count(here: service_harness.ServiceHarness, tenant: str, state: str) -> int:
-    return sum(event.state == state for event in told(here, tenant))
+    return sum(event.state == state for event in reported(here, tenant))
 
 
 async def until(here: service_harness.ServiceHarness, tenant: str, state: str, number: int, timeout_s: float) -> None:
@@ -195,7 +195,7 @@ async def test_a_request_beyond_the_queue_is_rejected_with_the_name_of_the_rule(
             *("running", "accepted", "accepted", "accepted"),
             *("rejected", "rejected"),
         ]
-        reason = next(event.data["reason"] for event in told(here, "a") if event.state == "rejected")
+        reason = next(event.data["reason"] for event in reported(here, "a") if event.state == "rejected")
         assert (reason["class"], reason["code"], reason["retryable"]) == ("not_allowed", "too_many_queued", True)
         assert "tenants.a.limits.queued" in reason["message"]
         await until(here, "a", "succeeded", 3, 120)
@@ -217,7 +217,7 @@ async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_goes_on() -
         put(here, "b", job("r-2"))
         await until(here, "a", "rejected", 1, 120)
         assert states(here, "a", "r-2") == ["rejected"]
-        assert "tenants.a.allow.types" in told(here, "a")[-1].data["reason"]["message"]
+        assert "tenants.a.allow.types" in reported(here, "a")[-1].data["reason"]["message"]
         assert "rejected" not in states(here, "a", "r-1")
         put(here, "a", service.cancel("c-1", "r-1"))
         await until(here, "a", "cancelled", 1, 120)
@@ -231,7 +231,7 @@ async def test_defaults_and_longest_deadlines_are_filled_in() -> None:
         body = {"job": {"job_type": "Flink", "properties": {"emulator.duration_s": "500"}}}
         put(here, "a", json.dumps({"id": "r-1", "source": "/test", "type": "mrs.job.submit", "data": body}).encode())
         await until(here, "a", "cancelled", 1, 300)
-        last = told(here, "a")[-1]
+        last = reported(here, "a")[-1]
         assert last.data["cluster"] == service.CLUSTER
         assert last.data["reason"]["code"] == "run_deadline"
 
@@ -244,10 +244,10 @@ async def test_the_same_id_of_two_tenants_is_two_jobs() -> None:
             put(here, tenant, job("r-1"))
         for tenant in "ab":
             await until(here, tenant, "succeeded", 1, 600)
-        names = {tenant: told(here, tenant)[-1].data["mrs"]["job_name"] for tenant in "ab"}
+        names = {tenant: reported(here, tenant)[-1].data["mrs"]["job_name"] for tenant in "ab"}
         assert names["a"] != names["b"]
         assert sorted(here.created()) == sorted(names.values())
-        assert not any("duplicate" in str(event.data) for tenant in "ab" for event in told(here, tenant))
+        assert not any("duplicate" in str(event.data) for tenant in "ab" for event in reported(here, tenant))
 
 
 @contextlib.asynccontextmanager
@@ -349,9 +349,9 @@ async def test_clusters_are_allowed_by_name_and_tag_however_a_request_names_them
         async with asyncio.timeout(120):
             while len(ends) < len(states_):
                 await asyncio.sleep(0.5)
-                ends = {event.request_id: event.state for event in told(here, "a") if event.state in history.LAST}
+                ends = {event.request_id: event.state for event in reported(here, "a") if event.state in history.LAST}
         assert ends == states_
-        for event in told(here, "a"):
+        for event in reported(here, "a"):
             if event.state == "rejected":
                 assert event.data["reason"]["code"] == "cluster_not_allowed"
         assert len(here.created()) == sum(end == "succeeded" for name, end in ends.items() if name != "call")
@@ -386,7 +386,7 @@ async def test_orders_of_clusters_with_the_same_id_are_both_followed() -> None:
             put(here, tenant, json.dumps(order).encode())
         for tenant in "ab":
             await until(here, tenant, "succeeded", 1, 7200)
-        assert len({told(here, tenant)[-1].data["cluster"] for tenant in "ab"}) == 2
+        assert len({reported(here, tenant)[-1].data["cluster"] for tenant in "ab"}) == 2
 
 
 async def test_the_queue_of_a_partition_that_moves_is_counted_where_it_is() -> None:
@@ -412,7 +412,7 @@ async def test_a_call_does_not_begin_what_the_limits_would_not_see() -> None:
             put(here, tenant, json.dumps({"id": "c", "source": "/test", "type": "mrs.call", "data": call}).encode())
         await until(here, "a", "rejected", 1, 30)
         await until(here, "b", "succeeded", 1, 30)
-        reason = told(here, "a")[-1].data["reason"]
+        reason = reported(here, "a")[-1].data["reason"]
         assert (reason["class"], reason["code"]) == ("not_allowed", "not_followed")
         assert "send mrs.job.submit instead" in reason["message"]
         assert len(here.created()) == 1

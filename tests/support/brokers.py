@@ -183,7 +183,9 @@ class KafkaNode(Node):
         self.add(
             {
                 "listeners": ",".join([*bound, f"CONTROLLER://127.0.0.1:{self.controller_port}"]),
-                "advertised.listeners": ",".join(f"{name}://127.0.0.1:{told}" for name, (told, _) in own.items()),
+                "advertised.listeners": ",".join(
+                    f"{name}://127.0.0.1:{reported}" for name, (reported, _) in own.items()
+                ),
                 "listener.security.protocol.map": ",".join(protocols),
             }
         )

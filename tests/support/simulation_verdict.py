@@ -53,21 +53,21 @@ async def done(projects: Iterable[core.Emulator], tags: Counter[str]) -> Done:
 
 def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once: bool) -> Iterator[str]:
     """Everything that breaks the promise, one line each."""
-    told: Counter[str] = Counter()
+    published: Counter[str] = Counter()
     for stage in stages:
         events = stage.story()
         if not exactly_once:
             events, doubles = history.once(events)
             yield from doubles
         names = {event.job_name for event in events if event.job_name}
-        told.update(names)
+        published.update(names)
         created = [name for name in seen.created if name in names]
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
         found += _given_up(events, seen)
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
-    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - told.keys()))
-    yield from (f"job {name} is in the stories of {times} tenants" for name, times in told.items() if times > 1)
+    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - published.keys()))
+    yield from (f"job {name} is in the stories of {times} tenants" for name, times in published.items() if times > 1)
     yield from _repeated(seen)
 
 

@@ -153,7 +153,7 @@ def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('connection = "lake"', 'connection = "see"', "tenants.nightly.connection: there is no connection see"),
         ("[connections.lake]", "[connections.mrs]", "connections.mrs"),
@@ -174,11 +174,11 @@ def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_its_name(file: pathlib.Path, old: str, new: str, told: str) -> None:
+def test_what_cannot_be_meant_is_refused_by_its_name(file: pathlib.Path, old: str, new: str, expected: str) -> None:
     """The process does not start, the setting is named, and no secret shows."""
     with pytest.raises(errors.SettingsError) as caught:
         settings.load(_write(file, old, new))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert "secret-" not in str(caught.value)
 
 

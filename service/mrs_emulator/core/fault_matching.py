@@ -28,7 +28,7 @@ class FaultMatcher:
         self._older = older
 
     def at(self, route: routes.Route, path: Mapping[str, str], request: wire.Request) -> faults.Aim:
-        """What a fault can tell this call by."""
+        """The names by which a fault can match this call."""
         query = dict(request.pairs())
         body = {} if route.verb == "GET" else _object(request.body)
         cluster_id = path.get("cluster_id") or body.get("cluster_id") or query.get("cluster_id")

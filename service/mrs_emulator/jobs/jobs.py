@@ -175,7 +175,7 @@ class Jobs:
         return job.name if job else ""
 
     def forget(self, cluster: state.ClusterState, job_id: str) -> None:
-        """Remove a job's record and its results; SQL under way goes on, for nobody."""
+        """Remove a job's record and its results; SQL under way continues."""
         cluster.index.remove(job_id)
         self._sql.forget(job_id)
 

@@ -176,7 +176,7 @@ class V11Jobs:
         return wire.as_json(_OK, {"markers": neighbours, "job_executions": page})
 
     async def show_execution(self, call: routes.Call) -> wire.Reply:
-        """ShowJobExecution: one run; whether it succeeded is not told."""
+        """ShowJobExecution: one run; without whether it succeeded."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         return wire.as_json(_OK, {"job_execution": self._print.execution(run, job, call.now_ms)})
 

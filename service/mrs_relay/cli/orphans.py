@@ -62,7 +62,7 @@ def orphans(
     tenant: options.Tenant = None,
 ) -> None:
     """
-    Show jobs on MRS that carry our mark and nobody follows, and followed jobs that MRS lost.
+    Show jobs on MRS that have our token and that no partition follows, and followed jobs that MRS lost.
 
     A deployment with a kafka.app_id of its own puts a tag into its jobs' names; those of others are shown with --all.
     With tenants: on the connection of the named one, whose other tenants' ledgers are read, too. Exit 0 if there

@@ -74,7 +74,7 @@ def check(folder: Folder) -> None:
         if not place.is_file() or place.read_text(encoding="utf-8") != text
     ]
     for place in old:
-        view.err().print(f"{place} is out of date: write it anew with `make operations`.", markup=False)
+        view.err().print(f"{place} is out of date: write it again with `make operations`.", markup=False)
     if old:
         raise typer.Exit(run.Code.FAILED)
 

@@ -19,7 +19,7 @@ from mrs_relay.engine.work import kinds
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
 KINDS: Final[dict[Kind, str]] = {
-    "stranger": "no request here knows the mark, and no tag tells whose it is: forgotten, or another deployment's",
+    "stranger": "no request here has this token, and no tag names its owner: forgotten, or another deployment's",
     "foreign": "another deployment's, by its tag",
     "forgotten": "this deployment's, by its tag, and no request here knows it any more",
     "twin": "a further job of a request that follows another one",

@@ -1,7 +1,7 @@
 """
 Tell an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
 
-During an outage, wait and report it. If Kafka answers and the consumer hears nothing, the library's fetching has died
+During an outage, wait and report it. If Kafka answers and the consumer receives nothing, the library's fetching has died
 without an error, as happens after restarts of brokers; only a new consumer helps.
 
 While the group rebalances, a poll does not return: the library returns no records until the next assignment. That takes
@@ -151,7 +151,7 @@ class ConsumerHealth:
         # Fetches of a partition without an answer.
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
-                return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")
+                return errors.ConsumerStuck(f"the consumer receives nothing of {position} although Kafka answers")
         return None
 
     def forget(self, position: records.Position) -> None:

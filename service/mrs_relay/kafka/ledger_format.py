@@ -201,7 +201,7 @@ class Replay:
             )
         if self._is_another:
             return (
-                f"the ledger of {self._position} is shorter than it was: its topic was deleted and made anew "
+                f"the ledger of {self._position} is shorter than it was: its topic was deleted and created again "
                 "while it was being written, jobs are forgotten"
             )
         return None
@@ -219,7 +219,7 @@ class Replay:
                 self._add(record)
             except (msgspec.MsgspecError, ValueError) as error:
                 raise errors.StateUnreadable(
-                    f"the ledger of {self._position} holds something strange at offset {record.offset}: {error}"
+                    f"the ledger of {self._position} contains an unreadable record at offset {record.offset}: {error}"
                 ) from error
             if self.done:
                 return

@@ -316,7 +316,7 @@ class PartitionWorker(Generic[T]):
             if lease.death is not None:
                 raise lease.death
             if not self._leaving.is_set():
-                raise RuntimeError(f"the handler of {self.position} ended although nobody asked it to")
+                raise RuntimeError(f"the handler of {self.position} ended although it was not asked to")
             await lease.settle()
         finally:
             self._let_go()

@@ -4,7 +4,7 @@ Keep this process in its consumer group, with one worker for each assigned parti
     listener   assignments → workers: park, resume, end, start
     poll       records → the inboxes of the workers; `record_poller.py`
     mirror     committed offsets → the group, for lag tools; `offset_mirror.py`
-    watch      checks that Kafka answers, and that our consumer still hears it
+    watch      checks that Kafka answers, and that our consumer still receives records
 
 `run` checks the topics, joins the group, works until `stop`, drains and leaves. An outage of Kafka never ends it. Wrong
 settings, another deployment under the same name, and a consumer that hangs do. After a consumer that hangs,
@@ -94,7 +94,7 @@ class Runtime(Generic[T]):
 
         Raises:
             SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
-            ConsumerStuck: our consumer hears nothing although Kafka answers; start another runtime.
+            ConsumerStuck: our consumer receives nothing although Kafka answers; start another runtime.
         """
         try:
             if await self._prepare():

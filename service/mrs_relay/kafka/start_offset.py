@@ -132,7 +132,7 @@ class StartOffset:
         if self.kafka.transactional and next_offset > bounds.end:
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
-                "was the topic made anew? It needs a new ledger topic, and its own group (kafka.group_id) then"
+                "was the topic created again? It needs a new ledger topic, and its own group (kafka.group_id) then"
             )
         return StartPoint(next_offset, bounds.topic_id or topic_id)
 

@@ -109,7 +109,7 @@ def _topic(name: str, cleanup: str = "delete") -> _Node:
 
 
 def _operations() -> _Node:
-    told = {
+    operations = {
         "takeRequests": ("receive", "requests", "Takes requests and carries them out."),
         "tellEvents": ("send", "events", "Tells every change of a request."),
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
@@ -118,7 +118,7 @@ def _operations() -> _Node:
     }
     return {
         name: {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
-        for name, (action, channel, summary) in told.items()
+        for name, (action, channel, summary) in operations.items()
     }
 
 
@@ -166,7 +166,7 @@ def _request(kind: str, about: str) -> _Node:
 
 
 def _binary_request(kind: str, about: str) -> _Node:
-    told = {
+    attributes = {
         name: {key: text for key, text in node.items() if key != "format"}
         for name, node in schema.attributes(kind).items()
         if name != "datacontenttype"  # in binary mode the header content-type holds it
@@ -175,7 +175,7 @@ def _binary_request(kind: str, about: str) -> _Node:
     headers = {
         "type": "object",
         "required": ["ce_specversion", "ce_id", "ce_type"],
-        "properties": {"content-type": {"const": _JSON}, **{f"ce_{name}": node for name, node in told.items()}},
+        "properties": {"content-type": {"const": _JSON}, **{f"ce_{name}": node for name, node in attributes.items()}},
     }
     message: _Node = {
         "name": kind,
@@ -264,8 +264,8 @@ def _definitions() -> _Node:
             "mrs_relay_timestamp_ms": {**_TEXT, "description": "Its timestamp, epoch milliseconds."},
             "mrs_relay_no_value": {**_TEXT, "description": "It had no value (a tombstone)."},
             **{
-                f"mrs_relay_cut_{what}": {**_TEXT, "description": f"{told}, where it did not fit into the topic."}
-                for what, told in (
+                f"mrs_relay_cut_{what}": {**_TEXT, "description": f"{text}, where it did not fit into the topic."}
+                for what, text in (
                     ("from_bytes", "Bytes that the value had before it was cut"),
                     ("headers", "How many headers it had; they were left out"),
                     ("key_bytes", "Bytes of its key, which was left out"),

@@ -62,7 +62,7 @@ class _Walk:
         """Compare the two schemas of one node."""
         was, now = _resolved(old, self.old), _resolved(new, self.new)
         if strange := sorted((was.keys() | now.keys()) - _KNOWN):
-            yield place, f"{', '.join(strange)}: not known to this check, which must learn what it means first"
+            yield place, f"{', '.join(strange)}: not known to this check; teach it the meaning of these keywords first"
             return
 
         before, after = _branches(was, self.old), _branches(now, self.new)

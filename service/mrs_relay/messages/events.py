@@ -42,7 +42,7 @@ STATES: Final[dict[State, str]] = {
     "succeeded": "the job ended well; the result is in the event or named by it. Last event.",
     "failed": "MRS refused the submission, or the job ended badly; see the reason. Last event.",
     "cancelled": "the job was stopped on MRS or before it was submitted, or MRS shows nothing of it. Last event.",
-    "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
+    "unknown": "the outcome of the job cannot be determined; see the reason. Last event until a person settles it.",
 }
 
 _SUBMITTED_ONCE: Final[frozenset[State]] = frozenset({"submitted", "running", "progress", "retrying"})
@@ -334,5 +334,5 @@ def _structured(attributes: dict[str, str], data: bytes) -> bytes:
 def _trace(event: Event) -> Headers:
     if event.traceparent is None and event.tracestate is None:
         return ()
-    told = (("traceparent", event.traceparent), ("tracestate", event.tracestate))
-    return tuple((name, text.encode()) for name, text in told if text)
+    trace = (("traceparent", event.traceparent), ("tracestate", event.tracestate))
+    return tuple((name, text.encode()) for name, text in trace if text)

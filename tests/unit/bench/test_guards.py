@@ -99,16 +99,16 @@ def test_slow_tests_run_only_when_asked_for(place: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"old": "set(things)"}, "holds the old text 0 times"),
         ({"old": "things"}, "holds the old text 2 times"),
         ({"file": "gone.py"}, "gone.py holds the old text 0 times"),
     ],
 )
-def test_text_that_is_not_there_once_is_refused(place: pathlib.Path, changes: dict[str, object], told: str) -> None:
+def test_text_that_is_not_there_once_is_refused(place: pathlib.Path, changes: dict[str, object], expected: str) -> None:
     """Row, change, file and what to do are in the message; nothing is run."""
-    with pytest.raises(guards.NotUsable, match=told) as refused:
+    with pytest.raises(guards.NotUsable, match=expected) as refused:
         guards.require_usable([_guard(**changes)], place, slow=False)
     assert (_ROW in str(refused.value), guards.MUTATIONS in str(refused.value)) == (True, True)
 

@@ -142,9 +142,9 @@ def test_json_carries_figures_rows_and_verdicts(
     asked = _answer_with(monkeypatch, {"quota": {"measured": [{**FIGURES["quota"]["measured"][0], "used": 0.9}]}})
     assert run.main(["--json", "--quick", "--only", "quota"]) == 1
     assert asked == [("quota", list(run.QUICK["quota"]))]
-    told = json.loads(capsys.readouterr().out)
-    assert told["quota"]["measured"][0]["used"] == 0.9
-    assert [row["verdict"] for row in told["rows"]] == ["MISSED", "met"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["quota"]["measured"][0]["used"] == 0.9
+    assert [row["verdict"] for row in output["rows"]] == ["MISSED", "met"]
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_a_file_holds_one_message_a_list_or_lines(text: bytes, ids: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (b"", "not valid JSON"),
         (b'{"id": ', "not valid JSON"),
@@ -87,9 +87,9 @@ def test_a_file_holds_one_message_a_list_or_lines(text: bytes, ids: list[str]) -
         (b"7", "the file is not a JSON object"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_with_the_place(text: bytes, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_place(text: bytes, expected: str) -> None:
     """The message names the line or entry."""
-    with pytest.raises(errors.BadMessage, match=told):
+    with pytest.raises(errors.BadMessage, match=expected):
         compose.documents(text)
 
 

@@ -131,7 +131,7 @@ def test_an_error_becomes_its_exit_code_and_one_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["submit", "job", "--cluster", "c", "--type", "Nonsense"], "data.job.job_type"),
         (["submit", "job", "--cluster", "c", "--type", "Flink", "--property", "x"], "name=value"),
@@ -152,11 +152,13 @@ def test_an_error_becomes_its_exit_code_and_one_line(
         (["settings", "--nonsense"], "--nonsense"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(cli: testing.CliRunner, arguments: list[str], told: str) -> None:
+def test_wrong_use_ends_with_2_and_says_what_is_wrong(
+    cli: testing.CliRunner, arguments: list[str], expected: str
+) -> None:
     """Nothing is sent, and the message names the option or the field."""
     shown = cli.invoke(main.app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
     assert shown.exit_code == run.Code.USAGE
-    assert told in shown.stderr
+    assert expected in shown.stderr
 
 
 def test_all_messages_of_a_file_are_checked_before_the_first_is_sent(cli: testing.CliRunner) -> None:

@@ -114,8 +114,8 @@ async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: me
         cluster.log(records.Position(TOPIC, 0)).spoil(1, 3, "its checksum is wrong")
         with structlog.testing.capture_logs() as logs:
             assert sorted(await _texts(follower, 5)) == ["a", "b", "other"]
-    told = [entry for entry in logs if entry["event"] == "relay_client_record_skipped"]
-    assert [entry["error"] for entry in told] == [
+    logged = [entry for entry in logs if entry["event"] == "relay_client_record_skipped"]
+    assert [entry["error"] for entry in logged] == [
         "the batch at offsets 1 to 2 of mrs.events-0 cannot be read: its checksum is wrong"
     ]
 
@@ -200,14 +200,14 @@ async def test_one_id_is_followed_by_one_handle_of_a_client() -> None:
 async def test_a_conflict_is_for_the_sender_whose_message_was_not_answered_yet() -> None:
     """Events of the first sender's job may come before; they do not turn the second one's rejection away."""
     reason = {"class": "conflict", "code": "id_reused", "message": "another payload"}
-    told = [
+    reported = [
         {"state": "running", "sequence": 3},
         {"state": "rejected", "sequence": 4, "reason": reason},
         {"state": "succeeded", "sequence": 5},
     ]
     late, early = (handles.Handle("/s", "r", key=b"k", cancel=_no_cancel) for _ in range(2))
     early.take(_event(state="accepted", sequence=1))
-    for one in told:
+    for one in reported:
         late.take(_event(**one))
         early.take(_event(**one))
     with pytest.raises(relay_client.RequestRejected):

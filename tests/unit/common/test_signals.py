@@ -19,10 +19,10 @@ from mrs_relay.common import signals
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), signal.SIG_IGN)
 async def main():
-    told = asyncio.Queue()
-    handled = signals.handle(told.put_nowait)
+    caught = asyncio.Queue()
+    handled = signals.handle(caught.put_nowait)
     print("up", *sorted(one.name for one in handled), flush=True)
-    print((await told.get()).name, flush=True)
+    print((await caught.get()).name, flush=True)
 asyncio.run(main())
 """
 

@@ -72,11 +72,11 @@ def test_what_fails_for_one_job_becomes_a_fact_of_that_job(
         bench.perform(command, name, id="bad")
         bench.perform(command, name, id="good")
         await asyncio.sleep(10)
-        told = await bench.told()
-        assert [type(fact) for fact in told if isinstance(fact, facts.InternalFailure | facts.SubmissionInDoubt)] == [
-            outcome
-        ]
-        assert not any("hunter2" in str(fact) for fact in told)
+        reported = await bench.told()
+        assert [
+            type(fact) for fact in reported if isinstance(fact, facts.InternalFailure | facts.SubmissionInDoubt)
+        ] == [outcome]
+        assert not any("hunter2" in str(fact) for fact in reported)
         assert bench.context.counts.internal_errors[step, "KeyError"] == 1
 
     _run(live, mrs=_Broken())

@@ -104,8 +104,8 @@ class _Life:
                 unit.decide(key, fact)
         for sent in unit.outgoing():
             letter = sent.topic == _TOPICS.dead_letters
-            told = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
-            self.out += told if letter else [*told, sent.value or b"", json.dumps(_texts(sent)).encode()]
+            shown = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
+            self.out += shown if letter else [*shown, sent.value or b"", json.dumps(_texts(sent)).encode()]
         list(unit.apply())
 
 

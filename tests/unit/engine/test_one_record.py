@@ -200,8 +200,10 @@ class _Bench:
             self.unit.decide(key, fact)
 
     def events(self) -> list[tuple[str, str, str | None]]:
-        told = [json.loads(sent.value or b"") for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.events]
-        return [(event["request"]["id"], event["state"], event.get("reason", {}).get("code")) for event in told]
+        published = [
+            json.loads(sent.value or b"") for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.events
+        ]
+        return [(event["request"]["id"], event["state"], event.get("reason", {}).get("code")) for event in published]
 
     def letters(self) -> list[records.Outgoing]:
         return [sent for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.dead_letters]
@@ -300,7 +302,7 @@ def test_record_that_could_not_be_read_back_is_never_written() -> None:
 
 def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
     """Nobody would follow it any more, without a word."""
-    told: dict[bytes, list[facts.Fact]] = {}
+    reported: dict[bytes, list[facts.Fact]] = {}
 
     class Mrs:
         async def call(self, _wanted: object, *, path: dict[str, str]) -> Any:
@@ -310,7 +312,7 @@ def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
 
     class Owner:
         def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-            told.setdefault(key, []).append(fact)
+            reported.setdefault(key, []).append(fact)
 
     async def live() -> None:
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), fakes.Time())
@@ -321,7 +323,7 @@ def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
         await watcher.close()
 
     scheduling_fakes.run_virtually(live())
-    assert told == {b"/billing bad": [facts.InternalFailure("KeyError")]}
+    assert reported == {b"/billing bad": [facts.InternalFailure("KeyError")]}
 
 
 # sizes --------------------------------------------------------------------------------------------------------------

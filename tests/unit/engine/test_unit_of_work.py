@@ -175,8 +175,8 @@ def test_request_repeated_within_one_batch_is_answered() -> None:
     """Two equal messages in one batch: one job, and the second is answered as a repetition."""
     bench = _Bench()
     bench.read(samples.record(offset=1), samples.record(offset=2))
-    told = [json.loads(sent.value or b"") for sent in bench.unit.outgoing()]
-    assert [(event["state"], event["sequence"], event.get("repeated", False)) for event in told] == [
+    published = [json.loads(sent.value or b"") for sent in bench.unit.outgoing()]
+    assert [(event["state"], event["sequence"], event.get("repeated", False)) for event in published] == [
         ("accepted", 1, False),
         ("accepted", 2, True),
     ]
@@ -269,11 +269,15 @@ def test_rows_that_do_not_fit_are_left_out() -> None:
     bench.happen(facts.ResultCollected(events.Result(statements=[rows], location="obs://b/x")))
     (sent,) = bench.unit.outgoing()
     assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
-    told = event_reader.read(sent.value or b"", sent.headers).data
-    assert told.state == "succeeded"
-    assert told.result is not None
-    assert (told.result.statements, told.result.truncated, told.result.location) == ([], True, "obs://b/x")
-    assert told.result.unavailable
+    published = event_reader.read(sent.value or b"", sent.headers).data
+    assert published.state == "succeeded"
+    assert published.result is not None
+    assert (published.result.statements, published.result.truncated, published.result.location) == (
+        [],
+        True,
+        "obs://b/x",
+    )
+    assert published.result.unavailable
 
 
 def _letter_sent(record: records.Record, limit_bytes: int) -> records.Outgoing:
@@ -300,10 +304,10 @@ def test_dead_letter_over_the_limit_keeps_its_beginning(length: int) -> None:
     sent = _letter_sent(samples.record(value, headers=(("h", b"1"),)), 1000)
     assert sent.value is not None
     assert value.startswith(sent.value)
-    told = dict(sent.headers)
-    assert told["h"] == b"1"
+    shown = dict(sent.headers)
+    assert shown["h"] == b"1"
     if sent.value != value:
-        assert told["mrs_relay_cut_from_bytes"] == str(length).encode()
+        assert shown["mrs_relay_cut_from_bytes"] == str(length).encode()
         assert records.size_bytes(sent.key, sent.value, sent.headers) > 1000 - 64
 
 
@@ -311,10 +315,10 @@ def test_dead_letter_with_too_long_headers_keeps_the_value() -> None:
     """Headers that leave no room are left out, and their number is told; key and value stay."""
     sent = _letter_sent(samples.record(b"\xff", headers=(("h", b"x" * 5000), ("i", b"y"))), 1000)
     assert (sent.key, sent.value) == (b"k", b"\xff")
-    told = dict(sent.headers)
-    assert told["mrs_relay_cut_headers"] == b"2"
-    assert told["mrs_relay_reason"] == b"unreadable_json"
-    assert not {"h", "i"} & set(told)
+    shown = dict(sent.headers)
+    assert shown["mrs_relay_cut_headers"] == b"2"
+    assert shown["mrs_relay_reason"] == b"unreadable_json"
+    assert not {"h", "i"} & set(shown)
 
 
 def test_dead_letter_with_too_long_key_keeps_the_value() -> None:
@@ -340,8 +344,8 @@ def test_latest_state_of_each_request_is_written_once() -> None:
     bench.read(samples.record(samples.message(id="other"), key=b"k"))
     assert _latest(bench) == {b"/billing order-1": "progress", b"/billing other": "accepted"}
     records_by_topic = {one.topic: one for one in bench.unit.outgoing() if b"progress" in (one.value or b"")}
-    told, kept = records_by_topic["mrs.events"], records_by_topic["mrs.latest"]
-    assert (kept.value, kept.headers) == (told.value, told.headers)
+    published, kept = records_by_topic["mrs.events"], records_by_topic["mrs.latest"]
+    assert (kept.value, kept.headers) == (published.value, published.headers)
 
 
 def test_latest_states_are_not_written_unless_wanted() -> None:
@@ -388,8 +392,8 @@ def test_latest_state_that_does_not_fit_goes_without_rows() -> None:
     rows = events.StatementResult(rows=["x" * 900], row_count=1)
     bench = _Bench(_job("collecting"), topics=_LATEST, limits={"mrs.latest": 1400})
     bench.happen(facts.ResultCollected(events.Result(statements=[rows])))
-    told, kept = bench.unit.outgoing()
-    assert event_reader.read(told.value or b"", told.headers).data.result == events.Result(statements=[rows])
+    published, kept = bench.unit.outgoing()
+    assert event_reader.read(published.value or b"", published.headers).data.result == events.Result(statements=[rows])
     assert records.size_bytes(kept.key, kept.value, kept.headers) <= 1400
 
 

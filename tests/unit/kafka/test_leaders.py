@@ -38,8 +38,8 @@ async def test_partition_without_leader_waits_alone(guarantee: str, topic: str) 
     assert (during.ready, counted) == (True, [20, 10, 20, 20])
     assert [one.state for one in after.partitions] == [partition_worker.State.RUNNING] * 4
     assert (after.error, runtimes.counts(broker)) == (None, [20] * 4)
-    told = [entry["event"] for entry in logs]
-    assert (told.count("leaders_lost"), told.count("leaders_restored")) == (1, 1)
+    logged = [entry["event"] for entry in logs]
+    assert (logged.count("leaders_lost"), logged.count("leaders_restored")) == (1, 1)
 
 
 @_BOTH

@@ -57,13 +57,13 @@ def _begin_cut(broker: memory_broker.MemoryBroker) -> None:
 
 def _end_lost(broker: memory_broker.MemoryBroker) -> None:
     """All commits that tell of offset 10: with at-least-once a hand-over in order writes it twice."""
-    told = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == b"\0offsets"]
-    last = next(record.offset for record in told if record.value == told[-1].value)
+    reported = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == b"\0offsets"]
+    last = next(record.offset for record in reported if record.value == reported[-1].value)
     broker.truncate(runtimes.LEDGER, 0, last - 1)
 
 
 _LOSSES = pytest.mark.parametrize(
-    ("lose", "told"),
+    ("lose", "reported"),
     [(_made_anew, "is empty"), (_begin_cut, "begins at offset 3"), (_end_lost, "has been at offset 10")],
 )
 
@@ -71,14 +71,14 @@ _LOSSES = pytest.mark.parametrize(
 @_LOSSES
 @_BOTH
 async def test_ledger_that_has_lost_something_stops_its_partition(
-    guarantee: str, lose: Callable[[memory_broker.MemoryBroker], None], told: str
+    guarantee: str, lose: Callable[[memory_broker.MemoryBroker], None], reported: str
 ) -> None:
     """Deleted and made anew, cut at its beginning or set back: going on would forget jobs or start them twice."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     await _work(broker)
     lose(broker)
     state, error = await _look(broker)
-    assert (state, told in error, "kafka.accept_loss" in error) == (partition_worker.State.UNREADABLE, True, True)
+    assert (state, reported in error, "kafka.accept_loss" in error) == (partition_worker.State.UNREADABLE, True, True)
 
 
 @_LOSSES
@@ -86,7 +86,7 @@ async def test_ledger_that_has_lost_something_stops_its_partition(
 async def test_accepted_loss_is_accepted_for_good(
     guarantee: str,
     lose: Callable[[memory_broker.MemoryBroker], None],
-    told: str,  # noqa: ARG001 - the table's
+    reported: str,  # noqa: ARG001 - the table's
 ) -> None:
     """Told to, the partition goes on with what there is, and later starts need not be told again."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
@@ -282,8 +282,8 @@ async def test_ledger_that_is_set_to_forget_by_age_is_told_while_we_run() -> Non
             right = work.status()
     assert "must not delete" in (wrong.error or "")
     assert (wrong.ready, right.error) == (True, None)
-    told = [entry["event"] for entry in logs if entry["event"].startswith("topic_faults")]
-    assert told == ["topic_faults_found", "topic_faults_resolved"]
+    logged = [entry["event"] for entry in logs if entry["event"].startswith("topic_faults")]
+    assert logged == ["topic_faults_found", "topic_faults_resolved"]
 
 
 @_BOTH

@@ -39,8 +39,8 @@ async def test_unreadable_batch_stops_its_partition_and_names_it(guarantee: str)
     assert [one.state.value for one in status.partitions] == ["running", "unreadable", "running", "running"]
     assert status.partitions[1].error == f"the batch at offsets 4 to 5 of in-1 cannot be read: {_REASON}"
     assert (status.partitions[1].lag, status.ready, status.connected, status.error) == (6, True, True, None)
-    told = [entry for entry in logs if entry["event"] == "partition_unreadable"]
-    assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in told] == [(1, 4, 6)]
+    logged = [entry for entry in logs if entry["event"] == "partition_unreadable"]
+    assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in logged] == [(1, 4, 6)]
     assert "poll_failed" not in {entry["event"] for entry in logs}
 
 

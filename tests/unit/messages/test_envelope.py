@@ -396,15 +396,15 @@ def test_any_object_is_read_or_refused_quickly(
 ) -> None:
     """No JSON object and no headers raise anything but BadMessage, in reading or parsing; nor do they take long."""
     started = time.perf_counter()
-    told = ""
+    reported = ""
     try:
         read = _read(members, headers)
-        told = read.id + read.source
+        reported = read.id + read.source
         requests.parse(read)
     except errors.BadMessage as error:
-        told += error.message
-    assert told.isprintable()
-    assert len(told.encode()) < 3000
+        reported += error.message
+    assert reported.isprintable()
+    assert len(reported.encode()) < 3000
     assert time.perf_counter() - started < 1
 
 

@@ -61,8 +61,8 @@ def test_full_messages_are_read() -> None:
     assert (request.priority, request.labels) == (9, {"team": "ü"})
     assert request.not_before == dt.datetime(2026, 11, 24, 5, 0, 0, 500_000, tzinfo=dt.UTC)
     sql = {"engine": "presto", "statement": "select 1;", "database": "d_1", "archive_path": "obs://b/x"}
-    told = _parse({"cluster": "c", **sql, **common}, "mrs.sql.submit")
-    assert {name: getattr(told, name) for name in sql} == sql
+    reported = _parse({"cluster": "c", **sql, **common}, "mrs.sql.submit")
+    assert {name: getattr(reported, name) for name in sql} == sql
 
 
 @pytest.mark.parametrize("job_type", requests.JobType.__args__)  # type: ignore[attr-defined]  # a Literal has them
@@ -273,9 +273,9 @@ def test_cancel_and_resolve_are_read() -> None:
     """A target's source may be left out; an id may hold spaces; a cancel needs no note."""
     assert _parse({"request": {"id": "a b"}}, "mrs.job.cancel") == requests.JobCancel(request=requests.Target(id="a b"))
     data = {"request": {"id": "x" * 256, "source": "/s"}, "verdict": "cancelled", "note": "ü"}
-    told = _parse(data, "mrs.job.resolve")
-    assert isinstance(told, requests.JobResolve)
-    assert told.model_dump() == data
+    reported = _parse(data, "mrs.job.resolve")
+    assert isinstance(reported, requests.JobResolve)
+    assert reported.model_dump() == data
 
 
 _SQL_FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
@@ -479,17 +479,17 @@ def test_error_never_shows_arguments_sql_or_properties(kind: str, data: dict[str
 )
 def test_any_data_is_a_request_or_a_told_fault(data: dict[str, Any], kind: str) -> None:
     """No data raises anything but BadMessage with a code of the closed list, a field and a short text."""
-    told: requests.Request | errors.BadMessage
+    reported: requests.Request | errors.BadMessage
     try:
-        told = _parse(data, kind)
+        reported = _parse(data, kind)
     except errors.BadMessage as fault:
-        told = fault
-    if isinstance(told, errors.BadMessage):
-        assert told.code in reasons.CODES
-        assert told.field is not None
-        assert len(told.message) < 600
+        reported = fault
+    if isinstance(reported, errors.BadMessage):
+        assert reported.code in reasons.CODES
+        assert reported.field is not None
+        assert len(reported.message) < 600
     else:
-        assert getattr(told, "cluster", None) == (None if "request" in data else data.get("cluster"))
+        assert getattr(reported, "cluster", None) == (None if "request" in data else data.get("cluster"))
 
 
 @pytest.mark.parametrize(

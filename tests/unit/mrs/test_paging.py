@@ -120,9 +120,9 @@ async def test_no_job_is_missed_and_none_comes_twice(count: int, size: int, seed
                 listed.append(_job(1000 + chance.randrange(10**6), 1020 + chance.randrange(20)))
 
     at_first = {one["job_id"] for one in items}
-    told = await _job_ids(Listed(items, _jobs_page, *[change] * 8), size)
-    assert len(told) == len(set(told))
-    assert at_first - gone <= set(told)
+    reported = await _job_ids(Listed(items, _jobs_page, *[change] * 8), size)
+    assert len(reported) == len(set(reported))
+    assert at_first - gone <= set(reported)
 
 
 async def test_clusters_are_read_until_the_list_stands_still() -> None:

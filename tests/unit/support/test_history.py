@@ -51,7 +51,7 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "events", "created", "told"),
+    ("sent", "events", "created", "expected"),
     [
         pytest.param(["a", "b"], GOOD, ["job-a"], "b: no event at all", id="lost"),
         pytest.param([], GOOD, ["job-a"], "a: events of a request that nobody sent", id="made up"),
@@ -70,9 +70,9 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
         pytest.param(["a"], GOOD[:3], ["job-a"], "a: ends with running", id="never ended"),
         pytest.param(["a"], RETRIED[:4], ["job-a"], "a: ends with retrying", id="retry that never came"),
         pytest.param(["a"], GOOD, ["job-a", "job-a"], "a: 2 jobs named job-a on MRS", id="doubled"),
-        pytest.param(["a"], GOOD, [], "a: 0 jobs named job-a on MRS", id="told and not done"),
+        pytest.param(["a"], GOOD, [], "a: 0 jobs named job-a on MRS", id="expected and not done"),
         pytest.param(
-            ["a"], GOOD, ["job-a", "job-b"], "job job-b on MRS that no event tells of", id="done and not told"
+            ["a"], GOOD, ["job-a", "job-b"], "job job-b on MRS that no event tells of", id="done and not expected"
         ),
         pytest.param(
             ["a"],
@@ -104,13 +104,15 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
         ),
     ],
 )
-def test_a_broken_history_is_told(sent: list[str], events: list[history.Seen], created: list[str], told: str) -> None:
+def test_a_broken_history_is_told(
+    sent: list[str], events: list[history.Seen], created: list[str], expected: str
+) -> None:
     """Each way of breaking the promise is found and named."""
-    assert told in history.faults(sent, events, created)
+    assert expected in history.faults(sent, events, created)
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "expected"),
     [
         pytest.param([], "a: 0 records in the ledger", id="forgotten"),
         pytest.param(KEPT * 2, "a: 2 records in the ledger", id="in two partitions"),
@@ -123,13 +125,13 @@ def test_a_broken_history_is_told(sent: list[str], events: list[history.Seen], c
             id="an event is missing at the end",
         ),
         pytest.param(
-            [*KEPT, history.Kept("z", "queued", 0)], "z: in the ledger, and no event tells of it", id="never told"
+            [*KEPT, history.Kept("z", "queued", 0)], "z: in the ledger, and no event tells of it", id="never expected"
         ),
     ],
 )
-def test_a_ledger_that_disagrees_with_the_events_is_told(kept: list[history.Kept], told: str) -> None:
+def test_a_ledger_that_disagrees_with_the_events_is_told(kept: list[history.Kept], expected: str) -> None:
     """Every request stands in one place, in the state and with the number of its last event."""
-    assert told in history.faults(["a"], GOOD, ["job-a"], kept=kept)
+    assert expected in history.faults(["a"], GOOD, ["job-a"], kept=kept)
 
 
 @pytest.mark.parametrize("result", ["FAILED", "KILLED", "UNDEFINED"])

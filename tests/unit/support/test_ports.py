@@ -44,7 +44,7 @@ def test_ports_stay_out_of_the_ephemeral_range_where_it_leaves_room(
     ephemeral: str, expected: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker's port is none that an outgoing connection may take, unless the whole range is open to them."""
-    told = tmp_path / "range"
-    told.write_text(ephemeral)
-    monkeypatch.setattr(ports, "_EPHEMERAL_RANGE", told)
+    reported = tmp_path / "range"
+    reported.write_text(ephemeral)
+    monkeypatch.setattr(ports, "_EPHEMERAL_RANGE", reported)
     assert ports._outside_ephemeral() == expected

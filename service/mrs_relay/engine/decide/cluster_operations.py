@@ -33,7 +33,7 @@ def observed(
             reason = jobs.Reason("job_failed", "cluster_failed", f"MRS says: {fact.message}")
             return event_builder.end(job, State.FAILED, now_ms, config, reason=reason)
         case verdict.Verdict.UNSETTLED:
-            text = f"whether MRS carried out the order cannot be told from what it shows: {fact.message}"
+            text = f"what MRS shows does not say whether it carried out the order: {fact.message}"
             reason = jobs.Reason("unresolved", "cluster_unsettled", text)
             return event_builder.end(job, State.UNKNOWN, now_ms, config, reason=reason)
         case verdict.Verdict.RUNNING | verdict.Verdict.WAITING:

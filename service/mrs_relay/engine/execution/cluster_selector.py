@@ -104,7 +104,7 @@ class ClusterSelector:
         Waits while MRS cannot be reached. Waits up to `choose_within_s` while MRS refuses the list of clusters, or
         while clusters fit and none of them runs.
         """
-        told = False
+        reported = False
         while True:
             try:
                 fact = await self._try(job, choice, policy)
@@ -118,8 +118,8 @@ class ClusterSelector:
             else:
                 if fact is not None:
                     return fact
-                if not told:
-                    told = True
+                if not reported:
+                    reported = True
                     _log.info("cluster_selection_delayed", request=job.id, wanted=_words(choice))
 
             await asyncio.sleep(self._settings.clusters_fresh_s)
@@ -252,13 +252,13 @@ def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
     )
 
 
-def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
+def _tags(tags: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
     """
     Parse MRS's tags: `k1=v1,k2=v2`, or a list of such texts or of objects with key and value.
 
     Source: ShowClusterDetails; the tables of the documents do not agree.
     """
-    for one in told.split(",") if isinstance(told, str) else told or ():
+    for one in tags.split(",") if isinstance(tags, str) else tags or ():
         if isinstance(one, Mapping):
             yield str(one.get("key", "")), str(one.get("value") or "")
         elif isinstance(one, str) and one:

@@ -141,8 +141,8 @@ def _may_order(policy: policies.Policy, body: Mapping[str, Any] | None) -> bool:
         return True
     tags = body.get("tags")
     pairs = [one for one in tags if isinstance(one, dict)] if isinstance(tags, list) else []
-    told = {str(one.get("key")): str(one.get("value", "")) for one in pairs}
-    return cluster_allowed(policy, "", str(body.get("cluster_name", "")), told)
+    tags = {str(one.get("key")): str(one.get("value", "")) for one in pairs}
+    return cluster_allowed(policy, "", str(body.get("cluster_name", "")), tags)
 
 
 def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason | None:
@@ -189,7 +189,7 @@ def _rule(policy: policies.Policy, rule: str) -> str:
 
 def _not_allowed(policy: policies.Policy, rule: str, code: str, what: str, field: str) -> jobs.Reason:
     text = (
-        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask whoever runs the relay to allow it, or use "
+        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask the operator of the relay to allow it, or use "
         "the topic of another tenant"
     )
     return jobs.Reason("not_allowed", code, text, field=field)

@@ -134,7 +134,7 @@ def _reason(fault: errors.BadMessage) -> jobs.Reason:
 
 
 def _internal(error: Exception) -> errors.BadMessage:
-    text = f"the relay failed on this message ({faults.name(error)}); tell the operator of the relay"
+    text = f"the relay failed on this message ({faults.name(error)}); contact the operator of the relay"
     return errors.BadMessage(internal_errors.CODE, text)
 
 

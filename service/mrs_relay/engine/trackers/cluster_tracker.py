@@ -179,7 +179,7 @@ class ClusterTracker:
         self, job: jobs.Job, goal: jobs.TargetState, cluster_id: str, key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
         changing = was_shown = job.state is jobs.State.RUNNING
-        told: facts.Fact | None = None
+        reported: facts.Fact | None = None
         while True:
             try:
                 shown = await cluster_work.show_cluster(self._client, cluster_id)
@@ -196,8 +196,8 @@ class ClusterTracker:
                 # NB: MRS has just taken the order: a new cluster that it does not show yet gets no verdict.
                 was_shown = was_shown or shown is not None
                 is_hidden = not was_shown and goal.kind in _ORDERED and not overdue
-                if fact != told and not is_hidden:
-                    told = fact
+                if fact != reported and not is_hidden:
+                    reported = fact
                     owner.report(key, fact)
                 if outcome in _ENDS and not is_hidden:
                     return

@@ -65,13 +65,13 @@ def of_v11_job(detail: v11_models.JobV11) -> jobs.MrsStatus:
     )
 
 
-def _moment_ms(told: int | None) -> int:
+def _moment_ms(epoch_ms: int | None) -> int:
     """
     Return a time of MRS; 0 if there is none, or if it is no time in milliseconds.
 
     Lists are read from such times on, so a time in another unit would hide the job.
     """
-    return told if told is not None and clock.is_moment(told) else 0
+    return epoch_ms if epoch_ms is not None and clock.is_moment(epoch_ms) else 0
 
 
 def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.StatementObserved:

@@ -40,8 +40,8 @@ class KafkaTopicReader:
         async with self._connection.asking("look up the topic's offsets", _ASK_S):
             first = await self._client.beginning_offsets(self._all)
             end = await self._client.end_offsets(self._all)
-            told = await self._ends_by_fetch(end)
-        return {tp.partition: broker.Bounds(first[tp], max(end[tp], told[tp])) for tp in self._all}
+            fetched = await self._ends_by_fetch(end)
+        return {tp.partition: broker.Bounds(first[tp], max(end[tp], fetched[tp])) for tp in self._all}
 
     async def _ends_by_fetch(self, listed: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """

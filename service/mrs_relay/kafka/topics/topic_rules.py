@@ -106,7 +106,7 @@ def _ledger_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     policy = facts.text(ledger, "cleanup.policy")
     if policy is None:
         if ledger in facts.present:
-            text = f"this broker does not tell cleanup.policy of {ledger}; it must be compact, without delete"
+            text = f"this broker does not report cleanup.policy of {ledger}; it must be compact, without delete"
             yield topic_facts.Finding("warning", "policy_not_told", text)
     elif policy != "compact":
         rule = "it must be compact" if "compact" not in policy else "it must not delete"
@@ -235,11 +235,11 @@ def _replicas(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             if (found := facts.replicas(name)) < _SAFE_REPLICAS
         }
     if few:
-        told = ", ".join(f"{name} {found}" for name, found in few.items())
+        counts = ", ".join(f"{name} {found}" for name, found in few.items())
         yield topic_facts.Finding(
             "warning",
             "too_few_replicas",
-            f"too few replicas on {facts.cluster.brokers} brokers, {wanted} were expected: {told}; what the only "
+            f"too few replicas on {facts.cluster.brokers} brokers, {wanted} were expected: {counts}; what the only "
             "broker holds is gone with its disk, and waits while it is away",
             f"`kafka-reassign-partitions.sh --bootstrap-server {facts.kafka.bootstrap_servers} --execute "
             f"--reassignment-json-file FILE`, with {wanted} replicas for each partition",
@@ -302,7 +302,7 @@ def _limits_known(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         yield topic_facts.Finding(
             "warning",
             "limits_not_told",
-            f"this broker does not tell max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
+            f"this broker does not report max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
             f"{facts.kafka.record_bytes} is taken instead",
         )
 

@@ -53,7 +53,7 @@ class ClusterChoice(Model):
     """
     Any running cluster with this name and these tags; the one with most free slots is taken.
 
-    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given. The choice is
+    The event `accepted` names it. At least one of the two is needed; both must hold if both are given. The choice is
     made when the request comes, also of one with `not_before`, and holds for all its attempts.
     """
 
@@ -177,7 +177,7 @@ class Submission(Queued):
         pydantic.Field(
             gt=0,
             le=31_536_000,
-            description="Cancel if not ended so many seconds after its submission; each attempt anew.",
+            description="Cancel if not ended so many seconds after its submission; counted for each attempt.",
         ),
         NEAR,
     ] = None

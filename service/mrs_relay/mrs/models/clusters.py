@@ -195,9 +195,9 @@ class OutcomeReply(base.Reply):
     result: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure told in the body."""
-        if told := super().failure():
-            return told
+        """The failure that the body reports."""
+        if failure := super().failure():
+            return failure
         if self.result is None or self.result == _SUCCEEDED:
             return None
         return base.Failure(message=f"the result is {self.result}", code=self.result)

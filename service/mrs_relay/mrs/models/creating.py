@@ -108,7 +108,7 @@ class ClusterOrder(base.Asked):
         if self.eip_address is not None and self.eip_id is None:
             raise ValueError("eip_address needs eip_id")
         if (name := fields.repeated([group.group_name for group in self.node_groups])) is not None:
-            raise ValueError(f"node_groups: the name {name!r} stands there twice")
+            raise ValueError(f"node_groups: the name {name!r} occurs twice")
         nodes = sum(group.node_num for group in self.node_groups if group.group_name.startswith(_OTHER_GROUPS))
         if nodes > fields.MAX_NODES:
             raise ValueError(f"node_groups: {nodes} core and task nodes, MRS takes {fields.MAX_NODES}")
@@ -162,9 +162,9 @@ class ClusterCreated(base.Reply):
     order_id: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure told in the body, or a reply that names no cluster."""
-        if told := super().failure():
-            return told
+        """The failure that the body reports, or a reply that names no cluster."""
+        if failure := super().failure():
+            return failure
         if self.result is False:
             return base.Failure(message=self.msg or "the order was refused")
         return None if self.cluster_id else base.Failure(message="the reply names no cluster", certain=False)

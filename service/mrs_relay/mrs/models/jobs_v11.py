@@ -286,7 +286,7 @@ class Execution(base.Part):
     """
     An execution of a stored job. It has no state: `end_time` is null until it has ended.
 
-    Whether it went well is not documented; OpenStack Sahara, after which it is made, tells it in `info.status`.
+    Whether it succeeded is not documented; in OpenStack Sahara, its model, `info.status` says so.
     Source: job executions (V1.1).
     """
 

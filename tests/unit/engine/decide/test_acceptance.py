@@ -49,21 +49,21 @@ def test_request_of_version_0_1_is_known_again(digest: str, *, is_repeat: bool) 
     fact = meaning[1]
     assert isinstance(fact, facts.Requested)
     known = {"2:37": fact.job.digest, "OLD": digests.old(record.topic, record.value, record.headers)}
-    told = samples.only_event(samples.decide(_replace(samples.job("running"), digest=known.get(digest, digest)), fact))
-    assert told.repeated is is_repeat
-    assert (told.reason is not None and told.reason.code == "id_reused") is not is_repeat
+    event = samples.only_event(samples.decide(_replace(samples.job("running"), digest=known.get(digest, digest)), fact))
+    assert event.repeated is is_repeat
+    assert (event.reason is not None and event.reason.code == "id_reused") is not is_repeat
 
 
 @pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown"])
 def test_repeated_request_is_answered_with_the_outcome(name: str) -> None:
     """Sent once more, a finished request gets its outcome again: reason, place of the rows, MRS's view."""
     job = samples.job(name)
-    told = samples.only_event(samples.decide(job, samples.FACTS["request"]))
-    assert told.repeated
-    assert (told.reason.code if told.reason else None) == (job.reason.code if job.reason else None)
-    assert (told.result.location if told.result else None) == job.location
-    assert told.mrs is not None
-    assert told.mrs.job_id == samples.JOB_ID
+    event = samples.only_event(samples.decide(job, samples.FACTS["request"]))
+    assert event.repeated
+    assert (event.reason.code if event.reason else None) == (job.reason.code if job.reason else None)
+    assert (event.result.location if event.result else None) == job.location
+    assert event.mrs is not None
+    assert event.mrs.job_id == samples.JOB_ID
 
 
 @pytest.mark.parametrize(("happened", "code"), [("request, other payload", "id_reused"), ("invalid", "missing_field")])

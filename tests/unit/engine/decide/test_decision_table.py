@@ -525,8 +525,8 @@ def _decided(name: str, happened: str) -> Row | None:
     if decision is None:
         return None
     state = decision.job.state.value if decision.job else None
-    told = tuple(event.data.state + "*" * event.data.repeated for event in decision.events)
-    return state, told, decision.command
+    published = tuple(event.data.state + "*" * event.data.repeated for event in decision.events)
+    return state, published, decision.command
 
 
 @pytest.mark.parametrize("name", samples.JOBS)
@@ -584,14 +584,14 @@ def test_every_state_has_a_command_and_a_trait() -> None:
 @pytest.mark.parametrize("name", ["none", "awaited", "awaited, passed on"])
 def test_who_wanted_what_never_came_is_told_under_his_own_id(name: str) -> None:
     """A cancel or a settling without a request is rejected under its own id, as that message's first event."""
-    told: list[events.Event] = []
+    published: list[events.Event] = []
     for fact in (samples.FACTS["settled"], samples.FACTS["expired"]):
         decision = transitions.decide(samples.JOBS[name], fact, samples.NOW_MS, samples.RULES)
-        told += decision.events if decision else []
-    assert {(event.data.request.source, event.data.request.id) for event in told} == (
+        published += decision.events if decision else []
+    assert {(event.data.request.source, event.data.request.id) for event in published} == (
         {("/ops", "s-1"), ("/ops", "c-1")} if name == "awaited" else {("/ops", "s-1")}
     )
-    for event in told:
+    for event in published:
         assert (event.data.state, event.data.sequence, event.key) == ("rejected", 1, b"k")
         assert event.data.reason is not None
         assert (event.data.reason.kind, event.data.reason.code) == ("invalid", "unknown_request")

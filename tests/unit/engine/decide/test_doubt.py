@@ -31,12 +31,12 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
     while True:
         job, _ = _happen(job, facts.Admitted(), now_ms)
         sent += 1
-        job, told = _happen(job, _LOST, now_ms)
+        job, published = _happen(job, _LOST, now_ms)
         if job.state is _S.IN_DOUBT:
-            job, told = _happen(job, facts.SubmissionNotFound(), now_ms)
+            job, published = _happen(job, facts.SubmissionNotFound(), now_ms)
         if job.state is not _S.QUEUED:
             assert job.state is _S.UNKNOWN
-            return sent, waits, told[-1]
+            return sent, waits, published[-1]
         waits.append((job.not_before_ms - now_ms) / 1000)
         now_ms = job.not_before_ms
 

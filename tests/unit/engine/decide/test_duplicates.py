@@ -16,14 +16,14 @@ _LATE = facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))
 def test_second_job_that_shows_up_late_is_noted_and_told(name: str) -> None:
     """Whatever has become of the first one: ledger and event say which is to be stopped, no state moves."""
     decision = samples.decide(samples.job(name), _LATE)
-    told = samples.only_event(decision)
+    published = samples.only_event(decision)
     assert decision.job is not None
     assert (decision.job.state, decision.job.twins) == (samples.job(name).state, ("j-3",))
-    assert told.repeated
-    assert told.reason is not None
-    assert (told.reason.kind, told.reason.code) == ("duplicate", "stopped_twin")
-    assert "j-3" in told.reason.message
-    assert samples.JOB_ID not in told.reason.message
+    assert published.repeated
+    assert published.reason is not None
+    assert (published.reason.kind, published.reason.code) == ("duplicate", "stopped_twin")
+    assert "j-3" in published.reason.message
+    assert samples.JOB_ID not in published.reason.message
     assert transitions.decide(decision.job, _LATE, samples.NOW_MS, samples.RULES) is None
 
 
@@ -51,9 +51,9 @@ def test_a_look_up_of_a_later_attempt_forgets_no_second_job_of_an_earlier_one() 
     decision = samples.decide(doubtful, facts.SubmissionFound(seen, ("j-6",)))
     assert decision.job is not None
     assert decision.job.twins == ("j-2", "j-6")
-    told = samples.only_event(decision)
-    assert told.reason is not None
-    assert "j-6" in told.reason.message
-    assert "j-2" not in told.reason.message
+    event = samples.only_event(decision)
+    assert event.reason is not None
+    assert "j-6" in event.reason.message
+    assert "j-2" not in event.reason.message
     nothing_new = samples.only_event(samples.decide(doubtful, facts.SubmissionFound(seen)))
     assert nothing_new.reason is None

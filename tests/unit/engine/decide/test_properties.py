@@ -177,9 +177,9 @@ class _Life:
             assert decision.job is not None
             assert decision.job.state is not _S.PENDING_CANCEL
 
-    def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, told: tuple[events.Event, ...]) -> None:
+    def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, published: tuple[events.Event, ...]) -> None:
         """`cancelled` is the truth: MRS has nothing of the job, or says that it was stopped, or a person says so."""
-        for event in told:
+        for event in published:
             if event.data.state != "cancelled" or event.data.repeated:
                 continue
             confirmed = isinstance(fact, facts.JobObserved) and fact.seen.job_result == "KILLED"
@@ -227,8 +227,8 @@ class _Life:
         harmless = isinstance(self.work, jobs.Presto | jobs.Call) and self.work.repeatable
         return self._is_without_effect(fact) or (isinstance(fact, facts.SubmissionInDoubt) and harmless)
 
-    def _check_events(self, before: jobs.Job | None, told: tuple[events.Event, ...]) -> None:
-        for event in told:
+    def _check_events(self, before: jobs.Job | None, published: tuple[events.Event, ...]) -> None:
+        for event in published:
             self.sequence += 1
             assert event.data.sequence == self.sequence
             key, value, headers = events.write(event, "/mrs-relay")
@@ -236,8 +236,8 @@ class _Life:
             assert key == b"k"
         if before is not None and jobs.TRAITS[before.state].last:
             anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
-            settled = before.state is _S.UNKNOWN and len(told) == 1 and told[0].data.state in _SETTLED
-            assert anew or settled or all(event.data.repeated or event.data.state == "rejected" for event in told)
+            settled = before.state is _S.UNKNOWN and len(published) == 1 and published[0].data.state in _SETTLED
+            assert anew or settled or all(event.data.repeated or event.data.state == "rejected" for event in published)
 
     def _check_state(self, before: jobs.Job | None, after: jobs.Job | None, fact: facts.Fact) -> None:
         if after is None:

@@ -44,8 +44,8 @@ class _Mrs:
         if self.trouble is not None:
             raise self.trouble
         for one, (name, state, tags) in self.clusters.items():
-            told = {"clusterId": one, "clusterName": name, "clusterState": state, "tags": tags}
-            yield models.Cluster.model_validate(told)
+            output = {"clusterId": one, "clusterName": name, "clusterState": state, "tags": tags}
+            yield models.Cluster.model_validate(output)
 
     async def call(self, _operation: object, *, path: Mapping[str, str], **_: object) -> Any:
         cluster = path["cluster_id"]

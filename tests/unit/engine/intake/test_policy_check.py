@@ -233,7 +233,7 @@ def test_a_default_deadline_wins_over_the_longest_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
+    ("groups", "expected"),
     [
         ({"allow": {"types": ["mrs.jobs.*"]}}, "mrs.jobs"),
         ({"allow": {"operations": ["ListCluster"]}}, "ListCluster"),
@@ -248,9 +248,9 @@ def test_a_default_deadline_wins_over_the_longest_one() -> None:
         ({"defaults": {"run_deadline_s": 10}, "limits": {"run_deadline_s": 5}}, "limits.run_deadline_s"),
     ],
 )
-def test_rules_that_cannot_be_meant_are_refused(groups: dict[str, Any], told: str) -> None:
+def test_rules_that_cannot_be_meant_are_refused(groups: dict[str, Any], expected: str) -> None:
     """A misspelt name would allow nothing, or everything, without a word."""
-    with pytest.raises(pydantic.ValidationError, match=told.replace(".", "[.\n]")):
+    with pytest.raises(pydantic.ValidationError, match=expected.replace(".", "[.\n]")):
         policies.TenantPolicy.model_validate(groups)
 
 

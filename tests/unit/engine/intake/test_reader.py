@@ -309,9 +309,9 @@ def test_bad_request_with_an_id_is_told_to_its_sender(
     value: object, code: str, field: str | None, subject: str
 ) -> None:
     """A request that names itself becomes a rejection with reason, field, key, place and correlation."""
-    told = _invalid({**value, "correlationid": "run-7"} if isinstance(value, dict) else value)
-    assert (told.reason.code, told.reason.field) == (code, field)
-    job = told.job
+    event = _invalid({**value, "correlationid": "run-7"} if isinstance(value, dict) else value)
+    assert (event.reason.code, event.reason.field) == (code, field)
+    job = event.job
     assert (job.state, job.sequence, job.subject, job.key) == (jobs.State.REJECTED, 0, subject, b"k")
     assert (job.order, job.work, job.digest, job.correlation_id) == (17, None, "", "run-7")
 
@@ -320,9 +320,9 @@ def test_message_over_the_limit_is_rejected() -> None:
     """A message one byte too long is told to its sender; its work is not kept."""
     padding = _MOST_BYTES - len(json.dumps(samples.message(extra="")))
     assert isinstance(_job(samples.message(extra="x" * padding)), jobs.Job)
-    told = _invalid(samples.message(extra="x" * (padding + 1)))
-    assert told.reason.code == "too_large"
-    assert str(_MOST_BYTES) in told.reason.message
+    event = _invalid(samples.message(extra="x" * (padding + 1)))
+    assert event.reason.code == "too_large"
+    assert str(_MOST_BYTES) in event.reason.message
 
 
 def test_message_far_over_the_limit_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,10 +341,10 @@ def test_message_far_over_the_limit_is_not_parsed(monkeypatch: pytest.MonkeyPatc
     assert isinstance(letter, dead_letters.DeadLetter)
     assert (letter.code, letter.value) == ("too_large", value)
     headers = (("ce_specversion", b"1.0"), ("ce_id", b"r-1"), ("ce_source", b"/s"), ("ce_type", b"mrs.sql.submit"))
-    told = reader.read(msgspec.structs.replace(record, headers=headers), frozenset(), _MOST_BYTES)
-    assert isinstance(told, tuple)
-    assert isinstance(told[1], facts.InvalidRequest)
-    assert (told[1].reason.code, told[1].job.id) == ("too_large", "r-1")
+    shown = reader.read(msgspec.structs.replace(record, headers=headers), frozenset(), _MOST_BYTES)
+    assert isinstance(shown, tuple)
+    assert isinstance(shown[1], facts.InvalidRequest)
+    assert (shown[1].reason.code, shown[1].job.id) == ("too_large", "r-1")
     assert all(size < 100 for size in parsed)
 
 
@@ -360,10 +360,10 @@ def test_batch_that_was_given_up_is_a_dead_letter_that_cannot_be_replayed() -> N
 
 def test_kafka_key_over_the_limit_is_rejected() -> None:
     """A key too long to be the key of every event is told about under the request's id instead."""
-    told = _invalid(key=b"x" * 1025)
-    assert told.reason.code == "too_large"
-    assert told.job.key is None
-    assert len(job_records.encode(told.job)) < 1000
+    published = _invalid(key=b"x" * 1025)
+    assert published.reason.code == "too_large"
+    assert published.job.key is None
+    assert len(job_records.encode(published.job)) < 1000
 
 
 @given(

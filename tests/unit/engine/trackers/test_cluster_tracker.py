@@ -146,7 +146,7 @@ def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) ->
             return SimpleNamespace(cluster=_shown("starting" if now_s < 300 else "running"))
 
     class Owner:
-        told: ClassVar[list[tuple[float, _V]]] = []
+        reported: ClassVar[list[tuple[float, _V]]] = []
 
         def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
             assert isinstance(fact, facts.ClusterObserved)

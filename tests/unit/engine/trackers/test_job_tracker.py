@@ -182,10 +182,10 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: error
             )
             pollers.follow(one, one.ledger_key, owner)
         await asyncio.sleep(120)
-        told = {
+        reported = {
             fact.seen.job_id for fact in owner.told if isinstance(fact, facts.JobObserved | facts.StatementObserved)
         }
-        assert told == {"sound", "statement"}
+        assert reported == {"sound", "statement"}
         assert pollers.followed == broken
         await pollers.close()
 

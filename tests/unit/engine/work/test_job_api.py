@@ -238,10 +238,10 @@ def test_a_cluster_that_takes_no_such_jobs_has_none() -> None:
     assert _calls(_Mrs()).nowhere == {"12000003", "12000064", "12000085"}
 
 
-@pytest.mark.parametrize("told", [1_795_420_800_000_000, 2**63, 10**30, -1, 0, None])
-def test_a_time_of_mrs_that_is_none_counts_as_missing(told: int | None) -> None:
+@pytest.mark.parametrize("expected", [1_795_420_800_000_000, 2**63, 10**30, -1, 0, None])
+def test_a_time_of_mrs_that_is_none_counts_as_missing(expected: int | None) -> None:
     """Lists are asked from a job's submission on: a time in another unit would hide the job until it is given up."""
     seen = observations.of_job(
-        job_models.JobDetail(job_id="j", job_state="RUNNING", job_result="UNDEFINED", submitted_ms=told)
+        job_models.JobDetail(job_id="j", job_state="RUNNING", job_result="UNDEFINED", submitted_ms=expected)
     )
     assert (seen.submitted_ms, seen.finished_ms) == (0, 0)

@@ -198,9 +198,9 @@ def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[e
 
 def test_write_that_is_not_taken_in_time_does_not_doubt_the_address() -> None:
     """The producer had been connected; what to look at are the replicas."""
-    told = str(_producer("x")._unknown_outcome(TimeoutError()))
-    assert "in-sync replicas" in told
-    assert "is the address right" not in told
+    reported = str(_producer("x")._unknown_outcome(TimeoutError()))
+    assert "in-sync replicas" in reported
+    assert "is the address right" not in reported
 
 
 def test_kafka_that_has_answered_before_does_not_doubt_the_address() -> None:
@@ -252,8 +252,8 @@ def test_all_clients_get_the_same_security() -> None:
 def test_password_is_not_in_errors_or_texts() -> None:
     """Neither the connection nor an error tells the password."""
     made = connection.connect(runtimes.kafka_settings(security=_SASL))
-    told = f"{made!r} {made.down('read', kafka_errors.KafkaConnectionError())}"
-    assert "pa55" not in told
+    reported = f"{made!r} {made.down('read', kafka_errors.KafkaConnectionError())}"
+    assert "pa55" not in reported
 
 
 @pytest.mark.parametrize("field", ["ca_file", "cert_file"])

@@ -114,10 +114,10 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
     logs = {number: before + (bad if number == 1 else built.batch(2, [b"c"])) + behind for number in range(3)}
     async with _consumer(logs, monkeypatch) as (client, unpacker, fetches):
         assert await _read(client) == {0: [0, 1, 2, 3], 1: [0, 1], 2: [0, 1, 2, 3]}
-        told = unpacker.take_bad()
-        assert told is not None
-        assert (told.position, told.first, told.next_offset) == (records.Position("t", 1), 2, 3)
-        assert "the batch at offset 2 of t-1 cannot be read: it" in str(told)
+        reported = unpacker.take_bad()
+        assert reported is not None
+        assert (reported.position, reported.first, reported.next_offset) == (records.Position("t", 1), 2, 3)
+        assert "the batch at offset 2 of t-1 cannot be read: it" in str(reported)
         assert unpacker.take_bad() is None
         assert client.paused() == {TopicPartition("t", 1)}
         count = len(fetches)

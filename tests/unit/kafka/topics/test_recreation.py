@@ -51,8 +51,8 @@ async def test_recreated_topic_stops_its_partition(guarantee: str, count: int) -
         await asyncio.sleep(30)
         (found,) = work.status().partitions
     assert (found.state, handler.taken) == (partition_worker.State.UNREADABLE, {})
-    for told in ("was deleted and created again", "in#1", "in#5", "kafka.accept_loss=true"):
-        assert told in (found.error or "")
+    for reported in ("was deleted and created again", "in#1", "in#5", "kafka.accept_loss=true"):
+        assert reported in (found.error or "")
 
 
 @_BOTH

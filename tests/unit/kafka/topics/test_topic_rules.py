@@ -68,7 +68,7 @@ def test_topics_as_we_make_them_break_no_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "configs", "severity", "code", "told", "remedy"),
+    ("topic", "configs", "severity", "code", "expected", "remedy"),
     [
         ("in", {"cleanup.policy": "compact"}, "error", "requests_compacted", "vanish", "cleanup.policy=delete"),
         ("in", {"cleanup.policy": "compact,delete"}, "error", "requests_compacted", "compact,delete", "--alter"),
@@ -87,13 +87,13 @@ def test_topics_as_we_make_them_break_no_rule() -> None:
     ],
 )
 def test_configurations_that_lose_or_refuse_something_are_named(
-    topic: str, configs: Mapping[str, str], severity: str, code: str, told: str, remedy: str
+    topic: str, configs: Mapping[str, str], severity: str, code: str, expected: str, remedy: str
 ) -> None:
     """One setting of one topic is wrong: one finding, with the number found and the command that mends it."""
     finding = _only(_configured(_sound(), topic, configs))
     assert (finding.severity, finding.code) == (severity, code)
     assert topic in finding.text
-    assert told in finding.text
+    assert expected in finding.text
     assert remedy in finding.remedy
     assert str(finding) == f"{finding.text}; {finding.remedy}"
 
