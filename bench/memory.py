@@ -49,7 +49,7 @@ class Kept:
     tracker: job_tracker.JobTracker | None = None
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Stand where a partition stands that is told of news."""
+        """Stand where a partition stands that is reported of news."""
 
 
 def request(number: int) -> records.Record:

@@ -1,8 +1,8 @@
 """
 One core's way of a message: decoded and validated, and with its four events encoded; requests a second.
 
-Requests of two types come in the three forms in which they may be sent; the slowest counts. What is told of a request
-that succeeds is four events: accepted, submitted, running, succeeded. A third figure has all that is pure in between,
+Requests of two types come in the three forms in which they may be sent; the slowest counts. A request
+that succeeds has four events: accepted, submitted, running, succeeded. A third figure has all that is pure in between,
 too: what the request means for the job, each decision, and the check of each event against its model.
 
     PYTHONPATH=. python bench/messages.py [--requests 5000] [--rounds 7] [--json]

@@ -5,7 +5,7 @@ One partition's ledger is filled with jobs that run, through the service's own c
 service writes them, and none compacted away yet. A recovery is all that a new owner does before it takes the first
 message: fence and claim, read the ledger up to the claim, decode the jobs, put each in its slot and under its poller.
 The bare read is a consumer that reads to the end and keeps nothing. A second ledger has the newest records alone, as
-after a perfect compaction: the same jobs to decode, a third to read; that one is told, not judged.
+after a perfect compaction: the same jobs to decode, a third to read; that one is reported, not judged.
 
     PYTHONPATH=. python bench/recovery.py [--jobs 50000] [--rounds 5] [--json]
 """

@@ -62,7 +62,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keep what a worker has told."""
+    """Keep what a worker has reported."""
     node.config.stash.setdefault(_WORKERS_LOGS, []).extend(getattr(node, "workeroutput", {}).get("logs", []))
 
 

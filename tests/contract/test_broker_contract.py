@@ -186,8 +186,8 @@ class TestAdmin:
         assert bounds.topic_id == described.topic_id is not None
         assert cluster.topics[place.kafka.topics.ledger].topic_id not in {None, described.topic_id}
 
-    async def test_ledger_is_told_to_be_compact(self, place: Place) -> None:
-        """The policy that was asked for is told back."""
+    async def test_ledger_is_asked_to_be_compact(self, place: Place) -> None:
+        """The policy that was asked for is returned."""
         await place.create()
         async with place.broker.admin() as admin:
             ledger = place.kafka.topics.ledger
@@ -381,7 +381,7 @@ class TestGroup:
     """Membership, parking, reading, offsets."""
 
     async def test_lone_member_gets_everything_parked(self, place: Place) -> None:
-        """Nothing is read before the partition is let flow, and then from where it was told."""
+        """Nothing is read before the partition is let flow, and then from where it was reported."""
         await place.create()
         await place.send("a", "b", "c")
         async with _joined(place, flows=False) as member:
@@ -393,7 +393,7 @@ class TestGroup:
             assert [(record.offset, record.value) for record in found] == [(1, b"b"), (2, b"c")]
 
     async def test_only_wanted_partitions_are_read_and_nothing_is_lost(self, place: Place) -> None:
-        """A partition that is not wanted for a while goes on where it stopped."""
+        """A partition that is not wanted for a while continues where it stopped."""
         await place.create()
         await place.send("a", partition=0)
         await place.send("b", partition=1)
@@ -455,7 +455,7 @@ class TestGroup:
             assert first.assignments[-1] == everything
 
     async def test_offsets_of_the_group_are_kept(self, place: Place) -> None:
-        """A committed offset is told back, also to the next member; others are None."""
+        """A committed offset is returned, also to the next member; others are None."""
         await place.create()
         await place.send("a", "b")
         mine, other = records.Position(place.topic, 0), records.Position(place.topic, 1)
@@ -523,7 +523,7 @@ class TestGroup:
             await member.until(lambda: member.consumer.last_answer(position) != before)
 
     async def test_offset_that_is_not_there_parks_and_tells(self, strong: Place) -> None:
-        """Reading where nothing is raises OffsetGone once; the other partitions go on."""
+        """Reading where nothing is raises OffsetGone once; the other partitions continue."""
         await strong.create()
         await strong.send("a", partition=1)
         bad = records.Position(strong.topic, 0)

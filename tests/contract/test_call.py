@@ -88,7 +88,7 @@ async def test_a_job_is_submitted_read_and_stopped(url: str) -> None:
     assert json.loads(output)["total_record"] == 1
 
 
-async def test_a_refusal_is_told_with_code_and_request_id(url: str) -> None:
+async def test_a_refusal_is_reported_with_code_and_request_id(url: str) -> None:
     """Exit code 1, and what support asks for."""
     code, output = await _call(url, "ShowClusterDetails", "--path", "cluster_id=none")
     assert code == run.Code.FAILED

@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def played() -> dict[str, Document]:
-    """The events of all scenes, told once more."""
+    """The events of all scenes, reported once more."""
     return examples.play()
 
 
@@ -101,7 +101,7 @@ def test_every_example_is_valid_as_our_own_check_has_it() -> None:
 
 
 def test_the_examples_are_what_the_service_tells(played: dict[str, Document]) -> None:
-    """Played again, every event says the same; `make schemas` writes them anew."""
+    """Played again, every event says the same; `make schemas` writes them again."""
     found = {name: json.loads((examples.FOLDER / name).read_text()) for name in {**examples.requests(), **played}}
     different = [
         name for name, message in {**examples.requests(), **played}.items() if not examples.same(found[name], message)
@@ -109,7 +109,7 @@ def test_the_examples_are_what_the_service_tells(played: dict[str, Document]) ->
     assert different == []
 
 
-def test_no_example_shows_what_must_not_be_told(played: dict[str, Document]) -> None:
+def test_no_example_shows_what_must_not_be_reported(played: dict[str, Document]) -> None:
     """SQL text and arguments of the scenes are in no event."""
     text = codec.encode(list(played.values())).decode()
     assert "obs://shop/nightly.py" not in text

@@ -87,7 +87,7 @@ async def test_a_job_in_doubt_is_looked_up_and_then_cancelled(action: str) -> No
 
 
 async def test_a_cancel_that_loses_the_race_ends_in_the_jobs_own_verdict() -> None:
-    """MRS accepts the kill, but the job ends by itself first: succeeded is told, not cancelled."""
+    """MRS accepts the kill, but the job ends by itself first: succeeded is reported, not cancelled."""
     async with service_harness.start(emulated={"pace": {"run_s": 20, "kill_s": 60}}) as here:
         here.put(service.job("r-1"))
         await asyncio.sleep(15)
@@ -137,7 +137,7 @@ async def test_a_job_that_waits_too_long_is_cancelled_by_its_queue_deadline() ->
 
 
 async def test_a_job_that_runs_too_long_is_cancelled_by_its_run_deadline() -> None:
-    """`run_deadline_s` counts from the submission; the job is killed on MRS and told as cancelled."""
+    """`run_deadline_s` counts from the submission; the job is killed on MRS and reported as cancelled."""
     async with service_harness.start(emulated=LONG) as here:
         here.put(long_job("r-1", run_deadline_s=40))
         await here.until_ended(["r-1"], 120)
@@ -182,7 +182,7 @@ async def test_an_unknown_statement_is_settled_by_hand() -> None:
 
 
 async def test_a_cancel_survives_the_death_of_the_replica() -> None:
-    """The wish is in the ledger: the next owner goes on killing the job."""
+    """The wish is in the ledger: the next owner continues killing the job."""
     async with service_harness.start(emulated={**LONG, "pace": {"run_s": 600, "kill_s": 30}}) as here:
         here.put(long_job("r-1"))
         await asyncio.sleep(20)

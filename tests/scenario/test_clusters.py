@@ -42,7 +42,7 @@ def _clusters(here: service_harness.ServiceHarness) -> list[str]:
 
 
 @BOTH
-async def test_a_cluster_is_told_from_its_order_until_it_runs(guarantee: str) -> None:
+async def test_a_cluster_is_reported_from_its_order_until_it_runs(guarantee: str) -> None:
     """One message, one cluster: submitted with its id, running while it starts, succeeded when it runs."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
         here.put(_creation("c-1"))
@@ -89,7 +89,7 @@ async def test_a_replica_that_dies_while_a_cluster_starts_is_replaced(guarantee:
         assert len(_clusters(here)) == 1
 
 
-async def test_a_creation_that_fails_is_told_as_failed() -> None:
+async def test_a_creation_that_fails_is_reported_as_failed() -> None:
     """MRS takes the order and the cluster never runs."""
     async with service_harness.start(emulated=_SLOW) as here:
         here.put(_creation("c-1", cluster_name="will-fail"))

@@ -1,4 +1,4 @@
-"""One tenant's trouble is its own: the others start, go on, and the process stays up and says whose trouble it is."""
+"""One tenant's trouble is its own: the others start and continue, the process stays up and names the tenant."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def wrong_ledger(here: service_harness.ServiceHarness) -> None:
 
 
 @pytest.mark.parametrize("trouble", [no_topic, no_ledger, wrong_ledger])
-async def test_a_tenant_that_cannot_start_is_told_and_tried_again_and_the_others_work(trouble: Trouble) -> None:
+async def test_a_tenant_that_cannot_start_is_reported_and_tried_again_and_the_others_work(trouble: Trouble) -> None:
     """Its set-up is wrong at the start: the other works from the start, and it works once that is put right."""
     async with service_harness.start(quick(), replicas=0) as here:
         trouble(here)
@@ -97,7 +97,7 @@ async def _fault_within(served: wiring.TenantService, limit_s: float) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
+async def test_a_tenant_that_is_ended_later_begins_again_by_itself() -> None:
     """Another deployment claims its partition again and again, for a while: the neighbour's job is not disturbed."""
     async with service_harness.start(quick()) as here:
         put(here, "a", job("r-1", 300.0))
@@ -157,7 +157,7 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
 
 
 async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is logged with its stack, told as that tenant's trouble, and tried again."""
+    """What nobody foresaw is logged with its stack, reported as that tenant's trouble, and tried again."""
     async with service_harness.start(quick(), replicas=0) as here:
         door = here.broker.for_group
         broken = True

@@ -1,4 +1,4 @@
-"""Malformed messages and the whole service: each has an end, the partition goes on, and its neighbours are served."""
+"""Malformed messages and the whole service: each has an end, the partition continues, and its neighbours are served."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _until_read(here: service_harness.ServiceHarness, offset: int) -> stat
 
 
 @pytest.mark.parametrize("groups", [_OPEN, _SQL_ONLY], ids=["open", "sql-only"])
-async def test_the_whole_service_goes_on_beside_malformed_messages(groups: Mapping[str, Any]) -> None:
+async def test_the_whole_service_continues_beside_malformed_messages(groups: Mapping[str, Any]) -> None:
     """
     Of 2,000 malformed messages none restarts the partition, each is read, and every good one among them is done.
 

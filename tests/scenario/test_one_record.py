@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 
 
 @BOTH
-async def test_message_that_is_nested_deeply_is_rejected_and_what_stands_behind_it_goes_on(guarantee: str) -> None:
+async def test_message_that_is_nested_deeply_is_rejected_and_what_stands_behind_it_continues(guarantee: str) -> None:
     """2 kB used to stop a partition for ever."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(codec.encode(_order(300) | {"id": "deep"}))

@@ -204,8 +204,8 @@ async def test_a_request_beyond_the_queue_is_rejected_with_the_name_of_the_rule(
         assert states(here, "a", "r-5")[:2] == ["rejected", "accepted"]
 
 
-async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_goes_on() -> None:
-    """A rule stops new requests only: a job that was accepted before it was made is told, followed and cancelled."""
+async def test_what_is_not_allowed_is_rejected_and_what_is_under_way_continues() -> None:
+    """A rule stops new requests only: a job that was accepted before the rule is followed and cancelled."""
     async with service_harness.start(tenants(mrs={"budgets": False})) as here:
         put(here, "a", job("r-1", 50.0))
         await until(here, "a", "submitted", 1, 30)

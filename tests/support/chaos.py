@@ -283,7 +283,7 @@ async def _judge(loop: KillLoop, workdir: Path) -> list[str]:
     if loop.sites[0].here.guarantee == "at-least-once":
         before = len(events)
         events, doubles = history.once(events)
-        loop.count["events told again"] = before - len(events)
+        loop.count["events reported again"] = before - len(events)
         found += doubles
     results = {effect["name"]: effect.get("result", "") for effect in effects}
     created = [effect["name"] for effect in effects]

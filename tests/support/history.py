@@ -1,5 +1,5 @@
 """
-An independent checker of the promise: from what was sent, what was told, what is kept and what MRS created.
+An independent checker of the promise: from what was sent, what was reported, what is kept and what MRS created.
 
     faults      what breaks the promise, one line each
     once        the same events with the repeats left out that at-least-once allows
@@ -195,7 +195,7 @@ def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]
 
 
 def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str, str]) -> Iterable[str]:
-    """What was told last of a job must be what MRS says of it; an end that nobody can tell is `unknown`."""
+    """What was reported last of a job must be what MRS says of it; an end that nobody can tell is `unknown`."""
     reported = {
         event.job_name: (request_id, event.state)
         for request_id, story in stories.items()
@@ -204,7 +204,7 @@ def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str,
     }
     for name, (request_id, state) in reported.items():
         if name in results and state != "unknown" and state not in _ENDS.get(results[name], set()):
-            yield f"{request_id}: {state} was told of {name}, MRS says {results[name]}"
+            yield f"{request_id}: {state} was reported of {name}, MRS says {results[name]}"
 
 
 def _ledger_faults(stories: Mapping[str, Sequence[Seen]], kept: Iterable[Kept]) -> Iterable[str]:

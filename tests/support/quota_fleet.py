@@ -167,7 +167,7 @@ class Fleet:
         replica.thawed.clear()
 
     def thaw(self, replica: Replica) -> None:
-        """It goes on; one that has been put out learns it now."""
+        """It continues; one that has been put out learns it now."""
         if replica not in self.members:
             replica.membership = None
         replica.thawed.set()

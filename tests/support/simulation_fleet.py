@@ -83,7 +83,7 @@ class Fleet:
             self.nature.start(self._session_ends(member), "session")
 
     def freeze(self, replica: Replica, for_s: float) -> None:
-        """Let it stand still; longer than the session, and the group goes on without it."""
+        """Let it stand still; longer than the session, and the group continues without it."""
         self.nature.start(self._zombie(replica.machine, for_s), "zombie")
 
     def set_trap(self, for_s: float) -> None:

@@ -2,7 +2,7 @@
 One simulated world, played to its end and judged: requests come, everything goes wrong, then it heals.
 
 Everything is drawn from the seed: guarantee, settings, requests, troubles, extras. After about two minutes of virtual
-time the troubles end, and everything must come to its end. `history` judges what was sent, told, kept and created.
+time the troubles end, and everything must come to its end. `history` judges what was sent, reported, kept and created.
 """
 
 from __future__ import annotations

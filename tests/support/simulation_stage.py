@@ -1,4 +1,4 @@
-"""One tenant of one simulated deployment: what is sent to it, what is told of it, and what its ledger keeps."""
+"""One tenant of one simulated deployment: what is sent to it, what is reported of it, and what its ledger keeps."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Stage:
         return [job for job in found if not job.request_id.startswith("c-")]
 
     def denied(self, events: Iterable[history.Seen], effects: Iterable[state.Effect], tags: set[str]) -> list[str]:
-        """Requests told as `cancelled` without a submission although MRS has carried them out."""
+        """Requests reported as `cancelled` without a submission although MRS has carried them out."""
         run = {effect.statement for effect in effects if effect.kind != "job"}
         found = []
         for event in events:

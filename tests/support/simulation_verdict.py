@@ -1,5 +1,5 @@
 """
-The judgement of a simulated world: what each tenant was told, against what MRS has really done.
+The judgement of a simulated world: the events of each tenant, against what MRS has really done.
 
 Each tenant's story is judged by itself; together they must explain every job on MRS, each job in one story only.
 """
@@ -76,7 +76,7 @@ def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
     for event in events:
         result = seen.results.get(event.job_name or "")
         if event.state == "unknown" and result is not None and not event.data.get("repeated"):
-            yield f"{event.request_id}: unknown was told of {event.job_name}, MRS says {result}"
+            yield f"{event.request_id}: unknown was reported of {event.job_name}, MRS says {result}"
 
 
 def _repeated(seen: Done) -> Iterator[str]:

@@ -132,7 +132,7 @@ def test_variables_make_tenants_and_win_over_the_file(file: pathlib.Path, monkey
 
 
 @pytest.mark.parametrize("read", [settings.load, settings.without_mrs])
-def test_a_variable_that_is_no_json_is_told_without_a_stack(
+def test_a_variable_that_is_no_json_is_reported_without_a_stack(
     file: pathlib.Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[pathlib.Path], object]
 ) -> None:
     """Commands that need no MRS read the same variables as the service, and say the same of a wrong one."""
@@ -234,7 +234,7 @@ def test_the_settings_table_shows_tenants_and_connections() -> None:
 
 
 def test_connections_are_called_as_in_the_settings() -> None:
-    """What is told to people names the group that they can look at."""
+    """What is asked to people names the group that they can look at."""
     assert (tenants.group_of("mrs"), tenants.group_of("lake")) == ("mrs", "connections.lake")
 
 

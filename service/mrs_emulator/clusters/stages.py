@@ -20,7 +20,7 @@ on a cluster ends, the first rule that speaks wins:
 
   1. a tag of the cluster:        emulator.create | emulator.resize | emulator.delete = succeeded | failed | stuck
                                   emulator.create_s | emulator.resize_s | emulator.delete_s = 12.5  (seconds)
-                                  emulator.cause = MRS.101    (shown when it fails; MRS.101 to 105, 201 to 203, 300, 400)
+                                  emulator.cause = MRS.101   (shown when it fails; MRS.101 to 105, 201 to 203, 300, 400)
   2. a word in the cluster's name, for its creation only:
                                   fail or failed -> failed, stuck -> starting for ever,
                                   slow -> ten times as long, quick -> a tenth

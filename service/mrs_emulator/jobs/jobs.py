@@ -180,7 +180,7 @@ class Jobs:
         self._sql.forget(job_id)
 
     def stick(self, cluster: state.ClusterState, job: life.Job) -> None:
-        """Let a job that goes on never end by itself; a kill still ends it."""
+        """Let a job that has not ended never end by itself; a kill still ends it."""
         timetable = replace(job.timetable, expected_end_ms=None)
         cluster.index.replace(replace(job, ending=None, timetable=timetable))
         self._sql.stick(job.job_id)

@@ -71,7 +71,7 @@ def resolve(
     """
     Settle requests that are `unknown`, after a look at MRS.
 
-    The present state of any other single request is published again. Many ids, a file, or a filter (--cluster, --reason-code,
+    The state of any other single request is published again. Many ids, a file, or a filter (--cluster, --reason-code,
     --since, --all) choose among the unknown requests of the ledger: they are shown, and settled once confirmed.
     """
     ids = [*(request_ids or ()), *(settling.ids_of(file) if file else ())]

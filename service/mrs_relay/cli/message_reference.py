@@ -81,7 +81,11 @@ def _events() -> Iterator[str]:
     yield "pass over what you do not know."
     yield ""
     states = (
-        (f"`{state}`", ", ".join(subject for subject, states_of in events.SUBJECTS.items() if state in states_of), meaning)
+        (
+            f"`{state}`",
+            ", ".join(subject for subject, states_of in events.SUBJECTS.items() if state in states_of),
+            meaning,
+        )
         for state, meaning in events.STATES.items()
     )
     yield from _table(("state", "subjects", "meaning"), states)

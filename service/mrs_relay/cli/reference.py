@@ -34,7 +34,7 @@ of calls a minute. Names are those of the vendor's SDK; V1.1 operations whose na
 emulator column says whether `mrs-relay emulate` plays it, the last but one which foreign client's test calls it.
 `mrs-relay call NAME --help` shows the fields of each body.
 
-The work that some operations begin goes on after their reply, which ends a call by message: the request type under
+The work that some operations begin continues after their reply, which ends a call by message: the request type under
 "followed as" begins the same and follows it to its end. A tenant with `limits.running` or `limits.run_deadline_s` may
 not call these by message.
 

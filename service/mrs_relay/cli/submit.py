@@ -229,7 +229,7 @@ def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: 
         code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
     except KeyboardInterrupt:
         names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
-        hint = f"What was sent goes on; to follow it: mrs-relay watch --from 1h {names}"
+        hint = f"The requests that were sent continue; to follow them: mrs-relay watch --from 1h {names}"
         view.err().print(view.plain(hint, "yellow"), soft_wrap=True)
         raise
     if code:

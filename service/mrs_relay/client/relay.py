@@ -83,7 +83,7 @@ class RelayClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lose(failures.ClientClosed("the client was closed; the request goes on, `attach` follows it again"))
+        self._lose(failures.ClientClosed("the client was closed; the request continues, `attach` follows it again"))
         await self._stack.aclose()
 
     async def submit(

@@ -235,7 +235,7 @@ async def _keep(stage: demo_stage.Stage) -> None:
     """Print how to send messages, and wait for Ctrl-C."""
     out = view.out()
     command = "mrs-relay" if shutil.which("mrs-relay") else _own_command()
-    out.print(text.Text("\nIt goes on running. Send your own:\n", "bold"))
+    out.print(text.Text("\nThe demo keeps running. Send your own requests:\n", "bold"))
     out.print(
         view.plain(demo_view.how_to_send(stage.kafka.bootstrap_servers, stage.ports.web, command)), soft_wrap=True
     )

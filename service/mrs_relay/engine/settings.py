@@ -106,7 +106,7 @@ class EngineSettings(pydantic.BaseModel):
     """
 
     poll_interval_s: Seconds = 5.0
-    """Seconds between two looks at a cluster's jobs. Smaller reports changes sooner and costs more of the read quota."""
+    """Seconds between two polls of a cluster's jobs. Smaller shows changes sooner and costs more read quota."""
 
     list_page: Annotated[int, pydantic.Field(ge=10, le=1000)] = 100
     """Jobs per page of a list call. 100 is what production clients of MRS use; more is not documented."""
@@ -146,7 +146,7 @@ class EngineSettings(pydantic.BaseModel):
     collect_within_s: Seconds = 45.0
     """
     Seconds from the moment a job is seen to have succeeded within which its rows are read, restarts included; then it
-    is reported without them. Longer reports successes later if MRS gives out no rows; shorter loses rows to a short failure.
+    is reported without them. Longer delays successes whose rows cannot be read; shorter loses rows to a short failure.
     """
 
     result_job_types: frozenset[str] = frozenset({"SparkSql", "SparkScript"})
@@ -159,7 +159,7 @@ class EngineSettings(pydantic.BaseModel):
     """Per cent by which a job's progress must change before an event reports it."""
 
     kill_again_s: Seconds = 30.0
-    """Seconds after which MRS is asked again to stop a job that goes on."""
+    """Seconds after which MRS is asked again to stop a job that continues."""
 
     cancel_wait_s: Seconds = 3600.0
     """
@@ -181,7 +181,7 @@ class EngineSettings(pydantic.BaseModel):
 
     remember_rejected_s: Seconds = 3600.0
     """
-    Seconds for which a rejected request answers for its id, so that its events go on counting when it is sent again,
+    Seconds for which a rejected request answers for its id, so that its events continue counting when it is sent again,
     corrected. After that they begin again at 1. Larger costs memory while many bad messages come; `remember_s` is for
     requests that were accepted.
     """

@@ -1,8 +1,8 @@
 """
-Tell an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
+Distinguish an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
 
-During an outage, wait and report it. If Kafka answers and the consumer receives nothing, the library's fetching has died
-without an error, as happens after restarts of brokers; only a new consumer helps.
+During an outage, wait and report it. If Kafka answers and the consumer receives nothing, the library's fetch task has
+died without an error, as happens after restarts of brokers; only a new consumer helps.
 
 While the group rebalances, a poll does not return: the library returns no records until the next assignment. That takes
 as long as Kafka needs for a new coordinator, and so do requests to it, so both count as hanging only much later.

@@ -183,7 +183,7 @@ class Lease(Generic[T]):
             The act epoch in which the commit was written; pass it to `may_act` before acting on the intent.
 
         Raises:
-            TooLarge: nothing was written, the lease goes on; send the record elsewhere or shrink it.
+            TooLarge: nothing was written, the lease continues; send the record elsewhere or shrink it.
             Fenced: end the handler; the outcome is unknown until the restore that follows.
             StreamDown: the same, and Kafka does not answer.
         """

@@ -45,7 +45,7 @@ class Options:
         limits_bytes: largest record a topic takes, by `records.size_bytes`.
         default_limit_bytes: the same for topics of which the broker reports no limit.
         restore_timeout_s: longest time without progress of a restore, in seconds.
-        accept_loss: go on where a part of the ledger is missing.
+        accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
     """
 
@@ -142,7 +142,7 @@ class Ledger:
 
         loss = replay.loss(reader.beginning)
         if loss is not None and not self._options.accept_loss:
-            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
+            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true continues without them")
 
         self._beginning = reader.beginning
         self.topic_id = replay.topic_id

@@ -47,7 +47,7 @@ _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
 
 
 class NewerFormat(errors.StateUnreadable):
-    """A newer version of the software has written the ledger: a replica of that version can go on."""
+    """A newer version of the software has written the ledger: a replica of that version can continue."""
 
 
 class Claim(msgspec.Struct, frozen=True):

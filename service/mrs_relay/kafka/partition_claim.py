@@ -68,7 +68,7 @@ class PartitionClaim(Generic[T]):
 
     async def open_lease(self, ledger: ledgers.Ledger, *, confirm: bool) -> leases.Lease[T]:
         """
-        Claim the partition, restore its ledger, and find the offset at which the input goes on.
+        Claim the partition, restore its ledger, and find the offset at which the input continues.
 
         Args:
             ledger: of the partition, not yet open.

@@ -7,7 +7,7 @@ after a growing pause and never touch another partition.
 
     restoring → running → parked → running → …          (parked: a rebalance is under way)
         ↑          ↓ failed
-        └────── waiting                 unreadable: needs a person; the partition stops, the others go on
+        └────── waiting                 unreadable: needs a person; the partition stops, the others continue
                                         leaderless: shown instead of the state while Kafka has no leader
 """
 
@@ -131,7 +131,7 @@ class PartitionWorker(Generic[T]):
 
     @property
     def shown_state(self) -> State:
-        """State for people: also unreadable while jobs go on and only the messages of the partition wait."""
+        """State for people: also unreadable while jobs continue and only the messages of the partition wait."""
         if self.missing_leader is not None:
             return State.LEADERLESS
         return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
@@ -271,7 +271,7 @@ class PartitionWorker(Generic[T]):
     # The task
 
     async def _await_leader(self) -> None:
-        """Wait while Kafka has no leader for a topic partition that this one needs; other workers go on."""
+        """Wait while Kafka has no leader for a topic partition that this one needs; other workers continue."""
         leaders = self._common.leaders
         while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
             self.error = missing

@@ -25,7 +25,7 @@ _USUAL_OVERHEAD_BYTES = 400
 
 class TooLarge(errors.StreamError):
     """
-    A record exceeds its topic's limit; nothing of the commit was written and the lease goes on.
+    A record exceeds its topic's limit; nothing of the commit was written and the lease continues.
 
     Attributes:
         topic: the record's topic.

@@ -314,7 +314,7 @@ class Runtime(Generic[T]):
                 self._give_up(error)
 
     def _decline(self, consumer: brokers.GroupConsumer) -> None:
-        """Decline partitions that only a newer version can read, so that its replicas get them; all others go on."""
+        """Decline partitions that only a newer version can read, so that its replicas get them; all others continue."""
         too_new = frozenset(position for position, worker in self._workers.items() if worker.is_too_new)
         if too_new:
             consumer.decline(too_new)

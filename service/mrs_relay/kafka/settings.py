@@ -175,7 +175,7 @@ class KafkaSettings(group.Group):
     """Largest record to write where the broker does not tell a topic's own limit. Kafka's own default is 1,048,588."""
 
     restore_timeout_s: float = Field(default=60.0, gt=0.0)
-    """A restore that makes no progress for so long is begun anew."""
+    """A restore that makes no progress for so long is begun again."""
 
     revoke_drain_s: float = Field(default=5.0, ge=0.0)
     """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""

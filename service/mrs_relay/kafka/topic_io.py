@@ -101,7 +101,7 @@ class Tail:
         """
         Return the next records, in order per partition, or none after `timeout_s` seconds.
 
-        While the broker is down there are none; once it is back, reading goes on where it stopped.
+        While the broker is down there are none; once it is back, reading continues where it stopped.
         """
         found = await self._reader.read(timeout_s)
         for record in found:

@@ -35,7 +35,7 @@ CLASSES: Final[dict[ReasonClass, str]] = {
     "cancelled": "a message asked for it",
     "deadline": "a deadline of the request passed",
     "resolved": "a person settled it",
-    "duplicate": "MRS holds the same submission more than once; one job goes on, the others are being stopped",
+    "duplicate": "MRS holds the same submission more than once; one job continues, the others are being stopped",
     "unresolved": "the outcome cannot be determined; look on MRS before you send it again",
 }
 

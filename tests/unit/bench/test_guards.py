@@ -1,4 +1,4 @@
-"""The list of mutations fits sources and page, and what is not noticed is told: `make guards` runs it."""
+"""The list of mutations fits sources and page, and what is not noticed is reported: `make guards` runs it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _guard(**changes: object) -> guards.Guard:
     return guards.Guard(**(whole | changes))  # type: ignore[arg-type]  # the table's
 
 
-def test_change_that_a_test_notices_is_told_apart_from_one_that_none_does(
+def test_change_that_a_test_notices_is_distinguished_from_one_that_none_does(
     place: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The one counts as proved, the other ends the run with 1; afterwards the source is what it was."""
@@ -90,7 +90,7 @@ def test_change_that_a_test_notices_is_told_apart_from_one_that_none_does(
 
 
 def test_slow_tests_run_only_when_asked_for(place: pathlib.Path) -> None:
-    """What was left out is told, and is no failure."""
+    """What was left out is reported, and is no failure."""
     slow = _guard(tests=(), slow=(_TEST,))
     left_out = guards.prove([slow], place, slow=False)
     assert [one.verdict for one in left_out] == [guards.LEFT_OUT]
@@ -133,7 +133,7 @@ def test_work_is_done_on_a_copy(place: pathlib.Path) -> None:
 
 
 def test_entry_that_is_not_well_formed_is_named(tmp_path: pathlib.Path) -> None:
-    """A misspelt field is told with the file and the entry."""
+    """A misspelt field is reported with the file and the entry."""
     (tmp_path / guards.MUTATIONS).mkdir(parents=True)
     (tmp_path / guards.MUTATIONS / "some.toml").write_text(
         '[[guard]]\nrow = "r"\nchange = "c"\nfile = "f"\nold = "o"\nmew = "n"\n'

@@ -76,7 +76,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         (targets.Row("429s", 1, at_most=0), "MISSED"),
         (targets.Row("429s", 0, at_most=0), "met"),
         (targets.Row("beside an SDK that is not installed", None, at_least=8), "not measured"),
-        (targets.Row("told, not judged", 3.0), ""),
+        (targets.Row("reported, not judged", 3.0), ""),
     ],
 )
 def test_a_figure_is_judged_by_its_own_target(row: targets.Row, verdict: str) -> None:
@@ -114,7 +114,7 @@ def _answer_with(monkeypatch: pytest.MonkeyPatch, changes: dict[str, dict[str, A
 def test_a_run_that_meets_its_targets_ends_with_0(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All parts in order, each told before and after; the table shows target and verdict."""
+    """All parts in order, each reported before and after; the table shows target and verdict."""
     asked = _answer_with(monkeypatch, {})
     assert run.main([]) == 0
     assert [part for part, _ in asked] == list(targets.ROWS)

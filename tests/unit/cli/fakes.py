@@ -39,7 +39,7 @@ class Kafka:
     Attributes:
         logs: the records of each topic.
         partitions: of topics that are said to have more than one.
-        limits: max.message.bytes of topics of which it is told.
+        limits: max.message.bytes of topics of which it is reported.
         reads_requests: the relay is there.
     """
 

@@ -108,7 +108,7 @@ def test_a_cluster_is_an_id_or_a_choice(text: str, cluster: object) -> None:
 
 @pytest.mark.parametrize("text", ["nam:etl", "name:", "tag:team", "name:etl,ads", "tag:=x"])
 def test_a_choice_that_says_nothing_is_refused_with_the_form(text: str) -> None:
-    """A slip is told here, with what would be right."""
+    """A slip is reported here, with what would be right."""
     with pytest.raises(errors.BadMessage, match=r"name:NAME and tag:KEY=VALUE"):
         compose.cluster(text)
 

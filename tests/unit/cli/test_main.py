@@ -99,7 +99,7 @@ def test_every_command_has_help_with_an_example(cli: testing.CliRunner, command:
     assert "mrs-relay" in shown.output.partition("Example")[2]
 
 
-def test_version_is_told(cli: testing.CliRunner) -> None:
+def test_version_is_reported(cli: testing.CliRunner) -> None:
     """`--version` is one line."""
     shown = cli.invoke(main.app, ["--version"])
     assert shown.output.startswith("mrs-relay ")
@@ -229,7 +229,7 @@ def test_interrupting_a_command_ends_it_with_130(cli: testing.CliRunner, monkeyp
 def test_interrupting_a_submission_says_how_to_follow_it(
     cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was sent goes on: the reader gets the command that shows it."""
+    """What was sent continues: the reader gets the command that shows it."""
 
     def interrupted(work: Any) -> None:
         work.close()

@@ -39,7 +39,7 @@ def test_export_writes_what_check_wants(tmp_path: Path) -> None:
     assert _run("check", str(tmp_path)) == (0, "")
 
 
-def test_export_refuses_to_break_a_promise_unless_told_to(tmp_path: Path) -> None:
+def test_export_refuses_to_break_a_promise_unless_asked_to(tmp_path: Path) -> None:
     """What the files promise is not lost by regenerating them; the lines say what would be."""
     _run("export", str(tmp_path))
     _narrow(tmp_path)
@@ -64,7 +64,7 @@ def test_check_fails_on_a_broken_promise_of_the_baseline(tmp_path: Path) -> None
 
 
 def test_check_names_what_is_out_of_date(tmp_path: Path) -> None:
-    """An addition breaks nobody, but the file must be written anew."""
+    """An addition breaks nobody, but the file must be written again."""
     _run("export", str(tmp_path))
     (tmp_path / "asyncapi.json").write_text("{}")
     code, output = _run("check", str(tmp_path))
@@ -225,7 +225,7 @@ async def test_every_schema_is_registered_under_topic_and_type() -> None:
     assert fake.media == {"application/vnd.schemaregistry.v1+json"}
 
 
-async def test_a_schema_that_the_registry_refuses_is_told_and_the_others_go_on() -> None:
+async def test_a_schema_that_the_registry_refuses_is_reported_and_the_others_continue() -> None:
     """Its own words are passed on."""
     fake = FakeRegistry()
     fake.incompatible.add("in-mrs.call")
@@ -238,7 +238,7 @@ async def test_a_schema_that_the_registry_refuses_is_told_and_the_others_go_on()
 
 
 async def test_a_dry_run_asks_and_changes_nothing() -> None:
-    """What is new, what fits and what does not is told."""
+    """What is new, what fits and what does not is reported."""
     fake = FakeRegistry()
     fake.subjects = {"in-mrs.call": ["{}"], "in-mrs.job.cancel": ["{}"]}
     fake.incompatible.add("in-mrs.call")

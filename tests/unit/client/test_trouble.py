@@ -30,7 +30,7 @@ TOPIC = KAFKA.topics.events
 
 
 class DeafReader(memory_topic_io.MemoryTopicReader):
-    """Stops to hear anything once told so, as a consumer whose fetch task died in silence."""
+    """Receives nothing more once asked to, as a consumer whose fetch task died in silence."""
 
     deaf = False
 
@@ -81,7 +81,7 @@ async def _texts(follower: reading.Follower, until_s: float) -> list[str]:
 async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(
     cluster: memory_broker.MemoryBroker,
 ) -> None:
-    """The next one goes on behind the last record read: what came meanwhile comes once."""
+    """The next one continues behind the last record read: what came meanwhile comes once."""
     tapped = Tapped(cluster)
     async with reading.Follower(tapped, TOPIC) as follower:
         _put(cluster, "before")
@@ -182,7 +182,7 @@ async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memo
 
 
 async def test_one_id_is_followed_by_one_handle_of_a_client() -> None:
-    """A second submit of an id under way is told to use the handle; another source's request of that id is another."""
+    """A second submit of an id under way is asked to use the handle; another source's request of that id is another."""
     async with scripted.Relay() as relay, relay.client("/a") as client:
         relay.will_run()
         handle = await client.submit(SQL, request_id="r-1")

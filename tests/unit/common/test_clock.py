@@ -16,7 +16,7 @@ from mrs_relay.common import clock
 
 @pytest.mark.looptime
 async def test_loop_clock_moves_with_the_loop() -> None:
-    """Wall time of a simulation starts where it is told to and follows the loop's time to the millisecond."""
+    """Wall time of a simulation starts where it is asked to and follows the loop's time to the millisecond."""
     await asyncio.sleep(100)
     simulated = clock.LoopClock(1_000_000)
     assert simulated.now_ms() == 1_000_000

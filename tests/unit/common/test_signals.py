@@ -77,7 +77,7 @@ def test_a_command_cleans_up_and_exits_with_130(tmp_path: Path, number: signal.S
     assert process.log.read_text().splitlines() == ["up", "cleaned up"]
 
 
-def test_a_command_under_nohup_goes_on_when_the_terminal_is_closed(tmp_path: Path) -> None:
+def test_a_command_under_nohup_continues_when_the_terminal_is_closed(tmp_path: Path) -> None:
     """SIGHUP does nothing to it; SIGTERM still ends it."""
     process = _start(tmp_path, _COMMAND, "SIGHUP")
     process.send(signal.SIGHUP)

@@ -153,7 +153,7 @@ async def test_vanished_cluster_is_unknown_everywhere() -> None:
 
 
 async def test_clock_can_be_put_forward_and_stopped() -> None:
-    """Jobs age with it; a clock that goes on catches up and never goes back."""
+    """Jobs age with it; a clock that continues catches up and never goes back."""
     client = http_client.create()
     job_id = await client.submitted("a")
     reported = (await client.ask("POST", "/emulator/clock", {"advance_s": 2})).json()

@@ -42,7 +42,7 @@ def by_password(scope: object = None, **user: object) -> dict[str, Any]:
 async def token(
     client: http_client.Client, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Fetch a token, expect success: its text and what is told of it."""
+    """Fetch a token, expect success: its text and what is reported of it."""
     reply = await send(client, "POST", "/v3/auth/tokens", body, headers)
     assert reply.status == 201, reply.body
     assert reply.headers["X-IAM-Trace-Id"]
@@ -96,7 +96,7 @@ async def test_token_by_password_opens_mrs_until_it_expires() -> None:
     assert await listing(client, newer) == (202, "")
 
 
-async def test_dead_token_can_be_told_as_0307() -> None:
+async def test_dead_token_can_be_reported_as_0307() -> None:
     """The other documented answer."""
     client = signed_in(iam={"expired_as": "APIGW.0307", "token_lifetime_s": 10})
     text, _ = await token(client, by_password(OWN))
@@ -268,7 +268,7 @@ async def test_projects_are_found_by_region_name() -> None:
 
 
 async def test_key_is_locked_after_more_than_five_wrong_signatures_where_chosen() -> None:
-    """Off by default; a right signature in between starts the count anew; the lock ends."""
+    """Off by default; a right signature in between starts the count again; the lock ends."""
     for lock_s, status in ((0, 202), (60, 401)):
         client = signed_in(iam={"lock_key_s": lock_s})
         key = own_key()

@@ -72,7 +72,7 @@ async def test_show_and_desc_answer_at_once_with_rows_and_an_id(open_desk: Opene
 
 
 async def test_ddl_has_an_id_where_the_settings_say_so(open_desk: Opener) -> None:
-    """The id can be asked again, and tells the end that the reply told."""
+    """The id can be asked again, and tells the end that the reply reported."""
     async with open_desk(sql={"ddl_without_id": False}) as client:
         reply = (await client.execute("create table t1 (id bigint)")).json()
         assert reply["id"]

@@ -419,7 +419,7 @@ async def test_hive_job_object_runs_its_script(open_desk: Opener, tmp_path: Path
 
 
 async def test_rows_and_runs_survive_a_restart(tmp_path: Path) -> None:
-    """With a state file everything is found again, and a job goes on where the time has brought it."""
+    """With a state file everything is found again, and a job continues where the time has brought it."""
     chosen = http_client.options(state_file=tmp_path / "state.db")
     clock = clocks.HandClock()
     async with core.Emulator(chosen, clock) as emulator:

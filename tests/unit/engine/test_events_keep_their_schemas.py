@@ -1,4 +1,4 @@
-"""Whatever happens to a request, every event that is told follows the schema of its state."""
+"""Whatever happens to a request, every event that is reported follows the schema of its state."""
 
 from __future__ import annotations
 

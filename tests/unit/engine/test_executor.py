@@ -1,4 +1,4 @@
-"""The hands of a partition: kills go on until the end, deadlines ring, nothing is done for jobs that moved on."""
+"""The hands of a partition: kills continue until the end, deadlines ring, nothing is done for jobs that moved on."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _run(live: Callable[[_Bench], Coroutine[Any, Any, None]], **options: Any) ->
             await live(bench)
         bench.scheduler.close()
         assert broken == []  # what a timer called has worked
-        assert len(asyncio.all_tasks()) == 1  # nothing goes on after the lease
+        assert len(asyncio.all_tasks()) == 1  # nothing continues after the lease
 
     scheduling_fakes.run_virtually(with_bench())
 
@@ -151,7 +151,7 @@ def test_killing_ends_when_the_job_has_ended(command: commands.Command, name: st
 
 
 def test_killing_pauses_while_the_partition_may_have_another_owner() -> None:
-    """Nothing is asked of MRS while acting is forbidden; it goes on when the partition comes back."""
+    """Nothing is asked of MRS while acting is forbidden; it continues when the partition comes back."""
 
     async def live(bench: _Bench) -> None:
         bench.lease.park()
@@ -317,7 +317,7 @@ def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
     _run(live, in_flight=1)
 
 
-def test_cancel_that_waits_in_vain_is_told_of_its_end() -> None:
+def test_cancel_that_waits_in_vain_is_reported_of_its_end() -> None:
     """An awaited request that never comes expires at its time."""
 
     async def live(bench: _Bench) -> None:
@@ -406,7 +406,7 @@ def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
     _run(live, mrs=_Doubtful())
 
 
-def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_goes_on() -> None:
+def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_continues() -> None:
     """Asked again and again, each on its own, once at a time; the job that is kept keeps its slot and its watch."""
     mrs = _Doubtful()
 

@@ -123,7 +123,7 @@ def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
 def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
     monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    """It is told of as failed; all others go on."""
+    """It is reported as failed; all others continue."""
     sound = transitions.recover
 
     def recover(job: jobs.Job) -> Any:
@@ -155,7 +155,7 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
 
 
 def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
-    """One timer for all, set to the oldest; those that are due at once are told of within seconds."""
+    """One timer for all, set to the oldest; those that are due at once are reported within seconds."""
 
     async def live(bench: _Bench) -> None:
         rejected = {

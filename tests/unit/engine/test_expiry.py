@@ -106,7 +106,7 @@ def test_a_cancel_that_was_passed_on_waits_for_all_partitions_and_then_for_their
 
 
 def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
-    """Beyond `max_waiting_cancels` the oldest is told as before; requests that are remembered are not counted."""
+    """Beyond `max_waiting_cancels` the oldest is reported as before; requests that are remembered are not counted."""
 
     async def live() -> None:
         one = _Partition(most=2)
@@ -121,7 +121,7 @@ def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
 
 
 def test_what_expires_one_after_the_other_is_asked_for_together() -> None:
-    """A job a tenth of a second for a minute: a question every other second, and each is told in time."""
+    """A job a tenth of a second for a minute: a question every other second, and each is reported in time."""
 
     async def live() -> None:
         one = _Partition()

@@ -228,7 +228,7 @@ def _job(name: str, **changes: Any) -> jobs.Job:
     return msgspec.structs.replace(job, **changes)
 
 
-def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is counted, and logged with its stack and without its text."""
     _fail_for(monkeypatch, "bad", facts.Requested)
     bench = _Bench()
@@ -283,7 +283,7 @@ def test_event_that_cannot_be_written_leaves_no_trace_of_its_decision() -> None:
 
 
 def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> None:
-    """A lone surrogate has no bytes; nothing can be told of such a job, and all others go on."""
+    """A lone surrogate has no bytes; nothing can be reported of such a job, and all others continue."""
     bad, good = _job("submitted", id="bad", labels={"team": "\ud800"}), _job("submitted", id="good")
     bench = _Bench(bad, good)
     bench.take(happened=((bad, samples.FACTS["running"]), (good, samples.FACTS["running"])))
@@ -363,7 +363,7 @@ def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
     assert len(change.value or b"") < 5_000
 
 
-def test_event_that_does_not_fit_is_told_without_labels_and_most_words() -> None:
+def test_event_that_does_not_fit_is_reported_without_labels_and_most_words() -> None:
     """Rows go first, then words of others; who waits for the end of the request hears of it in any case."""
     job = _job("submitting", labels={f"label-{number}": "v" * 255 for number in range(16)})
     bench = _Bench(job, limits={fakes.TOPICS.events: 2_500})

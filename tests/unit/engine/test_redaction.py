@@ -1,4 +1,4 @@
-"""What MRS says is told without what the request asked for."""
+"""What MRS says is reported without what the request asked for."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _WORKS: dict[str, jobs.Work | None] = {
 
 @pytest.mark.parametrize("text", _HARD.values(), ids=_HARD)
 @pytest.mark.parametrize("work", _WORKS.values(), ids=_WORKS)
-def test_long_text_is_told_in_a_moment(text: str, work: jobs.Work | None) -> None:
+def test_long_text_is_reported_in_a_moment(text: str, work: jobs.Work | None) -> None:
     """The event loop stands still while a text is cleaned, so its length must not count, nor the sender's skill."""
     begun_s = time.thread_time()
     reported = _told(text, work)
@@ -124,7 +124,7 @@ def test_long_text_is_told_in_a_moment(text: str, work: jobs.Work | None) -> Non
     ids=["statement", "argument", "secret", "unknown"],
 )
 def test_value_in_which_a_long_text_is_cut_off_is_left_out(work: jobs.Work | None, shift: int) -> None:
-    """Its beginning says as much as the whole: nothing of it is told, but for less than any word."""
+    """Its beginning says as much as the whole: nothing of it is reported, but for less than any word."""
     quote = " '" if work is None else ""
     text = ("." * (redaction.MAX_LENGTH - shift - len(quote)) + quote + "hunter2-hunter3-4" + quote).ljust(20_000, ".")
     reported = _told(text, work)

@@ -156,7 +156,7 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
 
 
 def test_job_that_must_wait_is_queued() -> None:
-    """Where there is none, the job is told to be accepted and stands in line after the commit."""
+    """Where there is none, the job is asked to be accepted and stands in line after the commit."""
     bench = _Bench()
     bench.read(samples.record())
     assert bench.states() == ["accepted"]
@@ -299,7 +299,7 @@ def test_dead_letter_within_the_limit_is_whole(length: int) -> None:
 
 @pytest.mark.parametrize("length", [600, 601, 700, 2000, 100_000])
 def test_dead_letter_over_the_limit_keeps_its_beginning(length: int) -> None:
-    """A value too long for the topic is cut at its end, as little as possible, and its length is told."""
+    """A value too long for the topic is cut at its end, as little as possible, and its length is reported."""
     value = (b"\xff" + bytes(range(256)) * 400)[:length]
     sent = _letter_sent(samples.record(value, headers=(("h", b"1"),)), 1000)
     assert sent.value is not None
@@ -312,7 +312,7 @@ def test_dead_letter_over_the_limit_keeps_its_beginning(length: int) -> None:
 
 
 def test_dead_letter_with_too_long_headers_keeps_the_value() -> None:
-    """Headers that leave no room are left out, and their number is told; key and value stay."""
+    """Headers that leave no room are left out, and their number is reported; key and value stay."""
     sent = _letter_sent(samples.record(b"\xff", headers=(("h", b"x" * 5000), ("i", b"y"))), 1000)
     assert (sent.key, sent.value) == (b"k", b"\xff")
     shown = dict(sent.headers)
@@ -322,7 +322,7 @@ def test_dead_letter_with_too_long_headers_keeps_the_value() -> None:
 
 
 def test_dead_letter_with_too_long_key_keeps_the_value() -> None:
-    """A key that leaves no room is left out, and its length is told."""
+    """A key that leaves no room is left out, and its length is reported."""
     sent = _letter_sent(samples.record(b"\xff", key=b"x" * 5000), 1000)
     assert (sent.key, sent.value) == (None, b"\xff")
     assert dict(sent.headers)["mrs_relay_cut_key_bytes"] == b"5000"
@@ -357,7 +357,7 @@ def test_latest_states_are_not_written_unless_wanted() -> None:
 
 @pytest.mark.parametrize("happened", ["request", "request, other payload", "invalid"])
 def test_answers_to_second_messages_leave_the_latest_state_alone(happened: str) -> None:
-    """A repetition or a conflict is told, but the request stands where it stood."""
+    """A repetition or a conflict is reported, but the request stands where it stood."""
     bench = _Bench(_job("running"), topics=_LATEST)
     bench.happen(happened)
     assert len(bench.states()) == 1

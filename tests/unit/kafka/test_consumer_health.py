@@ -1,4 +1,4 @@
-"""Kafka away and a consumer that hangs are told apart, and neither is seen where it is not."""
+"""Kafka away and a consumer that hangs are distinguished, and neither is seen where it is not."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_rebalance_that_lasts_for_minutes_is_no_hanging() -> None:
     assert "come round" in str(watched.health.hanging(rebalancing=True))
 
 
-async def test_polls_that_go_on_failing_although_kafka_answers_hang() -> None:
+async def test_polls_that_continue_failing_although_kafka_answers_hang() -> None:
     """They are shown at once; as Kafka is there, they are the consumer's own trouble in the end."""
     watched = _Watched()
     await watched.go_on(10)
@@ -114,7 +114,7 @@ async def test_polls_that_go_on_failing_although_kafka_answers_hang() -> None:
     assert isinstance(watched.health.hanging(), errors.ConsumerStuck)
 
 
-async def test_patience_begins_anew_after_kafka_was_away() -> None:
+async def test_patience_begins_again_after_kafka_was_away() -> None:
     """A consumer has its full time to recover after an outage."""
     watched = _Watched()
     await watched.go_on(10)

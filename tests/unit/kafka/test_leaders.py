@@ -1,4 +1,4 @@
-"""A partition without a leader parks itself alone, says so, and goes on by itself when the leader is back."""
+"""A partition without a leader parks itself alone, says so, and continues by itself when the leader is back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_start_without_a_leader_begins_with_the_others(guarantee: str, top
 
 @_BOTH
 async def test_events_without_leader_hold_up_only_those_who_write_there(guarantee: str) -> None:
-    """Where no event goes to that partition, work goes on; who needs it waits, and tells each event once."""
+    """Where no event goes to that partition, work continues; who needs it waits, and tells each event once."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         await asyncio.sleep(6)

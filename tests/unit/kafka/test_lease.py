@@ -19,7 +19,7 @@ _STALE_S = 45.0
 
 
 class _Writer:
-    """Writes down commits; each takes a second; raises what it is told to."""
+    """Writes down commits; each takes a second; raises what it is asked to."""
 
     def __init__(self) -> None:
         self.offsets: list[int] = []

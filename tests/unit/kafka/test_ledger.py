@@ -147,7 +147,7 @@ async def test_owner_without_transactions_notices_a_zombie() -> None:
     assert (restored.state, restored.next_offset) == ({b"a": b"mine", b"b": b"mine"}, 4)
 
 
-async def test_key_of_a_zombie_is_written_anew_before_compaction_can_keep_it() -> None:
+async def test_key_of_a_zombie_is_written_again_before_compaction_can_keep_it() -> None:
     """Compaction would keep the zombie's later record; the next owner overwrites it first."""
     broker = _broker("at-least-once")
     zombie = await _first(broker)
@@ -335,7 +335,7 @@ async def test_renewed_claim_of_the_same_owner_is_not_foreign(guarantee: str, mo
 
 
 @_BOTH
-async def test_foreign_claims_since_ours_are_told(guarantee: str) -> None:
+async def test_foreign_claims_since_ours_are_reported(guarantee: str) -> None:
     """Whoever restores again learns whether somebody else claimed in between."""
     broker = _broker(guarantee)
     ledger = _ledger(broker)
@@ -357,7 +357,7 @@ async def test_restore_without_progress_gives_up(looptime: float) -> None:
 
 @_BOTH
 async def test_oversized_records_are_refused_before_anything_is_written(guarantee: str) -> None:
-    """Too large a change or event raises TooLarge, and the ledger goes on."""
+    """Too large a change or event raises TooLarge, and the ledger continues."""
     broker = _broker(guarantee)
     ledger = _ledger(broker, {runtimes.LEDGER: 5000, runtimes.EV: 1000})
     await ledger.open()
@@ -448,7 +448,7 @@ async def test_replacement_gives_up_if_somebody_was_here() -> None:
 async def test_what_is_written_after_a_renewed_claim_belongs_to_that_claim(
     guarantee: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An owner that replaces its producer claims anew; its later records are not taken for those of a zombie."""
+    """An owner that replaces its producer claims again; its later records are not taken for those of a zombie."""
     broker = _broker(guarantee)
     ledger = await _first(broker)
     with monkeypatch.context() as trouble:

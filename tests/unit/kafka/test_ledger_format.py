@@ -79,7 +79,7 @@ def test_what_follows_the_own_claim_is_left_alone() -> None:
 
 
 def test_records_of_a_replaced_owner_are_ignored_and_named() -> None:
-    """A token older than the newest claim is ignored, and its keys are to be written anew."""
+    """A token older than the newest claim is ignored, and its keys are to be written again."""
     log = _Log()
     old = ledger_format.token(log.claim("old"))
     log.end(0, token=old)

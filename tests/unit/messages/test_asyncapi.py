@@ -61,7 +61,7 @@ def test_the_examples_follow_payload_and_headers(kind: str) -> None:
 
 
 def test_written_headers_are_those_of_the_document() -> None:
-    """Every header that an event has is told, and every one that is required is there."""
+    """Every header that an event has is reported, and every one that is required is there."""
     trait = _DOCUMENT["components"]["messageTraits"]["event"]
     data = events.EventData(
         request=events.RequestRef(id="r", source="/s"), state="accepted", sequence=1, attempt=0, cluster="c"

@@ -144,7 +144,7 @@ def test_tombstone_has_no_owner() -> None:
 
 def test_binary_message_without_data_has_an_owner() -> None:
     """
-    In binary mode no value means no data, which its sender is told.
+    In binary mode no value means no data, which its sender is reported.
 
     Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.2.
     """
@@ -155,7 +155,7 @@ def test_binary_message_without_data_has_an_owner() -> None:
 
 @pytest.mark.parametrize("missing", ["ce_specversion", "ce_type", "ce_source"])
 def test_binary_message_that_lacks_an_attribute_has_an_owner(missing: str) -> None:
-    """One attribute is enough to see the mode; a missing version or type is told, a missing source is the topic."""
+    """One attribute is enough to see the mode; a missing version or type is reported, a missing source is the topic."""
     read = _read(samples.job_data(), tuple(header for header in _BINARY if header[0] != missing))
     assert read.id == "order-1"
     if missing == "ce_source":
@@ -207,7 +207,7 @@ def test_json_of_any_kind_is_data(content_type: bytes) -> None:
         (None, b"text/csv", False),
     ],
 )
-def test_content_types_that_disagree_are_told(content_type: bytes | None, declared: bytes, agree: bool) -> None:
+def test_content_types_that_disagree_are_reported(content_type: bytes | None, declared: bytes, agree: bool) -> None:
     """`content-type` is the data's type in binary mode; a `ce_datacontenttype` that says otherwise is rejected."""
     first = () if content_type is None else (("Content-Type", content_type),)
     headers = (*first, *_BINARY[:-1], ("ce_datacontenttype", declared))
@@ -221,7 +221,7 @@ def test_content_types_that_disagree_are_told(content_type: bytes | None, declar
 
 
 @pytest.mark.parametrize("declared", ["application/xml", "application/jsonp", "json", "application/json-seq", "", 7])
-def test_structured_data_that_is_not_json_is_told(declared: object) -> None:
+def test_structured_data_that_is_not_json_is_reported(declared: object) -> None:
     """`datacontenttype` inside a structured message must name JSON."""
     with pytest.raises(errors.BadMessage) as caught:
         requests.parse(_read(samples.message(datacontenttype=declared), _STRUCTURED))
@@ -381,7 +381,7 @@ def test_text_of_a_megabyte_is_read() -> None:
 
 
 def test_type_that_is_no_text_reads_as_empty() -> None:
-    """A bad type still has an owner, who is told that it is unknown."""
+    """A bad type still has an owner, who gets the answer that it is unknown."""
     for kind in (7, None, ["mrs.job.submit"], ...):
         read = _read(samples.message(type=kind))
         assert read.type == ""

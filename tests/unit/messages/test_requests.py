@@ -377,7 +377,7 @@ def test_deeply_nested_attribute_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mrs.job.submit ", "MRS.JOB.SUBMIT", "mrs.sql.cancel", "", "x" * 100_000])
-def test_unknown_type_is_told_the_known_ones(kind: str) -> None:
+def test_unknown_type_is_reported_the_known_ones(kind: str) -> None:
     """An unknown type is refused with the list of the known ones; the text stays short."""
     fault = _fault(samples.job_data(), kind)
     assert (fault.code, fault.field) == ("unknown_type", "type")
@@ -401,7 +401,7 @@ def test_json_content_of_data_is_taken(content_type: str) -> None:
     assert isinstance(_parse(samples.job_data(), datacontenttype=content_type), requests.JobSubmit)
 
 
-def test_first_of_several_faults_is_told_with_their_number() -> None:
+def test_first_of_several_faults_is_reported_with_their_number() -> None:
     """One error tells one fault, and how many more there are."""
     fault = _fault({"cluster": 7, "priority": "x", "job": {}})
     assert fault.field == "data.priority"
@@ -477,7 +477,7 @@ def test_error_never_shows_arguments_sql_or_properties(kind: str, data: dict[str
     ),
     st.sampled_from(sorted(requests.MODELS)),
 )
-def test_any_data_is_a_request_or_a_told_fault(data: dict[str, Any], kind: str) -> None:
+def test_any_data_is_a_request_or_a_reported_fault(data: dict[str, Any], kind: str) -> None:
     """No data raises anything but BadMessage with a code of the closed list, a field and a short text."""
     reported: requests.Request | errors.BadMessage
     try:
@@ -517,13 +517,13 @@ def test_null_under_an_unknown_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("value", "got"), [([], "an array"), ("x", "a string"), (7, "a number"), (True, "a boolean")])
-def test_data_of_another_type_is_told(value: object, got: str) -> None:
+def test_data_of_another_type_is_reported(value: object, got: str) -> None:
     """The text says what was expected and what came."""
     fault = _fault(value)
     assert (fault.code, fault.field, fault.message) == ("wrong_type", "data", f"`data`: expected an object, got {got}")
 
 
-def test_other_specversion_is_told_with_the_right_one() -> None:
+def test_other_specversion_is_reported_with_the_right_one() -> None:
     """The text says what came and what is expected."""
     assert _fault(samples.job_data(), specversion="0.3").message == 'unsupported specversion "0.3": expected "1.0"'
 
@@ -544,7 +544,7 @@ def test_leap_second_is_a_time(moment: str, instant: str) -> None:
 
 @pytest.mark.parametrize("moment", ["2016-12-31T23:58:60Z", "2016-12-31T12:59:60Z", "9999-12-31T23:59:60Z"])
 def test_second_60_elsewhere_is_no_time(moment: str) -> None:
-    """Leap seconds end a day in UTC; and the last second that can be told is that before the year 10000."""
+    """Leap seconds end a day in UTC; and the last second that can be reported is that before the year 10000."""
     assert _fault(samples.job_data(not_before=moment)).code == "bad_value"
 
 

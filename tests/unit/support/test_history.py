@@ -44,7 +44,7 @@ def test_a_retry_is_two_jobs_and_one_story() -> None:
     assert history.faults(["a"], RETRIED, ["job-a", "job-a2"], kept=kept, results=results) == []
 
 
-def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
+def test_a_request_sent_twice_is_reported_again_and_that_is_no_fault() -> None:
     """The present state with the next number, marked as repeated, also after the end."""
     again = event("a", 5, "succeeded", name="job-a", repeated=True)
     assert history.faults(["a"], [*GOOD, again], ["job-a"], kept=[history.Kept("a", "succeeded", 5)]) == []
@@ -104,7 +104,7 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
         ),
     ],
 )
-def test_a_broken_history_is_told(
+def test_a_broken_history_is_reported(
     sent: list[str], events: list[history.Seen], created: list[str], expected: str
 ) -> None:
     """Each way of breaking the promise is found and named."""
@@ -129,16 +129,16 @@ def test_a_broken_history_is_told(
         ),
     ],
 )
-def test_a_ledger_that_disagrees_with_the_events_is_told(kept: list[history.Kept], expected: str) -> None:
+def test_a_ledger_that_disagrees_with_the_events_is_reported(kept: list[history.Kept], expected: str) -> None:
     """Every request stands in one place, in the state and with the number of its last event."""
     assert expected in history.faults(["a"], GOOD, ["job-a"], kept=kept)
 
 
 @pytest.mark.parametrize("result", ["FAILED", "KILLED", "UNDEFINED"])
-def test_a_verdict_that_mrs_does_not_share_is_told(result: str) -> None:
-    """What was told last of a job is what MRS says of it."""
+def test_a_verdict_that_mrs_does_not_share_is_reported(result: str) -> None:
+    """What was reported last of a job is what MRS says of it."""
     found = history.faults(["a"], GOOD, ["job-a"], results={"job-a": result})
-    assert found == [f"a: succeeded was told of job-a, MRS says {result}"]
+    assert found == [f"a: succeeded was reported of job-a, MRS says {result}"]
 
 
 def test_an_unknown_end_is_not_held_against_mrs() -> None:
@@ -147,7 +147,7 @@ def test_an_unknown_end_is_not_held_against_mrs() -> None:
     assert history.faults(["a"], story, ["job-a"], results={"job-a": "SUCCEEDED"}) == []
 
 
-def test_events_told_again_are_left_out_and_different_ones_under_one_id_are_not() -> None:
+def test_events_reported_again_are_left_out_and_different_ones_under_one_id_are_not() -> None:
     """At-least-once may repeat an event word for word; an id that stands for two events is a fault."""
     assert history.once([OTHER, *GOOD, GOOD[1], OTHER]) == ([OTHER, *GOOD], [])
     forged = replace(GOOD[1], state="failed")

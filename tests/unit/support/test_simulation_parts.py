@@ -32,7 +32,7 @@ class Told(simulation_stage.Stage):
 
 
 def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Told:
-    """A tenant that was told these states of its request r-1."""
+    """A tenant that was reported these states of its request r-1."""
     kafka = kafka_settings.KafkaSettings()
     hub = memory_broker.MemoryBroker(kafka)
     stage = Told("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311
@@ -52,7 +52,7 @@ def faults(
 
 
 def test_a_kept_promise_has_no_faults() -> None:
-    """One tenant, one request, one job that MRS shows as told."""
+    """One tenant, one request, one job that MRS shows as reported."""
     assert faults(reported("accepted", "submitted", "succeeded"), effects=_JOBS) == []
 
 
@@ -64,20 +64,20 @@ def test_a_job_in_two_stories_and_one_in_none_are_found() -> None:
     assert faults(reported(*story), effects=[*_JOBS, stranger]) == ["job job-b on MRS that no event tells of"]
 
 
-def test_a_job_told_as_cancelled_that_runs_on_is_found() -> None:
-    """What MRS says of a job is what was told last."""
+def test_a_job_reported_as_cancelled_that_runs_on_is_found() -> None:
+    """What MRS says of a job is what was reported last."""
     found = faults(reported("accepted", "submitted", "cancelled"), effects=_JOBS)
-    assert found == ["r-1: cancelled was told of job-a, MRS says SUCCEEDED"]
+    assert found == ["r-1: cancelled was reported of job-a, MRS says SUCCEEDED"]
 
 
 def test_a_job_that_was_given_up_is_found() -> None:
     """On an MRS that loses nothing no job ends as unknown."""
     found = faults(reported("accepted", "submitted", "unknown"), effects=_JOBS)
-    assert found == ["r-1: unknown was told of job-a, MRS says SUCCEEDED"]
+    assert found == ["r-1: unknown was reported of job-a, MRS says SUCCEEDED"]
 
 
 def test_an_effect_that_is_denied_is_found() -> None:
-    """A request told as cancelled without a submission has run no statement, and one told as cancelled set no tag."""
+    """A request cancelled without a submission has run no statement, and a cancelled one has set no tag."""
     ran = [state.Effect("statement", "", "", "c", 0, SELECT)]
     body = service.sql("r-1", "presto", SELECT)
     assert faults(reported("accepted", "cancelled", name="", body=body), effects=ran) == []

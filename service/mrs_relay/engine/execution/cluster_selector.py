@@ -193,7 +193,7 @@ class ClusterSelector:
         """
         Read from MRS how many jobs of a cluster have not ended; after a failure the scheduler's numbers count.
 
-        Source: ShowJobExeListNew; job_result is UNDEFINED while a job goes on, total_record counts all that match.
+        Source: ShowJobExeListNew; job_result is UNDEFINED while a job continues, total_record counts all that match.
         """
         load = self._load(cluster)
         if self._is_fresh(load):

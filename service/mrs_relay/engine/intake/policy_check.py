@@ -189,7 +189,7 @@ def _rule(policy: policies.Policy, rule: str) -> str:
 
 def _not_allowed(policy: policies.Policy, rule: str, code: str, what: str, field: str) -> jobs.Reason:
     text = (
-        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask the operator of the relay to allow it, or use "
+        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask the relay's operator to allow it, or use "
         "the topic of another tenant"
     )
     return jobs.Reason("not_allowed", code, text, field=field)

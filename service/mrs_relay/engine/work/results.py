@@ -43,7 +43,9 @@ def reply(answer: base.Reply, most_bytes: int) -> events.Result:
     body = _without_secrets(answer.model_dump(mode="json", by_alias=True, exclude_unset=True))
     size = len(codec.encode(body))
     if size > most_bytes:
-        return events.Result(truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} fit into an event")
+        return events.Result(
+            truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} fit into an event"
+        )
     return events.Result(reply=body)
 
 

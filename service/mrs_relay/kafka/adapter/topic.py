@@ -98,7 +98,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
     client = AIOKafkaConsumer(
         **connection.options("tap"),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # behind the topic's retention, go on at the oldest record
+        auto_offset_reset="earliest",  # behind the topic's retention, continue at the oldest record
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
         fetch_max_wait_ms=_FETCH_MS,

@@ -3,7 +3,7 @@ The in-memory broker's consumer group: eager rebalances in generations, and its 
 
 A rebalance follows Kafka's classic protocol: each member notices it at its next heartbeat, has all its partitions
 revoked, joins, and waits until all others have joined or were removed after the rebalance timeout. An evicted member
-notices at its next heartbeat, too; until then it goes on as before.
+notices at its next heartbeat, too; until then it continues as before.
 """
 
 from __future__ import annotations

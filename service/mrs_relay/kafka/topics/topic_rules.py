@@ -349,8 +349,8 @@ def _leaders(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         yield topic_facts.Finding(
             "outage",
             "no_leader",
-            f"no leader for {_listed([str(position) for position in missing])}: what is kept there waits, and goes on "
-            "by itself when the leader is back",
+            f"no leader for {_listed([str(position) for position in missing])}: what is kept there waits, and "
+            "continues by itself when the leader is back",
             f"start the broker that holds it (`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} "
             "--describe --unavailable-partitions`)",
         )

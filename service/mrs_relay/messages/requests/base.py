@@ -89,7 +89,7 @@ Cluster = Annotated[
     pydantic.Discriminator(_form_of_cluster),
     pydantic.Field(description="Where to run: the id of a cluster, or what to choose one by."),
 ]
-"""A cluster by its id, or by what it is to be chosen by. Told apart first, so that a fault speaks of one form only."""
+"""A cluster by its id, or by what it is to be chosen by. The form is found first: a fault then names one form only."""
 
 
 def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here

@@ -13,7 +13,7 @@ from mrs_relay.messages import digests
 _replace = msgspec.structs.replace
 
 
-def test_rejected_request_is_remembered_and_told_why() -> None:
+def test_rejected_request_is_remembered_and_reported_why() -> None:
     """A rejection carries its reason and is forgotten sooner than a finished job."""
     decision = samples.decide(None, samples.FACTS["invalid"])
     reason = samples.only_event(decision).reason
@@ -23,7 +23,7 @@ def test_rejected_request_is_remembered_and_told_why() -> None:
     assert decision.job.expires_ms == samples.NOW_MS + samples.RULES.remember_rejected_ms
 
 
-def test_corrected_request_starts_anew_and_counts_on() -> None:
+def test_corrected_request_starts_again_and_counts_on() -> None:
     """A rejected id may be used again with a corrected message; its events continue the numbering."""
     rejected = _replace(samples.job("rejected"), sequence=2)
     decision = samples.decide(rejected, facts.Requested(samples.request()))
@@ -69,7 +69,7 @@ def test_repeated_request_is_answered_with_the_outcome(name: str) -> None:
 @pytest.mark.parametrize(("happened", "code"), [("request, other payload", "id_reused"), ("invalid", "missing_field")])
 @pytest.mark.parametrize("name", ["queued", "submitting", "running", "succeeded"])
 def test_second_message_under_a_used_id_leaves_the_job_alone(name: str, happened: str, code: str) -> None:
-    """Whoever reuses an id is told so; the job of that id changes by nothing but the event number."""
+    """The sender of a reused id gets an answer; the job of that id changes by nothing but the event number."""
     job = samples.job(name)
     decision = samples.decide(job, samples.FACTS[happened])
     reason = samples.only_event(decision).reason

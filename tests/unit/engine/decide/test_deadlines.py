@@ -23,7 +23,7 @@ def test_queue_deadline_counts_from_when_the_job_may_go() -> None:
 
 
 def test_deadline_of_an_earlier_attempt_does_not_end_the_next() -> None:
-    """Its timer still rings; the run deadline counts for each attempt anew."""
+    """Its timer still rings; the run deadline counts for each attempt separately."""
     first = samples.job("running, for a retry", run_deadline_s=60.0, run_deadline_ms=samples.NOW_MS + 10)
     waiting = samples.decide(first, "failed").job
     assert transitions.decide(waiting, facts.DeadlineReached(), samples.NOW_MS + 10, samples.RULES) is None

@@ -41,7 +41,7 @@ def _all(names: Iterable[str], row: Row) -> dict[str, Row | None]:
 
 
 def _known(state: str, shown: str) -> dict[str, Row | None]:
-    """How a request that is known is answered, whatever its job does: its state, or a rebuff; the job goes on."""
+    """How a request that is known is answered, whatever its job does: its state, or a rebuff; the job continues."""
     return {
         "request": (state, (f"{shown}*",), None),
         "request, other payload": (state, ("rejected",), None),
@@ -57,7 +57,7 @@ def _wished(state: str, shown: str, cancelled: Row | None, *, due: Row | None = 
 
 
 def _stopped(state: str, shown: str) -> dict[str, Row | None]:
-    """A further cancel changes nothing; whoever passed one on is told that the job is here."""
+    """A further cancel changes nothing; a partition that passed one on gets the reply that the job is here."""
     return {**_wished(state, shown, None), "cancel, passed": (state, (), None)}
 
 
@@ -151,7 +151,7 @@ _UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         {"turn": ("submitting", (), _C.SUBMIT)},
         _nothing(*_SUBMISSION[1:], *_SEEN, *_STATEMENT, *_LATER),
     ],
-    # What may have run is not told as cancelled.
+    # What may have run is not reported as cancelled.
     "queued, late, a statement in doubt": [
         _known("queued", "accepted"),
         _wished("queued", "accepted", _UNKNOWN, due=_UNKNOWN),
@@ -467,7 +467,7 @@ _NOTICES: dict[str, Row] = {
     for state in [name.replace(" by a message", "").partition(",")[0]]
     if state in _KEPT and name != "running, the last attempt"
 }
-"""Who has a job on MRS, of the attempt that was looked for, is told of a second one; nobody else has one to keep."""
+"""A second job is reported if the first one of the same attempt is known; else it is not known which one to keep."""
 
 _AGAIN = ("queued, to be sent again", "queued, looked up in vain")
 """Who is about to send again what MRS has after all looks it up again, as these and `_ON_ITS_WAY` do."""
@@ -540,7 +540,7 @@ def test_fact_decides_state_events_and_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples.JOBS)
 def test_events_are_numbered_on_and_carry_the_request(name: str) -> None:
-    """Whatever is told continues the request's numbering, under its key, identity and correlation."""
+    """Whatever is reported continues the request's numbering, under its key, identity and correlation."""
     job = samples.JOBS[name]
     first = (job.sequence if job else 0) + 1
     for fact in samples.FACTS.values():
@@ -582,7 +582,7 @@ def test_every_state_has_a_command_and_a_trait() -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "awaited", "awaited, passed on"])
-def test_who_wanted_what_never_came_is_told_under_his_own_id(name: str) -> None:
+def test_who_wanted_what_never_came_is_reported_under_his_own_id(name: str) -> None:
     """A cancel or a settling without a request is rejected under its own id, as that message's first event."""
     published: list[events.Event] = []
     for fact in (samples.FACTS["settled"], samples.FACTS["expired"]):

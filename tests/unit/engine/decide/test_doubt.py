@@ -94,7 +94,7 @@ def test_a_cancel_denies_no_effect(work: jobs.Work, lost: facts.SubmissionInDoub
 
 
 def test_a_deadline_denies_no_effect() -> None:
-    """What was sent is not told as not submitted."""
+    """What was sent is not reported as not submitted."""
     job, _ = _happen(samples.request(samples.DELETING_CALL, state=_S.SUBMITTING, attempt=1), _LOST)
     job, (event,) = _happen(
         _replace(job, queue_deadline_s=60.0, queue_deadline_ms=samples.NOW_MS), facts.DeadlineReached()
@@ -166,7 +166,7 @@ def test_a_job_that_is_found_is_in_doubt_no_more() -> None:
     assert (job.state, job.doubt) == (_S.SUBMITTED, None)
 
 
-def test_a_record_of_before_in_doubt_goes_on() -> None:
+def test_a_record_of_before_in_doubt_continues() -> None:
     """A ledger written without the count: the look-up that found nothing counts as the first."""
     job, _ = _happen(samples.request(samples.BATCH, state=_S.IN_DOUBT, attempt=1), facts.SubmissionNotFound())
     assert (job.state, job.doubt) == (_S.QUEUED, jobs.Doubt(1))

@@ -13,7 +13,7 @@ _LATE = facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))
 
 
 @pytest.mark.parametrize("name", ["submitted", "running", "collecting", "cancelling", "succeeded", "failed"])
-def test_second_job_that_shows_up_late_is_noted_and_told(name: str) -> None:
+def test_second_job_that_shows_up_late_is_noted_and_reported(name: str) -> None:
     """Whatever has become of the first one: ledger and event say which is to be stopped, no state moves."""
     decision = samples.decide(samples.job(name), _LATE)
     published = samples.only_event(decision)
@@ -45,7 +45,7 @@ def test_each_stopped_twin_leaves_the_others() -> None:
 
 
 def test_a_look_up_of_a_later_attempt_forgets_no_second_job_of_an_earlier_one() -> None:
-    """The wish to stop it stands in the ledger until MRS shows that it has ended; only what is new is told."""
+    """The wish to stop it stands in the ledger until MRS shows that it has ended; only what is new is reported."""
     seen = jobs.MrsStatus("j-5", submitted_ms=samples.NOW_MS)
     doubtful = msgspec.structs.replace(samples.job("doubtful"), attempt=2, twins=("j-2",))
     decision = samples.decide(doubtful, facts.SubmissionFound(seen, ("j-6",)))

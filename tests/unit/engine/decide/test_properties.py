@@ -139,7 +139,7 @@ class _Life:
         return facts.Requested(samples.request(self.work, **asks, **self.wants))
 
     def happen(self, fact: facts.Fact) -> None:
-        """Decide, twice; compare; check; go on with what comes out of the ledger."""
+        """Decide, twice; compare; check; continue with what comes out of the ledger."""
         before = self.job
         decision = transitions.decide(before, fact, self.now_ms, samples.RULES)
         assert decision == transitions.decide(before, fact, self.now_ms, samples.RULES)

@@ -10,7 +10,7 @@ from mrs_relay.engine.model import commands, facts, job_records, jobs
 
 
 def test_life_of_a_job_tells_where_it_stood_before() -> None:
-    """Each event names the state that was told before it, the attempt, the cluster and the labels."""
+    """Each event names the state that was reported before it, the attempt, the cluster and the labels."""
     job: jobs.Job | None = None
     published = []
     labels = {"team": "billing"}

@@ -23,11 +23,11 @@ pytestmark = pytest.mark.looptime
 
 class _Mrs:
     """
-    A project: clusters by id, and how many jobs go on on each.
+    A project: clusters by id, and how many jobs continue on each.
 
     Attributes:
         clusters: name, state and tags by id.
-        busy: jobs that go on, by cluster.
+        busy: jobs that continue, by cluster.
         read: how often the list and each cluster was asked for.
         trouble: raised instead of an answer.
     """
@@ -145,7 +145,7 @@ async def test_waiting_for_a_cluster_ends_after_choose_within_s() -> None:
 
 
 async def test_a_cluster_made_since_the_last_reading_is_found() -> None:
-    """Before a request is rejected the list is read anew: the cluster may have come up a moment ago."""
+    """Before a request is rejected the list is read again: the cluster may have come up a moment ago."""
     mrs = _Mrs(a=("etl", "running", ""))
     selector, now = _chooser(mrs)
     await selector.select(_job(1, now), jobs.Choice("etl"))
@@ -255,7 +255,7 @@ async def test_an_outage_of_mrs_is_waited_out() -> None:
 
 
 async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> None:
-    """Without the right to list clusters nobody can choose; after choose_within_s that is told with MRS's code."""
+    """Without the right to list clusters nobody can choose; after choose_within_s that is reported with MRS's code."""
     mrs = _Mrs()
     mrs.trouble = errors.MrsRefused("not allowed to list clusters", code="12000041")
     [fact] = await _choose(mrs, jobs.Choice("etl"), choose_within_s=60)

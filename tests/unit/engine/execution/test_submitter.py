@@ -237,7 +237,7 @@ def test_looking_again_comes_later_and_names_all() -> None:
 
 
 class _Twin:
-    """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
+    """A job that MRS shows as it is asked to, or not, and whose stopping it answers as it is asked to."""
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
         self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
@@ -273,7 +273,7 @@ _UNKNOWN = errors.MrsRefused("no such job", code="0176")
         (errors.MrsRefused("no such cluster", code="12000003"), None, True),
     ],
 )
-def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_goes_on_no_more(
+def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_continues_no_more(
     shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
 ) -> None:
     """A wish that MRS took, or refused for whatever reason, is no end."""
@@ -321,7 +321,7 @@ def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]
     return why, at_s, [entry for entry in logs if entry["event"] == "result_not_read"]
 
 
-def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
+def test_a_result_that_mrs_cannot_read_is_reported_at_once() -> None:
     """MRS answers 0182 as often as it is asked for a result over its own limit: twice is enough, each try is logged."""
     mrs = _Rows(_UNREADABLE)
     why, at_s, logged = _collected(mrs)
@@ -333,7 +333,7 @@ def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
     assert len(mrs.times) == 2
 
 
-def test_a_result_that_once_could_not_be_read_is_told() -> None:
+def test_a_result_that_once_could_not_be_read_is_reported() -> None:
     """The second answer counts."""
     why, at_s, logged = _collected(_Rows(_UNREADABLE, "1"))
     assert (why, len(logged)) == (None, 1)
@@ -350,7 +350,7 @@ def test_a_result_that_once_could_not_be_read_is_told() -> None:
         100.0,
     ],
 )
-def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> None:
+def test_a_success_is_reported_within_a_minute(trouble: errors.MrsError | float) -> None:
     """Whatever keeps the rows, also a read without an answer: the job has succeeded, and what is missing is said."""
     why, at_s, logged = _collected(_Rows(trouble))
     assert why
@@ -358,7 +358,7 @@ def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> 
     assert logged
 
 
-def test_the_time_for_a_result_goes_on_for_the_next_owner() -> None:
+def test_the_time_for_a_result_continues_for_the_next_owner() -> None:
     """It counts from when the success was seen; a result is asked for once in any case."""
     now_ms = clock.LoopClock().now_ms
     mrs = _Rows(errors.MrsUntouched("no connection"))

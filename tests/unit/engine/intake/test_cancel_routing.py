@@ -73,7 +73,7 @@ def _cancel(message_id: str = "c-1", request_id: str = "order-1", **more: Any) -
 @pytest.mark.parametrize("first", ["request", "cancel"])
 @pytest.mark.parametrize(("home", "sent_to"), [(0, 0), (0, 2), (3, 1)])
 def test_cancel_finds_its_request_on_any_partition(first: str, home: int, sent_to: int) -> None:
-    """Whichever came first and wherever: the request is cancelled, and nobody is told that it never came."""
+    """Whichever came first and wherever: the request is cancelled, and no event says that it never came."""
     topic = _Topic(4)
     put = [(home, samples.message()), (sent_to, _cancel())]
     for partition, value in put if first == "request" else reversed(put):

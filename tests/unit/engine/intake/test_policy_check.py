@@ -1,4 +1,4 @@
-"""Each rule of a tenant, kept and broken: what is told, and by which name."""
+"""Each rule of a tenant, kept and broken: what is reported, and by which name."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Rea
         ({"limits": {"running": 1}}, "mrs.call", RUN, "limits.running", "not_followed"),
     ],
 )
-def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
+def test_what_breaks_a_rule_is_reported_with_the_rule_s_name(
     groups: dict[str, Any], kind: str, data: dict[str, Any], rule: str, code: str
 ) -> None:
     """The reason's code is of the closed list; its message names the tenant, the rule and what to do."""

@@ -290,7 +290,7 @@ def test_dead_letter_keeps_the_record() -> None:
     ],
 )
 def test_record_that_names_no_request_is_a_dead_letter(value: object, code: str) -> None:
-    """Without a readable id nobody can be told; the record is kept with its reason."""
+    """Without a readable id nobody can be reported; the record is kept with its reason."""
     assert _letter(value).code == code
 
 
@@ -305,7 +305,7 @@ def test_record_that_names_no_request_is_a_dead_letter(value: object, code: str)
         (samples.message("text"), "wrong_type", "data", "job"),
     ],
 )
-def test_bad_request_with_an_id_is_told_to_its_sender(
+def test_bad_request_with_an_id_is_asked_to_its_sender(
     value: object, code: str, field: str | None, subject: str
 ) -> None:
     """A request that names itself becomes a rejection with reason, field, key, place and correlation."""
@@ -317,7 +317,7 @@ def test_bad_request_with_an_id_is_told_to_its_sender(
 
 
 def test_message_over_the_limit_is_rejected() -> None:
-    """A message one byte too long is told to its sender; its work is not kept."""
+    """A message one byte too long is asked to its sender; its work is not kept."""
     padding = _MOST_BYTES - len(json.dumps(samples.message(extra="")))
     assert isinstance(_job(samples.message(extra="x" * padding)), jobs.Job)
     event = _invalid(samples.message(extra="x" * (padding + 1)))
@@ -359,7 +359,7 @@ def test_batch_that_was_given_up_is_a_dead_letter_that_cannot_be_replayed() -> N
 
 
 def test_kafka_key_over_the_limit_is_rejected() -> None:
-    """A key too long to be the key of every event is told about under the request's id instead."""
+    """A key too long to be the key of every event is reported about under the request's id instead."""
     published = _invalid(key=b"x" * 1025)
     assert published.reason.code == "too_large"
     assert published.job.key is None

@@ -56,7 +56,7 @@ async def test_notes_of_others_and_of_later_versions_are_passed_over() -> None:
 async def test_what_an_older_version_spends_is_set_aside() -> None:
     """Its partitions have no demand: their part of the budget is not granted to others."""
     async with await _pair() as fleet:
-        await fleet.replicas[1].task_supervisor.close()  # it goes on, but writes no notes, as older versions do
+        await fleet.replicas[1].task_supervisor.close()  # it continues, but writes no notes, as older versions do
         fleet.group.notes.pop(1, None)
         await fleet.rebalance()
         fleet.group.notes.pop(1, None)

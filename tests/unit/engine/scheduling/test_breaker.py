@@ -44,7 +44,7 @@ async def test_a_cluster_that_refuses_is_tried_ever_less_often() -> None:
 
 
 async def test_one_success_opens_it_for_all() -> None:
-    """One job is tried; when MRS takes it, as many go as there are slots, and the next refusal begins anew."""
+    """One job is tried; when MRS takes it, as many go as there are slots, and the next refusal begins again."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=4))
     for _ in range(5):
         partition.scheduler.pauses.refused(PLACE, _now_s(), STATE)
@@ -113,7 +113,7 @@ async def test_a_final_refusal_ends_a_failure_and_no_refusal_by_state() -> None:
 
 
 async def test_a_lost_reply_makes_a_cluster_that_refuses_no_nearer() -> None:
-    """Its pauses go on to double."""
+    """Its pauses continue to double."""
     pauses = scheduling_fakes.open_scheduler().pauses
     assert pauses.refused(PLACE, 0.0, STATE) == 15.0
     await asyncio.sleep(15)

@@ -103,7 +103,7 @@ async def test_restored_job_of_the_other_api_holds_its_slot() -> None:
 
 
 async def test_job_that_ends_makes_room_for_the_other_api_too() -> None:
-    """A cluster that said it was full has room again, whichever API was told so."""
+    """A cluster that said it was full has room again, whichever API said so."""
     scheduler = scheduling_fakes.open_scheduler(slots=0)
     partition = scheduling_fakes.Partition(scheduler)
     assert partition.enter("o1", api="v1.1")
@@ -235,7 +235,7 @@ async def test_quota_is_spent_only_by_those_who_go() -> None:
     assert quota.spent == {jobs.SUBMISSION: 1}
 
 
-async def test_held_line_goes_on_when_the_time_has_come() -> None:
+async def test_held_line_continues_when_the_time_has_come() -> None:
     """A hold of one line stops that line alone, for its time alone."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
     scheduling_fakes.full(partition.scheduler, ("a", jobs.SUBMISSION), 10.0)
@@ -283,7 +283,7 @@ async def test_job_that_ends_makes_room_on_a_full_cluster() -> None:
     assert partition.admitted == ["j1", "j2"]
 
 
-async def test_job_that_was_told_full_does_not_lift_the_hold() -> None:
+async def test_job_that_was_reported_full_does_not_lift_the_hold() -> None:
     """The job that met the full cluster goes back into the line, and the hold stands for its whole time."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
     partition.enter("j1")
@@ -321,7 +321,7 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
 
 
 async def test_line_that_was_held_is_trusted_again_after_a_minute() -> None:
-    """When nobody was told "full" for a minute, as many go at once as there are slots; other lines always do."""
+    """When nobody was reported "full" for a minute, as many go at once as there are slots; other lines always do."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
     scheduling_fakes.full(partition.scheduler, ("a", jobs.SUBMISSION), 15.0)
     partition.enter("j1")

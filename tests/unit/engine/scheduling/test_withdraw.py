@@ -109,7 +109,7 @@ def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
     scheduling_fakes.run_virtually(live())
 
 
-def test_entry_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
+def test_entry_drawn_again_after_a_withdrawal_gets_one_turn() -> None:
     """The old entry may still lie in the line; only the new one counts."""
 
     async def live() -> None:

@@ -77,7 +77,7 @@ def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
         ("KILLED", "KILLED", False),
     ],
 )
-def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool) -> None:
+def test_job_whose_end_was_reported_is_let_go(state: str, result: str, goes_on: bool) -> None:
     """A further attempt of its request is another job; the ended one must neither cost reads nor be missed later."""
 
     async def live() -> None:
@@ -167,7 +167,7 @@ class _Broken(_Mrs):
     "error", [errors.MrsUntouched("HTTP 500", status=500), errors.MrsRefused("no rights", code="APIGW.0301")]
 )
 @pytest.mark.parametrize("broken", [1, 9])
-def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: errors.MrsError, broken: int) -> None:
+def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_reported(error: errors.MrsError, broken: int) -> None:
     """Neither jobs nor statements that come after them, also if they are more than are read at once."""
 
     async def live() -> None:
@@ -220,7 +220,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
 
 
 def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it() -> None:
-    """The partition moves within the process while MRS is asked: the new owner is told, not the one before."""
+    """The partition moves within the process while MRS is asked: the new owner is reported, not the one before."""
 
     async def live() -> None:
         class Slow(_Mrs):

@@ -74,7 +74,7 @@ class _Followed:
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_job_is_missing_as_long_as_the_list_answers_without_it(count: int) -> None:
-    """Five minutes of answers, and it is told as lost."""
+    """Five minutes of answers, and it is reported as lost."""
 
     async def live() -> None:
         followed = _Followed(count)
@@ -185,7 +185,7 @@ def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(sta
         (-50, 0, False, 300),
     ],
 )
-def test_what_an_earlier_owner_counted_goes_on(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
+def test_what_an_earlier_owner_counted_continues(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
     """The ledger says since when and until when somebody looked; the gap counts if it is no longer than a takeover."""
 
     async def live() -> None:

@@ -68,7 +68,7 @@ def test_huge_numbers_are_rows_too() -> None:
     assert result.statements[0].rows == [{"n": 10**37}]
 
 
-def test_reply_is_told_without_what_must_not_be_seen() -> None:
+def test_reply_is_reported_without_what_must_not_be_seen() -> None:
     """Arguments, properties, SQL text and secrets are left out, however deep they stand and however they are spelt."""
     body = {
         "job": {"job_id": "j-1", "arguments": ["hidden"], "properties": {"a": "hidden"}},
@@ -80,7 +80,7 @@ def test_reply_is_told_without_what_must_not_be_seen() -> None:
     assert output.reply == {"job": {"job_id": "j-1"}, "rows": [{"id": 1}, {}, {}]}
 
 
-def test_what_v11_shows_of_a_run_and_scripts_of_a_cluster_are_told_without_arguments() -> None:
+def test_what_v11_shows_of_a_run_and_scripts_of_a_cluster_are_reported_without_arguments() -> None:
     """A run's configuration and what Oozie says of it, and the arguments of scripts, are arguments by other names."""
     configs = {"configs": {"a": "hidden"}, "args": ["hidden"], "params": {"b": "hidden"}}
     body = {
@@ -97,7 +97,7 @@ def test_what_v11_shows_of_a_run_and_scripts_of_a_cluster_are_told_without_argum
 
 
 def test_reply_that_is_too_large_is_left_out_and_said_so() -> None:
-    """An event stays small; the outcome is told all the same."""
+    """An event stays small; the outcome is reported all the same."""
     output = results.reply(base.Reply.model_validate({"text": "a" * 100}), 100)
     assert (output.reply, output.truncated) == (None, True)
     assert output.unavailable == "the reply has 111 bytes; at most 100 fit into an event"

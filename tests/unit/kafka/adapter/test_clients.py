@@ -189,7 +189,7 @@ async def test_killed_producer_leaves_no_task_of_the_library_behind() -> None:
     ],
 )
 def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[errors.StreamError]) -> None:
-    """Fencing is told apart for people, also where the library wraps it; everything else is an unknown outcome."""
+    """Fencing is distinguished for people, also where the library wraps it; everything else is an unknown outcome."""
     made = _producer("x")
     wrapped = kafka_errors.KafkaError("Unexpected error during batch delivery")
     wrapped.__cause__ = error

@@ -184,7 +184,7 @@ async def test_broken_connection_under_the_search_for_a_coordinator_is_no_end() 
 
 
 async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event loop may say so by an error that the library does not know; the next request connects anew."""
+    """An event loop may say so by an error that the library does not know; the next request connects again."""
     async with _stage() as stage:
         assert await stage.client.ready(1)
         wire = stage.client._conns[1, kafka_client.ConnectionGroup.DEFAULT]._writer
@@ -277,7 +277,7 @@ async def test_consumer_of_which_a_task_has_died_says_so(
             await made.poll(frozenset(), limit=1, timeout_s=0.1)
 
 
-async def test_member_that_is_told_that_nobody_coordinates_hears(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a coordinator moves, brokers say that there is none: the question has no answer, and nobody is deaf."""
     monkeypatch.setattr(consumer, "_LATELY_S", 0.4)
     one = _Broker(1)

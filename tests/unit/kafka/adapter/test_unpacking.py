@@ -106,7 +106,7 @@ async def test_batches_of_all_compressions_reach_the_consumer(version: Any, monk
 )
 async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Every record before it and of the other partitions comes once; it is told once, and not fetched over and over.
+    Every record before it and of the other partitions comes once; it is reported once, and not fetched over and over.
 
     The library alone loses what it has read of other partitions in the same call.
     """
@@ -128,7 +128,7 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
 
 
 async def test_bad_batch_of_a_partition_that_went_elsewhere_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a late answer says of an old position pauses nothing and is not told."""
+    """What a late answer says of an old position pauses nothing and is not reported."""
     async with _consumer({0: built.batch(0, [b"a", b"b"]) + _BOMB}, monkeypatch) as (client, unpacker, _):
         await _read(client, 5)
         client.seek(TopicPartition("t", 0), 0)

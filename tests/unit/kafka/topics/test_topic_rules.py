@@ -110,7 +110,7 @@ def test_command_names_the_servers_and_the_topic() -> None:
 @pytest.mark.parametrize("topic", ["in.ledger", "now"])
 @pytest.mark.parametrize("found_ms", [_DAY_MS + 1, _UNLIMITED])
 def test_compacted_topics_that_may_keep_overwritten_records_for_longer_are_named(topic: str, found_ms: int) -> None:
-    """SQL and arguments lie in overwritten records: a topic made without the limit is told with the command for it."""
+    """SQL and arguments lie in overwritten records: a topic without the limit is reported with the command for it."""
     finding = _only(_configured(_sound(topics=_LATEST), topic, {"max.compaction.lag.ms": str(found_ms)}))
     assert (finding.severity, finding.code) == ("warning", "slow_compaction")
     assert f"topic {topic} has max.compaction.lag.ms={found_ms}, at most {_DAY_MS}" in finding.text
@@ -202,7 +202,7 @@ def test_ledger_with_too_many_partitions_asks_for_more_requests_partitions() -> 
     assert "--topic in --partitions 5" in finding.remedy
 
 
-def test_all_findings_are_told_at_once_the_worst_first() -> None:
+def test_all_findings_are_reported_at_once_the_worst_first() -> None:
     """One run of the check is enough."""
     facts = _configured(_sound(), "in", {"cleanup.policy": "compact", "min.insync.replicas": "1"})
     facts = _kept(facts, "ev", broker.Partition(has_leader=False, replicas=3))
