@@ -38,8 +38,8 @@ class FaultMatcher:
         elif route.operation == "ExecuteJob":
             name = self._older.name_of(path["job_id"])
         else:
-            told = {**query, **body}
-            name = next((told[one] for one in _NAMES if isinstance(told.get(one), str)), "")
+            merged = {**query, **body}
+            name = next((merged[one] for one in _NAMES if isinstance(told.get(one), str)), "")
         known = cluster_id if isinstance(cluster_id, str) else None
         return faults.Aim(route.operation, known, name, job_id, route.operation in _SUBMITS)
 

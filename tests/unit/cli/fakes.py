@@ -13,7 +13,7 @@ from mrs_relay.messages import envelope, events
 Answer = Callable[[envelope.Envelope], Iterable[events.EventData]]
 
 
-def told(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
+def reported(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
     """The events of one request, `last` being further members of the last one."""
     made = []
     for number, state in enumerate(states, start=1):

@@ -97,7 +97,7 @@ class _Bench:
         job = msgspec.structs.replace(job, **changes)
         self.executor.execute(job.ledger_key, job, command, self.lease.act_epoch)
 
-    async def told(self) -> list[facts.Fact]:
+    async def reported(self) -> list[facts.Fact]:
         if not self.lease.inbox.waiting:
             return []
         batch = await self.lease.inbox.take(100)
@@ -205,11 +205,11 @@ def test_run_deadline_rings_once(command: commands.Command, name: str, deadline:
         bench.perform(command, name, **{deadline: samples.NOW_MS + 60_000})
         bench.perform(command, name, **{deadline: samples.NOW_MS + 60_000})
         await asyncio.sleep(59.9)
-        assert await bench.told() == []
+        assert await bench.reported() == []
         await asyncio.sleep(0.2)
-        assert await bench.told() == [facts.DeadlineReached()]
+        assert await bench.reported() == [facts.DeadlineReached()]
         await asyncio.sleep(4000)
-        assert await bench.told() == []
+        assert await bench.reported() == []
 
     _run(live)
 
@@ -222,7 +222,9 @@ def test_queue_deadline_rings_once_although_the_job_comes_back_to_the_queue_ofte
         for _ in range(50):
             bench.perform(_C.ENQUEUE, "queued", **waits)
         await asyncio.sleep(61)
-        assert await bench.told() == [facts.DeadlineReached("its not_before or the backoff of its retry has not come")]
+        assert await bench.reported() == [
+            facts.DeadlineReached("its not_before or the backoff of its retry has not come")
+        ]
 
     _run(live)
 
@@ -234,7 +236,7 @@ def test_deadline_in_the_past_rings_at_once_and_none_never() -> None:
         bench.perform(_C.TRACK, "submitted", run_deadline_ms=samples.NOW_MS - 5)
         bench.perform(_C.TRACK, "submitted", id="order-2")
         await asyncio.sleep(0.1)
-        assert await bench.told() == [facts.DeadlineReached()]
+        assert await bench.reported() == [facts.DeadlineReached()]
 
     _run(live)
 
@@ -264,7 +266,7 @@ def test_job_cancelled_before_its_time_asks_for_no_turn_when_it_comes() -> None:
         await asyncio.sleep(10)
         bench.perform(_C.RELEASE, "cancelled", seen=None, expires_ms=samples.NOW_MS + 10**9)
         await asyncio.sleep(100)
-        assert await bench.told() == []
+        assert await bench.reported() == []
         assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 0)
 
     _run(live, slots=1)
@@ -278,7 +280,7 @@ def test_job_cancelled_in_the_batch_of_its_intent_is_not_sent() -> None:
         bench.perform(_C.SUBMIT, "submitting", id="order-2")
         await asyncio.sleep(1)
         assert bench.mrs.sent == ["order-2"]
-        assert sorted(type(fact).__name__ for fact in await bench.told()) == [
+        assert sorted(type(fact).__name__ for fact in await bench.reported()) == [
             "SubmissionAccepted",
             "SubmissionNotApplied",
         ]
@@ -297,7 +299,7 @@ def test_submission_of_an_earlier_ownership_is_not_sent() -> None:
             bench.lease.resume()
         await asyncio.sleep(1)
         assert bench.lease.may_act()
-        assert (bench.mrs.sent, await bench.told()) == ([], [facts.SubmissionNotApplied()])
+        assert (bench.mrs.sent, await bench.reported()) == ([], [facts.SubmissionNotApplied()])
 
     _run(live, in_flight=1)
 
@@ -312,7 +314,7 @@ def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
                 await asyncio.sleep(wait_s)
             await asyncio.sleep(1)
             assert bench.mrs.sent == sent
-        assert await bench.told() == [facts.SubmissionAccepted(samples.JOB_ID), facts.SubmissionNotApplied()]
+        assert await bench.reported() == [facts.SubmissionAccepted(samples.JOB_ID), facts.SubmissionNotApplied()]
 
     _run(live, in_flight=1)
 
@@ -323,9 +325,9 @@ def test_cancel_that_waits_in_vain_is_reported_of_its_end() -> None:
     async def live(bench: _Bench) -> None:
         bench.perform(_C.AWAIT_REQUEST, "awaited", expires_ms=samples.NOW_MS + 60_000)
         await asyncio.sleep(59)
-        assert await bench.told() == []
+        assert await bench.reported() == []
         await asyncio.sleep(2)
-        assert await bench.told() == [facts.Expired()]
+        assert await bench.reported() == [facts.Expired()]
 
     _run(live)
 
@@ -341,7 +343,7 @@ def test_deadline_of_a_job_that_moved_on_does_not_ring(command: commands.Command
         bench.perform(_C.TRACK, "running", run_deadline_ms=due_ms)
         bench.perform(command, name, expires_ms=samples.NOW_MS + 7_200_000)
         await asyncio.sleep(3600)
-        assert not any(isinstance(fact, facts.DeadlineReached) for fact in await bench.told())
+        assert not any(isinstance(fact, facts.DeadlineReached) for fact in await bench.reported())
 
     _run(live)
 
@@ -353,9 +355,9 @@ def test_next_attempts_deadline_takes_the_place_of_the_first() -> None:
         bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 60_000)
         bench.perform(_C.TRACK, "running", run_deadline_ms=samples.NOW_MS + 90_000)
         await asyncio.sleep(80)
-        assert await bench.told() == []
+        assert await bench.reported() == []
         await asyncio.sleep(20)
-        assert await bench.told() == [facts.DeadlineReached()]
+        assert await bench.reported() == [facts.DeadlineReached()]
 
     _run(live)
 
@@ -367,7 +369,7 @@ def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
         bench.perform(_C.ENQUEUE, "queued", not_before_ms=samples.NOW_MS + 60_000)
         bench.perform(_C.RELEASE, "cancelled", expires_ms=samples.NOW_MS + 7_200_000)
         await asyncio.sleep(3600)
-        assert await bench.told() == []
+        assert await bench.reported() == []
         assert bench.scheduler.waiting == bench.scheduler.in_flight == 0
 
     _run(live)
@@ -399,9 +401,9 @@ def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
         bench.perform(_C.LOOK_UP, "doubtful")
         bench.perform(_C.LOOK_UP, "doubtful, a cluster to create")
         await asyncio.sleep(100)
-        assert [type(fact) for fact in await bench.told()] == [facts.SubmissionFound, facts.SubmissionFound]
+        assert [type(fact) for fact in await bench.reported()] == [facts.SubmissionFound, facts.SubmissionFound]
         await asyncio.sleep(500)
-        assert await bench.told() == [facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))]
+        assert await bench.reported() == [facts.DuplicatesChecked(1, (samples.JOB_ID, "j-3"))]
 
     _run(live, mrs=_Doubtful())
 
@@ -416,7 +418,7 @@ def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_continues() -> None:
         bench.perform(_C.STOP_DUPLICATES, "submitted, with a twin", twins=("j-2", "j-3"))
         await asyncio.sleep(100)
         assert sorted(mrs.asked) == ["j-2", "j-2", "j-3", "j-3"]
-        assert sorted(await bench.told(), key=repr) == [
+        assert sorted(await bench.reported(), key=repr) == [
             facts.DuplicatesStopped(("j-2",)),
             facts.DuplicatesStopped(("j-3",)),
         ]
@@ -488,10 +490,10 @@ def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_ne
         assert bench.scheduler.enter_at_once(scheduling_fakes.entry(job, bench.executor))
         bench.perform(_C.SUBMIT, "submitting", attempt=2)
         await asyncio.sleep(15)
-        assert facts.SubmissionNotApplied() not in await bench.told()
+        assert facts.SubmissionNotApplied() not in await bench.reported()
         assert bench.scheduler.in_flight == 1
         await asyncio.sleep(20)
-        assert (await bench.told()).count(facts.SubmissionNotApplied()) == 1
+        assert (await bench.reported()).count(facts.SubmissionNotApplied()) == 1
         assert bench.scheduler.in_flight == 0
         assert len(bench.mrs.sent) == 2
 

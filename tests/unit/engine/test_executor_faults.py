@@ -72,7 +72,7 @@ def test_what_fails_for_one_job_becomes_a_fact_of_that_job(
         bench.perform(command, name, id="bad")
         bench.perform(command, name, id="good")
         await asyncio.sleep(10)
-        reported = await bench.told()
+        reported = await bench.reported()
         assert [
             type(fact) for fact in reported if isinstance(fact, facts.InternalFailure | facts.SubmissionInDoubt)
         ] == [outcome]
@@ -88,7 +88,7 @@ def test_second_look_that_fails_changes_nothing() -> None:
     async def live(bench: _Bench) -> None:
         bench.perform(_C.LOOK_UP, "doubtful")
         await asyncio.sleep(1)
-        assert [type(fact) for fact in await bench.told()] == [facts.SubmissionFound]
+        assert [type(fact) for fact in await bench.reported()] == [facts.SubmissionFound]
         assert bench.context.counts.internal_errors == {("look_again", "KeyError"): 1}
 
     _run(live, mrs=_Broken())
@@ -102,7 +102,7 @@ def test_kill_that_fails_is_asked_for_again() -> None:
         bench.perform(_C.KILL, "cancelling", id="bad")
         await asyncio.sleep(65)
         assert bench.times() == [0, 30, 60]
-        assert await bench.told() == []
+        assert await bench.reported() == []
 
     _run(live, mrs=_Broken())
 
@@ -114,7 +114,7 @@ def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
         bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", twins=("j-2",))
         await asyncio.sleep(65)
         assert bench.times() == [0, 30]
-        assert await bench.told() == [facts.DuplicatesStopped(("j-2",))]
+        assert await bench.reported() == [facts.DuplicatesStopped(("j-2",))]
 
     _run(live, mrs=_Broken())
 
@@ -149,7 +149,7 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
         restored = [msgspec.structs.replace(running, id=name) for name in names]
         bench.executor.resume({job.ledger_key: job for job in restored})
         assert {"a", "b"} <= bench.mrs.watched
-        assert [type(fact) for fact in await bench.told()] == [facts.InternalFailure]
+        assert [type(fact) for fact in await bench.reported()] == [facts.InternalFailure]
 
     _run(live, mrs=_Broken() if broken == "follow" else _Mrs())
 
@@ -166,7 +166,7 @@ def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
         assert len(bench.executor._timers) == 1
 
         async def forgotten() -> int:
-            facts_ = await bench.told()
+            facts_ = await bench.reported()
             assert all(isinstance(fact, facts.Expired) for fact in facts_)
             for key in list(rejected)[: len(facts_)]:
                 del rejected[key]

@@ -30,7 +30,7 @@ class _Topic:
         self.lines: list[list[records.Record]] = [[] for _ in range(partitions)]
         self.offset = 100
         self.passed: list[records.Outgoing] = []
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
 
     def put(self, partition: int, value: object, headers: Any = (), key: bytes | None = b"k") -> None:
         self.offset += 1
@@ -45,7 +45,7 @@ class _Topic:
         sent = unit.outgoing()
         list(unit.apply())
         self.deliver([one for one in sent if one.topic == _REQUESTS])
-        self.told += [json.loads(one.value or b"") for one in sent if one.topic == fakes.TOPICS.events]
+        self.reported += [json.loads(one.value or b"") for one in sent if one.topic == fakes.TOPICS.events]
 
     def deliver(self, passed: Sequence[records.Outgoing]) -> None:
         for one in passed:
@@ -63,7 +63,7 @@ class _Topic:
         pytest.fail("messages circle")
 
     def states(self, request_id: str) -> list[str]:
-        return [event["state"] for event in self.told if event["request"]["id"] == request_id]
+        return [event["state"] for event in self.reported if event["request"]["id"] == request_id]
 
 
 def _cancel(message_id: str = "c-1", request_id: str = "order-1", **more: Any) -> dict[str, Any]:

@@ -150,18 +150,18 @@ def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) ->
 
         def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
             assert isinstance(fact, facts.ClusterObserved)
-            self.told.append((asyncio.get_running_loop().time(), fact.outcome))
+            self.reported.append((asyncio.get_running_loop().time(), fact.outcome))
 
     async def live() -> None:
         owner, time = Owner(), clock.LoopClock()
-        owner.told.clear()
+        owner.reported.clear()
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), time)
         job = samples.JOBS["submitted, a cluster"]
         assert job is not None
         watcher.follow(msgspec.structs.replace(job, intent_ms=time.now_ms()), job.ledger_key, owner)
         await asyncio.sleep(1000)
         await watcher.close()
-        assert [outcome for _, outcome in owner.told] == ([_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED])
-        assert comes or owner.told[0][0] > 900
+        assert [outcome for _, outcome in owner.reported] == ([_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED])
+        assert comes or owner.reported[0][0] > 900
 
     scheduling_fakes.run_virtually(live())

@@ -39,10 +39,10 @@ class _Mrs:
 
 class _Owner:
     def __init__(self) -> None:
-        self.told: list[facts.Fact] = []
+        self.reported: list[facts.Fact] = []
 
     def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        self.told.append(fact)
+        self.reported.append(fact)
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "SUSPENDED"])
@@ -57,9 +57,9 @@ def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(590)
-        assert not [fact for fact in owner.told if isinstance(fact, facts.JobLost)]
+        assert not [fact for fact in owner.reported if isinstance(fact, facts.JobLost)]
         await asyncio.sleep(60)
-        given_up = next(fact for fact in owner.told if isinstance(fact, facts.JobLost))
+        given_up = next(fact for fact in owner.reported if isinstance(fact, facts.JobLost))
         assert given_up.code == "no_outcome"
         assert f"{state} without an outcome (UNDEFINED)" in given_up.message
         await pollers.close()
@@ -88,7 +88,7 @@ def test_job_whose_end_was_reported_is_let_go(state: str, result: str, goes_on: 
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(57)
         assert (mrs.reads > 1, pollers.followed) == (goes_on, int(goes_on))
-        assert [type(fact) for fact in owner.told if not isinstance(fact, facts.WaitsNoted)] == [facts.JobObserved]
+        assert [type(fact) for fact in owner.reported if not isinstance(fact, facts.WaitsNoted)] == [facts.JobObserved]
         await pollers.close()
 
     scheduling_fakes.run_virtually(live())
@@ -183,7 +183,7 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_reported(error: e
             pollers.follow(one, one.ledger_key, owner)
         await asyncio.sleep(120)
         reported = {
-            fact.seen.job_id for fact in owner.told if isinstance(fact, facts.JobObserved | facts.StatementObserved)
+            fact.seen.job_id for fact in owner.reported if isinstance(fact, facts.JobObserved | facts.StatementObserved)
         }
         assert reported == {"sound", "statement"}
         assert pollers.followed == broken
@@ -206,7 +206,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
         await asyncio.sleep(601)
         mrs.words = {"job_state": "FINISHED", "job_result": "SUCCEEDED"}
         await asyncio.sleep(6)
-        assert [fact.seen.job_state for fact in owner.told if isinstance(fact, facts.JobObserved)] == [
+        assert [fact.seen.job_state for fact in owner.reported if isinstance(fact, facts.JobObserved)] == [
             "RUNNING",
             "FINISHED",
         ]
@@ -240,7 +240,7 @@ def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it
         pollers.drop_owner(before)
         pollers.follow(job, job.ledger_key, after)
         await asyncio.sleep(60)
-        assert (before.told, len(after.told)) == ([], 1)
+        assert (before.reported, len(after.reported)) == ([], 1)
         await pollers.close()
 
     scheduling_fakes.run_virtually(live())
@@ -266,9 +266,9 @@ def test_a_job_that_waits_for_its_outcome_is_not_lost_when_mrs_does_not_show_it_
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(890)
-        assert not [fact for fact in owner.told if isinstance(fact, facts.JobLost)]
+        assert not [fact for fact in owner.reported if isinstance(fact, facts.JobLost)]
         await asyncio.sleep(60)
-        given_up = next(fact for fact in owner.told if isinstance(fact, facts.JobLost))
+        given_up = next(fact for fact in owner.reported if isinstance(fact, facts.JobLost))
         assert given_up.code == "no_outcome"
         await pollers.close()
 
