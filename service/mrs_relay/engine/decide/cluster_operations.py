@@ -16,8 +16,8 @@ State = jobs.State
 
 
 def observed(
-    job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """Continue a job, or end it when its cluster has reached the goal or cannot reach it any more."""
     before = job.seen
     if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
@@ -42,11 +42,11 @@ def observed(
 
 def _goes_on(
     job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
-) -> event_builder.Decision | None:
+) -> decisions.Decision | None:
     if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
         updated, event = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
-        return event_builder.Decision(updated, (event,))
+        return decisions.Decision(updated, (event,))
     if job.state is State.RUNNING and job.seen is not None and job.seen.job_state != before.job_state:
         updated, event = event_builder.build_event(job, "progress", now_ms)
-        return event_builder.Decision(updated, (event,))
+        return decisions.Decision(updated, (event,))
     return None
