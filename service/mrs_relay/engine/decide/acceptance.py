@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import cancellation
-from mrs_relay.engine.model import commands, facts, jobs
+from mrs_relay.engine.decide import answers, cancellation, deadlines
+from mrs_relay.engine.model import commands, decisions, facts, jobs
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -52,9 +52,7 @@ def _start(
         )
         return _replace(stopped, pass_back=before.came_from)
 
-    return (
-        decisions.Decision(fresh, (), commands.Command.SELECT_CLUSTER) if fresh.choice else _accepted(fresh, now_ms)
-    )
+    return decisions.Decision(fresh, (), commands.Command.SELECT_CLUSTER) if fresh.choice else _accepted(fresh, now_ms)
 
 
 def _accepted(job: jobs.Job, now_ms: int) -> decisions.Decision:
@@ -98,7 +96,5 @@ def invalid(
 
 def _reject_duplicate(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> decisions.Decision:
     """Publish `rejected` for a second message; the first one's job continues unchanged."""
-    updated, event = event_builder.build_event(
-        answers.with_trace_of(job, second), "rejected", now_ms, reason=reason
-    )
+    updated, event = event_builder.build_event(answers.with_trace_of(job, second), "rejected", now_ms, reason=reason)
     return decisions.Decision(_replace(answers.with_trace_of(updated, job), shown=job.shown), (event,))

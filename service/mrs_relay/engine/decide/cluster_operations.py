@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.work import kinds
 
 State = jobs.State
@@ -40,9 +40,7 @@ def observed(
             return _goes_on(job, before, fact.outcome, now_ms)
 
 
-def _goes_on(
-    job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
-) -> decisions.Decision | None:
+def _goes_on(job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int) -> decisions.Decision | None:
     if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
         updated, event = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
         return decisions.Decision(updated, (event,))

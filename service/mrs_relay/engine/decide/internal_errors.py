@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.messages import events, reasons
 
 State = jobs.State

@@ -20,11 +20,14 @@ _replace = msgspec.structs.replace
 
 
 def admitted(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision | None:
+    """Note the intent to submit a job that the scheduler admitted; stop a job whose deadline was reached before."""
     if job.state is not State.QUEUED:
         return None
+
     late = deadlines.deadline_reached(job, now_ms, config)
     if late is not None:
-        return late  # the deadline was reached before the scheduler admitted the job
+        return late
+
     intent = _replace(jobs.moved(job, State.SUBMITTING), attempt=max(1, job.attempt), intent_ms=now_ms)
     return decisions.Decision(intent, (), commands.Command.SUBMIT)
 
@@ -39,6 +42,7 @@ def replied(
     now_ms: int,
     config: decisions.DecisionConfig,
 ) -> decisions.Decision | None:
+    """Decide on MRS's reply to a submission, or on its loss."""
     if job.state is not State.SUBMITTING:
         return None
 
@@ -62,6 +66,7 @@ def replied(
 def looked_up(
     job: jobs.Job, fact: facts.SubmissionFound | facts.SubmissionNotFound, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
+    """Decide on what the look-up of a submission in doubt has shown."""
     if job.state is not State.IN_DOUBT:
         return None
     if isinstance(fact, facts.SubmissionFound):
@@ -72,15 +77,16 @@ def looked_up(
 def submitted(
     job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, goal: jobs.TargetState | None = None, twins: tuple[str, ...] = ()
 ) -> decisions.Decision:
+    """Publish `submitted` for a job that MRS has, and follow it; or stop it, if that was requested meanwhile."""
     kept = job.work if retry.may_retry(job) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
-    submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
-    submitted = _replace(submitted, doubt=doubt.of_next_attempt(job.doubt))
-    submitted = kinds.of(job).followed(job, submitted, goal)
-    submitted = _replace(submitted, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
+    moved = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
+    moved = _replace(moved, doubt=doubt.of_next_attempt(job.doubt))
+    moved = kinds.of(job).followed(job, moved, goal)
+    moved = _replace(moved, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
 
-    updated, event = event_builder.build_event(submitted, "submitted", now_ms, reason=duplicates.reason_for(twins))
+    updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(twins))
     # A stop that was requested during the submission is carried out now: MRS has the job.
-    if submitted.stop is not None:
+    if moved.stop is not None:
         return decisions.Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)
     return decisions.Decision(updated, (event,), commands.Command.TRACK)

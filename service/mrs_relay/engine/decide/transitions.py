@@ -3,33 +3,31 @@ Decide what follows from a fact: (job, fact, now) → the job's next state, its 
 
 This is the pure core. No I/O, no clock, no logging: the same arguments give the same decision, in a test, in production
 and after a crash. A decision is committed as a whole before its command is run. A fact that does not fit the job's
-state (it came late, or twice) yields None: nothing changes. `acceptance` handles arriving requests, `submission` lost
-replies, `cancellation` cancels, deadlines, retries and resolutions; `event_builder` builds the events.
+state (it came late, or twice) yields None: nothing changes. The package's docstring says which module handles which
+facts; `event_builder` builds the events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
-import msgspec
-
-from mrs_relay.engine import event_builder, redaction
-from mrs_relay.engine.decide import acceptance, cancellation, cluster_operations, internal_errors, submission
-from mrs_relay.engine.model import commands, facts, jobs, verdict
-from mrs_relay.engine.work import kinds
-from mrs_relay.messages import events
-
-decisions.Decision = decisions.Decision
-decisions.DecisionConfig = decisions.DecisionConfig
+from mrs_relay.engine.decide import (
+    acceptance,
+    cancellation,
+    cluster_operations,
+    deadlines,
+    duplicates,
+    internal_errors,
+    resolution,
+    statements,
+    submission,
+    tracking,
+)
+from mrs_relay.engine.model import commands, decisions, facts, jobs
 
 State = jobs.State
-_replace = msgspec.structs.replace
-_build_event = event_builder.build_event
-_end = event_builder.end
 
-
-_NEW = frozenset({State.REJECTED, State.PENDING_CANCEL})
+_NEW: Final = frozenset({State.REJECTED, State.PENDING_CANCEL})
 """In these states, as where there is no job, a request begins one. Any other job continues, even if the rules forbid it
 now."""
 
@@ -44,7 +42,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         job: the job as last decided; None when there is none under this key.
         fact: the fact to decide on.
         now_ms: the present, epoch milliseconds.
-        config: see `decisions.DecisionConfig`.
+        config: see `DecisionConfig`.
 
     Returns:
         The decision, or None when the fact changes nothing.
@@ -80,8 +78,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         ):
             return submission.replied(job, fact, now_ms, config)
         case facts.DuplicatesStopped():
-            left = tuple(job_id for job_id in job.twins if job_id not in fact.job_ids)
-            return decisions.Decision(_replace(job, twins=left)) if left != job.twins else None
+            return duplicates.stopped(job, fact)
         case facts.DuplicatesChecked():
             return duplicates.checked(job, fact, now_ms)
         case facts.SubmissionFound() | facts.SubmissionNotFound():
