@@ -176,15 +176,15 @@ async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped
         here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
         here.put(service.job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         events = here.events()
         submitted = next(event for event in events if event.state == "submitted")
         assert submitted.data["reason"]["class"] == "duplicate"
-        assert twin in submitted.data["reason"]["message"]
-        assert submitted.data["mrs"]["job_id"] != twin
+        assert duplicate in submitted.data["reason"]["message"]
+        assert submitted.data["mrs"]["job_id"] != duplicate
         assert events[-1].state == "succeeded"
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies() -> None:
@@ -195,14 +195,14 @@ async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies()
         here.trouble(operation="StopJob", action="status", status=503, count=2)
         here.put(service.job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
         await here.replicas[0].kill()
-        assert await _job_result(here, twin) == "UNDEFINED"
+        assert await _job_result(here, duplicate) == "UNDEFINED"
         await here.start_replica()
         await here.until_ended(["r-1"], 3600)
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 class _SlowWire(service_harness.Wire):
@@ -264,13 +264,13 @@ async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_
         here.put(service.job("r-1", name="nightly"))
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         notice = next(event for event in here.events() if event.data.get("repeated"))
         assert notice.data["reason"]["class"] == "duplicate"
-        assert twin in notice.data["reason"]["message"]
+        assert duplicate in notice.data["reason"]["message"]
         assert here.states("r-1")[-1] == "succeeded"
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() -> None:

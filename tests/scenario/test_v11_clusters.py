@@ -126,20 +126,20 @@ async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_agai
 
 
 async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
-    """V1.1 can stop a job, so the twin is stopped, as with V2."""
+    """V1.1 can stop a job, so the duplicate is stopped, as with V2."""
     async with service_harness.start(emulated=SLOW) as here:
         here.trouble(operation=SUBMIT, action="drop_after", count=1)
         here.trouble(operation="ListExecuteJob", action="status", status=503, count=8)
         here.put(service.old_job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         submitted = next(event for event in here.events() if event.state == "submitted")
         assert submitted.data["reason"]["class"] == "duplicate"
-        assert twin in submitted.data["reason"]["message"]
-        assert submitted.data["mrs"]["job_id"] != twin
+        assert duplicate in submitted.data["reason"]["message"]
+        assert submitted.data["mrs"]["job_id"] != duplicate
         assert here.states("r-1")[-1] == "succeeded"
-        assert await _state_of(here, twin) == v11_models.StateV11.TERMINATED
+        assert await _state_of(here, duplicate) == v11_models.StateV11.TERMINATED
 
 
 async def test_a_replica_that_dies_in_the_middle_of_a_submission_is_replaced_and_nothing_runs_twice() -> None:

@@ -39,7 +39,7 @@ class FaultMatcher:
             name = self._older.name_of(path["job_id"])
         else:
             merged = {**query, **body}
-            name = next((merged[one] for one in _NAMES if isinstance(told.get(one), str)), "")
+            name = next((merged[one] for one in _NAMES if isinstance(merged.get(one), str)), "")
         known = cluster_id if isinstance(cluster_id, str) else None
         return faults.Aim(route.operation, known, name, job_id, route.operation in _SUBMITS)
 

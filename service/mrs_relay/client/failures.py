@@ -34,7 +34,7 @@ class EventsMissing(errors.RelayError):
 
     def __init__(self, request_id: str, before: int, found: int) -> None:
         super().__init__(
-            f"request {request_id!r}: after event {before} came event {found}; go on with events(after={found - 1}), "
+            f"request {request_id!r}: after event {before} came event {found}; resume with events(after={found - 1}), "
             "or attach again from an earlier time"
         )
         self.before = before

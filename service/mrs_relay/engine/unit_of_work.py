@@ -352,7 +352,7 @@ class UnitOfWork:
         # Any command stops the duplicates of its job, too; a job that changed without a command needs one for that.
         for key in self._changed.keys() - self._commands.keys():
             job = self._base.get(key)
-            if job is not None and job.twins:
+            if job is not None and job.duplicates:
                 yield key, job, commands.Command.STOP_DUPLICATES
 
     def _latest(self, topic: str) -> list[records.Outgoing]:

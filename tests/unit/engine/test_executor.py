@@ -253,7 +253,7 @@ def test_job_cancelled_in_its_line_gets_no_turn_and_no_slot() -> None:
         batch = await bench.lease.inbox.take(100)
         turns = [notice.key for notice in batch.notices if isinstance(notice, contexts.FactNotice)]
         assert turns == [jobs.ledger_key("/billing", "order-0"), jobs.ledger_key("/billing", "order-2")]
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 1)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 1)
 
     _run(live, slots=1)
 
@@ -267,7 +267,7 @@ def test_job_cancelled_before_its_time_asks_for_no_turn_when_it_comes() -> None:
         bench.perform(_C.RELEASE, "cancelled", seen=None, expires_ms=samples.NOW_MS + 10**9)
         await asyncio.sleep(100)
         assert await bench.reported() == []
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 0)
 
     _run(live, slots=1)
 
@@ -370,7 +370,7 @@ def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
         bench.perform(_C.RELEASE, "cancelled", expires_ms=samples.NOW_MS + 7_200_000)
         await asyncio.sleep(3600)
         assert await bench.reported() == []
-        assert bench.scheduler.waiting == bench.scheduler.in_flight == 0
+        assert scheduling_fakes.waiting(bench.scheduler) == scheduling_fakes.in_flight(bench.scheduler) == 0
 
     _run(live)
 
@@ -408,14 +408,14 @@ def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
     _run(live, mrs=_Doubtful())
 
 
-def test_each_twin_is_stopped_until_mrs_agrees_and_the_job_continues() -> None:
+def test_each_duplicate_is_stopped_until_mrs_agrees_and_the_job_continues() -> None:
     """Asked again and again, each on its own, once at a time; the job that is kept keeps its slot and its watch."""
     mrs = _Doubtful()
 
     async def live(bench: _Bench) -> None:
-        bench.perform(_C.TRACK, "submitted, with a twin")
+        bench.perform(_C.TRACK, "submitted, with a duplicate")
         await asyncio.sleep(1)
-        bench.perform(_C.STOP_DUPLICATES, "submitted, with a twin", twins=("j-2", "j-3"))
+        bench.perform(_C.STOP_DUPLICATES, "submitted, with a duplicate", duplicates=("j-2", "j-3"))
         await asyncio.sleep(100)
         assert sorted(mrs.asked) == ["j-2", "j-2", "j-3", "j-3"]
         assert sorted(await bench.reported(), key=repr) == [
@@ -436,9 +436,9 @@ def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_i
         other = jobs.ledger_key("/b", "2")
         bench.scheduler.occupy(other, queued, bench.executor)
         bench.perform(_C.ENQUEUE, "queued, to be sent again")
-        assert bench.scheduler.waiting == 1
+        assert scheduling_fakes.waiting(bench.scheduler) == 1
         bench.perform(_C.LOOK_UP, "doubtful")
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 0)
         assert bench.scheduler.load(queued.cluster) == (2, 0)
         bench.scheduler.release(other, queued, bench.executor)
         assert not bench.scheduler.enter_at_once(
@@ -448,14 +448,14 @@ def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_i
     _run(live, mrs=_Doubtful(), slots=1)
 
 
-def test_stopping_twins_takes_nothing_from_a_job_that_waits_for_its_turn() -> None:
+def test_stopping_duplicates_takes_nothing_from_a_job_that_waits_for_its_turn() -> None:
     """The job may have just been let through: its slot is not given back."""
 
     async def live(bench: _Bench) -> None:
         job = samples.JOBS["queued"]
         assert job is not None
         bench.scheduler.occupy(job.ledger_key, job, bench.executor)
-        bench.perform(_C.STOP_DUPLICATES, "queued", twins=("j-2",))
+        bench.perform(_C.STOP_DUPLICATES, "queued", duplicates=("j-2",))
         assert not bench.scheduler.enter_at_once(
             scheduling_fakes.entry(msgspec.structs.replace(job, source="/b", id="2"), bench.executor)
         )
@@ -491,10 +491,10 @@ def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_ne
         bench.perform(_C.SUBMIT, "submitting", attempt=2)
         await asyncio.sleep(15)
         assert facts.SubmissionNotApplied() not in await bench.reported()
-        assert bench.scheduler.in_flight == 1
+        assert scheduling_fakes.in_flight(bench.scheduler) == 1
         await asyncio.sleep(20)
         assert (await bench.reported()).count(facts.SubmissionNotApplied()) == 1
-        assert bench.scheduler.in_flight == 0
+        assert scheduling_fakes.in_flight(bench.scheduler) == 0
         assert len(bench.mrs.sent) == 2
 
     _run(live, mrs=_Slow(30))

@@ -111,7 +111,7 @@ def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
     """The same for a job that nobody follows."""
 
     async def live(bench: _Bench) -> None:
-        bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", twins=("j-2",))
+        bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", duplicates=("j-2",))
         await asyncio.sleep(65)
         assert bench.times() == [0, 30]
         assert await bench.reported() == [facts.DuplicatesStopped(("j-2",))]

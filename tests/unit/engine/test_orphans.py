@@ -45,7 +45,7 @@ def test_marked_job_that_no_request_knows_is_a_stranger() -> None:
     assert _found([_job("running")], ("x-mr0123456789abcd", _sight("j-9")))[0] == ("stranger", "j-9")
 
 
-def test_second_job_of_a_request_is_a_twin() -> None:
+def test_second_job_of_a_request_is_a_duplicate() -> None:
     """The request follows one of them."""
     job = _job("running")
     sights = [(job.mrs_name, _sight(samples.JOB_ID)), (job.mrs_name, _sight("j-2"))]

@@ -480,11 +480,13 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     assert partition_jobs.load(fakes.lease(restored=restored)).awaited == 1
 
 
-def test_twins_are_minded_with_whatever_else_is_done() -> None:
-    """A change that calls for nothing still has its twins stopped; one that calls for something keeps its command."""
+def test_duplicates_are_stopped_beside_any_other_command() -> None:
+    """A change without a command still has its duplicates stopped; one with a command keeps it."""
     quiet = _Bench(_job("running"))
     quiet.happen("looked again, found two")
     assert [command for _, _, command in quiet.unit.apply()] == [commands.Command.STOP_DUPLICATES]
     ended = _Bench(_job("running"))
     ended.happen("looked again, found two", "succeeded")
-    assert [(job.twins, command) for _, job, command in ended.unit.apply()] == [(("j-3",), commands.Command.RELEASE)]
+    assert [(job.duplicates, command) for _, job, command in ended.unit.apply()] == [
+        (("j-3",), commands.Command.RELEASE)
+    ]

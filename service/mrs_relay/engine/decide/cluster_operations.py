@@ -18,7 +18,7 @@ State = jobs.State
 def observed(
     job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
-    """Continue a job, or end it when its cluster has reached the goal or cannot reach it any more."""
+    """Continue a job, or end it when its cluster has reached the target or cannot reach it any more."""
     before = job.seen
     if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
         return None

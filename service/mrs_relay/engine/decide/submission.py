@@ -48,7 +48,7 @@ def replied(
 
     match fact:
         case facts.SubmissionAccepted():
-            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, fact.goal)
+            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, fact.target)
         case facts.CallReplied():
             is_end = kinds.of(job).traits.ends_with_reply
             return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result) if is_end else None
@@ -70,22 +70,26 @@ def looked_up(
     if job.state is not State.IN_DOUBT:
         return None
     if isinstance(fact, facts.SubmissionFound):
-        return submitted(_replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, twins=fact.duplicates)
+        return submitted(_replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, found=fact.duplicates)
     return doubt.not_found(job, now_ms, config)
 
 
 def submitted(
-    job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, goal: jobs.TargetState | None = None, twins: tuple[str, ...] = ()
+    job: jobs.Job,
+    seen: jobs.MrsStatus,
+    now_ms: int,
+    target: jobs.TargetState | None = None,
+    found: tuple[str, ...] = (),
 ) -> decisions.Decision:
     """Publish `submitted` for a job that MRS has, and follow it; or stop it, if that was requested meanwhile."""
     kept = job.work if retry.may_retry(job) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
     moved = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
     moved = _replace(moved, doubt=doubt.of_next_attempt(job.doubt))
-    moved = kinds.of(job).followed(job, moved, goal)
-    moved = _replace(moved, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
+    moved = kinds.of(job).followed(job, moved, target)
+    moved = _replace(moved, duplicates=(*job.duplicates, *found))  # duplicates of an earlier attempt may still run
 
-    updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(twins))
+    updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(found))
     # A stop that was requested during the submission is carried out now: MRS has the job.
     if moved.stop is not None:
         return decisions.Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)

@@ -250,10 +250,10 @@ def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
 
     # NB: `min` returns the first of equals, and `found` is ordered by submission.
     kept = min(found, key=rank)
-    twins = tuple(seen.job_id for seen in found if seen is not kept)
-    if twins:
-        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, twins=twins)
-    return facts.SubmissionFound(kept, twins if kinds.of(job).traits.is_listed else ())
+    duplicates = tuple(seen.job_id for seen in found if seen is not kept)
+    if duplicates:
+        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, duplicates=duplicates)
+    return facts.SubmissionFound(kept, duplicates if kinds.of(job).traits.is_listed else ())
 
 
 def _answer(error: errors.MrsError) -> breaker.Answer:

@@ -134,11 +134,11 @@ class SubmissionAccepted(msgspec.Struct, frozen=True):
 
     Attributes:
         job_id: of the job, statement or cluster.
-        goal: the state that a cluster is followed to, as far as it follows from the order.
+        target: the state that a cluster is followed to, as far as it follows from the order.
     """
 
     job_id: str
-    goal: jobs.TargetState | None = None
+    target: jobs.TargetState | None = None
 
 
 class CallReplied(msgspec.Struct, frozen=True):
@@ -252,7 +252,7 @@ class ClusterObserved(msgspec.Struct, frozen=True):
 
     Attributes:
         seen: its id and state (in `job_state`).
-        outcome: the verdict of its state, compared with the goal.
+        outcome: the verdict of its state, compared with the target.
         message: MRS's description of it, for people.
     """
 

@@ -459,7 +459,7 @@ TABLE["queued, looked up in vain"] = [*TABLE["queued, to be sent again"]]
 TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]
 TABLE["queued, a call in doubt"] = [*TABLE["queued"][:1], _wished("queued", "accepted", _UNKNOWN), *TABLE["queued"][2:]]
 TABLE["submitting, a statement for the last time"] = [*TABLE["submitting, a statement that writes"]]
-TABLE["submitted, with a twin"] = [*TABLE["submitted"], {"twins stopped": ("submitted", (), None)}]
+TABLE["submitted, with a duplicate"] = [*TABLE["submitted"], {"duplicates stopped": ("submitted", (), None)}]
 _KEPT = ("submitted", "running", "collecting", "cancelling", "succeeded", "failed", "cancelled")
 _NOTICES: dict[str, Row] = {
     name: (state, (f"{'running' if state in {'collecting', 'cancelling'} else state}*",), None)
@@ -487,8 +487,8 @@ def _fails(name: str, parts: list[dict[str, Row | None]]) -> Row | None:
 
 for _name, _parts in TABLE.items():
     _parts.append({"the relay fails": _fails(_name, _parts)})
-    if _name != "submitted, with a twin":
-        _parts.append(_nothing("twins stopped"))
+    if _name != "submitted, with a duplicate":
+        _parts.append(_nothing("duplicates stopped"))
     if _name == "cancelled while in doubt":  # none of it is wanted
         _parts.append(_all(["looked again", "looked again, found two"], ("cancelled", ("cancelled*",), None)))
     elif _name in (*_AGAIN, *_ON_ITS_WAY):

@@ -18,7 +18,7 @@ def test_second_job_that_shows_up_late_is_noted_and_reported(name: str) -> None:
     decision = samples.decide(samples.job(name), _LATE)
     published = samples.only_event(decision)
     assert decision.job is not None
-    assert (decision.job.state, decision.job.twins) == (samples.job(name).state, ("j-3",))
+    assert (decision.job.state, decision.job.duplicates) == (samples.job(name).state, ("j-3",))
     assert published.repeated
     assert published.reason is not None
     assert (published.reason.kind, published.reason.code) == ("duplicate", "stopped_twin")
@@ -35,22 +35,22 @@ def test_nothing_is_stopped_where_no_job_is_kept(name: str) -> None:
 
 def test_each_stopped_twin_leaves_the_others() -> None:
     """A second job found while the first is being stopped is not forgotten with it."""
-    both = samples.decide(samples.job("submitted, with a twin"), _LATE).job
+    both = samples.decide(samples.job("submitted, with a duplicate"), _LATE).job
     assert both is not None
-    assert both.twins == ("j-2", "j-3")
+    assert both.duplicates == ("j-2", "j-3")
     left = samples.decide(both, facts.DuplicatesStopped(("j-2",))).job
     assert left is not None
-    assert left.twins == ("j-3",)
+    assert left.duplicates == ("j-3",)
     assert transitions.decide(left, facts.DuplicatesStopped(("j-2",)), samples.NOW_MS, samples.RULES) is None
 
 
 def test_a_look_up_of_a_later_attempt_forgets_no_second_job_of_an_earlier_one() -> None:
     """The wish to stop it stands in the ledger until MRS shows that it has ended; only what is new is reported."""
     seen = jobs.MrsStatus("j-5", submitted_ms=samples.NOW_MS)
-    doubtful = msgspec.structs.replace(samples.job("doubtful"), attempt=2, twins=("j-2",))
+    doubtful = msgspec.structs.replace(samples.job("doubtful"), attempt=2, duplicates=("j-2",))
     decision = samples.decide(doubtful, facts.SubmissionFound(seen, ("j-6",)))
     assert decision.job is not None
-    assert decision.job.twins == ("j-2", "j-6")
+    assert decision.job.duplicates == ("j-2", "j-6")
     event = samples.only_event(decision)
     assert event.reason is not None
     assert "j-6" in event.reason.message

@@ -79,7 +79,7 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
         "statement failed",
         "cluster is there",
         "cluster failed",
-        "twins stopped",
+        "duplicates stopped",
     ),
     _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
     _S.COLLECTING: ("cancel", "collected"),

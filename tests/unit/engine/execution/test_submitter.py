@@ -172,7 +172,7 @@ def test_only_the_very_name_counts() -> None:
     ],
 )
 def test_of_two_the_one_that_got_furthest_is_kept(states: tuple[str, str], kept: str) -> None:
-    """Of equals the older one, whatever the order of the list; the other one is named as a twin."""
+    """Of equals the older one, whatever the order of the list; the other one is named as a duplicate."""
     sights = [("younger", _NAME, states[1], 2000), ("older", _NAME, states[0], 1000)]
     found = _run(_submitter(_Mrs(sights)).look_up(_DOUBTFUL))
     other = "older" if kept == "younger" else "younger"
@@ -236,7 +236,7 @@ def test_looking_again_comes_later_and_names_all() -> None:
     assert mrs.times == [105]
 
 
-class _Twin:
+class _Duplicate:
     """A job that MRS shows as it is asked to, or not, and whose stopping it answers as it is asked to."""
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
@@ -273,17 +273,17 @@ _UNKNOWN = errors.MrsRefused("no such job", code="0176")
         (errors.MrsRefused("no such cluster", code="12000003"), None, True),
     ],
 )
-def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_continues_no_more(
+def test_a_duplicate_is_asked_to_stop_until_mrs_shows_that_it_has_ended(
     shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
 ) -> None:
     """A wish that MRS took, or refused for whatever reason, is no end."""
-    assert _run(_submitter(cast("Any", _Twin(shown, stopped))).stop_duplicate(_job("running"), "j-2")) is is_over
+    assert _run(_submitter(cast("Any", _Duplicate(shown, stopped))).stop_duplicate(_job("running"), "j-2")) is is_over
 
 
 @pytest.mark.parametrize("shown", ["KILLED KILLED", "FINISHED SUCCEEDED", "FINISHED UNDEFINED"])
-def test_a_twin_that_has_ended_is_left_alone(shown: str) -> None:
+def test_a_duplicate_that_has_ended_is_left_alone(shown: str) -> None:
     """Nothing is written for it."""
-    mrs = _Twin(shown, None)
+    mrs = _Duplicate(shown, None)
     assert _run(_submitter(cast("Any", mrs)).stop_duplicate(_job("running"), "j-2")) is True
     assert mrs.asked == ["ShowSingleJobExe"]
 

@@ -110,7 +110,7 @@ def test_the_default_app_id_is_no_name_and_every_other_one_is() -> None:
 @pytest.mark.parametrize(
     ("job", "proven"), [(_job("prod"), True), (_job("prod", "a"), True), (_job(""), False), (_job("", "a"), False)]
 )
-def test_a_twin_is_surely_ours_only_if_its_mark_names_the_deployment(job: jobs.Job, *, proven: bool) -> None:
+def test_a_duplicate_is_surely_ours_only_if_its_token_names_the_deployment(job: jobs.Job, *, proven: bool) -> None:
     """By a mark of request and attempt alone, it may be the job of the same request in another deployment."""
     listed = {samples.CLUSTER: [(job.mrs_name, jobs.MrsStatus(job_id)) for job_id in ("j-1", "j-2")]}
     (found,) = orphans.find([job], listed, before_ms=1, deployment="prod")

@@ -76,7 +76,7 @@ _jobs = st.builds(
     asked_source=st.none() | _TEXT,
     kind=st.sampled_from(["", "echo"]),
     came_from=st.integers(-1, 10**9),
-    twins=st.lists(_TEXT, max_size=2).map(tuple),
+    duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
     tenant=_TEXT,
     doubt=st.none() | st.builds(jobs.Doubt, st.integers(0, 20), st.booleans(), _TEXT),

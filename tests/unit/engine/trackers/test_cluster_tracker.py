@@ -44,8 +44,8 @@ def _shown(state: str, nodes: int | None = 6, scale: str | None = None) -> model
 )
 def test_a_created_cluster_must_run(state: str, known: _V) -> None:
     """Only `running` is success; a state that is not documented is waited out."""
-    goal = jobs.TargetState("created")
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=True) is known
+    target = jobs.TargetState("created")
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=True) is known
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_created_cluster_must_run(state: str, known: _V) -> None:
 )
 def test_a_deleted_cluster_must_be_gone(state: str, overdue: bool, known: _V) -> None:
     """Terminated or unknown to MRS is success; one that stays is given up as unclear after a while."""
-    goal = jobs.TargetState("deleted")
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=overdue) is known
+    target = jobs.TargetState("deleted")
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=overdue) is known
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_a_resized_cluster_must_have_its_nodes(
     state: str, nodes: int | None, scale: str | None, changing: bool, overdue: bool, known: _V
 ) -> None:
     """`running` tells nothing: the number of nodes does, and `scale` once the change was seen or should have been."""
-    goal = jobs.TargetState("resized", nodes=8)
-    assert cluster_tracker.judge(goal, _shown(state, nodes, scale), changing=changing, overdue=overdue) is known
+    target = jobs.TargetState("resized", nodes=8)
+    assert cluster_tracker.judge(target, _shown(state, nodes, scale), changing=changing, overdue=overdue) is known
 
 
 def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
     """MRS did not say how many nodes there were: the end of the change without an error counts."""
-    goal = jobs.TargetState("resized")
-    assert cluster_tracker.judge(goal, _shown("running", None), changing=False, overdue=False) is _V.WAITING
-    assert cluster_tracker.judge(goal, _shown("running", None), changing=True, overdue=False) is _V.SUCCEEDED
+    target = jobs.TargetState("resized")
+    assert cluster_tracker.judge(target, _shown("running", None), changing=False, overdue=False) is _V.WAITING
+    assert cluster_tracker.judge(target, _shown("running", None), changing=True, overdue=False) is _V.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
 )
 def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], known: _V) -> None:
     """All must have ended, and all well; when the cluster went before that was seen, nobody can tell."""
-    goal = jobs.TargetState("flowed", jobs=2)
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=False, ends=ends) is known
+    target = jobs.TargetState("flowed", jobs=2)
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=False, ends=ends) is known
 
 
 def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_one() -> None:
     """An id may be used again once it is forgotten; the name with its mark is the same then."""
     now_s = 30 * 86_400
-    work = jobs.Call("CreateCluster", body={}, goal=jobs.TargetState("created"))
+    work = jobs.Call("CreateCluster", body={}, target=jobs.TargetState("created"))
     order = samples.request(work, name="night", cluster="", attempt=1, intent_ms=now_s * 1000)
 
     class Mrs:
