@@ -1,5 +1,5 @@
 """
-The write quota under a backlog: which part of it is used, and how often MRS throttles us although nobody else calls.
+The write quota under a backlog: which part of it is used, and how often MRS throttles its only caller.
 
 In virtual time, at the emulator with the documented limits on, counted both ways in which a gateway may count: minutes
 that begin with a call, and any 60 seconds. Several replicas share the quota by what waits, which is the harder the less

@@ -46,12 +46,12 @@ from mrs_relay.mrs import transport
 _BATCH: Final = 500
 
 
-class Nobody:
+class Unreachable:
     """The way to an MRS that is never asked: the pollers' first look is an hour away."""
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """Refuse."""
-        raise AssertionError(f"{request.verb} {request.target} within {timeout_s} s: nobody is to be asked here")
+        raise AssertionError(f"{request.verb} {request.target} within {timeout_s} s: no call is expected here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ async def fill(place: Place) -> None:
 async def recover(place: Place) -> float:
     """Seconds from nothing to a partition whose next message can be taken."""
     chosen, system = place.settings(), clock.SystemClock()
-    client = clients.Client(chosen.mrs, Nobody(), system)
+    client = clients.Client(chosen.mrs, Unreachable(), system)
     opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
     async with opened as (served,):
         context = served.context

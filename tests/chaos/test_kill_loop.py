@@ -20,7 +20,7 @@ async def test_fifty_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> 
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
 async def test_troubles_on_three_brokers_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
-    """Brokers and links fail as well; relays with default settings that nobody touches outlive it all."""
+    """Brokers and links fail as well; relays with default settings outlive it all without help."""
     found = await chaos.play(16, tmp_path, seed=1, size=3, names=["short", "calm"])
     assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
     assert found.numbers["troubles in all"] == 16

@@ -545,11 +545,11 @@ async def _gather(member: _Member, count: int) -> list[records.Record]:
 
 
 class TestUnreachable:
-    """Nobody listens: every client says where it looked and which setting to check, in our own error."""
+    """No broker listens: every client says where it looked and which setting to check, in our own error."""
 
     @pytest.fixture
     def nowhere(self) -> Place:
-        """A broker at a port where nobody listens."""
+        """A broker at a port without a listener."""
         return _place("kafka", f"127.0.0.1:{ports.free_port()}", 6_000)
 
     @pytest.mark.parametrize("client_kind", ["admin", "reader", "producer", "transactional producer", "consumer"])

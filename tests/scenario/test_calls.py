@@ -137,7 +137,7 @@ async def test_a_read_that_mrs_answers_badly_is_repeated_with_growing_waits() ->
 
 @VIRTUAL
 async def test_any_other_write_whose_reply_is_lost_ends_as_unknown() -> None:
-    """Nobody repeats what may have happened; a person settles it."""
+    """What may have happened is not repeated; a person settles it."""
     async with service_harness.start() as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.put(call("c-1", "CreateExecuteJob", _AT, body=scenarios.JOB))

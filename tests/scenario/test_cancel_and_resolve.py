@@ -25,7 +25,7 @@ def reason_of(here: service_harness.ServiceHarness, request_id: str) -> dict[str
 
 
 async def test_a_running_job_is_cancelled_once_mrs_confirms() -> None:
-    """`cancelled` comes after MRS shows the job as killed, with the note of whoever asked."""
+    """`cancelled` comes after MRS shows the job as killed, with the note of the cancel."""
     async with service_harness.start(emulated=LONG) as here:
         here.put(long_job("r-1"))
         await asyncio.sleep(30)
@@ -62,7 +62,7 @@ async def test_a_cancel_that_comes_before_its_request_is_remembered() -> None:
         assert here.created() == []
 
 
-async def test_a_cancel_that_nobody_matches_is_rejected_after_its_time() -> None:
+async def test_a_cancel_without_a_request_is_rejected_after_its_time() -> None:
     """No such request for `cancel_wait_s`: rejected, under the id of the cancel, and forgotten."""
     async with service_harness.start(service_harness.settings(engine={"cancel_wait_s": 300})) as here:
         here.put(service.cancel("c-1", "nobody"))
@@ -167,7 +167,7 @@ async def test_a_reason_that_the_request_does_not_name_is_not_tried_again() -> N
 
 
 async def test_an_unknown_statement_is_settled_by_hand() -> None:
-    """mrs.job.resolve ends what nobody could tell, with the note of the person; a second one changes nothing."""
+    """mrs.job.resolve ends a job of unknown outcome, with the note of the person; a second one changes nothing."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="ExecuteSql")
         here.put(service.sql("w", "presto", "insert into t values (1)"))

@@ -208,7 +208,7 @@ async def test_a_cluster_that_cannot_be_read_for_a_while_is_read_later() -> None
 
 
 async def test_a_resize_that_never_shows_becomes_unknown() -> None:
-    """When it has been long enough, nobody can tell."""
+    """After long enough, the outcome is unknown."""
     chosen = service_harness.settings(engine={"cluster_settle_s": 120})
     async with service_harness.start(chosen, emulated=_SLOW) as here:
         here.trouble(operation="UpdateClusterScaling", action="status", status=200, body={"result": "succeeded"})

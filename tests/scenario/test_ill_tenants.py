@@ -73,7 +73,7 @@ async def test_a_tenant_that_cannot_start_is_reported_and_tried_again_and_the_ot
 
 
 async def test_a_process_all_of_whose_tenants_cannot_start_ends_and_names_each() -> None:
-    """Nobody is served: the end is an error with a line for each tenant, and all have left in order."""
+    """No tenant is served: the end is an error with a line for each tenant, and all have left in order."""
     async with service_harness.start(quick(), replicas=0) as here:
         no_topic(here)
         here.broker.drop_topic("a.requests.ledger")
@@ -157,7 +157,7 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
 
 
 async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is logged with its stack, reported as that tenant's trouble, and tried again."""
+    """An unforeseen error is logged with its stack, reported as that tenant's trouble, and tried again."""
     async with service_harness.start(quick(), replicas=0) as here:
         door = here.broker.for_group
         broken = True

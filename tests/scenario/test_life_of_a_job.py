@@ -41,7 +41,7 @@ async def test_a_failed_job_is_reported_as_failed_although_mrs_says_finished() -
 
 
 async def test_a_job_killed_on_mrs_is_reported_as_cancelled() -> None:
-    """Nobody asked the relay for it, so the reason's class tells it from a cancel by message."""
+    """The relay was not asked for it, so the reason's class distinguishes it from a cancel by message."""
     async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-be-killed-killed"))
         await here.until_ended(["r-1"], 120)
@@ -83,7 +83,7 @@ class _SlowReplies(service_harness.Wire):
 
 @BOTH
 async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_the_next_one(guarantee: str) -> None:
-    """Found under way in the ledger, it may or may not be on MRS: nobody sends it again before that is known."""
+    """Found under way in the ledger, it may or may not be on MRS: it is not sent again before that is known."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), replicas=0) as here:
         await here.start_replica(_SlowReplies(here.mrs))
         here.put(service.job("r-1"))

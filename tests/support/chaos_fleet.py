@@ -145,7 +145,7 @@ class Fleet:
 
     async def take(self) -> Relay:
         """
-        Wait for a relay that is at work and that nobody has, one that commits while we look.
+        Wait for a relay that is at work and is not taken, one that commits while we look.
 
         Raises:
             NobodyWorks: for a long time there was none.

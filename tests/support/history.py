@@ -5,7 +5,7 @@ An independent checker of the promise: from what was sent, what was reported, wh
     once        the same events with the repeats left out that at-least-once allows
     Ledger      reads a partition of the ledger, as `ARCHITECTURE.md` describes it
 
-It shares no code with the service: events and ledger are plain headers and JSON, as anybody else would read them.
+It shares no code with the service: events and ledger are plain headers and JSON, as any other reader would read them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def faults(
     known = set(sent)
     found += [f"{request_id}: no event at all" for request_id in sent if request_id not in stories]
     found += [
-        f"{request_id}: events of a request that nobody sent" for request_id in stories if request_id not in known
+        f"{request_id}: events of a request that was not sent" for request_id in stories if request_id not in known
     ]
     for request_id, story in stories.items():
         found += [f"{request_id}: {fault}" for fault in _story_faults(story)]
@@ -195,7 +195,7 @@ def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]
 
 
 def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str, str]) -> Iterable[str]:
-    """What was reported last of a job must be what MRS says of it; an end that nobody can tell is `unknown`."""
+    """What was reported last of a job must be what MRS says of it; an end that cannot be known is `unknown`."""
     reported = {
         event.job_name: (request_id, event.state)
         for request_id, story in stories.items()

@@ -61,7 +61,7 @@ def is_fetched(wanted: str) -> bool:
 
 
 def environment() -> Mapping[str, str]:
-    """What Node programs run in: a home of their own, no word to anybody outside."""
+    """What Node programs run in: a home of their own, no call to the outside."""
     return {**os.environ, "HOME": str(FOLDER), "SUPPRESS_NO_CONFIG_WARNING": "1", "NO_COLOR": "1"}
 
 

@@ -173,7 +173,7 @@ class Fleet:
         replica.thawed.set()
 
     async def trouble(self) -> None:
-        """Something happens to somebody."""
+        """Something happens to a replica."""
         chance = self.group.chance
         going = [one for one in self.members if not one.frozen]
         victim = chance.choice(going)

@@ -142,7 +142,7 @@ class Loop(asyncio.SelectorEventLoop):
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits
+        except Exception as error:  # noqa: BLE001 - it belongs to the awaiting task
             done.set_exception(error)
         return done
 

@@ -72,7 +72,7 @@ def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once
 
 
 def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
-    """Nothing is lost on this MRS: a job that was submitted and named is never one of which nobody can tell."""
+    """Nothing is lost on this MRS: a job that was submitted and named never has an unknown outcome."""
     for event in events:
         result = seen.results.get(event.job_name or "")
         if event.state == "unknown" and result is not None and not event.data.get("repeated"):

@@ -142,7 +142,7 @@ def test_a_variable_that_is_no_json_is_reported_without_a_stack(
 
 
 def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file: pathlib.Path) -> None:
-    """Nobody has to invent keys for a connection that nobody uses."""
+    """A connection without tenants needs no keys."""
     text = FILE.replace("[tenants.ad_hoc]\n", '[tenants.ad_hoc]\nconnection = "lake"\n')
     start, end = text.index("[mrs]"), text.index("[connections.lake]")
     file.write_text(text[:start] + text[end:])

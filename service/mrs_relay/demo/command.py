@@ -70,7 +70,7 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
         time = clock.SystemClock()
         start_s = time.monotonic_s()
 
-        def tell(name: str, where: str) -> None:
+        def report(name: str, where: str) -> None:
             out.print(
                 text.Text.assemble(
                     ("  ✓ ", "green"),
@@ -81,7 +81,7 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
                 soft_wrap=True,
             )
 
-        async with demo_stage.built(ports, scale=scale, speed=speed, tell=tell) as stage:
+        async with demo_stage.built(ports, scale=scale, speed=speed, report=report) as stage:
             code = await _play(stage, timeout_s)
             if keep:
                 await _keep(stage)

@@ -71,7 +71,7 @@ class JobStopper:
         try:
             return await self._context.submitter.stop_duplicate(job, job_id)
         except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
-            self._note(job, "stop_twin", error)
+            self._note(job, "stop_duplicate", error)
             return False
 
     def _note(self, job: jobs.Job, step: str, error: Exception) -> None:

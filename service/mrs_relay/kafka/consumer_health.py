@@ -112,7 +112,7 @@ class ConsumerHealth:
         self._excused_s = _now_s()
 
     def hanging(
-        self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
+        self, silent_since_s: float | None = None, *, is_answered: bool = False, rebalancing: bool = False
     ) -> errors.ConsumerStuck | None:
         """
         Return an error if Kafka has answered all the time and our consumer has heard nothing.
@@ -123,7 +123,7 @@ class ConsumerHealth:
         Args:
             silent_since_s: see `broker.GroupConsumer`; covers a partition in a restore, which sends requests but is not
             read.
-            hears: brokers answer, if only by refusals, as they do while a coordinator moves or a topic lacks replicas.
+            is_answered: brokers answer, if only by refusals, as while a coordinator moves or a topic lacks replicas.
             rebalancing: the group is about to assign its partitions again.
         """
         now_s = _now_s()
@@ -144,7 +144,7 @@ class ConsumerHealth:
             return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
 
         # Requests without an answer.
-        wait_s = long_s if hears else patience_s
+        wait_s = long_s if is_answered else patience_s
         if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > wait_s:
             return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
 

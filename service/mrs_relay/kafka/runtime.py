@@ -309,7 +309,9 @@ class Runtime(Generic[T]):
             if not self._leaders.all_there:
                 self._health.excuse()
 
-            error = self._health.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
+            error = self._health.hanging(
+                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._joined
+            )
             if error is not None:
                 self._give_up(error)
 

@@ -41,7 +41,7 @@ class Security(group.Group):
 
     verify_host: bool = True
     """Whether a broker's certificate must name the host that we connect to. Huawei Cloud DMS asks clients to turn this
-    off (its certificates name no hosts): then anybody with a certificate of the same authority can pose as the broker,
+    off (its certificates name no hosts): then any holder of a certificate of the same authority can pose as the broker,
     and each start logs a warning."""
 
     mechanism: Mechanism = "SCRAM-SHA-512"

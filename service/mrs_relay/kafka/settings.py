@@ -86,7 +86,7 @@ class KafkaSettings(group.Group):
 
     first_start: Literal["earliest", "latest"] = "earliest"
     """
-    Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there, but
+    Where to begin on a partition that no member of this group has ever read. "latest" skips what is already there, but
     not on partitions that the topic gets while we run.
     """
 

@@ -68,7 +68,7 @@ def _channels(messages: _Node) -> _Node:
         "requests": {
             "address": "mrs.requests",
             "title": "Requests",
-            "description": "What services ask for. Whoever may write here may ask for anything, cancels included.",
+            "description": "Requests of services. Who may write here may send any request, cancels included.",
             "messages": on("request."),
             "bindings": _topic("mrs.requests"),
         },
@@ -97,7 +97,7 @@ def _channels(messages: _Node) -> _Node:
         "ledger": {
             "address": "mrs.requests.ledger",
             "title": "Ledger (private)",
-            "description": "The service's own state. Nobody else reads or writes it; its form changes without notice.",
+            "description": "The service's own state, read and written by it alone; the form changes without notice.",
             "messages": on("ledger"),
             "bindings": _topic("mrs.requests.ledger", "compact"),
         },

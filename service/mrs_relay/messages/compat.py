@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(
     }
 )
 _ANY: Final[dict[str, Any]] = {}
-_NOBODYS: Final = frozenset({"null", "any"})
+_NEVER_MISSED: Final = frozenset({"null", "any"})
 """Kinds that no reader can miss: null means an absent value, and a reader of any value reads each kind."""
 
 _Node = Mapping[str, Any]
@@ -81,7 +81,7 @@ class _Walk:
 
     def _kinds(self, place: str, before: AbstractSet[str], after: AbstractSet[str]) -> Iterator[tuple[str, str]]:
         for kind in sorted(before - after):
-            if not _takes(after, kind) and (self.side == "sent" or kind not in _NOBODYS):
+            if not _takes(after, kind) and (self.side == "sent" or kind not in _NEVER_MISSED):
                 yield place, f"{_said(kind)} is no longer allowed"
         if self.side == "read":
             for kind in sorted(after - before):

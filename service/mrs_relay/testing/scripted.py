@@ -164,12 +164,12 @@ class Relay:
         kept = old.data.model_copy(update={"sequence": refused.sequence})
         self._accepted[name] = _Accepted(old.digest, kept, old.record, old.key)
 
-    def _stop(self, wish: requests.JobCancel, message: envelope.Envelope) -> None:
-        name = (wish.request.source or message.source, wish.request.id)
+    def _stop(self, cancel: requests.JobCancel, message: envelope.Envelope) -> None:
+        name = (cancel.request.source or message.source, cancel.request.id)
         old = self._accepted.get(name)
         if old is None or old.data.state in events.LAST:
             return
-        reason = reasons.Reason(kind="cancelled", code="requested", message=wish.note or "a message asked for it")
+        reason = reasons.Reason(kind="cancelled", code="requested", message=cancel.note or "a message asked for it")
         self._publish(_Accepted(old.digest, self._next(name, old, "cancelled", reason=reason), old.record, old.key))
 
     def _next(

@@ -13,7 +13,7 @@ _TEST = "tests/test_it.py::test_nothing_gets_lost"
 
 
 def test_every_mutation_can_be_made() -> None:
-    """The text that a mutation takes away stands once in its file: whoever changes the one changes the other."""
+    """The text that a mutation takes away stands once in its file: a change of one needs a change of the other."""
     assert not [found for guard in guards.load() if (found := guards.problem(guard)) is not None]
 
 

@@ -119,7 +119,7 @@ def test_version_is_reported(cli: testing.CliRunner) -> None:
 def test_an_error_becomes_its_exit_code_and_one_line(
     cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch, error: errors.RelayError, code: int
 ) -> None:
-    """Scripts read the code, people the line; nobody sees a stack."""
+    """Scripts read the code, people the line; no stack is shown."""
 
     def fail(work: Any) -> None:
         work.close()

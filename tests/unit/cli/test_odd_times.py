@@ -31,7 +31,7 @@ def test_jobs_are_listed_whatever_their_times(reported: int) -> None:
 
 @_ODD
 def test_orphans_are_listed_whatever_their_times(reported: int) -> None:
-    """The same for what nobody follows."""
+    """The same for jobs that are not followed."""
     job = _job(reported)
     row = orphans.as_row(finding.Orphan("left", "c", "j", job.seen, "n", job))
     assert row["submitted_at"] == f"{reported} (not a time in milliseconds)"

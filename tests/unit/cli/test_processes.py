@@ -140,6 +140,6 @@ async def test_fetch_reads_status_and_body() -> None:
         assert await processes.fetch(port, "/") == (200, b"hi")
 
 
-async def test_fetch_says_zero_when_nobody_answers() -> None:
+async def test_fetch_says_zero_without_an_answer() -> None:
     """No server is a status, not an error."""
     assert await processes.fetch(processes.free_port(), "/") == (0, b"")

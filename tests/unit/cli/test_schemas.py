@@ -64,7 +64,7 @@ def test_check_fails_on_a_broken_promise_of_the_baseline(tmp_path: Path) -> None
 
 
 def test_check_names_what_is_out_of_date(tmp_path: Path) -> None:
-    """An addition breaks nobody, but the file must be written again."""
+    """An addition breaks no reader, but the file must be written again."""
     _run("export", str(tmp_path))
     (tmp_path / "asyncapi.json").write_text("{}")
     code, output = _run("check", str(tmp_path))

@@ -100,7 +100,7 @@ async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> N
 
 
 async def test_a_rejected_request_raises_at_once() -> None:
-    """Who waits for acceptance only hears of the rejection, too."""
+    """A caller that waits for acceptance only gets the rejection, too."""
     async with scripted.Relay() as relay, relay.client() as client:
         relay.will_reject(message="SparkSubmit is not allowed here")
         handle = await client.submit(SQL)
@@ -140,7 +140,7 @@ async def test_a_request_of_another_process_is_followed_from_its_first_event() -
 
 
 async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() -> None:
-    """A sender that starts again may send its request again and hears how it ended."""
+    """A sender that starts again may send its request again and gets its outcome."""
     async with scripted.Relay() as relay:
         async with relay.client() as client:
             await (await client.submit(SQL, request_id="r-1")).result(10)
@@ -203,7 +203,7 @@ async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
 
 
 async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> None:
-    """A relay of a later version may say words that this client does not know: whoever waits hears of the end."""
+    """A relay of a later version may say words that this client does not know: a waiting caller still gets the end."""
     async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)

@@ -35,7 +35,7 @@ class DeafReader(memory_topic_io.MemoryTopicReader):
     deaf = False
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
-        """Nothing, and nobody answers."""
+        """Nothing, and no answer."""
         if self.deaf:
             await asyncio.sleep(timeout_s)
             return ()
@@ -105,7 +105,7 @@ async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: m
         assert await _texts(follower, 10) == ["new"]
 
 
-async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: memory_broker.MemoryBroker) -> None:
+async def test_unreadable_events_are_passed_over_and_named(cluster: memory_broker.MemoryBroker) -> None:
     """One batch holds up no other event; offset and reason are in the log."""
     async with reading.Follower(memory_topic_io.MemoryTopicClient(cluster), TOPIC) as follower:
         for text in ("a", "damaged", "damaged too", "b"):
@@ -140,7 +140,7 @@ async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory_broke
 
 
 async def test_a_sender_that_has_ended_says_so(cluster: memory_broker.MemoryBroker) -> None:
-    """Nobody waits for a write that will never come, neither from before nor from after."""
+    """No caller waits for a write that will never come, neither from before nor from after."""
     sender = sending.Sender(memory_topic_io.MemoryTopicClient(cluster))
     cluster.go_down()
     running = asyncio.create_task(sender.run())

@@ -87,7 +87,7 @@ def test_a_command_under_nohup_continues_when_the_terminal_is_closed(tmp_path: P
 
 
 def test_outside_the_main_thread_nothing_is_handled() -> None:
-    """Where a command runs in a thread of somebody else's program, the signals are that program's."""
+    """Where a command runs in a thread of another program, the signals are that program's."""
 
     async def handled() -> list[signal.Signals]:
         return signals.handle(lambda _number: None)

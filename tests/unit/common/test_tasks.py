@@ -71,7 +71,7 @@ async def test_cancelled_task_is_no_error() -> None:
 
 
 async def test_tasks_are_kept_alive() -> None:
-    """A task that nobody else refers to is not collected while it waits."""
+    """A task without another reference is not collected while it waits."""
     owner = _Owner()
     ended = asyncio.Event()
 

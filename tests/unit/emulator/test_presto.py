@@ -206,7 +206,7 @@ async def test_queue_that_is_full_is_answered_as_a_failed_handover(open_desk: Op
 
 
 async def test_statement_answered_at_once_has_a_limit(open_desk: Opener, tpch_files: Path) -> None:
-    """DML that takes too long is stopped and FAILED, since nobody could ever ask for its end."""
+    """DML that takes too long is stopped and FAILED, since no client could ask for its end."""
     async with open_desk(data=tpch_files, sql={"reply_limit_s": 0.05}) as client:
         found = (await client.execute(f"create table t as {LONG}")).json()
         assert (found["id"], found["status"]) == ("", "FAILED")
@@ -224,7 +224,7 @@ async def test_oldest_ended_statements_are_forgotten(open_desk: Opener) -> None:
     assert statuses == [400, 200, 200]
 
 
-async def test_statement_that_nobody_can_read_fails_without_an_id(open_desk: Opener) -> None:
+async def test_statement_that_cannot_be_parsed_fails_without_an_id(open_desk: Opener) -> None:
     """What is no statement at all has no id either."""
     async with open_desk() as client:
         found = (await client.execute("1 + 1")).json()

@@ -1,4 +1,4 @@
-"""The hands of a partition: kills continue until the end, deadlines ring, nothing is done for jobs that moved on."""
+"""Commands of a partition: kills continue until the end, deadlines expire, nothing is done for jobs that moved on."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_job_is_watched_and_asked_to_stop_again_and_again() -> None:
     ("command", "name"), [(_C.RELEASE, "cancelled by a message"), (_C.RELEASE, "unknown"), (_C.COLLECT, "collecting")]
 )
 def test_killing_ends_when_the_job_has_ended(command: commands.Command, name: str) -> None:
-    """Once the end is known MRS is left alone, and nobody watches any more."""
+    """Once the end is known MRS is not asked again, and no task follows the job."""
 
     async def live(bench: _Bench) -> None:
         bench.perform(_C.KILL, "cancelling")
@@ -305,7 +305,7 @@ def test_submission_of_an_earlier_ownership_is_not_sent() -> None:
 
 
 def test_submission_that_waited_too_long_after_its_commit_is_not_sent() -> None:
-    """Whoever takes over waits out `send_within_s` and no longer: a later request could be a second one."""
+    """The next owner waits for `send_within_s` and no longer: a later request could be a second one."""
 
     async def live(bench: _Bench) -> None:
         for wait_s, sent in ((4.9, ["order-1"]), (5.1, ["order-1"])):
@@ -363,7 +363,7 @@ def test_next_attempts_deadline_takes_the_place_of_the_first() -> None:
 
 
 def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
-    """`not_before` of a job that was cancelled meanwhile wakes nobody."""
+    """`not_before` of a job that was cancelled meanwhile has no effect."""
 
     async def live(bench: _Bench) -> None:
         bench.perform(_C.ENQUEUE, "queued", not_before_ms=samples.NOW_MS + 60_000)

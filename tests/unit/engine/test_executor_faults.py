@@ -95,7 +95,7 @@ def test_second_look_that_fails_changes_nothing() -> None:
 
 
 def test_kill_that_fails_is_asked_for_again() -> None:
-    """A bug in asking must not leave a job running that somebody wants stopped."""
+    """A bug in asking must not leave a job running that is to be stopped."""
 
     async def live(bench: _Bench) -> None:
         bench.mrs.follow = lambda *_: None  # type: ignore[method-assign]
@@ -108,7 +108,7 @@ def test_kill_that_fails_is_asked_for_again() -> None:
 
 
 def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
-    """The same for a job that nobody follows."""
+    """The same for a job that is not followed."""
 
     async def live(bench: _Bench) -> None:
         bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", duplicates=("j-2",))

@@ -124,7 +124,7 @@ def test_shallow_message_with_many_brackets_is_taken() -> None:
 def test_message_that_makes_us_fail_is_rejected_with_the_error_s_class(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, error: Exception
 ) -> None:
-    """Its sender hears of it; what the error quotes stays out."""
+    """Its sender gets an answer; what the error quotes stays out."""
     monkeypatch.setattr(module, name, _raise(error))
     fact, alarms = _read(samples.record())
     assert isinstance(fact, facts.InvalidRequest)
@@ -156,7 +156,7 @@ _SQL_ONLY = policy(allow={"types": ["mrs.sql.submit"]})
 
 @pytest.mark.parametrize("depth", [1, 300])
 def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_into(depth: int) -> None:
-    """A tenant that may only send SQL hears that, whatever is wrong with what it sends."""
+    """A tenant that may only send SQL gets that answer, whatever is wrong with what it sends."""
     fact, alarms = _read(samples.record(_order(depth)), _SQL_ONLY)
     reason = fact.rejection if isinstance(fact, facts.Requested) else fact.reason
     assert reason is not None
@@ -301,7 +301,7 @@ def test_record_that_could_not_be_read_back_is_never_written() -> None:
 
 
 def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
-    """Nobody would follow it any more, without a word."""
+    """No task would follow it any more, and no event would say so."""
     reported: dict[bytes, list[facts.Fact]] = {}
 
     class Mrs:
@@ -364,7 +364,7 @@ def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
 
 
 def test_event_that_does_not_fit_is_reported_without_labels_and_most_words() -> None:
-    """Rows go first, then words of others; who waits for the end of the request hears of it in any case."""
+    """Rows go first, then words of others; the end of the request is published in any case."""
     job = _job("submitting", labels={f"label-{number}": "v" * 255 for number in range(16)})
     bench = _Bench(job, limits={fakes.TOPICS.events: 2_500})
     reason = jobs.Reason("refused", "0167", "m" * 2_000)

@@ -35,7 +35,7 @@ def test_job_that_a_request_follows_is_no_orphan() -> None:
 
 
 @pytest.mark.parametrize("name", ["nightly", "nightly-mr12", "mr0123456789abcd", "a-mr0123456789abcdef", ""])
-def test_job_without_a_mark_is_nobodys_business(name: str) -> None:
+def test_job_without_a_token_is_ignored(name: str) -> None:
     """Other people's jobs are never listed."""
     assert _found([], (name, _sight("j-9"))) == []
 
@@ -90,7 +90,7 @@ def test_clusters_that_were_not_looked_at_lose_nothing() -> None:
 
 @pytest.mark.parametrize("attempt", [0, 1])
 def test_job_that_shows_up_after_its_request_ended_without_it_is_left(attempt: int) -> None:
-    """Cancelled because the look-up found nothing: the job that was there all the same is nobody's, and no stranger."""
+    """Cancelled as the look-up found nothing: the job that exists all the same has no request and is no stranger."""
     name = _job("running").mrs_name
     ended = _job("cancelled", seen=None, attempt=attempt)
     assert _found([ended], (name, _sight("j-9"))) == [("left", "j-9")]

@@ -72,7 +72,7 @@ def test_corrected_request_continues_counting_and_is_no_rejection_any_more() -> 
 
 
 def test_rejection_keeps_its_numbers_and_little_else() -> None:
-    """The words of a rejection were reported; for a week's memory of them nobody has a use."""
+    """The words of a rejection were reported; a week's memory of them is useless."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0), _bad(1))
     first, second = partition.values()

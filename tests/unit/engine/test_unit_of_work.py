@@ -23,7 +23,7 @@ _KEY = jobs.ledger_key("/billing", "order-1")
 _C = commands.Command
 
 
-def _nobody(_key: jobs.LedgerKey, _job: jobs.Job) -> bool:
+def _none_admitted(_key: jobs.LedgerKey, _job: jobs.Job) -> bool:
     return False
 
 
@@ -33,7 +33,7 @@ class _Bench:
     def __init__(
         self,
         *committed: jobs.Job,
-        admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _nobody,
+        admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _none_admitted,
         limits: dict[str | None, int] | None = None,
         topics: contexts.Topics = fakes.TOPICS,
         **settings: Any,
@@ -102,7 +102,7 @@ def test_second_fact_builds_on_the_first() -> None:
 
 
 def test_last_command_of_a_job_counts() -> None:
-    """A job that began and ended within one batch is released; nobody begins to follow it."""
+    """A job that began and ended within one batch is released; no tracker begins to follow it."""
     bench = _Bench(_job("submitting"))
     bench.happen("taken", "succeeded")
     assert [command for _, _, command in bench.unit.apply()] == [_C.RELEASE]
@@ -412,7 +412,7 @@ _TRACE = {"traceparent": "00-second", "tracestate": "s=2"}
 @pytest.mark.parametrize("state", ["running", "succeeded"])
 @pytest.mark.parametrize("kind", ["same", "other", "invalid"])
 def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> None:
-    """Whoever sends a message finds its answer in the trace of that message; the job keeps its own."""
+    """The answer to a message is in the trace of that message; the job keeps its own."""
     data = {"cluster": samples.CLUSTER, "job": {"job_type": "SparkSubmit"}}
     first = samples.message(data, traceparent="00-first")
     bench = _Bench()
@@ -433,7 +433,7 @@ def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> 
 @pytest.mark.parametrize("kind", ["mrs.job.cancel", "mrs.job.resolve"])
 @pytest.mark.parametrize("state", ["succeeded", "unknown"])
 def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
-    """Whoever cancels or settles a request that has ended finds the answer in the trace of that message."""
+    """The answer to a cancel or a resolution of an ended request is in the trace of that message."""
     data: dict[str, Any] = {"request": {"id": "order-1"}, "note": "why"}
     if kind == "mrs.job.resolve":
         data["verdict"] = "failed"
@@ -471,7 +471,7 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     assert bench.jobs.awaited == 0
     list(bench.unit.apply())
     assert bench.jobs.awaited == 3
-    later = unit_of_work.UnitOfWork(bench.jobs, bench.context, fakes.lease(), _nobody)
+    later = unit_of_work.UnitOfWork(bench.jobs, bench.context, fakes.lease(), _none_admitted)
     later.decide(jobs.ledger_key("/billing", "a"), facts.CancelMatched())
     later.decide(jobs.ledger_key("/billing", "b"), facts.Requested(samples.request(id="b")))
     list(later.apply())

@@ -44,7 +44,7 @@ class _Watched:
 
 
 async def test_answers_mean_connected_and_healthy() -> None:
-    """As long as the consumer hears something nothing is wrong, and Kafka is not asked."""
+    """As long as the consumer receives records nothing is wrong, and Kafka is not asked."""
     watched = _Watched()
     await watched.go_on(1000)
     assert (watched.health.connected, watched.health.hanging(), watched.changes) == (True, None, [True])
@@ -63,7 +63,7 @@ async def test_kafka_away_is_said_once_and_is_no_hanging() -> None:
     assert (watched.health.connected, watched.health.error, watched.health.hanging()) == (True, None, None)
 
 
-async def test_consumer_that_hears_nothing_although_kafka_answers_hangs() -> None:
+async def test_consumer_that_receives_nothing_although_kafka_answers_hangs() -> None:
     """The partition is named; a consumer that has nothing to read is not suspected."""
     watched = _Watched()
     await watched.go_on(10)
@@ -142,7 +142,7 @@ async def test_process_that_stood_still_is_not_taken_for_a_consumer_that_hangs()
     """After a freeze nothing has come round for long, and that says nothing: the consumer gets its full time first."""
     watched = _Watched()
     await watched.go_on(10)
-    await asyncio.sleep(2 * _PATIENCE_S)  # nobody looks: the whole process is frozen
+    await asyncio.sleep(2 * _PATIENCE_S)  # no check runs: the whole process is frozen
     assert watched.health.hanging() is None
     await watched.go_on(_PATIENCE_S - 30, answers=False, polls=False)
     assert watched.health.hanging() is None
@@ -169,9 +169,9 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
     await watched.go_on(60, answers=False, expected=False)
     assert watched.health.hanging() is None
     assert "no answer" in str(watched.health.hanging(silent_since_s))
-    assert watched.health.hanging(silent_since_s, hears=True) is None
+    assert watched.health.hanging(silent_since_s, is_answered=True) is None
     await watched.go_on(240, answers=False, expected=False)
-    assert "no answer for 300 s" in str(watched.health.hanging(silent_since_s, hears=True))
+    assert "no answer for 300 s" in str(watched.health.hanging(silent_since_s, is_answered=True))
 
 
 async def test_silence_about_a_partition_without_leader_is_excused() -> None:

@@ -13,7 +13,7 @@ from mrs_relay.kafka import leaders, partition_worker, records, settings
 pytestmark = pytest.mark.looptime
 
 _BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
-_LONG_S = 600.0  # many times the patience with a consumer that hears nothing
+_LONG_S = 600.0  # many times the patience with a consumer that receives nothing
 
 
 @_BOTH
@@ -45,7 +45,7 @@ async def test_partition_without_leader_waits_alone(guarantee: str, topic: str) 
 @_BOTH
 @pytest.mark.parametrize("topic", [runtimes.IN, runtimes.LEDGER])
 async def test_start_without_a_leader_begins_with_the_others(guarantee: str, topic: str) -> None:
-    """What lacks its leader from the beginning keeps nobody from starting, and begins when it is there."""
+    """What lacks its leader from the beginning keeps no other from starting, and begins when it is there."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     broker.lose_leader(topic, 1)
     async with runtimes.running(broker.kafka, broker, handler) as work:

@@ -141,7 +141,7 @@ async def test_owner_without_transactions_notices_a_zombie() -> None:
     await owner.commit([_change("a", "mine")], [], 3)
     with pytest.raises(errors.Fenced):
         await zombie.commit([_change("a", "zombie"), _change("z", "zombie")], [], 1)
-    with pytest.raises(errors.Fenced, match="somebody else"):
+    with pytest.raises(errors.Fenced, match="another process"):
         await owner.commit([_change("b", "mine")], [], 4)
     restored = await _ledger(broker).open()
     assert (restored.state, restored.next_offset) == ({b"a": b"mine", b"b": b"mine"}, 4)
@@ -282,7 +282,7 @@ async def test_newer_format_is_refused_before_anything_is_taken(guarantee: str, 
     with pytest.raises(ledger_format.NewerFormat, match="format 2, this version reads format 1"):
         await _ledger(broker).open()
     assert broker.committed(runtimes.LEDGER, 0) == before
-    if guarantee == "exactly-once":  # without transactions the record that we put there counts as somebody else's
+    if guarantee == "exactly-once":  # without transactions the record that we put there counts as another owner's
         await newer.commit([_change("a", "1")], [], 10)
 
 
@@ -336,7 +336,7 @@ async def test_renewed_claim_of_the_same_owner_is_not_foreign(guarantee: str, mo
 
 @_BOTH
 async def test_foreign_claims_since_ours_are_reported(guarantee: str) -> None:
-    """Whoever restores again learns whether somebody else claimed in between."""
+    """A repeated restore finds a claim of another owner in between."""
     broker = _broker(guarantee)
     ledger = _ledger(broker)
     mine = await ledger.open()
@@ -435,12 +435,12 @@ async def test_tainted_producer_is_replaced_without_a_restore() -> None:
     assert (await _ledger(broker).open()).state == {b"a": b"2"}
 
 
-async def test_replacement_gives_up_if_somebody_was_here() -> None:
+async def test_replacement_gives_up_if_another_owner_wrote() -> None:
     """A new producer fences everybody, so it must make sure that nothing was written that it has not read."""
     broker = _TaintingBroker(lambda cluster: cluster.put(runtimes.LEDGER, 0, b"a", b"foreign"))
     ledger = _ledger(broker)
     await ledger.open()
-    with pytest.raises(errors.Fenced, match="somebody else"):
+    with pytest.raises(errors.Fenced, match="another process"):
         await ledger.commit([], [], 0)
 
 

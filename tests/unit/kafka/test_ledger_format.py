@@ -210,7 +210,7 @@ def test_outbox_of_an_earlier_commit_was_sent() -> None:
 
 
 def test_foreign_claims_count_after_the_own_one() -> None:
-    """Only owners that came after our last claim tell that somebody else is at work."""
+    """Only owners that came after our last claim show that another process is at work."""
     log = _Log()
     log.claim("before")
     previous = log.claim("ours, earlier")

@@ -345,7 +345,7 @@ async def test_records_removed_while_they_wait_stop_the_partition() -> None:
 
 
 async def test_handler_that_fails_while_parked_waits_for_the_assignment() -> None:
-    """Whose partition it is is not known then, so nobody is fenced; afterwards it begins again."""
+    """Whose partition it is is not known then, so no member is fenced; afterwards it begins again."""
     broker, slow = runtimes.working_cluster(partitions=2), runtimes.Slow()
     slow.think_s = 30.0
     leases_seen: list[leases.Lease[str]] = []

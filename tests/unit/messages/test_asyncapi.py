@@ -41,7 +41,7 @@ def test_every_type_is_a_message_of_its_channel() -> None:
 
 
 def test_addresses_are_the_topics_of_the_settings() -> None:
-    """Whoever takes the defaults finds them here."""
+    """The defaults are the addresses of the document."""
     topics = settings.Topics()
     published = {channel["address"] for channel in _DOCUMENT["channels"].values()}
     assert published == {topics.requests, topics.events, topics.dead_letters, topics.ledger, "mrs.latest"}

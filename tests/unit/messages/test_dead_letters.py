@@ -110,7 +110,7 @@ def test_messages_of_one_content_are_distinguished_by_their_place() -> None:
 
 @pytest.mark.parametrize("claim", [b"", b"x", b"a-1-2\n", b"\xff-1-2", b"a-1", b"-1-2"])
 def test_claimed_origin_that_is_no_position_counts_for_nothing(claim: bytes) -> None:
-    """Anybody can write a header; one that is no position is no origin."""
+    """Any sender can write a header; one that is no position is no origin."""
     assert _letter(headers=(("mrs_relay_replay_of", claim),)).origin == "mrs.requests-3-17"
 
 

@@ -326,7 +326,7 @@ def test_header_bytes_that_are_no_text_have_no_owner(name: str, code: str, raw: 
 
 
 def test_bad_bytes_in_other_headers_do_no_harm() -> None:
-    """Headers that identify nobody may hold any bytes; values that are no short printable text are not passed on."""
+    """Headers that identify no request may hold any bytes; values that are not short printable text are left out."""
     headers = (
         *_BINARY,
         ("ce_correlationid", b"\xff"),

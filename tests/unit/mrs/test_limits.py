@@ -99,7 +99,7 @@ async def test_a_share_outside_its_range_is_an_error(share: float) -> None:
 
 
 async def test_those_who_wait_go_in_the_order_in_which_they_came() -> None:
-    """Nobody overtakes: turns are given out when they are asked for."""
+    """No caller overtakes another: turns are given out when they are asked for."""
     budget = _limits()
     went: list[tuple[int, float]] = []
 

@@ -116,7 +116,7 @@ BY_CODE: list[tuple[AnyOperation, int, str, type[errors.MrsError]]] = [
     (SUBMIT, 401, "APIGW.0301", REFUSED),
     (LIST, 401, "APIGW.0307", REFUSED),
     (SUBMIT, 500, "130000002", REFUSED),
-    # codes that nobody documents: the status decides
+    # codes without documentation: the status decides
     (SUBMIT, 400, "99999999", REFUSED),
     (SUBMIT, 500, "99999999", AMBIGUOUS),
     (KILL, 500, "99999999", AMBIGUOUS),
@@ -332,7 +332,7 @@ def test_a_clock_that_is_off_is_reported_by_how_much() -> None:
 
 
 def test_a_refused_key_pair_says_what_to_check() -> None:
-    """Whoever reads the error knows which settings to look at."""
+    """The error names the settings to look at."""
     assert "check access_key, secret_key" in str(failure(LIST, coded(401, "APIGW.0301")))
     assert "check access_key, secret_key" in str(failure(LIST, transport.Response(401, b"")))
 

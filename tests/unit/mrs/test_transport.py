@@ -68,7 +68,7 @@ def deaf_port() -> Iterator[int]:
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -216,8 +216,8 @@ async def test_a_failed_handshake_sent_nothing() -> None:
     assert b"POST" not in seen[0]
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
-    """Somebody else's server, or a proxy in between: nothing is sent to it, and the message says why."""
+async def test_a_certificate_without_a_known_authority_is_not_trusted() -> None:
+    """Another server, or a proxy in between: nothing is sent to it, and the message says why."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
     seen: list[bytes] = []
@@ -235,7 +235,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
     assert b"".join(seen) == b""
 
 
-async def test_a_name_that_nobody_knows_was_not_reached() -> None:
+async def test_an_unknown_host_name_was_not_reached() -> None:
     """Without DNS nothing leaves the house, and the message names the host."""
     async with opened("https://mrs.invalid") as door:
         with pytest.raises(transport.NotSent, match=r"mrs\.invalid"):

@@ -1,4 +1,4 @@
-"""The transport against certificates that are not what they should be, and names that nobody knows."""
+"""The transport against certificates that are not what they should be, and unknown host names."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_an_authority_that_only_the_server_knows_is_not_trusted_by_default
     assert b"POST" not in b"".join(seen)
 
 
-async def test_a_name_that_nobody_knows_sends_nothing() -> None:
+async def test_an_unknown_host_name_sends_nothing() -> None:
     """DNS gone: the host is named, and what to check; the request can safely be sent later."""
     async with _opened("http://mrs.nowhere.invalid") as door:
         with pytest.raises(transport.NotSent, match=r"mrs\.nowhere\.invalid.*check endpoint, network and proxies"):

@@ -54,7 +54,7 @@ def test_a_request_sent_twice_is_reported_again_and_that_is_no_fault() -> None:
     ("sent", "events", "created", "expected"),
     [
         pytest.param(["a", "b"], GOOD, ["job-a"], "b: no event at all", id="lost"),
-        pytest.param([], GOOD, ["job-a"], "a: events of a request that nobody sent", id="made up"),
+        pytest.param([], GOOD, ["job-a"], "a: events of a request that was not sent", id="made up"),
         pytest.param(["a"], [GOOD[0], *GOOD[2:]], ["job-a"], "a: sequence numbers are [1, 3, 4]", id="gap"),
         pytest.param(["a"], GOOD[1:], ["job-a"], "a: sequence numbers are [2, 3, 4]", id="no beginning"),
         pytest.param(
@@ -142,7 +142,7 @@ def test_a_verdict_that_mrs_does_not_share_is_reported(result: str) -> None:
 
 
 def test_an_unknown_end_is_not_held_against_mrs() -> None:
-    """Nobody could tell: that is what `unknown` says, whatever became of the job."""
+    """`unknown` says that the outcome could not be found out, whatever became of the job."""
     story = [*GOOD[:3], event("a", 4, "unknown", name="job-a")]
     assert history.faults(["a"], story, ["job-a"], results={"job-a": "SUCCEEDED"}) == []
 

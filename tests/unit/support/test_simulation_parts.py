@@ -57,7 +57,7 @@ def test_a_kept_promise_has_no_faults() -> None:
 
 
 def test_a_job_in_two_stories_and_one_in_none_are_found() -> None:
-    """A deployment that adopts a job of another one is found, and so is a job that nobody tells of."""
+    """A deployment that adopts a job of another one is found, and so is a job that no event names."""
     story = ("accepted", "submitted", "succeeded")
     assert "job job-a is in the stories of 2 tenants" in faults(reported(*story), reported(*story), effects=_JOBS)
     stranger = state.Effect("job", "j-2", "job-b", "c", 0)

@@ -72,7 +72,7 @@ class KafkaGroupConsumer:
         return self._silent_since_s
 
     @property
-    def hears(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether any broker has answered lately, even by refusing a request."""
         failover, now_s = self._failover, asyncio.get_running_loop().time()
         return failover is not None and failover.heard_s > now_s - _LATELY_S

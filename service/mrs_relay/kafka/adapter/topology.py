@@ -111,9 +111,9 @@ class _Describe(api.Request[metadata.MetadataRequest_v1 | metadata.MetadataReque
 
     def build(self, request_struct_class: type[api.RequestStruct]) -> api.RequestStruct:
         if request_struct_class is _Request:
-            nobody = bytes(16)
+            no_topic_id = bytes(16)
             untagged: dict[int, bytes] = {}
-            named = None if self._topics is None else [(nobody, topic, untagged) for topic in self._topics]
+            named = None if self._topics is None else [(no_topic_id, topic, untagged) for topic in self._topics]
             return _Request(named, False, False, True, {})
         if request_struct_class is metadata.MetadataRequest_v5:
             return metadata.MetadataRequest_v5(None if self._topics is None else list(self._topics), False)

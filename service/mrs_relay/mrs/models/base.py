@@ -87,7 +87,7 @@ class Reply(Part):
         return getattr(self, "_request_id", None)
 
     def keep_request_id(self, request_id: str | None) -> None:
-        """Remember the X-Request-Id; for the client, once, before anybody else sees the reply."""
+        """Remember the X-Request-Id; for the client, once, before any other code reads the reply."""
         object.__setattr__(self, "_request_id", request_id)
 
     def failure(self) -> Failure | None:

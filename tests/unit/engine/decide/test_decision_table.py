@@ -51,7 +51,7 @@ def _known(state: str, shown: str) -> dict[str, Row | None]:
 
 
 def _wished(state: str, shown: str, cancelled: Row | None, *, due: Row | None = None) -> dict[str, Row | None]:
-    """What people and deadlines can do to a job that nobody wants stopped yet."""
+    """What people and deadlines can do to a job without a stop request."""
     cancels = dict.fromkeys(("cancel", "cancel by another", "cancel, passed"), cancelled)
     return {**cancels, "cancel matched": None, "settled": (state, (f"{shown}*",), None), "due": due}
 
@@ -503,7 +503,7 @@ for _name, _parts in TABLE.items():
         _parts.append({"request, without a cluster": _end("cancelled", "accepted")})
     if _name in _CALLS:
         continue
-    _parts.append(_nothing("replied", *_CLUSTER))  # nobody speaks of a call or cluster where there is none
+    _parts.append(_nothing("replied", *_CLUSTER))  # there is no call or cluster that facts could be about
 
 
 def _cell(job: str, fact: str) -> Row | None:

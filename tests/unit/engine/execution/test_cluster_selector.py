@@ -119,7 +119,7 @@ async def test_a_cluster_that_is_scaled_takes_jobs(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["terminating", "terminated", "failed"])
-async def test_what_is_gone_fits_nobody(state: str) -> None:
+async def test_a_deleted_cluster_fits_no_request(state: str) -> None:
     """A request that only clusters fit which are gone is rejected at once, with the name that was asked for."""
     [fact] = await _choose(_Mrs(a=("etl", state, "team=ads"), b=("x", "running", "")), jobs.Choice("etl"))
     assert (fact.reason.kind, fact.reason.code, fact.reason.retryable) == ("invalid", "no_cluster", True)
@@ -163,7 +163,7 @@ async def test_requests_are_spread_by_what_is_free() -> None:
 
 
 async def test_our_own_jobs_that_wait_count_too() -> None:
-    """A queue of ours is not on MRS yet, but it is before whoever comes now."""
+    """A queue of ours is not on MRS yet, but it counts for the next request."""
     mrs = _Mrs(a=("etl", "running", ""), b=("etl", "running", ""))
     mrs.busy = {"a": 3, "b": 5}
     selector, now = _chooser(mrs, {"a": (3, 40), "b": (5, 0)})
@@ -255,7 +255,7 @@ async def test_an_outage_of_mrs_is_waited_out() -> None:
 
 
 async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> None:
-    """Without the right to list clusters nobody can choose; after choose_within_s that is reported with MRS's code."""
+    """Without the right to list clusters none can be selected; after choose_within_s the rejection has MRS's code."""
     mrs = _Mrs()
     mrs.trouble = errors.MrsRefused("not allowed to list clusters", code="12000041")
     [fact] = await _choose(mrs, jobs.Choice("etl"), choose_within_s=60)

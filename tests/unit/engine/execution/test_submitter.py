@@ -78,7 +78,7 @@ _NAME = _DOUBTFUL.mrs_name
 
 
 def test_what_is_no_longer_ours_is_not_sent() -> None:
-    """The last question before the call: whoever may not act any more leaves MRS alone."""
+    """The last question before the call: a replica that may not act any more does not call MRS."""
     mrs = _Mrs("j-1")
     one = _submitter(mrs)
     assert _run(one.submit(_job("submitting"), lambda: False)) == facts.SubmissionNotApplied()

@@ -277,7 +277,7 @@ def test_a_request_carries_what_the_rules_say_of_it_and_whose_it_is() -> None:
     [("mrs.job.submit", JOB), ("mrs.cluster.delete", {"cluster": CLUSTER}), ("mrs.call", EXECUTE)],
 )
 def test_a_cluster_that_only_its_name_can_allow_is_looked_up_first(kind: str, data: dict[str, Any]) -> None:
-    """Nothing is submitted to a cluster of which nobody has said that it is allowed."""
+    """Nothing is submitted to a cluster that no rule allows."""
     _, fact = _read(kind, data, policy(allow={"clusters": ["name:night-*"]}))
     assert isinstance(fact, facts.Requested)
     assert fact.rejection is None

@@ -290,7 +290,7 @@ def test_dead_letter_keeps_the_record() -> None:
     ],
 )
 def test_record_that_names_no_request_is_a_dead_letter(value: object, code: str) -> None:
-    """Without a readable id nobody can be reported; the record is kept with its reason."""
+    """Without a readable id there is no one to answer; the record is kept with its reason."""
     assert _letter(value).code == code
 
 
@@ -373,7 +373,7 @@ def test_kafka_key_over_the_limit_is_rejected() -> None:
     st.none() | st.from_regex(r"obs://[^\s]{1,9}", fullmatch=True),
 )
 def test_what_is_taken_can_be_sent(statement: str, engine: str, database: str, archive_path: str | None) -> None:
-    """A request that passed its checks never fails those of the MRS client: the sender hears of faults at once."""
+    """A request that passed its checks never fails those of the MRS client: the sender gets faults at once."""
     value = samples.sql(statement, engine, database=database, archive_path=archive_path)
     meaning = _read(samples.record(value))
     assert isinstance(meaning, tuple)

@@ -85,7 +85,7 @@ async def test_a_tenant_whose_clusters_all_hang_leaves_places_to_others() -> Non
         assert done == [("b", "d")]
 
 
-async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
+async def test_a_free_place_goes_to_the_tenant_with_the_fewest_calls() -> None:
     """First by tenant, then by cluster; of equals to the one that has waited longest since its turn."""
     lane = lanes.InFlight(4)
     for group in [("a", "x"), ("a", "x"), ("a", "y"), ("b", "z")]:

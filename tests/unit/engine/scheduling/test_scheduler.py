@@ -29,7 +29,7 @@ async def test_no_more_than_the_slots_of_a_cluster_are_let_through() -> None:
 
 
 async def test_slots_of_one_cluster_are_not_those_of_another() -> None:
-    """A full cluster holds up nobody else."""
+    """A full cluster delays no other cluster."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=1))
     assert partition.enter("j1", "a")
     assert not partition.enter("j2", "a")
@@ -127,7 +127,7 @@ async def test_restored_job_holds_its_slot() -> None:
 
 
 async def test_higher_priority_goes_first_then_arrival() -> None:
-    """Within a line: priority, then arrival, then offset; whoever comes later never passes an equal."""
+    """Within a line: priority, then arrival, then offset; a later entry never passes an equal one."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=1))
     partition.enter("j0")
     for request_id, priority, arrived_ms in [("j5", 5, 9), ("j4", 5, 9), ("j3", 0, 1), ("j2", 9, 9), ("j1", 5, 8)]:
@@ -201,7 +201,7 @@ async def test_lines_take_turns(limit: str) -> None:
 
 
 async def test_quota_paces_submissions() -> None:
-    """Without a token nobody goes; as soon as there is one, the next goes, and not a token more is spent."""
+    """Without a token no entry is admitted; as soon as there is one, the next is, and not a token more is spent."""
     quota = scheduling_fakes.Quota(rate=0.5, burst=2)
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(quota=quota))
     loop = asyncio.get_running_loop()
@@ -321,7 +321,7 @@ async def test_line_that_was_held_sends_one_after_the_other() -> None:
 
 
 async def test_line_that_was_held_is_trusted_again_after_a_minute() -> None:
-    """When nobody was reported "full" for a minute, as many go at once as there are slots; other lines always do."""
+    """When no call was refused as "full" for a minute, as many go at once as there are slots; other lines always do."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
     scheduling_fakes.full(partition.scheduler, ("a", jobs.SUBMISSION), 15.0)
     partition.enter("j1")
@@ -374,8 +374,8 @@ async def test_late_word_of_a_partition_that_left_is_ignored() -> None:
     assert not staying.enter("j3")
 
 
-async def test_nothing_is_kept_of_places_where_nobody_is() -> None:
-    """A scheduler that has seen many clusters keeps only those where somebody waits or works."""
+async def test_nothing_is_kept_of_places_without_entries() -> None:
+    """A scheduler that has seen many clusters keeps only those with entries that wait or work."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(intents=10_000))
     for number in range(1000):
         partition.enter(f"j{number}", f"c{number}")
@@ -412,7 +412,7 @@ async def test_entry_carries_the_order_of_its_job() -> None:
     assert sorted(ranks[place] for place in (3, 1, 4, 0, 2)) == ranks
 
 
-async def test_a_place_that_nobody_uses_any_more_takes_no_memory() -> None:
+async def test_an_unused_place_takes_no_memory() -> None:
     """Each cluster that is ever deleted is a place of its own, and only for a moment."""
     scheduler = scheduling_fakes.open_scheduler()
     partition = scheduling_fakes.Partition(scheduler)

@@ -110,7 +110,7 @@ def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
     ],
 )
 def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], known: _V) -> None:
-    """All must have ended, and all well; when the cluster went before that was seen, nobody can tell."""
+    """All must have ended, and all well; when the cluster went before that was seen, the outcome is unknown."""
     target = jobs.TargetState("flowed", jobs=2)
     assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=False, ends=ends) is known
 

@@ -112,7 +112,7 @@ def test_an_outage_of_the_list_is_no_time_in_which_a_job_is_missing(count: int, 
 def test_a_list_that_knows_no_cluster_is_a_verdict_only_if_the_cluster_is_gone(
     count: int, shown: str, lost: bool
 ) -> None:
-    """What the cluster itself shows decides; of a deleted one nobody can tell how its jobs ended."""
+    """What the cluster itself shows decides; how the jobs of a deleted one ended is unknown."""
 
     async def live() -> None:
         followed = _Followed(count)
@@ -159,7 +159,7 @@ def test_a_statement_is_missing_only_if_mrs_says_so(answer: errors.MrsError, los
 
 @pytest.mark.parametrize(("status", "lost"), [("QUEUED", False), ("RUNNING", False), ("SUSPENDED", True)])
 def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(status: str, lost: bool) -> None:
-    """Like a job: after `outcome_within_s` nobody can tell what becomes of it."""
+    """Like a job: after `outcome_within_s` its outcome is unknown."""
 
     async def live() -> None:
         followed = _Followed(statement=True)
@@ -178,7 +178,7 @@ def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(sta
     ("counted_s", "gap_s", "failing", "left_s"),
     [
         (200, 30, False, 70),  # a takeover
-        (200, 3600, False, 100),  # nobody looked for an hour
+        (200, 3600, False, 100),  # no poll for an hour
         (200, -900, False, 100),  # the other owner's clock is fast
         (200, 30, True, 100),  # MRS did not answer at the takeover, and perhaps not before
         (290, 120, False, 0),  # the first look decides
@@ -186,7 +186,7 @@ def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(sta
     ],
 )
 def test_what_an_earlier_owner_counted_continues(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
-    """The ledger says since when and until when somebody looked; the gap counts if it is no longer than a takeover."""
+    """The ledger says since when and until when MRS was polled; the gap counts if it is no longer than a takeover."""
 
     async def live() -> None:
         mrs, owner, time = _Mrs(), _Owner(), clock.LoopClock()

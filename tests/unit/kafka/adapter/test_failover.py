@@ -198,7 +198,7 @@ async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkey
         await stage.client.send(1, _BEATING)
 
 
-async def test_nobody_is_asked_while_all_answer() -> None:
+async def test_no_broker_is_probed_while_all_answer() -> None:
     """Metadata is asked for as long as a request is overdue, and no longer."""
     async with _stage() as stage, asyncio.timeout(5):
         for _ in range(5):
@@ -217,7 +217,7 @@ async def test_nobody_is_asked_while_all_answer() -> None:
 
 
 async def test_whatever_is_answered_is_heard() -> None:
-    """Who hears answers, if only to questions for metadata, is not deaf."""
+    """A consumer that gets answers, if only to requests for metadata, is not deaf."""
     async with _stage() as stage, asyncio.timeout(5):
         before_s = stage.guard.heard_s
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
@@ -278,18 +278,18 @@ async def test_consumer_of_which_a_task_has_died_says_so(
 
 
 async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a coordinator moves, brokers say that there is none: the question has no answer, and nobody is deaf."""
+    """While a coordinator moves, brokers say that there is none: that is an answer, too."""
     monkeypatch.setattr(consumer, "_LATELY_S", 0.4)
     one = _Broker(1)
     one.coordinates = False
     async with _member(one, monkeypatch) as made:
         with pytest.raises(errors.StreamDown):
             await made.committed(_PLACE)
-        assert (made.silent_since_s is not None, made.hears) == (True, True)
+        assert (made.silent_since_s is not None, made.is_answered) == (True, True)
         one.mute = True
         with pytest.raises(errors.StreamDown):
             await made.committed(_PLACE)
-        assert not made.hears
+        assert not made.is_answered
 
 
 @asynccontextmanager
