@@ -48,7 +48,7 @@ async def test_crew_counts_what_runs() -> None:
     assert len(owner.task_supervisor) == 0
 
 
-async def test_error_is_asked_to_the_owner_once() -> None:
+async def test_error_is_reported_to_the_owner_once() -> None:
     """What a task raises reaches the owner with the task's name; nothing is left for the garbage collector to say."""
     owner = _Owner()
     owner.task_supervisor.start(_fail(), name="broken")

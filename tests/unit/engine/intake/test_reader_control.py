@@ -109,7 +109,7 @@ def test_all_forms_of_a_message_mean_the_same(kind: str) -> None:
         (_message(note="x" * 150_000), "too_large", None),
     ],
 )
-def test_bad_cancel_is_asked_to_its_own_sender(value: object, code: str, field: str | None) -> None:
+def test_bad_cancel_is_answered_to_its_own_sender(value: object, code: str, field: str | None) -> None:
     """Its own id is reported, never the request that it speaks of; no key of the ledger's own can be named."""
     key, fact = _read(samples.record(value))
     assert key == jobs.ledger_key("/ops", "c-1")
