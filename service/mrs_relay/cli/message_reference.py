@@ -88,6 +88,7 @@ def _events() -> Iterator[str]:
         )
         for state, meaning in events.STATES.items()
     )
+
     yield from _table(("state", "subjects", "meaning"), states)
     yield "The fields of every event's data; where something went wrong there always is a `reason`:"
     yield ""

@@ -81,6 +81,7 @@ def orphans(
             as_json=as_json,
         )
     )
+
     if code:
         raise typer.Exit(code)
 

@@ -102,6 +102,7 @@ def markdown(folder: pathlib.Path) -> str:
 def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[str, str]) -> list[str]:
     method = _CAPITAL.sub("_", each.name.removesuffix("V11")).lower()
     used = [name for name, text in foreign.items() if re.search(rf"\.{method}\b|\"{each.name}\"", text)]
+
     return [
         f"`{each.name}`",
         f"`{each.verb} {each.path}`",

@@ -59,15 +59,15 @@ class ConsumerHealth:
         self._heard_s = _now_s()
         if self._looked_s is None:
             self._looked_s = self._heard_s
-        self._there(None)
+        self._note_answer(None)
 
     def lost(self, error: errors.StreamDown) -> None:
         """Note that Kafka did not answer a request."""
-        self._there(error)
+        self._note_answer(error)
 
     def failed(self, error: errors.StreamDown) -> None:
         """Note that polling has failed, perhaps by a fault of the consumer; `check` asks whether Kafka is there."""
-        self._show(error)
+        self._show_outage(error)
 
     def polled(self) -> None:
         """Note that a poll has returned."""
@@ -103,9 +103,9 @@ class ConsumerHealth:
         except (errors.StreamDown, TimeoutError) as error:
             down = error if isinstance(error, errors.StreamDown) else errors.StreamDown("Kafka does not answer")
             log.warning("kafka_unreachable", error=str(down))
-            self._there(down)
+            self._note_answer(down)
         else:
-            self._there(None)
+            self._note_answer(None)
 
     def excuse(self) -> None:
         """Note that a partition has no leader: its silence is no fault of our consumer."""
@@ -164,14 +164,14 @@ class ConsumerHealth:
             self._there_since_s = now_s
         self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
 
-    def _there(self, error: errors.StreamDown | None) -> None:
+    def _note_answer(self, error: errors.StreamDown | None) -> None:
         if error is not None:
             self._there_since_s = None
         elif self._there_since_s is None:
             self._there_since_s = _now_s()
-        self._show(error)
+        self._show_outage(error)
 
-    def _show(self, error: errors.StreamDown | None) -> None:
+    def _show_outage(self, error: errors.StreamDown | None) -> None:
         was = self.connected
         self.connected = error is None
         self.error = None if error is None else str(error)

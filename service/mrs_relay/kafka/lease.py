@@ -232,10 +232,10 @@ class Lease(Generic[T]):
     @property
     def done_to(self) -> int:
         """Offset up to which every readable record is committed; beyond `next_offset` where markers follow."""
-        return max(self._next_offset, self.inbox.advanced_to) if self._idle else self._next_offset
+        return max(self._next_offset, self.inbox.advanced_to) if self._is_idle else self._next_offset
 
     @property
-    def _idle(self) -> bool:
+    def _is_idle(self) -> bool:
         """Whether all records that the handler took are committed."""
         return self._next_offset >= self.inbox.next_offset
 

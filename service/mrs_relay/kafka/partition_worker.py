@@ -260,7 +260,7 @@ class PartitionWorker(Generic[T]):
         if self.lease is not None:
             self.lease.stop()
         else:
-            self._cut(0.0)
+            self._cancel_after(0.0)
 
     def dispose(self) -> None:
         """End at once: the partition was revoked, or the time for the shutdown is over."""
@@ -333,14 +333,14 @@ class PartitionWorker(Generic[T]):
         self._enter(State.RUNNING)
 
     def _died(self, _error: errors.StreamError) -> None:
-        self._cut(_UNWIND_S)
+        self._cancel_after(_UNWIND_S)
 
     def _end_lease(self, error: errors.StreamError) -> None:
         if self.lease is not None:
             self.lease.die(error)
-        self._cut(0.0)
+        self._cancel_after(0.0)
 
-    def _cut(self, delay_s: float) -> None:
+    def _cancel_after(self, delay_s: float) -> None:
         """Cancel the work for this lease in `delay_s` seconds."""
         if self._scope is not None:
             with contextlib.suppress(RuntimeError):  # it is being cancelled already

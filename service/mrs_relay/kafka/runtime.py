@@ -60,7 +60,7 @@ class Runtime(Generic[T]):
         handler: worker_context.Handler[T],
         time: clock.Clock,
         *,
-        on_share: Callable[[int, int], None] = lambda _owned, _total: None,
+        on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
     ) -> None:
         self._kafka = kafka
         self._on_share = on_share
@@ -137,11 +137,11 @@ class Runtime(Generic[T]):
             return None
         generation = self._consumer.generation
         owned = frozenset(position.partition for position in self._workers)
-        return statuses.Membership(generation, owned, self._total) if generation >= 0 else None
+        return statuses.Membership(generation, owned, self._partition_count) if generation >= 0 else None
 
     async def read_notes(self) -> Mapping[int, str]:
         """Return the texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
-        positions = [records.Position(self.topic, partition) for partition in range(self._total)]
+        positions = [records.Position(self.topic, partition) for partition in range(self._partition_count)]
         found = await self._require_consumer().notes(positions)
         return {position.partition: one.text for position, one in found.items()}
 
@@ -202,7 +202,7 @@ class Runtime(Generic[T]):
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._insist(lambda: self._topic_monitor.require(self._health.heard))
+        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 
@@ -214,7 +214,7 @@ class Runtime(Generic[T]):
             restore_timeout_s=self._kafka.restore_timeout_s,
             accept_loss=self._kafka.accept_loss,
         )
-        consumer = await self._insist(lambda: self._join(limits))
+        consumer = await self._repeat_while_down(lambda: self._join(limits))
         if consumer is None:
             return False
 
@@ -226,7 +226,7 @@ class Runtime(Generic[T]):
         self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
         return True
 
-    async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+    async def _repeat_while_down(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
         """Repeat an attempt while Kafka is down, until it succeeds; None if a stop came first."""
         failures = 0
         while not self._stopping.is_set():
@@ -346,11 +346,11 @@ class Runtime(Generic[T]):
     # Details
 
     def _share_changed(self) -> None:
-        self._on_share(len(self._workers), self._total)
+        self._on_share(len(self._workers), self._partition_count)
         self._look_again()
 
     @property
-    def _total(self) -> int:
+    def _partition_count(self) -> int:
         """Number of the topic's partitions: a new one may be ours before the topic monitor has counted it."""
         return max(self._topic_monitor.partitions, 0, *(position.partition + 1 for position in self._workers))
 

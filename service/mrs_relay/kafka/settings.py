@@ -241,8 +241,10 @@ class KafkaSettings(group.Group):
             ),
             "kafka.topics must be different names": self._topics_differ(),
         }
+
         if broken := [rule for rule, kept in rules.items() if not kept]:
             raise ValueError("; ".join(broken))
+
         return self
 
     def _topics_differ(self) -> bool:

@@ -35,6 +35,7 @@ _Node = dict[str, Any]
 def document() -> _Node:
     """Return the whole document, ready to be written as JSON."""
     messages = _messages()
+
     return {
         "asyncapi": "3.0.0",
         "info": {

@@ -88,7 +88,7 @@ async def test_handler_that_ends_by_itself_is_a_bug() -> None:
         work.stop()
         await task
     assert status.crashes == len(started) >= 3
-    assert "nobody asked it to" in (status.error or "")
+    assert "was not asked to" in (status.error or "")
 
 
 async def test_commit_error_inside_a_task_group_is_no_bug() -> None:

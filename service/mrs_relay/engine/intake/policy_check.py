@@ -123,7 +123,7 @@ def cluster_rejection(policy: policies.Policy) -> jobs.Reason:
 def too_many_queued(policy: policies.Policy, most: int) -> jobs.Reason:
     """Return the reason to reject a request of a tenant whose limit of waiting requests is reached."""
     text = (
-        f"{_who(policy)} has {most} requests waiting here, as many as its share of {_rule(policy, 'limits.queued')} "
+        f"{_whose(policy)} has {most} requests waiting here, as many as its share of {_rule(policy, 'limits.queued')} "
         "lets it have; send this one again when some have been submitted"
     )
     return jobs.Reason("not_allowed", "too_many_queued", text, retryable=True)
@@ -150,7 +150,7 @@ def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason
         wanted, most = getattr(request, name, None), getattr(policy.limits, name)
         if wanted is not None and most is not None and wanted > most:
             text = (
-                f"{_who(policy)} may wait {most:g} s at most, not {name} {wanted:g} "
+                f"{_whose(policy)} may wait {most:g} s at most, not {name} {wanted:g} "
                 f"({_rule(policy, f'limits.{name}')}); ask for less, or leave it out"
             )
             return jobs.Reason("not_allowed", "deadline_too_long", text, field=f"data.{name}")
@@ -173,13 +173,13 @@ def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
         return None
 
     text = (
-        f"{_who(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
+        f"{_whose(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
         f"send {FOLLOWED_BY[operation]} instead, which is followed to its end"
     )
     return jobs.Reason("not_allowed", "not_followed", text, field="data.operation")
 
 
-def _who(policy: policies.Policy) -> str:
+def _whose(policy: policies.Policy) -> str:
     return f"tenant {policy.tenant}"
 
 
@@ -189,7 +189,7 @@ def _rule(policy: policies.Policy, rule: str) -> str:
 
 def _not_allowed(policy: policies.Policy, rule: str, code: str, what: str, field: str) -> jobs.Reason:
     text = (
-        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask the relay's operator to allow it, or use "
+        f"{_whose(policy)} does not allow {what} ({_rule(policy, rule)}); ask the relay's operator to allow it, or use "
         "the topic of another tenant"
     )
     return jobs.Reason("not_allowed", code, text, field=field)

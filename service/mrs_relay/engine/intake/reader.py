@@ -99,7 +99,7 @@ def _read(
         _check_depth(record, message.data)
         request = requests.parse(policy_check.with_defaults(policy, message))
         barred = barred or (policy_check.violation(policy, message.type, request) if policy.tenant else None)
-        return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
+        return _fact_of(message, request, record, _Judged(policy, barred, result_job_types))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
     # the reference cycle contains pydantic's error, which the garbage collector cannot traverse.
     except errors.BadMessage as error:
@@ -146,7 +146,7 @@ class _Judged(msgspec.Struct, frozen=True):
     result_job_types: frozenset[str]
 
 
-def _meaning(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
+def _fact_of(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
     key = jobs.ledger_key(message.source, message.id)
     barred = judged.barred
 

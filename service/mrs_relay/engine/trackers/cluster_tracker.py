@@ -144,7 +144,7 @@ class ClusterTracker:
         self.unfollow(job)
         if (target := cluster_work.target_of(job)) is not None and job.seen is not None:
             following = self._follow(job, target, job.seen.job_id, key, owner)
-            alone = self._alone(following, key, owner)
+            alone = self._end_on_error(following, key, owner)
             self._watches[name] = owner, self._task_supervisor.start(alone, name=f"follow cluster {job.seen.job_id}")
 
     def unfollow(self, job: jobs.Job) -> None:
@@ -165,7 +165,7 @@ class ClusterTracker:
         self._watches.clear()
         await self._task_supervisor.close()
 
-    async def _alone(
+    async def _end_on_error(
         self, following: Coroutine[Any, Any, None], key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
         """End the job on an unexpected error of its task, because no other task follows its cluster."""
@@ -183,7 +183,7 @@ class ClusterTracker:
         while True:
             try:
                 shown = await cluster_work.show_cluster(self._client, cluster_id)
-                ends = await self._ends(cluster_id) if target.kind == "flowed" and shown is not None else ()
+                ends = await self._job_verdicts(cluster_id) if target.kind == "flowed" and shown is not None else ()
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", request=job.id, cluster=cluster_id, error=str(error))
             else:
@@ -203,7 +203,7 @@ class ClusterTracker:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
 
-    async def _ends(self, cluster_id: str) -> list[_Verdict]:
+    async def _job_verdicts(self, cluster_id: str) -> list[_Verdict]:
         """Return the verdicts of the jobs on a cluster."""
         listed = self._client.iterate(lists.JOBS, path={"cluster_id": cluster_id})
         seen = [observations.of_job(detail) async for detail in listed]

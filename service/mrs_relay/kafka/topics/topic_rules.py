@@ -80,7 +80,7 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             )
 
 
-def _abilities(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+def _versions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     if facts.kafka.transactional and not facts.abilities.transactions:
         yield topic_facts.Finding(
             "error",
@@ -268,7 +268,7 @@ def _min_isr(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             )
 
 
-def _unclean(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+def _unclean_election(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     for name in facts.present:
         if facts.replicas(name) > 1 and facts.text(name, "unclean.leader.election.enable") == "true":
             yield topic_facts.Finding(
@@ -382,7 +382,7 @@ _RULES: Final = (
     _missing,
     _ledger_partitions,
     _rights,
-    _abilities,
+    _versions,
     _codecs,
     _ledger_policy,
     _cleanup_policies,
@@ -395,5 +395,5 @@ _RULES: Final = (
     _requests_retention,
     _compaction,
     _replicas,
-    _unclean,
+    _unclean_election,
 )

@@ -109,10 +109,13 @@ class ClusterOrder(base.Asked):
             raise ValueError("eip_address needs eip_id")
         if (name := fields.repeated([group.group_name for group in self.node_groups])) is not None:
             raise ValueError(f"node_groups: the name {name!r} occurs twice")
+
         nodes = sum(group.node_num for group in self.node_groups if group.group_name.startswith(_OTHER_GROUPS))
         if nodes > fields.MAX_NODES:
             raise ValueError(f"node_groups: {nodes} core and task nodes, MRS takes {fields.MAX_NODES}")
+
         tags.check_unique(self.tags)
+
         return self
 
 

@@ -149,7 +149,7 @@ async def test_lost_replies_are_noted_and_that_of_a_commit_is_final(
 async def test_killed_producer_sends_nothing_more() -> None:
     """After the kill the library's own tasks end when they try to send."""
     made = _producer("x")
-    made._client = made._make()
+    made._client = made._make_client()
     sent: list[object] = []
 
     async def send(_node_id: int, request_made: object) -> None:
@@ -167,7 +167,7 @@ async def test_killed_producer_sends_nothing_more() -> None:
 async def test_killed_producer_leaves_no_task_of_the_library_behind() -> None:
     """The library awaits its tasks one by one, and the first that fails leaves the others alone."""
     made = _producer("x")
-    made._client = made._make()
+    made._client = made._make_client()
     made._client._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
 
     async def never(_node_id: int, _request: object) -> None:
