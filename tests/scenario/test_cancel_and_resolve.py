@@ -145,7 +145,7 @@ async def test_a_job_that_runs_too_long_is_cancelled_by_its_run_deadline() -> No
         assert reason_of(here, "r-1")["code"] == "run_deadline"
 
 
-async def test_a_failed_job_is_tried_again_with_a_new_mark_as_often_as_it_wants() -> None:
+async def test_a_failed_job_is_tried_again_with_a_new_token_as_often_as_it_wants() -> None:
     """Retry {attempts: 3}: three jobs with three names, `retrying` twice, then failed; backoff doubles."""
     async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-fail", retry={"attempts": 3, "backoff_s": 10}))

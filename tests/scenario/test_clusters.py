@@ -56,7 +56,7 @@ async def test_a_cluster_is_reported_from_its_order_until_it_runs(guarantee: str
 
 
 async def test_a_lost_reply_to_an_order_is_looked_up_by_the_clusters_name() -> None:
-    """The order took effect: its cluster is found by the mark in its name, adopted and followed."""
+    """The order took effect: its cluster is found by the token in its name, adopted and followed."""
     async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="CreateCluster", action="drop_after", count=1)
         here.put(_creation("c-1"))

@@ -169,8 +169,8 @@ async def _job_result(here: service_harness.ServiceHarness, job_id: str) -> str:
     return str((await client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)).job_detail.job_result)
 
 
-async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
-    """A lost reply, and then the mark is there twice: one continues, the event names the one that is stopped."""
+async def test_of_two_jobs_with_one_token_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
+    """A lost reply, and then the token is there twice: one continues, the event names the one that is stopped."""
     async with service_harness.start(emulated={"pace": {"run_s": 300}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
@@ -258,7 +258,7 @@ async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_f
 
 
 async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_reported() -> None:
-    """The look-up finds one job at once; what shows up later under the same mark is found by looking again."""
+    """The look-up finds one job at once; what shows up later under the same token is found by looking again."""
     async with service_harness.start(emulated={"pace": {"run_s": 900}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.put(service.job("r-1", name="nightly"))

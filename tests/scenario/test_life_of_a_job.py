@@ -98,7 +98,7 @@ async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_
 
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
-    """Dropped after the effect: after settling, the mark is found, and the one job is followed to its end."""
+    """Dropped after the effect: after settling, the token is found, and the one job is followed to its end."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
@@ -109,7 +109,7 @@ async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
 
 
 async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibility_window() -> None:
-    """Dropped before the effect: nothing carries the mark for the whole window, so it is submitted again, once."""
+    """Dropped before the effect: nothing carries the token for the whole window, so it is submitted again, once."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="CreateExecuteJob")
         here.put(service.job("r-1"))

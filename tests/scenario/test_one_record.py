@@ -48,7 +48,7 @@ async def test_request_that_is_too_large_for_the_ledger_is_rejected_and_not_trie
 
 
 async def test_job_whose_submission_makes_us_fail_is_never_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have been sent: it is looked up, found by its mark and followed; its partition notices nothing."""
+    """It may have been sent: it is looked up, found by its token and followed; its partition notices nothing."""
     sound = clients.Client.call
 
     async def call(self: Any, wanted: Any, **given: Any) -> Any:

@@ -95,7 +95,7 @@ async def test_a_lost_refusal_of_a_security_cluster_is_found_out() -> None:
 
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
-    """Dropped after the effect: the mark is found in V1.1's list, and the one job is followed to its end."""
+    """Dropped after the effect: the token is found in V1.1's list, and the one job is followed to its end."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation=SUBMIT)
         here.put(service.old_job("r-1", fields=PLACES))
@@ -106,7 +106,7 @@ async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
 
 
 async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibility_window() -> None:
-    """Dropped before the effect: nothing carries the mark for the whole window, so it is submitted again, once."""
+    """Dropped before the effect: nothing carries the token for the whole window, so it is submitted again, once."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation=SUBMIT)
         here.put(service.old_job("r-1"))
@@ -125,7 +125,7 @@ async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_agai
         assert len(here.created()) == 1
 
 
-async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
+async def test_of_two_jobs_with_one_token_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
     """V1.1 can stop a job, so the duplicate is stopped, as with V2."""
     async with service_harness.start(emulated=SLOW) as here:
         here.trouble(operation=SUBMIT, action="drop_after", count=1)
@@ -143,7 +143,7 @@ async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped
 
 
 async def test_a_replica_that_dies_in_the_middle_of_a_submission_is_replaced_and_nothing_runs_twice() -> None:
-    """The call is on the wire when its sender dies: the next owner finds the mark before it would send."""
+    """The call is on the wire when its sender dies: the next owner finds the token before it would send."""
     async with service_harness.start(emulated={**SLOW, "limits": {"on": False}}) as here:
         here.trouble(action="latency", operation=SUBMIT, seconds=2.0)
         here.put(service.old_job("r-1"))

@@ -255,7 +255,7 @@ def _settling(
         raise errors.SettingsError(f"{one.job_id} is a {one.kind}: there is no unknown request that could adopt it")
     if ended is None:
         raise errors.SettingsError(f"{one.job_id} has not ended yet; wait until it has, or kill it")
-    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its mark")
+    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its token")
     return settling.message(request, places[_whose(request)], said)
 
 

@@ -92,7 +92,7 @@ def job(
     *,
     cluster: Cluster,
     kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="MRS job type, such as SparkSubmit or Flink.")],
-    name: Annotated[str, typer.Option("--name", help="Name on MRS; a mark is added to it.")] = "job",
+    name: Annotated[str, typer.Option("--name", help="Name on MRS; a token is added to it.")] = "job",
     arg: Annotated[
         list[str] | None, typer.Option("--arg", "-a", help="One argument; repeat for more, in order. No secrets.")
     ] = None,

@@ -68,7 +68,7 @@ class KafkaSettings(group.Group):
     Name of this deployment; begins every transactional id. Two deployments that share it together with `group_id` and
     the input topic fence each other for ever, and one of them exits with a message that says so. Deployments that use
     one MRS project, also with a Kafka of their own each, need different names: every name but the default is part of
-    their jobs' names and marks on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
+    their jobs' names and tokens on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
     replica runs; jobs under way keep the name that they have.
     """
 

@@ -74,7 +74,7 @@ class MrsView(_Model):
     """What MRS last said of the job; times are RFC 3339 in UTC."""
 
     job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
-    job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, mark included.")] = None
+    job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, token included.")] = None
     job_state: Annotated[str | None, pydantic.Field(description="MRS's state, such as RUNNING or FINISHED.")] = None
     job_result: Annotated[str | None, pydantic.Field(description="MRS's outcome; UNDEFINED while it runs.")] = None
     progress: Annotated[float | None, pydantic.Field(ge=0, le=100, description="Per cent.")] = None

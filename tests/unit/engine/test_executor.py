@@ -395,7 +395,7 @@ class _Doubtful(_Mrs):
 
 
 def test_submission_in_doubt_is_looked_for_again_after_it_was_settled() -> None:
-    """Once, after the time in which everything that was on its way has arrived; only for what has a mark in a list."""
+    """Once, after the time in which everything that was on its way has arrived; only for what has a token in a list."""
 
     async def live(bench: _Bench) -> None:
         bench.perform(_C.LOOK_UP, "doubtful")

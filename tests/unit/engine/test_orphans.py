@@ -29,7 +29,7 @@ def _found(ledger: list[jobs.Job], *sights: tuple[str, jobs.MrsStatus]) -> list[
 
 
 def test_job_that_a_request_follows_is_no_orphan() -> None:
-    """The mark, the id and the ledger agree."""
+    """The token, the id and the ledger agree."""
     job = _job("running")
     assert _found([job], (job.mrs_name, _sight(samples.JOB_ID))) == []
 

@@ -24,7 +24,7 @@ JobName = Annotated[
     str,
     pydantic.Field(
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Name on MRS. A mark of 17 characters is added to it, with the deployment's tag 24, and it is cut "
+        description="Name on MRS. A token of 17 characters is added to it, with the deployment's tag 24, and it is cut "
         "to 47, or 40, before that.",
     ),
 ]
@@ -150,7 +150,7 @@ class Queued(Model):
 
 
 class RetryPolicy(Model):
-    """A further attempt after a bad end; each attempt is a new job on MRS with a mark of its own."""
+    """A further attempt after a bad end; each attempt is a new job on MRS with a token of its own."""
 
     attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included."), WHOLE]
     backoff_s: Annotated[

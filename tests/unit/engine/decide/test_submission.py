@@ -19,7 +19,7 @@ def test_submitted_event_names_the_job_on_mrs() -> None:
 
 
 def test_turn_keeps_what_was_sent_before() -> None:
-    """An attempt that had no effect is no attempt: the next submission bears the same mark."""
+    """An attempt that had no effect is no attempt: the next submission bears the same token."""
     job = samples.decide(samples.job("queued"), facts.Admitted()).job
     assert job is not None
     assert (job.attempt, job.intent_ms) == (1, samples.NOW_MS)

@@ -106,7 +106,7 @@ async def test_a_cluster_fits_that_has_the_name_and_every_tag(choice: jobs.Choic
     ],
 )
 def test_a_cluster_that_was_ordered_here_goes_by_its_ordered_name_too(name: str, wanted: str, *, found: bool) -> None:
-    """`mrs.cluster.create` puts a mark behind the name and may cut it; who ordered `etl` asks for `etl`."""
+    """`mrs.cluster.create` puts a token behind the name and may cut it; who ordered `etl` asks for `etl`."""
     assert (
         cluster_selector.fits(jobs.Choice(wanted), cluster_selector.KnownCluster("c-1", name, "running", {})) is found
     )

@@ -321,8 +321,8 @@ def test_defaults_do_not_change_what_makes_a_request_the_same() -> None:
     assert {fact.job.digest} == digests
 
 
-def test_a_tenant_s_mark_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
-    """The mark by which a submission is found again names the tenant, too; ledgers of before keep their marks."""
+def test_a_tenants_token_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
+    """The token by which a submission is found again names the tenant, too; ledgers of before keep their tokens."""
     key = jobs.ledger_key("/billing", "order-1")
     assert job_names.submission_token(key, 1) == job_names.submission_token(key, 1, "") == "mr1f224a995004c3"
     assert len({job_names.submission_token(key, 1, tenant) for tenant in ("", "a", "b")}) == 3

@@ -116,7 +116,7 @@ def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], k
 
 
 def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_one() -> None:
-    """An id may be used again once it is forgotten; the name with its mark is the same then."""
+    """An id may be used again once it is forgotten; the name with its token is the same then."""
     now_s = 30 * 86_400
     work = jobs.Call("CreateCluster", body={}, target=jobs.TargetState("created"))
     order = samples.request(work, name="night", cluster="", attempt=1, intent_ms=now_s * 1000)

@@ -113,7 +113,7 @@ def test_a_single_read_that_repeats_the_id_names_no_application() -> None:
     assert observations.of_v11_job(_shown(job_id="j-1")).app_id == ""
 
 
-def test_one_call_submits_with_the_mark_and_returns_the_id() -> None:
+def test_one_call_submits_with_the_token_and_returns_the_id() -> None:
     """CreateAndExecuteJob stores and starts at once; arguments are one text."""
     mrs = _Mrs(CreateAndExecuteJob=_shown())
     assert _run(_calls(mrs).submit(_JOB)) == facts.SubmissionAccepted("j-1")
@@ -149,7 +149,7 @@ def test_all_pages_are_searched_and_only_the_very_name_counts() -> None:
 
 
 def test_a_job_of_an_earlier_request_with_the_same_id_is_not_taken_for_this_one() -> None:
-    """An id may be used again once it is forgotten; marks are the same then, and V1.1's list knows no times."""
+    """An id may be used again once it is forgotten; tokens are the same then, and V1.1's list knows no times."""
     now_ms = 30 * 86_400_000
     job = msgspec.structs.replace(_JOB, intent_ms=now_ms)
     week_old, fresh = _shown(id="j-1", start_time=now_ms - 7 * 86_400_000), _shown(id="j-2", start_time=now_ms + 1000)
