@@ -184,10 +184,15 @@ def _under_way(
 ) -> Decision:
     kept = job.work if cancellation.may_retry(job) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
-    submitted = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
-    submitted = _replace(submitted, doubt=submission.of_next_attempt(job.doubt))
+    submitted = _replace(
+        jobs.moved(job, State.SUBMITTED),
+        seen=seen,
+        work=kept,
+        run_deadline_ms=run_deadline_ms,
+        doubt=submission.of_next_attempt(job.doubt),
+        twins=(*job.twins, *twins),  # duplicates of an earlier attempt may still run
+    )
     submitted = kinds.of(job).followed(job, submitted, goal)
-    submitted = _replace(submitted, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
 
     updated, event = _build_event(submitted, "submitted", now_ms, reason=_duplicates_reason(twins))
     # A stop that was requested during the submission is carried out now: MRS has the job.
