@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, event_builder, outgoing, partition_jobs
+from mrs_relay.engine import alarms, outgoing, partition_jobs
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, policy_check, reader
-from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records
@@ -47,7 +47,7 @@ _NO_KEY: Final = jobs.LedgerKey(b"")
 class _Step(NamedTuple):
     """A decision with all records that it writes."""
 
-    decision: event_builder.Decision
+    decision: decisions.Decision
     value: bytes | None
     told: list[records.Outgoing]
     passed: list[records.Outgoing]
@@ -281,7 +281,7 @@ class UnitOfWork:
             where["request"] = key.decode(errors="replace")
         alarms.note(self._context.counts, step, error, **where)
 
-    def _config(self) -> event_builder.DecisionConfig:
+    def _config(self) -> decisions.DecisionConfig:
         config = self._context.config
         if self._awaited < self._context.settings.max_waiting_cancels:
             return config
@@ -302,9 +302,7 @@ class UnitOfWork:
             self._queued += more
             self._context.quota.plan(self._lease, self._queued)
 
-    def _passed_on(
-        self, key: jobs.LedgerKey, fact: facts.Fact, decision: event_builder.Decision
-    ) -> list[records.Outgoing]:
+    def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: decisions.Decision) -> list[records.Outgoing]:
         partitions = self._context.quota.share.total
         passed: list[records.Outgoing] = []
         if decision.pass_on and isinstance(fact, facts.CancelRequested) and self._record is not None:

@@ -54,6 +54,16 @@ class Quota:
         return wait_s
 
 
+def waiting(scheduler: schedulers.SubmissionScheduler) -> int:
+    """Count the entries that wait."""
+    return sum(scheduler.waiting_by_cause().values())
+
+
+def in_flight(scheduler: schedulers.SubmissionScheduler) -> int:
+    """Count the admitted submissions whose outcome is not known yet."""
+    return len(scheduler._admission._in_flight)
+
+
 class Partition:
     """An owner of entries, slots and places in flight, as a partition's performer is one."""
 

@@ -16,10 +16,9 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.common import faults
 from mrs_relay.engine.decide import internal_errors
+from mrs_relay.engine.intake import job_factory, policy_check
 from mrs_relay.engine.intake import policy as policies
-from mrs_relay.engine.intake import policy_check
 from mrs_relay.engine.model import deployments, facts, job_records, jobs
-from mrs_relay.engine.work import job_factory
 from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters, digests, envelope, requests
 

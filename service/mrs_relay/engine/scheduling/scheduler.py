@@ -38,16 +38,6 @@ class SubmissionScheduler:
         self._alarm_s = 0.0
 
     @property
-    def waiting(self) -> int:
-        """Entries that wait."""
-        return len(self._queue)
-
-    @property
-    def in_flight(self) -> int:
-        """Submissions admitted whose outcome is not known yet."""
-        return self._admission.in_flight
-
-    @property
     def pauses(self) -> pausing.Pauses:
         """The pauses, which take the outcome of each call."""
         return self._admission.pauses
