@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import views
@@ -62,16 +64,14 @@ class TenantContext:
     quota: quota.TenantQuota
 
 
-@dataclass(frozen=True, slots=True)
-class FactNotice:
+class FactNotice(msgspec.Struct, frozen=True):
     """A notice for a partition's inbox: a fact about a job."""
 
     key: jobs.LedgerKey
     fact: facts.Fact
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCrashed:
+class TaskCrashed(msgspec.Struct, frozen=True):
     """A notice for a partition's inbox: one of its tasks failed by a bug; the partition must be restarted."""
 
     task: str

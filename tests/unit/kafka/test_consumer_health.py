@@ -175,7 +175,7 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
 
 
 async def test_silence_about_a_partition_without_leader_is_excused() -> None:
-    """Questions about it find no answer while nobody leads it; afterwards the consumer has its full time."""
+    """Requests about it get no answer while it has no leader; afterwards the consumer has its full time."""
     watched = _Watched()
     await watched.go_on(10)
     silent_since_s = asyncio.get_running_loop().time()

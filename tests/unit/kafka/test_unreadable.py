@@ -1,4 +1,4 @@
-"""A batch that nobody can read stops the messages behind it: not the jobs of its partition, not its neighbours."""
+"""An unreadable batch stops the messages behind it: not the jobs of its partition, not its neighbours."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ async def test_without_time_or_transport_nothing_is_sent() -> None:
     ],
 )
 async def test_the_plain_transport_is_taken_where_aiohttp_lacks_what_the_quick_one_calls(
-    missing: str | None, kind: servers.Kind, monkeypatch: pytest.MonkeyPatch
+    missing: str | None, kind: servers.TransportKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A release of aiohttp that takes an undocumented part away costs time, and no request."""
     if missing is not None:

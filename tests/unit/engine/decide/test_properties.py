@@ -235,9 +235,11 @@ class _Life:
             assert events.body(event_reader.read(value, headers).data) == event.data
             assert key == b"k"
         if before is not None and jobs.TRAITS[before.state].last:
-            anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
+            begins = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
             settled = before.state is _S.UNKNOWN and len(published) == 1 and published[0].data.state in _SETTLED
-            assert anew or settled or all(event.data.repeated or event.data.state == "rejected" for event in published)
+            assert (
+                begins or settled or all(event.data.repeated or event.data.state == "rejected" for event in published)
+            )
 
     def _check_state(self, before: jobs.Job | None, after: jobs.Job | None, fact: facts.Fact) -> None:
         if after is None:
@@ -255,11 +257,11 @@ class _Life:
             assert isinstance(fact, facts.Requested | facts.InvalidRequest | facts.CancelRequested)
             return
         if after.state is not before.state and jobs.TRAITS[before.state].last:
-            anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL} and isinstance(
+            begins = before.state in {_S.REJECTED, _S.PENDING_CANCEL} and isinstance(
                 fact, facts.Requested | facts.InvalidRequest
             )
             settled = before.state is _S.UNKNOWN and isinstance(fact, facts.ResolveRequested)
-            assert anew or (settled and after.state in _SETTLED)
+            assert begins or (settled and after.state in _SETTLED)
         if jobs.TRAITS[after.state].last:
             assert after.expires_ms > 0
             assert after.work is None

@@ -1,4 +1,4 @@
-"""Fetched batches become batches that the library reads without fail, up to the first one that nobody can read."""
+"""Fetched batches become batches that the library reads without fail, up to the first one that no reader can read."""
 
 from __future__ import annotations
 

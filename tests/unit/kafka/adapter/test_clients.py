@@ -272,7 +272,7 @@ def test_plain_connections_need_no_certificates() -> None:
 
 
 async def test_own_way_to_stop_may_fail_in_any_way() -> None:
-    """The library raises CancelledError although nobody cancelled us; it is returned like other errors."""
+    """The library raises CancelledError although our task was not cancelled; it is returned like other errors."""
 
     async def spurious() -> None:
         raise asyncio.CancelledError
@@ -314,7 +314,7 @@ def test_library_repeats_itself_rarely() -> None:
 
 
 async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The library leaves futures behind that nobody asks, and asyncio tells of each when it is collected."""
+    """The library leaves futures behind that are never awaited, and asyncio reports each when it is collected."""
     quiet.install()
     try:
         for error in (quiet.Expected("given up"), ValueError("a bug")):

@@ -38,8 +38,8 @@ class _Broker:
         hung: connections are taken, and nothing is answered.
         mute: nothing is answered but what a new connection asks first.
         cluster: the brokers that metadata names.
-        leader: of the partition 0 of the topic `in`; -1 is nobody.
-        coordinates: it knows who coordinates; otherwise it says that nobody does at the moment.
+        leader: of the partition 0 of the topic `in`; -1: none.
+        coordinates: it knows the coordinator; otherwise it says that there is none at the moment.
     """
 
     def __init__(self, node_id: int) -> None:

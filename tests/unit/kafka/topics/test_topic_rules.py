@@ -127,7 +127,7 @@ def test_compaction_limit_is_the_setting_s_and_zero_asks_for_none() -> None:
 
 @pytest.mark.parametrize("topic", [*_OURS, "__consumer_offsets", "__transaction_state"])
 def test_single_replicas_among_three_brokers_are_named(topic: str) -> None:
-    """One disk holds what nobody else has; Kafka's own topics count, too."""
+    """One disk holds the only copy; Kafka's own topics count, too."""
     facts = _kept(_sound(), topic, broker.Partition(replicas=1, in_sync=1), number=0)
     found = {finding.code: finding for finding in topic_rules.examine(facts)}
     assert found["too_few_replicas"].severity == "warning"
