@@ -15,7 +15,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import malformed
-from tests.unit.engine import fakes, samples, scheduling_fakes
+from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -220,12 +220,8 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
     job = samples.request(work=jobs.Presto(statement))
     said = error(f"failed: {statement}")
 
-    class Mrs:
-        async def call(self, *_: object, **__: object) -> None:
-            raise said
-
     made = submitter.Submitter(
-        Mrs(),  # type: ignore[arg-type]  # one method is enough
+        mrs_fakes.Mrs({"": said}).client,
         scheduling_fakes.open_scheduler().pauses,
         engine_settings.EngineSettings(),
         clock.LoopClock(),

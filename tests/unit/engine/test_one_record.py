@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import structlog
-from tests.unit.engine import fakes, samples, scheduling_fakes
+from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 from tests.unit.engine.intake.test_policy_check import policy
 
 from mrs_relay import errors
@@ -302,7 +302,7 @@ def test_record_that_could_not_be_read_back_is_never_written() -> None:
 
 def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
     """No task would follow it any more, and no event would say so."""
-    reported: dict[bytes, list[facts.Fact]] = {}
+    owner = mrs_fakes.Owner()
 
     class Mrs:
         async def call(self, _wanted: object, *, path: dict[str, str]) -> Any:
@@ -310,20 +310,16 @@ def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
                 raise KeyError("hunter2")
             await asyncio.sleep(3600)
 
-    class Owner:
-        def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-            reported.setdefault(key, []).append(fact)
-
     async def live() -> None:
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), fakes.Time())
         for name in ("bad", "good"):
             job = _job("submitted, a cluster", id=name, seen=jobs.MrsStatus(name))
-            watcher.follow(job, job.ledger_key, Owner())
+            watcher.follow(job, job.ledger_key, owner)
         await asyncio.sleep(60)
         await watcher.close()
 
     scheduling_fakes.run_virtually(live())
-    assert reported == {b"/billing bad": [facts.InternalFailure("KeyError")]}
+    assert [report[1:] for report in owner.reports] == [(b"/billing bad", facts.InternalFailure("KeyError"))]
 
 
 # sizes --------------------------------------------------------------------------------------------------------------

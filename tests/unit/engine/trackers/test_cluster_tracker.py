@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.unit.engine import samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -145,23 +145,17 @@ def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) ->
                 raise errors.MrsRefused("no such cluster", status=400, code="12000003")
             return SimpleNamespace(cluster=_shown("starting" if now_s < 300 else "running"))
 
-    class Owner:
-        reported: ClassVar[list[tuple[float, _V]]] = []
-
-        def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
-            assert isinstance(fact, facts.ClusterObserved)
-            self.reported.append((asyncio.get_running_loop().time(), fact.outcome))
-
     async def live() -> None:
-        owner, time = Owner(), clock.LoopClock()
-        owner.reported.clear()
+        owner, time = mrs_fakes.Owner(), clock.LoopClock()
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), time)
         job = samples.JOBS["submitted, a cluster"]
         assert job is not None
         watcher.follow(msgspec.structs.replace(job, intent_ms=time.now_ms()), job.ledger_key, owner)
         await asyncio.sleep(1000)
         await watcher.close()
-        assert [outcome for _, outcome in owner.reported] == ([_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED])
-        assert comes or owner.reported[0][0] > 900
+        assert [fact.outcome for fact in owner.facts if isinstance(fact, facts.ClusterObserved)] == (
+            [_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED]
+        )
+        assert comes or owner.reports[0][0] > 900
 
     scheduling_fakes.run_virtually(live())
