@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from tests.support import clocks, emulated, overview, scenarios
+from tests.support import clocks, emulated, overview, scenarios, scenarios_v11
 from typer import testing
 
 from mrs_emulator.core import settings
@@ -72,7 +72,7 @@ async def test_every_operation_works_from_the_shell(name: str) -> None:
     async with server.running(chosen, timer=hand) as live:
         door = emulated.Door(live.emulator)
         unused = client.Client(emulated.group(), door, hand)
-        await scenarios.SCENARIOS[name](_Shell(unused, live.emulator, hand, door, live.url))
+        await scenarios_v11.ALL[name](_Shell(unused, live.emulator, hand, door, live.url))
     assert door.sent == []
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support import overview, scenarios, service, service_harness
+from tests.support import overview, scenarios, scenarios_v11, service, service_harness
 
 from mrs_relay import errors
 from mrs_relay.mrs.operations import registry
@@ -80,7 +80,7 @@ async def _play(name: str, emulated: Mapping[str, Any] | None = None) -> None:
     chosen = service_harness.settings(mrs={"budgets": False})
     async with service_harness.start(chosen, emulated={**_QUIET, **(emulated or {})}) as here:
         mrs: Any = _ByMessage(here)
-        await scenarios.SCENARIOS[name](mrs)
+        await scenarios_v11.ALL[name](mrs)
         assert name in {event.data.get("operation") for event in here.events() if event.state == "accepted"}
 
 
