@@ -39,7 +39,7 @@ _LINK_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+:[0-9]+")
 
 
 class LogSettings(pydantic.BaseModel):
-    """What is logged, and how."""
+    """The content and form of the log."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -91,7 +91,7 @@ class Settings(_Read):
     """Several input topics, each with rules of its own; without them kafka.topics.requests is read, without rules."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
-    """How jobs are submitted, followed and remembered."""
+    """Settings of submitting, following and remembering jobs."""
 
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
     """Health, readiness and metrics over HTTP."""
@@ -147,7 +147,7 @@ class Settings(_Read):
 
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
-        """What each tenant is served with; without tenants one that has no name."""
+        """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:

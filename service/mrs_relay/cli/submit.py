@@ -49,7 +49,7 @@ Key = Annotated[
 Priority = Annotated[
     int | None,
     typer.Option(
-        "--priority", min=0, max=9, help="9 goes first among waiting jobs. Default: 5.", rich_help_panel=_MESSAGE
+        "--priority", min=0, max=9, help="9 is first among waiting jobs. Default: 5.", rich_help_panel=_MESSAGE
     ),
 ]
 Label = Annotated[

@@ -10,7 +10,7 @@ Seconds = Annotated[float, pydantic.Field(gt=0)]
 
 
 class EngineSettings(pydantic.BaseModel):
-    """How jobs are submitted, followed and remembered."""
+    """Settings of submitting, following and remembering jobs."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -92,7 +92,7 @@ class EngineSettings(pydantic.BaseModel):
 
     priority_aging_s: Seconds = 120.0
     """
-    Seconds of waiting that are worth one step of priority. A job of priority 0 goes before every one of priority 9 that
+    Seconds of waiting that are worth one step of priority. A job of priority 0 is before every one of priority 9 that
     arrives nine times as long after it (18 minutes); one of priority 9 overtakes those of the default priority 5 that
     have waited up to four times as long (480 of them at 60 submissions a minute). Bigger makes priorities stricter and
     lets low ones wait longer.

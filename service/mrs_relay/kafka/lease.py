@@ -154,7 +154,7 @@ class Lease(Generic[T]):
 
     @property
     def budget_bytes(self) -> int:
-        """How many bytes the next commit should write at most, by `records.rough_bytes`; one record always may."""
+        """Return the most bytes that the next commit should write, by `records.rough_bytes`; one record always may."""
         return self._budget.bytes
 
     def limit_bytes(self, topic: str | None) -> int:

@@ -21,7 +21,7 @@ _WITH_PASSWORD: Final = frozenset({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"})
 
 
 class Security(group.Group):
-    """How every client of this process connects: plain, TLS, SASL or both."""
+    """The protection of each connection of this process: none, TLS, SASL or both."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Kafka's security.protocol of the listener behind `bootstrap_servers`. A wrong one shows as a timeout at start."""

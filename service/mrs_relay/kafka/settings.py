@@ -61,7 +61,7 @@ class KafkaSettings(group.Group):
     """Addresses of some brokers, host:port separated by commas. If all brokers move, the process must be restarted."""
 
     security: security_settings.Security = security_settings.Security()
-    """How to connect; see the group."""
+    """Encryption and login; see the group."""
 
     app_id: str = Field(default=ANY_APP_ID, pattern=_TOPIC_NAME)
     """
@@ -102,7 +102,7 @@ class KafkaSettings(group.Group):
 
     commit_bytes: int = Field(default=2 * 1024 * 1024, ge=16 * 1024)
     """
-    Most bytes that one commit writes, ledger and outgoing records together; a single larger record goes alone. A Kafka
+    Most bytes that one commit writes, ledger and outgoing records together; a larger record is written alone. A Kafka
     that takes 1 MB/s from us needs two seconds for it. After a commit that failed, or took half of `commit_timeout_s`,
     a partition halves it for itself, and grows again after quick ones. Bigger gains nothing: 500 usual requests have
     about 1 MB. Much smaller makes more commits.
@@ -134,7 +134,7 @@ class KafkaSettings(group.Group):
     """Time between heartbeats, at most a third of `session_timeout_ms`; also how soon a rebalance is noticed."""
 
     rebalance_timeout_ms: int = Field(default=30_000, ge=1_000)
-    """How long the group waits for a member to rejoin; a replica that is slower loses its partitions."""
+    """The time for which the group waits for a member to rejoin; a replica that is slower loses its partitions."""
 
     join_request_timeout_ms: int = Field(default=40_000, ge=1_000)
     """Wait for the reply to a member that joins the group; must exceed `rebalance_timeout_ms`, since it comes only when

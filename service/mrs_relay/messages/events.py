@@ -71,7 +71,7 @@ class RequestRef(_Model):
 
 
 class MrsView(_Model):
-    """What MRS last said of the job; times are RFC 3339 in UTC."""
+    """The last status of the job on MRS; times are RFC 3339 in UTC."""
 
     job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
     job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, token included.")] = None
@@ -93,7 +93,7 @@ class StatementResult(_Model):
 
 
 class Result(_Model):
-    """What the job produced, as far as MRS gives it out."""
+    """The result of the job, as far as MRS gives it out."""
 
     statements: list[StatementResult] = pydantic.Field(default_factory=list)
     truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False

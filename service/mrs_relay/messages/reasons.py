@@ -89,7 +89,7 @@ MAX_MESSAGE: Final = 2_000
 
 
 class Reason(pydantic.BaseModel):
-    """What went wrong, for programs (class, code) and for people (message)."""
+    """The reason for a bad end, for programs (class, code) and for people (message)."""
 
     model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 

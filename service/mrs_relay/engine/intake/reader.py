@@ -139,7 +139,7 @@ def _internal(error: Exception) -> errors.BadMessage:
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """What is known of a request besides its message: the rules, the broken one, and the job types with rows."""
+    """The context of a request besides its message: the rules, the broken one, and the job types with rows."""
 
     policy: policies.Policy
     barred: jobs.Reason | None

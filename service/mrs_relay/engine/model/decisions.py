@@ -1,4 +1,4 @@
-"""What follows from a fact, and the constants that decisions depend on."""
+"""Define decisions, the consequences of a fact, and the constants that they depend on. Pure."""
 
 from __future__ import annotations
 

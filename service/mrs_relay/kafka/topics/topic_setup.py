@@ -184,7 +184,7 @@ async def check_settled(
     admin: brokers.Admin, kafka: settings.KafkaSettings, on_incomplete: Callable[[Report], None] = lambda _report: None
 ) -> Report:
     """
-    Run `check`, and repeat it for some seconds while topics are missing; the first such report goes to `on_incomplete`.
+    Run `check`, and repeat it for some seconds while topics are missing; `on_incomplete` gets the first such report.
 
     CreateTopics returns before every broker knows the new topics, so the broker that is asked next may still miss them.
     Source: Kafka 4.3, KRaft: brokers follow the controller's log each at its own pace.

@@ -31,7 +31,7 @@ JobName = Annotated[
 
 
 class Model(pydantic.BaseModel):
-    """What every model of a request has in common: frozen, strict, and no field that it does not know."""
+    """The parent of every model of a request: frozen, strict, and no field that it does not know."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -122,12 +122,12 @@ def _text_of_long(number: Any) -> Any:  # noqa: ANN401 - whatever the message ho
 
 
 class Queued(Model):
-    """What every request has that waits for its turn."""
+    """The fields of every request that waits to be submitted."""
 
     priority: Annotated[
         int,
         pydantic.Field(
-            ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster; waiting lifts it."
+            ge=0, le=9, description="9 is first, 0 last, among jobs that wait for the same cluster; waiting lifts it."
         ),
         WHOLE,
     ] = 5
@@ -172,7 +172,7 @@ class RetryPolicy(Model):
 
 
 class Submission(Queued):
-    """What every request has that runs on a cluster."""
+    """The fields of every request that runs on a cluster."""
 
     cluster: Cluster
     run_deadline_s: Annotated[

@@ -22,7 +22,7 @@ class Volume(base.Asked):
 
 
 class ChargeInfo(base.Asked):
-    """How a cluster is paid."""
+    """The billing of a cluster."""
 
     charge_mode: Literal["prePaid", "postPaid"]
     period_type: Literal["month", "year", "day"] | None = None
@@ -60,7 +60,7 @@ class NodeGroup(base.Asked):
 
 
 class ClusterOrder(base.Asked):
-    """What both ways to order a cluster have in common. Source: CreateCluster (V2), RunJobFlow."""
+    """The fields that both orders of a cluster have in common. Source: CreateCluster (V2), RunJobFlow."""
 
     cluster_version: fields.NotEmpty
     """Such as `MRS 3.1.0`, with the space."""

@@ -1,4 +1,4 @@
-"""Bodies of the V2 job operations: `JobExecution` goes out, `JobDetail` comes back, alone or in pages."""
+"""Bodies of the V2 job operations: `JobExecution` is sent, `JobDetail` is the reply, alone or in pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrs_relay.mrs.models import base
 JobType = Literal[
     "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
 ]
-"""What MRS runs. SparkPython is turned into SparkSubmit, shown as such and must be queried as such."""
+"""The kind of program that MRS runs. SparkPython is turned into SparkSubmit, and is shown and queried as such."""
 
 MAX_ARGUMENTS: Final = 150_000
 """Characters of all arguments together. Source: CreateExecuteJob, SDK and pages since 2022 (2021 and OTC: 4,096)."""
@@ -118,7 +118,7 @@ class JobQuery(base.Asked):
 
 
 class JobSubmitResult(base.Part):
-    """What became of a submission."""
+    """The reply to a submission."""
 
     job_id: str | None = None
     """The id of every later call; an MRS id, not a YARN one."""

@@ -84,7 +84,7 @@ class Rule(base.Asked):
     adjustment_type: Literal["scale_out", "scale_in"]
     cool_down_minutes: Annotated[int, pydantic.Field(ge=0, le=10_080)]
     scaling_adjustment: Annotated[int, pydantic.Field(ge=1, le=100)]
-    """How many nodes at a time."""
+    """The number of nodes of one adjustment."""
     trigger: Trigger
 
 
