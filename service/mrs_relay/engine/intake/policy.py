@@ -197,5 +197,5 @@ def fits(name: str, patterns: tuple[str, ...] | None) -> bool:
 def _each_fits(wanted: tuple[str, ...] | None, known: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - names
     for pattern in wanted or ():
         if not fnmatch.filter(known, pattern):
-            raise ValueError(f"nothing is called {pattern!r}; known: {', '.join(known)}")
+            raise ValueError(f"unknown name {pattern!r}: expected one of {', '.join(known)}")
     return wanted

@@ -236,11 +236,11 @@ def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
 def _check_size(record: records.Record, most_bytes: int) -> None:
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         raise errors.BadMessage(
-            "too_large", f"the message's Kafka key has {len(record.key)} bytes; at most {MAX_KEY_BYTES} are taken"
+            "too_large", f"the message's Kafka key has {len(record.key)} bytes: expected at most {MAX_KEY_BYTES}"
         )
     if record.value is not None and len(record.value) > most_bytes:
         raise errors.BadMessage(
-            "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
+            "too_large", f"the message has {len(record.value)} bytes: expected at most {most_bytes}"
         )
 
 
@@ -258,7 +258,7 @@ def _check_depth(record: records.Record, data: Any) -> None:  # noqa: ANN401 - J
             return
 
     raise errors.BadMessage(
-        "too_deep", f"the data has more than {MAX_DEPTH} objects and lists within each other", field="data"
+        "too_deep", f"the data is nested more deeply than {MAX_DEPTH} objects and lists; flatten it", field="data"
     )
 
 
