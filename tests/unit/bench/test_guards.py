@@ -42,7 +42,7 @@ def test_every_table_of_the_page_is_read() -> None:
 
 def test_methods_are_found_in_their_classes() -> None:
     """The page names a test by file and function; pytest wants the class, too."""
-    file = "tests/contract/test_broker_contract.py"
+    file = "tests/contract/test_group_contract.py"
     assert guards.node_id(f"{file}::test_limit_is_kept") == f"{file}::TestGroup::test_limit_is_kept"
     assert guards.node_id(f"{file}::test_nowhere") == f"{file}::test_nowhere"
     assert guards.node_id("tests/simulation") == "tests/simulation"
