@@ -80,10 +80,15 @@ def submitted(
     """Publish `submitted` for a job that MRS has, and follow it; or stop it, if that was requested meanwhile."""
     kept = job.work if retry.may_retry(job) else None
     run_deadline_ms = now_ms + round(job.run_deadline_s * 1000) if job.run_deadline_s else 0
-    moved = _replace(jobs.moved(job, State.SUBMITTED), seen=seen, work=kept, run_deadline_ms=run_deadline_ms)
-    moved = _replace(moved, doubt=doubt.of_next_attempt(job.doubt))
+    moved = _replace(
+        jobs.moved(job, State.SUBMITTED),
+        seen=seen,
+        work=kept,
+        run_deadline_ms=run_deadline_ms,
+        doubt=doubt.of_next_attempt(job.doubt),
+        twins=(*job.twins, *twins),  # duplicates of an earlier attempt may still run
+    )
     moved = kinds.of(job).followed(job, moved, goal)
-    moved = _replace(moved, twins=(*job.twins, *twins))  # duplicates of an earlier attempt may still run
 
     updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(twins))
     # A stop that was requested during the submission is carried out now: MRS has the job.

@@ -150,7 +150,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
     key = jobs.ledger_key(message.source, message.id)
     barred = judged.barred
 
-    if not isinstance(request, requests.JobCancel | requests.JobResolve):
+    if isinstance(request, requests.Queued):
         # A forbidden request is not built. Its digest is enough to recognize a repetition of a request under way.
         if barred is not None:
             job = _identity(message, record, jobs.State.QUEUED)
