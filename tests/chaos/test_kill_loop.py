@@ -12,7 +12,7 @@ from tests.support import chaos, chaos_report, history
 @pytest.mark.timeout(900)
 async def test_fifty_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
     """Relays and the broker are killed and frozen, replies are lost: every request ends in one job and one story."""
-    found = await chaos.play(50, tmp_path, seed=1, names=["short"])
+    found = await chaos.play(50, tmp_path, 1, chaos.Options(names=["short"]))
     assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
     assert found.numbers["troubles in all"] == 50
 
@@ -21,7 +21,7 @@ async def test_fifty_troubles_lose_double_and_repeat_nothing(tmp_path: Path) -> 
 @pytest.mark.timeout(600)
 async def test_troubles_on_three_brokers_lose_double_and_repeat_nothing(tmp_path: Path) -> None:
     """Brokers and links fail as well; relays with default settings that nobody touches outlive it all."""
-    found = await chaos.play(16, tmp_path, seed=1, size=3, names=["short", "calm"])
+    found = await chaos.play(16, tmp_path, 1, chaos.Options(size=3, names=["short", "calm"]))
     assert list(found.faults) == [], f"{found.table}\nlogs and history are in {tmp_path}"
     assert found.numbers["troubles in all"] == 16
     assert found.numbers["relays that ended by themselves"] == 0
