@@ -201,7 +201,7 @@ def body(data: EventData) -> EventBody:
     )
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     An event before it is written as a record.
 

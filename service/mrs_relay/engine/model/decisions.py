@@ -33,7 +33,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     remember_rejected_ms: int = 3_600_000
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """
     The consequences of a fact.
 

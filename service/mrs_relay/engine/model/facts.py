@@ -19,7 +19,7 @@ INTERNAL_ERROR: Final = "internal_error"
 """Reason code of failures of the relay itself."""
 
 
-class Requested(msgspec.Struct, frozen=True):
+class Requested(msgspec.Struct, frozen=True, gc=False):
     """
     A valid request arrived.
 
@@ -128,7 +128,7 @@ class Admitted(msgspec.Struct, frozen=True):
     """The scheduler admitted the job: there is a slot, and budget for one submission."""
 
 
-class SubmissionAccepted(msgspec.Struct, frozen=True):
+class SubmissionAccepted(msgspec.Struct, frozen=True, gc=False):
     """
     MRS accepted the job and gave it an id.
 
@@ -205,7 +205,7 @@ class SubmissionNotFound(msgspec.Struct, frozen=True):
     """MRS did not show the token during the whole visibility window: the submission had no effect."""
 
 
-class JobObserved(msgspec.Struct, frozen=True):
+class JobObserved(msgspec.Struct, frozen=True, gc=False):
     """MRS shows a job that the relay submitted."""
 
     seen: jobs.MrsStatus
