@@ -1,0 +1,223 @@
+"""
+Follow the topics and write what they say to the database: the one task of the read model.
+
+It reads committed records without a consumer group, each topic from the offsets in the database. Of several processes on
+one database one writes; the others look whether the offsets have moved, and take over when the writer goes silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.client import reading
+from mrs_relay.common import clock
+from mrs_relay.kafka import records, topic_io
+from mrs_relay.read_model import changes, database, event_log, record_reader, settings, store
+
+_TAKE_S: Final = 0.5
+_AGAIN_S: Final = 2.0
+_LOOK_S: Final = 0.25
+_PRUNE_S: Final = 600.0
+_DAY_MS: Final = 86_400_000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """
+    What is read.
+
+    Attributes:
+        events: names of the topics of events.
+        dead_letters: names of the topics of dead letters.
+        tenants: name of each tenant by the CloudEvents `source` of its events.
+        tenants_by_topic: name of each tenant by its topic of requests.
+    """
+
+    events: frozenset[str]
+    dead_letters: frozenset[str]
+    tenants: Mapping[str, str]
+    tenants_by_topic: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Progress:
+    """
+    How far the projection is.
+
+    Attributes:
+        writes: this process writes to the database; else another one does.
+        behind: offsets between the topics' ends and what is written, by topic; only of a process that writes.
+        caught_up: everything that the topics held at the start has been written once.
+        skipped: records that are no event and no dead letter of this service.
+        written: records written by this process.
+        problem: why nothing is written at present, for people; None: nothing is wrong.
+    """
+
+    writes: bool = False
+    behind: dict[str, int] | None = None
+    caught_up: bool = False
+    skipped: int = 0
+    written: int = 0
+    problem: str | None = "the topics have not been read yet"
+
+
+class Projector:
+    """
+    Reads the topics into the database, until cancelled.
+
+    Args:
+        kafka: opens the topics.
+        topics: what is read.
+        opened: the database.
+        chosen: the settings.
+        time: the clock.
+        owner: name of this process for the lease, unlike that of any other.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that meet here
+        self,
+        kafka: topic_io.TopicClient,
+        topics: Topics,
+        opened: database.Database,
+        chosen: settings.ReadModelSettings,
+        time: clock.Clock,
+        owner: str,
+    ) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._database = opened
+        self._settings = chosen
+        self._time = time
+        self._store = store.Store(opened, owner, chosen.lease_s)
+        self.progress = Progress()
+        self.changes = changes.Changes()
+
+    async def run(self) -> None:
+        """Write, or wait for the turn to write; failures are logged and tried again."""
+        try:
+            while True:
+                try:
+                    await self._turn()
+                except* errors.RelayError as group:
+                    error = group.exceptions[0]
+                    self.progress.problem = str(error)
+                    _log.warning("read_model_delayed", error=str(error))
+                    await asyncio.sleep(_AGAIN_S)
+        finally:
+            with contextlib.suppress(errors.RelayError):
+                await self._store.release()
+
+    async def _turn(self) -> None:
+        """Write for as long as the lease is ours, or watch until it is free."""
+        self.progress.writes = await self._store.claim(self._time.now_ms())
+        if not self.progress.writes:
+            await self._watch()
+            return
+
+        _log.info("read_model_writing")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hold(), name="read model: lease")
+            group.create_task(self._prune(), name="read model: prune")
+            for topic in sorted(self._topics.events | self._topics.dead_letters):
+                group.create_task(self._follow(topic), name=f"read model: {topic}")
+
+    async def _hold(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 3)
+            if not await self._store.claim(self._time.now_ms()):
+                raise store.Overtaken("another process writes to the read model now")
+
+    async def _watch(self) -> None:
+        """Announce what the other process writes, until the lease may be free."""
+        before: Mapping[int, int] = {}
+        for _ in range(max(1, round(self._settings.lease_s / _LOOK_S / 3))):
+            logs = await event_log.current(self._database, self._topics.events | self._topics.dead_letters)
+            after = {log.log: log.next for log in logs}
+            self.progress.problem = None if after else "another process is about to read the topics"
+            self.progress.caught_up = bool(after)
+            if after != before:
+                self.changes.announce()
+            before = after
+            await asyncio.sleep(_LOOK_S)
+
+    async def _prune(self) -> None:
+        while True:
+            before_ms = self._time.now_ms() - round(self._settings.keep_days * _DAY_MS)
+            count = 0
+            while pruned := await self._store.prune(before_ms):
+                count += pruned
+            await self._store.prune_dead_letters(before_ms)
+            if count:
+                _log.info("read_model_pruned", requests=count)
+            await asyncio.sleep(_PRUNE_S)
+
+    async def _follow(self, topic: str) -> None:
+        """Write the records of one topic, from the offsets in the database on."""
+        bounds = await topic_io.bounds_of(self._kafka, topic)
+        logs = await self._store.open_logs(topic, bounds)
+        places = {partition: log.next for partition, log in logs.items()}
+        ends = {partition: bound.end for partition, bound in bounds.items()}
+
+        async with reading.Follower(self._kafka, topic, topic_io.Start(at=places)) as follower:
+            while True:
+                found = await self._take(follower)
+                if any(record.partition not in logs for record in found):
+                    raise errors.StreamDown(f"topic {topic} has got more partitions")  # begin again with all of them
+                if found:
+                    await self._write(topic, logs, places, found)
+                await self._report(topic, follower, is_at_end=not found or all(places[one] >= ends[one] for one in ends))
+
+    async def _take(self, follower: reading.Follower) -> Sequence[records.Record]:
+        """Return the next records; several answers of the broker are written together while there are more."""
+        found = list(await follower.take(_TAKE_S))
+        while found and len(found) < self._settings.batch_records and (more := await follower.take(0)):
+            found += more
+        return found
+
+    async def _write(
+        self, topic: str, logs: Mapping[int, store.Log], places: dict[int, int], found: Sequence[records.Record]
+    ) -> None:
+        batch, after = store.Batch(), dict(places)
+        for record in found:
+            log = logs[record.partition].log
+            after[record.partition] = record.offset + 1
+            if topic in self._topics.events:
+                event = record_reader.event(record, self._topics.tenants)
+                if event is not None:
+                    batch.events.setdefault(log, []).append(event)
+                self.progress.skipped += event is None
+            else:
+                letter = record_reader.dead_letter(record, self._topics.tenants_by_topic)
+                if letter is not None:
+                    batch.dead_letters.setdefault(log, []).append(letter)
+                self.progress.skipped += letter is None
+
+        batch.moves = {
+            logs[partition].log: (places[partition], offset)
+            for partition, offset in after.items()
+            if offset != places[partition]
+        }
+        await self._store.apply(batch)
+        places.update(after)
+        self.progress.written += len(found)
+        self.changes.announce()
+
+    async def _report(self, topic: str, follower: reading.Follower, *, is_at_end: bool) -> None:
+        behind = await follower.behind()
+        if behind is None:
+            self.progress.problem = f"Kafka does not answer for topic {topic}"
+            return
+        self.progress.problem = None
+        known = self.progress.behind = {**(self.progress.behind or {}), topic: behind}
+        topics = self._topics.events | self._topics.dead_letters
+        if is_at_end and known.keys() >= topics:
+            self.progress.caught_up = True
