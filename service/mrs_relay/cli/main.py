@@ -29,11 +29,13 @@ from mrs_relay.cli import (
     topics,
     view,
     watch,
+    web,
 )
 from mrs_relay.demo import command
 
 _ORDER: Final = (
     "serve",
+    "web",
     "demo",
     "emulate",
     "submit",
@@ -101,6 +103,7 @@ def options(
 app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay serve", "mrs-relay serve --config relay.toml"))(
     serve.serve
 )
+app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay web", "mrs-relay web --config relay.toml"))(web.web)
 app.command(
     rich_help_panel=_RUN,
     epilog=run.epilog("mrs-relay demo", "mrs-relay demo --keep", "mrs-relay demo --scale 0.2 --speed 2"),

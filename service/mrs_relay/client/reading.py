@@ -80,7 +80,7 @@ class Follower:
             return ()
 
     async def behind(self) -> int | None:
-        """Count the offsets between our places and the known ends of the partitions; None while there is no connection."""
+        """Count the offsets between our places and the known ends of the partitions; None: not known now."""
         return None if self._tail is None else await self._tail.behind()
 
     async def _take(self, timeout_s: float) -> Sequence[records.Record]:

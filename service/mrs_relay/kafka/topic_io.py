@@ -100,11 +100,14 @@ class Tail:
         """Return for each partition a value that changes whenever its broker has answered."""
         return {partition: self._reader.last_answer(partition) for partition in self._places}
 
-    async def behind(self) -> int:
-        """Count the offsets between our places and the ends that the broker has reported; markers count, too."""
-        ends = {partition: self._reader.end(partition) for partition in self._places}
-        positions = {partition: await self._reader.position(partition) for partition in self._places}
-        return sum(max(0, end - positions[partition]) for partition, end in ends.items() if end is not None)
+    async def behind(self) -> int | None:
+        """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
+        count = 0
+        for partition in self._places:
+            if (end := self._reader.end(partition)) is None:
+                return None
+            count += max(0, end - await self._reader.position(partition))
+        return count
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """

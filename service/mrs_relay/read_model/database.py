@@ -57,7 +57,7 @@ class Database:
                 yield connection
 
     async def rows(self, *statements: sa.Select[Any]) -> list[Sequence[Row]]:
-        """Run queries one after the other on one state of the database; returns the rows of each. Raises DatabaseDown."""
+        """Run queries on one state of the database; returns the rows of each. Raises DatabaseDown."""
         with _mapped():
             async with self._engine.connect() as connection:
                 if len(statements) > 1:

@@ -1,8 +1,8 @@
 """
 Read the events in the order of their logs, from a position on.
 
-A position is an offset for each log of events, written as text that any replica understands: it names Kafka's partitions
-and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves one out.
+A position is an offset for each log of events, written as text that any replica understands: it names Kafka's
+partitions and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves one out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import sqlalchemy as sa
 
 from mrs_relay.read_model import database, store, tables
 
-_PART: Final = re.compile(r"(?P<topic>[a-zA-Z0-9._-]{1,249})(~(?P<id>[a-zA-Z0-9_-]{0,64}))?:(?P<offsets>(\d{1,18}|-)(\.(\d{1,18}|-))*)")
+_PART: Final = re.compile(
+    r"(?P<topic>[a-zA-Z0-9._-]{1,249})(~(?P<life>[0-9a-f]{0,12}))?:(?P<offsets>(\d{1,18}|-)(\.(\d{1,18}|-))*)"
+)
 _LONGEST: Final = 64_000
 
 
-class BadPosition(ValueError):
+class BadPosition(ValueError):  # noqa: N818 - named for what was given
     """The text is no position."""
 
 
@@ -38,9 +40,9 @@ class Gone(Exception):  # noqa: N818 - not an error of the service: the reader b
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The place in the logs of one topic: an offset for each partition."""
+    """The place in the logs of one topic: an offset for each partition, and which topic of this name it is."""
 
-    topic_id: str
+    life: str
     offsets: dict[int, int]
 
 
@@ -59,7 +61,7 @@ class Stored(msgspec.Struct, frozen=True):
 def text_of(position: Position) -> str:
     """Write a position as text of one line."""
     return ";".join(
-        f"{topic}~{place.topic_id}:" + ".".join(str(place.offsets.get(one, "-")) for one in range(max(place.offsets) + 1))
+        f"{topic}~{place.life}:" + ".".join(str(place.offsets.get(one, "-")) for one in range(max(place.offsets) + 1))
         for topic, place in sorted(position.items())
         if place.offsets
     )
@@ -80,7 +82,9 @@ def read(text: str) -> Position:
         if match is None:
             raise BadPosition("expected the id of an event of this stream")
         offsets = enumerate(match["offsets"].split("."))
-        found[match["topic"]] = Place(match["id"] or "", {one: int(offset) for one, offset in offsets if offset != "-"})
+        found[match["topic"]] = Place(
+            match["life"] or "", {one: int(offset) for one, offset in offsets if offset != "-"}
+        )
     return found
 
 
@@ -109,7 +113,7 @@ def beginning(logs: Sequence[store.Log]) -> Position:
 def _position(logs: Sequence[store.Log], offsets: Mapping[int, int]) -> Position:
     found: dict[str, Place] = {}
     for log in logs:
-        place = found.setdefault(log.topic, Place(log.topic_id, {}))
+        place = found.setdefault(log.topic, Place(log.life, {}))
         place.offsets[log.partition] = offsets[log.log]
     return found
 
@@ -121,7 +125,7 @@ class Cursor:
     Args:
         opened: the database.
         topics: names of the topics of events.
-        position: where to begin; None: at the end.
+        position: where to begin.
 
     Attributes:
         topics: see above.
@@ -154,16 +158,20 @@ class Cursor:
         Raises:
             Gone: some of the events are no longer there. DatabaseDown.
         """
+        if foreign := self._position.keys() - set(self.topics):
+            raise Gone(f"topic {min(foreign)} is not read here")
         logs = await current(self._database, self.topics)
         starts = {log.log: self._start(log) for log in logs}
         unread = [log for log in logs if starts[log.log] < log.next]
         if not unread:
-            return [], self._position
+            return [], {**self._position, **_position(logs, starts)}
 
         share = max(1, limit // len(unread))
         found: list[Stored] = []
         ends = dict(starts)
-        answers = await self._database.rows(*(_after(log, starts[log.log], share) for log in unread), _current(self.topics))
+        answers = await self._database.rows(
+            *(_after(log, starts[log.log], share) for log in unread), _current(self.topics)
+        )
         for log, rows in zip(unread, answers, strict=False):
             found += [Stored(log, row.offset, row.event) for row in rows]
             ends[log.log] = rows[-1].offset + 1 if len(rows) == share else log.next
@@ -171,7 +179,11 @@ class Cursor:
         # What was deleted meanwhile is missing from the answers: compare with the logs' beginnings after reading.
         for log in map(store.log_of, answers[-1]):
             self._start(log)
-        return found, _position(logs, ends)
+        return found, {**self._position, **_position(logs, ends)}
+
+    async def go_to_end(self) -> None:
+        """Leave out everything that has been read so far. Raises DatabaseDown."""
+        self._position = end(await current(self._database, self.topics))
 
     def _start(self, log: store.Log) -> int:
         """
@@ -183,7 +195,7 @@ class Cursor:
         place = self._position.get(log.topic)
         if place is None:
             return log.first  # a topic that is new to the reader
-        if place.topic_id != log.topic_id:
+        if place.life != log.life:
             raise Gone(f"topic {log.topic} was deleted and created again")
         offset = place.offsets.get(log.partition, log.first)
         if offset < log.first:
@@ -191,8 +203,8 @@ class Cursor:
         return offset
 
     def _move(self, log: store.Log, offset: int) -> None:
-        place = self._position.get(log.topic) or Place(log.topic_id, {})
-        moved = Place(place.topic_id, {**place.offsets, log.partition: offset})
+        place = self._position.get(log.topic) or Place(log.life, {})
+        moved = Place(place.life, {**place.offsets, log.partition: offset})
         self._position = {**self._position, log.topic: moved}
 
 

@@ -1,8 +1,8 @@
 """
 Follow the topics and write what they say to the database: the one task of the read model.
 
-It reads committed records without a consumer group, each topic from the offsets in the database. Of several processes on
-one database one writes; the others look whether the offsets have moved, and take over when the writer goes silent.
+It reads committed records without a consumer group, each topic from the offsets in the database. Of several processes
+on one database one writes; the others look whether the offsets have moved, and take over when the writer goes silent.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
 _LOOK_S: Final = 0.25
 _PRUNE_S: Final = 600.0
+_MARKERS: Final = 100
 _DAY_MS: Final = 86_400_000
 
 _log = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ class Projector:
         owner: name of this process for the lease, unlike that of any other.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that meet here
+    def __init__(
         self,
         kafka: topic_io.TopicClient,
         topics: Topics,
@@ -165,16 +166,35 @@ class Projector:
         bounds = await topic_io.bounds_of(self._kafka, topic)
         logs = await self._store.open_logs(topic, bounds)
         places = {partition: log.next for partition, log in logs.items()}
-        ends = {partition: bound.end for partition, bound in bounds.items()}
 
         async with reading.Follower(self._kafka, topic, topic_io.Start(at=places)) as follower:
             while True:
+                await self._report(topic, follower)
                 found = await self._take(follower)
-                if any(record.partition not in logs for record in found):
-                    raise errors.StreamDown(f"topic {topic} has got more partitions")  # begin again with all of them
                 if found:
+                    await self._require_whole(topic, places, found)
                     await self._write(topic, logs, places, found)
-                await self._report(topic, follower, is_at_end=not found or all(places[one] >= ends[one] for one in ends))
+
+    async def _require_whole(self, topic: str, places: Mapping[int, int], found: Sequence[records.Record]) -> None:
+        """
+        Make sure that these records follow those that are written.
+
+        Raises:
+            StreamDown: the topic has changed; to begin again takes it up as it is now.
+        """
+        firsts: dict[int, int] = {}
+        for record in found:
+            firsts.setdefault(record.partition, record.offset)
+        if not firsts.keys() <= places.keys():
+            raise errors.StreamDown(f"topic {topic} has got more partitions")
+        if any(offset < places[partition] for partition, offset in firsts.items()):
+            raise errors.StreamDown(f"topic {topic} begins again at an earlier offset: it was cut, or created again")
+
+        # Markers of transactions leave small gaps. A large one may be what retention has deleted before we read it.
+        if any(offset - places[partition] > _MARKERS for partition, offset in firsts.items()):
+            bounds = await topic_io.bounds_of(self._kafka, topic)
+            if any(places[partition] < bounds[partition].first for partition in firsts):
+                raise errors.StreamDown(f"records of topic {topic} were deleted before they were read")
 
     async def _take(self, follower: reading.Follower) -> Sequence[records.Record]:
         """Return the next records; several answers of the broker are written together while there are more."""
@@ -211,13 +231,15 @@ class Projector:
         self.progress.written += len(found)
         self.changes.announce()
 
-    async def _report(self, topic: str, follower: reading.Follower, *, is_at_end: bool) -> None:
+    async def _report(self, topic: str, follower: reading.Follower) -> None:
+        """Note how far we are behind the topic's end."""
         behind = await follower.behind()
         if behind is None:
             self.progress.problem = f"Kafka does not answer for topic {topic}"
             return
         self.progress.problem = None
-        known = self.progress.behind = {**(self.progress.behind or {}), topic: behind}
+        self.progress.behind = {**(self.progress.behind or {}), topic: behind}
+
         topics = self._topics.events | self._topics.dead_letters
-        if is_at_end and known.keys() >= topics:
+        if self.progress.behind.keys() >= topics and not any(self.progress.behind.values()):
             self.progress.caught_up = True

@@ -153,13 +153,17 @@ def _matches(columns: Any, name: str, wanted: str) -> sa.ColumnElement[bool]:  #
 
 
 def _page(rows: Sequence[database.Row], limit: int) -> Page:
-    found = [row._mapping for row in rows[:limit]]  # noqa: SLF001 - SQLAlchemy's public name
+    found = _mappings(rows[:limit])
     last = found[-1] if len(rows) > limit else None
     return Page(found, None if last is None else Place(last["started_ms"], last["key"]))
 
 
+def _mappings(rows: Sequence[database.Row]) -> list[Mapping[str, Any]]:
+    return [row._mapping for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+
+
 async def of_id(opened: database.Database, request_id: str, *, tenant: str | None, source: str | None) -> Page:
-    """Return the requests with an id, of these tenants and sources; several may use the same one. Raises DatabaseDown."""
+    """Return the requests with an id, of a tenant and source; several may use the same one. Raises DatabaseDown."""
     statement = sa.select(tables.REQUESTS).where(_requests.id == request_id)
     if tenant is not None:
         statement = statement.where(_requests.tenant == tenant)
@@ -199,7 +203,7 @@ async def dead_letters(
         statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.written_ms, after.log, after.offset))
 
     (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    found = [row._mapping for row in rows[:limit]]  # noqa: SLF001 - SQLAlchemy's public name
+    found = _mappings(rows[:limit])
     if len(rows) <= limit:
         return found, None
     return found, LetterPlace(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])

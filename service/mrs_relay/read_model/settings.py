@@ -17,9 +17,9 @@ class ReadModelSettings(pydantic.BaseModel):
 
     database: pydantic.SecretStr | None = None
     """
-    Address of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. None uses a temporary file, which is
-    deleted at the end, so each start reads the topics again and knows only what they still hold. Replicas may share a
-    PostgreSQL; one of them writes at a time.
+    Address of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. None uses a temporary file, which
+    is deleted at the end, so each start reads the topics again and knows only what they still hold. Replicas may share
+    a PostgreSQL; one of them writes at a time.
     """
 
     keep_days: Annotated[float, pydantic.Field(gt=0, le=3650)] = 30.0

@@ -8,6 +8,7 @@ still those that it began with. Two writers that believe in the lease at once th
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -39,6 +40,11 @@ class Log(msgspec.Struct, frozen=True):
     partition: int
     first: int
     next: int
+
+    @property
+    def life(self) -> str:
+        """Short text that is another one after the topic was deleted and created again; "" where Kafka tells no id."""
+        return hashlib.blake2b(self.topic_id.encode(), digest_size=6).hexdigest() if self.topic_id else ""
 
 
 class Batch(msgspec.Struct):
@@ -133,11 +139,11 @@ class Store:
             if letters:
                 await connection.execute(insert(tables.DEAD_LETTERS).on_conflict_do_nothing(), letters)
 
-    async def _move(
-        self, connection: sa_asyncio.AsyncConnection, moves: Mapping[int, tuple[int, int]]
-    ) -> None:
+    async def _move(self, connection: sa_asyncio.AsyncConnection, moves: Mapping[int, tuple[int, int]]) -> None:
         logs = tables.LOGS
-        for log, (before, after) in sorted(moves.items()):  # in one order, so that two writers never wait for each other
+        for log, (before, after) in sorted(
+            moves.items()
+        ):  # in one order, so that two writers never wait for each other
             statement = sa.update(logs).where(logs.c.log == log, logs.c.next == before).values(next=after)
             if (await connection.execute(statement)).rowcount != 1:
                 raise Overtaken(f"another process has written to the log {log} of the read model")
@@ -149,7 +155,9 @@ class Store:
         The logs then begin behind the last deleted event: a reader that asks for earlier ones is told so.
         """
         requests, events = tables.REQUESTS, tables.EVENTS
-        old = sa.select(requests.c.key).where(requests.c.ended, requests.c.updated_ms < before_ms).limit(_PRUNED_AT_ONCE)
+        old = (
+            sa.select(requests.c.key).where(requests.c.ended, requests.c.updated_ms < before_ms).limit(_PRUNED_AT_ONCE)
+        )
         async with self._writing, self._database.transaction() as connection:
             keys = list((await connection.execute(old)).scalars())
             if not keys:
@@ -159,7 +167,9 @@ class Store:
             for log, last in (await connection.execute(ends)).all():
                 await connection.execute(_raise_first(log, last + 1))
             await connection.execute(sa.delete(events).where(gone))
-            labels = sa.delete(tables.LABELS).where(tables.LABELS.c.key.in_(keys), tables.LABELS.c.started_ms < before_ms)
+            labels = sa.delete(tables.LABELS).where(
+                tables.LABELS.c.key.in_(keys), tables.LABELS.c.started_ms < before_ms
+            )
             await connection.execute(labels)
             await connection.execute(sa.delete(requests).where(requests.c.key.in_(keys)))
         return len(keys)

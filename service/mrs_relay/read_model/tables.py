@@ -123,5 +123,7 @@ for _name in FILTERED:
     sa.Index(f"mrs_relay_requests_{_name}", REQUESTS.c[_name], REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_started", REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_id", REQUESTS.c.id)
-sa.Index("mrs_relay_requests_ended", REQUESTS.c.updated_ms, sqlite_where=REQUESTS.c.ended, postgresql_where=REQUESTS.c.ended)
+sa.Index(
+    "mrs_relay_requests_ended", REQUESTS.c.updated_ms, sqlite_where=REQUESTS.c.ended, postgresql_where=REQUESTS.c.ended
+)
 sa.Index("mrs_relay_dead_letters_written", DEAD_LETTERS.c.written_ms, DEAD_LETTERS.c.log, DEAD_LETTERS.c.offset)

@@ -1,0 +1,84 @@
+"""Make the OpenAPI 3.1 document from the routes and their models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pydantic
+from pydantic import json_schema
+
+import mrs_relay
+from mrs_relay.api import models, problems, routes
+
+_SCHEMAS: Final = "#/components/schemas/{model}"
+_ID: Final = {"name": "id", "in": "path", "required": True, "description": "Id of the request."}
+_DESCRIPTION: Final = (
+    "Requests of mrs-relay and their events, as the topics of Kafka report them. Read-only. Errors are "
+    "application/problem+json (RFC 9457). Answers have an ETag. Pass over members that you do not know."
+)
+
+
+def document(all_routes: Sequence[routes.Route]) -> dict[str, Any]:
+    """Return the document as JSON values."""
+    answers: list[type[pydantic.BaseModel]] = [*(route.answer for route in all_routes), models.Problem]
+    _, shared = json_schema.models_json_schema([(one, "serialization") for one in answers], ref_template=_SCHEMAS)
+    paths = {route.path: {"get": _operation(route)} for route in all_routes}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "mrs-relay", "version": mrs_relay.__version__, "description": _DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": shared["$defs"]},
+    }
+
+
+def _operation(route: routes.Route) -> dict[str, Any]:
+    parameters = [{**_ID, "schema": {"type": "string", "minLength": 1}}] if "{id}" in route.path else []
+    parameters += _query(route.query)
+    parameters += [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in route.headers.items()
+    ]
+    answer = {routes.JSON: {"schema": {"$ref": _SCHEMAS.format(model=route.answer.__name__)}}}
+    others = {kind: {"schema": {"type": "string", "description": text}} for kind, text in route.others.items()}
+    responses = {
+        "200": {"description": route.summary, "content": {**answer, **others}},
+        "304": {"description": "Nothing has changed since the answer with the ETag of If-None-Match."},
+        **dict(_problems(route)),
+    }
+    return {
+        "operationId": route.name,
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": responses,
+    }
+
+
+def _query(model: type[pydantic.BaseModel]) -> list[dict[str, Any]]:
+    """Return the parameters that a query model takes; none of its fields refers to another model."""
+    schema = model.model_json_schema(mode="validation")
+    required = schema.get("required", [])
+    found = []
+    for name, one in schema["properties"].items():
+        described = {"description": one["description"]} if "description" in one else {}
+        found.append(
+            {"name": name, "in": "query", "required": name in required, **described, "schema": _without_null(one)}
+        )
+    return found
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value that stands in a query: it is there, so it is not null."""
+    left = [one for one in schema.get("anyOf", []) if one.get("type") != "null"]
+    default = {} if schema.get("default") is None else {"default": schema["default"]}
+    if not left:
+        return {
+            name: value for name, value in schema.items() if name not in {"title", "description", "default"}
+        } | default
+    return {**(left[0] if len(left) == 1 else {"anyOf": left}), **default}
+
+
+def _problems(route: routes.Route) -> Iterator[tuple[str, dict[str, Any]]]:
+    content = {problems.CONTENT_TYPE: {"schema": {"$ref": _SCHEMAS.format(model=models.Problem.__name__)}}}
+    for status, text in sorted(route.problems.items()):
+        yield str(status), {"description": text, "content": content}
