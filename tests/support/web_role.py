@@ -67,6 +67,12 @@ def failed(request_id: str, **data: Any) -> records.Outgoing:
     return event(request_id, 4, "failed", reason=reason, **data)
 
 
+def refused(request_id: str, sequence: int) -> records.Outgoing:
+    """The answer to a second message that used the id for something else."""
+    reason = reasons.Reason(kind="conflict", code="id_reused", message="the id is used")
+    return event(request_id, sequence, "rejected", reason=reason)
+
+
 def letter(offset: int, code: str = "bad_id", topic: str = "mrs.requests") -> records.Outgoing:
     """A dead letter as the relay writes it."""
     made = dead_letters.DeadLetter(
@@ -127,7 +133,7 @@ class Client:
         self.session = session
         self.url = f"http://127.0.0.1:{port}"
 
-    async def get(self, path: str, status: int = 200, **headers: str) -> Any:
+    async def get(self, path: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
         """Return the JSON of an answer that has this status."""
         async with self.session.get(self.url + path, headers=headers) as response:
             found = await response.json(content_type=None)

@@ -28,7 +28,7 @@ Moment = Annotated[pydantic.AwareDatetime, pydantic.BeforeValidator(_is_moment)]
 Limit = Annotated[int, pydantic.Field(ge=1, le=500)]
 Label = Annotated[Text, pydantic.StringConstraints(pattern=r"^[^=\x00-\x1f\x7f]+=[^\x00-\x1f\x7f]*$")]
 Cursor = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=2_000)]
-Position = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=64_000)]
+Position = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=60_000)]
 
 
 class _Model(pydantic.BaseModel):

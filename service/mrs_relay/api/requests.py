@@ -86,7 +86,7 @@ class Requests:
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
         return found[0]
 
-    async def _of_id(self, request_id: str, query: models.RequestQuery) -> list[Mapping[str, Any]]:
+    async def _of_id(self, request_id: str, query: models.RequestQuery) -> list[dict[str, Any]]:
         page = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
         return page.rows
 

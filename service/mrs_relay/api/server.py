@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import prometheus_client
 import structlog
@@ -20,7 +20,9 @@ from mrs_relay.api import guards, openapi, problems, requests, routes, settings,
 from mrs_relay.messages import codec
 from mrs_relay.read_model import database, projector
 
-_SHUTDOWN_S = 2.0
+_SHUTDOWN_S: Final = 2.0
+_LINE_BYTES: Final = 65_536
+"""The longest address or header: a position has up to 20 characters for each partition."""
 
 _log = structlog.get_logger(__name__)
 
@@ -138,7 +140,13 @@ async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
     Raises:
         SettingsError: the server cannot listen on the address.
     """
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(
+        api.application(),
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+        max_line_size=_LINE_BYTES,
+        max_field_size=_LINE_BYTES,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, chosen.host, chosen.port)

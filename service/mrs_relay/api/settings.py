@@ -47,7 +47,7 @@ class ApiSettings(pydantic.BaseModel):
             is_loopback = False
         if not is_loopback:
             raise ValueError(
-                f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: there is no authentication yet, "
-                "so anybody on the network could read everything; put a proxy that authenticates in front"
+                f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: there is no authentication "
+                "yet, so anybody on the network could read everything; put a proxy that authenticates in front"
             )
         return self

@@ -19,7 +19,7 @@ from mrs_relay.read_model import database, store, tables
 _PART: Final = re.compile(
     r"(?P<topic>[a-zA-Z0-9._-]{1,249})(~(?P<life>[0-9a-f]{0,12}))?:(?P<offsets>(\d{1,18}|-)(\.(\d{1,18}|-))*)"
 )
-_LONGEST: Final = 64_000
+_LONGEST: Final = 60_000
 
 
 class BadPosition(ValueError):  # noqa: N818 - named for what was given

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -69,7 +69,7 @@ class Page(msgspec.Struct, frozen=True):
         next: where the next page begins; None: there is none.
     """
 
-    rows: list[Mapping[str, Any]]
+    rows: list[dict[str, Any]]
     next: Place | None
 
 
@@ -158,8 +158,8 @@ def _page(rows: Sequence[database.Row], limit: int) -> Page:
     return Page(found, None if last is None else Place(last["started_ms"], last["key"]))
 
 
-def _mappings(rows: Sequence[database.Row]) -> list[Mapping[str, Any]]:
-    return [row._mapping for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
 
 
 async def of_id(opened: database.Database, request_id: str, *, tenant: str | None, source: str | None) -> Page:
@@ -190,7 +190,7 @@ async def event_at(opened: database.Database, log: int, offset: int) -> str | No
 
 async def dead_letters(
     opened: database.Database, tenant: str | None, code: str | None, after: LetterPlace | None, limit: int
-) -> tuple[list[Mapping[str, Any]], LetterPlace | None]:
+) -> tuple[list[dict[str, Any]], LetterPlace | None]:
     """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
     letters = tables.DEAD_LETTERS.c
     order = letters.written_ms, letters.log, letters.offset

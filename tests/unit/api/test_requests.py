@@ -128,7 +128,7 @@ async def test_an_answer_that_has_not_changed_is_not_sent_again() -> None:
             assert (response.status, await response.read()) == (304, b"")
         await stage.put(*web_role.story("r-1")[2:])
         await client.seen("r-1")
-        assert (await client.get("/v1/requests", **{"If-None-Match": etag}))["items"][0]["state"] == "succeeded"
+        assert (await client.get("/v1/requests", headers={"If-None-Match": etag}))["items"][0]["state"] == "succeeded"
 
 
 async def test_dead_letters_are_listed_with_their_reason_and_without_their_content() -> None:

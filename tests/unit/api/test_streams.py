@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ class Block:
         return self.data["data"]["request"]["id"], self.data["data"]["sequence"]
 
 
-async def blocks(client: web_role.Client, query: str = "", last: str | None = None) -> AsyncIterator[Block]:
+async def blocks(client: web_role.Client, query: str = "", last: str | None = None) -> AsyncGenerator[Block, None]:
     """The blocks of a stream, heartbeats too."""
     headers = {} if last is None else {"Last-Event-ID": last}
     async with client.session.get(f"{client.url}/v1/events?{query}", headers=headers) as response:
