@@ -1,4 +1,4 @@
-"""`mrs-relay web`: the HTTP API. Everything about it is a setting; see `mrs-relay settings api read_model`."""
+"""`mrs-relay web`: the HTTP API. Everything about it is a setting; see `mrs-relay settings api`."""
 
 from __future__ import annotations
 

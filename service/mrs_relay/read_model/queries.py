@@ -159,7 +159,7 @@ def _page(rows: Sequence[database.Row], limit: int) -> Page:
 
 
 def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
-    return [row._asdict() for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    return [row._asdict() for row in rows]
 
 
 async def of_id(opened: database.Database, request_id: str, *, tenant: str | None, source: str | None) -> Page:

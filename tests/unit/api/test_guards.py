@@ -20,7 +20,7 @@ _REFUSED: dict[tuple[str, str], str] = {
 
 
 async def test_requests_for_other_names_and_from_other_sites_are_refused() -> None:
-    """A page of another site may make a browser send requests here, by a name of its own that points at this address."""
+    """A page of another site can make a browser send requests here, by a name of its own for this address."""
     async with web_role.role(web_role.Stage()) as client:
         for (name, value), kind in _REFUSED.items():
             with cells.cell(name, value):
@@ -46,10 +46,10 @@ async def test_more_requests_than_allowed_are_told_when_to_come_again_and_probes
         await client.get("/ready")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "relay.example", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "relay.example", ""])  # noqa: S104 - they are refused
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
     """There is no authentication, so the API does not start where strangers could ask."""
-    with pytest.raises(pydantic.ValidationError, match="expected a loopback address such as 127.0.0.1, got"):
+    with pytest.raises(pydantic.ValidationError, match=r"expected a loopback address such as 127\.0\.0\.1, got"):
         settings.ApiSettings(host=host)
 
 
