@@ -11,11 +11,12 @@ import structlog
 
 from mrs_relay import settings as all_settings
 from mrs_relay.api import server
+from mrs_relay.client import sending
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
-from mrs_relay.read_model import database, projector
+from mrs_relay.read_model import database, projector, sent
 
 _log = structlog.get_logger(__name__)
 
@@ -69,10 +70,14 @@ async def running(
     topics = topics_of(chosen)
     owner = str(uuid.uuid4())
     async with database.opened(chosen.read_model) as opened:
-        reading = projector.Projector(connect(chosen.kafka), topics, opened, chosen.read_model, time, owner)
+        kafka = connect(chosen.kafka)
+        reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
+        tenants = {one.name: one.kafka for one in chosen.tenancies}
+        outgoing = server.Outgoing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
-            async with server.serving(server.Api(chosen.api, opened, topics, reading), chosen.api) as port:
+            supervisor.start(outgoing.sender.run(), name="messages")
+            async with server.serving(server.Api(chosen.api, opened, topics, reading, outgoing), chosen.api) as port:
                 yield port
 
 

@@ -96,6 +96,7 @@ async def test_the_last_event_decides_in_whatever_order_and_number_they_come(ope
     writes = await writer(opened)
     await writes.write(accepted, submitted, accepted)
     await writes.write(succeeded, running, succeeded, submitted)
+    await writes.write(running, submitted)
     row = await shown(opened)
     assert (row["state"], row["sequence"], row["ended"]) == ("succeeded", 4, True)
     assert row["started_ms"] == web_role.NOW_MS + 1000

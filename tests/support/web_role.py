@@ -95,11 +95,13 @@ class Stage:
 
     Args:
         partitions: of each topic.
+        broker: one that has its topics already, instead of a new one.
     """
 
-    def __init__(self, partitions: int = 2) -> None:
-        self.broker = memory_broker.MemoryBroker(KAFKA)
-        self.broker.create_topics(partitions)
+    def __init__(self, partitions: int = 2, broker: memory_broker.MemoryBroker | None = None) -> None:
+        self.broker = memory_broker.MemoryBroker(KAFKA) if broker is None else broker
+        if broker is None:
+            self.broker.create_topics(partitions)
 
     async def put(self, *outgoing: records.Outgoing) -> None:
         """Write records as one commit does: in a transaction, whose marker takes an offset."""
@@ -139,6 +141,15 @@ class Client:
             found = await response.json(content_type=None)
             assert response.status == status, found
             return found
+
+    async def post(
+        self, path: str, body: object, status: int = 202, headers: Mapping[str, str] | None = None
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Send JSON; returns the JSON and the headers of an answer that has this status."""
+        async with self.session.post(self.url + path, json=body, headers=headers) as response:
+            found = await response.json(content_type=None)
+            assert response.status == status, found
+            return found, response.headers
 
     async def seen(self, request_id: str, state: str = "succeeded") -> None:
         """Wait until a request is shown in a state."""

@@ -210,3 +210,44 @@ class EventsQuery(_Query):
         pydantic.Field(ge=0, le=60, allow_inf_nan=False, description="Answer once, after so many seconds at most."),
     ] = None
     limit: Annotated[Limit, pydantic.Field(description="Most events of one answer; with `wait` only.")] = 100
+
+
+class _Body(_Model):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class NewRequest(_Body):
+    """A request to send; docs/requests.md shows the types and their data."""
+
+    type: Annotated[str, pydantic.Field(min_length=1, max_length=100, description="Such as mrs.sql.submit.")]
+    data: Annotated[dict[str, Any], pydantic.Field(description="As schemas/requests/TYPE/v1.json describes it.")]
+    id: Annotated[Text | None, pydantic.Field(description="The idempotency key, unless the header has it.")] = None
+    source: Annotated[Text | None, pydantic.Field(description="Who sends it; `api.source` if missing.")] = None
+    tenant: Annotated[str, pydantic.Field(max_length=256, description="Which tenant, where there are some.")] = ""
+    key: Annotated[Text | None, pydantic.Field(description="Kafka key; the cluster's id if missing.")] = None
+
+
+class CancelRequest(_Body):
+    """Why a request is cancelled."""
+
+    note: Annotated[str, pydantic.Field(max_length=500, description="Why; it comes back in the reason.")] = ""
+
+
+class ResolveRequest(_Body):
+    """How a request that is unknown ended, after a look at MRS."""
+
+    verdict: Literal["succeeded", "failed", "cancelled"]
+    note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
+
+
+class Accepted(_Model):
+    """A message that Kafka has; its events say what becomes of it."""
+
+    id: str
+    source: str
+    tenant: str
+    request: Annotated[str, pydantic.Field(description="Path of the request; it is there once its first event is.")]
+    events: Annotated[str, pydantic.Field(description="Path of its events.")]
+    last_event: Annotated[
+        dict[str, Any] | None, pydantic.Field(description="With `Prefer: wait` and status 200: how it ended.")
+    ] = None

@@ -90,6 +90,16 @@ def of_parameters(error: pydantic.ValidationError, known: Sequence[str]) -> Prob
     return ProblemError(400, "invalid-parameter", detail, faults=faults)
 
 
+def of_body(error: pydantic.ValidationError) -> ProblemError:
+    """Return the problem of a body that a model refuses."""
+    faults = [
+        models.Fault(field=".".join(map(str, fault["loc"])), message=str(fault["msg"]).removeprefix("Value error, "))
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
+    return ProblemError(422, "invalid-body", detail, faults=faults)
+
+
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every failure with a problem."""

@@ -47,14 +47,14 @@ class Requests:
 
     async def show_request(self, request: web.Request) -> web.StreamResponse:
         """Answer with one request."""
-        row = await self._one(request)
+        row = await self.one(request)
         event = await queries.event_at(self._database, row["log"], row["offset"])
         last = None if event is None else msgspec.json.decode(event)
         return replies.reply(request, models.RequestDetail(**_shown(row), last_event=last))
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
         """Answer with the events of one request."""
-        row = await self._one(request)
+        row = await self.one(request)
         found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
         return replies.reply(request, models.EventList(items=[msgspec.json.decode(event) for event in found]))
 
@@ -67,7 +67,7 @@ class Requests:
         items = [_letter(row) for row in rows]
         return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))
 
-    async def _one(self, request: web.Request) -> Mapping[str, Any]:
+    async def one(self, request: web.Request) -> Mapping[str, Any]:
         """
         Return the row of the request that the path names.
 

@@ -7,7 +7,8 @@ Health says that the event loop turns; readiness that the topics have been read 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import prometheus_client
@@ -16,15 +17,33 @@ from aiohttp import web
 from prometheus_client import core, registry
 
 from mrs_relay import errors
-from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams
+from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.client import sending
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec
-from mrs_relay.read_model import database, projector
+from mrs_relay.read_model import database, projector, sent
 
 _SHUTDOWN_S: Final = 2.0
 _LINE_BYTES: Final = 65_536
 """The longest address or header: a position has up to 20 characters for each partition."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """
+    Where messages go, and who writes them.
+
+    Attributes:
+        tenants: the settings of Kafka of each tenant by its name; "" without tenants.
+        sender: writes records.
+        memory: which payloads were sent under which ids.
+    """
+
+    tenants: Mapping[str, kafka_settings.KafkaSettings]
+    sender: sending.Sender
+    memory: sent.Sent
 
 
 class Api:
@@ -36,6 +55,7 @@ class Api:
         opened: the database.
         topics: what is read into it.
         reading: reads it, in this process.
+        outgoing: where messages go, and who writes them.
     """
 
     def __init__(
@@ -44,13 +64,16 @@ class Api:
         opened: database.Database,
         topics: projector.Topics,
         reading: projector.Projector,
+        outgoing: Outgoing,
     ) -> None:
         self._settings = chosen
         self._reading = reading
         self._cut_off = 0
         feed = streams.Feed(opened, topics, reading.changes, lambda: reading.progress)
         self._streams = streams.Streams(feed, chosen, self._count_cut)
-        self._routes = routes.routes(requests.Requests(opened), self._streams)
+        asked = requests.Requests(opened)
+        submitted = submissions.Submissions(outgoing.tenants, outgoing.sender, outgoing.memory, asked, feed, chosen)
+        self._routes = routes.routes(asked, self._streams, submitted)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

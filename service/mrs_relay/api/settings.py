@@ -22,6 +22,12 @@ class ApiSettings(pydantic.BaseModel):
     port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8090
     """Port to listen on; 0 takes a free one, which the log names."""
 
+    read_only: bool = False
+    """Whether to answer questions only: then nothing is sent to Kafka, and no right to write is needed."""
+
+    source: Annotated[str, pydantic.Field(pattern=r"^[^\s]{1,200}$")] = "/mrs-relay/http"
+    """CloudEvents `source` of requests that name none. With the id it names a request, so it should never change."""
+
     requests_per_s: Annotated[float, pydantic.Field(gt=0, le=100_000)] = 200.0
     """HTTP requests a second that are answered; twice as many at once after a pause. More get status 429."""
 

@@ -156,7 +156,7 @@ class Projector:
             count = 0
             while pruned := await self._store.prune(before_ms):
                 count += pruned
-            await self._store.prune_dead_letters(before_ms)
+            await self._store.prune_others(before_ms)
             if count:
                 _log.info("read_model_pruned", requests=count)
             await asyncio.sleep(_PRUNE_S)

@@ -67,6 +67,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         text: CloudEvents JSON.
         tenant: name of the tenant.
         kind: of the request: job, sql, cluster or call.
+        kafka_key: of the request's records.
         data: the part that has columns.
         changes: whether it brings a new state; a repeated one does not.
     """
@@ -77,6 +78,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     text: str
     tenant: str
     kind: str
+    kafka_key: bytes
     data: _Data
     changes: bool
 
@@ -128,7 +130,8 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     tenant = tenants.get(event_source, event_source)
     key = request_key(tenant, data.request.source, data.request.id)
     kind = rest.partition(".")[0]
-    return Event(record.offset, key, time_ms, text, tenant, kind, data, changes=not data.repeated)
+    kafka_key = record.key or b""
+    return Event(record.offset, key, time_ms, text, tenant, kind, kafka_key, data, changes=not data.repeated)
 
 
 def event_row(found: Event) -> dict[str, Any]:
@@ -176,6 +179,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "progress": mrs.progress,
         "tracking_url": mrs.tracking_url,
         "words": " ".join(filter(None, searched)).lower()[:_WORDS],
+        "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
 

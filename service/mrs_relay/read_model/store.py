@@ -130,7 +130,7 @@ class Store:
             Overtaken: another process has moved the offsets. DatabaseDown.
         """
         async with self._writing, self._database.transaction() as connection:
-            insert = _INSERTS[connection.dialect.name]
+            insert = INSERTS[connection.dialect.name]
             await self._move(connection, batch.moves)
             for log, rows in batch.events.items():
                 await _write_events(connection, insert, log, rows)
@@ -174,11 +174,12 @@ class Store:
             await connection.execute(sa.delete(requests).where(requests.c.key.in_(keys)))
         return len(keys)
 
-    async def prune_dead_letters(self, before_ms: int) -> None:
-        """Delete dead letters that were written before a moment."""
-        letters = tables.DEAD_LETTERS
+    async def prune_others(self, before_ms: int) -> None:
+        """Delete dead letters that were written before a moment, and what was noted of requests sent before it."""
+        letters, sent = tables.DEAD_LETTERS, tables.SENT
         async with self._writing, self._database.transaction() as connection:
             await connection.execute(sa.delete(letters).where(letters.c.written_ms < before_ms))
+            await connection.execute(sa.delete(sent).where(sent.c.sent_ms < before_ms))
 
 
 def log_of(row: database.Row) -> Log:
@@ -194,7 +195,7 @@ async def _new_log(
     return Log((await connection.execute(statement)).scalar_one(), topic, topic_id, partition, first, first)
 
 
-_INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def _raise_first(log: int, first: int) -> sa.Update:

@@ -71,10 +71,14 @@ REQUESTS: Final = sa.Table(
     sa.Column("progress", sa.Float),
     sa.Column("tracking_url", sa.Text),
     sa.Column("words", sa.Text, nullable=False),
+    sa.Column("kafka_key", sa.LargeBinary, nullable=False),
     sa.Column("log", sa.Integer, nullable=False),
     sa.Column("offset", sa.BigInteger, nullable=False),
 )
-"""The present state of each request; `log` and `offset` name the event that brought it, `words` is searched."""
+"""
+The present state of each request; `log` and `offset` name the event that brought it, `words` is searched, and messages
+about the request are sent with its `kafka_key`.
+"""
 
 LABELS: Final = sa.Table(
     "mrs_relay_labels",
@@ -115,6 +119,15 @@ DEAD_LETTERS: Final = sa.Table(
     sa.Column("size_bytes", sa.Integer, nullable=False),
 )
 """What is known about each dead letter; its bytes are the sender's own data and stay in Kafka."""
+
+SENT: Final = sa.Table(
+    "mrs_relay_sent",
+    METADATA,
+    sa.Column("key", sa.LargeBinary(16), primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("sent_ms", sa.BigInteger, nullable=False),
+)
+"""Digests of the payloads that were sent over HTTP."""
 
 FILTERED: Final = ("tenant", "state", "kind", "cluster", "reason_class")
 """Columns of requests with an index of their own: what is in it comes newest first."""
