@@ -54,7 +54,7 @@ async def empty(opened: database.Database) -> None:
 class Writer:
     """Writes records to the log of one partition, as the projector does."""
 
-    store: store.Store
+    writes: store.Store
     log: store.Log
     next: int = 0
 
@@ -65,7 +65,7 @@ class Writer:
             found = record_reader.event(record, {"/mrs-relay": ""})
             assert found is not None
             batch.events.setdefault(self.log.log, []).append(found)
-        await self.store.apply(batch)
+        await self.writes.apply(batch)
         self.next += len(outgoing)
 
 
@@ -181,8 +181,8 @@ async def test_old_requests_are_pruned_with_their_events_and_readers_of_them_are
     await writes.write(*web_role.story("old"), *web_role.story("open")[:3])
     await writes.write(*web_role.story("new", start_ms=web_role.NOW_MS + 2 * _DAY_MS))
     beginning = event_log.beginning(await event_log.current(opened, [_TOPIC]))
-    assert await writes.store.prune(web_role.NOW_MS + _DAY_MS) == 1
-    assert await writes.store.prune(web_role.NOW_MS + _DAY_MS) == 0
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 0
     page = await queries.requests(opened, queries.Filter(), None, 10)
     assert [row["id"] for row in page.rows] == ["new", "open"]
     with pytest.raises(event_log.Gone):
@@ -194,7 +194,7 @@ async def test_a_topic_that_lost_records_before_they_were_read_says_so(opened: d
     writes = await writer(opened)
     await writes.write(*web_role.story("r-1"))
     position = event_log.end(await event_log.current(opened, [_TOPIC]))
-    logs = await writes.store.open_logs(_TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
+    logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
     assert (logs[0].first, logs[0].next) == (50, 50)
     with pytest.raises(event_log.Gone, match="before offset 50"):
         await event_log.Cursor(opened, [_TOPIC], position).read(10)
@@ -204,8 +204,8 @@ async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: datab
     """The same offset means another event; where Kafka tells no id, the end tells it."""
     writes = await writer(opened)
     await writes.write(*web_role.story("r-1"))
-    again = (await writes.store.open_logs(_TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
-    shorter = (await writes.store.open_logs(_TOPIC, {0: broker.Bounds(0, 2, "topic-1")}))[0]
+    again = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
+    shorter = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 2, "topic-1")}))[0]
     assert len({writes.log.log, again.log, shorter.log}) == 3
     assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [shorter.log]
 
