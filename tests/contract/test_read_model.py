@@ -47,7 +47,7 @@ async def empty(opened: database.Database) -> None:
     async with opened.transaction() as connection:
         for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS):
             await connection.execute(sa.delete(table))
-        await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0))
+        await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0, complete=False))
 
 
 @dataclasses.dataclass
@@ -163,14 +163,14 @@ async def test_offsets_and_rows_are_written_together_or_not_at_all(opened: datab
 async def test_one_process_writes_until_it_is_silent_or_gives_the_lease_back(opened: database.Database) -> None:
     """The lease ends by itself."""
     one, two = store.Store(opened, "one", lease_s=10), store.Store(opened, "two", lease_s=10)
-    assert await one.claim(1_000)
-    assert not await two.claim(5_000)
-    assert await one.claim(5_000)
-    assert not await two.claim(15_000)
-    assert await two.claim(15_001)
-    assert not await one.claim(16_000)
+    assert await one.claim(1_000, complete=False)
+    assert not await two.claim(5_000, complete=False)
+    assert await one.claim(5_000, complete=False)
+    assert not await two.claim(15_000, complete=False)
+    assert await two.claim(15_001, complete=False)
+    assert not await one.claim(16_000, complete=False)
     await two.release()
-    assert await one.claim(16_001)
+    assert await one.claim(16_001, complete=False)
 
 
 async def test_old_requests_are_pruned_with_their_events_and_readers_of_them_are_told(

@@ -61,11 +61,21 @@ class Database:
         with _mapped():
             async with self._engine.connect() as connection:
                 if len(statements) > 1:
-                    await connection.execution_options(**_SNAPSHOT[self._engine.dialect.name])
+                    await _SNAPSHOTS[connection.dialect.name](connection)
                 return [(await connection.execute(statement)).all() for statement in statements]
 
 
-_SNAPSHOT: Final[dict[str, dict[str, Any]]] = {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
+async def _begin(connection: sa_asyncio.AsyncConnection) -> None:
+    """Keep one state of SQLite until the connection is given back; its driver begins no transaction for queries."""
+    await connection.exec_driver_sql("BEGIN")
+
+
+async def _repeat_reads(connection: sa_asyncio.AsyncConnection) -> None:
+    """Keep one state of PostgreSQL for the transaction."""
+    await connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+_SNAPSHOTS: Final = {"sqlite": _begin, "postgresql": _repeat_reads}
 
 
 @contextlib.contextmanager
@@ -131,4 +141,4 @@ async def _prepare(engine: sa_asyncio.AsyncEngine) -> None:
 
         await connection.run_sync(tables.METADATA.create_all)
         await connection.execute(sa.insert(tables.VERSIONS).values(version=tables.VERSION))
-        await connection.execute(sa.insert(tables.WRITER).values(number=1, owner="", until_ms=0))
+        await connection.execute(sa.insert(tables.WRITER).values(number=1, owner="", until_ms=0, complete=False))

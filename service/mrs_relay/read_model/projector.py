@@ -119,7 +119,7 @@ class Projector:
 
     async def _turn(self) -> None:
         """Write for as long as the lease is ours, or watch until it is free."""
-        self.progress.writes = await self._store.claim(self._time.now_ms())
+        self.progress.writes = await self._claim()
         if not self.progress.writes:
             await self._watch()
             return
@@ -131,20 +131,24 @@ class Projector:
             for topic in sorted(self._topics.events | self._topics.dead_letters):
                 group.create_task(self._follow(topic), name=f"read model: {topic}")
 
+    async def _claim(self) -> bool:
+        return await self._store.claim(self._time.now_ms(), complete=self.progress.caught_up)
+
     async def _hold(self) -> None:
         while True:
             await asyncio.sleep(self._settings.lease_s / 3)
-            if not await self._store.claim(self._time.now_ms()):
+            if not await self._claim():
                 raise store.Overtaken("another process writes to the read model now")
 
     async def _watch(self) -> None:
         """Announce what the other process writes, until the lease may be free."""
+        self.progress.behind = None
         before: Mapping[int, int] = {}
         for _ in range(max(1, round(self._settings.lease_s / _LOOK_S / 3))):
             logs = await event_log.current(self._database, self._topics.events | self._topics.dead_letters)
             after = {log.log: log.next for log in logs}
-            self.progress.problem = None if after else "another process is about to read the topics"
-            self.progress.caught_up = bool(after)
+            self.progress.caught_up = await self._store.is_complete()
+            self.progress.problem = None if self.progress.caught_up else "another process is reading the topics"
             if after != before:
                 self.changes.announce()
             before = after

@@ -78,13 +78,29 @@ class Store:
         self._lease_ms = round(lease_s * 1000)
         self._writing = asyncio.Lock()  # SQLite has one writer at a time; waiting here needs no busy timeout
 
-    async def claim(self, now_ms: int) -> bool:
-        """Take or extend the lease; False: another process holds it. Raises DatabaseDown."""
+    async def claim(self, now_ms: int, *, complete: bool) -> bool:
+        """
+        Take or extend the lease; False: another process holds it.
+
+        Args:
+            now_ms: the time, epoch milliseconds.
+            complete: all that the topics held has been written once.
+
+        Raises:
+            DatabaseDown.
+        """
         writer = tables.WRITER
         free = sa.or_(writer.c.owner == self._owner, writer.c.until_ms < now_ms)
-        statement = sa.update(writer).where(free).values(owner=self._owner, until_ms=now_ms + self._lease_ms)
+        statement = (
+            sa.update(writer).where(free).values(owner=self._owner, until_ms=now_ms + self._lease_ms, complete=complete)
+        )
         async with self._writing, self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount == 1
+
+    async def is_complete(self) -> bool:
+        """Return whether the process that writes has once written all that the topics held. Raises DatabaseDown."""
+        (rows,) = await self._database.rows(sa.select(tables.WRITER.c.complete))
+        return bool(rows and rows[0].complete)
 
     async def release(self) -> None:
         """Give the lease back, so that another process need not wait for its end. Raises DatabaseDown."""

@@ -26,8 +26,12 @@ WRITER: Final = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),
 )
-"""One row: the process that writes at present, and until when it need not be asked."""
+"""
+One row: the process that writes at present, until when it need not be asked, and whether it has once written all that
+the topics held.
+"""
 
 LOGS: Final = sa.Table(
     "mrs_relay_logs",

@@ -146,3 +146,20 @@ async def test_dead_letters_are_listed_with_their_reason_and_without_their_conte
             "mrs.requests-0-2",
         }
         assert "not json" not in str(found)
+
+
+async def test_tenants_that_share_a_topic_of_events_are_told_apart_by_the_source_of_their_events() -> None:
+    """The same id of two tenants is two requests."""
+    stage = web_role.Stage()
+    tenants = {name: {"requests": f"{name}.requests"} for name in ("red", "blue")}
+    await stage.put(
+        web_role.event("r-1", 1, "accepted", event_source="/mrs-relay/red"),
+        web_role.event("r-1", 1, "accepted", event_source="/mrs-relay/blue"),
+        web_role.letter(1, topic="blue.requests"),
+    )
+    async with web_role.role(stage, web_role.chosen(tenants=tenants)) as client:
+        assert (await client.get("/v1/requests/r-1?tenant=red"))["tenant"] == "red"
+        assert len((await client.get("/v1/requests"))["items"]) == 2
+        assert len((await client.get("/v1/requests?tenant=blue"))["items"]) == 1
+        assert len((await client.get("/v1/events?tenant=blue&after=beginning&wait=0"))["items"]) == 1
+        assert [one["tenant"] for one in (await client.get("/v1/dead-letters?tenant=blue"))["items"]] == ["blue"]
