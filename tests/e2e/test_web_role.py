@@ -16,8 +16,8 @@ from typing import Any
 import aiohttp
 from tests.support import brokers, child, history, ports, postgres, service
 
-_REQUESTS = 24
-_KILLS = 6
+_REQUESTS = 16
+_KILLS = 4
 _ALL_S = 120.0
 
 
