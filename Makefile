@@ -11,6 +11,9 @@ FOREIGN := $(VENV)/.foreign
 KERBEROS := $(VENV)/.kerberos
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
+# Compiled modules are kept: the tests start hundreds of processes, and each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean

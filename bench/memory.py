@@ -25,7 +25,7 @@ from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import reader
-from mrs_relay.engine.model import facts, job_records, jobs
+from mrs_relay.engine.model import decisions, facts, job_records, jobs
 from mrs_relay.engine.scheduling import scheduler
 from mrs_relay.engine.trackers import job_tracker
 from mrs_relay.engine.work import observations
@@ -36,7 +36,7 @@ from mrs_relay.mrs.models import jobs as job_models
 TARGET_BYTES = 2048
 CLUSTERS = 20
 START_MS = 1_795_420_800_000
-RULES = transitions.DecisionConfig()
+RULES = decisions.DecisionConfig()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 
 

@@ -56,7 +56,7 @@ async def backlog(replicas: int, window: str, keys: str, minutes: int) -> dict[s
         answered = [one for replica in here.replicas for one in replica.wire.answered]
         sent = [one for one in answered if one.verb == "POST" and one.target.endswith("/job-executions")]
         taken = sum(one.status != 429 and begin_s <= one.at_s < end_s for one in sent)
-        waiting = sum(replica.context.scheduler.waiting for replica in here.replicas)
+        waiting = sum(sum(replica.context.scheduler.waiting_by_cause().values()) for replica in here.replicas)
         assert waiting, "the backlog has run out: nothing held the submissions back but a lack of them"
         assert sum(replica.context.quota.share.owned for replica in here.replicas) == PARTITIONS
     return {

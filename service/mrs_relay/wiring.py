@@ -21,11 +21,11 @@ from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import relay, views
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.model import decisions
 from mrs_relay.engine.quota_sharing import exchange
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
-from mrs_relay.engine.work import cluster_selector, submitter
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import runtime, supervisor
@@ -228,8 +228,8 @@ def _context(
     )
 
 
-def _config(engine: engine_settings.EngineSettings) -> transitions.DecisionConfig:
-    return transitions.DecisionConfig(
+def _config(engine: engine_settings.EngineSettings) -> decisions.DecisionConfig:
+    return decisions.DecisionConfig(
         remember_ms=round(engine.remember_s * 1000),
         progress_step=engine.progress_step,
         cancel_wait_ms=round(engine.cancel_wait_s * 1000),

@@ -123,7 +123,7 @@ class _SmallDisk(nodes.KafkaNode):
 
 @contextlib.contextmanager
 def _small_disk(workdir: Path) -> Iterator[_SmallDisk]:
-    node = _SmallDisk(workdir)
+    node = _SmallDisk(workdir, jvm=nodes.QUICK_JVM)
     try:
         node.start()
         yield node

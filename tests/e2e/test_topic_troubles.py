@@ -24,7 +24,7 @@ from mrs_relay.kafka.topics import topic_setup
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
-_LEADERLESS_S = 30.0  # several times the patience with a consumer that hears nothing, with the settings below
+_LEADERLESS_S = 20.0  # twice the patience with a consumer that hears nothing, with the settings below
 
 
 def _settings(bootstrap: str, **changes: object) -> settings.KafkaSettings:

@@ -24,14 +24,6 @@ if TYPE_CHECKING:  # aiohttp and all models: other commands start faster without
     from mrs_relay.mrs import settings as mrs_settings
     from mrs_relay.mrs.models import base
 
-EXAMPLES: Final = (
-    "mrs-relay call --list",
-    "mrs-relay call CreateExecuteJob --help",
-    "mrs-relay call ShowClusterDetails --path cluster_id=6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01",
-    "mrs-relay call ListClusters --query clusterState=running --json",
-    "mrs-relay call CreateExecuteJob --path cluster_id=… --body @job.json",
-)
-
 _CALL: Final = "Call"
 
 

@@ -1,66 +1,170 @@
 """
 All commands, and the handling of their errors: one line for people, an exit code for scripts, no stack.
 
-Errors of this package are handled here; any other error is a bug and shows its stack.
+A command is imported when it is called, so that it starts without what other commands need. Errors of this package are
+handled here; any other error is a bug and shows its stack.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
 from typer import core
 
 import mrs_relay
-from mrs_emulator import cli as emulator
 from mrs_relay import errors
-from mrs_relay.cli import (
-    call,
-    check,
-    control,
-    dead_letters,
-    ledger,
-    orphans,
-    run,
-    schemas,
-    serve,
-    settings_table,
-    submit,
-    topics,
-    view,
-    watch,
-    web,
-)
-from mrs_relay.demo import command
+from mrs_relay.cli import run
 
-_ORDER: Final = (
-    "serve",
-    "web",
-    "demo",
-    "emulate",
-    "submit",
-    "watch",
-    "jobs",
-    "cancel",
-    "resolve",
-    "orphans",
-    "dead-letters",
-    "call",
-    "topics",
-    "check",
-    "settings",
-    "schemas",
-)
+_RUN: Final = "Run"
+_USE: Final = "Use"
+_LOOK_UP: Final = "Prepare and look up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """
+    Where a command is defined, and its place in the help.
+
+    Attributes:
+        module: the module that defines it.
+        attribute: its function, or the typer application of its subcommands.
+        panel: the part of the help that lists it.
+        examples: calls of it for the end of its help; its subcommands have their own.
+        notes: the attribute of the module whose text stands before the examples.
+        own_help: whether the function itself answers `--help`.
+    """
+
+    module: str
+    attribute: str
+    panel: str
+    examples: tuple[str, ...] = ()
+    notes: str = ""
+    own_help: bool = False
+
+    def load(self, name: str) -> Any:  # noqa: ANN401 - typer has no public name for the type of a command
+        """Import the command and make it what typer runs."""
+        module = importlib.import_module(self.module)
+        found: typer.Typer | Callable[..., None] = getattr(module, self.attribute)
+        group = typer.Typer(add_completion=False)
+        group.callback()(lambda: None)  # so that typer makes a group, even of one command
+
+        if isinstance(found, typer.Typer):
+            group.add_typer(found, name=name, rich_help_panel=self.panel)
+        else:
+            examples = run.epilog(*self.examples)
+            epilog = f"{getattr(module, self.notes)}\n\n{examples}" if self.notes else examples
+            settings: dict[Any, Any] | None = {"help_option_names": []} if self.own_help else None
+            group.command(name=name, rich_help_panel=self.panel, epilog=epilog, context_settings=settings)(found)
+        made: Any = typer.main.get_command(group)
+        return made.commands[name]
+
+
+_COMMANDS: Final[Mapping[str, _Command]] = {
+    "serve": _Command("mrs_relay.cli.serve", "serve", _RUN, ("mrs-relay serve", "mrs-relay serve --config relay.toml")),
+    "web": _Command("mrs_relay.cli.web", "web", _RUN, ("mrs-relay web", "mrs-relay web --config relay.toml")),
+    "demo": _Command(
+        "mrs_relay.demo.command",
+        "demo",
+        _RUN,
+        ("mrs-relay demo", "mrs-relay demo --keep", "mrs-relay demo --scale 0.2 --speed 2"),
+    ),
+    "emulate": _Command(
+        "mrs_emulator.cli",
+        "emulate",
+        _RUN,
+        ("mrs-relay emulate --data tpch", "mrs-relay emulate --port 0 --speed 10"),
+        notes="EPILOG",
+    ),
+    "submit": _Command("mrs_relay.cli.submit", "app", _USE),
+    "watch": _Command(
+        "mrs_relay.cli.watch",
+        "watch",
+        _USE,
+        ("mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"),
+    ),
+    "jobs": _Command("mrs_relay.cli.ledger", "jobs", _USE, ("mrs-relay jobs --state running --state queued",)),
+    "cancel": _Command(
+        "mrs_relay.cli.control",
+        "cancel",
+        _USE,
+        ("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'",),
+    ),
+    "resolve": _Command(
+        "mrs_relay.cli.control",
+        "resolve",
+        _USE,
+        (
+            "mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'",
+            "mrs-relay resolve load-3 load-4 failed --note 'looked, Ann'",
+            "mrs-relay resolve failed --cluster CLUSTER-ID --reason-code cluster_gone --note 'cluster was deleted'",
+        ),
+    ),
+    "orphans": _Command(
+        "mrs_relay.cli.orphans",
+        "orphans",
+        _USE,
+        ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+    ),
+    "dead-letters": _Command("mrs_relay.cli.dead_letters", "app", _USE),
+    "call": _Command(
+        "mrs_relay.cli.call",
+        "call",
+        _USE,
+        (
+            "mrs-relay call --list",
+            "mrs-relay call CreateExecuteJob --help",
+            "mrs-relay call ShowClusterDetails --path cluster_id=6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01",
+            "mrs-relay call ListClusters --query clusterState=running --json",
+            "mrs-relay call CreateExecuteJob --path cluster_id=… --body @job.json",
+        ),
+        own_help=True,  # it depends on the operation named
+    ),
+    "topics": _Command("mrs_relay.cli.topics", "app", _LOOK_UP),
+    "check": _Command(
+        "mrs_relay.cli.check", "check", _LOOK_UP, ("mrs-relay check", "mrs-relay check --config relay.toml --json")
+    ),
+    "settings": _Command("mrs_relay.cli.settings_table", "show", _LOOK_UP, ("mrs-relay settings kafka timeout",)),
+    "schemas": _Command("mrs_relay.cli.schemas", "app", _LOOK_UP),
+}
+"""All commands in the order of use, which is that of the help."""
+
+
+class _OnDemand(Mapping[str, Any]):
+    """The commands by name; each is imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a command, see `_Command.load`
+        if name not in self._loaded:
+            self._loaded[name] = _COMMANDS[name].load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
 
 
 class _Commands(core.TyperGroup):
-    """A command group that turns our errors into exit codes, also in tests, and lists the commands in order of use."""
+    """A command group that turns our errors into exit codes, also in tests, and imports commands on demand."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - typer's own signature
+        super().__init__(**options)
+        self.commands = _OnDemand()  # type: ignore[assignment] # nothing is ever added
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
         except errors.RelayError as error:
+            from mrs_relay.cli import view  # noqa: PLC0415 - most commands end without an error
+
             for line in str(error).splitlines():
                 view.err().print(view.plain(line, "bold red"), soft_wrap=True)
             raise typer.Exit(run.code_of(error)) from None
@@ -68,8 +172,9 @@ class _Commands(core.TyperGroup):
             raise typer.Exit(run.Code.INTERRUPTED) from None
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
-        """List the names in the order of `_ORDER`."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+        """List the names without importing the commands."""
+        del ctx
+        return list(_COMMANDS)
 
 
 app = typer.Typer(
@@ -79,9 +184,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=run.epilog("mrs-relay demo", "mrs-relay submit sql --help"),
 )
-_RUN: Final = "Run"
-_USE: Final = "Use"
-_LOOK_UP: Final = "Prepare and look up"
 
 
 def _print_version(value: bool) -> None:
@@ -98,59 +200,6 @@ def options(
 ) -> None:
     """One request message, one Huawei Cloud MRS job, and every status change on Kafka, in order."""
     del version
-
-
-app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay serve", "mrs-relay serve --config relay.toml"))(
-    serve.serve
-)
-app.command(rich_help_panel=_RUN, epilog=run.epilog("mrs-relay web", "mrs-relay web --config relay.toml"))(web.web)
-app.command(
-    rich_help_panel=_RUN,
-    epilog=run.epilog("mrs-relay demo", "mrs-relay demo --keep", "mrs-relay demo --scale 0.2 --speed 2"),
-)(command.demo)
-app.command(
-    rich_help_panel=_RUN,
-    epilog="\n\n".join(
-        [emulator.EPILOG, run.epilog("mrs-relay emulate --data tpch", "mrs-relay emulate --port 0 --speed 10")]
-    ),
-)(emulator.emulate)
-app.add_typer(submit.app, name="submit", rich_help_panel=_USE)
-app.command(
-    rich_help_panel=_USE,
-    epilog=run.epilog(
-        "mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"
-    ),
-)(watch.watch)
-app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay jobs --state running --state queued"))(ledger.jobs)
-app.command(rich_help_panel=_USE, epilog=run.epilog("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'"))(
-    control.cancel
-)
-app.command(
-    rich_help_panel=_USE,
-    epilog=run.epilog(
-        "mrs-relay resolve load-3 succeeded --key CLUSTER-ID --note 'rows are there'",
-        "mrs-relay resolve load-3 load-4 failed --note 'looked, Ann'",
-        "mrs-relay resolve failed --cluster CLUSTER-ID --reason-code cluster_gone --note 'cluster was deleted'",
-    ),
-)(control.resolve)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_USE)
-app.command(
-    rich_help_panel=_USE,
-    epilog=run.epilog("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
-)(orphans.orphans)
-app.command(
-    rich_help_panel=_USE,
-    epilog=run.epilog(*call.EXAMPLES),
-    context_settings={"help_option_names": []},  # its help depends on the operation named
-)(call.call)
-app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK_UP)
-app.command(
-    rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay check", "mrs-relay check --config relay.toml --json")
-)(check.check)
-app.add_typer(schemas.app, name="schemas", rich_help_panel=_LOOK_UP)
-app.command(name="settings", rich_help_panel=_LOOK_UP, epilog=run.epilog("mrs-relay settings kafka timeout"))(
-    settings_table.show
-)
 
 
 def main() -> None:

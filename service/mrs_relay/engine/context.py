@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import views
-from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.execution import cluster_selector, submitter
+from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
-from mrs_relay.engine.work import cluster_selector, submitter
 from mrs_relay.messages import events
 
 Mode = events.Mode
@@ -50,7 +51,7 @@ class TenantContext:
 
     settings: engine_settings.EngineSettings
     commit_interval_s: float
-    config: transitions.DecisionConfig
+    config: decisions.DecisionConfig
     topics: Topics
     time: clock.Clock
     scheduler: scheduler.SubmissionScheduler
@@ -63,16 +64,14 @@ class TenantContext:
     quota: quota.TenantQuota
 
 
-@dataclass(frozen=True, slots=True)
-class FactNotice:
+class FactNotice(msgspec.Struct, frozen=True):
     """A notice for a partition's inbox: a fact about a job."""
 
     key: jobs.LedgerKey
     fact: facts.Fact
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCrashed:
+class TaskCrashed(msgspec.Struct, frozen=True):
     """A notice for a partition's inbox: one of its tasks failed by a bug; the partition must be restarted."""
 
     task: str

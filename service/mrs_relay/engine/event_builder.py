@@ -9,7 +9,7 @@ import msgspec
 
 from mrs_relay.common import clock
 from mrs_relay.engine import redaction
-from mrs_relay.engine.model import commands, jobs
+from mrs_relay.engine.model import commands, decisions, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.messages import events, reasons
 
@@ -20,59 +20,15 @@ _MRS_SAYS: Final[frozenset[reasons.ReasonClass]] = frozenset({"refused", "job_fa
 """Classes of reasons whose texts may quote MRS."""
 
 
-class DecisionConfig(msgspec.Struct, frozen=True):
-    """
-    Constants that decisions depend on.
-
-    Attributes:
-        remember_ms: how long a finished job is kept for its idempotency key, milliseconds.
-        progress_step: change of the progress, in per cent, that is worth an event.
-        cancel_wait_ms: how long a cancel waits for a request that has not come yet, milliseconds.
-        repeat_attempts: most sends of one attempt if its replies are lost and nothing can be looked up.
-        resubmit_attempts: the same if it certainly had no effect: look-ups found nothing, or it only reads.
-        repeat_backoff_ms: wait before the first repetition, milliseconds; doubles for each further one.
-        collect_within_ms: how long the rows of a job that has succeeded are read, milliseconds.
-        remember_rejected_ms: how long a rejection is remembered, milliseconds.
-    """
-
-    remember_ms: int = 7 * 24 * 3_600_000
-    progress_step: float = 10.0
-    cancel_wait_ms: int = 3_600_000
-    repeat_attempts: int = 5
-    resubmit_attempts: int = 20
-    repeat_backoff_ms: int = 10_000
-    collect_within_ms: int = 45_000
-    remember_rejected_ms: int = 3_600_000
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """
-    The consequences of a fact.
-
-    Attributes:
-        job: the job's new state; None: forget the job.
-        events: events to publish, in order.
-        command: command to carry out after the commit; None: the job's present activity continues.
-        pass_on: send the message that brought the fact to the topic's other partitions.
-        pass_back: partition that holds a cancel for a request on this partition, and gets a reply; -1 for none.
-    """
-
-    job: jobs.Job | None
-    events: tuple[events.Event, ...] = ()
-    command: commands.Command | None = None
-    pass_on: bool = False
-    pass_back: int = -1
-
-
 def end(
     job: jobs.Job,
     state: jobs.State,
     now_ms: int,
-    config: DecisionConfig,
+    config: decisions.DecisionConfig,
     *,
     reason: jobs.Reason | None = None,
     result: events.Result | None = None,
-) -> Decision:
+) -> decisions.Decision:
     """Publish the last event and shrink the job to the fields that its idempotency key still needs."""
     if reason is not None:
         reason = from_mrs(job, reason)
@@ -84,13 +40,13 @@ def end(
     ended = _replace(jobs.moved(job, state), reason=reason, location=location, attempt=submissions(job))
     updated, event = build_event(ended, jobs.TRAITS[state].shown, now_ms, reason=reason, result=result)
     if state is jobs.State.REJECTED:
-        return Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
+        return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
     expires_ms = now_ms + config.remember_ms
     shrunk = _replace(updated, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
-    return Decision(shrunk, (event,), commands.Command.RELEASE)
+    return decisions.Decision(shrunk, (event,), commands.Command.RELEASE)
 
 
-def rejected(job: jobs.Job, now_ms: int, config: DecisionConfig) -> jobs.Job:
+def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jobs.Job:
     """Shrink a rejected request to what must be remembered: the number of its last event, and little else."""
     remembered = jobs.without_payload(job)
     return _replace(

@@ -7,7 +7,6 @@ to the shared tracker and scheduler, and puts every outcome into the partition's
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import itertools
@@ -18,9 +17,9 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, timers
+from mrs_relay.engine import activity, alarms, expiry, sender, stopper, timers
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine.decide import internal_errors, transitions
+from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
 from mrs_relay.engine.scheduling import entries, waits
 from mrs_relay.engine.work import kinds
@@ -48,15 +47,14 @@ class CommandExecutor:
     def __init__(self, lease: leases.Lease[contexts.Notice], context: contexts.TenantContext) -> None:
         self._lease = lease
         self._context = context
-        self._submissions = tasks.TaskSupervisor(self._on_error)
+        self._activities = activity.Activities()
+        self._sender = sender.SubmissionSender(lease, context, self._activities, self._replied, self._on_error)
         self._others = tasks.TaskSupervisor(self._on_error)
+        self._stopper = stopper.JobStopper(lease, context, self._others)
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
-        self._activities = activity.Activities()
-        self._duplicates: set[str] = set()
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
         self._next_commit_s = 0.0
-        self._landed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._context.scheduler.join(self, self._context.quota)
@@ -71,7 +69,7 @@ class CommandExecutor:
         self._context.tracker.drop_owner(self)
         self._context.cluster_tracker.drop_owner(self)
         await self._others.close()
-        await self._submissions.close()
+        await self._sender.close()
 
     def resume(
         self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
@@ -120,10 +118,8 @@ class CommandExecutor:
                 batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
-                self._landed.clear()
-                if not self._submissions:
+                if not await self._sender.next_landed():
                     return None
-                await self._landed.wait()
             else:
                 self._next_commit_s = self._context.time.monotonic_s() + self._context.commit_interval_s
                 return batch
@@ -167,7 +163,7 @@ class CommandExecutor:
         alarms.note(self._context.counts, step, error, request=job.id, partition=self._lease.partition)
 
     def _run_command(self, key: jobs.LedgerKey, job: jobs.Job, command: commands.Command, epoch: int) -> None:
-        self._stop_duplicates(key, job)
+        self._stopper.stop_duplicates(key, job)
 
         # NB: a job that stops duplicates may have just been admitted: nothing else of it has changed.
         if command is not commands.Command.STOP_DUPLICATES and not jobs.TRAITS[job.state].holds_slot:
@@ -175,7 +171,8 @@ class CommandExecutor:
 
         match command:
             case commands.Command.SUBMIT:
-                self._start_submission(key, job, epoch)
+                self._context.quota.occupy((self, key))
+                self._sender.start(key, job, epoch)
             case commands.Command.SELECT_CLUSTER | commands.Command.ENQUEUE:
                 self._due_at(key, job.queue_deadline_ms)
                 self._enqueue(key, job)
@@ -191,8 +188,7 @@ class CommandExecutor:
                 self._context.tracker.follow(job, key, self)
                 self._due_at(key, 0)
                 self._activities.stop_stopping(key)
-                stopping = self._others.start(self._kill(job), name=f"kill {job.mrs_name or job.id}")
-                self._activities.of(key).stopping = stopping
+                self._activities.of(key).stopping = self._stopper.stop(job)
             case commands.Command.AWAIT_REQUEST:
                 waits = expiry.Kind.PASSED_CANCEL if job.came_from < 0 else expiry.Kind.CANCEL
                 self._due_at(key, job.expires_ms, waits)
@@ -261,40 +257,6 @@ class CommandExecutor:
             return waits.Waiting(waits.Cause.NOT_BEFORE)
         return self._context.scheduler.why(key, self)
 
-    def _stop_duplicates(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        for job_id in job.twins:
-            if job_id not in self._duplicates:
-                self._duplicates.add(job_id)
-                self._others.start(
-                    self._stop_duplicate(key, job, job_id), name=f"stop duplicate {job_id} of {job.mrs_name}"
-                )
-
-    async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
-        """Stop a duplicate job on MRS; repeat the call until MRS accepts it."""
-        while True:
-            if self._lease.may_act() and await self._is_duplicate_stopped(job, job_id):
-                break
-            await asyncio.sleep(self._context.settings.kill_again_s)
-        self._duplicates.discard(job_id)
-        self.report(key, facts.DuplicatesStopped((job_id,)))
-
-    async def _is_duplicate_stopped(self, job: jobs.Job, job_id: str) -> bool:
-        try:
-            return await self._context.submitter.stop_duplicate(job, job_id)
-        except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
-            self._note(job, "stop_twin", error)
-            return False
-
-    async def _kill(self, job: jobs.Job) -> None:
-        """Repeat the stop call until the job has ended, as observed by the tracker, or the partition is lost."""
-        while True:
-            if self._lease.may_act():
-                try:
-                    await self._context.submitter.stop(job)
-                except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
-                    self._note(job, "stop", error)
-            await asyncio.sleep(self._context.settings.kill_again_s)
-
     def _enqueue(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if self._lease.stopping:
             return  # the job stays queued in the ledger; the partition's next owner resumes it
@@ -345,42 +307,9 @@ class CommandExecutor:
     def _admitted(self, key: jobs.LedgerKey) -> None:
         self.report(key, facts.Admitted())
 
-    def _start_submission(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
-        self._activities.of(key).sent = job
-        self._context.quota.occupy((self, key))
-        self._submissions.start(self._submit(key, job, epoch), name=f"submit {job.id}")
-
-    async def _submit(self, key: jobs.LedgerKey, job: jobs.Job, epoch: int) -> None:
-        committed_s = self._context.time.monotonic_s()
-
-        def still_ours() -> bool:
-            if job.stop is not None or not self._activities.awaits_reply(key, job):
-                return False  # a cancel came in the batch of the intent, or the submission thought lost was found
-            age_s = self._context.time.monotonic_s() - committed_s
-            return age_s <= self._context.settings.send_within_s and self._lease.may_act(epoch)
-
-        lane = self._context.lanes.of(kinds.of(job).operation(job))
-        group = (self._context.quota, job.cluster)
-
-        try:
-            await lane.acquire(group)
-            try:
-                fact = await self._context.submitter.submit(job, still_ours)
-            finally:
-                lane.release(group)
-        except Exception as error:  # noqa: BLE001 - the request may have been sent: its outcome is in doubt, like after a lost reply
-            self._note(job, "submit", error)
-            fact = internal_errors.as_doubt(facts.InternalFailure(faults.name(error)))
-        finally:
-            # A look-up may have replaced this submission meanwhile: then its outcome is ignored.
-            is_awaited = self._activities.awaits_reply(key, job)
-            if is_awaited:
-                self._activities.await_no_reply(key)
-                self._context.scheduler.completed(key, self)
-            self._landed.set()
-
-        if is_awaited:
-            self.report(key, fact)
+    def _replied(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
+        self._context.scheduler.completed(key, self)
+        self.report(key, fact)
 
     async def _select_cluster(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
         with self._alone(key, job, "choose"):
@@ -410,4 +339,3 @@ class CommandExecutor:
 
     def _on_error(self, task: str, error: BaseException) -> None:
         self._lease.inbox.put(contexts.TaskCrashed(task, error))
-        self._landed.set()

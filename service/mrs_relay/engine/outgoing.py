@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -58,12 +59,12 @@ class Writer:
 
     Args:
         topics: names of the topics, and format of events.
-        limit_bytes: largest record that a topic takes.
+        limit_bytes: largest record that a topic takes; asked once for each topic.
     """
 
     def __init__(self, topics: contexts.Topics, limit_bytes: Callable[[str | None], int]) -> None:
         self._topics = topics
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = functools.cache(limit_bytes)
 
     def event(self, event: events.Event, topic: str) -> records.Outgoing:
         """

@@ -9,7 +9,7 @@ import msgspec
 
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import job_records, jobs
+from mrs_relay.engine.model import decisions, job_records, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.kafka import lease as leases
 
@@ -49,7 +49,7 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
 
 def load(
     lease: leases.Lease[contexts.Notice],
-    config: event_builder.DecisionConfig = event_builder.DecisionConfig(),  # noqa: B008 - frozen
+    config: decisions.DecisionConfig = decisions.DecisionConfig(),  # noqa: B008 - frozen
     most_rejected: int = 10_000,
 ) -> Jobs:
     """

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from mrs_relay.engine import alarms, event_builder, outgoing, partition_jobs
+from mrs_relay.engine import alarms, outgoing, partition_jobs
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import cancel_routing, policy_check, reader
-from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records
@@ -42,12 +42,14 @@ _CROWDED_WAIT_MS: Final = 10_000
 """Longest time that a cancel waits for its request while too many cancels wait."""
 
 _NO_KEY: Final = jobs.LedgerKey(b"")
+_ADMITTED: Final = facts.Admitted()
 
 
 class _Step(NamedTuple):
-    """A decision with all records that it writes."""
+    """A decision on a job, with all records that it writes."""
 
-    decision: event_builder.Decision
+    before: jobs.Job | None
+    decision: decisions.Decision
     value: bytes | None
     told: list[records.Outgoing]
     passed: list[records.Outgoing]
@@ -194,21 +196,29 @@ class UnitOfWork:
         Raises:
             TooLarge: one of its records does not fit into its topic.
         """
-        job = self._changed[key] if key in self._changed else self._base.get(key)
-        decision = transitions.decide(job, self._within_limits(fact), self._now_ms, self._config())
+        most_growth_bytes = 0
+        if isinstance(fact, facts.Requested):
+            fact, most_growth_bytes = self._within_limits(fact), _GROWTH_BYTES
+        before = self._changed[key] if key in self._changed else self._base.get(key)
+        decision = transitions.decide(before, fact, self._now_ms, self._config())
         if decision is None:
             return None
 
         # The ledger record; that of a new request keeps room to grow.
-        value = None if decision.job is None else _encoded(decision.job, fact)
-        size_bytes = records.size_bytes(key, value)
-        with_room_bytes = size_bytes + _TOKEN_BYTES + (_GROWTH_BYTES if isinstance(fact, facts.Requested) else 0)
-        if with_room_bytes > self._ledger_limit_bytes:
-            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
+        value = _encoded(decision.job, fact)
+        size_bytes = self._fitting_bytes(key, value, most_growth_bytes)
+
+        # A job that gets its turn at once commits its submission together with its acceptance.
+        if decision.command is commands.Command.ENQUEUE:
+            admitted = self._admitted(key, decision)
+            if admitted is not None:
+                decision, value = admitted, _encoded(admitted.job, _ADMITTED)
+                size_bytes = self._fitting_bytes(key, value)
 
         topic = self._context.topics.events
         told = [self._writer.event(event, topic) for event in decision.events]
-        size_bytes += records.rough_bytes(told)
+        if told:
+            size_bytes += records.rough_bytes(told)
 
         passed: list[records.Outgoing] = []
         if decision.pass_on or decision.pass_back >= 0:
@@ -216,7 +226,31 @@ class UnitOfWork:
             for sent in passed:
                 self._writer.require_fit(sent)
             size_bytes += records.rough_bytes(passed)
-        return _Step(decision, value, told, passed, size_bytes)
+        return _Step(before, decision, value, told, passed, size_bytes)
+
+    def _fitting_bytes(self, key: jobs.LedgerKey, value: bytes | None, growth_bytes: int = 0) -> int:
+        """Return the size of a ledger record, or raise TooLarge if it does not fit with so much growth."""
+        size_bytes = records.size_bytes(key, value)
+        with_room_bytes = size_bytes + _TOKEN_BYTES + growth_bytes
+        if with_room_bytes > self._ledger_limit_bytes:
+            raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
+        return size_bytes
+
+    def _admitted(self, key: jobs.LedgerKey, decision: decisions.Decision) -> decisions.Decision | None:
+        """Return the decision together with the job's admission; None: the scheduler does not admit it now."""
+        job = decision.job
+        try:
+            if job is None or not self._admit(key, job):
+                return None
+        except Exception as error:  # noqa: BLE001 - as above; the command that follows asks once more
+            self._alarm(error, "admit", key)
+            return None
+
+        then = transitions.decide(job, _ADMITTED, self._now_ms, self._config())
+        if then is None:
+            return None
+        told = (*decision.events, *then.events)
+        return msgspec.structs.replace(decision, job=then.job, events=told, command=then.command)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Add a decision to this unit."""
@@ -225,8 +259,8 @@ class UnitOfWork:
 
         # Keep the counts of the partition's jobs in step with the change of state.
         decision = step.decision
-        job = self._changed[key] if key in self._changed else self._base.get(key)
-        was, now = None if job is None else job.state, None if decision.job is None else decision.job.state
+        was = None if step.before is None else step.before.state
+        now = None if decision.job is None else decision.job.state
         if was is not now:
             self._awaited += (now is jobs.State.PENDING_CANCEL) - (was is jobs.State.PENDING_CANCEL)
             self._rejected += (now is jobs.State.REJECTED) - (was is jobs.State.REJECTED)
@@ -240,13 +274,8 @@ class UnitOfWork:
         self.bytes += step.size_bytes
         if now is jobs.State.REJECTED:
             self._forget_oldest()
-
         if decision.command is not None:
             self._commands[key] = decision.command
-            # A job that gets its turn at once commits its submission together with its acceptance.
-            queued = decision.command is commands.Command.ENQUEUE
-            if queued and decision.job is not None and self._is_admitted(key, decision.job):
-                self._decide(key, facts.Admitted(), None)
 
     def _forget_oldest(self) -> None:
         """Forget the oldest rejections beyond the bound, except those that this commit has changed itself."""
@@ -257,13 +286,6 @@ class UnitOfWork:
             self._rejected -= 1
             self._changed[key] = self._written[key] = None
             self.bytes += records.size_bytes(key, None)
-
-    def _is_admitted(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
-        try:
-            return self._admit(key, job)
-        except Exception as error:  # noqa: BLE001 - as above; the command that follows asks once more
-            self._alarm(error, "admit", key)
-            return False
 
     def _keep(self, letter: dead_letters.DeadLetter) -> None:
         """Log a dead letter and add it to this unit."""
@@ -281,15 +303,15 @@ class UnitOfWork:
             where["request"] = key.decode(errors="replace")
         alarms.note(self._context.counts, step, error, **where)
 
-    def _config(self) -> event_builder.DecisionConfig:
+    def _config(self) -> decisions.DecisionConfig:
         config = self._context.config
         if self._awaited < self._context.settings.max_waiting_cancels:
             return config
         return msgspec.structs.replace(config, cancel_wait_ms=min(config.cancel_wait_ms, _CROWDED_WAIT_MS))
 
-    def _within_limits(self, fact: facts.Fact) -> facts.Fact:
+    def _within_limits(self, fact: facts.Requested) -> facts.Requested:
         """Return the fact; while too many requests of the tenant wait, add a rejection, which applies to new ones."""
-        if not isinstance(fact, facts.Requested) or fact.rejection:
+        if fact.rejection:
             return fact
         tenant_quota = self._context.quota
         most = tenant_quota.most_queued
@@ -302,9 +324,7 @@ class UnitOfWork:
             self._queued += more
             self._context.quota.plan(self._lease, self._queued)
 
-    def _passed_on(
-        self, key: jobs.LedgerKey, fact: facts.Fact, decision: event_builder.Decision
-    ) -> list[records.Outgoing]:
+    def _passed_on(self, key: jobs.LedgerKey, fact: facts.Fact, decision: decisions.Decision) -> list[records.Outgoing]:
         partitions = self._context.quota.share.total
         passed: list[records.Outgoing] = []
         if decision.pass_on and isinstance(fact, facts.CancelRequested) and self._record is not None:
@@ -368,10 +388,9 @@ class UnitOfWork:
         return latest
 
 
-def _encoded(job: jobs.Job, fact: facts.Fact) -> bytes:
+def _encoded(job: jobs.Job | None, fact: facts.Fact) -> bytes | None:
     """Encode a job; read it back as a check, unless the fact added only text, which decodes as it was written."""
-    return (
-        job_records.encode(job)
-        if isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
-        else job_records.encode_readable(job)
-    )
+    if job is None:
+        return None
+    only_text = isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
+    return job_records.encode(job) if only_text else job_records.encode_readable(job)

@@ -166,9 +166,9 @@ class Ledger:
             StateUnreadable: the topic is another one than before.
             ValueError: a key belongs to the ledger itself.
         """
-        self._check(changes, outgoing)
-
         state = [self._to_ledger(change.key, change.value) for change in changes]
+        self._check(state, outgoing)
+
         if self._transactional_id is None:
             await self._commit_plainly(state, outgoing, next_offset)
         else:
@@ -313,17 +313,17 @@ class Ledger:
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)
 
-    def _check(self, changes: Sequence[records.Change], outgoing: Sequence[records.Outgoing]) -> None:
-        limit_bytes = self.limit_bytes(None)
-        for change in changes:
-            if change.key[:1] == b"\0":
+    def _check(self, state: Sequence[records.Outgoing], outgoing: Sequence[records.Outgoing]) -> None:
+        for change in state:
+            if change.key is not None and change.key.startswith(b"\0"):
                 raise ValueError(f"the key {change.key!r} belongs to the ledger itself")
-            size_bytes = records.size_bytes(change.key, change.value, self._token)
-            if size_bytes > limit_bytes:
-                raise records.TooLarge(self._place.topic, size_bytes, limit_bytes)
-        limits_bytes = {topic: self.limit_bytes(topic) for topic in {record.topic for record in outgoing}}
+        records.require_all_fit(state, self.limit_bytes(None))
+
+        by_topic: dict[str, list[records.Outgoing]] = {}
         for record in outgoing:
-            records.require_fit(record, limits_bytes[record.topic])
+            by_topic.setdefault(record.topic, []).append(record)
+        for topic, sent in by_topic.items():
+            records.require_all_fit(sent, self.limit_bytes(topic))
 
     @property
     def _alive(self) -> brokers.Producer:

@@ -21,6 +21,7 @@ _BATCH_OVERHEAD_BYTES = 61
 _RECORD_OVERHEAD_BYTES = 21 + 3 * 5
 _HEADER_OVERHEAD_BYTES = 2 * 5
 _USUAL_OVERHEAD_BYTES = 400
+_COUNTED_TOGETHER = 64
 
 
 class TooLarge(errors.StreamError):
@@ -148,6 +149,23 @@ def fits(record: Outgoing, limit_bytes: int) -> bool:
     # A character of a header's name takes up to four bytes.
     most = _BATCH_OVERHEAD_BYTES + _RECORD_OVERHEAD_BYTES + len(record.headers) * _HEADER_OVERHEAD_BYTES + 4 * content
     return most <= limit_bytes or size_bytes(record.key, record.value, record.headers) <= limit_bytes
+
+
+def require_all_fit(written: Sequence[Outgoing], limit_bytes: int) -> None:
+    """
+    Make sure that each of many records takes at most `limit_bytes`; quick if all of them are far smaller.
+
+    MessagePack counts the bytes of many records at once. It takes at least four bytes for a header beside its name and
+    content, and a byte for each character of a name, so four times its length is an upper bound for each record.
+
+    Raises:
+        TooLarge: one takes more.
+    """
+    for first in range(0, len(written), _COUNTED_TOGETHER):
+        part = written[first : first + _COUNTED_TOGETHER]
+        if _BATCH_OVERHEAD_BYTES + _RECORD_OVERHEAD_BYTES + 4 * len(msgspec.msgpack.encode(part)) > limit_bytes:
+            for record in part:
+                require_fit(record, limit_bytes)
 
 
 def require_fit(record: Outgoing, limit_bytes: int) -> None:

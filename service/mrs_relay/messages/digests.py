@@ -27,6 +27,9 @@ _FORMAT: Final = "2:"
 _HEX_DIGITS: Final = 32
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+_PLAIN: Final = frozenset({str, int, float, bool, list, dict})
+"""Types of most values, which are JSON values."""
+
 _NEEDED: Final = object()
 """The default of a field that has none; equal to no other value."""
 
@@ -39,7 +42,8 @@ def of(message: envelope.Envelope, request: requests.Request) -> str:
         message: the message as it was sent; its data is an object.
         request: the request made from it, with a tenant's defaults or without.
     """
-    asked = {name: value for name, value in _asked(request).items() if message.data.get(name) is not None}
+    data = message.data
+    asked = _asked(request, [name for name in request.model_fields_set if data.get(name) is not None])
     return _FORMAT + _hashed(message.type, codec.encode_ordered(asked))
 
 
@@ -63,20 +67,22 @@ def _hashed(kind: str, text: bytes) -> str:
     return hashlib.sha256(b"%b\n%b" % (kind.encode(), text)).hexdigest()[:_HEX_DIGITS]
 
 
-def _asked(model: pydantic.BaseModel) -> dict[str, Any]:
-    """Return the fields of a model that differ from their defaults, as JSON values."""
+def _asked(model: pydantic.BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    """Return those fields of a model that differ from their defaults, as JSON values."""
     found: dict[str, Any] = {}
-    defaults = _defaults(type(model))
-    for name in model.model_fields_set:
-        value = getattr(model, name)
+    defaults, values = _defaults(type(model)), model.__dict__
+    for name in names:
+        value = values[name]
         if value == defaults[name]:
             continue
-        if isinstance(value, pydantic.BaseModel):
-            value = _asked(value)
-        elif isinstance(value, dt.datetime):
-            value = (value - _EPOCH) // _MICROSECOND
-        found[name] = value
+        found[name] = value if type(value) in _PLAIN else _as_json(value)
     return found
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - the value of any field
+    if isinstance(value, pydantic.BaseModel):
+        return _asked(value, value.model_fields_set)
+    return (value - _EPOCH) // _MICROSECOND if isinstance(value, dt.datetime) else value
 
 
 @functools.cache

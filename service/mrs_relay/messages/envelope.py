@@ -21,8 +21,9 @@ import binascii
 import decimal
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from mrs_relay import errors
 from mrs_relay.messages import codec
@@ -51,8 +52,7 @@ _NOT_TEXT: Final = re.compile(
 """Control characters, surrogates and noncharacters. Source: CloudEvents 1.0.2, type system, String."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """
     A message whose request is identified.
 

@@ -18,11 +18,11 @@ import base64
 import pathlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import aiohttp
+import msgspec
 import multidict
 import yarl
 from aiohttp import http
@@ -44,8 +44,7 @@ LIBRARY_ERRORS: Final = (
 _INFORMATIONAL: Final = range(100, 200)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """
     One signed request.
 
@@ -62,8 +61,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """
     A whole response.
 
@@ -75,7 +73,7 @@ class Response:
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def request_id(self) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pathlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -90,6 +92,16 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Non
 def test_commands_and_options_are_pinned() -> None:
     """Names of commands and options are a contract."""
     assert _commands(typer.main.get_command(main.app)) == OPTIONS
+
+
+def test_a_command_starts_without_what_only_other_commands_need() -> None:
+    """Each import takes a share of a second: the clients of Kafka and MRS are for the commands that use them."""
+    program = (
+        "import sys; from mrs_relay.cli import main;"
+        "main.app(['emulate', '--help'], standalone_mode=False);"
+        "assert not {'aiokafka', 'mrs_relay.settings', 'mrs_relay.engine', 'mrs_relay.demo'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("command", [[], *(name.split() for name in OPTIONS)])

@@ -10,11 +10,11 @@ from tests.unit.engine import samples
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import views
+from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.intake import policy_check
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
-from mrs_relay.engine.work import cluster_selector, submitter
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import records

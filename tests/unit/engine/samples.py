@@ -8,12 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from mrs_relay.engine.decide import transitions
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.kafka import records
 from mrs_relay.messages import events
 
 NOW_MS: Final = 1_795_420_800_000
-RULES: Final = transitions.DecisionConfig()
+RULES: Final = decisions.DecisionConfig()
 CLUSTER: Final = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 JOB_ID: Final = "j-1"
 RESULT_TYPES: Final = frozenset({"SparkSql", "SparkScript"})
@@ -282,3 +282,23 @@ def message(data: Any = ..., kind: str = "mrs.job.submit", **changes: Any) -> di
 def sql(statement: str, engine: str = "presto", **more: Any) -> dict[str, Any]:
     """Make a valid message with a SQL statement in plain form."""
     return message({"cluster": CLUSTER, "engine": engine, "statement": statement, **more}, "mrs.sql.submit")
+
+
+def job(name: str, **changes: object) -> jobs.Job:
+    """Return the job of `JOBS` with this name, with some of its fields changed."""
+    found = JOBS[name]
+    assert found is not None
+    return msgspec.structs.replace(found, **changes)
+
+
+def decide(before: jobs.Job | None, fact: facts.Fact | str, now_ms: int = NOW_MS) -> decisions.Decision:
+    """Decide on a fact, or on the fact of `FACTS` with this name; fail if it changes nothing."""
+    decision = transitions.decide(before, FACTS[fact] if isinstance(fact, str) else fact, now_ms, RULES)
+    assert decision is not None
+    return decision
+
+
+def only_event(decision: decisions.Decision) -> events.EventBody:
+    """Return the content of the decision's one event."""
+    (event,) = decision.events
+    return event.data

@@ -54,6 +54,16 @@ class Quota:
         return wait_s
 
 
+def waiting(scheduler: schedulers.SubmissionScheduler) -> int:
+    """Count the entries that wait."""
+    return sum(scheduler.waiting_by_cause().values())
+
+
+def in_flight(scheduler: schedulers.SubmissionScheduler) -> int:
+    """Count the admitted submissions whose outcome is not known yet."""
+    return len(scheduler._admission._in_flight)
+
+
 class Partition:
     """An owner of entries, slots and places in flight, as a partition's performer is one."""
 
@@ -111,7 +121,7 @@ def full(scheduler: schedulers.SubmissionScheduler, place: entries.Place, wait_s
 def account(tenant: str, **limits: int) -> quota.TenantQuota:
     """Make a tenant's account, all of whose partitions are ours."""
     chosen = policies.Policy(tenant, limits=policies.Limits(**limits))
-    return quota.TenantQuota(chosen, quota.Share(1, 1), clock.SystemClock())
+    return quota.TenantQuota(chosen, quota.Share(1, 1), clock.LoopClock())
 
 
 def job(request_id: str, cluster: str = "a", **changes: Any) -> jobs.Job:
@@ -130,7 +140,7 @@ def open_scheduler(
 ) -> schedulers.SubmissionScheduler:
     """Make a scheduler."""
     settings = engine_settings.EngineSettings(slots_per_cluster=slots, max_intents=intents, **changes)
-    return schedulers.SubmissionScheduler(settings, clock.SystemClock(), (quota or Quota()).spend)
+    return schedulers.SubmissionScheduler(settings, clock.LoopClock(), (quota or Quota()).spend)
 
 
 def run_virtually(work: Coroutine[Any, Any, None]) -> None:

@@ -251,7 +251,7 @@ def test_job_cancelled_in_its_line_gets_no_turn_and_no_slot() -> None:
         batch = await bench.lease.inbox.take(100)
         turns = [notice.key for notice in batch.notices if isinstance(notice, contexts.FactNotice)]
         assert turns == [jobs.ledger_key("/billing", "order-0"), jobs.ledger_key("/billing", "order-2")]
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 1)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 1)
 
     _run(live, slots=1)
 
@@ -265,7 +265,7 @@ def test_job_cancelled_before_its_time_asks_for_no_turn_when_it_comes() -> None:
         bench.perform(_C.RELEASE, "cancelled", seen=None, expires_ms=samples.NOW_MS + 10**9)
         await asyncio.sleep(100)
         assert await bench.told() == []
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 0)
 
     _run(live, slots=1)
 
@@ -368,7 +368,7 @@ def test_job_that_ended_while_it_waited_for_its_time_asks_for_no_turn() -> None:
         bench.perform(_C.RELEASE, "cancelled", expires_ms=samples.NOW_MS + 7_200_000)
         await asyncio.sleep(3600)
         assert await bench.told() == []
-        assert bench.scheduler.waiting == bench.scheduler.in_flight == 0
+        assert scheduling_fakes.waiting(bench.scheduler) == scheduling_fakes.in_flight(bench.scheduler) == 0
 
     _run(live)
 
@@ -434,9 +434,9 @@ def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_i
         other = jobs.ledger_key("/b", "2")
         bench.scheduler.occupy(other, queued, bench.executor)
         bench.perform(_C.ENQUEUE, "queued, to be sent again")
-        assert bench.scheduler.waiting == 1
+        assert scheduling_fakes.waiting(bench.scheduler) == 1
         bench.perform(_C.LOOK_UP, "doubtful")
-        assert (bench.scheduler.waiting, bench.scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(bench.scheduler), scheduling_fakes.in_flight(bench.scheduler)) == (0, 0)
         assert bench.scheduler.load(queued.cluster) == (2, 0)
         bench.scheduler.release(other, queued, bench.executor)
         assert not bench.scheduler.enter_at_once(
@@ -489,10 +489,10 @@ def test_the_reply_to_a_submission_that_is_looked_up_meanwhile_is_none_to_the_ne
         bench.perform(_C.SUBMIT, "submitting", attempt=2)
         await asyncio.sleep(15)
         assert facts.SubmissionNotApplied() not in await bench.told()
-        assert bench.scheduler.in_flight == 1
+        assert scheduling_fakes.in_flight(bench.scheduler) == 1
         await asyncio.sleep(20)
         assert (await bench.told()).count(facts.SubmissionNotApplied()) == 1
-        assert bench.scheduler.in_flight == 0
+        assert scheduling_fakes.in_flight(bench.scheduler) == 0
         assert len(bench.mrs.sent) == 2
 
     _run(live, mrs=_Slow(30))

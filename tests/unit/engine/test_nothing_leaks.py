@@ -21,8 +21,8 @@ from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import partition_jobs, unit_of_work
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.engine.work import submitter
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
 from mrs_relay.messages import events

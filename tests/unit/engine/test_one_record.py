@@ -18,11 +18,10 @@ from mrs_relay.engine import context as contexts
 from mrs_relay.engine import partition_jobs, unit_of_work
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.intake import job_factory, policy_check, reader
 from mrs_relay.engine.intake import policy as policies
-from mrs_relay.engine.intake import policy_check, reader
 from mrs_relay.engine.model import commands, facts, job_records, jobs
 from mrs_relay.engine.trackers import cluster_tracker
-from mrs_relay.engine.work import job_factory
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters, envelope, reasons, requests

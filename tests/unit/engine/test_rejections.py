@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from tests.unit.engine import fakes, samples
 
-from mrs_relay.engine import event_builder, partition_jobs, unit_of_work
-from mrs_relay.engine.model import facts, job_records, jobs
+from mrs_relay.engine import partition_jobs, unit_of_work
+from mrs_relay.engine.model import decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
 
 _DAY_MS = 24 * 3_600_000
-_RULES = event_builder.DecisionConfig()
+_RULES = decisions.DecisionConfig()
 
 
 def _bad(number: int) -> records.Record:

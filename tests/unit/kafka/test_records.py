@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 
 import hypothesis
 import pytest
@@ -23,6 +24,18 @@ def test_size_is_an_upper_bound_of_the_real_batch(
     builder = DefaultRecordBatchBuilder(2, 0, 1, -1, -1, 0, 1)
     builder.append(0, 1_795_000_000_000, key, value, headers)
     assert len(builder.build()) <= records.size_bytes(key, value, headers)
+
+
+@hypothesis.given(st.lists(st.tuples(st.binary(max_size=300), _HEADERS), max_size=150), st.integers(100, 2000))
+def test_a_record_that_does_not_fit_is_found_among_many(
+    parts: list[tuple[bytes, list[tuple[str, bytes]]]], limit_bytes: int
+) -> None:
+    """Records that are counted together pass exactly if each of them passes by itself."""
+    written = [records.Outgoing("t", b"k", value, tuple(headers)) for value, headers in parts]
+    fit = all(records.size_bytes(one.key, one.value, one.headers) <= limit_bytes for one in written)
+
+    with contextlib.nullcontext() if fit else pytest.raises(records.TooLarge):
+        records.require_all_fit(written, limit_bytes)
 
 
 def test_size_bound_is_close() -> None:

@@ -19,7 +19,7 @@ WRITE, READ, UNDOCUMENTED = jobs.CREATE_EXECUTE_JOB, jobs.SHOW_SINGLE_JOB_EXE, c
 
 
 def _limits(*, enabled: bool = True) -> limits.Limits:
-    return limits.Limits(clock.SystemClock(), enabled=enabled)
+    return limits.Limits(clock.LoopClock(), enabled=enabled)
 
 
 async def _spend(budget: limits.Limits, wanted: operation.AnyOperation, seconds: float) -> list[float]:

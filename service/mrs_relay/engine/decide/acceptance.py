@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import cancellation
-from mrs_relay.engine.model import commands, facts, jobs
+from mrs_relay.engine.decide import answers, cancellation, deadlines
+from mrs_relay.engine.model import commands, decisions, facts, jobs
 
 State = jobs.State
 _replace = msgspec.structs.replace
 
 
 def requested(
-    job: jobs.Job | None, fact: facts.Requested, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job | None, fact: facts.Requested, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """Decide on a valid request: it begins a job, repeats one, or conflicts with another request of the same id."""
     candidate = fact.job
     if job is None or job.state in {State.REJECTED, State.PENDING_CANCEL}:
@@ -29,9 +29,9 @@ def requested(
         return None  # the first request is answered soon, by `accepted` or `rejected`
     if is_repeat:
         again, event = event_builder.build_event(
-            cancellation.with_trace_of(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True
+            answers.with_trace_of(job, candidate), jobs.TRAITS[job.state].shown, now_ms, repeated=True
         )
-        return event_builder.Decision(cancellation.with_trace_of(again, job), (event,))
+        return decisions.Decision(answers.with_trace_of(again, job), (event,))
 
     reason = jobs.Reason(
         "conflict", "id_reused", "this source and id were used before with another payload; use a new id"
@@ -40,9 +40,9 @@ def requested(
 
 
 def _start(
-    before: jobs.Job | None, candidate: jobs.Job, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision:
-    fresh = cancellation.with_deadlines(candidate, now_ms)
+    before: jobs.Job | None, candidate: jobs.Job, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision:
+    fresh = deadlines.with_deadlines(candidate, now_ms)
     fresh = _replace(fresh, sequence=0 if before is None else before.sequence, arrived_ms=now_ms)
 
     # A cancel arrived before its request: the job ends at once, and the partition that sent the cancel gets a reply.
@@ -52,19 +52,17 @@ def _start(
         )
         return _replace(stopped, pass_back=before.came_from)
 
-    return (
-        event_builder.Decision(fresh, (), commands.Command.SELECT_CLUSTER) if fresh.choice else _accepted(fresh, now_ms)
-    )
+    return decisions.Decision(fresh, (), commands.Command.SELECT_CLUSTER) if fresh.choice else _accepted(fresh, now_ms)
 
 
-def _accepted(job: jobs.Job, now_ms: int) -> event_builder.Decision:
+def _accepted(job: jobs.Job, now_ms: int) -> decisions.Decision:
     accepted, event = event_builder.build_event(job, "accepted", now_ms)
-    return event_builder.Decision(accepted, (event,), commands.Command.ENQUEUE)
+    return decisions.Decision(accepted, (event,), commands.Command.ENQUEUE)
 
 
 def cluster_selected(
-    job: jobs.Job, fact: facts.ClusterSelected | facts.NoClusterFits, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job, fact: facts.ClusterSelected | facts.NoClusterFits, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """Accept a request whose cluster was selected, or reject one without a cluster."""
     if job.state is not State.CHOOSING:
         return None
@@ -74,8 +72,8 @@ def cluster_selected(
 
 
 def invalid(
-    job: jobs.Job | None, fact: facts.InvalidRequest, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job | None, fact: facts.InvalidRequest, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """Reject a request, and keep the rejection for a while; an existing job with its id continues."""
     if job is not None and job.state is not State.PENDING_CANCEL and job.order >= fact.job.order:
         return None  # the same record again, or an older one: it was decided before
@@ -93,12 +91,10 @@ def invalid(
     # A cancel may wait for this request: the partition that sent the cancel gets a reply.
     waits = job.came_from if job is not None else -1
     remembered = event_builder.rejected(updated, now_ms, config)
-    return event_builder.Decision(remembered, (event,), commands.Command.RELEASE, pass_back=waits)
+    return decisions.Decision(remembered, (event,), commands.Command.RELEASE, pass_back=waits)
 
 
-def _reject_duplicate(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> event_builder.Decision:
+def _reject_duplicate(job: jobs.Job, second: jobs.Job, reason: jobs.Reason, now_ms: int) -> decisions.Decision:
     """Publish `rejected` for a second message; the first one's job continues unchanged."""
-    updated, event = event_builder.build_event(
-        cancellation.with_trace_of(job, second), "rejected", now_ms, reason=reason
-    )
-    return event_builder.Decision(_replace(cancellation.with_trace_of(updated, job), shown=job.shown), (event,))
+    updated, event = event_builder.build_event(answers.with_trace_of(job, second), "rejected", now_ms, reason=reason)
+    return decisions.Decision(_replace(answers.with_trace_of(updated, job), shown=job.shown), (event,))

@@ -9,15 +9,15 @@ from __future__ import annotations
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import facts, jobs, verdict
+from mrs_relay.engine.model import decisions, facts, jobs, verdict
 from mrs_relay.engine.work import kinds
 
 State = jobs.State
 
 
 def observed(
-    job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """Continue a job, or end it when its cluster has reached the goal or cannot reach it any more."""
     before = job.seen
     if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
@@ -40,13 +40,11 @@ def observed(
             return _goes_on(job, before, fact.outcome, now_ms)
 
 
-def _goes_on(
-    job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int
-) -> event_builder.Decision | None:
+def _goes_on(job: jobs.Job, before: jobs.MrsStatus, outcome: verdict.Verdict, now_ms: int) -> decisions.Decision | None:
     if job.state is State.SUBMITTED and outcome is verdict.Verdict.RUNNING:
         updated, event = event_builder.build_event(jobs.moved(job, State.RUNNING), "running", now_ms)
-        return event_builder.Decision(updated, (event,))
+        return decisions.Decision(updated, (event,))
     if job.state is State.RUNNING and job.seen is not None and job.seen.job_state != before.job_state:
         updated, event = event_builder.build_event(job, "progress", now_ms)
-        return event_builder.Decision(updated, (event,))
+        return decisions.Decision(updated, (event,))
     return None

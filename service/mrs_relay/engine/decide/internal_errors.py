@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.model import facts, jobs
+from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.messages import events, reasons
 
 State = jobs.State
@@ -29,8 +29,8 @@ def as_doubt(fact: facts.InternalFailure) -> facts.SubmissionInDoubt:
 
 
 def ended(
-    job: jobs.Job, fact: facts.InternalFailure, now_ms: int, config: event_builder.DecisionConfig
-) -> event_builder.Decision | None:
+    job: jobs.Job, fact: facts.InternalFailure, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
     """End a job that the relay failed on; a job that has ended or is being submitted is left alone."""
     # NB: the work is dropped first: it may be the part that cannot be encoded.
     bare = _replace(job, work=None, choice=None, stop=None, run_deadline_ms=0)

@@ -8,8 +8,9 @@ tags are known. A rule has the name of its setting, so that the sender can name 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import deployments, jobs
@@ -49,7 +50,7 @@ def with_defaults(policy: policies.Policy, message: envelope.Envelope) -> envelo
 
     taken = model.model_fields.keys() - (set() if issubclass(model, requests.Submission) else {"cluster"})
     missing = {name: value for name, value in given.items() if name in taken and message.data.get(name) is None}
-    return replace(message, data={**message.data, **missing}) if missing else message
+    return msgspec.structs.replace(message, data={**message.data, **missing}) if missing else message
 
 
 def violation(policy: policies.Policy, message_type: str, request: requests.Request) -> jobs.Reason | None:

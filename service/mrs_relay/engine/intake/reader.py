@@ -16,10 +16,9 @@ import msgspec
 from mrs_relay import errors
 from mrs_relay.common import faults
 from mrs_relay.engine.decide import internal_errors
+from mrs_relay.engine.intake import job_factory, policy_check
 from mrs_relay.engine.intake import policy as policies
-from mrs_relay.engine.intake import policy_check
 from mrs_relay.engine.model import deployments, facts, job_records, jobs
-from mrs_relay.engine.work import job_factory
 from mrs_relay.kafka import records
 from mrs_relay.messages import dead_letters, digests, envelope, requests
 
@@ -151,7 +150,7 @@ def _meaning(message: envelope.Envelope, request: requests.Request, record: reco
     key = jobs.ledger_key(message.source, message.id)
     barred = judged.barred
 
-    if not isinstance(request, requests.JobCancel | requests.JobResolve):
+    if isinstance(request, requests.Queued):
         # A forbidden request is not built. Its digest is enough to recognize a repetition of a request under way.
         if barred is not None:
             job = _identity(message, record, jobs.State.QUEUED)

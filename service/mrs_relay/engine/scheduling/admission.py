@@ -113,11 +113,6 @@ class Admission:
             self.completed(holder)
         self.slots.leave(owner)
 
-    @property
-    def in_flight(self) -> int:
-        """Admitted calls whose outcome is not known yet."""
-        return len(self._in_flight)
-
     # Who may go
 
     @property

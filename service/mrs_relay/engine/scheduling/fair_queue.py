@@ -35,9 +35,6 @@ class FairQueue:
         self._gave_way = False
         self.tenants: dict[entries.Owner, quota.TenantQuota] = {}
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def tenant_of(self, owner: entries.Owner) -> quota.TenantQuota:
         """Return the tenant whose quota an owner uses."""
         return self.tenants.get(owner, self._default_tenant)

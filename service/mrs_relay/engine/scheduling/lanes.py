@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, Literal, TypeVar
 
@@ -57,8 +57,8 @@ class Lane:
     def __init__(self, most: int) -> None:
         self.most: Final = most
         self._reserved: Final = most // _RESERVED_PART
-        self._by_group: Counter[Group] = Counter()
-        self._by_tenant: Counter[object] = Counter()
+        self._by_group: dict[Group, int] = {}
+        self._by_tenant: dict[object, int] = {}
         self.taken = 0
         self.waiting = 0
         self.tenants = 1
@@ -71,15 +71,15 @@ class Lane:
             return free > 0
 
         # Only reserved places are free: a cluster, or a tenant, with too many calls gets none of them.
-        if self._by_group[group] >= self.most - kept:
+        if self.of_group(group) >= self.most - kept:
             return False
-        return self.tenants <= 1 or free > self._reserved or self._by_tenant[group[0]] < self.most - self._reserved
+        return self.tenants <= 1 or free > self._reserved or self.of_tenant(group[0]) < self.most - self._reserved
 
     def take(self, group: Group) -> None:
         """Take a place."""
         self.taken += 1
-        self._by_group[group] += 1
-        self._by_tenant[group[0]] += 1
+        self._by_group[group] = self.of_group(group) + 1
+        self._by_tenant[group[0]] = self.of_tenant(group[0]) + 1
 
     def give(self, group: Group) -> None:
         """Give a place back."""
@@ -87,12 +87,16 @@ class Lane:
         _less(self._by_group, group)
         _less(self._by_tenant, group[0])
 
-    def held(self, group: Group) -> tuple[int, int]:
-        """Return the places of the tenant, and of its cluster."""
-        return self._by_tenant[group[0]], self._by_group[group]
+    def of_tenant(self, tenant: object) -> int:
+        """Return the places of a tenant."""
+        return self._by_tenant.get(tenant, 0)
+
+    def of_group(self, group: Group) -> int:
+        """Return the places of a tenant's cluster."""
+        return self._by_group.get(group, 0)
 
 
-def _less(counts: Counter[_N], name: _N) -> None:
+def _less(counts: dict[_N, int], name: _N) -> None:
     if counts[name] > 1:
         counts[name] -= 1
     else:
@@ -109,7 +113,7 @@ class InFlight:
 
     def __init__(self, most: int) -> None:
         self._lane: Final = Lane(most)
-        self._waiting: dict[Group, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[object, dict[str, deque[asyncio.Future[None]]]] = {}
 
     @property
     def taken(self) -> int:
@@ -131,12 +135,13 @@ class InFlight:
 
     async def acquire(self, group: Group) -> None:
         """Wait for a place; calls of one group go in the order in which they came."""
-        if group not in self._waiting and self._lane.may_take(group):
+        tenant, cluster = group
+        if cluster not in self._waiting.get(tenant, ()) and self._lane.may_take(group):
             self._lane.take(group)
             return
 
         place = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(group, deque()).append(place)
+        self._waiting.setdefault(tenant, {}).setdefault(cluster, deque()).append(place)
         try:
             await place
         except asyncio.CancelledError:
@@ -151,26 +156,52 @@ class InFlight:
         """Give a place back, and give free places to the calls that are next."""
         self._lane.give(group)
         while (chosen := self._next()) is not None:
-            waiting = self._waiting.pop(chosen)
-            place = waiting.popleft()
-            if waiting:
-                self._waiting[chosen] = waiting  # behind the groups that hold as few places
+            place = self._pop(chosen)
             if not place.done():  # else its task was cancelled a moment ago
                 self._lane.take(chosen)
                 place.set_result(None)
 
+    def _pop(self, group: Group) -> asyncio.Future[None]:
+        """Remove the first call of a group; the others move behind the tenants and clusters that hold as few places."""
+        tenant, cluster = group
+        clusters = self._waiting.pop(tenant)
+        waiting = clusters.pop(cluster)
+        place = waiting.popleft()
+        if waiting:
+            clusters[cluster] = waiting
+        if clusters:
+            self._waiting[tenant] = clusters
+        return place
+
     def _forget(self, group: Group, place: asyncio.Future[None]) -> None:
-        waiting = self._waiting.get(group, deque())
+        tenant, cluster = group
+        clusters = self._waiting.get(tenant, {})
+        waiting = clusters.get(cluster, deque())
         if place in waiting:
             waiting.remove(place)
             if not waiting:
-                del self._waiting[group]
+                del clusters[cluster]
+            if not clusters:
+                del self._waiting[tenant]
 
     def _next(self) -> Group | None:
-        if not self._waiting:
+        """Return the group that gets a free place; None: no place is free, or none of those that wait may take it."""
+        if self._lane.taken >= self._lane.most:
             return None
-        able = [group for group in self._waiting if self._lane.may_take(group)]
-        return min(able, key=self._lane.held) if able else None
+        tenants = sorted(self._waiting, key=self._lane.of_tenant)
+        return next((group for tenant in tenants if (group := self._fewest(tenant)) is not None), None)
+
+    def _fewest(self, tenant: object) -> Group | None:
+        """Return the tenant's waiting cluster with the fewest calls, of those that may take a place."""
+        chosen, fewest = None, self._lane.most
+        for cluster in self._waiting[tenant]:
+            group = (tenant, cluster)
+            held = self._lane.of_group(group)
+            if held < fewest and self._lane.may_take(group):
+                chosen, fewest = group, held
+                if not held:
+                    break  # none has fewer: thousands of clusters may wait
+        return chosen
 
 
 class Lanes:

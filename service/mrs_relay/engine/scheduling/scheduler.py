@@ -38,16 +38,6 @@ class SubmissionScheduler:
         self._alarm_s = 0.0
 
     @property
-    def waiting(self) -> int:
-        """Entries that wait."""
-        return len(self._queue)
-
-    @property
-    def in_flight(self) -> int:
-        """Submissions admitted whose outcome is not known yet."""
-        return self._admission.in_flight
-
-    @property
     def pauses(self) -> pausing.Pauses:
         """The pauses, which take the outcome of each call."""
         return self._admission.pauses
@@ -117,20 +107,20 @@ class SubmissionScheduler:
         pause: MRS may have refused this very job because the cluster is full.
         """
         holder = (owner, key)
-        has_room = self._queue.tenant_of(owner).end(holder)
+        was_running = self._queue.tenant_of(owner).end(holder)
         place = kinds.place(job)
+        had_slot = self._admission.slots.give_back(place, holder)
+        if not (was_running or had_slot):
+            return  # a job that has just been queued, or that needs no slot
 
         # Jobs of both job APIs share the slots of a cluster: open the queues of each.
-        if self._admission.slots.give_back(place, holder):
-            has_room = True
+        if had_slot:
             for other in self._admission.with_slots(job.cluster):
                 if job.state is not jobs.State.QUEUED and other.breaker.state is breaker.State.FULL:
                     other.breaker.open()
                 self._queue.reopen(other)
 
-        if has_room:
-            self._queue.let_go()
-
+        self._queue.let_go()
         cluster = self._admission.clusters.get(place)
         if cluster is not None:
             self._queue.forget_if_idle(cluster)

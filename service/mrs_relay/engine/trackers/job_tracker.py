@@ -342,20 +342,20 @@ class JobTracker:
 
     def _seen(self, tracked: tracked_jobs.TrackedJob, fact: adapter.Sight) -> None:
         seen = fact.seen
+        told = hash(msgspec.structs.astuple(seen))
+        if told == tracked.reported and tracked.missing is None and tracked.unsettled is None:
+            return  # as in the poll before: so it is with nearly all jobs in nearly all polls
+
         tracked.end_missing()
         known = fact.outcome
         self._settle(tracked, seen, is_clear=known is not verdict.Verdict.UNSETTLED and fact.is_documented)
         if seen.submitted_ms:
             tracked.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
-        self._report_news(tracked, fact, is_end=known in _ENDS)
-
-    def _report_news(self, tracked: tracked_jobs.TrackedJob, fact: adapter.Sight, *, is_end: bool) -> None:
-        told = hash(msgspec.structs.astuple(fact.seen))
         if told != tracked.reported:
             tracked.reported = told
-            if fact.seen.finished_ms:
-                self.lag.add(max(0.0, (self._time.now_ms() - fact.seen.finished_ms) / 1000))
-            tracked.ended = is_end
+            if seen.finished_ms:
+                self.lag.add(max(0.0, (self._time.now_ms() - seen.finished_ms) / 1000))
+            tracked.ended = known in _ENDS
             tracked.owner.report(tracked.key, fact)
 
     def _settle(self, tracked: tracked_jobs.TrackedJob, seen: jobs.MrsStatus, *, is_clear: bool) -> None:

@@ -5,6 +5,5 @@ An adapter turns the kind's requests into jobs and answers the questions of the 
 MRS, find a lost submission again, and follow, stop and read the job. No other module of the engine depends on the kind
 of a job. A new kind is a module here and a line in `kinds`. Read `adapter` first, then `batch_v2`.
 
-`submitter` submits and looks up for all kinds, `cluster_selector` picks a cluster, `job_factory` builds a job from a
-request, and `observations`, `results` and `codes` read MRS's replies.
+Three modules serve all adapters: `observations`, `results` and `codes` read MRS's replies.
 """

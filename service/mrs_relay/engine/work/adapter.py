@@ -261,7 +261,8 @@ def named_clusters(request: requests.Work) -> list[str]:
 
 def named_cluster(request: requests.Work) -> str:
     """Return the id in a request's field `cluster`; "" if there is none, or a cluster is to be chosen."""
-    return next(iter(named_clusters(request)), "")
+    cluster = getattr(request, "cluster", None)
+    return cluster if isinstance(cluster, str) else ""
 
 
 def unsent(job: jobs.Job, kind: type[_W]) -> _W:

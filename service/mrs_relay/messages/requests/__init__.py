@@ -5,7 +5,16 @@ A model's docstring and field descriptions are the reference that `schemas/` car
 first, then `jobs.py`. A new type needs a model and a line in `parsing.MODELS`.
 """
 
-from mrs_relay.messages.requests.base import Api, Cluster, ClusterChoice, ClusterId, JobName, RetryPolicy, Submission
+from mrs_relay.messages.requests.base import (
+    Api,
+    Cluster,
+    ClusterChoice,
+    ClusterId,
+    JobName,
+    Queued,
+    RetryPolicy,
+    Submission,
+)
 from mrs_relay.messages.requests.calls import Call
 from mrs_relay.messages.requests.clusters import ClusterCreate, ClusterDelete, ClusterFlow, ClusterResize
 from mrs_relay.messages.requests.control import JobCancel, JobResolve, Target
@@ -34,6 +43,7 @@ __all__ = [
     "JobResolve",
     "JobSubmit",
     "JobType",
+    "Queued",
     "Request",
     "RetryPolicy",
     "SqlSubmit",

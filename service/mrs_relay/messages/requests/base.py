@@ -77,8 +77,11 @@ class ClusterChoice(Model):
         return self
 
 
+_CHOICE: Final = (dict, ClusterChoice)
+
+
 def _form_of_cluster(value: object) -> str:
-    return "choice" if isinstance(value, dict | ClusterChoice) else "id"
+    return "choice" if isinstance(value, _CHOICE) else "id"
 
 
 CLUSTER_FORMS: Final = frozenset({"choice", "id"})

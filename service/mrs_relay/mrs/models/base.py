@@ -48,6 +48,7 @@ class Asked(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(
         frozen=True,
+        defer_build=True,
         extra="forbid",
         validate_by_name=True,
         validate_by_alias=True,
@@ -66,6 +67,7 @@ class Part(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(
         frozen=True,
+        defer_build=True,
         extra="allow",
         validate_by_name=True,
         validate_by_alias=True,

@@ -12,7 +12,7 @@ from tests.support import cells
 from tests.unit.engine import samples
 
 from mrs_relay.engine.decide import internal_errors, transitions
-from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.messages import event_reader, events
 
@@ -161,7 +161,7 @@ class _Life:
         self,
         before: jobs.Job | None,
         fact: facts.Fact,
-        decision: transitions.Decision,
+        decision: decisions.Decision,
         ours: tuple[events.Event, ...],
     ) -> None:
         """Messages are passed on only by who got them first, passed back only to where a wish came from."""
@@ -192,7 +192,7 @@ class _Life:
             nothing = not self.may_hide and (not self.on_mrs or self._is_without_effect(fact))
             assert confirmed or isinstance(fact, facts.ResolveRequested) or nothing
 
-    def _check_lost(self, before: jobs.Job | None, fact: facts.Fact, decision: transitions.Decision) -> None:
+    def _check_lost(self, before: jobs.Job | None, fact: facts.Fact, decision: decisions.Decision) -> None:
         """Replies are lost a bounded number of times in an attempt, and no effect that may be hidden is denied."""
         if isinstance(fact, facts.SubmissionInDoubt):
             self.lost += 1
@@ -273,7 +273,7 @@ class _Life:
         if after.stop is not None:
             assert after.state not in {_S.QUEUED, _S.SUBMITTED, _S.RUNNING}
 
-    def _check_submission(self, fact: facts.Fact, decision: transitions.Decision) -> None:
+    def _check_submission(self, fact: facts.Fact, decision: decisions.Decision) -> None:
         """Between two submissions stands the certainty that the first had no effect, or that a second does no harm."""
         if self._may_be_repeated(fact):
             self.may_submit, self.on_mrs = True, False

@@ -167,8 +167,8 @@ class _World:
     def check(self) -> None:
         """Compare the scheduler with the account."""
         flying = [entry for entry in self.gone if entry.flying]
-        assert self.scheduler.in_flight == len(flying) <= _MOST
-        assert self.scheduler.waiting == len(self.waiting)
+        assert scheduling_fakes.in_flight(self.scheduler) == len(flying) <= _MOST
+        assert scheduling_fakes.waiting(self.scheduler) == len(self.waiting)
         for place in _PLACES:
             holding = [entry for entry in self.gone if entry.place == place]
             assert place[1] == jobs.STATEMENT or len(holding) <= _SLOTS
@@ -209,7 +209,7 @@ class _World:
                 self.check()
             await asyncio.sleep(301)
         assert not self.entries
-        assert self.scheduler.waiting == self.scheduler.in_flight == 0
+        assert scheduling_fakes.waiting(self.scheduler) == scheduling_fakes.in_flight(self.scheduler) == 0
 
 
 def _now_s() -> float:
@@ -323,7 +323,7 @@ async def _take_turns(asked: list[tuple[int, str]]) -> None:
     for number, (tenant, cluster) in enumerate(asked):
         partitions[tenant].ask(f"j{number}", cluster)
     await asyncio.sleep(len(asked) * 1.01 + 1)
-    assert scheduler.waiting == 0
+    assert scheduling_fakes.waiting(scheduler) == 0
     tenants = len({tenant for tenant, _ in asked})
     for partition in partitions:
         most_s = tenants * len(partition.turns) * 1.01 + 1.0

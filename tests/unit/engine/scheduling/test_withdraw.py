@@ -22,11 +22,15 @@ def test_withdrawn_entry_gets_no_turn_and_keeps_nobody_waiting() -> None:
             assert not partition.enter(name)
         partition.withdraw("j2")
         partition.withdraw("j3")
-        assert scheduler.waiting == 1
+        assert scheduling_fakes.waiting(scheduler) == 1
         partition.land("j1")
         partition.release("j1")
         assert partition.admitted == ["j1", "j4"]
-        assert (scheduler.waiting, scheduler.in_flight, quota.spent[jobs.SUBMISSION]) == (0, 1, 2)
+        assert (
+            scheduling_fakes.waiting(scheduler),
+            scheduling_fakes.in_flight(scheduler),
+            quota.spent[jobs.SUBMISSION],
+        ) == (0, 1, 2)
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
@@ -65,7 +69,7 @@ def test_withdrawn_entry_stays_harmless_when_another_partition_leaves() -> None:
         staying.land("j1")
         staying.release("j1")
         assert staying.admitted == ["j1", "j4"]
-        assert scheduler.waiting == 0
+        assert scheduling_fakes.waiting(scheduler) == 0
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
@@ -83,7 +87,7 @@ def test_turn_that_is_no_longer_wanted_is_given_back() -> None:
         partition.withdraw("j1")
         assert partition.admitted == ["j1", "j2"]
         partition.withdraw("j2")
-        assert scheduler.in_flight == 0
+        assert scheduling_fakes.in_flight(scheduler) == 0
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
@@ -102,7 +106,7 @@ def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
             partition.release("j1")
         partition.withdraw("j1")
         partition.withdraw("j1")
-        assert (scheduler.waiting, scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(scheduler), scheduling_fakes.in_flight(scheduler)) == (0, 0)
         assert partition.enter("j2")
         scheduler.close()
 
@@ -119,13 +123,13 @@ def test_entry_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
             partition.enter(name)
         partition.withdraw("j3")
         partition.enter("j3")
-        assert scheduler.waiting == 2
+        assert scheduling_fakes.waiting(scheduler) == 2
         for name in ("j1", "j2", "j3"):
             partition.land(name)
             partition.release(name)
         await asyncio.sleep(1)
         assert partition.admitted == ["j1", "j2", "j3"]
-        assert (scheduler.waiting, scheduler.in_flight) == (0, 0)
+        assert (scheduling_fakes.waiting(scheduler), scheduling_fakes.in_flight(scheduler)) == (0, 0)
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())

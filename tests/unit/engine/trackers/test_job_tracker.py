@@ -52,7 +52,7 @@ def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
     async def live() -> None:
         mrs, owner = _Mrs(state, "UNDEFINED"), _Owner()
         settings = engine_settings.EngineSettings(outcome_within_s=600)
-        pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
@@ -82,7 +82,7 @@ def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool
 
     async def live() -> None:
         mrs, owner = _Mrs(state, result), _Owner()
-        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
@@ -129,7 +129,7 @@ def test_jobs_of_both_apis_on_one_cluster_are_let_go_each_by_itself() -> None:
 
     async def live() -> None:
         mrs, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
-        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         old = msgspec.structs.replace(job, id="old", api="v1.1")
@@ -173,7 +173,7 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: error
     async def live() -> None:
         owner, odd = _Owner(), frozenset(f"odd-{number}" for number in range(broken))
         settings = engine_settings.EngineSettings(single_reads=20)
-        pollers = job_tracker.JobTracker(cast("Any", _Broken(odd, error)), settings, clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", _Broken(odd, error)), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         for job_id in [*sorted(odd), "sound", "statement"]:
@@ -198,7 +198,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
     async def live() -> None:
         owner, mrs = _Owner(), _Broken(frozenset({"odd"}), errors.MrsUntouched("HTTP 500", status=500))
         mrs.words = {"job_state": "RUNNING", "job_result": "UNDEFINED"}
-        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         for job_id in ("odd", "sound"):
@@ -232,7 +232,7 @@ def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it
                 return shown
 
         mrs, before, after = Slow("FINISHED", "SUCCEEDED"), _Owner(), _Owner()
-        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, before)
@@ -261,7 +261,7 @@ def test_a_job_that_waits_for_its_outcome_is_not_lost_when_mrs_does_not_show_it_
 
         mrs, owner = Blinking(state, "UNDEFINED"), _Owner()
         settings = engine_settings.EngineSettings(outcome_within_s=900, vanish_after_s=300)
-        pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.SystemClock())
+        pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)

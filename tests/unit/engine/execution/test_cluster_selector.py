@@ -14,8 +14,8 @@ from tests.unit.engine import samples
 from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.execution import cluster_selector
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.engine.work import cluster_selector
 from mrs_relay.mrs.models import clusters as models
 
 pytestmark = pytest.mark.looptime

@@ -15,8 +15,9 @@ from tests.unit.engine import samples, scheduling_fakes
 from mrs_relay import errors
 from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
+from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
-from mrs_relay.engine.work import kinds, submitter
+from mrs_relay.engine.work import kinds
 from mrs_relay.mrs.models import jobs as job_models
 
 Sight = tuple[str, str, str, int]

@@ -1,0 +1,78 @@
+"""
+Stop jobs on MRS: a job that is cancelled or out of time, and duplicates of a job.
+
+MRS may lose, refuse or ignore a stop, so each call is repeated until the job has ended. The executor starts and ends
+these tasks; a tracker observes the end of a cancelled job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from mrs_relay.common import tasks
+from mrs_relay.engine import alarms
+from mrs_relay.engine import context as contexts
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.kafka import lease as leases
+
+
+class JobStopper:
+    """
+    Repeat the calls that stop a partition's jobs.
+
+    Args:
+        lease: of the partition; no call is made while it must not act. Its inbox gets the facts.
+        context: dependencies shared by the tenant's partitions.
+        task_supervisor: runs the tasks; ends with the lease.
+    """
+
+    def __init__(
+        self,
+        lease: leases.Lease[contexts.Notice],
+        context: contexts.TenantContext,
+        task_supervisor: tasks.TaskSupervisor,
+    ) -> None:
+        self._lease = lease
+        self._context = context
+        self._task_supervisor = task_supervisor
+        self._duplicates: set[str] = set()
+
+    def stop(self, job: jobs.Job) -> asyncio.Task[None]:
+        """Start to stop a job; the caller cancels the task when the job has ended."""
+        return self._task_supervisor.start(self._stop(job), name=f"kill {job.mrs_name or job.id}")
+
+    async def _stop(self, job: jobs.Job) -> None:
+        while True:
+            if self._lease.may_act():
+                try:
+                    await self._context.submitter.stop(job)
+                except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
+                    self._note(job, "stop", error)
+            await asyncio.sleep(self._context.settings.kill_again_s)
+
+    def stop_duplicates(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        """Start to stop a job's duplicates, each until MRS shows that it has ended; each is reported as a fact."""
+        for job_id in job.twins:
+            if job_id not in self._duplicates:
+                self._duplicates.add(job_id)
+                self._task_supervisor.start(
+                    self._stop_duplicate(key, job, job_id), name=f"stop duplicate {job_id} of {job.mrs_name}"
+                )
+
+    async def _stop_duplicate(self, key: jobs.LedgerKey, job: jobs.Job, job_id: str) -> None:
+        while True:
+            if self._lease.may_act() and await self._is_duplicate_stopped(job, job_id):
+                break
+            await asyncio.sleep(self._context.settings.kill_again_s)
+        self._duplicates.discard(job_id)
+        self._lease.inbox.put(contexts.FactNotice(key, facts.DuplicatesStopped((job_id,))))
+
+    async def _is_duplicate_stopped(self, job: jobs.Job, job_id: str) -> bool:
+        try:
+            return await self._context.submitter.stop_duplicate(job, job_id)
+        except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
+            self._note(job, "stop_twin", error)
+            return False
+
+    def _note(self, job: jobs.Job, step: str, error: Exception) -> None:
+        alarms.note(self._context.counts, step, error, request=job.id, partition=self._lease.partition)
