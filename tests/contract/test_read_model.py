@@ -201,13 +201,46 @@ async def test_a_topic_that_lost_records_before_they_were_read_says_so(opened: d
 
 
 async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: database.Database) -> None:
-    """The same offset means another event; where Kafka tells no id, the end tells it."""
+    """The same offset means another event."""
     writes = await writer(opened)
     await writes.write(*web_role.story("r-1"))
     again = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
-    shorter = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 2, "topic-1")}))[0]
-    assert len({writes.log.log, again.log, shorter.log}) == 3
-    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [shorter.log]
+    assert (again.first, again.next) == (0, 0)
+    assert again.life != writes.log.life
+    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [again.log]
+    assert len(await sequences(opened)) == 4
+
+
+async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_are_told(
+    opened: database.Database,
+) -> None:
+    """A new leader may show fewer records for a moment; a topic that was cut has others at the same offsets."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    position = event_log.end(await event_log.current(opened, [_TOPIC]))
+    shorter = {0: broker.Bounds(0, 2, "topic-1")}
+    with pytest.raises(store.Shorter):
+        await writes.writes.open_logs(_TOPIC, shorter)
+    assert (await event_log.current(opened, [_TOPIC]))[0].next == 4
+
+    log = (await writes.writes.open_logs(_TOPIC, shorter, accept_shorter=True))[0]
+    assert (log.next, log.epoch) == (0, 1)
+    with pytest.raises(event_log.Gone):
+        await event_log.Cursor(opened, [_TOPIC], position).read(10)
+    await Writer(writes.writes, log).write(*web_role.story("r-1")[:2])
+    assert await sequences(opened) == [("r-1", 1), ("r-1", 2)]
+
+
+async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
+    """They would stay for ever."""
+    writes = await writer(opened)
+    await writes.write(web_role.refused("never", 1), *web_role.story("r-1"))
+    before_ms = web_role.NOW_MS + _DAY_MS
+    await writes.writes.prune_others(before_ms)
+    assert len(await sequences(opened)) == 5
+    await writes.writes.prune(before_ms)
+    await writes.writes.prune_others(before_ms)
+    assert not await sequences(opened)
 
 
 async def test_tables_of_another_version_are_made_again(chosen: settings.ReadModelSettings) -> None:

@@ -196,7 +196,7 @@ class Cursor:
         if place is None:
             return log.first  # a topic that is new to the reader
         if place.life != log.life:
-            raise Gone(f"topic {log.topic} was deleted and created again")
+            raise Gone(f"topic {log.topic} was deleted and created again, or has lost records")
         offset = place.offsets.get(log.partition, log.first)
         if offset < log.first:
             raise Gone(f"events before offset {log.first} of {log.topic}-{log.partition} are no longer kept")

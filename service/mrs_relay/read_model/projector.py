@@ -18,7 +18,7 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.client import reading
 from mrs_relay.common import clock
-from mrs_relay.kafka import records, topic_io
+from mrs_relay.kafka import broker, records, topic_io
 from mrs_relay.read_model import changes, database, event_log, record_reader, settings, store
 
 _TAKE_S: Final = 0.5
@@ -26,6 +26,8 @@ _AGAIN_S: Final = 2.0
 _LOOK_S: Final = 0.25
 _PRUNE_S: Final = 600.0
 _MARKERS: Final = 100
+_SHORTER_S: Final = 60.0
+"""So long a new leader may take until it shows all records that the old one has shown."""
 _DAY_MS: Final = 86_400_000
 
 _log = structlog.get_logger(__name__)
@@ -99,6 +101,7 @@ class Projector:
         self._settings = chosen
         self._time = time
         self._store = store.Store(opened, owner, chosen.lease_s)
+        self._shorter_since_s: dict[str, float] = {}
         self.progress = Progress()
         self.changes = changes.Changes()
 
@@ -168,7 +171,7 @@ class Projector:
     async def _follow(self, topic: str) -> None:
         """Write the records of one topic, from the offsets in the database on."""
         bounds = await topic_io.bounds_of(self._kafka, topic)
-        logs = await self._store.open_logs(topic, bounds)
+        logs = await self._open_logs(topic, bounds)
         places = {partition: log.next for partition, log in logs.items()}
 
         async with reading.Follower(self._kafka, topic, topic_io.Start(at=places)) as follower:
@@ -178,6 +181,18 @@ class Projector:
                 if found:
                     await self._require_whole(topic, places, found)
                     await self._write(topic, logs, places, found)
+
+    async def _open_logs(self, topic: str, bounds: Mapping[int, broker.Bounds]) -> Mapping[int, store.Log]:
+        """Open the logs of a topic; one that stays shorter than it was is read again from its beginning."""
+        now_s = self._time.monotonic_s()
+        since_s = self._shorter_since_s.get(topic, now_s)
+        try:
+            logs = await self._store.open_logs(topic, bounds, accept_shorter=now_s - since_s > _SHORTER_S)
+        except store.Shorter:
+            self._shorter_since_s[topic] = since_s
+            raise
+        self._shorter_since_s.pop(topic, None)
+        return logs
 
     async def _require_whole(self, topic: str, places: Mapping[int, int], found: Sequence[records.Record]) -> None:
         """

@@ -27,6 +27,10 @@ _State = tuple[record_reader.Event, int]
 _PRUNED_AT_ONCE: Final = 2_000
 
 
+class Shorter(errors.StreamDown):
+    """A topic ends before what was read of it: its leader has just changed, or it has lost records."""
+
+
 class Overtaken(errors.RelayError):
     """Another process writes to the database; read the offsets again before the next write."""
 
@@ -40,11 +44,12 @@ class Log(msgspec.Struct, frozen=True):
     partition: int
     first: int
     next: int
+    epoch: int = 0
 
     @property
     def life(self) -> str:
-        """Short text that is another one after the topic was deleted and created again; "" where Kafka tells no id."""
-        return hashlib.blake2b(self.topic_id.encode(), digest_size=6).hexdigest() if self.topic_id else ""
+        """Short text that is another one after the topic was created again, or has lost records."""
+        return hashlib.blake2b(f"{self.topic_id} {self.epoch}".encode(), digest_size=6).hexdigest()
 
 
 class Batch(msgspec.Struct):
@@ -108,12 +113,22 @@ class Store:
         async with self._writing, self._database.transaction() as connection:
             await connection.execute(statement)
 
-    async def open_logs(self, topic: str, bounds: Mapping[int, broker.Bounds]) -> dict[int, Log]:
+    async def open_logs(
+        self, topic: str, bounds: Mapping[int, broker.Bounds], *, accept_shorter: bool = False
+    ) -> dict[int, Log]:
         """
         Return the logs of a topic by partition, made where there are none.
 
         A log whose next record has left the topic goes on at the topic's beginning: `first` says that events are
-        missing before it. One that reaches beyond the topic's end was read from another topic of the same name.
+        missing before it.
+
+        Args:
+            topic: its name.
+            bounds: begin and end of each partition.
+            accept_shorter: if the topic ends before what was read, read it again from its beginning.
+
+        Raises:
+            Shorter: it does, and this is not accepted. DatabaseDown.
         """
         topic_id = next((bound.topic_id for bound in bounds.values()), None) or ""
         logs = tables.LOGS
@@ -123,14 +138,24 @@ class Store:
             found = sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id)
             known = {row.partition: log_of(row) for row in await connection.execute(found)}
 
+            is_shorter = any(
+                log.next > bounds[partition].end for partition, log in known.items() if partition in bounds
+            )
+            if is_shorter and not accept_shorter:
+                raise Shorter(f"topic {topic} ends before what was read of it")
+            if is_shorter:
+                known = {
+                    partition: await _read_again(connection, log, bounds[partition].first)
+                    for partition, log in known.items()
+                    if partition in bounds
+                }
+
+            epoch = max((log.epoch for log in known.values()), default=0)  # all partitions of a topic have the same
             for partition, bound in bounds.items():
                 log = known.get(partition)
-                if log is not None and log.next > bound.end:
-                    retired = {"topic_id": f"{topic_id} until log {log.log}", "current": False}
-                    await connection.execute(sa.update(logs).where(logs.c.log == log.log).values(retired))
-                    log = None
                 if log is None:
-                    log = await _new_log(connection, topic, topic_id, partition, bound.first)
+                    values = {"topic": topic, "topic_id": topic_id, "partition": partition, "epoch": epoch}
+                    log = await _new_log(connection, {**values, "first": bound.first, "next": bound.first})
                 elif log.next < bound.first:
                     log = msgspec.structs.replace(log, first=bound.first, next=bound.first)
                     moved = sa.update(logs).where(logs.c.log == log.log).values(first=log.first, next=log.next)
@@ -157,9 +182,8 @@ class Store:
 
     async def _move(self, connection: sa_asyncio.AsyncConnection, moves: Mapping[int, tuple[int, int]]) -> None:
         logs = tables.LOGS
-        for log, (before, after) in sorted(
-            moves.items()
-        ):  # in one order, so that two writers never wait for each other
+        # In one order, so that two writers never wait for each other.
+        for log, (before, after) in sorted(moves.items()):
             statement = sa.update(logs).where(logs.c.log == log, logs.c.next == before).values(next=after)
             if (await connection.execute(statement)).rowcount != 1:
                 raise Overtaken(f"another process has written to the log {log} of the read model")
@@ -191,24 +215,39 @@ class Store:
         return len(keys)
 
     async def prune_others(self, before_ms: int) -> None:
-        """Delete dead letters that were written before a moment, and what was noted of requests sent before it."""
-        letters, sent = tables.DEAD_LETTERS, tables.SENT
+        """
+        Delete what belongs to no request: dead letters and sent digests before a moment, and events before their log.
+
+        The latter are refusals of messages about requests that never existed.
+        """
+        letters, sent, events, logs = tables.DEAD_LETTERS, tables.SENT, tables.EVENTS, tables.LOGS
+        begins = sa.select(logs.c.first).where(logs.c.log == events.c.log).scalar_subquery()
+        is_of_none = ~sa.exists().where(tables.REQUESTS.c.key == events.c.key)
         async with self._writing, self._database.transaction() as connection:
             await connection.execute(sa.delete(letters).where(letters.c.written_ms < before_ms))
             await connection.execute(sa.delete(sent).where(sent.c.sent_ms < before_ms))
+            old = (events.c.time_ms < before_ms, events.c.offset < begins, is_of_none)
+            await connection.execute(sa.delete(events).where(*old))
 
 
 def log_of(row: database.Row) -> Log:
     """Read a row of the table of logs."""
-    return Log(row.log, row.topic, row.topic_id, row.partition, row.first, row.next)
+    return Log(row.log, row.topic, row.topic_id, row.partition, row.first, row.next, row.epoch)
 
 
-async def _new_log(
-    connection: sa_asyncio.AsyncConnection, topic: str, topic_id: str, partition: int, first: int
-) -> Log:
-    values = {"topic": topic, "topic_id": topic_id, "partition": partition, "first": first, "next": first}
+async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, Any]) -> Log:
     statement = sa.insert(tables.LOGS).values(**values, current=True).returning(tables.LOGS.c.log)
-    return Log((await connection.execute(statement)).scalar_one(), topic, topic_id, partition, first, first)
+    return Log((await connection.execute(statement)).scalar_one(), **values)
+
+
+async def _read_again(connection: sa_asyncio.AsyncConnection, log: Log, first: int) -> Log:
+    """Forget the events of a log, whose offsets may mean others now, and go back to the beginning of its partition."""
+    logs, events = tables.LOGS, tables.EVENTS
+    again = msgspec.structs.replace(log, first=first, next=first, epoch=log.epoch + 1)
+    await connection.execute(sa.delete(events).where(events.c.log == log.log))
+    moved = sa.update(logs).where(logs.c.log == log.log).values(first=first, next=first, epoch=again.epoch)
+    await connection.execute(moved)
+    return again
 
 
 INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

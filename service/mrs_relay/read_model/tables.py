@@ -42,12 +42,13 @@ LOGS: Final = sa.Table(
     sa.Column("partition", sa.Integer, nullable=False),
     sa.Column("first", sa.BigInteger, nullable=False),
     sa.Column("next", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("current", sa.Boolean, nullable=False),
     sa.UniqueConstraint("topic", "topic_id", "partition"),
 )
 """
-`first`: from this offset on no event is missing. `next`: offset of the first record that has not been read. `current`:
-the topic is still the one that this log was read from.
+`first`: from this offset on no event is missing. `next`: offset of the first record that has not been read. `epoch`
+counts how often the log was read again from the beginning. `current`: the topic is still the one that it was read from.
 """
 
 REQUESTS: Final = sa.Table(
