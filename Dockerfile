@@ -1,5 +1,5 @@
 # One image; the command picks the role: serve (default), topics create, submit, watch, check …
-# With --build-arg EXTRAS=demo it holds the emulator's SQL and the demo, too: emulate, demo.
+# With --build-arg EXTRAS=demo it holds the emulator's SQL and the demo, too: emulate, demo; with EXTRAS=web: web.
 
 FROM python:3.12-slim AS build
 ARG EXTRAS=""

@@ -35,6 +35,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "fairness": ("--minutes", "5"),
     "client": ("--rounds", "3"),
     "memory": ("--count", "20000"),
+    "readmodel": ("--events", "80000", "--requests", "100000"),
 }
 """Flags of a quick run, by part; the others are quick anyway."""
 

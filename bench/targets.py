@@ -193,6 +193,20 @@ def _emulator(found: Figures) -> list[Row]:
     ]
 
 
+def _readmodel(found: Figures) -> list[Row]:
+    return [
+        Row("read model: events/s from the topics into SQLite", found["events_per_s"], at_least=20_000),
+        Row("read model: events/s of one core", found["events_per_cpu_s"]),
+        Row(
+            f"read model: slowest first page of any filter, {found['requests']:,} requests",
+            max(found["first_page_ms"].values()),
+            at_most=50,
+            digits=1,
+            unit=" ms",
+        ),
+    ]
+
+
 ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "relay": _relay,
     "latency": _latency,
@@ -207,6 +221,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "client_handles": _client_handles,
     "memory": _memory,
     "emulator": _emulator,
+    "readmodel": _readmodel,
 }
 """Part → the rows of its figures, in the order in which they are shown; each part is a script of that name."""
 

@@ -15,17 +15,19 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 import pydantic_settings
 
 from mrs_relay import errors
 from mrs_relay import tenants as all_tenants
+from mrs_relay.api import settings as api_settings
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import events
 from mrs_relay.mrs import settings as mrs_settings
+from mrs_relay.read_model import settings as read_model_settings
 from mrs_relay.web import settings as web_settings
 
 PREFIX: Final = "MRS_RELAY_"
@@ -94,7 +96,15 @@ class Settings(_Read):
     """Settings of submitting, following and remembering jobs."""
 
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
-    """Health, readiness and metrics over HTTP."""
+    """Health, readiness and metrics of the relay over HTTP."""
+
+    api: api_settings.ApiSettings = pydantic.Field(default_factory=api_settings.ApiSettings)
+    """The HTTP API of `mrs-relay web`."""
+
+    read_model: read_model_settings.ReadModelSettings = pydantic.Field(
+        default_factory=read_model_settings.ReadModelSettings
+    )
+    """The database of `mrs-relay web`."""
 
     log: LogSettings = pydantic.Field(default_factory=LogSettings)
     """Logging."""
@@ -176,6 +186,35 @@ def load(config: pathlib.Path | None = None, **overrides: Any) -> Settings:  # n
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
 
 
+class _Topics(_Read):
+    """The groups that say which topics there are; the others are passed over, so access to MRS is not needed."""
+
+    model_config = pydantic_settings.SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+    kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)
+    tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
+    event_source: str = Settings.model_fields["event_source"].default
+
+    @property
+    def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
+        """See `Settings.tenancies`."""
+        return all_tenants.resolve(self.kafka, self.tenants, self.event_source)
+
+
+class WebRoleSettings(_Topics):
+    """The settings of `mrs-relay web`; see the groups of the same names in `Settings`."""
+
+    api: api_settings.ApiSettings = pydantic.Field(default_factory=api_settings.ApiSettings)
+    read_model: read_model_settings.ReadModelSettings = pydantic.Field(
+        default_factory=read_model_settings.ReadModelSettings
+    )
+    log: LogSettings = pydantic.Field(default_factory=LogSettings)
+
+
+_Some = TypeVar("_Some", bound=_Topics)
+
+
 def without_mrs(config: pathlib.Path | None = None) -> tuple[all_tenants.ResolvedTenant, ...]:
     """
     Read the groups that say which topics there are, for commands that need no MRS; see `Settings.tenancies`.
@@ -183,22 +222,27 @@ def without_mrs(config: pathlib.Path | None = None) -> tuple[all_tenants.Resolve
     Raises:
         SettingsError: as `load`.
     """
+    return _load_some(_Topics, config).tenancies
 
-    class WithoutMrs(_Read):
-        model_config = pydantic_settings.SettingsConfigDict(
-            env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
-        )
-        kafka: kafka_settings.KafkaSettings = pydantic.Field(default_factory=kafka_settings.KafkaSettings)
-        tenants: all_tenants.Tenants = pydantic.Field(default_factory=dict)
 
+def load_web_role(config: pathlib.Path | None = None) -> WebRoleSettings:
+    """
+    Read the settings of `mrs-relay web`.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return _load_some(WebRoleSettings, config)
+
+
+def _load_some(model: type[_Some], config: pathlib.Path | None) -> _Some:
     _refuse_unknown_variables()
     try:
-        found = WithoutMrs(**(_read_file(config) if config else {}))
+        return model(**(_read_file(config) if config else {}))
     except pydantic.ValidationError as error:
         raise errors.SettingsError("\n".join(_lines(error))) from None  # the input may hold a secret
     except pydantic_settings.SettingsError as error:
         raise errors.SettingsError(f"{error}; see `mrs-relay settings`") from None
-    return all_tenants.resolve(found.kafka, found.tenants, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

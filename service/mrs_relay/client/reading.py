@@ -38,11 +38,13 @@ class Follower:
     Args:
         kafka: opens the topic.
         topic: name of the events topic.
+        start: where to begin.
     """
 
-    def __init__(self, kafka: topic_io.TopicClient, topic: str) -> None:
+    def __init__(self, kafka: topic_io.TopicClient, topic: str, start: topic_io.Start = topic_io.NOW) -> None:
         self._kafka = kafka
         self._topic = topic
+        self._start = start
         self._stack = contextlib.AsyncExitStack()
         self._tail: topic_io.Tail | None = None
         self._places: Mapping[int, int] = {}
@@ -50,12 +52,12 @@ class Follower:
 
     async def __aenter__(self) -> Self:
         """
-        Open the topic at the ends of its partitions.
+        Open the topic at the start, without one at the ends of its partitions.
 
         Raises:
             StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
         """
-        await self._open(topic_io.NOW)
+        await self._open(self._start)
         return self
 
     async def __aexit__(
@@ -76,6 +78,10 @@ class Follower:
             log.warning("relay_client_delayed", topic=self._topic, error=str(error))
             await asyncio.sleep(_AGAIN_S)
             return ()
+
+    async def behind(self) -> int | None:
+        """Count the offsets between our places and the known ends of the partitions; None: not known now."""
+        return None if self._tail is None else await self._tail.behind()
 
     async def _take(self, timeout_s: float) -> Sequence[records.Record]:
         if self._tail is None:

@@ -40,6 +40,9 @@ class TopicReader(Protocol):
     def last_answer(self, partition: int) -> int | None:
         """A value that changes whenever the broker has answered a fetch for the partition."""
 
+    def end(self, partition: int) -> int | None:
+        """Offset up to which committed records could be read at the broker's last answer; None before the first one."""
+
     @property
     def grown(self) -> bool:
         """Whether the topic has more partitions by now than are read, as far as is known."""
@@ -97,6 +100,15 @@ class Tail:
         """Return for each partition a value that changes whenever its broker has answered."""
         return {partition: self._reader.last_answer(partition) for partition in self._start_offsets}
 
+    async def behind(self) -> int | None:
+        """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
+        count = 0
+        for partition in self._places:
+            if (end := self._reader.end(partition)) is None:
+                return None
+            count += max(0, end - await self._reader.position(partition))
+        return count
+
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """
         Return the next records, in order per partition, or none after `timeout_s` seconds.
@@ -137,6 +149,19 @@ async def _start_offsets(reader: TopicReader, bounds: Mapping[int, broker.Bounds
         return {partition: bound.first for partition, bound in bounds.items()}
     offsets = {partition: bound.end for partition, bound in bounds.items()}
     return offsets if start.since_ms is None else {**offsets, **await reader.offsets_since(start.since_ms)}
+
+
+async def bounds_of(kafka: TopicClient, topic: str) -> Mapping[int, broker.Bounds]:
+    """
+    Return begin and end of each partition of `topic`, with the topic's id where the broker reports one.
+
+    Raises:
+        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+    """
+    async with _reading(kafka, topic) as (_, bounds), kafka.admin() as admin:
+        described = (await admin.cluster()).topics.get(topic)
+        topic_id = None if described is None else described.topic_id
+        return {partition: dataclasses.replace(bound, topic_id=topic_id) for partition, bound in bounds.items()}
 
 
 async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:

@@ -115,6 +115,9 @@ class _Reader:
     def last_answer(self, partition: int) -> int | None:
         return self._next + partition
 
+    def end(self, partition: int) -> int | None:
+        return len(self._log) + partition
+
     @property
     def grown(self) -> bool:
         """The topic stays as it is."""

@@ -34,6 +34,7 @@ OPTIONS = {
         *_DELIVERY,
     ],
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
+    "web": ["--config"],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],

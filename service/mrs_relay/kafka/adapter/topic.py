@@ -86,6 +86,11 @@ class KafkaTopicReader:
         answered_ms: int | None = self._client.last_poll_timestamp(TopicPartition(self._all[0].topic, partition))
         return answered_ms
 
+    def end(self, partition: int) -> int | None:
+        """Return the last stable offset of the last answer."""
+        end: int | None = self._client.last_stable_offset(TopicPartition(self._all[0].topic, partition))
+        return end
+
     @property
     def grown(self) -> bool:
         """Whether the topic has more partitions by now; the library checks every five minutes."""

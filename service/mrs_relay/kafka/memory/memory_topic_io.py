@@ -61,6 +61,10 @@ class MemoryTopicReader:
         """Return the number of the broker's answers."""
         return self._answers
 
+    def end(self, partition: int) -> int | None:
+        """Return the offset behind the last committed record."""
+        return self._cluster.log(records.Position(self._topic, partition)).stable_end
+
     @property
     def grown(self) -> bool:
         """Whether the topic has more partitions by now."""

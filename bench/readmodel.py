@@ -1,0 +1,177 @@
+"""
+The read model of `mrs-relay web`: events a second from the topics into the database, and the slowest first page.
+
+Events lie on a broker in memory, four for each request, and are read from nothing as after a start without a database.
+Pages are asked of a database with many more requests, by each filter alone and by some together.
+
+    PYTHONPATH=. python bench/readmodel.py [--events 200000] [--requests 1000000] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import time
+from typing import Any, Final
+
+from mrs_relay.common import clock, logs, tasks
+from mrs_relay.kafka import records
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_broker, memory_topic_io
+from mrs_relay.messages import events
+from mrs_relay.read_model import database, projector, queries, record_reader, settings, tables
+
+NOW_MS: Final = 1_795_420_800_000
+STORY: Final[tuple[events.State, ...]] = ("accepted", "submitted", "running", "succeeded")
+PARTITIONS: Final = 4
+AT_ONCE: Final = 20_000
+TRIES: Final = 9
+SELECTIONS: Final = {
+    "none": queries.Filter(),
+    "state, many": queries.Filter(state="succeeded"),
+    "state, few": queries.Filter(state="unknown"),
+    "tenant": queries.Filter(tenant="t1"),
+    "type": queries.Filter(kind="sql"),
+    "cluster": queries.Filter(cluster="c-7"),
+    "reason": queries.Filter(reason_class="job_failed"),
+    "label": queries.Filter(label="team=t3"),
+    "time": queries.Filter(since_ms=NOW_MS + 5_000, until_ms=NOW_MS + 9_000),
+    "text, found": queries.Filter(text="r-1"),
+    "text, not found": queries.Filter(text="nowhere"),
+    "cluster and state": queries.Filter(cluster="c-7", state="unknown"),
+    "state and text": queries.Filter(state="succeeded", text="nowhere"),
+}
+
+
+def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
+    """An event of a request; those of fifty requests were committed together."""
+    body = events.EventBody(
+        request=events.BodyRequest(id=f"r-{number}", source="/bench"),
+        state=STORY[sequence - 1],
+        sequence=sequence,
+        attempt=1,
+        cluster=f"c-{number % 30}",
+        labels={"team": f"t{number % 10}"},
+        mrs=events.BodyMrs(job_id=f"j-{number}", job_name=f"sql-{number}", job_state="RUNNING")
+        if sequence > 1
+        else None,
+    )
+    made = events.Event(
+        subject="sql",
+        key=b"k",
+        time_ms=NOW_MS + number // 50 * 100 + sequence * 10,
+        data=body,
+        event_id=f"{number}-{sequence}",
+        correlation_id=f"r-{number}",
+    )
+    return events.write(made, "/mrs-relay")
+
+
+async def rebuild(count: int) -> dict[str, float]:
+    """Read this many events into an empty database."""
+    kafka = kafka_settings.KafkaSettings()
+    broker = memory_broker.MemoryBroker(kafka, latency_s=0)
+    broker.create_topics(PARTITIONS)
+    for number in range(count // len(STORY)):
+        log = broker.log(records.Position(kafka.topics.events, number % PARTITIONS))
+        some = [records.Outgoing(kafka.topics.events, *event(number, one + 1)) for one in range(len(STORY))]
+        log.append(some, NOW_MS)
+
+    chosen = settings.ReadModelSettings()
+    topics = projector.Topics(
+        frozenset({kafka.topics.events}), frozenset({kafka.topics.dead_letters}), {"/mrs-relay": ""}, {}
+    )
+    failed: list[BaseException] = []
+    async with database.opened(chosen) as opened:
+        client = memory_topic_io.MemoryTopicClient(broker)
+        reading = projector.Projector(client, topics, opened, chosen, clock.SystemClock(), "bench")
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
+        async with tasks.TaskSupervisor(lambda _name, error: failed.append(error)) as supervisor:
+            supervisor.start(reading.run(), name="read model")
+            while reading.progress.written < count and not failed:
+                await reading.changes.next.wait()
+        took_s, took_cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
+    return {"events_per_s": round(count / took_s), "events_per_cpu_s": round(count / took_cpu_s)}
+
+
+def row(number: int, chance: random.Random) -> dict[str, Any]:
+    """A request as the projection leaves it."""
+    (state,) = chance.choices(["succeeded", "failed", "running", "unknown"], [90, 8, 1.9, 0.1])
+    return {
+        "key": record_reader.request_key("", "/bench", f"r-{number}"),
+        "tenant": f"t{number % 5}",
+        "source": "/bench",
+        "id": f"r-{number}",
+        "kind": ("sql", "job")[number % 2],
+        "state": state,
+        "ended": state != "running",
+        "sequence": 4,
+        "attempt": 1,
+        "started_ms": NOW_MS + number,
+        "updated_ms": NOW_MS + number + 5,
+        "cluster": f"c-{number % 30}",
+        "labels": json.dumps({"team": f"t{number % 10}"}),
+        "reason_class": "job_failed" if state == "failed" else None,
+        "reason_code": None,
+        "reason_message": None,
+        "job_id": f"j-{number}",
+        "job_name": f"sql-{number}",
+        "app_id": None,
+        "progress": 100.0,
+        "tracking_url": None,
+        "words": f"r-{number} /bench c-{number % 30} sql-{number} j-{number}",
+        "log": 1,
+        "offset": number,
+    }
+
+
+async def pages(count: int) -> dict[str, float]:
+    """Milliseconds of the first page of each selection among so many requests: the median of some tries."""
+    chance = random.Random(1)  # noqa: S311 - the same rows in each run
+    async with database.opened(settings.ReadModelSettings()) as opened:
+        for first in range(0, count, AT_ONCE):
+            rows = [row(number, chance) for number in range(first, min(count, first + AT_ONCE))]
+            labels = [
+                {"label": f"team=t{one['offset'] % 10}", "started_ms": one["started_ms"], "key": one["key"]}
+                for one in rows
+            ]
+            async with opened.transaction() as connection:
+                await connection.execute(tables.REQUESTS.insert(), rows)
+                await connection.execute(tables.LABELS.insert(), labels)
+        return {name: await first_page_ms(opened, chosen) for name, chosen in SELECTIONS.items()}
+
+
+async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> float:
+    """Milliseconds of the first page, the median of some tries."""
+    took_ms = []
+    for _ in range(TRIES):
+        started_s = time.perf_counter()
+        await queries.requests(opened, chosen, None, 50)
+        took_ms.append((time.perf_counter() - started_s) * 1000)
+    return round(statistics.median(took_ms), 1)
+
+
+async def measure(event_count: int, request_count: int) -> dict[str, Any]:
+    """All figures."""
+    found = await rebuild(event_count)
+    first = await pages(request_count)
+    return {"events": event_count, "requests": request_count, **found, "first_page_ms": first}
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    given = parser.parse_args()
+    logs.setup(level="ERROR")
+    figures = asyncio.run(measure(given.events, given.requests))
+    print(json.dumps(figures) if given.json else figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""
+Errors as RFC 9457 describes them: one shape for every status, for programs (`type`) and people (`detail`).
+
+A handler raises `ProblemError`; the outermost middleware makes the reply, also of aiohttp's own errors and of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import pydantic
+import structlog
+from aiohttp import web
+
+from mrs_relay import errors
+from mrs_relay.api import models
+from mrs_relay.messages import codec
+from mrs_relay.read_model import database
+
+CONTENT_TYPE: Final = "application/problem+json"
+_AGAIN_S: Final = "2"
+
+_log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ProblemError(Exception):
+    """
+    A reply with a problem.
+
+    Args:
+        status: HTTP status.
+        kind: end of the problem's type, one for each cause.
+        detail: for people: expected, got, what to do.
+        faults: what is wrong with which parameter or field.
+        headers: of the reply.
+        extra: further members of the problem.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        faults: Sequence[models.Fault] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def reply(self) -> web.Response:
+        """Make the reply."""
+        problem = models.Problem(
+            type=f"urn:mrs-relay:problem:{self.kind}",
+            title=http.HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            errors=list(self.faults) or None,
+        )
+        body = codec.encode({**problem.model_dump(mode="json", exclude_none=True), **self.extra})
+        return web.Response(status=self.status, body=body, content_type=CONTENT_TYPE, headers=self.headers)
+
+
+def unavailable(detail: str) -> ProblemError:
+    """Return the problem of a service that cannot answer now."""
+    return ProblemError(503, "unavailable", detail, headers={"Retry-After": _AGAIN_S})
+
+
+def of_parameters(error: pydantic.ValidationError, known: Sequence[str]) -> ProblemError:
+    """Return the problem of query parameters that a model refuses."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        text = str(fault["msg"]).removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            text = f"there is no such parameter; known: {', '.join(known)}"
+        faults.append(models.Fault(field=name, message=text))
+    detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
+    return ProblemError(400, "invalid-parameter", detail, faults=faults)
+
+
+def of_body(error: pydantic.ValidationError) -> ProblemError:
+    """Return the problem of a body that a model refuses."""
+    faults = [
+        models.Fault(field=".".join(map(str, fault["loc"])), message=str(fault["msg"]).removeprefix("Value error, "))
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
+    return ProblemError(422, "invalid-body", detail, faults=faults)
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every failure with a problem."""
+    try:
+        return await handler(request)
+    except ProblemError as problem:
+        return problem.reply()
+    except web.HTTPException as error:
+        return _of_aiohttp(request, error).reply()
+    except (database.DatabaseDown, errors.StreamError) as error:
+        _log.warning("api_unavailable", path=request.path, error=str(error))
+        return unavailable("the database or Kafka does not answer; try again").reply()
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception:  # noqa: BLE001 - the last resort of a handler: logged with its stack
+        _log.exception("api_failed", path=request.path)
+        return ProblemError(500, "internal-error", "mrs-relay failed on this request; its log says why").reply()
+
+
+def _of_aiohttp(request: web.Request, error: web.HTTPException) -> ProblemError:
+    headers = {name: value for name, value in error.headers.items() if name in {"Allow", "Location"}}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return ProblemError(405, "method-not-allowed", f"{request.method}: expected {allowed}", headers=headers)
+    if isinstance(error, web.HTTPNotFound):
+        return ProblemError(404, "no-such-path", f"{request.path[:200]}: there is no such path; see /v1/openapi.json")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return ProblemError(413, "too-large", "the body is larger than api.body_bytes allows", headers=headers)
+    return ProblemError(error.status, "http", error.reason or "the request is not accepted", headers=headers)

@@ -1,0 +1,120 @@
+"""Answer questions about requests, and about dead letters, from the read model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from mrs_relay.api import models, problems, replies
+from mrs_relay.common import clock
+from mrs_relay.read_model import database, queries
+
+_MOST_EVENTS = 1_000
+
+
+class Requests:
+    """
+    The handlers of requests and dead letters.
+
+    Args:
+        opened: the database.
+    """
+
+    def __init__(self, opened: database.Database) -> None:
+        self._database = opened
+
+    async def list_requests(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a page of requests."""
+        query = replies.query(request, models.RequestsQuery)
+        chosen = queries.Filter(
+            tenant=query.tenant,
+            state=query.state,
+            kind=query.type,
+            cluster=query.cluster,
+            reason_class=query.reason,
+            label=query.label,
+            since_ms=None if query.since is None else queries.milliseconds(query.since),
+            until_ms=None if query.until is None else queries.milliseconds(query.until),
+            text=query.text,
+        )
+        after = replies.place(query.cursor, queries.Place, chosen)
+        page = await queries.requests(self._database, chosen, after, query.limit)
+        items = [models.Request(**_shown(row)) for row in page.rows]
+        return replies.reply(request, models.RequestPage(items=items, next=replies.cursor(page.next, chosen)))
+
+    async def show_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer with one request."""
+        row = await self.one(request)
+        event = await queries.event_at(self._database, row["log"], row["offset"])
+        last = None if event is None else msgspec.json.decode(event)
+        return replies.reply(request, models.RequestDetail(**_shown(row), last_event=last))
+
+    async def list_events(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the events of one request."""
+        row = await self.one(request)
+        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        return replies.reply(request, models.EventList(items=[msgspec.json.decode(event) for event in found]))
+
+    async def list_dead_letters(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a page of dead letters."""
+        query = replies.query(request, models.DeadLettersQuery)
+        filters = (query.tenant, query.code)
+        after = replies.place(query.cursor, queries.LetterPlace, filters)
+        rows, following = await queries.dead_letters(self._database, query.tenant, query.code, after, query.limit)
+        items = [_letter(row) for row in rows]
+        return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))
+
+    async def one(self, request: web.Request) -> Mapping[str, Any]:
+        """
+        Return the row of the request that the path names.
+
+        Raises:
+            ProblemError: there is none, or more than one.
+        """
+        query = replies.query(request, models.RequestQuery)
+        request_id = request.match_info["id"]
+        found = [] if "\0" in request_id else await self._of_id(request_id, query)
+        if not found:
+            text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
+            raise problems.ProblemError(404, "no-such-request", text)
+        if len(found) > 1:
+            several = [{"tenant": row["tenant"], "source": row["source"]} for row in found]
+            text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
+            raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
+        return found[0]
+
+    async def _of_id(self, request_id: str, query: models.RequestQuery) -> list[dict[str, Any]]:
+        page = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
+        return page.rows
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of `models.Request` for a row."""
+    mrs = models.Mrs(**{name: row[name] for name in models.Mrs.model_fields})
+    reason = None
+    if row["reason_class"] is not None:
+        reason = models.Reason(
+            kind=row["reason_class"], code=row["reason_code"] or "", message=row["reason_message"] or ""
+        )
+    same = ("tenant", "source", "id", "state", "ended", "sequence", "attempt", "cluster")
+    return {
+        **{name: row[name] for name in same},
+        "type": row["kind"],
+        "started_at": clock.rfc3339(row["started_ms"]),
+        "updated_at": clock.rfc3339(row["updated_ms"]),
+        "labels": None if row["labels"] is None else msgspec.json.decode(row["labels"]),
+        "reason": reason,
+        "mrs": mrs if mrs != models.Mrs() else None,
+    }
+
+
+def _letter(row: Mapping[str, Any]) -> models.DeadLetter:
+    same = ("tenant", "position", "code", "message", "size_bytes")
+    return models.DeadLetter(
+        **{name: row[name] for name in same},
+        written_at=clock.shown(row["written_ms"]),
+        sent_at=clock.shown(row["sent_ms"]),
+    )

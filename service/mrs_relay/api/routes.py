@@ -1,0 +1,175 @@
+"""Everything that is served, as values: the application and the OpenAPI document are both made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pydantic
+from aiohttp import web
+
+from mrs_relay.api import models, problems, requests, streams, submissions
+
+JSON: Final = "application/json"
+LAST_EVENT_ID: Final = "Last-Event-ID"
+
+
+_COMMON: Final = {
+    400: "A parameter is wrong or unknown.",
+    403: "A foreign Host or Origin.",
+    429: "More requests than `api.requests_per_s` allows.",
+    503: "The database or Kafka does not answer.",
+}
+_ONE: Final = {
+    **_COMMON,
+    404: "No request has this id.",
+    409: "Several requests have this id: name source and tenant.",
+}
+_SENT: Final = {
+    403: "A foreign Host or Origin, or `api.read_only` is set.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    422: "The message would be rejected, or its key was used for another request.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One operation.
+
+    Attributes:
+        path: as aiohttp and OpenAPI write it.
+        name: its operationId.
+        summary: one line.
+        handler: answers it.
+        query: the model of its query parameters; None: it has none.
+        answer: the model of its answer.
+        problems: the statuses of its problems, and when they come.
+        verb: HTTP method in small letters.
+        body: the model of its body.
+        others: further content types of its answer, with what they are.
+        headers: header parameters, with what they are.
+    """
+
+    path: str
+    name: str
+    summary: str
+    handler: problems.Handler
+    query: type[pydantic.BaseModel] | None
+    answer: type[pydantic.BaseModel]
+    problems: dict[int, str]
+    verb: str = "get"
+    body: type[pydantic.BaseModel] | None = None
+    others: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def routes(asked: requests.Requests, streamed: streams.Streams, submitted: submissions.Submissions) -> Sequence[Route]:
+    """Return all operations of the API."""
+    return (*_questions(asked, streamed), *_messages(submitted))
+
+
+def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
+    return (
+        Route(
+            "/v1/requests",
+            "listRequests",
+            "List requests, those that began last first.",
+            asked.list_requests,
+            models.RequestsQuery,
+            models.RequestPage,
+            _COMMON,
+        ),
+        Route(
+            "/v1/requests/{id}",
+            "showRequest",
+            "Show the present state of a request, with the event that brought it.",
+            asked.show_request,
+            models.RequestQuery,
+            models.RequestDetail,
+            _ONE,
+        ),
+        Route(
+            "/v1/requests/{id}/events",
+            "listRequestEvents",
+            "List the events of a request, in order.",
+            asked.list_events,
+            models.RequestQuery,
+            models.EventList,
+            _ONE,
+        ),
+        Route(
+            "/v1/dead-letters",
+            "listDeadLetters",
+            "List messages that no event could answer, those written last first.",
+            asked.list_dead_letters,
+            models.DeadLettersQuery,
+            models.DeadLetterPage,
+            _COMMON,
+        ),
+        Route(
+            "/v1/events",
+            "streamEvents",
+            "Follow events: a stream of server-sent events or of lines of JSON, or with `wait` one answer.",
+            streamed.events,
+            models.EventsQuery,
+            models.EventBatch,
+            {**_COMMON, 410: "With `wait`: events behind the position are no longer kept; go on after `position`."},
+            others={
+                "text/event-stream": "The default without `wait`. `data` is CloudEvents JSON, `id` the position behind "
+                "it. `event: reset`: events are missing; load /v1/requests again.",
+                "application/x-ndjson": "Objects with `position` and either `event`, `reset` or nothing.",
+            },
+            headers={LAST_EVENT_ID: "As `after`, which wins; sent by browsers that reconnect."},
+        ),
+    )
+
+
+def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
+    wrong_state = {409: "Several requests have this id, or its state does not allow it."}
+    return (
+        Route(
+            "/v1/requests",
+            "submitRequest",
+            "Send a request message; answered when Kafka has it.",
+            submitted.submit,
+            None,
+            models.Accepted,
+            {**_COMMON, **_SENT},
+            verb="post",
+            body=models.NewRequest,
+            headers={
+                "Idempotency-Key": "Id of the request: the same one again never starts a second job.",
+                "Prefer": "wait=N: answer with the last event (status 200) if it comes within N seconds, 60 at most.",
+            },
+        ),
+        Route(
+            "/v1/requests/{id}/cancel",
+            "cancelRequest",
+            "Ask that a request be stopped; its events say whether it was.",
+            submitted.cancel,
+            models.RequestQuery,
+            models.Accepted,
+            {**_ONE, **_SENT, **wrong_state},
+            verb="post",
+            body=models.CancelRequest,
+        ),
+        Route(
+            "/v1/requests/{id}/resolve",
+            "resolveRequest",
+            "Settle a request that is unknown, after a look at MRS.",
+            submitted.resolve,
+            models.RequestQuery,
+            models.Accepted,
+            {**_ONE, **_SENT, **wrong_state},
+            verb="post",
+            body=models.ResolveRequest,
+        ),
+    )
+
+
+def resources(all_routes: Sequence[Route]) -> list[web.RouteDef]:
+    """Return the routes as aiohttp takes them."""
+    return [web.route(route.verb.upper(), route.path, route.handler) for route in all_routes]

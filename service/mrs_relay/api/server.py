@@ -1,0 +1,185 @@
+"""
+Serve the API, health, readiness and metrics of `mrs-relay web` on one port.
+
+Health says that the event loop turns; readiness that the topics have been read once and the database answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import prometheus_client
+import structlog
+from aiohttp import web
+from prometheus_client import core, registry
+
+from mrs_relay import errors
+from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.client import sending
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.messages import codec
+from mrs_relay.read_model import database, projector, sent
+
+_SHUTDOWN_S: Final = 2.0
+_LINE_BYTES: Final = 65_536
+"""The longest address or header: a position has up to 20 characters for each partition."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """
+    Where messages go, and who writes them.
+
+    Attributes:
+        tenants: the settings of Kafka of each tenant by its name; "" without tenants.
+        sender: writes records.
+        memory: which payloads were sent under which ids.
+    """
+
+    tenants: Mapping[str, kafka_settings.KafkaSettings]
+    sender: sending.Sender
+    memory: sent.Sent
+
+
+class Api:
+    """
+    The HTTP application.
+
+    Args:
+        chosen: the settings.
+        opened: the database.
+        topics: what is read into it.
+        reading: reads it, in this process.
+        outgoing: where messages go, and who writes them.
+    """
+
+    def __init__(
+        self,
+        chosen: settings.ApiSettings,
+        opened: database.Database,
+        topics: projector.Topics,
+        reading: projector.Projector,
+        outgoing: Outgoing,
+    ) -> None:
+        self._settings = chosen
+        self._reading = reading
+        self._cut_off = 0
+        feed = streams.Feed(opened, topics, reading.changes, lambda: reading.progress)
+        self._streams = streams.Streams(feed, chosen, self._count_cut)
+        asked = requests.Requests(opened)
+        submitted = submissions.Submissions(outgoing.tenants, outgoing.sender, outgoing.memory, asked, feed, chosen)
+        self._routes = routes.routes(asked, self._streams, submitted)
+        self._document = codec.encode(openapi.document(self._routes))
+        self._metrics = registry.CollectorRegistry()
+        self._metrics.register(_Collector(self._snapshot))
+
+    def application(self) -> web.Application:
+        """Return the application; needs a running loop."""
+        application = web.Application(
+            client_max_size=self._settings.body_bytes,
+            middlewares=[
+                problems.middleware,
+                guards.local_only(),
+                guards.rate(guards.Bucket(self._settings.requests_per_s)),
+            ],
+        )
+        application.add_routes(routes.resources(self._routes))
+        application.add_routes(
+            [
+                web.get("/v1/openapi.json", self._openapi),
+                web.get("/health", self._alive),
+                web.get("/ready", self._ready),
+                web.get("/metrics", self._measured),
+            ]
+        )
+        application.on_shutdown.append(self._close)
+        return application
+
+    async def _close(self, _application: web.Application) -> None:
+        self._streams.close()
+
+    def _count_cut(self) -> None:
+        self._cut_off += 1
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type=routes.JSON)
+
+    async def _alive(self, _request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        now = self._reading.progress
+        reasons = [now.problem] if now.problem else []
+        reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
+        body = {"ready": not reasons, "reasons": reasons, "writes": now.writes, "behind": now.behind or {}}
+        return web.json_response(body, status=503 if reasons else 200)
+
+    async def _measured(self, _request: web.Request) -> web.Response:
+        text = prometheus_client.generate_latest(self._metrics)
+        return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+
+    def _snapshot(self) -> tuple[projector.Progress, int, int]:
+        return self._reading.progress, self._streams.count, self._cut_off
+
+
+class _Collector(registry.Collector):
+    """Progress and streams as metrics."""
+
+    def __init__(self, snapshot: Callable[[], tuple[projector.Progress, int, int]]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Any:  # noqa: ANN401 - an iterator of metrics
+        """Make the metrics from the present numbers."""
+        progress, open_streams, cut_off = self._snapshot()
+        behind = core.GaugeMetricFamily(
+            "mrs_relay_web_behind_records", "Records of a topic that are not in the database yet.", labels=["topic"]
+        )
+        for topic, count in (progress.behind or {}).items():
+            behind.add_metric([topic], count)
+        yield behind
+        yield core.GaugeMetricFamily(
+            "mrs_relay_web_writes", "1 when this process writes to the database.", value=float(progress.writes)
+        )
+        yield core.CounterMetricFamily("mrs_relay_web_records", "Records written.", value=progress.written)
+        yield core.CounterMetricFamily(
+            "mrs_relay_web_records_skipped", "Records that are no message of mrs-relay.", value=progress.skipped
+        )
+        yield core.GaugeMetricFamily("mrs_relay_web_streams", "Open streams of events.", value=open_streams)
+        yield core.CounterMetricFamily(
+            "mrs_relay_web_streams_cut_off", "Streams whose reader did not read.", value=cut_off
+        )
+
+
+@contextlib.asynccontextmanager
+async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
+    """
+    Serve for the length of the context; yields the port.
+
+    Raises:
+        SettingsError: the server cannot listen on the address.
+    """
+    runner = web.AppRunner(
+        api.application(),
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+        max_line_size=_LINE_BYTES,
+        max_field_size=_LINE_BYTES,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, chosen.host, chosen.port)
+        try:
+            await site.start()
+        except OSError as error:
+            text = f"api.port (MRS_RELAY_API__PORT): cannot listen on {chosen.host}:{chosen.port}: {error.strerror}"
+            raise errors.SettingsError(text) from error
+        port = int(runner.addresses[0][1])
+        _log.info("api_started", host=chosen.host, port=port)
+        yield port
+    finally:
+        await runner.cleanup()

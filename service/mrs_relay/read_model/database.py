@@ -1,0 +1,144 @@
+"""
+The door to the database: SQLite or PostgreSQL by SQLAlchemy; opens it, and makes or replaces its tables.
+
+Every error of the database becomes `DatabaseDown`. Neighbours: `store` writes, `queries` and `event_log` read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import exc
+from sqlalchemy.ext import asyncio as sa_asyncio
+
+from mrs_relay import errors
+from mrs_relay.read_model import settings, tables
+
+_SQLITE_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",  # a crash of the machine may lose the last transactions, offsets and rows together
+    "busy_timeout=10000",
+    "cache_size=-65536",
+    "temp_store=MEMORY",
+)
+_TIMEOUT_S: Final = 10.0
+
+_log = structlog.get_logger(__name__)
+
+Row = sa.Row[Any]
+
+
+class DatabaseDown(errors.RelayError):
+    """The database cannot be reached or refuses a statement; what was being written is not written."""
+
+
+class Database:
+    """
+    An open database. Made by `opened`.
+
+    Args:
+        engine: SQLAlchemy's.
+    """
+
+    def __init__(self, engine: sa_asyncio.AsyncEngine) -> None:
+        self._engine = engine
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[sa_asyncio.AsyncConnection]:
+        """Run statements in one transaction: all of it is written, or nothing. Raises DatabaseDown."""
+        with _mapped():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    async def rows(self, *statements: sa.Select[Any]) -> list[Sequence[Row]]:
+        """Run queries on one state of the database; returns the rows of each. Raises DatabaseDown."""
+        with _mapped():
+            async with self._engine.connect() as connection:
+                if len(statements) > 1:
+                    await _SNAPSHOTS[connection.dialect.name](connection)
+                return [(await connection.execute(statement)).all() for statement in statements]
+
+
+async def _begin(connection: sa_asyncio.AsyncConnection) -> None:
+    """Keep one state of SQLite until the connection is given back; its driver begins no transaction for queries."""
+    await connection.exec_driver_sql("BEGIN")
+
+
+async def _repeat_reads(connection: sa_asyncio.AsyncConnection) -> None:
+    """Keep one state of PostgreSQL for the transaction."""
+    await connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+_SNAPSHOTS: Final = {"sqlite": _begin, "postgresql": _repeat_reads}
+
+
+@contextlib.contextmanager
+def _mapped() -> Any:  # noqa: ANN401 - a context manager of no value
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseDown(f"the database does not answer: {cause or type(cause).__name__}") from error
+
+
+@contextlib.asynccontextmanager
+async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[Database]:
+    """
+    Open the database of the settings for the length of the context, with tables of this version.
+
+    Raises:
+        DatabaseDown: it cannot be reached, or its tables cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        address = chosen.address
+        if address is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mrs-relay-web-"))
+            address = f"sqlite+aiosqlite:///{pathlib.Path(folder) / 'read-model.db'}"
+        engine = _engine(address)
+        try:
+            with _mapped():
+                await _prepare(engine)
+            yield Database(engine)
+        finally:
+            await engine.dispose()
+
+
+def _engine(address: str) -> sa_asyncio.AsyncEngine:
+    if not address.startswith("sqlite"):
+        return sa_asyncio.create_async_engine(
+            address, pool_size=10, pool_pre_ping=True, connect_args={"timeout": _TIMEOUT_S}
+        )
+
+    engine = sa_asyncio.create_async_engine(address, pool_size=4, max_overflow=4)
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+async def _prepare(engine: sa_asyncio.AsyncEngine) -> None:
+    """Make the tables, or make them again where they are of another version."""
+    async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":  # replicas that start together make them one after the other
+            await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7411970051)"))
+        if await connection.run_sync(lambda one: sa.inspect(one).has_table(tables.VERSIONS.name)):
+            found = (await connection.execute(sa.select(tables.VERSIONS.c.version))).scalar()
+            if found == tables.VERSION:
+                return
+            _log.warning("read_model_replaced", found=found, expected=tables.VERSION)
+            await connection.run_sync(tables.METADATA.drop_all)
+
+        await connection.run_sync(tables.METADATA.create_all)
+        await connection.execute(sa.insert(tables.VERSIONS).values(version=tables.VERSION))
+        await connection.execute(sa.insert(tables.WRITER).values(number=1, owner="", until_ms=0, complete=False))

@@ -1,0 +1,214 @@
+"""
+Ask for requests and dead letters, newest first, page by page.
+
+A page takes a bounded time, whatever the filter: one filter has an index, and the rows in its order are checked for the
+others until the page is full or `_BUDGET_S` is over. A page may therefore have fewer items than asked for, or none, and
+still be followed by another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from mrs_relay.read_model import database, tables
+
+_SCANNED: Final = 2_000
+_BUDGET_S: Final = 0.02
+_OF_ONE_ID: Final = 20
+_BY_SELECTIVITY: Final = ("cluster", "reason_class", "state", "kind", "tenant")
+
+_requests = tables.REQUESTS.c
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """
+    Which requests; None: any.
+
+    Attributes:
+        tenant: name of the tenant.
+        state: of the last event.
+        kind: job, sql, cluster or call.
+        cluster: MRS cluster id.
+        reason_class: class of the reason.
+        label: `name=value`.
+        since_ms: first event at this time or later, epoch milliseconds.
+        until_ms: first event before this time.
+        text: part of the id, source, cluster, job name, job id, application id or reason code, in any case of letters.
+    """
+
+    tenant: str | None = None
+    state: str | None = None
+    kind: str | None = None
+    cluster: str | None = None
+    reason_class: str | None = None
+    label: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    text: str | None = None
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ends: the last row that was looked at."""
+
+    started_ms: int
+    key: bytes
+
+
+class Page(msgspec.Struct, frozen=True):
+    """
+    Rows, newest first.
+
+    Attributes:
+        rows: as mappings by column.
+        next: where the next page begins; None: there is none.
+    """
+
+    rows: list[dict[str, Any]]
+    next: Place | None
+
+
+class LetterPlace(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of dead letters ends."""
+
+    written_ms: int
+    log: int
+    offset: int
+
+
+async def requests(opened: database.Database, chosen: Filter, after: Place | None, limit: int) -> Page:
+    """
+    Return a page of requests.
+
+    Args:
+        opened: the database.
+        chosen: which requests.
+        after: the end of the page before; None: the first page.
+        limit: most items.
+
+    Raises:
+        DatabaseDown.
+    """
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _BUDGET_S
+    page = await _scan(opened, chosen, after, limit)
+    while page.next is not None and len(page.rows) < limit and loop.time() < until_s:
+        more = await _scan(opened, chosen, page.next, limit - len(page.rows))
+        page = Page(page.rows + more.rows, more.next)
+    return page
+
+
+async def _scan(opened: database.Database, chosen: Filter, after: Place | None, limit: int) -> Page:
+    """Return the matching rows among the next `_SCANNED` ones, `limit` at most."""
+    ordered, left = _ordered(chosen, after)
+    if not left:
+        (rows,) = await opened.rows(ordered.limit(limit + 1))
+        return _page(rows, limit)
+
+    scanned = ordered.limit(_SCANNED).subquery()
+    order = scanned.c.started_ms.desc(), scanned.c.key.desc()
+    matching = sa.select(scanned).where(*(_matches(scanned.c, name, wanted) for name, wanted in left.items()))
+    last = ordered.with_only_columns(_requests.started_ms, _requests.key).offset(_SCANNED - 1).limit(1)
+    rows, ends = await opened.rows(matching.order_by(*order).limit(limit + 1), last)
+    page = _page(rows, limit)
+    if page.next is None and ends:
+        return Page(page.rows, Place(ends[0].started_ms, ends[0].key))
+    return page
+
+
+def _ordered(chosen: Filter, after: Place | None) -> tuple[sa.Select[Any], dict[str, Any]]:
+    """Return the rows that one index yields in order, and the filters that are left to check."""
+    left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text")}
+    left = {name: wanted for name, wanted in left.items() if wanted is not None}
+    statement, started, key = sa.select(tables.REQUESTS), _requests.started_ms, _requests.key
+
+    if chosen.label is not None:
+        labels = tables.LABELS.c
+        started, key = labels.started_ms, labels.key
+        # A request whose id was sent again has labels of its earlier life, too: the time tells them apart.
+        same = sa.and_(labels.key == _requests.key, labels.started_ms == _requests.started_ms)
+        statement = statement.join(tables.LABELS, same).where(labels.label == chosen.label)
+    elif (indexed := next((name for name in _BY_SELECTIVITY if name in left), None)) is not None:
+        statement = statement.where(_requests[indexed] == left.pop(indexed))
+
+    if chosen.since_ms is not None:
+        statement = statement.where(started >= chosen.since_ms)
+    if chosen.until_ms is not None:
+        statement = statement.where(started < chosen.until_ms)
+    if after is not None:
+        statement = statement.where(sa.tuple_(started, key) < sa.tuple_(after.started_ms, after.key))
+    return statement.order_by(started.desc(), key.desc()), left
+
+
+def _matches(columns: Any, name: str, wanted: str) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery
+    found: sa.ColumnElement[bool] = (
+        columns.words.contains(wanted.lower(), autoescape=True) if name == "text" else columns[name] == wanted
+    )
+    return found
+
+
+def _page(rows: Sequence[database.Row], limit: int) -> Page:
+    found = _mappings(rows[:limit])
+    last = found[-1] if len(rows) > limit else None
+    return Page(found, None if last is None else Place(last["started_ms"], last["key"]))
+
+
+def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in rows]
+
+
+async def of_id(opened: database.Database, request_id: str, *, tenant: str | None, source: str | None) -> Page:
+    """Return the requests with an id, of a tenant and source; several may use the same one. Raises DatabaseDown."""
+    statement = sa.select(tables.REQUESTS).where(_requests.id == request_id)
+    if tenant is not None:
+        statement = statement.where(_requests.tenant == tenant)
+    if source is not None:
+        statement = statement.where(_requests.source == source)
+    (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
+    return _page(rows, _OF_ONE_ID)
+
+
+async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
+    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
+    events = tables.EVENTS.c
+    newest = sa.select(events.event).where(events.key == key)
+    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
+    return [row.event for row in reversed(rows)]
+
+
+async def event_at(opened: database.Database, log: int, offset: int) -> str | None:
+    """Return one event as CloudEvents JSON; None: it is not kept. Raises DatabaseDown."""
+    events = tables.EVENTS.c
+    (rows,) = await opened.rows(sa.select(events.event).where(events.log == log, events.offset == offset))
+    return rows[0].event if rows else None
+
+
+async def dead_letters(
+    opened: database.Database, tenant: str | None, code: str | None, after: LetterPlace | None, limit: int
+) -> tuple[list[dict[str, Any]], LetterPlace | None]:
+    """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
+    letters = tables.DEAD_LETTERS.c
+    order = letters.written_ms, letters.log, letters.offset
+    statement = sa.select(tables.DEAD_LETTERS)
+    if tenant is not None:
+        statement = statement.where(letters.tenant == tenant)
+    if code is not None:
+        statement = statement.where(letters.code == code)
+    if after is not None:
+        statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.written_ms, after.log, after.offset))
+
+    (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
+    found = _mappings(rows[:limit])
+    if len(rows) <= limit:
+        return found, None
+    return found, LetterPlace(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
+
+
+def milliseconds(moment: dt.datetime) -> int:
+    """Return a moment as the tables have it."""
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,254 @@
+"""
+Read records of the topics as rows of the tables. Pure; `projector` calls it and `store` writes the rows.
+
+Events are read leniently: of a field that this version does not know nothing is lost, because the event itself is kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from mrs_relay.common import clock
+from mrs_relay.kafka import records
+from mrs_relay.messages import dead_letters, envelope, events
+
+_NO_CHANGE: Final = ("conflict",)
+_UNKNOWN_REQUEST: Final = "unknown_request"
+_WORDS: Final = 1_000
+
+
+class _Ref(msgspec.Struct, frozen=True):
+    id: str
+    source: str
+
+
+class _Mrs(msgspec.Struct, frozen=True):
+    job_id: str | None = None
+    job_name: str | None = None
+    progress: float | None = None
+    app_id: str | None = None
+    tracking_url: str | None = None
+
+
+class _Reason(msgspec.Struct, frozen=True):
+    kind: str = msgspec.field(name="class", default="")
+    code: str = ""
+    message: str = ""
+
+
+class _Data(msgspec.Struct, frozen=True):
+    """The part of `events.EventData` that the tables have columns for."""
+
+    request: _Ref
+    state: str
+    sequence: int
+    attempt: int = 0
+    cluster: str | None = None
+    mrs: _Mrs | None = None
+    reason: _Reason | None = None
+    labels: dict[str, str] | None = None
+    repeated: bool = False
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """
+    One event as it is stored, and what it says about its request.
+
+    Attributes:
+        offset: of its record.
+        key: of the request's rows.
+        time_ms: when the relay decided it.
+        text: CloudEvents JSON.
+        tenant: name of the tenant.
+        kind: of the request: job, sql, cluster or call.
+        kafka_key: of the request's records.
+        data: the part that has columns.
+        changes: whether it brings a new state; a repeated one does not.
+    """
+
+    offset: int
+    key: bytes
+    time_ms: int
+    text: str
+    tenant: str
+    kind: str
+    kafka_key: bytes
+    data: _Data
+    changes: bool
+
+    @property
+    def sequence(self) -> int:
+        """Number of the event within its request."""
+        return self.data.sequence
+
+    @property
+    def ended(self) -> bool:
+        """Whether its state is a last one."""
+        return self.data.state in events.LAST
+
+    @property
+    def concerns_state(self) -> bool:
+        """Whether it says in which state the request is; the refusal of another message does not."""
+        reason = self.data.reason
+        return reason is None or not (reason.kind in _NO_CHANGE or reason.code == _UNKNOWN_REQUEST)
+
+
+_data_decoder = msgspec.json.Decoder(_Data)
+_structured_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text_decoder = msgspec.json.Decoder(str)
+_encoder = msgspec.json.Encoder()
+_STRUCTURED: Final = envelope.STRUCTURED.encode()
+_CONTENT_TYPE: Final = "application/json"
+
+
+def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
+    """
+    Read a record of an events topic; None: it is no event of this service.
+
+    Args:
+        record: the record.
+        tenants: name of each tenant by the CloudEvents `source` of its events; an unknown source stands for itself.
+    """
+    try:
+        attributes, raw = _parts(record)
+        data = _data_decoder.decode(raw)
+        time_ms = _milliseconds(attributes["time"])
+        text = _encoder.encode({**attributes, "data": msgspec.Raw(raw)}).decode()
+    except (ValueError, KeyError):  # msgspec's and Unicode's errors are ValueErrors
+        return None
+
+    prefix, _, rest = attributes.get("type", "").partition(".")
+    if prefix != "mrs":
+        return None
+    event_source = attributes.get("source", "")
+    tenant = tenants.get(event_source, event_source)
+    key = request_key(tenant, data.request.source, data.request.id)
+    kind = rest.partition(".")[0]
+    kafka_key = record.key or b""
+    return Event(record.offset, key, time_ms, text, tenant, kind, kafka_key, data, changes=not data.repeated)
+
+
+def event_row(found: Event) -> dict[str, Any]:
+    """Return an event as a row without its log."""
+    return {
+        "offset": found.offset,
+        "key": found.key,
+        "sequence": found.sequence,
+        "time_ms": found.time_ms,
+        "event": found.text,
+    }
+
+
+def request_row(found: Event, started_ms: int) -> dict[str, Any]:
+    """
+    Return the state that an event reports as a row of its request, without the log.
+
+    Args:
+        found: the event.
+        started_ms: time of the request's first event.
+    """
+    data = found.data
+    mrs, reason = data.mrs or _Mrs(), data.reason or _Reason()
+    searched = (data.request.id, data.request.source, data.cluster, mrs.job_name, mrs.job_id, mrs.app_id, reason.code)
+    return {
+        "key": found.key,
+        "tenant": found.tenant,
+        "source": data.request.source,
+        "id": data.request.id,
+        "kind": found.kind,
+        "state": data.state,
+        "ended": found.ended,
+        "sequence": data.sequence,
+        "attempt": data.attempt,
+        "started_ms": started_ms,
+        "updated_ms": found.time_ms,
+        "cluster": data.cluster,
+        "labels": _encoder.encode(data.labels).decode() if data.labels else None,
+        "reason_class": reason.kind or None,
+        "reason_code": reason.code or None,
+        "reason_message": _storable(reason.message) or None,
+        "job_id": mrs.job_id,
+        "job_name": mrs.job_name,
+        "app_id": mrs.app_id,
+        "progress": mrs.progress,
+        "tracking_url": mrs.tracking_url,
+        "words": " ".join(filter(None, searched)).lower()[:_WORDS],
+        "kafka_key": found.kafka_key,
+        "offset": found.offset,
+    }
+
+
+def request_key(tenant: str, source: str, request_id: str) -> bytes:
+    """Return the key of a request's rows: two tenants may use the same source and id."""
+    return hashlib.blake2b(f"{tenant}\0{source}\0{request_id}".encode(), digest_size=16).digest()
+
+
+def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str, Any] | None:
+    """
+    Read a record of a dead letters topic as a row without its log; None: it is no dead letter of this service.
+
+    Args:
+        record: the record.
+        tenants: name of each tenant by its requests topic.
+    """
+    try:
+        letter = dead_letters.read(record.key, record.value, record.headers)
+    except ValueError:
+        return None
+    return {
+        "offset": record.offset,
+        "tenant": tenants.get(letter.topic, letter.topic),
+        "position": letter.position,
+        "written_ms": record.timestamp_ms,
+        "sent_ms": letter.timestamp_ms,
+        "code": letter.code,
+        "message": _storable(letter.message),
+        "size_bytes": len(letter.value or b""),
+    }
+
+
+def _parts(record: records.Record) -> tuple[dict[str, str], bytes]:
+    """
+    Return the CloudEvents attributes and the data of an event in either mode.
+
+    Raises:
+        ValueError, KeyError: it is no CloudEvent.
+    """
+    value, content_type, attributes = record.value or b"", b"", {}
+    for name, raw in record.headers:
+        if name.startswith("ce_"):
+            attributes[name[3:]] = raw.decode()
+        elif name.lower() == "content-type":
+            content_type = raw
+
+    if content_type.lower().startswith(_STRUCTURED):
+        members = _structured_decoder.decode(value)
+        data = bytes(members.pop("data"))
+        return {name: _text_decoder.decode(raw) for name, raw in members.items()}, data
+    attributes["datacontenttype"] = _CONTENT_TYPE
+    return attributes, value
+
+
+def _storable(text: str) -> str:
+    """Return a foreign text without the one character that PostgreSQL does not store."""
+    return text.replace("\0", "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _milliseconds(moment: str) -> int:
+    """
+    Read RFC 3339 text as milliseconds since the epoch.
+
+    Raises:
+        ValueError: it is no moment with an offset.
+    """
+    found = dt.datetime.fromisoformat(clock.without_leap_second(moment))
+    if found.tzinfo is None:
+        raise ValueError(f"{moment!r} has no offset from UTC")
+    return round(found.timestamp() * 1000)

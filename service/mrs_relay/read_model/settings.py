@@ -1,0 +1,55 @@
+"""Settings of the read model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import pydantic
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+class ReadModelSettings(pydantic.BaseModel):
+    """Where `mrs-relay web` keeps what it has read, and for how long."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    database: pydantic.SecretStr | None = None
+    """
+    Address of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME. None uses a temporary file, which
+    is deleted at the end, so each start reads the topics again and knows only what they still hold. Replicas may share
+    a PostgreSQL; one of them writes at a time.
+    """
+
+    keep_days: Annotated[float, pydantic.Field(gt=0, le=3650)] = 30.0
+    """
+    Days for which an ended request and its events are kept after its last event, also when the topics no longer hold
+    them. A request under way is kept. About 4 kB of disk for each request.
+    """
+
+    batch_records: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 5_000
+    """Most records written in one transaction of the database. More is quicker while catching up, and takes memory."""
+
+    lease_s: Annotated[float, pydantic.Field(ge=1, le=600)] = 10.0
+    """
+    Seconds after which another replica on the same database takes over the writing from one that has gone silent.
+    Shorter fails over sooner, and writes to the database more often.
+    """
+
+    @pydantic.field_validator("database")
+    @classmethod
+    def _known_scheme(cls, given: pydantic.SecretStr | None) -> pydantic.SecretStr | None:
+        if given is not None and urlsplit(given.get_secret_value()).scheme not in _DRIVERS:
+            raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+        return given
+
+    @property
+    def address(self) -> str | None:
+        """The database's address with the driver that we use; it may hold a password."""
+        if self.database is None:
+            return None
+        parts = urlsplit(self.database.get_secret_value())
+        if parts.scheme == "sqlite":  # its path must keep all its slashes, which urlunsplit does not promise
+            return self.database.get_secret_value().replace("sqlite:", f"{_DRIVERS['sqlite']}:", 1)
+        return urlunsplit(parts._replace(scheme=_DRIVERS[parts.scheme]))

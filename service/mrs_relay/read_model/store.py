@@ -1,0 +1,326 @@
+"""
+Write rows to the tables, together with the offsets that they stand for.
+
+One process writes at a time: it holds a lease in the database, and each transaction also requires that the offsets are
+still those that it began with. Two writers that believe in the lease at once therefore write nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext import asyncio as sa_asyncio
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker
+from mrs_relay.read_model import database, record_reader, tables
+
+_State = tuple[record_reader.Event, int]
+"""The event that brought a state, and when the request began."""
+
+_PRUNED_AT_ONCE: Final = 2_000
+
+
+class Shorter(errors.StreamDown):
+    """A topic ends before what was read of it: its leader has just changed, or it has lost records."""
+
+
+class Overtaken(errors.RelayError):
+    """Another process writes to the database; read the offsets again before the next write."""
+
+
+class Log(msgspec.Struct, frozen=True):
+    """A row of the table of logs; see `tables.LOGS`."""
+
+    log: int
+    topic: str
+    topic_id: str
+    partition: int
+    first: int
+    next: int
+    epoch: int = 0
+
+    @property
+    def life(self) -> str:
+        """Short text that is another one after the topic was created again, or has lost records."""
+        return hashlib.blake2b(f"{self.topic_id} {self.epoch}".encode(), digest_size=6).hexdigest()
+
+
+class Batch(msgspec.Struct):
+    """
+    What one transaction writes.
+
+    Attributes:
+        events: by log, in the order of the logs.
+        dead_letters: rows of dead letters by log.
+        moves: for each log the offset of its first unread record, before and after this batch.
+    """
+
+    events: dict[int, list[record_reader.Event]] = msgspec.field(default_factory=dict)
+    dead_letters: dict[int, list[dict[str, Any]]] = msgspec.field(default_factory=dict)
+    moves: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
+
+
+class Store:
+    """
+    The writing side of the read model.
+
+    Args:
+        opened: the database.
+        owner: name of this process, unlike that of any other.
+        lease_s: how long the lease holds, in seconds.
+    """
+
+    def __init__(self, opened: database.Database, owner: str, lease_s: float) -> None:
+        self._database = opened
+        self._owner = owner
+        self._lease_ms = round(lease_s * 1000)
+        self._writing = asyncio.Lock()  # SQLite has one writer at a time; waiting here needs no busy timeout
+
+    async def claim(self, now_ms: int, *, complete: bool) -> bool:
+        """
+        Take or extend the lease; False: another process holds it.
+
+        Args:
+            now_ms: the time, epoch milliseconds.
+            complete: all that the topics held has been written once.
+
+        Raises:
+            DatabaseDown.
+        """
+        writer = tables.WRITER
+        free = sa.or_(writer.c.owner == self._owner, writer.c.until_ms < now_ms)
+        statement = (
+            sa.update(writer).where(free).values(owner=self._owner, until_ms=now_ms + self._lease_ms, complete=complete)
+        )
+        async with self._writing, self._database.transaction() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def is_complete(self) -> bool:
+        """Return whether the process that writes has once written all that the topics held. Raises DatabaseDown."""
+        (rows,) = await self._database.rows(sa.select(tables.WRITER.c.complete))
+        return bool(rows and rows[0].complete)
+
+    async def release(self) -> None:
+        """Give the lease back, so that another process need not wait for its end. Raises DatabaseDown."""
+        statement = sa.update(tables.WRITER).where(tables.WRITER.c.owner == self._owner).values(owner="", until_ms=0)
+        async with self._writing, self._database.transaction() as connection:
+            await connection.execute(statement)
+
+    async def open_logs(
+        self, topic: str, bounds: Mapping[int, broker.Bounds], *, accept_shorter: bool = False
+    ) -> dict[int, Log]:
+        """
+        Return the logs of a topic by partition, made where there are none.
+
+        A log whose next record has left the topic goes on at the topic's beginning: `first` says that events are
+        missing before it.
+
+        Args:
+            topic: its name.
+            bounds: begin and end of each partition.
+            accept_shorter: if the topic ends before what was read, read it again from its beginning.
+
+        Raises:
+            Shorter: it does, and this is not accepted. DatabaseDown.
+        """
+        topic_id = next((bound.topic_id for bound in bounds.values()), None) or ""
+        logs = tables.LOGS
+        async with self._writing, self._database.transaction() as connection:
+            others = sa.update(logs).where(logs.c.topic == topic, logs.c.topic_id != topic_id).values(current=False)
+            await connection.execute(others)
+            found = sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id)
+            known = {row.partition: log_of(row) for row in await connection.execute(found)}
+
+            is_shorter = any(
+                log.next > bounds[partition].end for partition, log in known.items() if partition in bounds
+            )
+            if is_shorter and not accept_shorter:
+                raise Shorter(f"topic {topic} ends before what was read of it")
+            if is_shorter:
+                known = {
+                    partition: await _read_again(connection, log, bounds[partition].first)
+                    for partition, log in known.items()
+                    if partition in bounds
+                }
+
+            epoch = max((log.epoch for log in known.values()), default=0)  # all partitions of a topic have the same
+            for partition, bound in bounds.items():
+                log = known.get(partition)
+                if log is None:
+                    values = {"topic": topic, "topic_id": topic_id, "partition": partition, "epoch": epoch}
+                    log = await _new_log(connection, {**values, "first": bound.first, "next": bound.first})
+                elif log.next < bound.first:
+                    log = msgspec.structs.replace(log, first=bound.first, next=bound.first)
+                    moved = sa.update(logs).where(logs.c.log == log.log).values(first=log.first, next=log.next)
+                    await connection.execute(moved)
+                known[partition] = log
+        return known
+
+    async def apply(self, batch: Batch) -> None:
+        """
+        Write a batch: all of it or nothing.
+
+        Raises:
+            Overtaken: another process has moved the offsets. DatabaseDown.
+        """
+        async with self._writing, self._database.transaction() as connection:
+            insert = INSERTS[connection.dialect.name]
+            await self._move(connection, batch.moves)
+            for log, rows in batch.events.items():
+                await _write_events(connection, insert, log, rows)
+
+            letters = [{"log": log, **row} for log, rows in batch.dead_letters.items() for row in rows]
+            if letters:
+                await connection.execute(insert(tables.DEAD_LETTERS).on_conflict_do_nothing(), letters)
+
+    async def _move(self, connection: sa_asyncio.AsyncConnection, moves: Mapping[int, tuple[int, int]]) -> None:
+        logs = tables.LOGS
+        # In one order, so that two writers never wait for each other.
+        for log, (before, after) in sorted(moves.items()):
+            statement = sa.update(logs).where(logs.c.log == log, logs.c.next == before).values(next=after)
+            if (await connection.execute(statement)).rowcount != 1:
+                raise Overtaken(f"another process has written to the log {log} of the read model")
+
+    async def prune(self, before_ms: int) -> int:
+        """
+        Delete some requests that ended before a moment, with their events; returns their number.
+
+        The logs then begin behind the last deleted event: a reader that asks for earlier ones is told so.
+        """
+        requests, events = tables.REQUESTS, tables.EVENTS
+        old = (
+            sa.select(requests.c.key).where(requests.c.ended, requests.c.updated_ms < before_ms).limit(_PRUNED_AT_ONCE)
+        )
+        async with self._writing, self._database.transaction() as connection:
+            keys = list((await connection.execute(old)).scalars())
+            if not keys:
+                return 0
+            gone = events.c.key.in_(keys)
+            ends = sa.select(events.c.log, sa.func.max(events.c.offset)).where(gone).group_by(events.c.log)
+            for log, last in (await connection.execute(ends)).all():
+                await connection.execute(_raise_first(log, last + 1))
+            await connection.execute(sa.delete(events).where(gone))
+            labels = sa.delete(tables.LABELS).where(
+                tables.LABELS.c.key.in_(keys), tables.LABELS.c.started_ms < before_ms
+            )
+            await connection.execute(labels)
+            await connection.execute(sa.delete(requests).where(requests.c.key.in_(keys)))
+        return len(keys)
+
+    async def prune_others(self, before_ms: int) -> None:
+        """
+        Delete what belongs to no request: dead letters and sent digests before a moment, and events before their log.
+
+        The latter are refusals of messages about requests that never existed.
+        """
+        letters, sent, events, logs = tables.DEAD_LETTERS, tables.SENT, tables.EVENTS, tables.LOGS
+        begins = sa.select(logs.c.first).where(logs.c.log == events.c.log).scalar_subquery()
+        is_of_none = ~sa.exists().where(tables.REQUESTS.c.key == events.c.key)
+        async with self._writing, self._database.transaction() as connection:
+            await connection.execute(sa.delete(letters).where(letters.c.written_ms < before_ms))
+            await connection.execute(sa.delete(sent).where(sent.c.sent_ms < before_ms))
+            old = (events.c.time_ms < before_ms, events.c.offset < begins, is_of_none)
+            await connection.execute(sa.delete(events).where(*old))
+
+
+def log_of(row: database.Row) -> Log:
+    """Read a row of the table of logs."""
+    return Log(row.log, row.topic, row.topic_id, row.partition, row.first, row.next, row.epoch)
+
+
+async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, Any]) -> Log:
+    statement = sa.insert(tables.LOGS).values(**values, current=True).returning(tables.LOGS.c.log)
+    return Log((await connection.execute(statement)).scalar_one(), **values)
+
+
+async def _read_again(connection: sa_asyncio.AsyncConnection, log: Log, first: int) -> Log:
+    """Forget the events of a log, whose offsets may mean others now, and go back to the beginning of its partition."""
+    logs, events = tables.LOGS, tables.EVENTS
+    again = msgspec.structs.replace(log, first=first, next=first, epoch=log.epoch + 1)
+    await connection.execute(sa.delete(events).where(events.c.log == log.log))
+    moved = sa.update(logs).where(logs.c.log == log.log).values(first=first, next=first, epoch=again.epoch)
+    await connection.execute(moved)
+    return again
+
+
+INSERTS: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _raise_first(log: int, first: int) -> sa.Update:
+    logs = tables.LOGS
+    return sa.update(logs).where(logs.c.log == log, logs.c.first < first).values(first=first)
+
+
+async def _write_events(
+    connection: sa_asyncio.AsyncConnection,
+    insert: Any,  # noqa: ANN401 - of either dialect
+    log: int,
+    found: Sequence[record_reader.Event],
+) -> None:
+    stored = insert(tables.EVENTS).on_conflict_do_nothing()
+    await connection.execute(stored, [{"log": log, **record_reader.event_row(one)} for one in found])
+
+    changed, repeated = _last_states(found)
+    changed_rows = [{"log": log, **record_reader.request_row(*one)} for one in changed]
+    repeated_rows = [{"log": log, **record_reader.request_row(*one)} for one in repeated]
+    if changed_rows:
+        await connection.execute(_upsert(insert), changed_rows)
+    if repeated_rows:  # the first that is known of a request whose earlier events are gone
+        await connection.execute(insert(tables.REQUESTS).on_conflict_do_nothing(), repeated_rows)
+
+    labelled = [label for one, _ in (*changed, *repeated) for label in _labels(one)]
+    if labelled:
+        await connection.execute(_label_insert(insert), labelled)
+
+
+def _last_states(found: Iterable[record_reader.Event]) -> tuple[list[_State], list[_State]]:
+    """Return the last state of each request: of those that changed, and of those of which one was only repeated."""
+    changed: dict[bytes, _State] = {}
+    repeated: dict[bytes, _State] = {}
+    for one in found:
+        if not one.concerns_state:
+            continue
+        last, started_ms = changed.get(one.key, (None, one.time_ms))
+        if not one.changes:
+            repeated.setdefault(one.key, (one, one.time_ms))
+        elif last is None or one.sequence > last.sequence:
+            changed[one.key] = one, started_ms
+        elif last.ended and one.time_ms > last.time_ms:  # the id was sent again, see `_upsert`
+            changed[one.key] = one, one.time_ms
+    return list(changed.values()), [state for key, state in repeated.items() if key not in changed]
+
+
+def _upsert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
+    """
+    Insert the state of a request, or replace an older one.
+
+    The event's sequence decides, so copies and events in the wrong order do no harm. A sequence that begins again after
+    a last event is the same id sent again, long after the relay has forgotten it.
+    """
+    requests = tables.REQUESTS
+    statement = insert(requests)
+    new = statement.excluded
+    goes_on = new.sequence > requests.c.sequence
+    is_sent_again = sa.and_(requests.c.ended, new.updated_ms > requests.c.updated_ms)
+    values = {column.name: new[column.name] for column in requests.c if column.name != "key"}
+    values["started_ms"] = sa.case((goes_on, requests.c.started_ms), else_=new.started_ms)
+    return statement.on_conflict_do_update(index_elements=["key"], set_=values, where=sa.or_(goes_on, is_sent_again))
+
+
+def _labels(state: record_reader.Event) -> list[dict[str, Any]]:
+    return [{"given": f"{name}={value}", "of": state.key} for name, value in (state.data.labels or {}).items()]
+
+
+def _label_insert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
+    """Insert a label under the moment at which its request began, which only the table of requests knows."""
+    requests = tables.REQUESTS
+    label = sa.bindparam("given", type_=sa.Text)
+    source = sa.select(label, requests.c.started_ms, requests.c.key).where(requests.c.key == sa.bindparam("of"))
+    return insert(tables.LABELS).from_select(["label", "started_ms", "key"], source).on_conflict_do_nothing()

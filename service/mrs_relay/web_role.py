@@ -1,0 +1,92 @@
+"""Run `mrs-relay web`: read the topics into the read model and serve the HTTP API from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from mrs_relay import settings as all_settings
+from mrs_relay.api import server
+from mrs_relay.client import sending
+from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
+from mrs_relay.kafka.adapter import client as kafka_client
+from mrs_relay.read_model import database, projector, sent
+
+_log = structlog.get_logger(__name__)
+
+Connect = Callable[[kafka_settings.KafkaSettings], topic_io.TopicClient]
+
+
+def run(chosen: all_settings.WebRoleSettings) -> None:
+    """Run the role in an event loop of its own, until SIGTERM, SIGINT or SIGHUP."""
+    logs.setup(level=chosen.log.level, style=chosen.log.format)
+    kafka_client.quieten()
+    asyncio.run(_until_stopped(chosen))
+
+
+async def _until_stopped(chosen: all_settings.WebRoleSettings) -> None:
+    stop = asyncio.Event()
+    signals.handle(lambda _number: stop.set())
+    failed: list[BaseException] = []
+
+    def report(task: str, error: BaseException) -> None:
+        _log.error("task_failed", task=task, exc_info=error)
+        failed.append(error)
+        stop.set()
+
+    async with running(chosen, kafka_client.KafkaBroker, clock.SystemClock(), report):
+        _log.info("web_role_started", kafka=chosen.kafka.bootstrap_servers)
+        await stop.wait()
+    _log.info("web_role_stopped")
+    if failed:
+        raise failed[0]
+
+
+@contextlib.asynccontextmanager
+async def running(
+    chosen: all_settings.WebRoleSettings,
+    connect: Connect,
+    time: clock.Clock,
+    report: Callable[[str, BaseException], None],
+) -> AsyncIterator[int]:
+    """
+    Run the role for the length of the context; yields the port.
+
+    Args:
+        chosen: the settings.
+        connect: makes the client of Kafka.
+        time: the clock.
+        report: called when a task failed in a way that nothing here handles.
+
+    Raises:
+        SettingsError: the server cannot listen. DatabaseDown: the database cannot be opened.
+    """
+    topics = topics_of(chosen)
+    owner = str(uuid.uuid4())
+    async with database.opened(chosen.read_model) as opened:
+        kafka = connect(chosen.kafka)
+        reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
+        tenants = {one.name: one.kafka for one in chosen.tenancies}
+        outgoing = server.Outgoing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
+        async with tasks.TaskSupervisor(report) as supervisor:
+            supervisor.start(reading.run(), name="read model")
+            supervisor.start(outgoing.sender.run(), name="messages")
+            async with server.serving(server.Api(chosen.api, opened, topics, reading, outgoing), chosen.api) as port:
+                yield port
+
+
+def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
+    """Return the topics of all tenants, and whose they are."""
+    tenancies = chosen.tenancies
+    return projector.Topics(
+        events=frozenset(one.kafka.topics.events for one in tenancies),
+        dead_letters=frozenset(one.kafka.topics.dead_letters for one in tenancies),
+        tenants={one.event_source: one.name for one in tenancies},
+        tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
+    )

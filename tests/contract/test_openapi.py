@@ -1,0 +1,98 @@
+"""The OpenAPI document is valid and true: schemathesis asks all that it allows, and much that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.core import result
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from tests.support import cells, web_role
+
+_EXAMPLES = 15
+_OPAQUE = {"cursor", "after", "Last-Event-ID"}
+_SLOW = list(hypothesis.HealthCheck)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A role with some requests in a thread of its own, because schemathesis blocks the test's."""
+    loop, started, url = asyncio.new_event_loop(), threading.Event(), []
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        stage = web_role.Stage()
+        await stage.put(*web_role.story("r-1", cluster="c-1", labels={"team": "a"}), web_role.failed("r-2"))
+        await stage.put(web_role.letter(1))
+        async with web_role.role(stage) as client:
+            url.append(client.url)
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield url[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def _without_opaque_texts(address: str) -> dict[str, Any]:
+    """The document without the parameters whose texts only the service itself can make."""
+    with urllib.request.urlopen(f"{address}/v1/openapi.json") as response:
+        document: dict[str, Any] = json.load(response)
+    for path in document["paths"].values():
+        for one in path.values():
+            one["parameters"] = [parameter for parameter in one["parameters"] if parameter["name"] not in _OPAQUE]
+    return document
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_every_answer_is_one_that_the_document_describes(address: str, mode: schemathesis.GenerationMode) -> None:
+    """Statuses, content types and bodies; wrong parameters are refused and right ones accepted."""
+    schema = schemathesis.openapi.from_dict(_without_opaque_texts(address))
+    schema.config.update(base_url=address)
+    for found in schema.get_all_operations():
+        assert isinstance(found, result.Ok)
+        operation = found.ok()
+
+        @hypothesis.settings(max_examples=_EXAMPLES, derandomize=True, suppress_health_check=_SLOW)
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            if case.path == "/v1/events":  # an endless stream without it
+                case.query = {**(case.query or {}), "wait": 0}
+            # What the data of a request must be depends on its type, which other schemas say.
+            is_new = case.method == "POST" and case.path == "/v1/requests"
+            case.call_and_validate(excluded_checks=[positive_data_acceptance] if is_new else [])
+
+        with cells.cell(operation.label):
+            ask()
+
+
+async def test_the_document_describes_every_route() -> None:
+    """What is served is described, and the other way round."""
+    async with web_role.role(web_role.Stage()) as client:
+        document = await client.get("/v1/openapi.json")
+        assert document["openapi"] == "3.1.0"
+        assert list(document["paths"]) == [
+            "/v1/requests",
+            "/v1/requests/{id}",
+            "/v1/requests/{id}/events",
+            "/v1/dead-letters",
+            "/v1/events",
+            "/v1/requests/{id}/cancel",
+            "/v1/requests/{id}/resolve",
+        ]
+        assert list(document["paths"]["/v1/requests"]) == ["get", "post"]
+        parameters = {one["name"] for one in document["paths"]["/v1/requests"]["get"]["parameters"]}
+        assert {"tenant", "state", "type", "cluster", "label", "reason", "since", "until", "text"} <= parameters

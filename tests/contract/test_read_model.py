@@ -1,0 +1,290 @@
+"""The read model keeps the same contract on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import pathlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from tests.support import postgres, web_role
+
+from mrs_relay.kafka import broker, records
+from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
+
+_TOPIC = "mrs.events"
+_DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One PostgreSQL for this file; each test empties it."""
+    with postgres.running(tmp_path_factory.mktemp("postgres") / "server.log") as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def chosen(request: pytest.FixtureRequest, server: str, tmp_path: pathlib.Path) -> settings.ReadModelSettings:
+    """Settings of a database of either kind."""
+    address = f"sqlite:///{tmp_path}/web.db" if request.param == "sqlite" else server
+    return settings.ReadModelSettings.model_validate({"database": address})
+
+
+@pytest.fixture
+async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[database.Database]:
+    """An empty database."""
+    async with database.opened(chosen) as found:
+        await empty(found)
+        yield found
+
+
+async def empty(opened: database.Database) -> None:
+    """Remove what an earlier test has written."""
+    async with opened.transaction() as connection:
+        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS):
+            await connection.execute(sa.delete(table))
+        await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0, complete=False))
+
+
+@dataclasses.dataclass
+class Writer:
+    """Writes records to the log of one partition, as the projector does."""
+
+    writes: store.Store
+    log: store.Log
+    next: int = 0
+
+    async def write(self, *outgoing: records.Outgoing) -> None:
+        batch = store.Batch(moves={self.log.log: (self.next, self.next + len(outgoing))})
+        for offset, one in enumerate(outgoing, start=self.next):
+            record = records.Record(_TOPIC, 0, offset, web_role.NOW_MS, one.key, one.value or b"", one.headers)
+            found = record_reader.event(record, {"/mrs-relay": ""})
+            assert found is not None
+            batch.events.setdefault(self.log.log, []).append(found)
+        await self.writes.apply(batch)
+        self.next += len(outgoing)
+
+
+async def writer(opened: database.Database, owner: str = "one", end: int = 1_000_000) -> Writer:
+    """A writer at the beginning of the topic."""
+    writes = store.Store(opened, owner, lease_s=10)
+    logs = await writes.open_logs(_TOPIC, {0: broker.Bounds(0, end, "topic-1")})
+    return Writer(writes, logs[0], logs[0].next)
+
+
+async def shown(opened: database.Database, request_id: str = "r-1") -> dict[str, Any]:
+    """The row of a request."""
+    page = await queries.of_id(opened, request_id, tenant=None, source=None)
+    (row,) = page.rows
+    return row
+
+
+async def sequences(opened: database.Database) -> Sequence[tuple[str, int]]:
+    """Ids and numbers of all events, in the order of the log."""
+    (rows,) = await opened.rows(sa.select(tables.EVENTS.c.event).order_by(tables.EVENTS.c.offset))
+    found = [msgspec.json.decode(row.event) for row in rows]
+    return [(one["subject"], int(one["sequence"])) for one in found]
+
+
+async def test_the_last_event_decides_in_whatever_order_and_number_they_come(opened: database.Database) -> None:
+    """At least once means copies, and copies of early events may come late."""
+    accepted, submitted, running, succeeded = web_role.story("r-1", cluster="c-1")
+    writes = await writer(opened)
+    await writes.write(accepted, submitted, accepted)
+    await writes.write(succeeded, running, succeeded, submitted)
+    await writes.write(running, submitted)
+    row = await shown(opened)
+    assert (row["state"], row["sequence"], row["ended"]) == ("succeeded", 4, True)
+    assert row["started_ms"] == web_role.NOW_MS + 1000
+    assert sorted(await sequences(opened)) == [("r-1", 1), ("r-1", 2), ("r-1", 3), ("r-1", 4)]
+
+
+async def test_answers_that_change_nothing_leave_the_state_alone(opened: database.Database) -> None:
+    """A refused second message and a repeated state are events, but no new state."""
+    conflict = web_role.refused("r-1", 3)
+    repeated = web_role.event("r-1", 4, "submitted", repeated=True)
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1")[:2], conflict, repeated, web_role.refused("unknown", 1))
+    assert ((await shown(opened))["state"], (await shown(opened))["sequence"]) == ("submitted", 2)
+    assert len(await sequences(opened)) == 5
+    assert not (await queries.of_id(opened, "unknown", tenant=None, source=None)).rows
+
+
+async def test_a_request_known_only_by_a_repeated_state_is_shown(opened: database.Database) -> None:
+    """Its earlier events have left the topic."""
+    writes = await writer(opened)
+    await writes.write(web_role.event("r-1", 9, "running", repeated=True))
+    assert (await shown(opened))["state"] == "running"
+    await writes.write(web_role.event("r-1", 10, "succeeded"))
+    assert (await shown(opened))["state"] == "succeeded"
+
+
+async def test_an_id_that_is_sent_again_after_it_was_forgotten_begins_anew(opened: database.Database) -> None:
+    """Its events count from 1 again, and the earlier ones stay in its history."""
+    later_ms = web_role.NOW_MS + 8 * _DAY_MS
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1", labels={"run": "old"}))
+    await writes.write(*web_role.story("r-1", labels={"run": "new"}, start_ms=later_ms)[:2])
+    row = await shown(opened)
+    assert (row["state"], row["sequence"], row["started_ms"]) == ("submitted", 2, later_ms + 1000)
+    assert len(await queries.events_of(opened, row["key"], limit=100)) == 6
+    for label, count in (("run=old", 0), ("run=new", 1)):
+        page = await queries.requests(opened, queries.Filter(label=label), None, 10)
+        assert len(page.rows) == count
+
+
+async def test_events_of_either_layout_are_the_same(opened: database.Database) -> None:
+    """Binary and structured mode carry the same event."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"), *web_role.story("r-2", mode="structured"))
+    rows = [await shown(opened, name) for name in ("r-1", "r-2")]
+    same = [
+        {name: row[name] for name in ("tenant", "source", "kind", "state", "sequence", "updated_ms")} for row in rows
+    ]
+    assert same[0] == same[1]
+
+
+async def test_offsets_and_rows_are_written_together_or_not_at_all(opened: database.Database) -> None:
+    """A writer that has been overtaken writes nothing."""
+    writes = await writer(opened)
+    late = await writer(opened, "two")
+    await writes.write(*web_role.story("r-1"))
+    with pytest.raises(store.Overtaken):
+        await late.write(*web_role.story("r-2"))
+    assert await sequences(opened) == [("r-1", number) for number in range(1, 5)]
+    (log,) = await event_log.current(opened, [_TOPIC])
+    assert log.next == 4
+
+
+async def test_one_process_writes_until_it_is_silent_or_gives_the_lease_back(opened: database.Database) -> None:
+    """The lease ends by itself."""
+    one, two = store.Store(opened, "one", lease_s=10), store.Store(opened, "two", lease_s=10)
+    assert await one.claim(1_000, complete=False)
+    assert not await two.claim(5_000, complete=False)
+    assert await one.claim(5_000, complete=False)
+    assert not await two.claim(15_000, complete=False)
+    assert await two.claim(15_001, complete=False)
+    assert not await one.claim(16_000, complete=False)
+    await two.release()
+    assert await one.claim(16_001, complete=False)
+
+
+async def test_old_requests_are_pruned_with_their_events_and_readers_of_them_are_told(
+    opened: database.Database,
+) -> None:
+    """What is under way stays, however old."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("old"), *web_role.story("open")[:3])
+    await writes.write(*web_role.story("new", start_ms=web_role.NOW_MS + 2 * _DAY_MS))
+    beginning = event_log.beginning(await event_log.current(opened, [_TOPIC]))
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 0
+    page = await queries.requests(opened, queries.Filter(), None, 10)
+    assert [row["id"] for row in page.rows] == ["new", "open"]
+    with pytest.raises(event_log.Gone):
+        await event_log.Cursor(opened, [_TOPIC], beginning).read(10)
+
+
+async def test_a_topic_that_lost_records_before_they_were_read_says_so(opened: database.Database) -> None:
+    """Retention was faster than we were."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    position = event_log.end(await event_log.current(opened, [_TOPIC]))
+    logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
+    assert (logs[0].first, logs[0].next) == (50, 50)
+    with pytest.raises(event_log.Gone, match="before offset 50"):
+        await event_log.Cursor(opened, [_TOPIC], position).read(10)
+
+
+async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: database.Database) -> None:
+    """The same offset means another event."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    again = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
+    assert (again.first, again.next) == (0, 0)
+    assert again.life != writes.log.life
+    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [again.log]
+    assert len(await sequences(opened)) == 4
+
+
+async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_are_told(
+    opened: database.Database,
+) -> None:
+    """A new leader may show fewer records for a moment; a topic that was cut has others at the same offsets."""
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    position = event_log.end(await event_log.current(opened, [_TOPIC]))
+    shorter = {0: broker.Bounds(0, 2, "topic-1")}
+    with pytest.raises(store.Shorter):
+        await writes.writes.open_logs(_TOPIC, shorter)
+    assert (await event_log.current(opened, [_TOPIC]))[0].next == 4
+
+    log = (await writes.writes.open_logs(_TOPIC, shorter, accept_shorter=True))[0]
+    assert (log.next, log.epoch) == (0, 1)
+    with pytest.raises(event_log.Gone):
+        await event_log.Cursor(opened, [_TOPIC], position).read(10)
+    await Writer(writes.writes, log).write(*web_role.story("r-1")[:2])
+    assert await sequences(opened) == [("r-1", 1), ("r-1", 2)]
+
+
+async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
+    """They would stay for ever."""
+    writes = await writer(opened)
+    await writes.write(web_role.refused("never", 1), *web_role.story("r-1"))
+    before_ms = web_role.NOW_MS + _DAY_MS
+    await writes.writes.prune_others(before_ms)
+    assert len(await sequences(opened)) == 5
+    await writes.writes.prune(before_ms)
+    await writes.writes.prune_others(before_ms)
+    assert not await sequences(opened)
+
+
+async def test_tables_of_another_version_are_made_again(chosen: settings.ReadModelSettings) -> None:
+    """The topics have everything that is needed."""
+    async with database.opened(chosen) as opened:
+        await empty(opened)
+        writes = await writer(opened)
+        await writes.write(*web_role.story("r-1"))
+        async with opened.transaction() as connection:
+            await connection.execute(sa.update(tables.VERSIONS).values(version=0))
+    async with database.opened(chosen) as opened:
+        assert not await event_log.current(opened, [_TOPIC])
+        page = await queries.requests(opened, queries.Filter(), None, 10)
+        assert not page.rows
+
+
+async def test_replicas_on_one_database_read_each_record_once_and_take_over(
+    chosen: settings.ReadModelSettings,
+) -> None:
+    """One writes, both answer; when the writer ends, the other one goes on."""
+    assert chosen.database is not None
+    address = chosen.database.get_secret_value()
+    async with database.opened(chosen) as opened:
+        await empty(opened)
+
+    stage = web_role.Stage()
+    with_lease = web_role.chosen(address, read_model={"lease_s": 1})
+    await stage.put(*web_role.story("r-1"))
+    async with web_role.role(stage, with_lease) as other:
+        async with web_role.role(stage, with_lease) as second:
+            writing = [(await one.get("/ready"))["writes"] for one in (other, second)]
+            assert writing == [True, False]
+            position = (await second.get("/v1/events?after=beginning&wait=0"))["position"]
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(second.get(f"/v1/events?after={position}&wait=30"))
+                await stage.put(*web_role.story("r-2"))
+            assert {one["subject"] for one in waiting.result()["items"]} == {"r-2"}
+        await stage.put(*web_role.story("r-3"))
+        await other.seen("r-3")
+
+
+async def test_a_database_that_does_not_answer_is_said_so() -> None:
+    """No error of a library leaves the door."""
+    away = settings.ReadModelSettings.model_validate({"database": "postgresql://tests@127.0.0.1:1/none"})
+    with pytest.raises(database.DatabaseDown, match="the database does not answer"):
+        async with database.opened(away):
+            pass

@@ -1,0 +1,126 @@
+"""What is sent over HTTP becomes one message; what cannot be one is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.support import cells, web_role
+
+from mrs_relay.kafka import records
+
+_SQL: dict[str, Any] = {
+    "type": "mrs.sql.submit",
+    "data": {"cluster": "c-1", "engine": "spark", "statement": "select 1"},
+}
+
+
+def _written(stage: web_role.Stage) -> list[records.Record]:
+    return stage.broker.committed("mrs.requests")
+
+
+async def test_the_message_is_the_one_that_any_sender_would_write() -> None:
+    """CloudEvents in structured mode, with the cluster as Kafka key."""
+    stage = web_role.Stage()
+    async with web_role.role(stage) as client:
+        headers = {"Idempotency-Key": "r-1"}
+        found, told = await client.post("/v1/requests", {**_SQL, "source": "/billing"}, headers=headers)
+        assert "last_event" not in found
+        assert told["Location"] == "/v1/requests/r-1?source=%2Fbilling&tenant="
+    (record,) = _written(stage)
+    assert record.key == b"c-1"
+    assert json.loads(record.value or b"") == {"specversion": "1.0", "id": "r-1", "source": "/billing", **_SQL}
+
+
+async def test_messages_about_a_request_have_its_kafka_key() -> None:
+    """They must reach the partition that holds the request."""
+    stage = web_role.Stage()
+    await stage.put(web_role.event("r-1", 3, "running"), web_role.event("r-2", 3, "unknown"))
+    async with web_role.role(stage) as client:
+        await client.post("/v1/requests/r-1/cancel", {"note": "late"})
+        await client.post("/v1/requests/r-2/resolve", {"verdict": "failed", "note": "looked, Ann"})
+    found = {record.key: json.loads(record.value or b"") for record in _written(stage)}
+    assert found[b"r-1"]["type"] == "mrs.job.cancel"
+    assert found[b"r-1"]["data"] == {"request": {"id": "r-1", "source": "/tests"}, "note": "late"}
+    assert found[b"r-2"]["type"] == "mrs.job.resolve"
+    assert found[b"r-2"]["data"]["verdict"] == "failed"
+
+
+_REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
+    (_SQL, 400, "missing-idempotency-key", "expected the header Idempotency-Key"),
+    ({**_SQL, "id": "other"}, 400, "ambiguous-id", "Idempotency-Key and `id` differ"),
+    ({**_SQL, "type": "mrs.sql.run"}, 422, "invalid-request", 'type "mrs.sql.run" is not known; known: mrs.call'),
+    ({"type": "mrs.sql.submit", "data": {"cluster": "c-1"}}, 422, "invalid-request", "`data.engine`: is required"),
+    ({**_SQL, "type": "mrs.job.cancel"}, 422, "invalid-request", "POST /v1/requests/ID/cancel sends mrs.job.cancel"),
+    ({**_SQL, "tenant": "x"}, 422, "invalid-request", "tenant 'x' is not known; known: there are no tenants"),
+    ({**_SQL, "more": 1}, 422, "invalid-body", "more: Extra inputs are not permitted"),
+    ({"type": "mrs.sql.submit"}, 422, "invalid-body", "data: Field required"),
+]
+
+
+async def test_what_the_relay_would_reject_is_refused_before_it_is_sent() -> None:
+    """The sender learns it at once, with the field."""
+    stage = web_role.Stage()
+    async with web_role.role(stage) as client:
+        for number, (body, status, kind, words) in enumerate(_REFUSED):
+            headers = {} if kind == "missing-idempotency-key" else {"Idempotency-Key": f"r-{number}"}
+            with cells.cell(kind, number):
+                problem, _ = await client.post("/v1/requests", body, status, headers)
+                assert problem["type"] == f"urn:mrs-relay:problem:{kind}"
+                assert words in problem["detail"]
+    assert not _written(stage)
+
+
+async def test_a_body_that_a_form_of_another_site_could_send_is_refused() -> None:
+    """Browsers send JSON to another site only after asking it."""
+    stage = web_role.Stage()
+    async with web_role.role(stage) as client:
+        address = f"{client.url}/v1/requests"
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            headers = {"Content-Type": kind, "Idempotency-Key": "r-1"}
+            with cells.cell(kind):
+                async with client.session.post(address, data=json.dumps(_SQL), headers=headers) as response:
+                    assert response.status == 415
+    assert not _written(stage)
+
+
+async def test_a_large_or_broken_body_is_refused() -> None:
+    """Neither reaches Kafka."""
+    stage = web_role.Stage()
+    async with web_role.role(stage, web_role.chosen(api={"body_bytes": 2_000})) as client:
+        big = {**_SQL, "data": {**_SQL["data"], "statement": "x" * 3_000}}
+        problem, _ = await client.post("/v1/requests", big, 413, {"Idempotency-Key": "r-1"})
+        assert "api.body_bytes" in problem["detail"]
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "r-1"}
+        async with client.session.post(f"{client.url}/v1/requests", data=b"{", headers=headers) as response:
+            assert response.status == 400
+    assert not _written(stage)
+
+
+async def test_a_role_that_is_read_only_sends_nothing() -> None:
+    """It may run without the right to write."""
+    stage = web_role.Stage()
+    await stage.put(web_role.event("r-1", 3, "running"))
+    async with web_role.role(stage, web_role.chosen(api={"read_only": True})) as client:
+        await client.post("/v1/requests", _SQL, 403, {"Idempotency-Key": "r-1"})
+        await client.post("/v1/requests/r-1/cancel", {}, 403)
+    assert not _written(stage)
+
+
+async def test_a_message_that_kafka_does_not_acknowledge_may_be_sent_again() -> None:
+    """The answer says so: the message may have been written."""
+    stage = web_role.Stage()
+    async with web_role.role(stage) as client:
+        stage.broker.go_down()
+        problem, _ = await client.post("/v1/requests", _SQL, 503, {"Idempotency-Key": "r-1"})
+        assert "send it again, with the same key" in problem["detail"]
+        stage.broker.come_up()
+        await client.post("/v1/requests", _SQL, 202, {"Idempotency-Key": "r-1"})
+    assert len(_written(stage)) == 1
+
+
+async def test_an_answer_that_is_awaited_longer_than_preferred_is_202() -> None:
+    """The request goes on; its events tell its end."""
+    async with web_role.role(web_role.Stage()) as client:
+        found, _ = await client.post("/v1/requests", _SQL, 202, {"Idempotency-Key": "r-1", "Prefer": "wait=1"})
+        assert "last_event" not in found
