@@ -103,7 +103,7 @@ class Tail:
     async def behind(self) -> int | None:
         """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
         count = 0
-        for partition in self._places:
+        for partition in self._start_offsets:
             if (end := self._reader.end(partition)) is None:
                 return None
             count += max(0, end - await self._reader.position(partition))
