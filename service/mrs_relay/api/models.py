@@ -130,7 +130,7 @@ class EventBatch(_Model):
     position: Annotated[
         str,
         pydantic.Field(
-            description="`after` of the next call: nothing is repeated or left out. It moves past what did not match."
+            description="`after` of the next call: nothing is repeated or left out. It moves past the others, too."
         ),
     ]
 
