@@ -77,7 +77,7 @@ format: venv ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: venv ## write schemas/ anew: from the models, and the examples by playing them
+schemas: venv ## write schemas/ again: from the models, and the examples by playing them
 	$(BIN)/mrs-relay schemas export schemas
 	@PYTHONPATH=. $(BIN)/python -m tests.support.examples schemas/examples >/dev/null
 
@@ -86,7 +86,7 @@ baseline: venv ## at a release: keep what the schemas promise from now on
 	$(BIN)/mrs-relay schemas baseline > .cache/baseline.json
 	@mv .cache/baseline.json tests/recorded/schemas-0.1.json
 
-operations: venv ## write docs/operations.md and docs/reference.md anew from the operations and the models
+operations: venv ## write docs/operations.md and docs/reference.md again from the operations and the models
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 docs: venv ## build the site of docs/ into .cache/site; a warning is an error, and so is an outdated picture
@@ -125,7 +125,7 @@ simulate: venv ## play N seeds (10000) of the whole service in virtual time, fro
 run: venv ## run the relay; settings come from the environment (MRS_RELAY_…)
 	@$(BIN)/mrs-relay serve $(ARGS)
 
-lock: venv ## resolve constraints.txt anew, newest versions that pyproject.toml allows
+lock: venv ## resolve constraints.txt again, newest versions that pyproject.toml allows
 	@rm -rf .cache/lock
 	$(BIN)/python -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --no-input install -q -e '.[dev,kerberos]' -r tools/python/requirements.txt

@@ -3,7 +3,7 @@ The client library with many requests under way: memory, and the delay from an e
 
 A process of its own opens one `RelayClient`, submits the requests and waits for all of them; this script plays the
 relay on a real Kafka: three events for each request, then, at a steady rate, the last one. The clock runs from just
-before an event is given to the producer to the moment in which the waiting coroutine goes on. Memory is all that the
+before an event is given to the producer to the moment in which the waiting coroutine continues. Memory is all that the
 process holds, interpreter and libraries included. A bare aiokafka consumer reads the same events at the same time in
 one more process: its delays are those of the broker and of the machine.
 
@@ -185,7 +185,7 @@ async def play_bare(bootstrap: str, handles: int) -> None:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 now_us = time.time_ns() // 1000
                 labels = [json.loads(record.value)["labels"] for record in records]
-                delays += [(now_us - int(told[SENT])) / 1000 for told in labels if SENT in told]
+                delays += [(now_us - int(published[SENT])) / 1000 for published in labels if SENT in published]
     delays.sort()
     print(json.dumps({"bare_p50_ms": median_ms(delays), "bare_p99_ms": p99_ms(delays)}))
 

@@ -91,9 +91,9 @@ class Line:
             f"Content-Length: {len(body)}",
         )
         self._writer.write("\r\n".join((*head, "", "")).encode() + body)
-        told = await self._reader.readuntil(b"\r\n\r\n")
-        assert told.startswith(b"HTTP/1.1 20"), told
-        length = int(told.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        reported = await self._reader.readuntil(b"\r\n\r\n")
+        assert reported.startswith(b"HTTP/1.1 20"), reported
+        length = int(reported.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         return await self._reader.readexactly(length)
 
     async def close(self) -> None:

@@ -126,8 +126,8 @@ async def _done(begin: Callable[[service_harness.ServiceHarness], None] | None, 
         for number in range(minutes * READS_PER_MINUTE if reads else (minutes + 5) * PER_MINUTE):
             (_read if reads else _job)(here, f"b-{number}", service.CLUSTER, "b")
         await asyncio.sleep(minutes * 60)
-        told = [event for event in here.events("b.events") if event.state in {"submitted", "succeeded"}]
-        return len({event.request_id for event in told})
+        published = [event for event in here.events("b.events") if event.state in {"submitted", "succeeded"}]
+        return len({event.request_id for event in published})
 
 
 async def _longest_wait_s(minutes: int) -> float:

@@ -186,8 +186,8 @@ def run_tests(place: pathlib.Path, names: Sequence[str], limit_s: float) -> tupl
             raise
     verdicts = {0: SURVIVED, 1: FAILED}
     lines = said.strip().splitlines() or [""]
-    told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return verdicts.get(running.returncode, BROKEN), (told or lines)[-1]
+    reported = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return verdicts.get(running.returncode, BROKEN), (reported or lines)[-1]
 
 
 def _environment(place: pathlib.Path) -> dict[str, str]:
@@ -253,8 +253,8 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     """1 when a mutation was survived or could not be judged, else 0; sums up on standard error."""
     counts = {verdict: sum(one.verdict == verdict for one in outcomes) for verdict in (FAILED, SURVIVED, BROKEN)}
     left_out = len(outcomes) - sum(counts.values())
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    print(f"{told}; {left_out} not run (ARGS=--all runs them)" if left_out else told, file=sys.stderr)
+    reported = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    print(f"{reported}; {left_out} not run (ARGS=--all runs them)" if left_out else reported, file=sys.stderr)
     return 1 if counts[SURVIVED] or counts[BROKEN] else 0
 
 

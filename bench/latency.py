@@ -112,7 +112,7 @@ def on(bootstrap: str, address: str, messages: int) -> dict[str, object]:
 
 
 def points(delays: list[float]) -> dict[str, float]:
-    """What is told of the delays of one program."""
+    """What is reported of the delays of one program."""
     return {"p50": round(statistics.median(delays), 1), "p99": round(p99(delays), 1), "most": round(delays[-1], 1)}
 
 

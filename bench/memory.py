@@ -49,7 +49,7 @@ class Kept:
     tracker: job_tracker.JobTracker | None = None
 
     def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        """Stand where a partition stands that is told of news."""
+        """Stand where a partition stands that is reported of news."""
 
 
 def request(number: int) -> records.Record:
@@ -141,9 +141,9 @@ def keep_slots(kept: Kept, _count: int) -> None:
 
 def keep_watches(kept: Kept, _count: int) -> None:
     """The tracker's watches, as they are after a first poll."""
-    nobody = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
+    no_client = cast("clients.Client", None)  # no poll comes: the interval is longer than this script
     settings = engine_settings.EngineSettings(poll_interval_s=3600.0)
-    kept.tracker = job_tracker.JobTracker(nobody, settings, clock.SystemClock())
+    kept.tracker = job_tracker.JobTracker(no_client, settings, clock.SystemClock())
     for key, job in kept.by_key.items():
         kept.tracker.follow(job, key, kept)
     for followed in kept.tracker._clusters.values():  # noqa: SLF001 - what a poll does with its pages

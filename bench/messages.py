@@ -1,8 +1,8 @@
 """
 One core's way of a message: decoded and validated, and with its four events encoded; requests a second.
 
-Requests of two types come in the three forms in which they may be sent; the slowest counts. What is told of a request
-that succeeds is four events: accepted, submitted, running, succeeded. A third figure has all that is pure in between,
+Requests of two types come in the three forms in which they may be sent; the slowest counts. A request
+that succeeds has four events: accepted, submitted, running, succeeded. A third figure has all that is pure in between,
 too: what the request means for the job, each decision, and the check of each event against its model.
 
     PYTHONPATH=. python bench/messages.py [--requests 5000] [--rounds 7] [--json]
@@ -62,8 +62,8 @@ def record(kind: str, form: str, number: int) -> records.Record:
     elif form == "binary":
         message = json.loads(raw)
         raw = json.dumps(message.pop("data")).encode()
-        told = tuple((f"ce_{name}", str(value).encode()) for name, value in message.items())
-        headers = (("content-type", b"application/json"), *told, *headers)
+        shown = tuple((f"ce_{name}", str(value).encode()) for name, value in message.items())
+        headers = (("content-type", b"application/json"), *shown, *headers)
     return records.Record(TOPIC, 0, number, NOW_MS, b"key", raw, headers)
 
 
@@ -80,20 +80,20 @@ def story(record: records.Record) -> list[events.Event]:
     ended = msgspec.structs.replace(running, job_state="FINISHED", job_result="SUCCEEDED", progress=100.0)
     happened: list[facts.Fact] = [meaning[1], facts.Admitted(), facts.SubmissionAccepted(running.job_id)]
     happened += [facts.JobObserved(running), facts.JobObserved(ended)]
-    told: list[events.Event] = []
+    published: list[events.Event] = []
     job: jobs.Job | None = None
     for fact in happened:
         decision = transitions.decide(job, fact, NOW_MS, memory.RULES)
         assert decision is not None
         job = decision.job
-        told += decision.events
-    assert [event.data.state for event in told] == ["accepted", "submitted", "running", "succeeded"]
-    return told
+        published += decision.events
+    assert [event.data.state for event in published] == ["accepted", "submitted", "running", "succeeded"]
+    return published
 
 
-def encode(told: Sequence[events.Event]) -> None:
+def encode(published: Sequence[events.Event]) -> None:
     """The four events to keys, values and headers of records."""
-    for event in told:
+    for event in published:
         events.write(event, "/mrs-relay")
 
 
@@ -113,14 +113,16 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
     measured: dict[str, dict[str, int]] = {"decoded": {}, "with_events": {}, "decided": {}}
     for kind, form in itertools.product(TYPES, FORMS):
         given = [record(kind, form, number % DISTINCT) for number in range(count)]
-        told = [story(one) for one in given]
-        for name, work in works(given, told).items():
+        reported = [story(one) for one in given]
+        for name, work in works(given, reported).items():
             measured[name][f"{kind}, {form}"] = round(per_s(work, count, rounds))
     slowest = {f"{name}_per_s": min(rates.values()) for name, rates in measured.items()}
     return {"requests": count, "rounds": rounds, **measured, **slowest}
 
 
-def works(given: Sequence[records.Record], told: Sequence[Sequence[events.Event]]) -> dict[str, Callable[[], None]]:
+def works(
+    given: Sequence[records.Record], published: Sequence[Sequence[events.Event]]
+) -> dict[str, Callable[[], None]]:
     """What is timed, by name."""
 
     def decoded() -> None:
@@ -128,7 +130,7 @@ def works(given: Sequence[records.Record], told: Sequence[Sequence[events.Event]
             decode(one)
 
     def with_events() -> None:
-        for one, its in zip(given, told, strict=True):
+        for one, its in zip(given, published, strict=True):
             decode(one)
             encode(its)
 

@@ -1,5 +1,5 @@
 """
-The write quota under a backlog: which part of it is used, and how often MRS throttles us although nobody else calls.
+The write quota under a backlog: which part of it is used, and how often MRS throttles its only caller.
 
 In virtual time, at the emulator with the documented limits on, counted both ways in which a gateway may count: minutes
 that begin with a call, and any 60 seconds. Several replicas share the quota by what waits, which is the harder the less
@@ -75,8 +75,8 @@ def measure(minutes: int) -> dict[str, object]:
     for replicas, window, keys in CASES:
         one = virtual.run(backlog(replicas, window, keys, minutes))
         found.append(one)
-        told = f"  {replicas} replicas, {window}, {keys} keys: {one['used']:.1%}, {one['throttled']} 429s"
-        print(told, file=sys.stderr, flush=True)
+        reported = f"  {replicas} replicas, {window}, {keys} keys: {one['used']:.1%}, {one['throttled']} 429s"
+        print(reported, file=sys.stderr, flush=True)
     return {"minutes": minutes, "measured": found}
 
 

@@ -3,7 +3,7 @@ Reads per look at a cluster: how many calls the tracker makes to learn of n jobs
 
 In virtual time, with limits off. A look is all reads of jobs that follow each other closely: two looks are seconds
 apart. The target is one read for each page of jobs that are followed, and one more. Where jobs of more than a page
-end one by one, the list fills with ended ones that must be read past; that case is told, not judged.
+end one by one, the list fills with ended ones that must be read past; that case is reported, not judged.
 
     PYTHONPATH=. python bench/reads.py [--json]
 """

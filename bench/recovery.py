@@ -5,7 +5,7 @@ One partition's ledger is filled with jobs that run, through the service's own c
 service writes them, and none compacted away yet. A recovery is all that a new owner does before it takes the first
 message: fence and claim, read the ledger up to the claim, decode the jobs, put each in its slot and under its poller.
 The bare read is a consumer that reads to the end and keeps nothing. A second ledger has the newest records alone, as
-after a perfect compaction: the same jobs to decode, a third to read; that one is told, not judged.
+after a perfect compaction: the same jobs to decode, a third to read; that one is reported, not judged.
 
     PYTHONPATH=. python bench/recovery.py [--jobs 50000] [--rounds 5] [--json]
 """
@@ -46,12 +46,12 @@ from mrs_relay.mrs import transport
 _BATCH: Final = 500
 
 
-class Nobody:
+class Unreachable:
     """The way to an MRS that is never asked: the pollers' first look is an hour away."""
 
     async def send(self, request: transport.Request, timeout_s: float) -> transport.Response:
         """Refuse."""
-        raise AssertionError(f"{request.verb} {request.target} within {timeout_s} s: nobody is to be asked here")
+        raise AssertionError(f"{request.verb} {request.target} within {timeout_s} s: no call is expected here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ async def fill(place: Place) -> None:
 async def recover(place: Place) -> float:
     """Seconds from nothing to a partition whose next message can be taken."""
     chosen, system = place.settings(), clock.SystemClock()
-    client = clients.Client(chosen.mrs, Nobody(), system)
+    client = clients.Client(chosen.mrs, Unreachable(), system)
     opened = wiring.opened(chosen, lambda _mrs: contextlib.nullcontext(client), kafka_client.KafkaBroker, system)
     async with opened as (served,):
         context = served.context
@@ -169,8 +169,8 @@ async def rounds_of(place: Place, rounds: int) -> list[tuple[float, float]]:
         pair = await recover(place), await bare_read(place)
         if number:
             found.append(pair)
-            told = f"recovery {pair[0]:.2f} s, bare read {pair[1]:.2f} s"
-            print(f"  {place.prefix}, round {number}: {told}", file=sys.stderr, flush=True)
+            reported = f"recovery {pair[0]:.2f} s, bare read {pair[1]:.2f} s"
+            print(f"  {place.prefix}, round {number}: {reported}", file=sys.stderr, flush=True)
     return found
 
 

@@ -73,8 +73,8 @@ def one_round(place: Place, number: int, profile: str | None) -> dict[str, float
         "relay": of_relay(place, f"relay{number}", profile),
         "faststream": of_loop(few, f"faststream{number}", "faststream_loop.py") if others_installed() else None,
     }
-    told = ", ".join(f"{name} {per_s:.0f}/s" for name, per_s in rates.items() if per_s)
-    print(f"  round {number + 1}: {told}", file=sys.stderr, flush=True)
+    reported = ", ".join(f"{name} {per_s:.0f}/s" for name, per_s in rates.items() if per_s)
+    print(f"  round {number + 1}: {reported}", file=sys.stderr, flush=True)
     return rates
 
 

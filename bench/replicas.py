@@ -2,7 +2,7 @@
 How throughput grows with replicas on this machine: 1, 2 and 4 relay processes of one group, real Kafka.
 
 The replicas share the partitions before the requests come. All of them, the broker and the backend run on the same
-cores, so what is seen is where those end, not what a cluster of machines would do; the figures are told, not judged.
+cores, so what is seen is where those end, not what a cluster of machines would do; no figure has a target.
 
     PYTHONPATH=. python bench/replicas.py [--count 20000] [--rounds 3] [--json]
 """

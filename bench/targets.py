@@ -1,7 +1,7 @@
 """
 What is measured, and the target that each figure has to meet: the rows of the table of `bench/run.py`.
 
-A figure without a target is told, not judged. Targets are ratios or counts wherever they can be: absolute speeds say
+A figure without a target is only shown. Targets are ratios or counts wherever they can be: absolute speeds say
 how fast the machine was, and are there to be read.
 """
 
@@ -38,7 +38,7 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the target is met; "" for a figure without one. A figure that should be there and is not is told."""
+        """Whether the target is met; "" for a figure without one. A missing figure is a failure."""
         if self.at_least is None and self.at_most is None:
             return ""
         if self.value is None:

@@ -31,7 +31,7 @@ def calls_per_s(url: str, project: str, cluster: str, body: Mapping[str, Any], c
                 job = v2.JobExecution(**{**body, "job_name": f"{body['job_name']}-{number}"})
                 reply = sdk.create_execute_job(v2.CreateExecuteJobRequest(cluster_id=cluster, body=job))
                 assert reply.job_submit_result.job_id
-        except BaseException as error:  # noqa: BLE001 - told to the caller, who runs in another thread
+        except BaseException as error:  # noqa: BLE001 - asked to the caller, who runs in another thread
             failed.append(error)
 
     work(1)

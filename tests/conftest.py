@@ -56,13 +56,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that prints the summary where the brokers of this worker had their logs."""
-    if (told := getattr(session.config, "workeroutput", None)) is not None:
-        told["logs"] = [f"log of {node.name}: {node.log}" for node in session.config.stash.get(_LOGS, [])]
+    if (reported := getattr(session.config, "workeroutput", None)) is not None:
+        reported["logs"] = [f"log of {node.name}: {node.log}" for node in session.config.stash.get(_LOGS, [])]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keep what a worker has told."""
+    """Keep what a worker has reported."""
     node.config.stash.setdefault(_WORKERS_LOGS, []).extend(getattr(node, "workeroutput", {}).get("logs", []))
 
 

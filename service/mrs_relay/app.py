@@ -150,14 +150,14 @@ def _health_of(kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe) 
 
 
 def _stop_on_signals(served: Sequence[wiring.TenantService]) -> None:
-    told = False
+    is_stopping = False
 
     def stop(number: signal.Signals) -> None:
-        nonlocal told
+        nonlocal is_stopping
         is_hang_up = number.name == "SIGHUP"  # a terminal that closes may send several, and other signals, too
-        if told and not is_hang_up:
+        if is_stopping and not is_hang_up:
             os._exit(1)  # a second signal asks for an immediate end; every step may be skipped safely
-        told = told or not is_hang_up
+        is_stopping = is_stopping or not is_hang_up
         _log.info("shutdown_started", signal=number.name)
         wiring.stop(served)
 

@@ -41,12 +41,12 @@ _LINK_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+:[0-9]+")
 
 
 class LogSettings(pydantic.BaseModel):
-    """What is logged, and how."""
+    """The content and form of the log."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Lowest level that is written. INFO tells the story of each partition; DEBUG also that of each call."""
+    """Lowest level that is written. INFO reports the events of each partition; DEBUG also those of each call."""
 
     format: Literal["auto", "json", "console"] = "auto"
     """Lines of JSON, or coloured text; "auto" is text on a terminal and JSON elsewhere."""
@@ -93,7 +93,7 @@ class Settings(_Read):
     """Several input topics, each with rules of its own; without them kafka.topics.requests is read, without rules."""
 
     engine: engine_settings.EngineSettings = pydantic.Field(default_factory=engine_settings.EngineSettings)
-    """How jobs are submitted, followed and remembered."""
+    """Settings of submitting, following and remembering jobs."""
 
     web: web_settings.WebSettings = pydantic.Field(default_factory=web_settings.WebSettings)
     """Health, readiness and metrics of the relay over HTTP."""
@@ -157,7 +157,7 @@ class Settings(_Read):
 
     @property
     def tenancies(self) -> tuple[all_tenants.ResolvedTenant, ...]:
-        """What each tenant is served with; without tenants one that has no name."""
+        """Return the settings of each tenant; without tenants one without a name."""
         return all_tenants.resolve(self.kafka, self.tenants, self.event_source, self.engine.queue_deadline_s)
 
     def connection(self, name: str) -> mrs_settings.MrsSettings:

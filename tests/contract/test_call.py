@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from tests.support import clocks, emulated, overview, scenarios
+from tests.support import clocks, emulated, overview, scenarios, scenarios_v11
 from typer import testing
 
 from mrs_emulator.core import settings
@@ -72,7 +72,7 @@ async def test_every_operation_works_from_the_shell(name: str) -> None:
     async with server.running(chosen, timer=hand) as live:
         door = emulated.Door(live.emulator)
         unused = client.Client(emulated.group(), door, hand)
-        await scenarios.SCENARIOS[name](_Shell(unused, live.emulator, hand, door, live.url))
+        await scenarios_v11.ALL[name](_Shell(unused, live.emulator, hand, door, live.url))
     assert door.sent == []
 
 
@@ -88,7 +88,7 @@ async def test_a_job_is_submitted_read_and_stopped(url: str) -> None:
     assert json.loads(output)["total_record"] == 1
 
 
-async def test_a_refusal_is_told_with_code_and_request_id(url: str) -> None:
+async def test_a_refusal_is_reported_with_code_and_request_id(url: str) -> None:
     """Exit code 1, and what support asks for."""
     code, output = await _call(url, "ShowClusterDetails", "--path", "cluster_id=none")
     assert code == run.Code.FAILED

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
-from tests.support import cells, emulated, overview, scenarios
+from tests.support import cells, emulated, overview, scenarios, scenarios_v11
 
 from mrs_emulator.core import core, settings
 from mrs_relay import errors
@@ -30,13 +30,13 @@ def test_every_operation_of_the_overview_is_there() -> None:
     routes = {one.operation: (one.verb, one.template) for one in emulator._table.routes if one.gateway}
     assert routes == overview.OVERVIEW
     assert set(registry.OPERATIONS) == set(overview.OVERVIEW)
-    assert set(scenarios.SCENARIOS) == set(overview.OVERVIEW)
+    assert set(scenarios_v11.ALL) == set(overview.OVERVIEW)
 
 
 @pytest.mark.parametrize("name", overview.OVERVIEW)
 async def test_the_operation_succeeds(name: str, mrs: emulated.Pair) -> None:
     """What the client sends, the emulator takes; what it answers, the client understands; the effect is there."""
-    await scenarios.SCENARIOS[name](mrs)
+    await scenarios_v11.ALL[name](mrs)
     verb, template = overview.OVERVIEW[name]
     assert any(_is_at(template, request.target) for request in mrs.door.sent if request.verb == verb)
 
@@ -56,7 +56,7 @@ async def test_the_operations_succeed_in_older_regions_too(quirks: dict[str, Any
     for name in overview.OVERVIEW:
         with cells.cell(name):
             async with emulated.pair({**scenarios.LIVE, "quirks": quirks}) as mrs:
-                await scenarios.SCENARIOS[name](mrs)
+                await scenarios_v11.ALL[name](mrs)
 
 
 _OLD_SCENES: Final = [name for name, (_, path) in overview.OVERVIEW.items() if path.startswith("/v1.1")]
@@ -79,7 +79,7 @@ async def test_the_old_operations_succeed_however_mrs_reads_its_pages(quirk: dic
     for name in _OLD_SCENES:
         with cells.cell(name):
             async with emulated.pair({**scenarios.LIVE, "v11": quirk}) as mrs:
-                await scenarios.SCENARIOS[name](mrs)
+                await scenarios_v11.ALL[name](mrs)
 
 
 _MISSING: Final = {"cluster_id": "00000000-0000-0000-0000-000000000000"}
@@ -121,7 +121,7 @@ REFUSED: Final[list[tuple[str, dict[str, str], dict[str, Any], str]]] = [
     ("ExecuteSql", _MISSING, {"body": {"sql_content": "show tables"}}, "12000003"),
     ("ShowJobExes", {"job_exe_id": "none"}, {}, "0176"),
     ("ListExecuteJob", {}, {"query": _MISSING}, "12000003"),
-    ("CreateAndExecuteJob", {}, {"body": {**scenarios.OLD_JOB, **_MISSING}}, "12000003"),
+    ("CreateAndExecuteJob", {}, {"body": {**scenarios_v11.OLD_JOB, **_MISSING}}, "12000003"),
     ("ShowJobExecution", _NO_RUN, {}, "0176"),
     ("CancelJobExecution", _NO_RUN, {}, "0176"),
     ("DeleteJobExecution", _NO_RUN, {}, "0176"),

@@ -36,7 +36,7 @@ def _blocks() -> list[Any]:
 
 @pytest.mark.parametrize("example", _blocks())
 async def test_the_example_runs(example: str) -> None:
-    """Whoever copies it into a program gets what the page says."""
+    """A program with a copy of it gets what the page says."""
     chosen = settings.EmulatorSettings(port=0)
     async with server.running(chosen) as live:
         group = mrs_settings.MrsSettings(endpoint=live.url, project_id=emulated.PROJECT, **emulated.KEYS)

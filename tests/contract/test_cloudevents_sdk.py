@@ -25,8 +25,8 @@ def _request(kind: str, **more: Any) -> cloudevent.CloudEvent:
     message = examples.message(kind)
     attributes = {name: value for name, value in message.items() if name != "data"}
     moment = dt.datetime(2026, 11, 24, 6, tzinfo=dt.UTC)
-    told = {**attributes, "datacontenttype": "application/json", "time": moment, **more}
-    return cloudevent.CloudEvent(told, message["data"])
+    reported = {**attributes, "datacontenttype": "application/json", "time": moment, **more}
+    return cloudevent.CloudEvent(reported, message["data"])
 
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])
@@ -62,9 +62,9 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
         async with asyncio.timeout(600):
             while len(records := here.broker.committed(topic)) < len(_STORY):
                 await asyncio.sleep(0.5)
-        told = [read(kafka.KafkaMessage(dict(each.headers), each.key, each.value or b""), _FORMAT) for each in records]
-    assert [event.get_type() for event in told] == _STORY
-    for number, event in enumerate(told, start=1):
+        shown = [read(kafka.KafkaMessage(dict(each.headers), each.key, each.value or b""), _FORMAT) for each in records]
+    assert [event.get_type() for event in shown] == _STORY
+    for number, event in enumerate(shown, start=1):
         data: Any = event.get_data()
         assert event.get_specversion() == "1.0"
         assert event.get_source() == "/mrs-relay"
@@ -77,4 +77,4 @@ async def test_the_sdk_reads_every_event_of_a_request_that_it_wrote(mode: events
         assert event.get_extension("traceparent") == _TRACE
         assert event.get_extension("partitionkey") == service.CLUSTER
         assert data["sequence"] == number
-    assert len({event.get_id() for event in told}) == len(told)
+    assert len({event.get_id() for event in shown}) == len(shown)

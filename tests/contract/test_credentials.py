@@ -124,7 +124,7 @@ async def test_a_token_that_dies_early_is_replaced_in_the_middle_of_a_call() -> 
         assert sorted(one.name for one in mrs.mrs.effects()) == [f"job-{number}" for number in range(10)]
 
 
-async def test_a_wrong_password_is_told_and_not_tried_again_and_again() -> None:
+async def test_a_wrong_password_is_reported_and_not_tried_again_and_again() -> None:
     """IAM locks users who fail repeatedly: the refusal is remembered, and every call ends with it."""
     async with emulated.kept(**{**_USER, "iam_password": "wrong-word"}) as mrs:
         for _ in range(30):
@@ -151,8 +151,8 @@ async def test_calls_wait_while_iam_is_away_and_say_so_at_last() -> None:
         assert (await mrs.client.call(clusters.LIST_CLUSTERS)).clusters
 
 
-async def test_an_unknown_project_name_is_told() -> None:
-    """Nothing is guessed: the person is told which setting to give."""
+async def test_an_unknown_project_name_is_reported() -> None:
+    """Nothing is guessed: the error names the setting to give."""
     async with emulated.kept(**_KEY_PAIR, project_name="cn-north-4_other") as mrs:
         with pytest.raises(errors.MrsRefused, match=r"no project of the name 'cn-north-4_other': set project_id"):
             await mrs.client.call(clusters.LIST_CLUSTERS)
@@ -210,7 +210,7 @@ async def test_a_file_that_is_no_login_is_refused_at_the_start(tmp_path: Path, t
 
 
 async def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Whoever forgot to mount it is told which file."""
+    """The error names the missing file."""
     with pytest.raises(errors.SettingsError, match="absent cannot be read"):
         async with emulated.kept(project_id=emulated.PROJECT, credentials_file=tmp_path / "absent"):
             pass

@@ -60,13 +60,13 @@ async def test_rows_and_runs_live_their_whole_life() -> None:
     """What the SDK makes it reads back, changes, runs, cancels and deletes, and the emulator has seen each succeed."""
     chosen = settings.EmulatorSettings.model_validate({"port": 0, "pace": _PACE})
     async with server.running(chosen) as live:
-        told = await _told(live.url)
+        reported = await _told(live.url)
         seen = await live.emulator.handle(wire.Request.of("GET", "/emulator/overview", {}, b""))
-    assert told["sources"] == {"changed": "raw", "listed": ["out", "raw"], "read": ["raw", "/data/in"]}
-    assert told["binaries"] == {"changed": "second", "listed": ["etl"], "read": "/libs/etl.jar"}
-    assert told["jobs"] == {"changed": "hourly", "listed": ["hourly"], "read": "sums"}
-    assert told["runs"] == {"of": True, "listed": True, "before": True, "ended": True}
-    assert told["deleted"] == [True] * 4
-    assert told["gone"]
+    assert reported["sources"] == {"changed": "raw", "listed": ["out", "raw"], "read": ["raw", "/data/in"]}
+    assert reported["binaries"] == {"changed": "second", "listed": ["etl"], "read": "/libs/etl.jar"}
+    assert reported["jobs"] == {"changed": "hourly", "listed": ["hourly"], "read": "sums"}
+    assert reported["runs"] == {"of": True, "listed": True, "before": True, "ended": True}
+    assert reported["deleted"] == [True] * 4
+    assert reported["gone"]
     succeeded = {one["operation"] for one in seen.json()["requests"] if one["status"] in range(200, 300)}
     assert succeeded >= _PLAYED

@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def played() -> dict[str, Document]:
-    """The events of all scenes, told once more."""
+    """The events of all scenes, reported once more."""
     return examples.play()
 
 
@@ -38,29 +38,29 @@ def _changed(tmp_path: Path, name: str, change: Callable[[Document], object]) ->
 
 def test_ajv_accepts_every_schema_and_every_example() -> None:
     """In its strict mode, which takes no unknown keyword or format."""
-    code, told = nodejs.run(str(_AJV), str(_SCHEMAS))
-    assert code == 0, told
+    code, output = nodejs.run(str(_AJV), str(_SCHEMAS))
+    assert code == 0, output
     types = len(registry.REQUESTS) + len(registry.EVENTS)
     wanted = f"{types + 1} schemas, {len(registry.REQUESTS) + 2 * len(registry.EVENTS)} examples, 0 faults"
-    assert wanted in told
+    assert wanted in output
 
 
 def test_ajv_finds_a_wrong_example(tmp_path: Path) -> None:
     """The check can fail: file, field and schema are named."""
     name = "examples/events/mrs.job.failed.json"
     folder = _changed(tmp_path, name, lambda event: event["data"].pop("reason"))
-    code, told = nodejs.run(str(_AJV), str(folder))
+    code, output = nodejs.run(str(_AJV), str(folder))
     assert code == 1
-    assert f"{name}: data must have required property 'reason'" in told
+    assert f"{name}: data must have required property 'reason'" in output
 
 
 def test_ajv_finds_a_wrong_schema(tmp_path: Path) -> None:
     """The same for what is no schema."""
     name = "requests/mrs.call/v1.json"
     folder = _changed(tmp_path, name, lambda schema: schema.update(type="objekt"))
-    code, told = nodejs.run(str(_AJV), str(folder))
+    code, output = nodejs.run(str(_AJV), str(folder))
     assert code == 1
-    assert f"{name}: schema is invalid" in told
+    assert f"{name}: schema is invalid" in output
 
 
 def _validate(document: Path) -> tuple[int, str]:
@@ -69,9 +69,9 @@ def _validate(document: Path) -> tuple[int, str]:
 
 def test_the_asyncapi_cli_accepts_the_document() -> None:
     """No error and no warning."""
-    code, told = _validate(_SCHEMAS / "asyncapi.json")
-    assert code == 0, told
-    assert "is valid" in told
+    code, output = _validate(_SCHEMAS / "asyncapi.json")
+    assert code == 0, output
+    assert "is valid" in output
 
 
 def test_the_asyncapi_cli_finds_a_wrong_document(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_every_example_is_valid_as_our_own_check_has_it() -> None:
 
 
 def test_the_examples_are_what_the_service_tells(played: dict[str, Document]) -> None:
-    """Played again, every event says the same; `make schemas` writes them anew."""
+    """Played again, every event says the same; `make schemas` writes them again."""
     found = {name: json.loads((examples.FOLDER / name).read_text()) for name in {**examples.requests(), **played}}
     different = [
         name for name, message in {**examples.requests(), **played}.items() if not examples.same(found[name], message)
@@ -109,7 +109,7 @@ def test_the_examples_are_what_the_service_tells(played: dict[str, Document]) ->
     assert different == []
 
 
-def test_no_example_shows_what_must_not_be_told(played: dict[str, Document]) -> None:
+def test_no_example_shows_what_must_not_be_reported(played: dict[str, Document]) -> None:
     """SQL text and arguments of the scenes are in no event."""
     text = codec.encode(list(played.values())).decode()
     assert "obs://shop/nightly.py" not in text

@@ -133,7 +133,7 @@ class _EchoCalls(adapter.WorkCalls):
 
 
 class _EchoWire(service_harness.Wire):
-    """Plays the MRS that knows echoes; everything else goes on to the emulator."""
+    """Plays the MRS that knows echoes; everything else goes to the emulator."""
 
     def __init__(self, mrs: Any, lost: int = 0) -> None:
         super().__init__(mrs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support import overview, scenarios, service, service_harness
+from tests.support import overview, scenarios, scenarios_v11, service, service_harness
 
 from mrs_relay import errors
 from mrs_relay.mrs.operations import registry
@@ -80,7 +80,7 @@ async def _play(name: str, emulated: Mapping[str, Any] | None = None) -> None:
     chosen = service_harness.settings(mrs={"budgets": False})
     async with service_harness.start(chosen, emulated={**_QUIET, **(emulated or {})}) as here:
         mrs: Any = _ByMessage(here)
-        await scenarios.SCENARIOS[name](mrs)
+        await scenarios_v11.ALL[name](mrs)
         assert name in {event.data.get("operation") for event in here.events() if event.state == "accepted"}
 
 
@@ -137,7 +137,7 @@ async def test_a_read_that_mrs_answers_badly_is_repeated_with_growing_waits() ->
 
 @VIRTUAL
 async def test_any_other_write_whose_reply_is_lost_ends_as_unknown() -> None:
-    """Nobody repeats what may have happened; a person settles it."""
+    """What may have happened is not repeated; a person settles it."""
     async with service_harness.start() as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.put(call("c-1", "CreateExecuteJob", _AT, body=scenarios.JOB))
@@ -163,7 +163,7 @@ async def test_what_mrs_refuses_is_failed_with_its_code() -> None:
 
 @VIRTUAL
 @pytest.mark.parametrize(
-    ("name", "parts", "told"),
+    ("name", "parts", "expected"),
     [
         ("NoSuchOperation", {}, "data.operation"),
         ("ShowClusterDetails", {}, "cluster_id"),
@@ -175,14 +175,14 @@ async def test_what_mrs_refuses_is_failed_with_its_code() -> None:
     ],
 )
 async def test_a_call_that_mrs_could_never_take_is_rejected_at_once(
-    name: str, parts: dict[str, Any], told: str
+    name: str, parts: dict[str, Any], expected: str
 ) -> None:
     """The operation's own model judges path, query and body; the event names the field, and nothing is sent."""
     async with service_harness.start() as here:
         here.put(call("c-1", name, **parts))
         await here.until_ended(["c-1"], 60)
         assert here.states("c-1") == ["rejected"]
-        assert told in here.events()[-1].data["reason"]["message"]
+        assert expected in here.events()[-1].data["reason"]["message"]
         assert here.replicas[0].wire.sent == 0
 
 

@@ -25,7 +25,7 @@ def reason_of(here: service_harness.ServiceHarness, request_id: str) -> dict[str
 
 
 async def test_a_running_job_is_cancelled_once_mrs_confirms() -> None:
-    """`cancelled` comes after MRS shows the job as killed, with the note of whoever asked."""
+    """`cancelled` comes after MRS shows the job as killed, with the note of the cancel."""
     async with service_harness.start(emulated=LONG) as here:
         here.put(long_job("r-1"))
         await asyncio.sleep(30)
@@ -62,7 +62,7 @@ async def test_a_cancel_that_comes_before_its_request_is_remembered() -> None:
         assert here.created() == []
 
 
-async def test_a_cancel_that_nobody_matches_is_rejected_after_its_time() -> None:
+async def test_a_cancel_without_a_request_is_rejected_after_its_time() -> None:
     """No such request for `cancel_wait_s`: rejected, under the id of the cancel, and forgotten."""
     async with service_harness.start(service_harness.settings(engine={"cancel_wait_s": 300})) as here:
         here.put(service.cancel("c-1", "nobody"))
@@ -87,7 +87,7 @@ async def test_a_job_in_doubt_is_looked_up_and_then_cancelled(action: str) -> No
 
 
 async def test_a_cancel_that_loses_the_race_ends_in_the_jobs_own_verdict() -> None:
-    """MRS accepts the kill, but the job ends by itself first: succeeded is told, not cancelled."""
+    """MRS accepts the kill, but the job ends by itself first: succeeded is reported, not cancelled."""
     async with service_harness.start(emulated={"pace": {"run_s": 20, "kill_s": 60}}) as here:
         here.put(service.job("r-1"))
         await asyncio.sleep(15)
@@ -137,7 +137,7 @@ async def test_a_job_that_waits_too_long_is_cancelled_by_its_queue_deadline() ->
 
 
 async def test_a_job_that_runs_too_long_is_cancelled_by_its_run_deadline() -> None:
-    """`run_deadline_s` counts from the submission; the job is killed on MRS and told as cancelled."""
+    """`run_deadline_s` counts from the submission; the job is killed on MRS and reported as cancelled."""
     async with service_harness.start(emulated=LONG) as here:
         here.put(long_job("r-1", run_deadline_s=40))
         await here.until_ended(["r-1"], 120)
@@ -145,7 +145,7 @@ async def test_a_job_that_runs_too_long_is_cancelled_by_its_run_deadline() -> No
         assert reason_of(here, "r-1")["code"] == "run_deadline"
 
 
-async def test_a_failed_job_is_tried_again_with_a_new_mark_as_often_as_it_wants() -> None:
+async def test_a_failed_job_is_tried_again_with_a_new_token_as_often_as_it_wants() -> None:
     """Retry {attempts: 3}: three jobs with three names, `retrying` twice, then failed; backoff doubles."""
     async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-fail", retry={"attempts": 3, "backoff_s": 10}))
@@ -167,7 +167,7 @@ async def test_a_reason_that_the_request_does_not_name_is_not_tried_again() -> N
 
 
 async def test_an_unknown_statement_is_settled_by_hand() -> None:
-    """mrs.job.resolve ends what nobody could tell, with the note of the person; a second one changes nothing."""
+    """mrs.job.resolve ends a job of unknown outcome, with the note of the person; a second one changes nothing."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="ExecuteSql")
         here.put(service.sql("w", "presto", "insert into t values (1)"))
@@ -182,7 +182,7 @@ async def test_an_unknown_statement_is_settled_by_hand() -> None:
 
 
 async def test_a_cancel_survives_the_death_of_the_replica() -> None:
-    """The wish is in the ledger: the next owner goes on killing the job."""
+    """The wish is in the ledger: the next owner continues killing the job."""
     async with service_harness.start(emulated={**LONG, "pace": {"run_s": 600, "kill_s": 30}}) as here:
         here.put(long_job("r-1"))
         await asyncio.sleep(20)

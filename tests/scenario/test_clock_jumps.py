@@ -18,7 +18,7 @@ _QUARTER_MS = 14 * 60_000  # as far off as a signature may be, nearly
 
 
 class Jumping(clock.LoopClock):
-    """A wall clock that can be set; the monotonic side goes on as ever."""
+    """A wall clock that can be set; the monotonic side continues as ever."""
 
     off_ms = 0
 
@@ -77,8 +77,8 @@ async def test_a_clock_that_is_set_while_jobs_run_changes_nothing(jump_ms: int) 
 
 
 @pytest.mark.parametrize("jump_ms", [-_HOUR_MS, _HOUR_MS])
-async def test_a_clock_an_hour_off_is_told_by_mrs_and_loses_no_job(jump_ms: int) -> None:
-    """Signatures with such a date are refused unexecuted: what runs goes on, and is told when the clock is right."""
+async def test_a_clock_an_hour_off_is_reported_by_mrs_and_loses_no_job(jump_ms: int) -> None:
+    """Signatures with such a date are refused unexecuted: jobs continue, and events follow when the clock is right."""
     async with service_harness.start(replicas=0) as here:
         wall = await _start(here)
         here.put(service.job("r-1"))

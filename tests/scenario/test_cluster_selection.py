@@ -35,7 +35,7 @@ def _accepted(here: service_harness.ServiceHarness, request_id: str) -> history.
 
 
 @BOTH
-async def test_the_choice_is_told_with_accepted_and_the_job_runs_there(guarantee: str) -> None:
+async def test_the_choice_is_reported_with_accepted_and_the_job_runs_there(guarantee: str) -> None:
     """A name that one cluster has leads there; everything after is as with an id."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), emulated=_TWO) as here:
         here.put(_job("r-1", {"name": "web"}))
@@ -74,7 +74,7 @@ async def test_what_no_cluster_fits_is_rejected_and_may_be_sent_again_later() ->
         assert here.states("r-1")[:3] == ["rejected", "accepted", "submitted"]
 
 
-async def test_a_cluster_that_is_being_created_is_waited_for_and_nothing_is_told_before() -> None:
+async def test_a_cluster_that_is_being_created_is_waited_for_and_nothing_is_reported_before() -> None:
     """The request is accepted when its cluster runs, and not lost before."""
     async with service_harness.start(emulated={**_TWO, "pace": {"create_s": 900.0}}) as here:
         body = scenarios.sample("v2-clusters", "CreateCluster", tags=[{"key": "team", "value": "new"}])
@@ -108,7 +108,7 @@ async def test_a_replica_that_dies_while_it_chooses_is_replaced(guarantee: str) 
 
 
 async def test_a_cancel_while_the_cluster_is_chosen_ends_it_at_once() -> None:
-    """First it is told that the request came, then that it is cancelled; no job is ever made."""
+    """First `accepted` is published, then `cancelled`; no job is ever made."""
     async with service_harness.start(emulated=_STARTING) as here:
         here.put(_job("r-1", {"name": "etl"}))
         await asyncio.sleep(30)
@@ -138,7 +138,7 @@ async def test_the_same_request_twice_while_the_cluster_is_chosen_is_answered_on
         assert len(here.created()) == 1
 
 
-async def test_another_payload_while_the_cluster_is_chosen_is_rejected_and_the_first_goes_on() -> None:
+async def test_another_payload_while_the_cluster_is_chosen_is_rejected_and_the_first_continues() -> None:
     """An id that is in use stays with its first request, also before that one is accepted."""
     async with service_harness.start(emulated=_TWO) as here:
         here.put(_job("r-1", {"name": "web"}))

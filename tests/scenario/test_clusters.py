@@ -42,7 +42,7 @@ def _clusters(here: service_harness.ServiceHarness) -> list[str]:
 
 
 @BOTH
-async def test_a_cluster_is_told_from_its_order_until_it_runs(guarantee: str) -> None:
+async def test_a_cluster_is_reported_from_its_order_until_it_runs(guarantee: str) -> None:
     """One message, one cluster: submitted with its id, running while it starts, succeeded when it runs."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), emulated=_SLOW) as here:
         here.put(_creation("c-1"))
@@ -56,7 +56,7 @@ async def test_a_cluster_is_told_from_its_order_until_it_runs(guarantee: str) ->
 
 
 async def test_a_lost_reply_to_an_order_is_looked_up_by_the_clusters_name() -> None:
-    """The order took effect: its cluster is found by the mark in its name, adopted and followed."""
+    """The order took effect: its cluster is found by the token in its name, adopted and followed."""
     async with service_harness.start(emulated=_SLOW) as here:
         here.trouble(operation="CreateCluster", action="drop_after", count=1)
         here.put(_creation("c-1"))
@@ -84,12 +84,12 @@ async def test_a_replica_that_dies_while_a_cluster_starts_is_replaced(guarantee:
         await here.replicas[0].kill()
         await here.start_replica()
         await here.until_ended(["c-1"], 3600)
-        told = {event.event_id: event.state for event in here.events()}  # a repeat has the same id
-        assert list(told.values()) == ["accepted", "submitted", "running", "succeeded"]
+        published = {event.event_id: event.state for event in here.events()}  # a repeat has the same id
+        assert list(published.values()) == ["accepted", "submitted", "running", "succeeded"]
         assert len(_clusters(here)) == 1
 
 
-async def test_a_creation_that_fails_is_told_as_failed() -> None:
+async def test_a_creation_that_fails_is_reported_as_failed() -> None:
     """MRS takes the order and the cluster never runs."""
     async with service_harness.start(emulated=_SLOW) as here:
         here.put(_creation("c-1", cluster_name="will-fail"))
@@ -208,7 +208,7 @@ async def test_a_cluster_that_cannot_be_read_for_a_while_is_read_later() -> None
 
 
 async def test_a_resize_that_never_shows_becomes_unknown() -> None:
-    """When it has been long enough, nobody can tell."""
+    """After long enough, the outcome is unknown."""
     chosen = service_harness.settings(engine={"cluster_settle_s": 120})
     async with service_harness.start(chosen, emulated=_SLOW) as here:
         here.trouble(operation="UpdateClusterScaling", action="status", status=200, body={"result": "succeeded"})

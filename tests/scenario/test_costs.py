@@ -35,7 +35,7 @@ async def test_a_backlog_uses_the_write_quota_and_is_never_throttled(replicas: i
     assert 0.95 <= float(str(found["used"])) <= 1.0
 
 
-def test_looks_are_told_apart_by_the_pause_between_them() -> None:
+def test_looks_are_distinguished_by_the_pause_between_them() -> None:
     """Reads that follow each other closely are one look; other calls are none."""
     reads_at = [(0.0, "GET"), (0.04, "GET"), (1.0, "POST"), (5.1, "GET"), (10.2, "GET"), (10.3, "GET")]
     answered = [

@@ -102,7 +102,7 @@ async def test_deployments_that_order_a_cluster_under_one_name_and_id_each_get_t
 
 
 async def test_only_jobs_that_are_surely_ours_are_proven() -> None:
-    """After a deployment has lost its ledger, its own job is forgotten, and the neighbour's is told from it."""
+    """After a deployment has lost its ledger, its own job is forgotten, and the neighbour's is reported from it."""
     async with two() as here:
         for name in NAMES:
             here[name].put(nightly(f"obs://{name}/a.jar"))

@@ -28,7 +28,7 @@ def _settings(**engine: Any) -> Any:
 
 
 async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_the_topic() -> None:
-    """Cancel, outage, request, twenty minutes: the request is cancelled, and nobody is told that it never came."""
+    """Cancel, outage, request, twenty minutes: the request is cancelled, and no event says that it never came."""
     async with service_harness.start(_settings(cancel_wait_s=300)) as here:
         here.put(service.cancel("c-1", "r-1"))
         await asyncio.sleep(10)
@@ -53,7 +53,7 @@ async def test_a_cancel_does_not_expire_before_its_request_that_lies_on_another_
         assert here.created() == []
 
 
-async def test_a_cancel_whose_request_never_came_is_told_after_an_outage() -> None:
+async def test_a_cancel_whose_request_never_came_is_reported_after_an_outage() -> None:
     """All partitions have been read, and it is nowhere."""
     async with service_harness.start(_settings(cancel_wait_s=300), partitions=3) as here:
         here.put(service.cancel("c-1", "r-1"), partition=1)
@@ -79,7 +79,7 @@ async def test_a_repetition_that_lies_on_the_topic_is_no_second_job() -> None:
 
 
 async def test_a_correction_that_lies_on_the_topic_continues_the_numbers() -> None:
-    """A rejected request was sent again in time: its events go on counting."""
+    """A rejected request was sent again in time: its events continue counting."""
     async with service_harness.start(_settings(remember_rejected_s=600, batch_records=1)) as here:
         here.put(service.job("r-1", priority=99))
         await asyncio.sleep(10)

@@ -31,7 +31,7 @@ async def test_a_look_up_that_is_refused_for_credentials_never_leads_to_a_second
 
 
 @BOTH
-async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_go_on(guarantee: str) -> None:
+async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_continue(guarantee: str) -> None:
     """900,000 bytes that are no request: a dead letter with every byte, in both guarantees."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(service.job("before"))
@@ -45,7 +45,7 @@ async def test_a_large_unreadable_message_is_kept_whole_and_its_neighbours_go_on
 
 @BOTH
 async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: str) -> None:
-    """Kafka is gone for two minutes in the middle: jobs are carried out once, and their events are told afterwards."""
+    """Kafka is gone for two minutes in the middle: jobs are carried out once, and their events follow afterwards."""
     chosen = service_harness.settings(
         kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
     )
@@ -66,7 +66,7 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(guarantee: s
 
 @pytest.mark.parametrize("applied", [True, False])
 async def test_a_commit_whose_reply_is_lost_is_settled_by_the_restore(applied: bool) -> None:
-    """The outcome of a commit is unknown: the ledger tells whether it took place, and nothing is told or sent twice."""
+    """The outcome of a commit is unknown: the ledger says whether it took place; nothing is published or sent twice."""
     async with service_harness.start() as here:
         ids = [f"r-{number}" for number in range(5)]
         for one in ids[:3]:
@@ -80,7 +80,7 @@ async def test_a_commit_whose_reply_is_lost_is_settled_by_the_restore(applied: b
 
 
 async def test_a_rebalance_in_the_middle_keeps_every_job_and_sends_none_twice() -> None:
-    """A second replica joins while jobs are queued, being submitted and running: partitions move, jobs go on."""
+    """A second replica joins while jobs are queued, being submitted and running: partitions move, jobs continue."""
     chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}]}
     async with service_harness.start(chosen, partitions=4, emulated=emulated) as here:
@@ -169,22 +169,22 @@ async def _job_result(here: service_harness.ServiceHarness, job_id: str) -> str:
     return str((await client.call(job_calls.SHOW_SINGLE_JOB_EXE, path=path)).job_detail.job_result)
 
 
-async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_told() -> None:
-    """A lost reply, and then the mark is there twice: one goes on, the event says which other one is being stopped."""
+async def test_of_two_jobs_with_one_token_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
+    """A lost reply, and then the token is there twice: one continues, the event names the one that is stopped."""
     async with service_harness.start(emulated={"pace": {"run_s": 300}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.trouble(operation="ShowJobExeListNew", action="status", status=503, count=8)
         here.put(service.job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         events = here.events()
         submitted = next(event for event in events if event.state == "submitted")
         assert submitted.data["reason"]["class"] == "duplicate"
-        assert twin in submitted.data["reason"]["message"]
-        assert submitted.data["mrs"]["job_id"] != twin
+        assert duplicate in submitted.data["reason"]["message"]
+        assert submitted.data["mrs"]["job_id"] != duplicate
         assert events[-1].state == "succeeded"
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies() -> None:
@@ -195,14 +195,14 @@ async def test_a_second_job_is_stopped_by_the_next_owner_if_the_first_one_dies()
         here.trouble(operation="StopJob", action="status", status=503, count=2)
         here.put(service.job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
         await here.replicas[0].kill()
-        assert await _job_result(here, twin) == "UNDEFINED"
+        assert await _job_result(here, duplicate) == "UNDEFINED"
         await here.start_replica()
         await here.until_ended(["r-1"], 3600)
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 class _SlowWire(service_harness.Wire):
@@ -225,8 +225,8 @@ class _SlowWire(service_harness.Wire):
         return await super().send(request, 60)
 
 
-async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told() -> None:
-    """Longer on its way than is promised for: the cancel was told too early, so the job is stopped once it shows."""
+async def test_a_job_that_arrives_after_its_cancel_was_reported_is_stopped_and_reported() -> None:
+    """Longer on its way than is promised for: `cancelled` came too early, so the job is stopped once it shows."""
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 7200}}) as here:
@@ -238,8 +238,8 @@ async def test_a_job_that_arrives_after_its_cancel_was_told_is_stopped_and_told(
         assert (here.states("r-1"), here.created()) == (["accepted", "cancelled"], [])
         await asyncio.sleep(600)
         assert here.states("r-1") == ["accepted", "cancelled", "cancelled"]
-        told = here.events()[-1].data
-        assert (told["repeated"], told["reason"]["code"]) == (True, "stopped_twin")
+        published = here.events()[-1].data
+        assert (published["repeated"], published["reason"]["code"]) == (True, "stopped_twin")
         [late] = [effect.effect_id for effect in here.mrs.effects() if effect.kind == "job"]
         assert await _job_result(here, late) == "KILLED"
 
@@ -257,24 +257,24 @@ async def test_a_request_that_is_long_on_its_way_and_late_in_the_list_is_still_f
         assert here.states("r-1")[:2] == ["accepted", "submitted"]
 
 
-async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_told() -> None:
-    """The look-up finds one job at once; what shows up later under the same mark is found by looking again."""
+async def test_a_second_job_that_arrives_after_the_first_was_adopted_is_stopped_and_reported() -> None:
+    """The look-up finds one job at once; what shows up later under the same token is found by looking again."""
     async with service_harness.start(emulated={"pace": {"run_s": 900}}) as here:
         here.trouble(operation="CreateExecuteJob", action="drop_after", count=1)
         here.put(service.job("r-1", name="nightly"))
         while "submitted" not in here.states("r-1"):
             await asyncio.sleep(0.5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         notice = next(event for event in here.events() if event.data.get("repeated"))
         assert notice.data["reason"]["class"] == "duplicate"
-        assert twin in notice.data["reason"]["message"]
+        assert duplicate in notice.data["reason"]["message"]
         assert here.states("r-1")[-1] == "succeeded"
-        assert await _job_result(here, twin) == "KILLED"
+        assert await _job_result(here, duplicate) == "KILLED"
 
 
 async def test_a_request_that_arrives_after_every_wait_leaves_one_job_running() -> None:
-    """Longer on its way than is promised for: there are two jobs then, and one of them is stopped and told."""
+    """Longer on its way than is promised for: there are two jobs then, and one of them is stopped and reported."""
     chosen = service_harness.settings()
     too_long_s = chosen.mrs.call_timeout_s + chosen.engine.settle_s + chosen.engine.visibility_s + 30
     async with service_harness.start(chosen, replicas=0, emulated={"pace": {"run_s": 900}}) as here:

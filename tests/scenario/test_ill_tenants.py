@@ -1,4 +1,4 @@
-"""One tenant's trouble is its own: the others start, go on, and the process stays up and says whose trouble it is."""
+"""One tenant's trouble is its own: the others start and continue, the process stays up and names the tenant."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.scenario.test_tenants import count, job, put, states, tenants, until
-from tests.support import service_harness
+from tests.support import service_harness, tenants
 
 from mrs_relay import app, errors, wiring
 from mrs_relay.engine import probe
@@ -25,7 +24,7 @@ Trouble = Callable[[service_harness.ServiceHarness], object]
 
 def quick() -> Any:
     """Two tenants without a quota."""
-    return tenants(mrs={"budgets": False})
+    return tenants.tenants(mrs={"budgets": False})
 
 
 async def status(here: service_harness.ServiceHarness) -> health.Health:
@@ -53,13 +52,13 @@ def wrong_ledger(here: service_harness.ServiceHarness) -> None:
 
 
 @pytest.mark.parametrize("trouble", [no_topic, no_ledger, wrong_ledger])
-async def test_a_tenant_that_cannot_start_is_told_and_tried_again_and_the_others_work(trouble: Trouble) -> None:
+async def test_a_tenant_that_cannot_start_is_reported_and_tried_again_and_the_others_work(trouble: Trouble) -> None:
     """Its set-up is wrong at the start: the other works from the start, and it works once that is put right."""
     async with service_harness.start(quick(), replicas=0) as here:
         trouble(here)
         await here.start_replica()
-        put(here, "a", job("r-1"))
-        await until(here, "a", "succeeded", 1, 60)
+        tenants.put(here, "a", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
         now = await status(here)
         assert (now.ready, now.tenants["a"].ready, now.tenants["b"].ready) == (True, True, False)
         assert now.tenants["a"].reasons == ()
@@ -67,13 +66,13 @@ async def test_a_tenant_that_cannot_start_is_told_and_tried_again_and_the_others
         assert "b.requests" in now.tenants["b"].reasons[0]
         here.broker.create_topic("b.requests", 1)
         here.broker.create_topic("b.requests.ledger", 1, {"cleanup.policy": "compact"})
-        put(here, "b", job("r-1"))
-        await until(here, "b", "succeeded", 1, 180)
+        tenants.put(here, "b", tenants.job("r-1"))
+        await tenants.until(here, "b", "succeeded", 1, 180)
         assert not (await status(here)).reasons
 
 
 async def test_a_process_all_of_whose_tenants_cannot_start_ends_and_names_each() -> None:
-    """Nobody is served: the end is an error with a line for each tenant, and all have left in order."""
+    """No tenant is served: the end is an error with a line for each tenant, and all have left in order."""
     async with service_harness.start(quick(), replicas=0) as here:
         no_topic(here)
         here.broker.drop_topic("a.requests.ledger")
@@ -97,11 +96,11 @@ async def _fault_within(served: wiring.TenantService, limit_s: float) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
+async def test_a_tenant_that_is_ended_later_begins_again_by_itself() -> None:
     """Another deployment claims its partition again and again, for a while: the neighbour's job is not disturbed."""
     async with service_harness.start(quick()) as here:
-        put(here, "a", job("r-1", 300.0))
-        await until(here, "a", "running", 1, 60)
+        tenants.put(here, "a", tenants.job("r-1", 300.0))
+        await tenants.until(here, "a", "running", 1, 60)
         of_b = here.replicas[0].served[1]
         rival = here.broker.producer(of_b.tenant.kafka.transactional_id(0), idempotent=True)
         claim = records.Outgoing("b.requests.ledger", b"\0claim", b'{"nonce":"rival"}', (), 0)
@@ -111,16 +110,16 @@ async def test_a_tenant_that_is_ended_later_begins_anew_by_itself() -> None:
                 await rival.start()
                 with contextlib.suppress(errors.Fenced):
                     await rival.write([claim])
-                put(here, "b", job(f"r-{(number := number + 1)}"))
+                tenants.put(here, "b", tenants.job(f"r-{(number := number + 1)}"))
                 await _fault_within(of_b, 5.0)
         assert "kafka.app_id" in str(fault)
         boards = of_b.connection.quota.boards
         assert [board.membership is not None for board in boards] == [True, False]  # the quota is the other's
         assert [one.ready for one in (await status(here)).tenants.values()] == [True, False]
-        await until(here, "a", "succeeded", 1, 600)
-        await until(here, "b", "succeeded", number, 600)
+        await tenants.until(here, "a", "succeeded", 1, 600)
+        await tenants.until(here, "b", "succeeded", number, 600)
         assert not (await status(here)).reasons
-        seen = [state for state in states(here, "a", "r-1") if state != "progress"]
+        seen = [state for state in tenants.states(here, "a", "r-1") if state != "progress"]
         assert seen == ["accepted", "submitted", "running", "succeeded"]
 
 
@@ -130,17 +129,17 @@ async def test_a_tenant_whose_ledger_takes_nothing_does_not_slow_the_others() ->
         is_full = True
         here.broker.fail_writes(10_000, applied=False, concerns=lambda out: is_full and out[0].topic.startswith("b."))
         for number in range(100):
-            put(here, "b", job(f"r-{number}"))
+            tenants.put(here, "b", tenants.job(f"r-{number}"))
         await asyncio.sleep(60)
         for number in range(20):
-            put(here, "a", job(f"r-{number}"))
-        await until(here, "a", "succeeded", 20, 60)
+            tenants.put(here, "a", tenants.job(f"r-{number}"))
+        await tenants.until(here, "a", "succeeded", 20, 60)
         now = await status(here)
         assert (now.ready, now.tenants["b"].ready) == (True, False)
         await asyncio.sleep(600)
-        assert count(here, "b", "accepted") == 0
+        assert tenants.count(here, "b", "accepted") == 0
         is_full = False
-        await until(here, "b", "succeeded", 100, 300)
+        await tenants.until(here, "b", "succeeded", 100, 300)
         assert len(here.created()) == len(set(here.created())) == 120
 
 
@@ -149,15 +148,15 @@ async def test_a_tenant_with_a_ledger_that_cannot_be_read_is_alone_with_it() -> 
     async with service_harness.start(quick(), replicas=0) as here:
         here.broker.put("b.requests.ledger", 0, b"\0claim", json.dumps({"nonce": "x", "format": 99}).encode())
         await here.start_replica()
-        put(here, "a", job("r-1"))
-        await until(here, "a", "succeeded", 1, 60)
+        tenants.put(here, "a", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
         now = await status(here)
         assert now.ready
         assert "format 99" in now.tenants["b"].reasons[0]
 
 
 async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is logged with its stack, told as that tenant's trouble, and tried again."""
+    """An unforeseen error is logged with its stack, reported as that tenant's trouble, and tried again."""
     async with service_harness.start(quick(), replicas=0) as here:
         door = here.broker.for_group
         broken = True
@@ -176,12 +175,12 @@ async def test_a_bug_that_ends_one_tenants_runtime_does_not_end_the_others(monke
 
         monkeypatch.setattr(here.broker, "for_group", chosen)
         await here.start_replica()
-        put(here, "a", job("r-1"))
-        await until(here, "a", "succeeded", 1, 60)
+        tenants.put(here, "a", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
         assert "a bug" in (await status(here)).tenants["b"].reasons[0]
         broken = False
-        put(here, "b", job("r-1"))
-        await until(here, "b", "succeeded", 1, 180)
+        tenants.put(here, "b", tenants.job("r-1"))
+        await tenants.until(here, "b", "succeeded", 1, 180)
 
 
 async def test_a_stop_ends_tenants_that_wait_for_their_next_try() -> None:
@@ -209,10 +208,10 @@ async def test_a_connection_that_cannot_be_used_is_its_tenants_trouble_alone() -
             "budgets": False,
         }
     )
-    async with service_harness.start(tenants(b={"connection": "lake"}, connections={"lake": lake})) as here:
-        put(here, "a", job("r-1"))
-        put(here, "b", job("r-1"))
-        await until(here, "a", "succeeded", 1, 60)
+    async with service_harness.start(tenants.tenants(b={"connection": "lake"}, connections={"lake": lake})) as here:
+        tenants.put(here, "a", tenants.job("r-1"))
+        tenants.put(here, "b", tenants.job("r-1"))
+        await tenants.until(here, "a", "succeeded", 1, 60)
         served = here.replicas[0].served
         probes = {one.connection.name: probe.Probe(one.connection.client, "http://mrs.test") for one in served}
         await probes["mrs"].run()

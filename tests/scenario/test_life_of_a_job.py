@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 
 
 @BOTH
-async def test_a_job_is_told_from_accepted_to_succeeded(guarantee: str) -> None:
+async def test_a_job_is_reported_from_accepted_to_succeeded(guarantee: str) -> None:
     """One request: accepted, submitted, running, progress, succeeded, numbered without gaps, one job on MRS."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(service.job("r-1", name="nightly"))
@@ -29,7 +29,7 @@ async def test_a_job_is_told_from_accepted_to_succeeded(guarantee: str) -> None:
         assert here.created()[0].startswith("nightly-mr")
 
 
-async def test_a_failed_job_is_told_as_failed_although_mrs_says_finished() -> None:
+async def test_a_failed_job_is_reported_as_failed_although_mrs_says_finished() -> None:
     """FINISHED with job_result FAILED is a failure: the verdict needs both fields."""
     async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-fail"))
@@ -40,8 +40,8 @@ async def test_a_failed_job_is_told_as_failed_although_mrs_says_finished() -> No
         assert last.data["reason"]["class"] == "job_failed"
 
 
-async def test_a_job_killed_on_mrs_is_told_as_cancelled() -> None:
-    """Nobody asked the relay for it, so the reason's class tells it from a cancel by message."""
+async def test_a_job_killed_on_mrs_is_reported_as_cancelled() -> None:
+    """The relay was not asked for it, so the reason's class distinguishes it from a cancel by message."""
     async with service_harness.start() as here:
         here.put(service.job("r-1", name="will-be-killed-killed"))
         await here.until_ended(["r-1"], 120)
@@ -51,7 +51,7 @@ async def test_a_job_killed_on_mrs_is_told_as_cancelled() -> None:
 
 @BOTH
 async def test_a_replica_that_dies_is_replaced_and_nothing_is_submitted_twice(guarantee: str) -> None:
-    """One of two replicas ends in the middle: all jobs are carried out once and told without gap or repeat."""
+    """One of two replicas ends in the middle: all jobs are carried out once and reported without gap or repeat."""
     chosen = service_harness.settings(
         kafka={"guarantee": guarantee}, mrs={"budgets": False}, engine={"slots_per_cluster": 0}
     )
@@ -83,7 +83,7 @@ class _SlowReplies(service_harness.Wire):
 
 @BOTH
 async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_the_next_one(guarantee: str) -> None:
-    """Found under way in the ledger, it may or may not be on MRS: nobody sends it again before that is known."""
+    """Found under way in the ledger, it may or may not be on MRS: it is not sent again before that is known."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee}), replicas=0) as here:
         await here.start_replica(_SlowReplies(here.mrs))
         here.put(service.job("r-1"))
@@ -98,7 +98,7 @@ async def test_a_submission_whose_replica_dies_before_the_reply_is_looked_up_by_
 
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
-    """Dropped after the effect: after settling, the mark is found, and the one job is followed to its end."""
+    """Dropped after the effect: after settling, the token is found, and the one job is followed to its end."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
@@ -109,7 +109,7 @@ async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
 
 
 async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibility_window() -> None:
-    """Dropped before the effect: nothing carries the mark for the whole window, so it is submitted again, once."""
+    """Dropped before the effect: nothing carries the token for the whole window, so it is submitted again, once."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation="CreateExecuteJob")
         here.put(service.job("r-1"))
@@ -119,7 +119,7 @@ async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibilit
 
 
 async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_again() -> None:
-    """Late listing: the look-up goes on through the window, because a fresh job may be missing from the list."""
+    """Late listing: the look-up continues through the window, because a fresh job may be missing from the list."""
     emulated = {"quirks": {"late_listing_s": 80.0}, "pace": {"run_s": 100}}
     async with service_harness.start(emulated=emulated) as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
@@ -142,7 +142,7 @@ async def test_jobs_wait_for_a_slot_in_order_of_priority() -> None:
 
 
 async def test_a_cluster_that_says_it_is_full_makes_the_job_wait_and_uses_up_no_attempt() -> None:
-    """0177 is no refusal: the job goes back to the line and is told as submitted at its first attempt."""
+    """0177 is no refusal: the job goes back to the line and is reported as submitted at its first attempt."""
     async with service_harness.start() as here:
         here.trouble(action="busy", operation="CreateExecuteJob", count=3)
         here.put(service.job("r-1"))
@@ -162,7 +162,7 @@ async def test_a_throttled_connection_waits_as_long_as_mrs_says() -> None:
         assert history.faults(["r-1"], here.events(), here.created()) == []
 
 
-async def test_a_refused_submission_is_told_with_what_mrs_said() -> None:
+async def test_a_refused_submission_is_reported_with_what_mrs_said() -> None:
     """An unknown cluster: failed, with MRS's code, text and request id, and no secret or argument in it."""
     async with service_harness.start() as here:
         here.put(service.job("r-1").replace(service.CLUSTER.encode(), b"elsewhere"))
@@ -174,7 +174,7 @@ async def test_a_refused_submission_is_told_with_what_mrs_said() -> None:
 
 
 async def test_the_same_request_sent_again_is_answered_with_its_state_and_runs_once() -> None:
-    """Same payload: a repeated event with the next number; another payload: rejected, and the job goes on."""
+    """Same payload: a repeated event with the next number; another payload: rejected, and the job continues."""
     async with service_harness.start() as here:
         here.put(service.job("r-1"))
         await asyncio.sleep(1)
@@ -214,7 +214,7 @@ async def test_the_same_request_through_another_writer_is_the_same_request() -> 
 
 
 async def test_a_corrected_request_may_use_the_id_of_a_rejected_one() -> None:
-    """A rejection is remembered, so numbers go on; as nothing was submitted, the corrected request becomes a job."""
+    """A rejection is remembered, so numbers continue; as nothing was submitted, the corrected request becomes a job."""
     async with service_harness.start() as here:
         broken = json.dumps({"id": "r-1", "source": "/test", "type": "mrs.job.submit", "data": {}}).encode()
         here.put(broken)
@@ -250,7 +250,7 @@ async def test_a_finished_request_is_forgotten_after_its_window_and_its_ledger_r
 
 
 async def test_polls_that_fail_change_nothing() -> None:
-    """Minutes of 503 on every read: the job is told late, and right."""
+    """Minutes of 503 on every read: the job is reported late, and right."""
     async with service_harness.start() as here:
         here.trouble(action="status", operation="ShowSingleJobExe", status=503, count=20)
         here.put(service.job("r-1"))
@@ -260,7 +260,7 @@ async def test_polls_that_fail_change_nothing() -> None:
 
 
 async def test_many_jobs_are_followed_by_pages_not_one_by_one() -> None:
-    """Cost grows with pages: 250 jobs under way take three list calls a sweep, and every one is told to its end."""
+    """Cost grows with pages: 250 jobs under way take three list calls a sweep, and every one is asked to its end."""
     chosen = service_harness.settings(mrs={"budgets": False}, engine={"slots_per_cluster": 0, "poll_interval_s": 10.0})
     emulated = {"limits": {"on": False}, "clusters": [{"slots": 0}], "pace": {"run_s": 100}}
     async with service_harness.start(chosen, emulated=emulated) as here:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.looptime
 
 
 async def test_a_job_that_is_there_is_adopted_at_once() -> None:
-    """Only the reply was lost: the first look finds the mark, and nobody waits for requests on their way."""
+    """Only the reply was lost: the first look finds the token, and there is no wait for requests on their way."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="CreateExecuteJob")
         here.put(service.job("r-1"))

@@ -1,4 +1,4 @@
-"""Malformed messages and the whole service: each has an end, the partition goes on, and its neighbours are served."""
+"""Malformed messages and the whole service: each has an end, the partition continues, and its neighbours are served."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _until_read(here: service_harness.ServiceHarness, offset: int) -> stat
 
 
 @pytest.mark.parametrize("groups", [_OPEN, _SQL_ONLY], ids=["open", "sql-only"])
-async def test_the_whole_service_goes_on_beside_malformed_messages(groups: Mapping[str, Any]) -> None:
+async def test_the_whole_service_continues_beside_malformed_messages(groups: Mapping[str, Any]) -> None:
     """
     Of 2,000 malformed messages none restarts the partition, each is read, and every good one among them is done.
 
@@ -72,8 +72,8 @@ async def test_the_whole_service_goes_on_beside_malformed_messages(groups: Mappi
     assert history.faults(good, stories, []) == []
     assert {event.state for event in stories if event.state in history.LAST} == {"succeeded"}
     assert set(letters.values()) == {1}
-    told = {event.request_id for event in events if re.fullmatch(r"bad-\d+", event.request_id)}
-    assert not told & {f"bad-{offset - offset // (_EVERY + 1)}" for offset in letters}
-    assert len(told) + len(letters) > 0.9 * _COUNT  # the rest have ids of their own, or wait for a cancel
+    shown = {event.request_id for event in events if re.fullmatch(r"bad-\d+", event.request_id)}
+    assert not shown & {f"bad-{offset - offset // (_EVERY + 1)}" for offset in letters}
+    assert len(shown) + len(letters) > 0.9 * _COUNT  # the rest have ids of their own, or wait for a cancel
     assert damage.SECRET not in str(logs)
     assert not [one for one in published if damage.SECRET.encode() in (one.value or b"")]

@@ -42,17 +42,17 @@ async def test_requests_wait_while_mrs_cannot_be_reached_and_are_sent_once() -> 
                 here.put(service.job(one))
             await asyncio.sleep(3600)
         assert ([here.states(one) for one in _IDS], here.created()) == ([["accepted"]] * len(_IDS), [])
-        told = [entry for entry in logs if entry["event"] == "submission_not_sent"]
-        assert 10 < len(told) < 1000
-        assert all("name or service not known" in entry["error"] for entry in told)
+        logged = [entry for entry in logs if entry["event"] == "submission_not_sent"]
+        assert 10 < len(logged) < 1000
+        assert all("name or service not known" in entry["error"] for entry in logged)
         door.shut = False
         await here.until_ended(_IDS, 300)
         assert history.faults(_IDS, here.events(), here.created()) == []
         assert {event.data.get("attempt", 1) for event in here.events()} == {0, 1}  # 0: none was sent yet
 
 
-async def test_jobs_that_run_while_mrs_cannot_be_reached_are_told_late_and_right() -> None:
-    """They end on MRS meanwhile: none is taken for vanished, each is told with its own verdict."""
+async def test_jobs_that_run_while_mrs_cannot_be_reached_are_reported_late_and_right() -> None:
+    """They end on MRS meanwhile: none is taken for vanished, each is reported with its own verdict."""
     async with service_harness.start(emulated={"pace": {"run_s": 600.0}}) as here:
         door = Cut(here.replicas[0])
         for one in _IDS:

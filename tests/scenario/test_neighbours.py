@@ -1,4 +1,4 @@
-"""Clusters and calls in trouble, in virtual time: what they leave to others, and what is told of the wait."""
+"""Clusters and calls in trouble, in virtual time: what they leave to others, and what is reported of the wait."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ async def test_partition_of_a_newer_format_waits_for_a_newer_replica_alone(guara
 
 
 async def test_replicas_of_one_format_take_turns_as_ever(guarantee: str) -> None:
-    """Nobody declines anything where everybody reads the format: each has its share."""
+    """No replica declines anything where all read the format: each has its share."""
     async with service_harness.start(_settings(guarantee), partitions=2, replicas=0) as here:
         one = await _start_newer(here)
         await _send(here, ["r-0", "r-1"])

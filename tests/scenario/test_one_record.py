@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 
 
 @BOTH
-async def test_message_that_is_nested_deeply_is_rejected_and_what_stands_behind_it_goes_on(guarantee: str) -> None:
+async def test_message_that_is_nested_deeply_is_rejected_and_what_stands_behind_it_continues(guarantee: str) -> None:
     """2 kB used to stop a partition for ever."""
     async with service_harness.start(service_harness.settings(kafka={"guarantee": guarantee})) as here:
         here.put(codec.encode(_order(300) | {"id": "deep"}))
@@ -48,7 +48,7 @@ async def test_request_that_is_too_large_for_the_ledger_is_rejected_and_not_trie
 
 
 async def test_job_whose_submission_makes_us_fail_is_never_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have been sent: it is looked up, found by its mark and followed; its partition notices nothing."""
+    """It may have been sent: it is looked up, found by its token and followed; its partition notices nothing."""
     sound = clients.Client.call
 
     async def call(self: Any, wanted: Any, **given: Any) -> Any:

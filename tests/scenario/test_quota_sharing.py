@@ -72,7 +72,7 @@ async def test_a_lone_request_is_sent_at_once_by_whichever_replica_gets_it() -> 
 
 
 async def test_a_replica_that_is_killed_and_one_that_comes_cost_little_and_no_429() -> None:
-    """What the dead coordinator may have called unheard stays set aside for its minute; everything else goes on."""
+    """What the dead coordinator may have called unheard stays set aside for its minute; everything else continues."""
     async with _deployment(3) as here:
         await asyncio.sleep(70)
         _put(here, 15 * PER_MINUTE, list(range(PARTITIONS)))

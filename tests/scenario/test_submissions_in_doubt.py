@@ -1,4 +1,4 @@
-"""What is told and repeated when replies are lost, rows cannot be read or the job list is away, in virtual time."""
+"""What is reported and repeated when replies are lost, rows cannot be read or the job list is away, in virtual time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _ran(here: service_harness.ServiceHarness) -> int:
 
 
 async def test_a_read_whose_reply_never_comes_runs_a_few_times_and_not_for_ever() -> None:
-    """A statement that takes longer than the call may: five times in some minutes, then told as unknown."""
+    """A statement that takes longer than the call may: five times in some minutes, then reported as unknown."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="ExecuteSql", count=None)
         here.put(service.sql("q", "presto", "show tables"))
@@ -48,7 +48,7 @@ async def test_a_read_whose_reply_never_comes_runs_a_few_times_and_not_for_ever(
 
 
 async def test_a_cancelled_call_that_may_have_been_carried_out_is_unknown() -> None:
-    """The cluster is being deleted while its deletion waits to be sent again: nobody is told that it was cancelled."""
+    """The cluster is being deleted while its deletion waits to be sent again: no event says that it was cancelled."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation="DeleteCluster", count=1)
         here.put(_call("d", "DeleteCluster", {"cluster_id": service.CLUSTER}))
@@ -60,7 +60,7 @@ async def test_a_cancelled_call_that_may_have_been_carried_out_is_unknown() -> N
         assert "MRS may have carried out the call" in last["reason"]["message"]
 
 
-async def test_the_second_deletion_is_not_told_as_failed_because_the_first_one_worked() -> None:
+async def test_the_second_deletion_is_not_reported_as_failed_because_the_first_one_worked() -> None:
     """A repetition that MRS refuses says nothing of the submission before."""
     async with service_harness.start() as here:
         body = {"tag": {"key": "owner", "value": "data"}}
@@ -88,20 +88,20 @@ async def test_an_outage_that_answers_every_submission_badly_ends_no_job_and_dou
         assert posts[-1] > 3000
 
 
-async def test_a_success_whose_rows_cannot_be_read_is_told_at_once_and_says_so() -> None:
+async def test_a_success_whose_rows_cannot_be_read_is_reported_at_once_and_says_so() -> None:
     """MRS cannot read out a result over its own limit, however often it is asked."""
     async with service_harness.start(emulated={"pace": {"run_s": 5.0}}) as here:
         here.trouble(action="status", operation="ShowSqlResultWithJob", status=500, body=_UNREADABLE, count=None)
         here.put(service.sql("q", "spark", "select 1"))
         await here.until_ended(["q"], 120)
-        told = {event.state: event for event in here.events()}
-        assert told["succeeded"].data["result"]["unavailable"].startswith("MRS cannot read the rows")
+        published = {event.state: event for event in here.events()}
+        assert published["succeeded"].data["result"]["unavailable"].startswith("MRS cannot read the rows")
         assert _now_s() < 60
 
 
 @pytest.mark.parametrize("restart", [False, True])
-async def test_a_success_is_told_within_a_minute_whatever_keeps_its_rows(restart: bool) -> None:
-    """Also if the replica dies meanwhile: the time goes on where it was."""
+async def test_a_success_is_reported_within_a_minute_whatever_keeps_its_rows(restart: bool) -> None:
+    """Also if the replica dies meanwhile: the time continues where it was."""
     async with service_harness.start(emulated={"pace": {"run_s": 5.0}}) as here:
         here.trouble(action="status", operation="ShowSqlResultWithJob", status=503, body=_BAD_GATEWAY, count=None)
         here.put(service.sql("q", "spark", "select 1"))
@@ -147,5 +147,5 @@ async def test_jobs_of_a_cluster_that_is_gone_are_unknown_and_say_why(deleted: b
             here.put(_call("d", "DeleteCluster", {"cluster_id": service.CLUSTER}))
         await here.until_ended(["r-1"], 7200)
         last = _last(here, "r-1")
-        told = (last["state"], last.get("reason", {}).get("code"))
-        assert told == (("unknown", "cluster_gone") if deleted else ("succeeded", None))
+        reported = (last["state"], last.get("reason", {}).get("code"))
+        assert reported == (("unknown", "cluster_gone") if deleted else ("succeeded", None))

@@ -67,7 +67,7 @@ def _notes(here: service_harness.ServiceHarness, field: str) -> int:
 
 @pytest.mark.parametrize("code", _HIDING)
 async def test_takeovers_do_not_make_a_job_that_is_lost_wait_longer(code: str) -> None:
-    """A new owner every 40 seconds: it is told after the same 300 seconds."""
+    """A new owner every 40 seconds: it is reported after the same 300 seconds."""
     async with _world(code) as here:
         await _followed(here)
         _HIDING[code](here)
@@ -82,7 +82,7 @@ async def test_takeovers_do_not_make_a_job_that_is_lost_wait_longer(code: str) -
 
 
 @pytest.mark.parametrize("code", _HIDING)
-async def test_an_hour_in_which_nobody_looked_is_no_time_in_which_a_job_was_lost(code: str) -> None:
+async def test_an_hour_without_polls_does_not_count_as_a_lost_job(code: str) -> None:
     """Two minutes of looks, an hour without a replica: the rest of the five minutes is still to come."""
     async with _world(code) as here:
         await _followed(here)
@@ -97,7 +97,7 @@ async def test_an_hour_in_which_nobody_looked_is_no_time_in_which_a_job_was_lost
 
 
 @pytest.mark.parametrize("code", _HIDING)
-async def test_a_job_that_mrs_shows_again_begins_anew_to_be_lost(code: str) -> None:
+async def test_a_job_that_mrs_shows_again_begins_again_to_be_lost(code: str) -> None:
     """Lost for 200 seconds, shown, lost again, with a takeover in between: 300 more seconds, not 100."""
     async with _world(code) as here:
         await _followed(here)

@@ -41,8 +41,8 @@ async def _until_told(here: service_harness.ServiceHarness, request_id: str, sta
             await asyncio.sleep(0.5)
 
 
-async def test_a_job_is_told_from_accepted_to_succeeded_with_its_places_and_v2_is_never_asked() -> None:
-    """The same story as with V2, told by V1.1's operations alone; output and log are named at the end."""
+async def test_a_job_is_reported_from_accepted_to_succeeded_with_its_places_and_v2_is_never_asked() -> None:
+    """The same story as with V2, reported by V1.1's operations alone; output and log are named at the end."""
     async with service_harness.start(emulated={"pace": {"run_s": 30}}) as here:
         here.put(service.old_job("r-1", name="nightly", fields=PLACES))
         await here.until_ended(["r-1"], 120)
@@ -62,7 +62,9 @@ async def test_a_job_is_told_from_accepted_to_succeeded_with_its_places_and_v2_i
         ("will-be-killed-killed", "cancelled", "job_killed", ("TERMINATED", "CANCELLED")),
     ],
 )
-async def test_a_bad_end_is_told_with_its_reason(name: str, state: str, reason: str, shown: tuple[str, str]) -> None:
+async def test_a_bad_end_is_reported_with_its_reason(
+    name: str, state: str, reason: str, shown: tuple[str, str]
+) -> None:
     """Numbers become the names that the pages give them, and the verdict comes from both."""
     async with service_harness.start() as here:
         here.put(service.old_job("r-1", name=name))
@@ -72,7 +74,7 @@ async def test_a_bad_end_is_told_with_its_reason(name: str, state: str, reason: 
         assert (last.data["mrs"]["job_state"], last.data["mrs"]["job_result"]) == shown
 
 
-async def test_a_cluster_that_is_too_new_refuses_and_its_words_are_told() -> None:
+async def test_a_cluster_that_is_too_new_refuses_and_its_words_are_reported() -> None:
     """12000085: this cluster wants V2; the job fails at once, with MRS's code."""
     async with service_harness.start(emulated={"v11": {"needs_old_version": True}}) as here:
         here.put(service.old_job("r-1"))
@@ -93,7 +95,7 @@ async def test_a_lost_refusal_of_a_security_cluster_is_found_out() -> None:
 
 
 async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
-    """Dropped after the effect: the mark is found in V1.1's list, and the one job is followed to its end."""
+    """Dropped after the effect: the token is found in V1.1's list, and the one job is followed to its end."""
     async with service_harness.start() as here:
         here.trouble(action="drop_after", operation=SUBMIT)
         here.put(service.old_job("r-1", fields=PLACES))
@@ -104,7 +106,7 @@ async def test_a_lost_reply_is_looked_up_and_the_job_adopted() -> None:
 
 
 async def test_a_request_lost_on_its_way_is_sent_again_after_the_whole_visibility_window() -> None:
-    """Dropped before the effect: nothing carries the mark for the whole window, so it is submitted again, once."""
+    """Dropped before the effect: nothing carries the token for the whole window, so it is submitted again, once."""
     async with service_harness.start() as here:
         here.trouble(action="drop_before", operation=SUBMIT)
         here.put(service.old_job("r-1"))
@@ -123,25 +125,25 @@ async def test_a_fresh_job_that_the_list_hides_for_a_while_is_not_submitted_agai
         assert len(here.created()) == 1
 
 
-async def test_of_two_jobs_with_one_mark_the_older_is_kept_and_the_other_stopped_and_told() -> None:
-    """V1.1 can stop a job, so the twin is stopped, as with V2."""
+async def test_of_two_jobs_with_one_token_the_older_is_kept_and_the_other_stopped_and_reported() -> None:
+    """V1.1 can stop a job, so the duplicate is stopped, as with V2."""
     async with service_harness.start(emulated=SLOW) as here:
         here.trouble(operation=SUBMIT, action="drop_after", count=1)
         here.trouble(operation="ListExecuteJob", action="status", status=503, count=8)
         here.put(service.old_job("r-1", name="nightly"))
         await asyncio.sleep(5)
-        twin = await _submit_by_hand(here, here.created()[0])
+        duplicate = await _submit_by_hand(here, here.created()[0])
         await here.until_ended(["r-1"], 3600)
         submitted = next(event for event in here.events() if event.state == "submitted")
         assert submitted.data["reason"]["class"] == "duplicate"
-        assert twin in submitted.data["reason"]["message"]
-        assert submitted.data["mrs"]["job_id"] != twin
+        assert duplicate in submitted.data["reason"]["message"]
+        assert submitted.data["mrs"]["job_id"] != duplicate
         assert here.states("r-1")[-1] == "succeeded"
-        assert await _state_of(here, twin) == v11_models.StateV11.TERMINATED
+        assert await _state_of(here, duplicate) == v11_models.StateV11.TERMINATED
 
 
 async def test_a_replica_that_dies_in_the_middle_of_a_submission_is_replaced_and_nothing_runs_twice() -> None:
-    """The call is on the wire when its sender dies: the next owner finds the mark before it would send."""
+    """The call is on the wire when its sender dies: the next owner finds the token before it would send."""
     async with service_harness.start(emulated={**SLOW, "limits": {"on": False}}) as here:
         here.trouble(action="latency", operation=SUBMIT, seconds=2.0)
         here.put(service.old_job("r-1"))
@@ -168,7 +170,7 @@ async def test_a_followed_job_is_followed_on_by_the_next_owner() -> None:
 
 
 async def test_a_running_job_is_cancelled_once_mrs_confirms() -> None:
-    """CancelJobExecution only asks; `cancelled` is told when V1.1 shows the job as terminated."""
+    """CancelJobExecution only asks; `cancelled` is reported when V1.1 shows the job as terminated."""
     async with service_harness.start(emulated={"pace": {"run_s": 600, "kill_s": 40}}) as here:
         here.put(service.old_job("r-1"))
         await _until_told(here, "r-1", "running")
@@ -182,7 +184,7 @@ async def test_a_running_job_is_cancelled_once_mrs_confirms() -> None:
 
 
 async def test_a_cancel_that_mrs_refuses_leaves_the_job_to_its_own_end() -> None:
-    """If V1.1 does not stop it, it goes on, and its own verdict is told: never `cancelled` on a mere wish."""
+    """If V1.1 does not stop it, it continues, and its own verdict is reported: never `cancelled` on a mere wish."""
     async with service_harness.start(emulated=SLOW) as here:
         body = {"error_code": "12000054", "error_msg": "The operation is not supported."}
         here.trouble(operation="CancelJobExecution", action="status", status=400, body=body, count=None)
@@ -248,7 +250,7 @@ async def test_many_jobs_are_followed_by_the_list_of_running_ones() -> None:
 
 
 async def test_a_cluster_chosen_by_its_name_runs_a_job_by_v11() -> None:
-    """Which cluster and which API are two questions: the choice is told, the API stays."""
+    """Which cluster and which API are two questions: the choice is reported, the API stays."""
     async with service_harness.start() as here:
         here.put(service.old_job("r-1", cluster={"name": "emulator"}))
         await here.until_ended(["r-1"], 120)

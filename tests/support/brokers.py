@@ -68,7 +68,7 @@ def archive_of(libs: Path) -> Path:
     """
     Return where Kafka's classes lie as Java loads them fastest, beside their jars; it need not exist.
 
-    With it a broker starts with half the work.
+    With it the start of a broker costs a third less.
     """
     return libs.resolve().parent / _ARCHIVE
 
@@ -193,7 +193,9 @@ class KafkaNode(Node):
         self.add(
             {
                 "listeners": ",".join([*bound, f"CONTROLLER://127.0.0.1:{self.controller_port}"]),
-                "advertised.listeners": ",".join(f"{name}://127.0.0.1:{told}" for name, (told, _) in own.items()),
+                "advertised.listeners": ",".join(
+                    f"{name}://127.0.0.1:{reported}" for name, (reported, _) in own.items()
+                ),
                 "listener.security.protocol.map": ",".join(protocols),
             }
         )

@@ -5,7 +5,8 @@ The kill loop: real Kafka, real relays and an emulator, killed over and over whi
 `history` judge and prints tables; exit code 1 if the promise was broken or a relay ended by itself, and the folder with
 all logs and the history is kept then. A second number is the seed: it repeats the order of the troubles, not their
 timing, which is the machines'. `--mode at-least-once` changes the guarantee, `--brokers 1` the number of brokers,
-`--json` prints one line of JSON at the end.
+`--only "broker SIG"` does only those troubles of Kafka, network or MRS whose name begins so, to relays that are left
+alone otherwise; `--json` prints one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -49,11 +50,31 @@ _SHARE_OF_NETWORK = 0.12
 _SHARE_OF_MRS = 0.26
 _DRAIN_S = 360.0  # relays look for partitions that were added every five minutes
 _TELL_EVERY_S = 30.0
+_PAUSE_ALONE_S = (10.0, 20.0)  # with `--only`, so that no trouble meets what another one left behind
 _KILLS = re.compile("relay (SIGKILL|dies)")
 _BY_DEFAULT = ", default settings"
 _NOT_OF_RELAYS = ("broker", "two", "coordinator", "leader", "partitions", "network")
 
 Kinds = Mapping[str, tuple[chaos_troubles.Trouble, int]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    What a run is made of.
+
+    Args:
+        guarantee: of the relays.
+        size: how many brokers.
+        names: which deployments take part, see `chaos_sites`.
+        only: how the names of the troubles begin that are to be done, of Kafka, network and MRS; empty: all troubles,
+        those of relays too.
+    """
+
+    guarantee: str = "exactly-once"
+    size: int = 1
+    names: Sequence[str] = tuple(chaos_sites.PLANS)
+    only: str = ""
 
 
 @dataclass(eq=False)
@@ -136,15 +157,7 @@ class KillLoop:
             await asyncio.sleep(1.0 if left else 0.0)
 
 
-async def play(
-    count: int,
-    workdir: Path,
-    seed: int,
-    guarantee: str = "exactly-once",
-    *,
-    size: int = 1,
-    names: Sequence[str] = tuple(chaos_sites.PLANS),
-) -> chaos_report.Found:
+async def play(count: int, workdir: Path, seed: int, options: Options) -> chaos_report.Found:
     """
     Do `count` troubles in `workdir`, where everything that was seen is written.
 
@@ -152,17 +165,18 @@ async def play(
         count: how many troubles.
         workdir: an existing folder.
         seed: of all chance.
-        guarantee: of the relays.
-        size: how many brokers.
-        names: which deployments take part, see `chaos_sites`.
+        options: see there.
+
+    Raises:
+        ValueError: no trouble has such a name.
     """
-    print(f"{count} troubles with seed {seed}, {guarantee}, {size} broker(s), in {workdir}", flush=True)
-    plans = [chaos_sites.PLANS[name] for name in names]
+    print(f"{count} troubles with seed {seed}, {options.guarantee}, {options.size} broker(s), in {workdir}", flush=True)
+    plans = [chaos_sites.PLANS[name] for name in options.names]
     for plan in plans:
         print(f"  {plan.name}: {plan.relays} relays, {plan.heading}", flush=True)
     began_s = time.monotonic()
     faults: list[str] = []
-    async with _stage(count, workdir, random.Random(seed), guarantee, size, plans) as loop:
+    async with _stage(count, workdir, random.Random(seed), options, plans) as loop:
         try:
             await loop.run()
         except* (chaos_fleet.NobodyWorks, child.ChildFailed) as several:
@@ -187,16 +201,16 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 @asynccontextmanager
 async def _stage(
-    count: int, workdir: Path, chance: random.Random, guarantee: str, size: int, plans: Sequence[chaos_sites.Plan]
+    count: int, workdir: Path, chance: random.Random, options: Options, plans: Sequence[chaos_sites.Plan]
 ) -> AsyncIterator[KillLoop]:
     """Start Kafka, proxies and MRS, and put everything together."""
     counter = Counter[str]()
     clusters = [word for cluster in chaos_traffic.CLUSTERS for word in ("--cluster", cluster)]
     flags = (*clusters, "--slots", "0", "--run-s", "1")
-    with brokers.start_cluster(workdir, size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
+    with brokers.start_cluster(workdir, options.size, _LINKS) as cluster, service.emulator(workdir, *flags) as mrs:
         async with proxy.open_links(cluster.link_ports) as links:
             addresses = [link.bootstrap for link in links]
-            ground = chaos_sites.Ground(cluster.bootstrap, addresses, mrs, workdir, guarantee, chance, counter)
+            ground = chaos_sites.Ground(cluster.bootstrap, addresses, mrs, workdir, options.guarantee, chance, counter)
             sites = [ground.build(plan) for plan in plans]
             kafka = chaos_kafka.KafkaTroubles(cluster, sites, chance)
             of_mrs = chaos_troubles.MrsTroubles(mrs, chance, counter)
@@ -206,9 +220,25 @@ async def _stage(
                 ("network", of_network.kinds(), _SHARE_OF_NETWORK),
                 ("MRS", of_mrs.kinds(), _SHARE_OF_MRS),
             ]
+            if options.only:
+                shares = _only(options.only, shares)
             lanes = [_lane(sort, kinds, round(count * share), chance) for sort, kinds, share in shares]
-            lanes += _relay_lanes(sites, count - sum(len(lane.names) for lane in lanes), chance)
-            yield KillLoop(sites, mrs, kafka, chaos_lanes.Schedule(lanes, chance), counter)
+            if not options.only:
+                lanes += _relay_lanes(sites, count - sum(len(lane.names) for lane in lanes), chance)
+            schedule = chaos_lanes.Schedule(lanes, chance)
+            if options.only:
+                schedule.pause_s = _PAUSE_ALONE_S
+            yield KillLoop(sites, mrs, kafka, schedule, counter)
+
+
+def _only(beginning: str, shares: Sequence[tuple[str, Kinds, float]]) -> list[tuple[str, Kinds, float]]:
+    """Keep the troubles whose names begin so; what is left of each sort gets the same share."""
+    kept = [(sort, {name: kinds[name] for name in kinds if name.startswith(beginning)}) for sort, kinds, _ in shares]
+    kept = [(sort, kinds) for sort, kinds in kept if kinds]
+    if not kept:
+        names = ", ".join(sorted(name for _, kinds, _ in shares for name in kinds))
+        raise ValueError(f"no trouble begins with {beginning!r}; there are: {names}")
+    return [(sort, kinds, 1 / len(kept)) for sort, kinds in kept]
 
 
 def _lane(sort: str, kinds: Kinds, count: int, chance: random.Random) -> chaos_lanes.Lane:
@@ -283,7 +313,7 @@ async def _judge(loop: KillLoop, workdir: Path) -> list[str]:
     if loop.sites[0].here.guarantee == "at-least-once":
         before = len(events)
         events, doubles = history.once(events)
-        loop.count["events told again"] = before - len(events)
+        loop.count["events reported again"] = before - len(events)
         found += doubles
     results = {effect["name"]: effect.get("result", "") for effect in effects}
     created = [effect["name"] for effect in effects]
@@ -303,10 +333,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("seed", type=int, nargs="?", default=random.randrange(1 << 32))
     parser.add_argument("--mode", choices=("exactly-once", "at-least-once"), default="exactly-once")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3)
+    parser.add_argument("--only", default="", help="how the names of the troubles begin that are to be done")
     parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
     given = parser.parse_args(words)
     workdir = Path(tempfile.mkdtemp(prefix="mrs-relay-chaos-"))
-    found = asyncio.run(play(given.count, workdir, given.seed, given.mode, size=given.brokers))
+    names = ("calm",) if given.only else tuple(chaos_sites.PLANS)
+    options = Options(given.mode, given.brokers, names, given.only)
+    found = asyncio.run(play(given.count, workdir, given.seed, options))
     print(found.table)
     print(found.summary)
     if found.faults:

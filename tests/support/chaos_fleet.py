@@ -42,7 +42,7 @@ class Relay:
         place: where its files begin.
         taken: a trouble has it.
         caused: a trouble has ended it.
-        ordered: a trouble has told it once to end itself at a point.
+        ordered: a trouble has reported it once to end itself at a point.
     """
 
     process: child.Child
@@ -63,7 +63,7 @@ class Relay:
 
     @property
     def reached(self) -> bool:
-        """It has done what `order` told it."""
+        """It has done what `order` reported it."""
         return self._beside("reached").exists()
 
     def order(self, point: str, nth: int, signal_number: signal.Signals) -> None:
@@ -145,7 +145,7 @@ class Fleet:
 
     async def take(self) -> Relay:
         """
-        Wait for a relay that is at work and that nobody has, one that commits while we look.
+        Wait for a relay that is at work and is not taken, one that commits while we look.
 
         Raises:
             NobodyWorks: for a long time there was none.

@@ -87,7 +87,7 @@ class KafkaTroubles:
         return await self._recovered()
 
     async def _freeze(self, *nodes: brokers.KafkaNode) -> bool:
-        """Long enough for the controller to give it up, sometimes much longer; a lone broker has nobody to do so."""
+        """Long enough for the controller to give it up, sometimes much longer; a lone broker has no peer to do so."""
         alone = len(self.cluster.nodes) == 1
         for node in nodes:
             node.send(signal.SIGSTOP)

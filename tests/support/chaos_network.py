@@ -2,7 +2,7 @@
 The kill loop's troubles between relays and brokers, made by the proxies of `proxy`.
 
 A relay's way to all brokers fails, or all relays' way to one broker: one direction or both, late packets, resets,
-refused connections. Where bytes were held, some connections go on afterwards and some break, as TCP's do.
+refused connections. Where bytes were held, some connections continue afterwards and some break, as TCP's do.
 """
 
 from __future__ import annotations

@@ -16,13 +16,13 @@ LIVED = {
     "partition_failed": "leases lost in the middle",
     "producer_replaced": "producers replaced",
     "submission_in_doubt": "replies lost",
-    "duplicate_jobs_found": "several jobs with one mark",
+    "duplicate_jobs_found": "several jobs with one token",
     "partition_unreadable": "partitions unreadable",
     "handler_failed": "handlers failed",
 }
 """What relays log -> what it means, for the table."""
 
-MUST_BE_0 = frozenset({"several jobs with one mark", "partitions unreadable", "handlers failed"})
+MUST_BE_0 = frozenset({"several jobs with one token", "partitions unreadable", "handlers failed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ The deployments of the kill loop, side by side on one Kafka and one MRS, each wi
 
     short      short sessions, so that takeovers are quick and many; its relays are killed and frozen
     default    the relay's own Kafka settings, as users run it; its relays are killed, each takeover takes its time
-    calm       the same settings, and nobody touches its relays: what Kafka's and the network's troubles alone cost
+    calm       the same settings, and its relays are left alone: what Kafka's and the network's troubles alone cost
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SHORT = {
 
 
 def _defaults() -> dict[str, str]:
-    """What the relay's Kafka settings are when nobody sets them, for all that some deployment here sets."""
+    """What the relay's Kafka settings are when they are not set, for all that some deployment here sets."""
     fields = settings.KafkaSettings.model_fields
     names = ["KAFKA__SHUTDOWN_S", *_SHORT]
     return {name: str(fields[name.removeprefix("KAFKA__").lower()].default) for name in names}

@@ -27,7 +27,7 @@ SETTLE_S = 3.0
 _FREEZE_S = (SESSION_S + 0.3, SESSION_S + 2.0)
 """
 Longer than the session, so that others take over; shorter than session and wait for late requests together: a process
-that is frozen for longer between its last look and its write to the socket is the one thing that nobody can exclude.
+that is frozen for longer between its last look and its write to the socket is the one case that cannot be excluded.
 """
 
 _FAULT_S = 8.0

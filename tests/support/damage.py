@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-SECRET: Final = "hunter2"  # noqa: S105 - no secret of anybody
+SECRET: Final = "hunter2"  # noqa: S105 - not a real secret
 """Begins each value of a complete request that must not come out again."""
 
 MOMENTS: Final = (

@@ -1,5 +1,5 @@
 """
-Real messages for `schemas/examples/`: requests as somebody sends them, events as the service tells them.
+Real messages for `schemas/examples/`: requests as senders write them, events as the service publishes them.
 
     python -m tests.support.examples FOLDER
 

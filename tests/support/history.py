@@ -1,11 +1,11 @@
 """
-An independent checker of the promise: from what was sent, what was told, what is kept and what MRS created.
+An independent checker of the promise: from what was sent, what was reported, what is kept and what MRS created.
 
     faults      what breaks the promise, one line each
     once        the same events with the repeats left out that at-least-once allows
     Ledger      reads a partition of the ledger, as `ARCHITECTURE.md` describes it
 
-It shares no code with the service: events and ledger are plain headers and JSON, as anybody else would read them.
+It shares no code with the service: events and ledger are plain headers and JSON, as any other reader would read them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def faults(
     known = set(sent)
     found += [f"{request_id}: no event at all" for request_id in sent if request_id not in stories]
     found += [
-        f"{request_id}: events of a request that nobody sent" for request_id in stories if request_id not in known
+        f"{request_id}: events of a request that was not sent" for request_id in stories if request_id not in known
     ]
     for request_id, story in stories.items():
         found += [f"{request_id}: {fault}" for fault in _story_faults(story)]
@@ -182,29 +182,29 @@ def _story_faults(story: Sequence[Seen]) -> Iterable[str]:
 
 def _effect_faults(stories: Mapping[str, Sequence[Seen]], created: Sequence[str]) -> Iterable[str]:
     count = Counter(created)
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for request_id, story in stories.items():
         for event in story:
             if event.job_name:  # each attempt of a retry has a name of its own
-                told[event.job_name] = request_id
-    for name, request_id in told.items():
+                reported[event.job_name] = request_id
+    for name, request_id in reported.items():
         if count[name] != 1:
             yield f"{request_id}: {count[name]} jobs named {name} on MRS"
-    strangers = sorted(set(created) - told.keys())
+    strangers = sorted(set(created) - reported.keys())
     yield from (f"job {name} on MRS that no event tells of" for name in strangers)
 
 
 def _verdict_faults(stories: Mapping[str, Sequence[Seen]], results: Mapping[str, str]) -> Iterable[str]:
-    """What was told last of a job must be what MRS says of it; an end that nobody can tell is `unknown`."""
-    told = {
+    """What was reported last of a job must be what MRS says of it; an end that cannot be known is `unknown`."""
+    reported = {
         event.job_name: (request_id, event.state)
         for request_id, story in stories.items()
         for event in story
         if event.job_name and not event.data.get("repeated")
     }
-    for name, (request_id, state) in told.items():
+    for name, (request_id, state) in reported.items():
         if name in results and state != "unknown" and state not in _ENDS.get(results[name], set()):
-            yield f"{request_id}: {state} was told of {name}, MRS says {results[name]}"
+            yield f"{request_id}: {state} was reported of {name}, MRS says {results[name]}"
 
 
 def _ledger_faults(stories: Mapping[str, Sequence[Seen]], kept: Iterable[Kept]) -> Iterable[str]:
@@ -216,9 +216,9 @@ def _ledger_faults(stories: Mapping[str, Sequence[Seen]], kept: Iterable[Kept]) 
         if len(found) != 1:
             yield f"{request_id}: {len(found)} records in the ledger"
             continue
-        told = [event.state for event in story if not event.data.get("repeated")]
+        reported = [event.state for event in story if not event.data.get("repeated")]
         if found[0].sequence != story[-1].sequence:
             yield f"{request_id}: the ledger is at sequence {found[0].sequence}, the events at {story[-1].sequence}"
-        if told and found[0].state != told[-1]:
-            yield f"{request_id}: the ledger says {found[0].state}, the last event {told[-1]}"
+        if reported and found[0].state != reported[-1]:
+            yield f"{request_id}: the ledger says {found[0].state}, the last event {reported[-1]}"
     yield from (f"{request_id}: in the ledger, and no event tells of it" for request_id in places)

@@ -35,15 +35,15 @@ def _candidates() -> Iterator[Path]:
 
 
 def _compiles(java: Path) -> bool:
-    told = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False).stdout
-    return "jdk.compiler@" in told
+    output = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False).stdout
+    return "jdk.compiler@" in output
 
 
 def _version(java: Path) -> int:
     """Major version, 0 when it does not run: a macOS without Java has a `java` that only says so."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
+        output = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
         return 0
-    found = re.search(r'version "(?:1\.)?(\d+)', told)
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found[1]) if found else 0

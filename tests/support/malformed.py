@@ -115,7 +115,7 @@ TIMESTAMPS_MS: Final = (-1, 0, 1, 1_795_420_800_000, 1_795_420_800_000_000, 2**6
 
 
 def messages(seed: int, count: int) -> Iterator[Message]:
-    """So many messages; one in 500 has a text of a million characters, another one grows when written anew."""
+    """So many messages; one in 500 has a text of a million characters, another one grows when written again."""
     for number in range(count):
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - chance, no secret
         yield _message(chance, f"bad-{number}", number % 500)

@@ -1,4 +1,4 @@
-"""Node.js and the packages that `make tools` fetches: who asks for them gets them, or is told what to do."""
+"""Node.js and the packages that `make tools` fetches: and what to do when they are missing."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def is_fetched(wanted: str) -> bool:
 
 
 def environment() -> Mapping[str, str]:
-    """What Node programs run in: a home of their own, no word to anybody outside."""
+    """What Node programs run in: a home of their own, no call to the outside."""
     return {**os.environ, "HOME": str(FOLDER), "SUPPRESS_NO_CONFIG_WARNING": "1", "NO_COLOR": "1"}
 
 
 def quieten(folder: Path) -> None:
     """Tell the AsyncAPI CLI, whose home `folder` will be, to report nothing to its makers."""
-    told = {"analyticsEnabled": "false", "infoMessageShown": "true", "userID": "none"}
-    (folder / ".asyncapi-analytics").write_text(json.dumps(told))
+    reported = {"analyticsEnabled": "false", "infoMessageShown": "true", "userID": "none"}
+    (folder / ".asyncapi-analytics").write_text(json.dumps(reported))
 
 
 def run(*words: str, timeout_s: float = 120.0) -> tuple[int, str]:
@@ -89,8 +89,8 @@ def run(*words: str, timeout_s: float = 120.0) -> tuple[int, str]:
 
 def _major(program: str) -> int:
     try:
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return 0
-    found = re.match(r"v(\d+)\.", told)
+    found = re.match(r"v(\d+)\.", output)
     return int(found[1]) if found else 0

@@ -16,7 +16,7 @@ _given: set[int] = set()
 
 def free_port() -> int:
     """
-    Return a port that nobody listens on and that this process has not been given before.
+    Return a port without a listener that this process has not been given before.
 
     Another process may still bind it before you do; the random choice from thousands makes that unlikely.
 

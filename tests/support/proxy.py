@@ -2,7 +2,7 @@
 TCP proxies between relays and brokers, for trouble of the network that no signal to a process can make.
 
 A `Link` is the way of some relays to all brokers of a cluster: one `Proxy` for each broker. TCP has no holes: what a
-one-way partition or a lost packet holds up is sent again later, or the connection breaks. So bytes that are held go on,
+one-way partition or a lost packet holds up is sent again later, or the connection breaks. So held bytes arrive,
 in order, when the trouble ends, unless the connections are reset then.
 
     FLOW        bytes pass
@@ -56,7 +56,7 @@ class Direction:
         self._flows.set()
 
     def switch(self, mode: Mode) -> None:
-        """Change the mode; bytes that are held go on unless they are to be held again."""
+        """Change the mode; bytes that are held continue unless they are to be held again."""
         self._mode = mode
         if mode is Mode.HOLD:
             self._flows.clear()

@@ -167,13 +167,13 @@ class Fleet:
         replica.thawed.clear()
 
     def thaw(self, replica: Replica) -> None:
-        """It goes on; one that has been put out learns it now."""
+        """It continues; one that has been put out learns it now."""
         if replica not in self.members:
             replica.membership = None
         replica.thawed.set()
 
     async def trouble(self) -> None:
-        """Something happens to somebody."""
+        """Something happens to a replica."""
         chance = self.group.chance
         going = [one for one in self.members if not one.frozen]
         victim = chance.choice(going)

@@ -8,7 +8,7 @@ thousand of them on all processors. All is drawn from the seed, so a seed that f
     simulation_verdict   the judgement
     simulation_draws     what the seed decides before anything happens
     simulation_extras    what only a part of the seeds has
-    simulation_stage     a tenant: what is sent to it and told of it
+    simulation_stage     a tenant: what is sent to it and reported of it
     simulation_fleet     the replicas
     simulation_troubles  what goes wrong
     simulation_machine   what a replica sees of the world

@@ -17,7 +17,7 @@ from mrs_relay.kafka.memory import memory_broker
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 
-NOBODY = simulation_machine.NOBODY
+NO_MACHINE = simulation_machine.NO_MACHINE
 
 
 @dataclass(eq=False)
@@ -60,7 +60,7 @@ class Fleet:
         """Start one more."""
         machine = simulation_loop.Machine(f"{self.name}m{len(self.replicas) + 1}")
         replica = Replica(machine, simulation_machine.Line(self.hub, machine, self.nature))
-        context = NOBODY.copy()
+        context = NO_MACHINE.copy()
         context.run(simulation_loop.OWNER.set, machine)
         loop = asyncio.get_running_loop()
         replica.task = loop.create_task(self._live(replica), name=machine.name, context=context)
@@ -83,7 +83,7 @@ class Fleet:
             self.nature.start(self._session_ends(member), "session")
 
     def freeze(self, replica: Replica, for_s: float) -> None:
-        """Let it stand still; longer than the session, and the group goes on without it."""
+        """Let it stand still; longer than the session, and the group continues without it."""
         self.nature.start(self._zombie(replica.machine, for_s), "zombie")
 
     def set_trap(self, for_s: float) -> None:
@@ -96,7 +96,7 @@ class Fleet:
 
         def step(machine: simulation_loop.Machine, left: int) -> None:
             if left:
-                loop.call_soon(step, machine, left - 1, context=NOBODY.copy())
+                loop.call_soon(step, machine, left - 1, context=NO_MACHINE.copy())
             elif not machine.frozen and not machine.dead:
                 self.nature.start(self._zombie(machine, for_s), "zombie")
 
@@ -113,11 +113,11 @@ class Fleet:
                 await wiring.run(served)
         except asyncio.CancelledError:
             raise
-        except errors.StreamDown as error:  # "only a new process helps", which whoever runs the service starts
+        except errors.StreamDown as error:  # "only a new process helps", which the operator starts
             self.nature.trace.add(f"{machine.name} gives up: {error}")
             self.troubles["gave_up"] += 1
             if not machine.dead:
-                NOBODY.copy().run(self.start)
+                NO_MACHINE.copy().run(self.start)
         except Exception as error:  # noqa: BLE001 - reported as a fault of the run
             if not machine.dead:
                 self.crashes.append(f"replica {machine.name} ended with {error!r}")
@@ -144,7 +144,7 @@ class Fleet:
             return
         for member in members:
             if member not in member.group.members and not machine.dead:
-                context = NOBODY.copy()
+                context = NO_MACHINE.copy()
                 context.run(simulation_loop.OWNER.set, machine)
                 context.run(member.notice, self.chance.uniform(0, 0.5))
         machine.thaw()

@@ -106,7 +106,7 @@ class Loop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self, chance: random.Random) -> None:
-        global _numbers  # noqa: PLW0603 - counted anew in every loop, so that a seed does not depend on those before
+        global _numbers  # noqa: PLW0603 - counted again in every loop, so that a seed does not depend on those before
         _numbers = itertools.count(1)
         selector = _Jump()
         self._now_s = 0.0
@@ -142,7 +142,7 @@ class Loop(asyncio.SelectorEventLoop):
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits
+        except Exception as error:  # noqa: BLE001 - it belongs to the awaiting task
             done.set_exception(error)
         return done
 

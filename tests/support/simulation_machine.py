@@ -26,7 +26,7 @@ from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.memory import memory_broker, memory_clients, memory_group, memory_log
 from mrs_relay.mrs import transport
 
-NOBODY = contextvars.Context()
+NO_MACHINE = contextvars.Context()
 """Where the world's own tasks run: no machine stops them."""
 
 
@@ -98,7 +98,7 @@ class Nature:
 
     def start(self, work: object, name: str) -> asyncio.Task[None]:
         """Run a task of the world's own."""
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name, context=NOBODY.copy())  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name, context=NO_MACHINE.copy())  # type: ignore[arg-type]
         self.flying.add(task)
         task.add_done_callback(self.flying.discard)
         return task

@@ -2,7 +2,7 @@
 One simulated world, played to its end and judged: requests come, everything goes wrong, then it heals.
 
 Everything is drawn from the seed: guarantee, settings, requests, troubles, extras. After about two minutes of virtual
-time the troubles end, and everything must come to its end. `history` judges what was sent, told, kept and created.
+time the troubles end, and everything must come to its end. `history` judges what was sent, reported, kept and created.
 """
 
 from __future__ import annotations
@@ -267,16 +267,16 @@ class Simulation:
         found += simulation_verdict.faults(self.stages, seen, exactly_once=self.exactly_once)
         for one in self.deployments:
             found += one.fleet.crashes
-        told = [(stage.name, event) for stage in self.stages for event in stage.story()]
+        published = [(stage.name, event) for stage in self.stages for event in stage.story()]
         if self.trace.lines is not None:
             self.trace.lines += [
                 f"event {name} {event.request_id} {event.sequence} {event.state} {event.event_id} "
                 f"{event.data.get('reason')}"
-                for name, event in told
+                for name, event in published
             ]
             self.trace.lines += [f"created {name}" for name in sorted(seen.created)]
         count = len(seen.created)
-        return Outcome(self.seed, tuple(found), self.trace.digest, len(told), count, self.troubles, self.lively_s)
+        return Outcome(self.seed, tuple(found), self.trace.digest, len(published), count, self.troubles, self.lively_s)
 
 
 def run(seed: int) -> Outcome:

@@ -1,4 +1,4 @@
-"""One tenant of one simulated deployment: what is sent to it, what is told of it, and what its ledger keeps."""
+"""One tenant of one simulated deployment: what is sent to it, what is reported of it, and what its ledger keeps."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ class Stage:
 
     def story(self) -> list[history.Seen]:
         """All events of requests, in the order of each partition; not those of cancels and malformed messages."""
-        told = [history.seen(one.headers, one.value or b"") for one in self.hub.committed(self.topics.events)]
+        shown = [history.seen(one.headers, one.value or b"") for one in self.hub.committed(self.topics.events)]
         if self.extras.bad:
-            return [event for event in told if event.request_id in self.bodies]
-        return [event for event in told if not event.request_id.startswith("c-")]
+            return [event for event in shown if event.request_id in self.bodies]
+        return [event for event in shown if not event.request_id.startswith("c-")]
 
     def kept(self) -> list[history.Kept]:
         """What the ledger says of each request."""
@@ -109,7 +109,7 @@ class Stage:
         return [job for job in found if not job.request_id.startswith("c-")]
 
     def denied(self, events: Iterable[history.Seen], effects: Iterable[state.Effect], tags: set[str]) -> list[str]:
-        """Requests told as `cancelled` without a submission although MRS has carried them out."""
+        """Requests reported as `cancelled` without a submission although MRS has carried them out."""
         run = {effect.statement for effect in effects if effect.kind != "job"}
         found = []
         for event in events:
@@ -118,7 +118,7 @@ class Stage:
             data = codec.decode(self.bodies[event.request_id][1]).get("data") or {}
             never_sent = event.data.get("attempt", 0) == 0
             if never_sent and data.get("statement") in run:
-                found.append(f"{event.request_id}: told as cancelled and never sent, but its statement ran")
+                found.append(f"{event.request_id}: reported as cancelled and never sent, but its statement ran")
             if self.tags.get(event.request_id) in tags:
-                found.append(f"{event.request_id}: told as cancelled, but MRS has set its tag")
+                found.append(f"{event.request_id}: reported as cancelled, but MRS has set its tag")
         return found

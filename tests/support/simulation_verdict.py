@@ -1,5 +1,5 @@
 """
-The judgement of a simulated world: what each tenant was told, against what MRS has really done.
+The judgement of a simulated world: the events of each tenant, against what MRS has really done.
 
 Each tenant's story is judged by itself; together they must explain every job on MRS, each job in one story only.
 """
@@ -53,30 +53,30 @@ async def done(projects: Iterable[core.Emulator], tags: Counter[str]) -> Done:
 
 def faults(stages: Sequence[simulation_stage.Stage], seen: Done, *, exactly_once: bool) -> Iterator[str]:
     """Everything that breaks the promise, one line each."""
-    told: Counter[str] = Counter()
+    published: Counter[str] = Counter()
     for stage in stages:
         events = stage.story()
         if not exactly_once:
             events, doubles = history.once(events)
             yield from doubles
         names = {event.job_name for event in events if event.job_name}
-        told.update(names)
+        published.update(names)
         created = [name for name in seen.created if name in names]
         found = history.faults(list(stage.bodies), events, created, kept=stage.kept(), results=seen.results)
         found += _given_up(events, seen)
         found += stage.denied(events, seen.effects, set(seen.tags))
         yield from (f"{stage.name}: {fault}" if stage.name else fault for fault in found)
-    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - told.keys()))
-    yield from (f"job {name} is in the stories of {times} tenants" for name, times in told.items() if times > 1)
+    yield from (f"job {name} on MRS that no event tells of" for name in sorted(set(seen.created) - published.keys()))
+    yield from (f"job {name} is in the stories of {times} tenants" for name, times in published.items() if times > 1)
     yield from _repeated(seen)
 
 
 def _given_up(events: Iterable[history.Seen], seen: Done) -> Iterator[str]:
-    """Nothing is lost on this MRS: a job that was submitted and named is never one of which nobody can tell."""
+    """Nothing is lost on this MRS: a job that was submitted and named never has an unknown outcome."""
     for event in events:
         result = seen.results.get(event.job_name or "")
         if event.state == "unknown" and result is not None and not event.data.get("repeated"):
-            yield f"{event.request_id}: unknown was told of {event.job_name}, MRS says {result}"
+            yield f"{event.request_id}: unknown was reported of {event.job_name}, MRS says {result}"
 
 
 def _repeated(seen: Done) -> Iterator[str]:

@@ -75,9 +75,9 @@ def test_the_tests_that_run_the_blocks_know_the_pages() -> None:
 @pytest.mark.parametrize("page", doc_code.PAGES)
 def test_every_command_on_a_page_exists(page: str) -> None:
     """Commands and options, in the text too; in blocks also the arguments, which the text may leave out."""
-    told = [(words, doc_code.parse(words)) for words in doc_code.commands(page)]
-    told += [(words, doc_code.parse(words, complete=False)) for words in doc_code.mentions(page)]
-    assert [(words, problem) for words, problem in told if problem is not None] == []
+    reported = [(words, doc_code.parse(words)) for words in doc_code.commands(page)]
+    reported += [(words, doc_code.parse(words, complete=False)) for words in doc_code.mentions(page)]
+    assert [(words, problem) for words, problem in reported if problem is not None] == []
 
 
 @pytest.mark.parametrize("line", ["submit sql --clutser C", "watsh", "schemas show", "call --jsno ListClusters"])

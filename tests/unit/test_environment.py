@@ -1,4 +1,4 @@
-"""Which variables of the environment are ours, and what a misspelt one is told."""
+"""Which variables of the environment are ours, and what a misspelt one is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_variable_that_no_service_brings_is_refused(monkeypatch: pytest.Monkey
         settings.load()
 
 
-def test_a_misspelt_variable_is_told_the_nearest_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_variable_is_reported_the_nearest_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who misspells a setting reads its right name at once."""
     monkeypatch.setenv("MRS_RELAY_KAFKA__BOOTSTRAP_SERVER", "k:9092")
     with pytest.raises(errors.SettingsError, match=r"the nearest is MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS\)"):

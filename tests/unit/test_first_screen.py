@@ -86,9 +86,14 @@ def test_ten_everyday_changes_begin_in_files_that_exist() -> None:
     assert gone == []
 
 
-def test_the_map_names_every_folder_of_the_package() -> None:
-    """A folder that the map in ARCHITECTURE.md does not name cannot be found from there."""
+@pytest.mark.parametrize(("package", "heading"), [("mrs_relay", "folder"), ("mrs_emulator", "folder of ")])
+def test_the_map_has_a_row_for_every_folder_and_no_other(package: str, heading: str) -> None:
+    """A row names the folder and, in the last cell, the file to read first, which is there."""
     text = (_ROOT / "ARCHITECTURE.md").read_text().partition("## Map")[2].partition("\n## ")[0]
-    package = _ROOT / "service" / "mrs_relay"
-    folders = {f"`{path.parent.name}/`" for path in package.glob("*/__init__.py")}
-    assert {name for name in folders if name not in text} == set()
+    (table,) = re.findall(rf"^\| {heading}(?:`.*`)? \|.*\n\| --- .*\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    rows = dict(re.findall(r"^\| `([\w/]+)/` \|.*\| `([\w.]+)` \|$", table, flags=re.MULTILINE))
+
+    root = _ROOT / "service" / package
+    folders = {str(path.parent.relative_to(root)) for path in root.rglob("__init__.py")} - {"."}
+    assert set(rows) == folders
+    assert [f"{folder}/{first}" for folder, first in rows.items() if not (root / folder / first).is_file()] == []

@@ -14,7 +14,7 @@ _PAGES = ("docs/promises.md", "docs/guarantees.md", "docs/troubles.md")
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_every_test_that_a_page_names_exists(page: str) -> None:
-    """Whoever checks a promise finds the test that keeps it."""
+    """A reader who checks a promise finds the test that keeps it."""
     names = ["".join(found) for found in _NAMED.findall((_ROOT / page).read_text())]
     assert names
     for name in names:

@@ -94,7 +94,7 @@ def test_the_page_of_the_tests_names_files_that_are_there() -> None:
 
 
 def test_the_default_install_has_neither_duckdb_nor_the_demo() -> None:
-    """They are extras, nothing that is needed without one brings them in, and the image takes none unless told."""
+    """They are extras, nothing that is needed without one brings them in, and the image takes none unless reported."""
     needed, found = ["mrs-relay"], set[str]()
     while needed:
         name = needed.pop()

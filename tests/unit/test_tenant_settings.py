@@ -132,7 +132,7 @@ def test_variables_make_tenants_and_win_over_the_file(file: pathlib.Path, monkey
 
 
 @pytest.mark.parametrize("read", [settings.load, settings.without_mrs])
-def test_a_variable_that_is_no_json_is_told_without_a_stack(
+def test_a_variable_that_is_no_json_is_reported_without_a_stack(
     file: pathlib.Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[pathlib.Path], object]
 ) -> None:
     """Commands that need no MRS read the same variables as the service, and say the same of a wrong one."""
@@ -142,7 +142,7 @@ def test_a_variable_that_is_no_json_is_told_without_a_stack(
 
 
 def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file: pathlib.Path) -> None:
-    """Nobody has to invent keys for a connection that nobody uses."""
+    """A connection without tenants needs no keys."""
     text = FILE.replace("[tenants.ad_hoc]\n", '[tenants.ad_hoc]\nconnection = "lake"\n')
     start, end = text.index("[mrs]"), text.index("[connections.lake]")
     file.write_text(text[:start] + text[end:])
@@ -153,7 +153,7 @@ def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('connection = "lake"', 'connection = "see"', "tenants.nightly.connection: there is no connection see"),
         ("[connections.lake]", "[connections.mrs]", "connections.mrs"),
@@ -174,11 +174,11 @@ def test_where_each_tenant_names_a_connection_the_group_mrs_may_be_missing(file:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_its_name(file: pathlib.Path, old: str, new: str, told: str) -> None:
+def test_what_cannot_be_meant_is_refused_by_its_name(file: pathlib.Path, old: str, new: str, expected: str) -> None:
     """The process does not start, the setting is named, and no secret shows."""
     with pytest.raises(errors.SettingsError) as caught:
         settings.load(_write(file, old, new))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert "secret-" not in str(caught.value)
 
 
@@ -234,7 +234,7 @@ def test_the_settings_table_shows_tenants_and_connections() -> None:
 
 
 def test_connections_are_called_as_in_the_settings() -> None:
-    """What is told to people names the group that they can look at."""
+    """What is asked to people names the group that they can look at."""
     assert (tenants.group_of("mrs"), tenants.group_of("lake")) == ("mrs", "connections.lake")
 
 

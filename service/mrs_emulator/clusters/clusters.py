@@ -168,7 +168,7 @@ def _matches(cluster: state.ClusterState, query: Mapping[str, str], wanted_state
 
 
 def _nodes(record: records.Cluster, seen: cluster_life.Segment) -> dict[str, Any]:
-    """The members that tell of nodes and their groups."""
+    """The members that describe nodes and their groups."""
     tasks = [one for one in seen.groups if one.role == "task"]
     members: dict[str, Any] = {
         "masterNodeNum": str(cluster_life.count(seen.groups, "master")),

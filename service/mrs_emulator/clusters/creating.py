@@ -2,7 +2,7 @@
 The operations that order a cluster: V2's CreateCluster and RunJobFlow, and V1.1's run-job-flow (CreateClusterV11).
 
 All answer at once with the id of a cluster that is starting. Names are unique; how many clusters may start at the
-same time is documented (ten), the error above that is not, so nobody is refused for it.
+same time is documented (ten), the error above that is not, so no call is refused for it.
 
 Source: API reference V1.1, page mrs_02_0028; V2, pages mrs_02_0101 and RunJobFlow. 200 for all three.
 """

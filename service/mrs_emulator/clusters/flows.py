@@ -1,9 +1,9 @@
 """
-What happens to clusters by itself, worked out by `settle` when somebody asks; nothing ticks.
+What happens to clusters by itself, computed by `settle` on each request; there is no timer.
 
 Jobs that come with a cluster start, clusters that go with their jobs go, clusters terminated long ago are forgotten.
 
-Only flows with SQL have a task, which wakes when the cluster runs: SQL must run though nobody asks.
+Only flows with SQL have a task, which wakes when the cluster runs: SQL must run even without requests.
 
 Source: RunJobFlow (`delete_when_no_steps`) and V1.1 run-job-flow (`shutdown_cluster`). Not documented and chosen here:
 the cluster goes as soon as the last job has ended, with all other jobs on it; jobs that come with a cluster count for

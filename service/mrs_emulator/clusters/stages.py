@@ -20,7 +20,7 @@ on a cluster ends, the first rule that speaks wins:
 
   1. a tag of the cluster:        emulator.create | emulator.resize | emulator.delete = succeeded | failed | stuck
                                   emulator.create_s | emulator.resize_s | emulator.delete_s = 12.5  (seconds)
-                                  emulator.cause = MRS.101    (told when it fails; MRS.101 to 105, 201 to 203, 300, 400)
+                                  emulator.cause = MRS.101   (shown when it fails; MRS.101 to 105, 201 to 203, 300, 400)
   2. a word in the cluster's name, for its creation only:
                                   fail or failed -> failed, stuck -> starting for ever,
                                   slow -> ten times as long, quick -> a tenth
@@ -28,7 +28,7 @@ on a cluster ends, the first rule that speaks wins:
 
 A failed creation ends in failed. A resize always ends in running: a failed one shows scale = scaling-error, a
 stageDesc that says so, and the old number of nodes. A failed delete ends in abnormal (no page names the state). Tags
-may be set after the creation, so any cluster can be told to fail its next resize.
+may be set after the creation, so any cluster can be made to fail its next resize.
 Jobs of a cluster that is deleted are killed.
 """
 
@@ -90,7 +90,7 @@ _TELEKOM = _Words(
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """How an operation will go: its end, its duration in milliseconds, and what is told when it fails."""
+    """How an operation will go: its end, its duration in milliseconds, and the message when it fails."""
 
     outcome: Outcome
     lasts_ms: int

@@ -1,7 +1,7 @@
 """
 The emulator's own clock: another clock that can be put forward and stopped.
 
-It never goes back, because what MRS remembers is in order of time: a stopped clock that goes on catches up.
+It never goes back, because what MRS remembers is in order of time: a stopped clock that continues catches up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AdjustableClock:
         return self._straight.now_ms() + self._ahead_ms
 
     def monotonic_s(self) -> float:
-        """Seconds on the other clock, which nothing bends: quotas and waits go on."""
+        """Seconds on the other clock, which nothing bends: quotas and waits continue."""
         return self._straight.monotonic_s()
 
     @property
@@ -59,5 +59,5 @@ class AdjustableClock:
         self._stopped_ms = self.now_ms()
 
     def go(self) -> None:
-        """Let it go on, at the time it would show had it never stopped."""
+        """Let it continue, at the time it would show had it never stopped."""
         self._stopped_ms = None

@@ -5,7 +5,7 @@ What can go wrong inside the emulator; a class says what the caller may do.
     ├─ CannotStart      refuse to start; the message says what to change
     │   └─ SqlMissing   DuckDB or sqlglot is not installed; the message says how to install them
     ├─ BadObsPath       an obs:// path is malformed or leads out of its folder: refuse the request
-    ├─ SqlRefused       the statement is wrong or not played: tell the user, the message is theirs
+    ├─ SqlRefused       the statement is wrong or not played: the message is for the user
     └─ SqlQueueFull     too many statements wait: answer as a cluster that cannot take more
 
 A refusal as MRS words it is no error of the emulator; see `refusals.py`.

@@ -28,7 +28,7 @@ class FaultMatcher:
         self._older = older
 
     def at(self, route: routes.Route, path: Mapping[str, str], request: wire.Request) -> faults.Aim:
-        """What a fault can tell this call by."""
+        """The names by which a fault can match this call."""
         query = dict(request.pairs())
         body = {} if route.verb == "GET" else _object(request.body)
         cluster_id = path.get("cluster_id") or body.get("cluster_id") or query.get("cluster_id")
@@ -38,8 +38,8 @@ class FaultMatcher:
         elif route.operation == "ExecuteJob":
             name = self._older.name_of(path["job_id"])
         else:
-            told = {**query, **body}
-            name = next((told[one] for one in _NAMES if isinstance(told.get(one), str)), "")
+            merged = {**query, **body}
+            name = next((merged[one] for one in _NAMES if isinstance(merged.get(one), str)), "")
         known = cluster_id if isinstance(cluster_id, str) else None
         return faults.Aim(route.operation, known, name, job_id, route.operation in _SUBMITS)
 

@@ -140,7 +140,7 @@ def cancel_failed() -> Refusal:
 
 
 def internal() -> Refusal:
-    """12000004: the emulator itself failed; its log tells more."""
+    """12000004: the emulator itself failed; its log says more."""
     return Refusal(500, {"error_code": "12000004", "error_msg": "Internal server error."})
 
 

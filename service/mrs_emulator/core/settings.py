@@ -1,7 +1,7 @@
 """
 All that can be set on the emulator, in frozen groups; the defaults make a useful MRS on a laptop.
 
-Nothing here reads the environment: whoever starts the emulator builds an `EmulatorSettings` and hands it over.
+Nothing here reads the environment: the caller builds an `EmulatorSettings` and hands it over.
 """
 
 from __future__ import annotations

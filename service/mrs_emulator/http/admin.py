@@ -45,7 +45,7 @@ class Admin:
     Args:
         world: what was created.
         standing: the faults in force.
-        project_id: the project, told with the health.
+        project_id: the project, shown with the health.
         clock: the emulator's clock.
         shown: what the page shows.
     """

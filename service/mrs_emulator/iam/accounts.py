@@ -1,7 +1,7 @@
 """
 Accounts, users and projects of IAM, and the tokens and temporary keys that it has given out.
 
-Ids of accounts and users derive from their names. What was given out is not kept over a restart: clients fetch anew,
+Ids of accounts and users derive from their names. What was given out is not kept over a restart: clients fetch again,
 as they must when a token dies early.
 """
 

@@ -29,7 +29,7 @@ class Iam:
 
     Args:
         known: accounts, tokens and keys.
-        gate: tells who signed a call or whose token it carries.
+        gate: finds who signed a call or whose token it carries.
         making: source of trace ids.
         chosen: region and account of the emulated project.
     """

@@ -187,7 +187,7 @@ class JobIndex:
     def arrived(self, span: tuple[int, int], *, newest_first: bool, skip: int = 0) -> Iterator[int]:
         """Numbers of the jobs of a span but for the first so many, in order of arrival."""
         start, stop = span
-        if self.count(span) == stop - start:  # nobody was deleted here, so places are known
+        if self.count(span) == stop - start:  # nothing was deleted here, so places are known
             start, stop, skip = (start, max(start, stop - skip), 0) if newest_first else (start + skip, stop, 0)
         numbers = range(stop - 1, start - 1, -1) if newest_first else range(start, stop)
         order = self._order

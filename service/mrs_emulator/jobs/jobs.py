@@ -175,12 +175,12 @@ class Jobs:
         return job.name if job else ""
 
     def forget(self, cluster: state.ClusterState, job_id: str) -> None:
-        """Remove a job's record and its results; SQL under way goes on, for nobody."""
+        """Remove a job's record and its results; SQL under way continues."""
         cluster.index.remove(job_id)
         self._sql.forget(job_id)
 
     def stick(self, cluster: state.ClusterState, job: life.Job) -> None:
-        """Let a job that goes on never end by itself; a kill still ends it."""
+        """Let a job that has not ended never end by itself; a kill still ends it."""
         timetable = replace(job.timetable, expected_end_ms=None)
         cluster.index.replace(replace(job, ending=None, timetable=timetable))
         self._sql.stick(job.job_id)

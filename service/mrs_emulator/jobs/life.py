@@ -24,7 +24,7 @@ class Timetable:
         submitted_ms: SUBMITTED.
         accepted_ms: ACCEPTED; the launcher exists from here on.
         running_ms: RUNNING; the application exists from here on.
-        expected_end_ms: end that progress is measured against, or None when nobody can tell.
+        expected_end_ms: end that progress is measured against, or None when it is unknown.
     """
 
     created_ms: int
@@ -58,7 +58,7 @@ class Job:
         properties: rendered as queries show them.
         timetable: when its states begin.
         ending: how it ends, if that is known.
-        error: why it failed, for the emulator's user; MRS itself does not tell.
+        error: why it failed, for the emulator's user; MRS itself does not say.
         queue: YARN queue.
     """
 

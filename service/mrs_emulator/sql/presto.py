@@ -109,7 +109,7 @@ class Presto:
         task = self._task_supervisor.start(self._finish(execution, ending), name=f"presto-{effect_id or 'statement'}")
         if location is None:
             await asyncio.wait({task}, timeout=self._settings.reply_limit_s)
-            if not execution_id and execution.end is None:  # nobody could ever ask for its end
+            if not execution_id and execution.end is None:  # no client could ask for its end
                 execution.ticket.cancel()
                 execution.end = _failed("Query exceeded the time limit", wanted)
         return wire.as_json(_OK, execution.members())

@@ -26,7 +26,7 @@ def error(message: str, statement: str, database: str, place: tuple[int | None, 
         message: what went wrong, in DuckDB's or the parser's words.
         statement: the statement, to find the place of a name in.
         database: where unqualified names were looked up.
-        place: line and column, if the parser told them.
+        place: line and column, if the parser reported them.
     """
     name = None
     if found := _NO_SCHEMA.search(message):

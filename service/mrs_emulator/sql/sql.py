@@ -108,7 +108,7 @@ class Ticket:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether it was asked to stop."""
         return self._cancelled
 
     def cancel(self) -> None:

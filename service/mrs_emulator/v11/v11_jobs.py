@@ -3,7 +3,7 @@ The V1.1 operations that run jobs: submit-job, job-exes, executing a job object,
 
 Every run is a job of its cluster, so V1.1 and V2 share slots, life and SQL; V2's list shows runs, V1.1 does not show
 V2's jobs. Both families of reads know both kinds of runs, as their examples suggest. Chosen where the pages are
-silent: lists start with the newest, a page past the end is empty, deleting a run that goes on kills it first,
+silent: lists start with the newest, a page past the end is empty, deleting a run that has not ended kills it first,
 cancelling one that has ended changes nothing, and Spark SQL cannot be cancelled (user guide).
 
 Source: API reference V1.1, pages mrs_02_0040, 0043, 0046, 0047, 0050 to 0053 (2022 to 2025).
@@ -176,7 +176,7 @@ class V11Jobs:
         return wire.as_json(_OK, {"markers": neighbours, "job_executions": page})
 
     async def show_execution(self, call: routes.Call) -> wire.Reply:
-        """ShowJobExecution: one run; whether it succeeded is not told."""
+        """ShowJobExecution: one run; without whether it succeeded."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         return wire.as_json(_OK, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
@@ -193,7 +193,7 @@ class V11Jobs:
         return wire.as_json(_OK, {"job_execution": self._print.execution(run, job, call.now_ms)})
 
     async def delete(self, call: routes.Call) -> wire.Reply:
-        """DeleteJobExecution: forget a run; one that goes on is killed first."""
+        """DeleteJobExecution: forget a run; one that has not ended is killed first."""
         run, job = self._find(call.path["job_execution_id"], self._old.missing_status)
         cluster = self._world.cluster(run.cluster_id)
         if not job.ended(call.now_ms):

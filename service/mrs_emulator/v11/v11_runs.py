@@ -46,7 +46,7 @@ class Run:
         input_id: its input data source.
         output_id: its output data source.
         job_configs: configs, args and params of the execution.
-        cancelled_ms: when it was told to stop.
+        cancelled_ms: when it was asked to stop.
     """
 
     run_id: str
@@ -265,7 +265,7 @@ class Printer:
 
 
 def cancelled(run: Run, now_ms: int) -> Run:
-    """The run after it was told to stop."""
+    """The run after it was asked to stop."""
     return replace(run, cancelled_ms=now_ms)
 
 

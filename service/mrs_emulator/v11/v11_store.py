@@ -207,14 +207,14 @@ class Rows(Generic[RowT]):
         """
         body = call.body()
         name = row.name if body.get("name") is None else v11_validation.row_name(body, self._kind.names)
-        told = v11_validation.text(body, "description", most=v11_validation.DESCRIPTION_MAX)
+        description = v11_validation.text(body, "description", most=v11_validation.DESCRIPTION_MAX)
         self._check_name(name, row.row_id)
         if self._old.in_use_refused and self._kind.waiting(row.row_id, call.now_ms):
             raise v11_refusals.coded("12000054", why=f"a job that has not started uses the {self._kind.noun}")
         newer = replace(
             row,
             name=name,
-            description=row.description if body.get("description") is None else told,
+            description=row.description if body.get("description") is None else description,
             is_public=v11_validation.flag(body, "is_public", default=row.is_public),
             is_protected=v11_validation.flag(body, "is_protected", default=row.is_protected),
             updated_ms=call.now_ms,

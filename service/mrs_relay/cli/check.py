@@ -53,7 +53,7 @@ def check(*, as_json: options.AsJson = False, config: options.Config = None, ten
     """
     Check settings, Kafka, its topics and MRS; exit 1 if something is wrong, 3 if one cannot be reached.
 
-    With tenants, the topics and the connection of each; what is wrong with one is told with its name, and 1 is the
+    With tenants, the topics and the connection of each; each fault is reported with its name, and 1 is the
     exit code also if only one cannot be served.
     """
     code = run.loop(_check(config, tenant, as_json=as_json))
@@ -133,8 +133,8 @@ def _topics(report: topic_setup.Report) -> Iterator[Finding]:
         verdict: Verdict = "note" if one.severity == "warning" else "problem"
         yield Finding("topics", verdict, one.text, one.code, one.remedy)
     if report.compressions:
-        told = ", ".join(f"{name} {codec}" for name, codec in report.compressions.items())
-        yield Finding("codecs", "note", f"the broker compresses what is written to: {told} (compression.type)")
+        codecs = ", ".join(f"{name} {codec}" for name, codec in report.compressions.items())
+        yield Finding("codecs", "note", f"the broker compresses what is written to: {codecs} (compression.type)")
     if not report.problems and not report.outages:
         yield Finding("topics", "ok", f"all are as they must be; {report.partitions} partitions of requests")
 

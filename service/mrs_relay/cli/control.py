@@ -33,7 +33,7 @@ def cancel(
     """
     Stop a request, whatever its state, also before it came.
 
-    `cancelled` is told once MRS confirms; a job that ends first is told with its own verdict.
+    `cancelled` is published once MRS confirms; a job that ends first is reported with its own verdict.
     """
     data = {"request": {"id": request_id, "source": source}, "note": note}
     _send("mrs.job.cancel", [data], key, wait.How(config, bootstrap, tenant, as_json=as_json))
@@ -71,7 +71,7 @@ def resolve(
     """
     Settle requests that are `unknown`, after a look at MRS.
 
-    Any other single request is told again as it stands. Many ids, a file, or a filter (--cluster, --reason-code,
+    The state of any other single request is published again. Many ids, a file, or a filter (--cluster, --reason-code,
     --since, --all) choose among the unknown requests of the ledger: they are shown, and settled once confirmed.
     """
     ids = [*(request_ids or ()), *(settling.ids_of(file) if file else ())]

@@ -69,7 +69,7 @@ def show_all(
     """
     Show which messages were set aside, where they stood and why.
 
-    A message that was replayed in vain is shown once; `times` says how often it was set aside.
+    A message whose replay failed again is shown once; `times` says how often it was set aside.
     """
     choice = _choice(None, reason, since, until)
     kafka = connect.kafka(config, bootstrap, tenant)
@@ -213,7 +213,7 @@ def _columns(shown: Sequence[dead_letter_view.FoundLetter]) -> list[table_layout
 
 def _page(one: dead_letter_view.FoundLetter) -> console.Group:
     letter = one.letter
-    lines = [view.plain(f"{name:<12} {'(none)' if told is None else told}") for name, told in one.as_row().items()]
+    lines = [view.plain(f"{name:<12} {'(none)' if value is None else value}") for name, value in one.as_row().items()]
     lines += [
         view.plain(f"header       {name}: {(raw or b'').decode(errors='backslashreplace')}")
         for name, raw in letter.headers

@@ -111,6 +111,7 @@ def as_row(job: engine_jobs.Job) -> dict[str, Any]:
         "location": job.location,
         "reason": _reason(job.reason),
     }
+
     return {name: value for name, value in row.items() if value not in (None, "", {})}
 
 
@@ -142,6 +143,7 @@ def jobs_table(shown: Sequence[engine_jobs.Job], *, total: int, now_ms: int, wid
         width,
     )
     footer = f"the newest {len(shown)} of {total}; --limit 0 shows all" if len(shown) < total else ""
+
     return view.titled("", body, footer)
 
 

@@ -71,8 +71,8 @@ def _request(kind: str) -> list[str]:
 
 
 def _attributes() -> Iterator[tuple[str, ...]]:
-    told = {**schema.attributes(""), "type": {"type": "string", "description": "One of the types above."}}
-    for name, node in told.items():
+    attributes = {**schema.attributes(""), "type": {"type": "string", "description": "One of the types above."}}
+    for name, node in attributes.items():
         yield _row(name, node, {}, needed=name in {"id", "type"})
 
 
@@ -81,10 +81,15 @@ def _events() -> Iterator[str]:
     yield "pass over what you do not know."
     yield ""
     states = (
-        (f"`{state}`", ", ".join(subject for subject, told in events.SUBJECTS.items() if state in told), meaning)
+        (
+            f"`{state}`",
+            ", ".join(subject for subject, states_of in events.SUBJECTS.items() if state in states_of),
+            meaning,
+        )
         for state, meaning in events.STATES.items()
     )
-    yield from _table(("state", "told of", "meaning"), states)
+
+    yield from _table(("state", "subjects", "meaning"), states)
     yield "The fields of every event's data; where something went wrong there always is a `reason`:"
     yield ""
     data, definitions = schema.body(events.EventData, "serialization")

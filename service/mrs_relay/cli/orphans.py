@@ -62,7 +62,7 @@ def orphans(
     tenant: options.Tenant = None,
 ) -> None:
     """
-    Show jobs on MRS that carry our mark and nobody follows, and followed jobs that MRS lost.
+    Show jobs on MRS that have our token and that no partition follows, and followed jobs that MRS lost.
 
     A deployment with a kafka.app_id of its own puts a tag into its jobs' names; those of others are shown with --all.
     With tenants: on the connection of the named one, whose other tenants' ledgers are read, too. Exit 0 if there
@@ -81,6 +81,7 @@ def orphans(
             as_json=as_json,
         )
     )
+
     if code:
         raise typer.Exit(code)
 
@@ -254,7 +255,7 @@ def _settling(
         raise errors.SettingsError(f"{one.job_id} is a {one.kind}: there is no unknown request that could adopt it")
     if ended is None:
         raise errors.SettingsError(f"{one.job_id} has not ended yet; wait until it has, or kill it")
-    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its mark")
+    said = settling.Verdict(ended, f"adopted MRS job {one.job_id}, found by its token")
     return settling.message(request, places[_whose(request)], said)
 
 

@@ -34,7 +34,7 @@ of calls a minute. Names are those of the vendor's SDK; V1.1 operations whose na
 emulator column says whether `mrs-relay emulate` plays it, the last but one which foreign client's test calls it.
 `mrs-relay call NAME --help` shows the fields of each body.
 
-The work that some operations begin goes on after their reply, which ends a call by message: the request type under
+The work that some operations begin continues after their reply, which ends a call by message: the request type under
 "followed as" begins the same and follows it to its end. A tenant with `limits.running` or `limits.run_deadline_s` may
 not call these by message.
 
@@ -74,7 +74,7 @@ def check(folder: Folder) -> None:
         if not place.is_file() or place.read_text(encoding="utf-8") != text
     ]
     for place in old:
-        view.err().print(f"{place} is out of date: write it anew with `make operations`.", markup=False)
+        view.err().print(f"{place} is out of date: write it again with `make operations`.", markup=False)
     if old:
         raise typer.Exit(run.Code.FAILED)
 
@@ -102,6 +102,7 @@ def markdown(folder: pathlib.Path) -> str:
 def _cells(each: operation.AnyOperation, played: frozenset[str], foreign: dict[str, str]) -> list[str]:
     method = _CAPITAL.sub("_", each.name.removesuffix("V11")).lower()
     used = [name for name, text in foreign.items() if re.search(rf"\.{method}\b|\"{each.name}\"", text)]
+
     return [
         f"`{each.name}`",
         f"`{each.verb} {each.path}`",

@@ -68,8 +68,8 @@ class _Answer:
 
     @property
     def message(self) -> str:
-        told = self.body.get("message") if isinstance(self.body, dict) else None
-        return f"{told or 'no reason given'} (status {self.status})"
+        message = self.body.get("message") if isinstance(self.body, dict) else None
+        return f"{message or 'no reason given'} (status {self.status})"
 
 
 def subjects(requests_topic: str, events_topic: str) -> dict[str, schema.Schema]:

@@ -131,7 +131,7 @@ def reason_line(data: events.EventData) -> str | None:
 def time_ms(event: event_reader.ReadEvent) -> int:
     """Return the time of the event, epoch milliseconds; 0 if it has none."""
     try:
-        told = clock.without_leap_second(event.attributes.get("time", ""))
-        return round(dt.datetime.fromisoformat(told).timestamp() * 1000)
+        moment = clock.without_leap_second(event.attributes.get("time", ""))
+        return round(dt.datetime.fromisoformat(moment).timestamp() * 1000)
     except (ValueError, OverflowError):
         return 0

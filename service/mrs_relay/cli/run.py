@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Code(enum.IntEnum):
-    """What the exit code says; the same for every command."""
+    """The meaning of an exit code, the same for every command."""
 
     OK = 0
     FAILED = 1

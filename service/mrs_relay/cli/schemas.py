@@ -68,7 +68,7 @@ def check(
         view.err().print("The lines above break those who rely on these messages.", markup=False)
     different = _print_changes(export.differences(folder))
     if different:
-        view.err().print(f"Write them anew with `mrs-relay schemas export {folder}`.", markup=False)
+        view.err().print(f"Write them again with `mrs-relay schemas export {folder}`.", markup=False)
     if broken or different:
         raise typer.Exit(run.Code.FAILED)
 
@@ -156,10 +156,10 @@ def register(
     """
     place = registration.Registry(url, user, password)
     subjects = registration.subjects(requests_topic, events_topic)
-    told = run.loop(registration.register(place, subjects, dry_run=dry_run))
-    for each in told:
+    outcomes = run.loop(registration.register(place, subjects, dry_run=dry_run))
+    for each in outcomes:
         typer.echo(f"{each.subject}: {each.said}")
-    if not all(each.fine for each in told):
+    if not all(each.fine for each in outcomes):
         raise typer.Exit(run.Code.FAILED)
 
 
@@ -194,8 +194,8 @@ def _line(file: pathlib.Path, each: checking.Checked) -> str:
 
 
 def _as_json(each: checking.Checked) -> bytes:
-    told = {"where": each.where, "type": each.kind, "valid": each.problem is None, "problem": each.problem}
-    return codec.encode({**told, "code": each.code, "field": each.field})
+    row = {"where": each.where, "type": each.kind, "valid": each.problem is None, "problem": each.problem}
+    return codec.encode({**row, "code": each.code, "field": each.field})
 
 
 def _first_line(model: type[Any]) -> str:

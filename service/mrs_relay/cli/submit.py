@@ -49,7 +49,7 @@ Key = Annotated[
 Priority = Annotated[
     int | None,
     typer.Option(
-        "--priority", min=0, max=9, help="9 goes first among waiting jobs. Default: 5.", rich_help_panel=_MESSAGE
+        "--priority", min=0, max=9, help="9 is first among waiting jobs. Default: 5.", rich_help_panel=_MESSAGE
     ),
 ]
 Label = Annotated[
@@ -92,7 +92,7 @@ def job(
     *,
     cluster: Cluster,
     kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="MRS job type, such as SparkSubmit or Flink.")],
-    name: Annotated[str, typer.Option("--name", help="Name on MRS; a mark is added to it.")] = "job",
+    name: Annotated[str, typer.Option("--name", help="Name on MRS; a token is added to it.")] = "job",
     arg: Annotated[
         list[str] | None, typer.Option("--arg", "-a", help="One argument; repeat for more, in order. No secrets.")
     ] = None,
@@ -229,7 +229,7 @@ def _send(documents: Sequence[dict[str, Any]], defaults: compose.Defaults, how: 
         code = run.loop(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
     except KeyboardInterrupt:
         names = " ".join(f"--id {shlex.quote(message.id)}" for message in messages[:5])
-        hint = f"What was sent goes on; to follow it: mrs-relay watch --from 1h {names}"
+        hint = f"The requests that were sent continue; to follow them: mrs-relay watch --from 1h {names}"
         view.err().print(view.plain(hint, "yellow"), soft_wrap=True)
         raise
     if code:

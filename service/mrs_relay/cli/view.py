@@ -123,6 +123,7 @@ def watch_table(
         table_layout.Column("reason", [plain(row.reason) for row in shown]),
         width,
     )
+
     return titled(title, made, f"… and {len(rows) - most} more" if len(rows) > most else "")
 
 

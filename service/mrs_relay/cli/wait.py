@@ -112,6 +112,7 @@ async def _follow(tail: topic_io.Tail, messages: Sequence[compose.Message], how:
 
 def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Message], how: How) -> run.Code:
     code = run.Code.OK
+
     for message in messages:
         row = seen.get((message.source, message.id))
         if row is None or not row.ended:
@@ -125,4 +126,5 @@ def _conclude(seen: request_table.RequestTable, messages: Sequence[compose.Messa
         else:
             view.err().print(view.plain(f"{message.id}: {row.state}: {row.reason}", "red"), soft_wrap=True)
         code = run.Code.FAILED
+
     return code

@@ -1,7 +1,7 @@
 """
 Errors that a handle raises; all are `errors.RelayError`.
 
-    ClientClosed          the client was closed, or its reader ended; the request itself goes on
+    ClientClosed          the client was closed, or its reader ended; the request itself continues
     EventsMissing         events of the request were not seen; the stream can be read on behind the gap
     NotAcknowledged       Kafka did not acknowledge the message; a StreamError
     RequestEnded          the request did not succeed; carries the last event's data
@@ -20,7 +20,7 @@ from mrs_relay.messages import events
 
 
 class ClientClosed(errors.RelayError):
-    """The client no longer follows this request, which goes on at the relay; `attach` follows it again."""
+    """The client no longer follows this request, which continues at the relay; `attach` follows it again."""
 
 
 class EventsMissing(errors.RelayError):
@@ -34,7 +34,7 @@ class EventsMissing(errors.RelayError):
 
     def __init__(self, request_id: str, before: int, found: int) -> None:
         super().__init__(
-            f"request {request_id!r}: after event {before} came event {found}; go on with events(after={found - 1}), "
+            f"request {request_id!r}: after event {before} came event {found}; resume with events(after={found - 1}), "
             "or attach again from an earlier time"
         )
         self.before = before

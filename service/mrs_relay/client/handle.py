@@ -107,7 +107,7 @@ class Handle:
         """
         Wait for the end and return the data of `succeeded`; missing events in between do not matter.
 
-        After TimeoutError (`timeout_s` seconds passed) the request goes on, and the caller may wait again.
+        After TimeoutError (`timeout_s` seconds passed) the request continues, and the caller may wait again.
 
         Raises:
             RequestFailed, RequestRejected, RequestCancelled, RequestUnknown: how else it ended. ClientClosed:

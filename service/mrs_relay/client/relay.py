@@ -83,7 +83,7 @@ class RelayClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lose(failures.ClientClosed("the client was closed; the request goes on, `attach` follows it again"))
+        self._lose(failures.ClientClosed("the client was closed; the request continues, `attach` follows it again"))
         await self._stack.aclose()
 
     async def submit(
@@ -171,8 +171,8 @@ class RelayClient:
             return
         if self._closed is not None:
             raise failures.ClientClosed(str(self._closed)) from self._closed
-        wish = requests.JobCancel(request=requests.Target(id=target.id, source=target.source))
-        value = wording.message(wish, self._source, wording.new_id())
+        cancel = requests.JobCancel(request=requests.Target(id=target.id, source=target.source))
+        value = wording.message(cancel, self._source, wording.new_id())
         await self._send(target, value, again="cancel again, which does no harm")
 
     async def _send(self, one: handle.Handle, value: bytes, *, again: str) -> None:

@@ -46,10 +46,10 @@ class Sender:
         """
         if self._ended:
             raise errors.StreamDown(_CLOSED)
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((record, told))
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((record, acknowledged))
         self._wanted.set()
-        await told
+        await acknowledged
 
     async def run(self) -> None:
         """Write waiting records until cancelled; then fail the remaining ones as not written."""
@@ -67,7 +67,7 @@ class Sender:
     def _next(self) -> list[_Letter]:
         """Take the next records whose senders still wait."""
         batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        left = [(record, told) for record, told in batch if not told.done()]
+        left = [(record, acknowledged) for record, acknowledged in batch if not acknowledged.done()]
         return left if left or not self._waiting else self._next()
 
     async def _write(self, batch: list[_Letter]) -> None:
@@ -81,9 +81,9 @@ class Sender:
             _fail(batch, errors.StreamDown("the client was closed while the message was being written"))
             raise
         else:
-            for _, told in batch:
-                if not told.done():
-                    told.set_result(None)
+            for _, acknowledged in batch:
+                if not acknowledged.done():
+                    acknowledged.set_result(None)
 
     async def _started(self) -> broker.Producer:
         if self._producer is not None and self._producer.tainted:
@@ -102,6 +102,6 @@ class Sender:
 
 
 def _fail(letters: list[_Letter], error: errors.RelayError) -> None:
-    for _, told in letters:
-        if not told.done():
-            told.set_exception(error)
+    for _, acknowledged in letters:
+        if not acknowledged.done():
+            acknowledged.set_exception(error)

@@ -32,7 +32,7 @@ class Clock(Protocol):
         """Seconds on a clock that never goes back; only differences mean something."""
 
     def boottime_s(self) -> float:
-        """Seconds on a clock that goes on while the machine is suspended; only differences mean something."""
+        """Seconds on a clock that continues while the machine is suspended; only differences mean something."""
 
 
 class SystemClock:
@@ -47,7 +47,7 @@ class SystemClock:
         return time.monotonic()
 
     def boottime_s(self) -> float:
-        """Seconds on a clock that goes on while the machine is suspended, where the system has one."""
+        """Seconds on a clock that continues while the machine is suspended, where the system has one."""
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         return time.monotonic()

@@ -70,7 +70,7 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
         time = clock.SystemClock()
         start_s = time.monotonic_s()
 
-        def tell(name: str, where: str) -> None:
+        def report(name: str, where: str) -> None:
             out.print(
                 text.Text.assemble(
                     ("  ✓ ", "green"),
@@ -81,7 +81,7 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
                 soft_wrap=True,
             )
 
-        async with demo_stage.built(ports, scale=scale, speed=speed, tell=tell) as stage:
+        async with demo_stage.built(ports, scale=scale, speed=speed, report=report) as stage:
             code = await _play(stage, timeout_s)
             if keep:
                 await _keep(stage)
@@ -235,7 +235,7 @@ async def _keep(stage: demo_stage.Stage) -> None:
     """Print how to send messages, and wait for Ctrl-C."""
     out = view.out()
     command = "mrs-relay" if shutil.which("mrs-relay") else _own_command()
-    out.print(text.Text("\nIt goes on running. Send your own:\n", "bold"))
+    out.print(text.Text("\nThe demo keeps running. Send your own requests:\n", "bold"))
     out.print(
         view.plain(demo_view.how_to_send(stage.kafka.bootstrap_servers, stage.ports.web, command)), soft_wrap=True
     )

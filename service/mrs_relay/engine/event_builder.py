@@ -54,7 +54,7 @@ def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jo
         sequence=job.sequence,
         shown=job.shown,
         arrived_ms=job.arrived_ms,
-        reason=None if job.reason is None else _briefly(job.reason.kind, job.reason.code),
+        reason=None if job.reason is None else _shared_reason(job.reason.kind, job.reason.code),
         traceparent=None,
         tracestate=None,
         expires_ms=now_ms + config.remember_rejected_ms,
@@ -62,7 +62,7 @@ def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jo
 
 
 @functools.lru_cache(maxsize=256)
-def _briefly(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
+def _shared_reason(kind: reasons.ReasonClass, code: str) -> jobs.Reason:
     """Return one shared reason for all rejections of a kind: the event of the rejection had the whole text."""
     return jobs.Reason(kind, code, "rejected before; the event of that moment says why")
 

@@ -58,7 +58,7 @@ class Expiry:
         lease: of the partition.
         context: dependencies; holds the number of partitions and the bound of waiting cancels.
         task_supervisor: runs the waiting tasks; ends with the lease.
-        tell: called with the key of each job that may be forgotten.
+        on_expired: called with the key of each job that may be forgotten.
 
     Attributes:
         has_caught_up: all messages that the partition held when the lease began have been read.
@@ -69,12 +69,12 @@ class Expiry:
         lease: leases.Lease[contexts.Notice],
         context: contexts.TenantContext,
         task_supervisor: tasks.TaskSupervisor,
-        tell: Callable[[jobs.LedgerKey], None],
+        on_expired: Callable[[jobs.LedgerKey], None],
     ) -> None:
         self._lease = lease
         self._context = context
         self._task_supervisor = task_supervisor
-        self._tell = tell
+        self._on_expired = on_expired
         self._waiting: dict[Kind, dict[jobs.LedgerKey, None]] = {kind: {} for kind in Kind}
         self._asked_s = dict.fromkeys(Kind, float("-inf"))
         self.has_caught_up = lease.progress is None
@@ -88,7 +88,7 @@ class Expiry:
         """Forget a job or cancel once all messages sent before now have been read."""
         progress = self._lease.progress
         if progress is None:
-            self._tell(key)
+            self._on_expired(key)
             return
 
         waiting = self._waiting[kind]
@@ -119,7 +119,7 @@ class Expiry:
     def _forget(self, kind: Kind, key: jobs.LedgerKey) -> None:
         if key in self._waiting[kind]:
             del self._waiting[kind][key]
-            self._tell(key)
+            self._on_expired(key)
 
     async def _until_read_elsewhere(self, progress: progresses.Progress) -> None:
         ends = await self._answer(lambda: progress.ends_of_others(self._context.quota.share.total))

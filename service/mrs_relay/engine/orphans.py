@@ -19,7 +19,7 @@ from mrs_relay.engine.work import kinds
 Kind = Literal["stranger", "foreign", "forgotten", "twin", "left", "unclaimed", "lost"]
 
 KINDS: Final[dict[Kind, str]] = {
-    "stranger": "no request here knows the mark, and no tag tells whose it is: forgotten, or another deployment's",
+    "stranger": "no request here has this token, and no tag names its owner: forgotten, or another deployment's",
     "foreign": "another deployment's, by its tag",
     "forgotten": "this deployment's, by its tag, and no request here knows it any more",
     "twin": "a further job of a request that follows another one",
@@ -79,7 +79,7 @@ def find(
     known: dict[str, tuple[jobs.Job, int]] = {}
     followed: list[jobs.Job] = []
     for job in ledger:
-        known.update((name, (job, number)) for number, name in enumerate(_names(job), start=1))
+        known.update((name, (job, number)) for number, name in enumerate(_attempt_names(job), start=1))
         if job.state in jobs.FOLLOWED and job.seen is not None and job.name and kinds.of(job).traits.is_listed:
             followed.append(job)
 
@@ -106,7 +106,7 @@ def find(
     return found
 
 
-def _names(job: jobs.Job) -> list[str]:
+def _attempt_names(job: jobs.Job) -> list[str]:
     """Return the names of all attempts: an earlier one's job is no orphan, one without a trace may be listed late."""
     if not job.name or not kinds.of(job).traits.is_listed:
         return []

@@ -34,7 +34,7 @@ _MISSING: Final = "it does not fit into a Kafka record of this topic"
 def last_states(
     changed: Mapping[jobs.LedgerKey, jobs.Job | None],
     before: Mapping[jobs.LedgerKey, jobs.Job],
-    told: Iterable[events.Event],
+    published: Iterable[events.Event],
 ) -> dict[bytes, events.Event | None]:
     """
     Find the last event of each request that changed its state; None for each request that is forgotten.
@@ -46,7 +46,7 @@ def last_states(
         was = before.get(key)
         if job is None and was is not None and was.state is not jobs.State.PENDING_CANCEL:
             states[key] = None
-    for event in told:
+    for event in published:
         if event.changes_state:
             key = jobs.ledger_key(event.data.request.source, event.data.request.id)
             states[key] = msgspec.structs.replace(event, key=key)

@@ -93,7 +93,7 @@ def redact(text: str, asked: Asked | None) -> str:
         return _closed(_QUOTED.sub(_only_names, text), is_cut=is_cut)
 
     # Long values go first: a short one may be part of them.
-    for value in sorted(_found(text, (*asked.values, *_literals(asked.statements))), key=len, reverse=True):
+    for value in sorted(_occurring(text, (*asked.values, *_literals(asked.statements))), key=len, reverse=True):
         if is_cut:
             text = _without_begun(text, value)
         text = text.replace(value, ELLIPSIS)
@@ -110,7 +110,7 @@ def _closed(text: str, *, is_cut: bool) -> str:
     return text if opened is None else text[: opened.start()] + ELLIPSIS
 
 
-def _found(text: str, values: Iterable[str]) -> set[str]:
+def _occurring(text: str, values: Iterable[str]) -> set[str]:
     """Return the values that may occur in the text, or begin at its end, by their first characters."""
     begins = {text[at : at + _LEAST] for at in range(len(text) - _LEAST + 1)}
     return {value for value in values if len(value) >= _LEAST and value[:_LEAST] in begins}

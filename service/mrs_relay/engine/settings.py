@@ -10,7 +10,7 @@ Seconds = Annotated[float, pydantic.Field(gt=0)]
 
 
 class EngineSettings(pydantic.BaseModel):
-    """How jobs are submitted, followed and remembered."""
+    """Settings of submitting, following and remembering jobs."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -92,7 +92,7 @@ class EngineSettings(pydantic.BaseModel):
 
     priority_aging_s: Seconds = 120.0
     """
-    Seconds of waiting that are worth one step of priority. A job of priority 0 goes before every one of priority 9 that
+    Seconds of waiting that are worth one step of priority. A job of priority 0 is before every one of priority 9 that
     arrives nine times as long after it (18 minutes); one of priority 9 overtakes those of the default priority 5 that
     have waited up to four times as long (480 of them at 60 submissions a minute). Bigger makes priorities stricter and
     lets low ones wait longer.
@@ -106,7 +106,7 @@ class EngineSettings(pydantic.BaseModel):
     """
 
     poll_interval_s: Seconds = 5.0
-    """Seconds between two looks at a cluster's jobs. Smaller tells changes sooner and costs more of the read quota."""
+    """Seconds between two polls of a cluster's jobs. Smaller shows changes sooner and costs more read quota."""
 
     list_page: Annotated[int, pydantic.Field(ge=10, le=1000)] = 100
     """Jobs per page of a list call. 100 is what production clients of MRS use; more is not documented."""
@@ -117,7 +117,7 @@ class EngineSettings(pydantic.BaseModel):
     vanish_after_s: Seconds = 300.0
     """
     Seconds after which a job that MRS no longer shows becomes `unknown`. Takeovers do not extend it. Only time in which
-    MRS answers counts, and a gap between two owners only up to three fifths of it: in a longer one nobody looked.
+    MRS answers counts, and a gap between two owners only up to three fifths of it: in a longer one no replica polled.
     """
 
     outcome_within_s: Seconds = 3600.0
@@ -146,7 +146,7 @@ class EngineSettings(pydantic.BaseModel):
     collect_within_s: Seconds = 45.0
     """
     Seconds from the moment a job is seen to have succeeded within which its rows are read, restarts included; then it
-    is told without them. Longer tells successes later if MRS gives out no rows; shorter loses rows to a short failure.
+    is reported without them. Longer delays successes whose rows cannot be read; shorter loses rows to a short failure.
     """
 
     result_job_types: frozenset[str] = frozenset({"SparkSql", "SparkScript"})
@@ -156,10 +156,10 @@ class EngineSettings(pydantic.BaseModel):
     """Bytes of rows that an event carries; more are cut off and the event says so."""
 
     progress_step: Annotated[float, pydantic.Field(gt=0, le=100)] = 10.0
-    """Per cent by which a job's progress must change before an event tells it."""
+    """Per cent by which a job's progress must change before an event reports it."""
 
     kill_again_s: Seconds = 30.0
-    """Seconds after which MRS is asked again to stop a job that goes on."""
+    """Seconds after which MRS is asked again to stop a job that continues."""
 
     cancel_wait_s: Seconds = 3600.0
     """
@@ -176,12 +176,12 @@ class EngineSettings(pydantic.BaseModel):
     remember_s: Seconds = 7 * 24 * 3600.0
     """
     Seconds for which a finished request answers for its id; after that the same id starts a new job. Of an id that is
-    used again within a day, a look-up after a lost reply cannot tell the job of before from the new one.
+    used again within a day, a look-up after a lost reply cannot distinguish the earlier job from the new one.
     """
 
     remember_rejected_s: Seconds = 3600.0
     """
-    Seconds for which a rejected request answers for its id, so that its events go on counting when it is sent again,
+    Seconds for which a rejected request answers for its id, so that its events continue counting when it is sent again,
     corrected. After that they begin again at 1. Larger costs memory while many bad messages come; `remember_s` is for
     requests that were accepted.
     """

@@ -52,7 +52,7 @@ class JobStopper:
 
     def stop_duplicates(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         """Start to stop a job's duplicates, each until MRS shows that it has ended; each is reported as a fact."""
-        for job_id in job.twins:
+        for job_id in job.duplicates:
             if job_id not in self._duplicates:
                 self._duplicates.add(job_id)
                 self._task_supervisor.start(
@@ -71,7 +71,7 @@ class JobStopper:
         try:
             return await self._context.submitter.stop_duplicate(job, job_id)
         except Exception as error:  # noqa: BLE001 - the call is repeated, as after a refusal
-            self._note(job, "stop_twin", error)
+            self._note(job, "stop_duplicate", error)
             return False
 
     def _note(self, job: jobs.Job, step: str, error: Exception) -> None:

@@ -51,7 +51,7 @@ class _Step(NamedTuple):
     before: jobs.Job | None
     decision: decisions.Decision
     value: bytes | None
-    told: list[records.Outgoing]
+    published: list[records.Outgoing]
     passed: list[records.Outgoing]
     size_bytes: int
 
@@ -94,7 +94,7 @@ class UnitOfWork:
         self._written: dict[jobs.LedgerKey, bytes | None] = {}
         self._commands: dict[jobs.LedgerKey, commands.Command] = {}
         self._events: list[events.Event] = []
-        self._told: list[records.Outgoing] = []
+        self._published: list[records.Outgoing] = []
         self._dead_letters: list[dead_letters.DeadLetter] = []
         self._letters: list[records.Outgoing] = []
         self._passed: list[records.Outgoing] = []
@@ -216,9 +216,9 @@ class UnitOfWork:
                 size_bytes = self._fitting_bytes(key, value)
 
         topic = self._context.topics.events
-        told = [self._writer.event(event, topic) for event in decision.events]
-        if told:
-            size_bytes += records.rough_bytes(told)
+        published = [self._writer.event(event, topic) for event in decision.events]
+        if published:
+            size_bytes += records.rough_bytes(published)
 
         passed: list[records.Outgoing] = []
         if decision.pass_on or decision.pass_back >= 0:
@@ -226,7 +226,7 @@ class UnitOfWork:
             for sent in passed:
                 self._writer.require_fit(sent)
             size_bytes += records.rough_bytes(passed)
-        return _Step(before, decision, value, told, passed, size_bytes)
+        return _Step(before, decision, value, published, passed, size_bytes)
 
     def _fitting_bytes(self, key: jobs.LedgerKey, value: bytes | None, growth_bytes: int = 0) -> int:
         """Return the size of a ledger record, or raise TooLarge if it does not fit with so much growth."""
@@ -249,8 +249,8 @@ class UnitOfWork:
         then = transitions.decide(job, _ADMITTED, self._now_ms, self._config())
         if then is None:
             return None
-        told = (*decision.events, *then.events)
-        return msgspec.structs.replace(decision, job=then.job, events=told, command=then.command)
+        both = (*decision.events, *then.events)
+        return msgspec.structs.replace(decision, job=then.job, events=both, command=then.command)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Add a decision to this unit."""
@@ -269,7 +269,7 @@ class UnitOfWork:
         self._changed[key] = decision.job
         self._written[key] = step.value
         self._events.extend(decision.events)
-        self._told += step.told
+        self._published += step.published
         self._passed += step.passed
         self.bytes += step.size_bytes
         if now is jobs.State.REJECTED:
@@ -347,7 +347,7 @@ class UnitOfWork:
         """Return events, dead letters and latest states."""
         topics = self._context.topics
         latest = [] if topics.latest is None else self._latest(topics.latest)
-        return [*self._told, *self._letters, *self._passed, *latest]
+        return [*self._published, *self._letters, *self._passed, *latest]
 
     def apply(self) -> Iterator[tuple[jobs.LedgerKey, jobs.Job, commands.Command]]:
         """Apply the changes to the partition's jobs after the commit; yields the commands to carry out now."""
@@ -374,7 +374,7 @@ class UnitOfWork:
         # Any command stops the duplicates of its job, too; a job that changed without a command needs one for that.
         for key in self._changed.keys() - self._commands.keys():
             job = self._base.get(key)
-            if job is not None and job.twins:
+            if job is not None and job.duplicates:
                 yield key, job, commands.Command.STOP_DUPLICATES
 
     def _latest(self, topic: str) -> list[records.Outgoing]:

@@ -194,7 +194,7 @@ class GroupConsumer(Protocol):
         """Time of our first request that got no answer in time, on the event loop's clock; None while all get one."""
 
     @property
-    def hears(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether any broker has answered lately, even by refusing a request."""
 
     async def start(self, listener: Listener) -> None:

@@ -1,8 +1,8 @@
 """
-Tell an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
+Distinguish an outage of Kafka from a consumer that hangs: each needs a remedy of its own.
 
-During an outage, wait and report it. If Kafka answers and the consumer hears nothing, the library's fetching has died
-without an error, as happens after restarts of brokers; only a new consumer helps.
+During an outage, wait and report it. If Kafka answers and the consumer receives nothing, the library's fetch task has
+died without an error, as happens after restarts of brokers; only a new consumer helps.
 
 While the group rebalances, a poll does not return: the library returns no records until the next assignment. That takes
 as long as Kafka needs for a new coordinator, and so do requests to it, so both count as hanging only much later.
@@ -59,15 +59,15 @@ class ConsumerHealth:
         self._heard_s = _now_s()
         if self._looked_s is None:
             self._looked_s = self._heard_s
-        self._there(None)
+        self._note_answer(None)
 
     def lost(self, error: errors.StreamDown) -> None:
         """Note that Kafka did not answer a request."""
-        self._there(error)
+        self._note_answer(error)
 
     def failed(self, error: errors.StreamDown) -> None:
         """Note that polling has failed, perhaps by a fault of the consumer; `check` asks whether Kafka is there."""
-        self._show(error)
+        self._show_outage(error)
 
     def polled(self) -> None:
         """Note that a poll has returned."""
@@ -103,16 +103,16 @@ class ConsumerHealth:
         except (errors.StreamDown, TimeoutError) as error:
             down = error if isinstance(error, errors.StreamDown) else errors.StreamDown("Kafka does not answer")
             log.warning("kafka_unreachable", error=str(down))
-            self._there(down)
+            self._note_answer(down)
         else:
-            self._there(None)
+            self._note_answer(None)
 
     def excuse(self) -> None:
         """Note that a partition has no leader: its silence is no fault of our consumer."""
         self._excused_s = _now_s()
 
     def hanging(
-        self, silent_since_s: float | None = None, *, hears: bool = False, rebalancing: bool = False
+        self, silent_since_s: float | None = None, *, is_answered: bool = False, rebalancing: bool = False
     ) -> errors.ConsumerStuck | None:
         """
         Return an error if Kafka has answered all the time and our consumer has heard nothing.
@@ -123,7 +123,7 @@ class ConsumerHealth:
         Args:
             silent_since_s: see `broker.GroupConsumer`; covers a partition in a restore, which sends requests but is not
             read.
-            hears: brokers answer, if only by refusals, as they do while a coordinator moves or a topic lacks replicas.
+            is_answered: brokers answer, if only by refusals, as while a coordinator moves or a topic lacks replicas.
             rebalancing: the group is about to assign its partitions again.
         """
         now_s = _now_s()
@@ -144,14 +144,14 @@ class ConsumerHealth:
             return errors.ConsumerStuck(f"the consumer has not come round for {wait_s:g} s although Kafka answers")
 
         # Requests without an answer.
-        wait_s = long_s if hears else patience_s
+        wait_s = long_s if is_answered else patience_s
         if silent_since_s is not None and now_s - max(silent_since_s, self._excused_s) > wait_s:
             return errors.ConsumerStuck(f"the consumer finds no answer for {wait_s:g} s although Kafka answers others")
 
         # Fetches of a partition without an answer.
         for position, (_, since_s) in self._answers.items():
             if now_s - since_s > patience_s:
-                return errors.ConsumerStuck(f"the consumer hears nothing of {position} although Kafka answers")
+                return errors.ConsumerStuck(f"the consumer receives nothing of {position} although Kafka answers")
         return None
 
     def forget(self, position: records.Position) -> None:
@@ -164,14 +164,14 @@ class ConsumerHealth:
             self._there_since_s = now_s
         self._answers = {position: (answer, now_s) for position, (answer, _) in self._answers.items()}
 
-    def _there(self, error: errors.StreamDown | None) -> None:
+    def _note_answer(self, error: errors.StreamDown | None) -> None:
         if error is not None:
             self._there_since_s = None
         elif self._there_since_s is None:
             self._there_since_s = _now_s()
-        self._show(error)
+        self._show_outage(error)
 
-    def _show(self, error: errors.StreamDown | None) -> None:
+    def _show_outage(self, error: errors.StreamDown | None) -> None:
         was = self.connected
         self.connected = error is None
         self.error = None if error is None else str(error)

@@ -154,7 +154,7 @@ class Lease(Generic[T]):
 
     @property
     def budget_bytes(self) -> int:
-        """How many bytes the next commit should write at most, by `records.rough_bytes`; one record always may."""
+        """Return the most bytes that the next commit should write, by `records.rough_bytes`; one record always may."""
         return self._budget.bytes
 
     def limit_bytes(self, topic: str | None) -> int:
@@ -183,7 +183,7 @@ class Lease(Generic[T]):
             The act epoch in which the commit was written; pass it to `may_act` before acting on the intent.
 
         Raises:
-            TooLarge: nothing was written, the lease goes on; send the record elsewhere or shrink it.
+            TooLarge: nothing was written, the lease continues; send the record elsewhere or shrink it.
             Fenced: end the handler; the outcome is unknown until the restore that follows.
             StreamDown: the same, and Kafka does not answer.
         """
@@ -232,10 +232,10 @@ class Lease(Generic[T]):
     @property
     def done_to(self) -> int:
         """Offset up to which every readable record is committed; beyond `next_offset` where markers follow."""
-        return max(self._next_offset, self.inbox.advanced_to) if self._idle else self._next_offset
+        return max(self._next_offset, self.inbox.advanced_to) if self._is_idle else self._next_offset
 
     @property
-    def _idle(self) -> bool:
+    def _is_idle(self) -> bool:
         """Whether all records that the handler took are committed."""
         return self._next_offset >= self.inbox.next_offset
 

@@ -45,7 +45,7 @@ class Options:
         limits_bytes: largest record a topic takes, by `records.size_bytes`.
         default_limit_bytes: the same for topics of which the broker reports no limit.
         restore_timeout_s: longest time without progress of a restore, in seconds.
-        accept_loss: go on where a part of the ledger is missing.
+        accept_loss: continue where a part of the ledger is missing.
         owner: names this runtime in its claims; no other process has the same.
     """
 
@@ -142,7 +142,7 @@ class Ledger:
 
         loss = replay.loss(reader.beginning)
         if loss is not None and not self._options.accept_loss:
-            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true goes on without them")
+            raise errors.StateUnreadable(f"{loss}; kafka.accept_loss=true continues without them")
 
         self._beginning = reader.beginning
         self.topic_id = replay.topic_id
@@ -208,7 +208,7 @@ class Ledger:
             await self.kill()
             raise errors.StateUnreadable(
                 f"the ledger of {self._input} ended at {self._end} and we have just written at {first}: the topic "
-                f"{self._place.topic} was deleted and made anew, and what stood in it is gone"
+                f"{self._place.topic} was deleted and created again, and its records are gone"
             )
         self._end = max(block.first_offset + block.count for block in blocks)
 
@@ -221,7 +221,7 @@ class Ledger:
             if block.first_offset != self._end:
                 await self.kill()
                 raise errors.Fenced(
-                    f"somebody else has written to the ledger of {self._input}: our records stand at "
+                    f"another process has written to the ledger of {self._input}: our records stand at "
                     f"{block.first_offset} instead of {self._end}"
                 )
             self._end += block.count
@@ -262,7 +262,7 @@ class Ledger:
         replay.add([first])
         if not replay.done:
             await self.kill()
-            raise errors.Fenced(f"somebody else has written to the ledger of {self._input} at {first.offset}")
+            raise errors.Fenced(f"another process has written to the ledger of {self._input} at {first.offset}")
         self._settle_in(first.offset)  # our next writes belong to this claim
 
     async def _start_producer(self) -> None:
@@ -307,8 +307,8 @@ class Ledger:
     def _last(self, next_offset: int, *, outbox: int) -> records.Outgoing:
         """Return the record that ends a commit."""
         topic, end, beginning = self._input.topic, self._end, self._beginning
-        told = {"outbox": outbox, "end": end, "beginning": beginning}
-        return self._to_ledger(*ledger_format.offsets(topic, next_offset, **told, topic_id=self.topic_id))
+        offsets = {"outbox": outbox, "end": end, "beginning": beginning}
+        return self._to_ledger(*ledger_format.offsets(topic, next_offset, **offsets, topic_id=self.topic_id))
 
     def _to_ledger(self, key: bytes, value: bytes | None, headers: records.Headers = ()) -> records.Outgoing:
         return records.Outgoing(self._place.topic, key, value, headers + self._token, self._place.partition)

@@ -47,7 +47,7 @@ _outbox_decoder = msgspec.msgpack.Decoder(list[records.Outgoing])
 
 
 class NewerFormat(errors.StateUnreadable):
-    """A newer version of the software has written the ledger: a replica of that version can go on."""
+    """A newer version of the software has written the ledger: a replica of that version can continue."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -201,7 +201,7 @@ class Replay:
             )
         if self._is_another:
             return (
-                f"the ledger of {self._position} is shorter than it was: its topic was deleted and made anew "
+                f"the ledger of {self._position} is shorter than it was: its topic was deleted and created again "
                 "while it was being written, jobs are forgotten"
             )
         return None
@@ -219,7 +219,7 @@ class Replay:
                 self._add(record)
             except (msgspec.MsgspecError, ValueError) as error:
                 raise errors.StateUnreadable(
-                    f"the ledger of {self._position} holds something strange at offset {record.offset}: {error}"
+                    f"the ledger of {self._position} contains an unreadable record at offset {record.offset}: {error}"
                 ) from error
             if self.done:
                 return

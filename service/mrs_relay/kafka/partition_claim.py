@@ -55,7 +55,7 @@ class PartitionClaim(Generic[T]):
         After a failure, make sure that we are still a member of the group before we fence the owner of the partition.
 
         The group accepts an offset from members of the present generation only. A member that was put out without
-        noticing learns it here, instead of fighting with its successor. Before our first own offset, the group's is
+        noticing finds out here, instead of competing with its successor. Before our first own offset, the group's is
         committed once more.
         """
         consumer = self._common.consumer
@@ -68,7 +68,7 @@ class PartitionClaim(Generic[T]):
 
     async def open_lease(self, ledger: ledgers.Ledger, *, confirm: bool) -> leases.Lease[T]:
         """
-        Claim the partition, restore its ledger, and find the offset at which the input goes on.
+        Claim the partition, restore its ledger, and find the offset at which the input continues.
 
         Args:
             ledger: of the partition, not yet open.
@@ -119,7 +119,7 @@ class PartitionClaim(Generic[T]):
             kafka = self._common.kafka
             self._common.on_fatal(
                 errors.SettingsError(
-                    f"somebody else keeps claiming {self._position}, which is assigned to us: two deployments share "
+                    f"another process keeps claiming {self._position}, which is assigned to us: two deployments share "
                     f"kafka.app_id={kafka.app_id}, kafka.group_id={kafka.group_id} and the topic, but not the group"
                 )
             )

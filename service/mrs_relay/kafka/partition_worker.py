@@ -7,7 +7,7 @@ after a growing pause and never touch another partition.
 
     restoring → running → parked → running → …          (parked: a rebalance is under way)
         ↑          ↓ failed
-        └────── waiting                 unreadable: needs a person; the partition stops, the others go on
+        └────── waiting                 unreadable: needs a person; the partition stops, the others continue
                                         leaderless: shown instead of the state while Kafka has no leader
 """
 
@@ -131,7 +131,7 @@ class PartitionWorker(Generic[T]):
 
     @property
     def shown_state(self) -> State:
-        """State for people: also unreadable while jobs go on and only the messages of the partition wait."""
+        """State for people: also unreadable while jobs continue and only the messages of the partition wait."""
         if self.missing_leader is not None:
             return State.LEADERLESS
         return State.UNREADABLE if self._before_unreadable and self.state is State.RUNNING else self.state
@@ -260,7 +260,7 @@ class PartitionWorker(Generic[T]):
         if self.lease is not None:
             self.lease.stop()
         else:
-            self._cut(0.0)
+            self._cancel_after(0.0)
 
     def dispose(self) -> None:
         """End at once: the partition was revoked, or the time for the shutdown is over."""
@@ -271,7 +271,7 @@ class PartitionWorker(Generic[T]):
     # The task
 
     async def _await_leader(self) -> None:
-        """Wait while Kafka has no leader for a topic partition that this one needs; other workers go on."""
+        """Wait while Kafka has no leader for a topic partition that this one needs; other workers continue."""
         leaders = self._common.leaders
         while (missing := leaders.awaited(self.position, failed=self.failures > 0)) and not self._leaving.is_set():
             self.error = missing
@@ -316,7 +316,7 @@ class PartitionWorker(Generic[T]):
             if lease.death is not None:
                 raise lease.death
             if not self._leaving.is_set():
-                raise RuntimeError(f"the handler of {self.position} ended although nobody asked it to")
+                raise RuntimeError(f"the handler of {self.position} ended although it was not asked to")
             await lease.settle()
         finally:
             self._let_go()
@@ -333,14 +333,14 @@ class PartitionWorker(Generic[T]):
         self._enter(State.RUNNING)
 
     def _died(self, _error: errors.StreamError) -> None:
-        self._cut(_UNWIND_S)
+        self._cancel_after(_UNWIND_S)
 
     def _end_lease(self, error: errors.StreamError) -> None:
         if self.lease is not None:
             self.lease.die(error)
-        self._cut(0.0)
+        self._cancel_after(0.0)
 
-    def _cut(self, delay_s: float) -> None:
+    def _cancel_after(self, delay_s: float) -> None:
         """Cancel the work for this lease in `delay_s` seconds."""
         if self._scope is not None:
             with contextlib.suppress(RuntimeError):  # it is being cancelled already

@@ -26,7 +26,7 @@ _COUNTED_TOGETHER = 64
 
 class TooLarge(errors.StreamError):
     """
-    A record exceeds its topic's limit; nothing of the commit was written and the lease goes on.
+    A record exceeds its topic's limit; nothing of the commit was written and the lease continues.
 
     Attributes:
         topic: the record's topic.

@@ -4,7 +4,7 @@ Keep this process in its consumer group, with one worker for each assigned parti
     listener   assignments → workers: park, resume, end, start
     poll       records → the inboxes of the workers; `record_poller.py`
     mirror     committed offsets → the group, for lag tools; `offset_mirror.py`
-    watch      checks that Kafka answers, and that our consumer still hears it
+    watch      checks that Kafka answers, and that our consumer still receives records
 
 `run` checks the topics, joins the group, works until `stop`, drains and leaves. An outage of Kafka never ends it. Wrong
 settings, another deployment under the same name, and a consumer that hangs do. After a consumer that hangs,
@@ -60,7 +60,7 @@ class Runtime(Generic[T]):
         handler: worker_context.Handler[T],
         time: clock.Clock,
         *,
-        on_share: Callable[[int, int], None] = lambda _owned, _total: None,
+        on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
     ) -> None:
         self._kafka = kafka
         self._on_share = on_share
@@ -94,7 +94,7 @@ class Runtime(Generic[T]):
 
         Raises:
             SettingsError: a setting or the set-up of Kafka is wrong; the message says which.
-            ConsumerStuck: our consumer hears nothing although Kafka answers; start another runtime.
+            ConsumerStuck: our consumer receives nothing although Kafka answers; start another runtime.
         """
         try:
             if await self._prepare():
@@ -137,11 +137,11 @@ class Runtime(Generic[T]):
             return None
         generation = self._consumer.generation
         owned = frozenset(position.partition for position in self._workers)
-        return statuses.Membership(generation, owned, self._total) if generation >= 0 else None
+        return statuses.Membership(generation, owned, self._partition_count) if generation >= 0 else None
 
     async def read_notes(self) -> Mapping[int, str]:
         """Return the texts that all replicas keep beside the group's offsets, by partition. Raises StreamDown."""
-        positions = [records.Position(self.topic, partition) for partition in range(self._total)]
+        positions = [records.Position(self.topic, partition) for partition in range(self._partition_count)]
         found = await self._require_consumer().notes(positions)
         return {position.partition: one.text for position, one in found.items()}
 
@@ -202,7 +202,7 @@ class Runtime(Generic[T]):
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._insist(lambda: self._topic_monitor.require(self._health.heard))
+        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 
@@ -214,7 +214,7 @@ class Runtime(Generic[T]):
             restore_timeout_s=self._kafka.restore_timeout_s,
             accept_loss=self._kafka.accept_loss,
         )
-        consumer = await self._insist(lambda: self._join(limits))
+        consumer = await self._repeat_while_down(lambda: self._join(limits))
         if consumer is None:
             return False
 
@@ -226,7 +226,7 @@ class Runtime(Generic[T]):
         self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
         return True
 
-    async def _insist(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+    async def _repeat_while_down(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
         """Repeat an attempt while Kafka is down, until it succeeds; None if a stop came first."""
         failures = 0
         while not self._stopping.is_set():
@@ -309,12 +309,14 @@ class Runtime(Generic[T]):
             if not self._leaders.all_there:
                 self._health.excuse()
 
-            error = self._health.hanging(consumer.silent_since_s, hears=consumer.hears, rebalancing=not self._joined)
+            error = self._health.hanging(
+                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._joined
+            )
             if error is not None:
                 self._give_up(error)
 
     def _decline(self, consumer: brokers.GroupConsumer) -> None:
-        """Decline partitions that only a newer version can read, so that its replicas get them; all others go on."""
+        """Decline partitions that only a newer version can read, so that its replicas get them; all others continue."""
         too_new = frozenset(position for position, worker in self._workers.items() if worker.is_too_new)
         if too_new:
             consumer.decline(too_new)
@@ -344,11 +346,11 @@ class Runtime(Generic[T]):
     # Details
 
     def _share_changed(self) -> None:
-        self._on_share(len(self._workers), self._total)
+        self._on_share(len(self._workers), self._partition_count)
         self._look_again()
 
     @property
-    def _total(self) -> int:
+    def _partition_count(self) -> int:
         """Number of the topic's partitions: a new one may be ours before the topic monitor has counted it."""
         return max(self._topic_monitor.partitions, 0, *(position.partition + 1 for position in self._workers))
 

@@ -21,7 +21,7 @@ _WITH_PASSWORD: Final = frozenset({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"})
 
 
 class Security(group.Group):
-    """How every client of this process connects: plain, TLS, SASL or both."""
+    """The protection of each connection of this process: none, TLS, SASL or both."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Kafka's security.protocol of the listener behind `bootstrap_servers`. A wrong one shows as a timeout at start."""
@@ -41,7 +41,7 @@ class Security(group.Group):
 
     verify_host: bool = True
     """Whether a broker's certificate must name the host that we connect to. Huawei Cloud DMS asks clients to turn this
-    off (its certificates name no hosts): then anybody with a certificate of the same authority can pose as the broker,
+    off (its certificates name no hosts): then any holder of a certificate of the same authority can pose as the broker,
     and each start logs a warning."""
 
     mechanism: Mechanism = "SCRAM-SHA-512"

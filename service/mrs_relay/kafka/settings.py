@@ -61,14 +61,14 @@ class KafkaSettings(group.Group):
     """Addresses of some brokers, host:port separated by commas. If all brokers move, the process must be restarted."""
 
     security: security_settings.Security = security_settings.Security()
-    """How to connect; see the group."""
+    """Encryption and login; see the group."""
 
     app_id: str = Field(default=ANY_APP_ID, pattern=_TOPIC_NAME)
     """
     Name of this deployment; begins every transactional id. Two deployments that share it together with `group_id` and
     the input topic fence each other for ever, and one of them exits with a message that says so. Deployments that use
     one MRS project, also with a Kafka of their own each, need different names: every name but the default is part of
-    their jobs' names and marks on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
+    their jobs' names and tokens on MRS, so that none adopts, keeps or stops a job of another. Change it only while no
     replica runs; jobs under way keep the name that they have.
     """
 
@@ -86,7 +86,7 @@ class KafkaSettings(group.Group):
 
     first_start: Literal["earliest", "latest"] = "earliest"
     """
-    Where to begin on a partition that nobody has ever read for this group. "latest" skips what is already there, but
+    Where to begin on a partition that no member of this group has ever read. "latest" skips what is already there, but
     not on partitions that the topic gets while we run.
     """
 
@@ -102,7 +102,7 @@ class KafkaSettings(group.Group):
 
     commit_bytes: int = Field(default=2 * 1024 * 1024, ge=16 * 1024)
     """
-    Most bytes that one commit writes, ledger and outgoing records together; a single larger record goes alone. A Kafka
+    Most bytes that one commit writes, ledger and outgoing records together; a larger record is written alone. A Kafka
     that takes 1 MB/s from us needs two seconds for it. After a commit that failed, or took half of `commit_timeout_s`,
     a partition halves it for itself, and grows again after quick ones. Bigger gains nothing: 500 usual requests have
     about 1 MB. Much smaller makes more commits.
@@ -134,7 +134,7 @@ class KafkaSettings(group.Group):
     """Time between heartbeats, at most a third of `session_timeout_ms`; also how soon a rebalance is noticed."""
 
     rebalance_timeout_ms: int = Field(default=30_000, ge=1_000)
-    """How long the group waits for a member to rejoin; a replica that is slower loses its partitions."""
+    """The time for which the group waits for a member to rejoin; a replica that is slower loses its partitions."""
 
     join_request_timeout_ms: int = Field(default=40_000, ge=1_000)
     """Wait for the reply to a member that joins the group; must exceed `rebalance_timeout_ms`, since it comes only when
@@ -175,7 +175,7 @@ class KafkaSettings(group.Group):
     """Largest record to write where the broker does not tell a topic's own limit. Kafka's own default is 1,048,588."""
 
     restore_timeout_s: float = Field(default=60.0, gt=0.0)
-    """A restore that makes no progress for so long is begun anew."""
+    """A restore that makes no progress for so long is begun again."""
 
     revoke_drain_s: float = Field(default=5.0, ge=0.0)
     """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
@@ -241,8 +241,10 @@ class KafkaSettings(group.Group):
             ),
             "kafka.topics must be different names": self._topics_differ(),
         }
+
         if broken := [rule for rule, kept in rules.items() if not kept]:
             raise ValueError("; ".join(broken))
+
         return self
 
     def _topics_differ(self) -> bool:

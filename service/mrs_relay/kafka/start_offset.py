@@ -1,5 +1,5 @@
 """
-Find the offset at which a partition goes on, and check it against the group's offset and the bounds of the input.
+Find the offset at which a partition continues, and check it against the group's offset and the bounds of the input.
 
 If they contradict each other, records were lost, and going on would forget jobs or start them twice. So the partition
 stops until a person has decided (`StateUnreadable`), unless that loss is accepted already (`kafka.accept_loss`).
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 class StartPoint(NamedTuple):
     """
-    Where to go on reading.
+    Where to continue reading.
 
     Attributes:
         offset: of the next record.
@@ -98,15 +98,15 @@ class StartOffset:
         if mirrored is None or self.kafka.accept_loss:
             return
         if next_offset is None or next_offset < mirrored:
-            now = "is empty" if next_offset is None else f"goes on at offset {next_offset}"
+            now = "is empty" if next_offset is None else f"continues at offset {next_offset}"
             raise errors.StateUnreadable(
                 f"the ledger of {self.position} {now}, but it has been at offset {mirrored}: it was deleted or "
-                "has lost its end, jobs are forgotten; bring it back, or kafka.accept_loss=true goes on without them"
+                "has lost its end, jobs are forgotten; bring it back, or kafka.accept_loss=true continues without them"
             )
 
     async def within(self, next_offset: int, topic_id: str | None) -> StartPoint:
         """
-        Return the point at which to go on: `next_offset`, if the input has it.
+        Return the point at which to continue: `next_offset`, if the input has it.
 
         Args:
             next_offset: that of the ledger.
@@ -124,15 +124,15 @@ class StartOffset:
                 log.error("requests_lost", position=str(self.position), first=next_offset, before=bounds.first)
                 return StartPoint(bounds.first, bounds.topic_id or topic_id)
             raise errors.StateUnreadable(
-                f"the ledger of {self.position} goes on at offset {next_offset}, the topic begins at {bounds.first}: "
-                "requests in between are lost; give it a longer retention, and kafka.accept_loss=true goes on"
+                f"the ledger of {self.position} continues at offset {next_offset}, the topic begins at {bounds.first}: "
+                "requests in between are lost; give it a longer retention, and kafka.accept_loss=true continues"
             )
 
         # Brokers without transactions are known to report a wrong end.
         if self.kafka.transactional and next_offset > bounds.end:
             raise errors.StateUnreadable(
-                f"the ledger of {self.position} goes on at offset {next_offset}, the topic ends at {bounds.end}: "
-                "was the topic made anew? It needs a new ledger topic, and its own group (kafka.group_id) then"
+                f"the ledger of {self.position} continues at offset {next_offset}, the topic ends at {bounds.end}: "
+                "was the topic created again? It needs a new ledger topic, and its own group (kafka.group_id) then"
             )
         return StartPoint(next_offset, bounds.topic_id or topic_id)
 
@@ -149,8 +149,8 @@ def recreated(position: records.Position, next_offset: int | None, before: str |
     """Return the message that the input topic was created again, and what to do."""
     at = "" if next_offset is None else f" at offset {next_offset}"
     return (
-        f"the topic {position.topic} was deleted and created again: the ledger of {position} goes on{at} in the topic "
-        f"with the id {before}, found was {now}. Requests that were not read are gone with "
+        f"the topic {position.topic} was deleted and created again: the ledger of {position} continues{at} in the "
+        f"topic with the id {before}, found was {now}. Requests that were not read are gone with "
         "the old topic, and the offset means nothing in the new one. kafka.accept_loss=true for one start begins at "
         "the new topic's beginning; requests whose ids the ledger knows do not run again"
     )

@@ -68,7 +68,7 @@ class Supervisor(Generic[T]):
         failures = 0
         while not self._stopping.is_set():
             began_s = asyncio.get_running_loop().time()
-            error = await self._once()
+            error = await self._run_once()
             self._on_end()
             if error is None:
                 return
@@ -118,7 +118,7 @@ class Supervisor(Generic[T]):
         """Return the present state; see `Runtime.status`."""
         return self._runtime.status()
 
-    async def _once(self) -> errors.RelayError | None:
+    async def _run_once(self) -> errors.RelayError | None:
         """Run the present runtime to its end; returns the error that ended it, or None after a stop."""
         async with tasks.TaskSupervisor(_report) as task_supervisor:
             task_supervisor.start(self._recover(self._runtime), name=f"recovery of {self._topic}")

@@ -84,12 +84,12 @@ class Tail:
 
     def __init__(self, reader: TopicReader, places: Mapping[int, int]) -> None:
         self._reader = reader
-        self._places = dict(places)
+        self._start_offsets = dict(places)
 
     @property
     def places(self) -> Mapping[int, int]:
         """Offset of the next record of each partition."""
-        return self._places
+        return self._start_offsets
 
     @property
     def grown(self) -> bool:
@@ -98,12 +98,12 @@ class Tail:
 
     def answers(self) -> Mapping[int, int | None]:
         """Return for each partition a value that changes whenever its broker has answered."""
-        return {partition: self._reader.last_answer(partition) for partition in self._places}
+        return {partition: self._reader.last_answer(partition) for partition in self._start_offsets}
 
     async def behind(self) -> int | None:
         """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
         count = 0
-        for partition in self._places:
+        for partition in self._start_offsets:
             if (end := self._reader.end(partition)) is None:
                 return None
             count += max(0, end - await self._reader.position(partition))
@@ -113,11 +113,11 @@ class Tail:
         """
         Return the next records, in order per partition, or none after `timeout_s` seconds.
 
-        While the broker is down there are none; once it is back, reading goes on where it stopped.
+        While the broker is down there are none; once it is back, reading continues where it stopped.
         """
         found = await self._reader.read(timeout_s)
         for record in found:
-            self._places[record.partition] = record.offset + 1
+            self._start_offsets[record.partition] = record.offset + 1
         return found
 
     async def __aiter__(self) -> AsyncIterator[records.Record]:
@@ -137,12 +137,12 @@ async def tail(kafka: TopicClient, topic: str, start: Start) -> AsyncIterator[Ta
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (reader, bounds):
-        places = await _places(reader, bounds, start)
+        places = await _start_offsets(reader, bounds, start)
         reader.go_to(places)
         yield Tail(reader, places)
 
 
-async def _places(reader: TopicReader, bounds: Mapping[int, broker.Bounds], start: Start) -> dict[int, int]:
+async def _start_offsets(reader: TopicReader, bounds: Mapping[int, broker.Bounds], start: Start) -> dict[int, int]:
     if start.at is not None:
         return {partition: start.at.get(partition, bound.first) for partition, bound in bounds.items()}
     if start.since_ms == 0:
@@ -172,7 +172,7 @@ async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> 
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (reader, bounds):
-        places = await _places(reader, bounds, start)
+        places = await _start_offsets(reader, bounds, start)
         reader.go_to(places)
         left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > places[partition]}
 

@@ -35,7 +35,7 @@ class WorkerContext(Generic[T]):
         leaders: knows the partitions that have no leader.
         on_room: called when a full inbox has room again.
         on_change: called when a worker's state has changed.
-        on_fatal: called when the process must not go on.
+        on_fatal: called when the process must not continue.
     """
 
     kafka: settings.KafkaSettings

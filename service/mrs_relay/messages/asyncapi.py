@@ -35,6 +35,7 @@ _Node = dict[str, Any]
 def document() -> _Node:
     """Return the whole document, ready to be written as JSON."""
     messages = _messages()
+
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -68,7 +69,7 @@ def _channels(messages: _Node) -> _Node:
         "requests": {
             "address": "mrs.requests",
             "title": "Requests",
-            "description": "What services ask for. Whoever may write here may ask for anything, cancels included.",
+            "description": "Requests of services. Who may write here may send any request, cancels included.",
             "messages": on("request."),
             "bindings": _topic("mrs.requests"),
         },
@@ -97,7 +98,7 @@ def _channels(messages: _Node) -> _Node:
         "ledger": {
             "address": "mrs.requests.ledger",
             "title": "Ledger (private)",
-            "description": "The service's own state. Nobody else reads or writes it; its form changes without notice.",
+            "description": "The service's own state, read and written by it alone; the form changes without notice.",
             "messages": on("ledger"),
             "bindings": _topic("mrs.requests.ledger", "compact"),
         },
@@ -109,7 +110,7 @@ def _topic(name: str, cleanup: str = "delete") -> _Node:
 
 
 def _operations() -> _Node:
-    told = {
+    operations = {
         "takeRequests": ("receive", "requests", "Takes requests and carries them out."),
         "tellEvents": ("send", "events", "Tells every change of a request."),
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
@@ -118,7 +119,7 @@ def _operations() -> _Node:
     }
     return {
         name: {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
-        for name, (action, channel, summary) in told.items()
+        for name, (action, channel, summary) in operations.items()
     }
 
 
@@ -166,7 +167,7 @@ def _request(kind: str, about: str) -> _Node:
 
 
 def _binary_request(kind: str, about: str) -> _Node:
-    told = {
+    attributes = {
         name: {key: text for key, text in node.items() if key != "format"}
         for name, node in schema.attributes(kind).items()
         if name != "datacontenttype"  # in binary mode the header content-type holds it
@@ -175,7 +176,7 @@ def _binary_request(kind: str, about: str) -> _Node:
     headers = {
         "type": "object",
         "required": ["ce_specversion", "ce_id", "ce_type"],
-        "properties": {"content-type": {"const": _JSON}, **{f"ce_{name}": node for name, node in told.items()}},
+        "properties": {"content-type": {"const": _JSON}, **{f"ce_{name}": node for name, node in attributes.items()}},
     }
     message: _Node = {
         "name": kind,
@@ -264,8 +265,8 @@ def _definitions() -> _Node:
             "mrs_relay_timestamp_ms": {**_TEXT, "description": "Its timestamp, epoch milliseconds."},
             "mrs_relay_no_value": {**_TEXT, "description": "It had no value (a tombstone)."},
             **{
-                f"mrs_relay_cut_{what}": {**_TEXT, "description": f"{told}, where it did not fit into the topic."}
-                for what, told in (
+                f"mrs_relay_cut_{what}": {**_TEXT, "description": f"{text}, where it did not fit into the topic."}
+                for what, text in (
                     ("from_bytes", "Bytes that the value had before it was cut"),
                     ("headers", "How many headers it had; they were left out"),
                     ("key_bytes", "Bytes of its key, which was left out"),

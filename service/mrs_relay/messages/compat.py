@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(
     }
 )
 _ANY: Final[dict[str, Any]] = {}
-_NOBODYS: Final = frozenset({"null", "any"})
+_NEVER_MISSED: Final = frozenset({"null", "any"})
 """Kinds that no reader can miss: null means an absent value, and a reader of any value reads each kind."""
 
 _Node = Mapping[str, Any]
@@ -62,7 +62,7 @@ class _Walk:
         """Compare the two schemas of one node."""
         was, now = _resolved(old, self.old), _resolved(new, self.new)
         if strange := sorted((was.keys() | now.keys()) - _KNOWN):
-            yield place, f"{', '.join(strange)}: not known to this check, which must learn what it means first"
+            yield place, f"{', '.join(strange)}: not known to this check; teach it the meaning of these keywords first"
             return
 
         before, after = _branches(was, self.old), _branches(now, self.new)
@@ -81,7 +81,7 @@ class _Walk:
 
     def _kinds(self, place: str, before: AbstractSet[str], after: AbstractSet[str]) -> Iterator[tuple[str, str]]:
         for kind in sorted(before - after):
-            if not _takes(after, kind) and (self.side == "sent" or kind not in _NOBODYS):
+            if not _takes(after, kind) and (self.side == "sent" or kind not in _NEVER_MISSED):
                 yield place, f"{_said(kind)} is no longer allowed"
         if self.side == "read":
             for kind in sorted(after - before):

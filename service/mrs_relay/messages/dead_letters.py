@@ -73,8 +73,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         """The position of the first message of which this one is a replay; its own if it is no replay."""
         for name, raw in reversed(self.headers):
             if name == REPLAY_OF:
-                told = (raw or b"").decode(errors="replace")
-                return told if _PLACE.fullmatch(told) else self.position
+                origin = (raw or b"").decode(errors="replace")
+                return origin if _PLACE.fullmatch(origin) else self.position
         return self.position
 
     @property
@@ -88,7 +88,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     def write(self) -> tuple[bytes | None, bytes, Headers]:
         """Make key, value and headers of the record; `mrs_relay_` headers with the reason follow the original ones."""
-        told = (
+        reason = (
             (_REASON, self.code.encode()),
             (_MESSAGE, self.message.encode()),
             (_POSITION, self.position.encode()),
@@ -96,7 +96,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             *(((_NO_VALUE, b"1"),) if self.value is None else ()),
         )
         original = tuple((name, raw or b"") for name, raw in self.headers)
-        return self.key, self.value or b"", (*original, *told, *self.cut)
+        return self.key, self.value or b"", (*original, *reason, *self.cut)
 
     def replay(self) -> tuple[bytes | None, bytes | None, Headers]:
         """
@@ -124,21 +124,21 @@ def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, by
     if ours is None:
         raise ValueError(f"not a dead letter: it has no header {_REASON}")
 
-    told = {name: raw.decode() for name, raw in found[ours:]}
-    position = told.get(_POSITION, "")
+    texts = {name: raw.decode() for name, raw in found[ours:]}
+    position = texts.get(_POSITION, "")
     if not _PLACE.fullmatch(position):
         raise ValueError(f"not a dead letter: its header {_POSITION} names no position")
 
     topic, partition, offset = position.rsplit("-", 2)
     return DeadLetter(
         key=key,
-        value=None if _NO_VALUE in told else value or b"",
+        value=None if _NO_VALUE in texts else value or b"",
         headers=tuple(found[:ours]),
-        code=told[_REASON],
-        message=told.get(_MESSAGE, ""),
+        code=texts[_REASON],
+        message=texts.get(_MESSAGE, ""),
         topic=topic,
         partition=int(partition),
         offset=int(offset),
-        timestamp_ms=int(told.get(_TIMESTAMP, "0")),
+        timestamp_ms=int(texts.get(_TIMESTAMP, "0")),
         cut=tuple(header for header in found[ours:] if header[0].startswith(_CUT)),
     )

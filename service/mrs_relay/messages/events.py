@@ -42,7 +42,7 @@ STATES: Final[dict[State, str]] = {
     "succeeded": "the job ended well; the result is in the event or named by it. Last event.",
     "failed": "MRS refused the submission, or the job ended badly; see the reason. Last event.",
     "cancelled": "the job was stopped on MRS or before it was submitted, or MRS shows nothing of it. Last event.",
-    "unknown": "nobody can tell what became of the job; see the reason. Last event until somebody settles it.",
+    "unknown": "the outcome of the job cannot be determined; see the reason. Last event until a person settles it.",
 }
 
 _SUBMITTED_ONCE: Final[frozenset[State]] = frozenset({"submitted", "running", "progress", "retrying"})
@@ -71,10 +71,10 @@ class RequestRef(_Model):
 
 
 class MrsView(_Model):
-    """What MRS last said of the job; times are RFC 3339 in UTC."""
+    """The last status of the job on MRS; times are RFC 3339 in UTC."""
 
     job_id: Annotated[str | None, pydantic.Field(description="MRS job id, or id of the SQL statement.")] = None
-    job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, mark included.")] = None
+    job_name: Annotated[str | None, pydantic.Field(description="Name on MRS, token included.")] = None
     job_state: Annotated[str | None, pydantic.Field(description="MRS's state, such as RUNNING or FINISHED.")] = None
     job_result: Annotated[str | None, pydantic.Field(description="MRS's outcome; UNDEFINED while it runs.")] = None
     progress: Annotated[float | None, pydantic.Field(ge=0, le=100, description="Per cent.")] = None
@@ -93,7 +93,7 @@ class StatementResult(_Model):
 
 
 class Result(_Model):
-    """What the job produced, as far as MRS gives it out."""
+    """The result of the job, as far as MRS gives it out."""
 
     statements: list[StatementResult] = pydantic.Field(default_factory=list)
     truncated: Annotated[bool, pydantic.Field(description="Rows were left out because of the inline cap.")] = False
@@ -201,7 +201,7 @@ def body(data: EventData) -> EventBody:
     )
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     An event before it is written as a record.
 
@@ -334,5 +334,5 @@ def _structured(attributes: dict[str, str], data: bytes) -> bytes:
 def _trace(event: Event) -> Headers:
     if event.traceparent is None and event.tracestate is None:
         return ()
-    told = (("traceparent", event.traceparent), ("tracestate", event.tracestate))
-    return tuple((name, text.encode()) for name, text in told if text)
+    trace = (("traceparent", event.traceparent), ("tracestate", event.tracestate))
+    return tuple((name, text.encode()) for name, text in trace if text)

@@ -28,15 +28,15 @@ ReasonClass = Literal[
 CLASSES: Final[dict[ReasonClass, str]] = {
     "invalid": "the request message is not valid; correct it and send it again",
     "not_allowed": "the tenant's rules do not let the request pass; the message names the rule",
-    "conflict": "a second message under a used id is not accepted; the first one goes on untouched",
+    "conflict": "a second message under a used id is not accepted; the first one continues unchanged",
     "refused": "MRS refused the submission; the code is MRS's",
     "job_failed": "the job or statement ran on MRS and failed",
-    "job_killed": "the job was killed on MRS by somebody",
+    "job_killed": "the job was killed on MRS, not by the relay",
     "cancelled": "a message asked for it",
     "deadline": "a deadline of the request passed",
     "resolved": "a person settled it",
-    "duplicate": "MRS holds the same submission more than once; one job goes on, the others are being stopped",
-    "unresolved": "nobody can tell what became of it; look on MRS before you send it again",
+    "duplicate": "MRS holds the same submission more than once; one job continues, the others are being stopped",
+    "unresolved": "the outcome cannot be determined; look on MRS before you send it again",
 }
 
 CODES: Final[dict[str, str]] = {
@@ -55,7 +55,7 @@ CODES: Final[dict[str, str]] = {
     "bad_specversion": "CloudEvents 1.0 is the only version that is read",
     "too_large": "the message is larger than the service accepts, or than its ledger can hold",
     "too_deep": "the data is nested too deeply",
-    "internal_error": "the relay itself failed on this message or job; tell its operator",
+    "internal_error": "the relay itself failed on this message or job; contact its operator",
     "type_not_allowed": "the tenant does not allow messages of this type",
     "operation_not_allowed": "the tenant does not allow this operation",
     "not_followed": "the call begins work that the tenant's limits do not see; use the request type that follows it",
@@ -89,7 +89,7 @@ MAX_MESSAGE: Final = 2_000
 
 
 class Reason(pydantic.BaseModel):
-    """What went wrong, for programs (class, code) and for people (message)."""
+    """The reason for a bad end, for programs (class, code) and for people (message)."""
 
     model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
@@ -100,4 +100,4 @@ class Reason(pydantic.BaseModel):
     mrs_request_id: Annotated[str | None, pydantic.Field(description="X-Request-Id of the MRS reply, for support.")] = (
         None
     )
-    retryable: Annotated[bool, pydantic.Field(description="Whether the same request, sent anew, may succeed.")] = False
+    retryable: Annotated[bool, pydantic.Field(description="Whether the same request, sent again, may succeed.")] = False

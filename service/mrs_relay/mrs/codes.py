@@ -17,7 +17,7 @@ from typing import Final
 
 
 class Retry(enum.Enum):
-    """What a failed call means for the next one."""
+    """The consequence of a failed call for the next one."""
 
     REPEAT = "R"
     """Transient: repeat with backoff, a command only if repeating is harmless."""

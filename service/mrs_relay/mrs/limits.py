@@ -126,7 +126,7 @@ class Limits:
             ValueError: the share is outside that range.
         """
         if not 0.0 < share <= 1.0:
-            raise ValueError(f"share must lie above 0 and at most at 1, not at {share}")
+            raise ValueError(f"share {share}: expected more than 0 and at most 1")
         self._share = share
         self._lease = None
 

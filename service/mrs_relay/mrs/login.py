@@ -18,7 +18,7 @@ _AGENCY_NAME: Final = "agency_name"
 
 
 class Login(pydantic.BaseModel):
-    """Who we are. Errors name the field and never show a value."""
+    """The identity of the caller. Errors name the field and never show a value."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True

@@ -43,7 +43,7 @@ segment.
 
 
 class Safety(enum.Enum):
-    """What may be done again when the outcome of a call is not known."""
+    """Whether a call may be repeated when its outcome is unknown."""
 
     READ = "read"
     """Changes nothing: repeat at will."""

@@ -153,5 +153,5 @@ def _kind(one: Mapping[str, Any], *, many: bool) -> str:
 def _limits(raw: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     outer = next((each for each in raw.get("anyOf", ()) if each.get("type") != "null"), raw)
     merged = {**one, **outer, **raw}
-    told = (text.format(merged[name]) for name, text in _LIMITS.items() if name in merged)
-    return ", ".join("not empty" if text == _NOT_EMPTY else text for text in told)
+    rules = (text.format(merged[name]) for name, text in _LIMITS.items() if name in merged)
+    return ", ".join("not empty" if text == _NOT_EMPTY else text for text in rules)

@@ -141,8 +141,8 @@ class Relay:
         outcome = self._outcomes.popleft() if self._outcomes else _Outcome(("submitted", "running", "succeeded"))
         begin: tuple[events.State, ...] = () if outcome.states == ("rejected",) else ("accepted",)
 
-        told = events.SUBJECTS[_subject_of(message)]  # a call, for example, has no events submitted and running
-        for state in (one for one in (*begin, *outcome.states) if one in told):
+        possible = events.SUBJECTS[_subject_of(message)]  # a call, for example, has no events submitted and running
+        for state in (one for one in (*begin, *outcome.states) if one in possible):
             last = state in events.LAST
             data = self._next(name, self._accepted.get(name), state, reason=outcome.reason if last else None)
             if last and outcome.result is not None:
@@ -164,12 +164,12 @@ class Relay:
         kept = old.data.model_copy(update={"sequence": refused.sequence})
         self._accepted[name] = _Accepted(old.digest, kept, old.record, old.key)
 
-    def _stop(self, wish: requests.JobCancel, message: envelope.Envelope) -> None:
-        name = (wish.request.source or message.source, wish.request.id)
+    def _stop(self, cancel: requests.JobCancel, message: envelope.Envelope) -> None:
+        name = (cancel.request.source or message.source, cancel.request.id)
         old = self._accepted.get(name)
         if old is None or old.data.state in events.LAST:
             return
-        reason = reasons.Reason(kind="cancelled", code="requested", message=wish.note or "a message asked for it")
+        reason = reasons.Reason(kind="cancelled", code="requested", message=cancel.note or "a message asked for it")
         self._publish(_Accepted(old.digest, self._next(name, old, "cancelled", reason=reason), old.record, old.key))
 
     def _next(
@@ -183,16 +183,16 @@ class Relay:
             reason=reason,
         )
 
-    def _publish(self, told: _Accepted) -> None:
-        name = (told.record.source, told.record.id)
-        self._accepted[name] = told
+    def _publish(self, accepted: _Accepted) -> None:
+        name = (accepted.record.source, accepted.record.id)
+        self._accepted[name] = accepted
         event = events.Event(
-            subject=_subject_of(told.record),
-            key=told.key,
+            subject=_subject_of(accepted.record),
+            key=accepted.key,
             time_ms=self._clock.now_ms(),
-            data=events.body(told.data),
-            event_id=f"{events.identity(*name)}-{told.data.sequence}",
-            correlation_id=told.record.id,
+            data=events.body(accepted.data),
+            event_id=f"{events.identity(*name)}-{accepted.data.sequence}",
+            correlation_id=accepted.record.id,
         )
         key, value, headers = events.write(event, _SOURCE)
         self.kafka.put(self._settings.topics.events, 0, key, value, headers)

@@ -16,7 +16,7 @@ class WebSettings(pydantic.BaseModel):
     """Whether to serve at all."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Loopback unless told otherwise; a pod's probes need 0.0.0.0."""
+    """Address to listen on. Loopback by default; a pod's probes need 0.0.0.0."""
 
     port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one, which the log names."""

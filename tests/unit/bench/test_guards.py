@@ -1,4 +1,4 @@
-"""The list of mutations fits sources and page, and what is not noticed is told: `make guards` runs it."""
+"""The list of mutations fits sources and page, and what is not noticed is reported: `make guards` runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TEST = "tests/test_it.py::test_nothing_gets_lost"
 
 
 def test_every_mutation_can_be_made() -> None:
-    """The text that a mutation takes away stands once in its file: whoever changes the one changes the other."""
+    """The text that a mutation takes away stands once in its file: a change of one needs a change of the other."""
     assert not [found for guard in guards.load() if (found := guards.problem(guard)) is not None]
 
 
@@ -42,7 +42,7 @@ def test_every_table_of_the_page_is_read() -> None:
 
 def test_methods_are_found_in_their_classes() -> None:
     """The page names a test by file and function; pytest wants the class, too."""
-    file = "tests/contract/test_broker_contract.py"
+    file = "tests/contract/test_group_contract.py"
     assert guards.node_id(f"{file}::test_limit_is_kept") == f"{file}::TestGroup::test_limit_is_kept"
     assert guards.node_id(f"{file}::test_nowhere") == f"{file}::test_nowhere"
     assert guards.node_id("tests/simulation") == "tests/simulation"
@@ -72,7 +72,7 @@ def _guard(**changes: object) -> guards.Guard:
     return guards.Guard(**(whole | changes))  # type: ignore[arg-type]  # the table's
 
 
-def test_change_that_a_test_notices_is_told_apart_from_one_that_none_does(
+def test_change_that_a_test_notices_is_distinguished_from_one_that_none_does(
     place: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The one counts as proved, the other ends the run with 1; afterwards the source is what it was."""
@@ -90,7 +90,7 @@ def test_change_that_a_test_notices_is_told_apart_from_one_that_none_does(
 
 
 def test_slow_tests_run_only_when_asked_for(place: pathlib.Path) -> None:
-    """What was left out is told, and is no failure."""
+    """What was left out is reported, and is no failure."""
     slow = _guard(tests=(), slow=(_TEST,))
     left_out = guards.prove([slow], place, slow=False)
     assert [one.verdict for one in left_out] == [guards.LEFT_OUT]
@@ -99,16 +99,16 @@ def test_slow_tests_run_only_when_asked_for(place: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"old": "set(things)"}, "holds the old text 0 times"),
         ({"old": "things"}, "holds the old text 2 times"),
         ({"file": "gone.py"}, "gone.py holds the old text 0 times"),
     ],
 )
-def test_text_that_is_not_there_once_is_refused(place: pathlib.Path, changes: dict[str, object], told: str) -> None:
+def test_text_that_is_not_there_once_is_refused(place: pathlib.Path, changes: dict[str, object], expected: str) -> None:
     """Row, change, file and what to do are in the message; nothing is run."""
-    with pytest.raises(guards.NotUsable, match=told) as refused:
+    with pytest.raises(guards.NotUsable, match=expected) as refused:
         guards.require_usable([_guard(**changes)], place, slow=False)
     assert (_ROW in str(refused.value), guards.MUTATIONS in str(refused.value)) == (True, True)
 
@@ -133,7 +133,7 @@ def test_work_is_done_on_a_copy(place: pathlib.Path) -> None:
 
 
 def test_entry_that_is_not_well_formed_is_named(tmp_path: pathlib.Path) -> None:
-    """A misspelt field is told with the file and the entry."""
+    """A misspelt field is reported with the file and the entry."""
     (tmp_path / guards.MUTATIONS).mkdir(parents=True)
     (tmp_path / guards.MUTATIONS / "some.toml").write_text(
         '[[guard]]\nrow = "r"\nchange = "c"\nfile = "f"\nold = "o"\nmew = "n"\n'

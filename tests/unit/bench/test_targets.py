@@ -82,7 +82,7 @@ FIGURES: dict[str, dict[str, Any]] = {
         (targets.Row("429s", 1, at_most=0), "MISSED"),
         (targets.Row("429s", 0, at_most=0), "met"),
         (targets.Row("beside an SDK that is not installed", None, at_least=8), "not measured"),
-        (targets.Row("told, not judged", 3.0), ""),
+        (targets.Row("reported, not judged", 3.0), ""),
     ],
 )
 def test_a_figure_is_judged_by_its_own_target(row: targets.Row, verdict: str) -> None:
@@ -120,7 +120,7 @@ def _answer_with(monkeypatch: pytest.MonkeyPatch, changes: dict[str, dict[str, A
 def test_a_run_that_meets_its_targets_ends_with_0(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All parts in order, each told before and after; the table shows target and verdict."""
+    """All parts in order, each reported before and after; the table shows target and verdict."""
     asked = _answer_with(monkeypatch, {})
     assert run.main([]) == 0
     assert [part for part, _ in asked] == list(targets.ROWS)
@@ -148,9 +148,9 @@ def test_json_carries_figures_rows_and_verdicts(
     asked = _answer_with(monkeypatch, {"quota": {"measured": [{**FIGURES["quota"]["measured"][0], "used": 0.9}]}})
     assert run.main(["--json", "--quick", "--only", "quota"]) == 1
     assert asked == [("quota", list(run.QUICK["quota"]))]
-    told = json.loads(capsys.readouterr().out)
-    assert told["quota"]["measured"][0]["used"] == 0.9
-    assert [row["verdict"] for row in told["rows"]] == ["MISSED", "met"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["quota"]["measured"][0]["used"] == 0.9
+    assert [row["verdict"] for row in output["rows"]] == ["MISSED", "met"]
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

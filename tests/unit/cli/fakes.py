@@ -13,7 +13,7 @@ from mrs_relay.messages import envelope, events
 Answer = Callable[[envelope.Envelope], Iterable[events.EventData]]
 
 
-def told(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
+def reported(request: envelope.Envelope, *states: events.State, **last: object) -> list[events.EventData]:
     """The events of one request, `last` being further members of the last one."""
     made = []
     for number, state in enumerate(states, start=1):
@@ -39,7 +39,7 @@ class Kafka:
     Attributes:
         logs: the records of each topic.
         partitions: of topics that are said to have more than one.
-        limits: max.message.bytes of topics of which it is told.
+        limits: max.message.bytes of topics of which it is reported.
         reads_requests: the relay is there.
     """
 

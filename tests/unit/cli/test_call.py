@@ -78,7 +78,7 @@ def test_help_shows_fields_and_limits(cli: testing.CliRunner, name: str, words: 
         (["CreateExecuteJob", "--body", "@absent.json"], "absent.json cannot be read"),
     ],
 )
-def test_wrong_usage_is_told(cli: testing.CliRunner, words: list[str], says: str) -> None:
+def test_wrong_usage_is_reported(cli: testing.CliRunner, words: list[str], says: str) -> None:
     """Exit code 2, with a hint, and without the body."""
     found = cli.invoke(main.app, ["call", *words])
     assert found.exit_code == run.Code.USAGE
@@ -142,7 +142,7 @@ def test_an_outdated_page_fails_the_check(cli: testing.CliRunner, tmp_path: path
 
 
 def test_a_byte_order_mark_before_the_body_is_passed_over(cli: testing.CliRunner, tmp_path: pathlib.Path) -> None:
-    """Some editors put one there; what is wrong with the body is told, not that."""
+    """Some editors put one there; what is wrong with the body is reported, not that."""
     place = tmp_path / "body.json"
     place.write_text('{"job_type": "Flink"}', encoding="utf-8-sig")
     words = ["call", "CreateExecuteJob", "--path", "cluster_id=c", "--body", f"@{place}"]

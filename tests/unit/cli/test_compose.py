@@ -77,7 +77,7 @@ def test_a_file_holds_one_message_a_list_or_lines(text: bytes, ids: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (b"", "not valid JSON"),
         (b'{"id": ', "not valid JSON"),
@@ -87,9 +87,9 @@ def test_a_file_holds_one_message_a_list_or_lines(text: bytes, ids: list[str]) -
         (b"7", "the file is not a JSON object"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_with_the_place(text: bytes, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_place(text: bytes, expected: str) -> None:
     """The message names the line or entry."""
-    with pytest.raises(errors.BadMessage, match=told):
+    with pytest.raises(errors.BadMessage, match=expected):
         compose.documents(text)
 
 
@@ -108,7 +108,7 @@ def test_a_cluster_is_an_id_or_a_choice(text: str, cluster: object) -> None:
 
 @pytest.mark.parametrize("text", ["nam:etl", "name:", "tag:team", "name:etl,ads", "tag:=x"])
 def test_a_choice_that_says_nothing_is_refused_with_the_form(text: str) -> None:
-    """A slip is told here, with what would be right."""
+    """A slip is reported here, with what would be right."""
     with pytest.raises(errors.BadMessage, match=r"name:NAME and tag:KEY=VALUE"):
         compose.cluster(text)
 

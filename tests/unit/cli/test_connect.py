@@ -39,7 +39,7 @@ def test_the_only_tenant_need_not_be_named(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "told"),
+    ("text", "name", "expected"),
     [
         (TENANTS, None, "say which tenant; known: a, b"),
         (TENANTS, "c", "there is no tenant 'c'; known: a, b"),
@@ -47,12 +47,12 @@ def test_the_only_tenant_need_not_be_named(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_a_tenant_that_is_not_clear_is_asked_for(
-    tmp_path: pathlib.Path, text: str, name: str | None, told: str
+    tmp_path: pathlib.Path, text: str, name: str | None, expected: str
 ) -> None:
     """No command guesses whose jobs it shows or cancels."""
     with pytest.raises(errors.SettingsError) as caught:
         connect.kafka(_config(tmp_path, text), None, name)
-    assert str(caught.value) == f"--tenant: {told}"
+    assert str(caught.value) == f"--tenant: {expected}"
 
 
 def test_commands_about_topics_are_for_all_tenants_unless_one_is_named(tmp_path: pathlib.Path) -> None:

@@ -222,8 +222,8 @@ def test_message_that_grew_too_large_is_named(shell: _Shell) -> None:
 def test_a_timestamp_that_is_no_time_hides_nothing(shell: _Shell, timestamp_ms: int) -> None:
     """Producers may write any number, microseconds for one: it is shown as it is, and the rest as ever."""
     shell.put(_letter(21, timestamp_ms=timestamp_ms))
-    told = f"{timestamp_ms} (not a time in milliseconds)"
-    assert {row["position"]: row["time"] for row in shell.rows("list")}["mrs.requests-0-21"] == told
+    reported = f"{timestamp_ms} (not a time in milliseconds)"
+    assert {row["position"]: row["time"] for row in shell.rows("list")}["mrs.requests-0-21"] == reported
     assert str(timestamp_ms) in shell.run("list").stdout
-    assert told in shell.run("show", "mrs.requests-0-21").stdout
-    assert shell.rows("replay", "mrs.requests-0-21", "--dry-run")[0]["time"] == told
+    assert reported in shell.run("show", "mrs.requests-0-21").stdout
+    assert shell.rows("replay", "mrs.requests-0-21", "--dry-run")[0]["time"] == reported

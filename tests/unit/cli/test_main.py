@@ -112,7 +112,7 @@ def test_every_command_has_help_with_an_example(cli: testing.CliRunner, command:
     assert "mrs-relay" in shown.output.partition("Example")[2]
 
 
-def test_version_is_told(cli: testing.CliRunner) -> None:
+def test_version_is_reported(cli: testing.CliRunner) -> None:
     """`--version` is one line."""
     shown = cli.invoke(main.app, ["--version"])
     assert shown.output.startswith("mrs-relay ")
@@ -132,7 +132,7 @@ def test_version_is_told(cli: testing.CliRunner) -> None:
 def test_an_error_becomes_its_exit_code_and_one_line(
     cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch, error: errors.RelayError, code: int
 ) -> None:
-    """Scripts read the code, people the line; nobody sees a stack."""
+    """Scripts read the code, people the line; no stack is shown."""
 
     def fail(work: Any) -> None:
         work.close()
@@ -144,7 +144,7 @@ def test_an_error_becomes_its_exit_code_and_one_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["submit", "job", "--cluster", "c", "--type", "Nonsense"], "data.job.job_type"),
         (["submit", "job", "--cluster", "c", "--type", "Flink", "--property", "x"], "name=value"),
@@ -165,11 +165,13 @@ def test_an_error_becomes_its_exit_code_and_one_line(
         (["settings", "--nonsense"], "--nonsense"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(cli: testing.CliRunner, arguments: list[str], told: str) -> None:
+def test_wrong_use_ends_with_2_and_says_what_is_wrong(
+    cli: testing.CliRunner, arguments: list[str], expected: str
+) -> None:
     """Nothing is sent, and the message names the option or the field."""
     shown = cli.invoke(main.app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
     assert shown.exit_code == run.Code.USAGE
-    assert told in shown.stderr
+    assert expected in shown.stderr
 
 
 def test_all_messages_of_a_file_are_checked_before_the_first_is_sent(cli: testing.CliRunner) -> None:
@@ -240,7 +242,7 @@ def test_interrupting_a_command_ends_it_with_130(cli: testing.CliRunner, monkeyp
 def test_interrupting_a_submission_says_how_to_follow_it(
     cli: testing.CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was sent goes on: the reader gets the command that shows it."""
+    """What was sent continues: the reader gets the command that shows it."""
 
     def interrupted(work: Any) -> None:
         work.close()

@@ -29,7 +29,7 @@ def test_fields_inside_fields_have_rows() -> None:
     assert "| `result.statements[].row_count` |" in _PAGE
 
 
-def test_every_state_class_and_code_is_told() -> None:
+def test_every_state_class_and_code_is_reported() -> None:
     """The closed lists, each with its meaning."""
     for name, meaning in (*events.STATES.items(), *reasons.CLASSES.items(), *reasons.CODES.items()):
         assert re.search(rf"^\| `{re.escape(name)}` \|(.*\|)? {re.escape(meaning)} \|$", _PAGE, re.MULTILINE), name

@@ -10,28 +10,28 @@ from mrs_relay.cli import ledger, orphans
 from mrs_relay.engine import orphans as finding
 from mrs_relay.engine.model import job_records, jobs
 
-_ODD = pytest.mark.parametrize("told", [1_795_521_600_000_000, 2**63, -(2**63), -1])
+_ODD = pytest.mark.parametrize("reported", [1_795_521_600_000_000, 2**63, -(2**63), -1])
 
 
-def _job(told: int) -> jobs.Job:
+def _job(reported: int) -> jobs.Job:
     job = samples.JOBS["failed"]
     assert job is not None
-    seen = jobs.MrsStatus("j", submitted_ms=told, started_ms=told, finished_ms=told)
-    return msgspec.structs.replace(job, arrived_ms=told, seen=seen)
+    seen = jobs.MrsStatus("j", submitted_ms=reported, started_ms=reported, finished_ms=reported)
+    return msgspec.structs.replace(job, arrived_ms=reported, seen=seen)
 
 
 @_ODD
-def test_jobs_are_listed_whatever_their_times(told: int) -> None:
+def test_jobs_are_listed_whatever_their_times(reported: int) -> None:
     """The number is shown as what it is."""
-    job = job_records.decode(job_records.encode(_job(told)))
+    job = job_records.decode(job_records.encode(_job(reported)))
     row = ledger.as_row(job)
-    assert row["arrived_at"] == row["finished_at"] == f"{told} (not a time in milliseconds)"
+    assert row["arrived_at"] == row["finished_at"] == f"{reported} (not a time in milliseconds)"
     ledger.jobs_table([job], total=1, now_ms=samples.NOW_MS, width=200)
 
 
 @_ODD
-def test_orphans_are_listed_whatever_their_times(told: int) -> None:
-    """The same for what nobody follows."""
-    job = _job(told)
+def test_orphans_are_listed_whatever_their_times(reported: int) -> None:
+    """The same for jobs that are not followed."""
+    job = _job(reported)
     row = orphans.as_row(finding.Orphan("left", "c", "j", job.seen, "n", job))
-    assert row["submitted_at"] == f"{told} (not a time in milliseconds)"
+    assert row["submitted_at"] == f"{reported} (not a time in milliseconds)"

@@ -117,7 +117,7 @@ def test_a_port_that_is_taken_is_refused_with_its_option() -> None:
     assert processes.require_free(port, "--kafka-port") == port
 
 
-async def test_a_command_that_fails_is_told_with_its_log(tmp_path: pathlib.Path) -> None:
+async def test_a_command_that_fails_is_reported_with_its_log(tmp_path: pathlib.Path) -> None:
     """A step of the preparation that goes wrong stops it."""
     async with processes.Family(tmp_path) as family:
         await family.complete("good", (sys.executable, "-c", "pass"), {})
@@ -140,6 +140,6 @@ async def test_fetch_reads_status_and_body() -> None:
         assert await processes.fetch(port, "/") == (200, b"hi")
 
 
-async def test_fetch_says_zero_when_nobody_answers() -> None:
+async def test_fetch_says_zero_without_an_answer() -> None:
     """No server is a status, not an error."""
     assert await processes.fetch(processes.free_port(), "/") == (0, b"")

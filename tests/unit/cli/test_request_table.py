@@ -1,4 +1,4 @@
-"""The board keeps what events told: one row per request, the newest change first."""
+"""The board keeps what events reported: one row per request, the newest change first."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ def test_export_writes_what_check_wants(tmp_path: Path) -> None:
     assert _run("check", str(tmp_path)) == (0, "")
 
 
-def test_export_refuses_to_break_a_promise_unless_told_to(tmp_path: Path) -> None:
+def test_export_refuses_to_break_a_promise_unless_asked_to(tmp_path: Path) -> None:
     """What the files promise is not lost by regenerating them; the lines say what would be."""
     _run("export", str(tmp_path))
     _narrow(tmp_path)
-    code, told = _run("export", str(tmp_path))
+    code, output = _run("export", str(tmp_path))
     assert code == 1
-    assert f"{_SQL}: data.hints: removed" in told
+    assert f"{_SQL}: data.hints: removed" in output
     assert "hints" in (tmp_path / _SQL).read_text()
     assert _run("export", "--breaking", str(tmp_path))[0] == 0
     assert "hints" not in (tmp_path / _SQL).read_text()
@@ -58,36 +58,36 @@ def test_check_fails_on_a_broken_promise_of_the_baseline(tmp_path: Path) -> None
         _run("export", str(each))
     _narrow(released)
     assert _run("check", str(folder), "--baseline", str(folder))[0] == 0
-    code, told = _run("check", str(folder), "--baseline", str(released))
+    code, output = _run("check", str(folder), "--baseline", str(released))
     assert code == 1
-    assert f"{_SQL}: data.hints: removed" in told
+    assert f"{_SQL}: data.hints: removed" in output
 
 
 def test_check_names_what_is_out_of_date(tmp_path: Path) -> None:
-    """An addition breaks nobody, but the file must be written anew."""
+    """An addition breaks no reader, but the file must be written again."""
     _run("export", str(tmp_path))
     (tmp_path / "asyncapi.json").write_text("{}")
-    code, told = _run("check", str(tmp_path))
+    code, output = _run("check", str(tmp_path))
     assert code == 1
-    assert "asyncapi.json: differs from the models" in told
-    assert "break" not in told
+    assert "asyncapi.json: differs from the models" in output
+    assert "break" not in output
 
 
 def test_the_baseline_is_what_check_takes(tmp_path: Path) -> None:
     """One command writes what the other reads."""
     _run("export", str(tmp_path / "schemas"))
-    code, told = _run("baseline")
+    code, output = _run("baseline")
     assert code == 0
-    (tmp_path / "0.1.json").write_text(told)
+    (tmp_path / "0.1.json").write_text(output)
     assert _run("check", str(tmp_path / "schemas"), "--baseline", str(tmp_path / "0.1.json")) == (0, "")
 
 
 @pytest.mark.parametrize("kind", ["mrs.sql.submit", "mrs.job.failed"])
 def test_show_prints_the_schema_of_a_type(kind: str) -> None:
     """Requests and events, each its own."""
-    code, told = _run("show", kind)
+    code, output = _run("show", kind)
     assert code == 0
-    assert kind in json.loads(told)["$id"]
+    assert kind in json.loads(output)["$id"]
 
 
 def test_show_prints_the_asyncapi_document_and_examples() -> None:
@@ -104,8 +104,8 @@ def test_an_unknown_name_is_wrong_usage(words: tuple[str, ...]) -> None:
 
 def test_list_names_every_type() -> None:
     """Requests and events."""
-    told = _run("list")[1]
-    assert all(kind in told for kind in (*registry.REQUESTS, *registry.EVENTS))
+    output = _run("list")[1]
+    assert all(kind in output for kind in (*registry.REQUESTS, *registry.EVENTS))
 
 
 def test_validate_says_which_field_of_which_line_is_wrong(tmp_path: Path) -> None:
@@ -114,13 +114,13 @@ def test_validate_says_which_field_of_which_line_is_wrong(tmp_path: Path) -> Non
     bad = examples.message("mrs.sql.submit")
     bad = {**bad, "data": {**bad["data"], "engine": "oracle"}}
     file.write_text("\n".join(json.dumps(each) for each in (examples.message("mrs.call"), bad)))
-    code, told = _run("validate", str(file))
+    code, output = _run("validate", str(file))
     assert code == 1
-    assert told.startswith(f"{file}: line 2: mrs.sql.submit: `data.engine`: ")
-    assert told.endswith("[bad_value]\n")
-    code, told = _run("validate", "--json", str(file))
+    assert output.startswith(f"{file}: line 2: mrs.sql.submit: `data.engine`: ")
+    assert output.endswith("[bad_value]\n")
+    code, output = _run("validate", "--json", str(file))
     assert code == 1
-    assert [(each["valid"], each["field"]) for each in map(json.loads, told.splitlines())] == [
+    assert [(each["valid"], each["field"]) for each in map(json.loads, output.splitlines())] == [
         (True, None),
         (False, "data.engine"),
     ]
@@ -128,8 +128,8 @@ def test_validate_says_which_field_of_which_line_is_wrong(tmp_path: Path) -> Non
 
 def test_validate_reads_standard_input() -> None:
     """`-` as everywhere."""
-    code, told = _run("validate", "-", text=json.dumps(examples.message("mrs.call")))
-    assert (code, told) == (0, "-: valid mrs.call\n")
+    code, output = _run("validate", "-", text=json.dumps(examples.message("mrs.call")))
+    assert (code, output) == (0, "-: valid mrs.call\n")
 
 
 @pytest.mark.parametrize("text", ["", None])
@@ -138,9 +138,9 @@ def test_validate_of_nothing_is_no_success(tmp_path: Path, text: str | None) -> 
     file = tmp_path / "m.json"
     if text is not None:
         file.write_text(text)
-    code, told = _run("validate", str(file))
+    code, output = _run("validate", str(file))
     assert code == 2
-    assert "m.json" in told
+    assert "m.json" in output
 
 
 class FakeRegistry:
@@ -213,38 +213,38 @@ async def test_every_schema_is_registered_under_topic_and_type() -> None:
     """Registered twice, nothing changes: the registry knows them."""
     fake = FakeRegistry()
     async with _running(fake) as url:
-        told = await registration.register(registration.Registry(url), _SUBJECTS)
+        outcomes = await registration.register(registration.Registry(url), _SUBJECTS)
         again = await registration.register(registration.Registry(url + "/"), _SUBJECTS)
     assert set(fake.subjects) == {f"in-{kind}" for kind in registry.REQUESTS} | {
         f"out-{kind}" for kind in registry.EVENTS
     }
     assert all(len(versions) == 1 for versions in fake.subjects.values())
     assert json.loads(fake.subjects["in-mrs.sql.submit"][0]) == export.schemas()[_SQL]
-    assert told == again
-    assert all(each.fine for each in told)
+    assert outcomes == again
+    assert all(each.fine for each in outcomes)
     assert fake.media == {"application/vnd.schemaregistry.v1+json"}
 
 
-async def test_a_schema_that_the_registry_refuses_is_told_and_the_others_go_on() -> None:
+async def test_a_schema_that_the_registry_refuses_is_reported_and_the_others_continue() -> None:
     """Its own words are passed on."""
     fake = FakeRegistry()
     fake.incompatible.add("in-mrs.call")
     async with _running(fake) as url:
-        told = await registration.register(registration.Registry(url), _SUBJECTS)
-    refused = [each for each in told if not each.fine]
+        outcomes = await registration.register(registration.Registry(url), _SUBJECTS)
+    refused = [each for each in outcomes if not each.fine]
     assert [each.subject for each in refused] == ["in-mrs.call"]
     assert "incompatible with an earlier one" in refused[0].said
     assert len(fake.subjects) == len(_SUBJECTS) - 1
 
 
 async def test_a_dry_run_asks_and_changes_nothing() -> None:
-    """What is new, what fits and what does not is told."""
+    """What is new, what fits and what does not is reported."""
     fake = FakeRegistry()
     fake.subjects = {"in-mrs.call": ["{}"], "in-mrs.job.cancel": ["{}"]}
     fake.incompatible.add("in-mrs.call")
     async with _running(fake) as url:
-        told = await registration.register(registration.Registry(url), _SUBJECTS, dry_run=True)
-    said = {each.subject: each.said for each in told}
+        outcomes = await registration.register(registration.Registry(url), _SUBJECTS, dry_run=True)
+    said = {each.subject: each.said for each in outcomes}
     assert said["in-mrs.call"] == "would be refused: not compatible with its latest version"
     assert said["in-mrs.job.cancel"] == "compatible, would be registered"
     assert said["in-mrs.sql.submit"] == "new, would be registered"
@@ -272,15 +272,15 @@ async def test_a_server_that_is_no_registry_is_named() -> None:
 
 def test_an_unreachable_registry_is_named_with_its_option() -> None:
     """Exit 3 as for Kafka and MRS."""
-    code, told = _run("register", "--registry", "http://127.0.0.1:1")
+    code, output = _run("register", "--registry", "http://127.0.0.1:1")
     assert code == 3
-    assert "http://127.0.0.1:1" in told
-    assert "--registry" in told
+    assert "http://127.0.0.1:1" in output
+    assert "--registry" in output
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://ci:hunter2@127.0.0.1:1"])
 def test_a_wrong_address_is_wrong_usage(url: str) -> None:
     """A password in an address would be shown in errors, so it is refused there."""
-    code, told = _run("register", "--registry", url)
+    code, output = _run("register", "--registry", url)
     assert code == 2
-    assert "hunter2" not in told
+    assert "hunter2" not in output

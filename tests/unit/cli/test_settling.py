@@ -70,7 +70,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> _Shell:
 
 
 def test_one_id_is_sent_as_it_is(shell: _Shell) -> None:
-    """No ledger is read and nothing is asked: what becomes of it is told by the request's events."""
+    """No ledger is read and nothing is asked: what becomes of it is reported by the request's events."""
     shell.run("anything", "failed", "--key", "c-7")
     shell.run("r-5", "succeeded")
     assert shell.sent == [("anything", "failed", b"c-7"), ("r-5", "succeeded", None)]

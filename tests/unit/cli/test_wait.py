@@ -29,7 +29,7 @@ def _kafka(monkeypatch: pytest.MonkeyPatch, answer: fakes.Answer) -> fakes.Kafka
 
 
 def _succeed(request: envelope.Envelope) -> list[events.EventData]:
-    return fakes.told(request, "accepted", "submitted", "succeeded", **_ROWS)
+    return fakes.reported(request, "accepted", "submitted", "succeeded", **_ROWS)
 
 
 async def test_a_relay_that_answers_at_once_is_not_missed(
@@ -72,7 +72,7 @@ async def test_one_bad_end_among_good_ones_is_a_failure_with_its_reason(
     """Exit 1, and the reason stands on standard error."""
 
     def answer(request: envelope.Envelope) -> list[events.EventData]:
-        return fakes.told(request, "accepted", state, reason=_BAD) if request.id == "bad" else _succeed(request)
+        return fakes.reported(request, "accepted", state, reason=_BAD) if request.id == "bad" else _succeed(request)
 
     _kafka(monkeypatch, answer)
     how = wait.How(wait=True, timeout_s=5)
@@ -86,7 +86,7 @@ async def test_when_the_time_is_up_it_says_how_each_stands(
     """One is running, of the other nothing was heard; events of strangers do not count."""
 
     def answer(request: envelope.Envelope) -> list[events.EventData]:
-        return fakes.told(request, "accepted", "running") if request.id == "slow" else []
+        return fakes.reported(request, "accepted", "running") if request.id == "slow" else []
 
     _kafka(monkeypatch, answer)
     how = wait.How(wait=True, timeout_s=0.1)

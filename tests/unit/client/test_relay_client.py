@@ -71,7 +71,7 @@ async def test_each_bad_end_raises_its_own_error_with_the_reason() -> None:
         ),
     ],
 )
-async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_them(
+async def test_calls_and_orders_are_reported_by_the_types_that_the_relay_has_for_them(
     request_: requests.Work, types: list[str]
 ) -> None:
     """The relay for tests tells no event that the real one never tells."""
@@ -92,7 +92,7 @@ async def test_calls_and_orders_are_told_by_the_types_that_the_relay_has_for_the
     ],
 )
 async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> None:
-    """A handle of a cancel would wait for ever: its answer is told by the request that it names."""
+    """A handle of a cancel would wait for ever: its answer is reported by the request that it names."""
     async with scripted.Relay() as relay, relay.client() as client:
         with pytest.raises(errors.BadMessage, match="`cancel` of the request's handle"):
             await client.submit(wish)
@@ -100,7 +100,7 @@ async def test_what_has_no_events_of_its_own_cannot_be_submitted(wish: Any) -> N
 
 
 async def test_a_rejected_request_raises_at_once() -> None:
-    """Who waits for acceptance only hears of the rejection, too."""
+    """A caller that waits for acceptance only gets the rejection, too."""
     async with scripted.Relay() as relay, relay.client() as client:
         relay.will_reject(message="SparkSubmit is not allowed here")
         handle = await client.submit(SQL)
@@ -109,7 +109,7 @@ async def test_a_rejected_request_raises_at_once() -> None:
         assert [event.state async for event in handle.events()] == ["rejected"]
 
 
-async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_for_the_first() -> None:
+async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_continues_for_the_first() -> None:
     """A conflict ends the handle of the second sender alone."""
     async with scripted.Relay() as relay, relay.client() as one, relay.client() as other:
         relay.will_run()
@@ -126,7 +126,7 @@ async def test_an_id_of_another_payload_is_rejected_for_its_sender_and_goes_on_f
 
 
 async def test_a_request_of_another_process_is_followed_from_its_first_event() -> None:
-    """`attach` reads the past and goes on with what comes."""
+    """`attach` reads the past and continues with what comes."""
     async with scripted.Relay() as relay, relay.client() as client, relay.client() as later:
         relay.will_run()
         await client.submit(SQL, request_id="r-1")
@@ -140,7 +140,7 @@ async def test_a_request_of_another_process_is_followed_from_its_first_event() -
 
 
 async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() -> None:
-    """A sender that starts anew may send its request again and hears how it ended."""
+    """A sender that starts again may send its request again and gets its outcome."""
     async with scripted.Relay() as relay:
         async with relay.client() as client:
             await (await client.submit(SQL, request_id="r-1")).result(10)
@@ -150,7 +150,7 @@ async def test_the_same_id_again_is_answered_with_its_state_and_not_run_twice() 
 
 
 async def test_kafka_away_for_a_while_is_only_a_delay() -> None:
-    """Handles go on when Kafka is back; a request that could not be sent is told and forgotten."""
+    """Handles continue when Kafka is back; a request that could not be sent is reported and forgotten."""
     async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)
@@ -180,7 +180,7 @@ async def test_closing_the_client_tells_those_who_wait() -> None:
             await client.submit(SQL)
 
 
-async def test_repeats_are_dropped_and_a_gap_is_told() -> None:
+async def test_repeats_are_dropped_and_a_gap_is_reported() -> None:
     """Each sequence comes once, and a missing one is an error behind which one can read on."""
     handle = handles.Handle("/s", "r", key=b"k", first=1, cancel=_no_cancel)
     for data in (_event(1), _event(2), _event(1), _event(2), _event(4), _event(5, "succeeded")):
@@ -203,7 +203,7 @@ async def test_a_first_event_that_is_not_the_first_is_a_gap() -> None:
 
 
 async def test_an_end_whose_reason_has_a_new_class_is_an_end_all_the_same() -> None:
-    """A relay of a later version may say words that this client does not know: whoever waits hears of the end."""
+    """A relay of a later version may say words that this client does not know: a waiting caller still gets the end."""
     async with scripted.Relay() as relay, relay.client() as client:
         relay.will_run()
         handle = await client.submit(SQL)

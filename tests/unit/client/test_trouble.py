@@ -30,12 +30,12 @@ TOPIC = KAFKA.topics.events
 
 
 class DeafReader(memory_topic_io.MemoryTopicReader):
-    """Stops to hear anything once told so, as a consumer whose fetch task died in silence."""
+    """Receives nothing more once asked to, as a consumer whose fetch task died in silence."""
 
     deaf = False
 
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
-        """Nothing, and nobody answers."""
+        """Nothing, and no answer."""
         if self.deaf:
             await asyncio.sleep(timeout_s)
             return ()
@@ -81,7 +81,7 @@ async def _texts(follower: reading.Follower, until_s: float) -> list[str]:
 async def test_a_connection_that_has_gone_silent_is_replaced_and_misses_nothing(
     cluster: memory_broker.MemoryBroker,
 ) -> None:
-    """The next one goes on behind the last record read: what came meanwhile comes once."""
+    """The next one continues behind the last record read: what came meanwhile comes once."""
     tapped = Tapped(cluster)
     async with reading.Follower(tapped, TOPIC) as follower:
         _put(cluster, "before")
@@ -105,7 +105,7 @@ async def test_events_on_new_partitions_are_read_from_their_beginning(cluster: m
         assert await _texts(follower, 10) == ["new"]
 
 
-async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: memory_broker.MemoryBroker) -> None:
+async def test_unreadable_events_are_passed_over_and_named(cluster: memory_broker.MemoryBroker) -> None:
     """One batch holds up no other event; offset and reason are in the log."""
     async with reading.Follower(memory_topic_io.MemoryTopicClient(cluster), TOPIC) as follower:
         for text in ("a", "damaged", "damaged too", "b"):
@@ -114,8 +114,8 @@ async def test_events_that_nobody_can_read_are_passed_over_and_named(cluster: me
         cluster.log(records.Position(TOPIC, 0)).spoil(1, 3, "its checksum is wrong")
         with structlog.testing.capture_logs() as logs:
             assert sorted(await _texts(follower, 5)) == ["a", "b", "other"]
-    told = [entry for entry in logs if entry["event"] == "relay_client_record_skipped"]
-    assert [entry["error"] for entry in told] == [
+    logged = [entry for entry in logs if entry["event"] == "relay_client_record_skipped"]
+    assert [entry["error"] for entry in logged] == [
         "the batch at offsets 1 to 2 of mrs.events-0 cannot be read: its checksum is wrong"
     ]
 
@@ -140,7 +140,7 @@ async def test_a_caller_who_leaves_does_not_disturb_others(cluster: memory_broke
 
 
 async def test_a_sender_that_has_ended_says_so(cluster: memory_broker.MemoryBroker) -> None:
-    """Nobody waits for a write that will never come, neither from before nor from after."""
+    """No caller waits for a write that will never come, neither from before nor from after."""
     sender = sending.Sender(memory_topic_io.MemoryTopicClient(cluster))
     cluster.go_down()
     running = asyncio.create_task(sender.run())
@@ -182,7 +182,7 @@ async def test_a_message_that_kafka_would_refuse_is_refused_before(cluster: memo
 
 
 async def test_one_id_is_followed_by_one_handle_of_a_client() -> None:
-    """A second submit of an id under way is told to use the handle; another source's request of that id is another."""
+    """A second submit of an id under way is asked to use the handle; another source's request of that id is another."""
     async with scripted.Relay() as relay, relay.client("/a") as client:
         relay.will_run()
         handle = await client.submit(SQL, request_id="r-1")
@@ -200,14 +200,14 @@ async def test_one_id_is_followed_by_one_handle_of_a_client() -> None:
 async def test_a_conflict_is_for_the_sender_whose_message_was_not_answered_yet() -> None:
     """Events of the first sender's job may come before; they do not turn the second one's rejection away."""
     reason = {"class": "conflict", "code": "id_reused", "message": "another payload"}
-    told = [
+    reported = [
         {"state": "running", "sequence": 3},
         {"state": "rejected", "sequence": 4, "reason": reason},
         {"state": "succeeded", "sequence": 5},
     ]
     late, early = (handles.Handle("/s", "r", key=b"k", cancel=_no_cancel) for _ in range(2))
     early.take(_event(state="accepted", sequence=1))
-    for one in told:
+    for one in reported:
         late.take(_event(**one))
         early.take(_event(**one))
     with pytest.raises(relay_client.RequestRejected):

@@ -16,7 +16,7 @@ from mrs_relay.common import clock
 
 @pytest.mark.looptime
 async def test_loop_clock_moves_with_the_loop() -> None:
-    """Wall time of a simulation starts where it is told to and follows the loop's time to the millisecond."""
+    """Wall time of a simulation starts where it is asked to and follows the loop's time to the millisecond."""
     await asyncio.sleep(100)
     simulated = clock.LoopClock(1_000_000)
     assert simulated.now_ms() == 1_000_000
@@ -67,7 +67,7 @@ def test_every_millisecond_has_its_own_text(epoch_ms: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("expected", "shown"),
     [
         (1_795_420_800_000, "2026-11-23T08:00:00.000Z"),
         (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
@@ -80,10 +80,10 @@ def test_every_millisecond_has_its_own_text(epoch_ms: int) -> None:
         (-(2**63), "-9223372036854775808 (not a time in milliseconds)"),
     ],
 )
-def test_what_others_call_a_time_is_shown_as_what_it_is(told: int, shown: str) -> None:
+def test_what_others_call_a_time_is_shown_as_what_it_is(expected: int, shown: str) -> None:
     """Kafka and MRS pass on any number as a time; none of them stops what only shows it."""
-    assert clock.shown(told) == shown
-    assert clock.is_moment(told) is (shown[-1] == "Z")
+    assert clock.shown(expected) == shown
+    assert clock.is_moment(expected) is (shown[-1] == "Z")
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))

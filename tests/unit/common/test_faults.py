@@ -33,7 +33,7 @@ def _caught(call: object) -> BaseException:
     raise AssertionError
 
 
-def test_classes_and_places_are_told_and_values_are_not() -> None:
+def test_classes_and_places_are_reported_and_values_are_not() -> None:
     """Libraries quote in an error's text what they failed on."""
     error = _caught(_fail)
     assert faults.name(error) == "ValidationError -> KeyError"
@@ -42,7 +42,7 @@ def test_classes_and_places_are_told_and_values_are_not() -> None:
     assert "hunter2" not in faults.name(error) + faults.stack(error)
 
 
-def test_deep_stack_is_told_in_a_few_lines() -> None:
+def test_deep_stack_is_reported_in_a_few_lines() -> None:
     """A recursion that went too far would else fill the log."""
     stack = faults.stack(_caught(lambda: _deep(300)))
     assert "more)" in stack

@@ -19,10 +19,10 @@ from mrs_relay.common import signals
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), signal.SIG_IGN)
 async def main():
-    told = asyncio.Queue()
-    handled = signals.handle(told.put_nowait)
+    caught = asyncio.Queue()
+    handled = signals.handle(caught.put_nowait)
     print("up", *sorted(one.name for one in handled), flush=True)
-    print((await told.get()).name, flush=True)
+    print((await caught.get()).name, flush=True)
 asyncio.run(main())
 """
 
@@ -77,7 +77,7 @@ def test_a_command_cleans_up_and_exits_with_130(tmp_path: Path, number: signal.S
     assert process.log.read_text().splitlines() == ["up", "cleaned up"]
 
 
-def test_a_command_under_nohup_goes_on_when_the_terminal_is_closed(tmp_path: Path) -> None:
+def test_a_command_under_nohup_continues_when_the_terminal_is_closed(tmp_path: Path) -> None:
     """SIGHUP does nothing to it; SIGTERM still ends it."""
     process = _start(tmp_path, _COMMAND, "SIGHUP")
     process.send(signal.SIGHUP)
@@ -87,7 +87,7 @@ def test_a_command_under_nohup_goes_on_when_the_terminal_is_closed(tmp_path: Pat
 
 
 def test_outside_the_main_thread_nothing_is_handled() -> None:
-    """Where a command runs in a thread of somebody else's program, the signals are that program's."""
+    """Where a command runs in a thread of another program, the signals are that program's."""
 
     async def handled() -> list[signal.Signals]:
         return signals.handle(lambda _number: None)

@@ -48,7 +48,7 @@ async def test_crew_counts_what_runs() -> None:
     assert len(owner.task_supervisor) == 0
 
 
-async def test_error_is_told_to_the_owner_once() -> None:
+async def test_error_is_reported_to_the_owner_once() -> None:
     """What a task raises reaches the owner with the task's name; nothing is left for the garbage collector to say."""
     owner = _Owner()
     owner.task_supervisor.start(_fail(), name="broken")
@@ -71,7 +71,7 @@ async def test_cancelled_task_is_no_error() -> None:
 
 
 async def test_tasks_are_kept_alive() -> None:
-    """A task that nobody else refers to is not collected while it waits."""
+    """A task without another reference is not collected while it waits."""
     owner = _Owner()
     ended = asyncio.Event()
 

@@ -11,7 +11,7 @@ from mrs_relay.demo import demo_stage
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever installed the service alone learns how to get the demo."""
+    """With the service alone installed, the error says how to get the demo."""
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "duckdb" else found(name))
     with pytest.raises(errors.SettingsError, match=r"\(duckdb\): pip install 'mrs-relay\[demo\]'"):

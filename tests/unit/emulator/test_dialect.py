@@ -190,5 +190,5 @@ def test_moments_carry_no_time_zone() -> None:
     ],
 )
 def test_type_names_follow_the_dialect(duckdb_type: str, names: tuple[str, str, str]) -> None:
-    """DESC speaks the dialect; what nobody knows is passed on."""
+    """DESC speaks the dialect; an unknown word is passed on."""
     assert tuple(dialect.type_name(duckdb_type, spoken) for spoken in DIALECTS) == names

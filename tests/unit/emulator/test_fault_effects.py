@@ -153,11 +153,11 @@ async def test_vanished_cluster_is_unknown_everywhere() -> None:
 
 
 async def test_clock_can_be_put_forward_and_stopped() -> None:
-    """Jobs age with it; a clock that goes on catches up and never goes back."""
+    """Jobs age with it; a clock that continues catches up and never goes back."""
     client = http_client.create()
     job_id = await client.submitted("a")
-    told = (await client.ask("POST", "/emulator/clock", {"advance_s": 2})).json()
-    assert told == {"now_ms": http_client.START_MS + 2000, "ahead_s": 2.0, "stopped": False}
+    reported = (await client.ask("POST", "/emulator/clock", {"advance_s": 2})).json()
+    assert reported == {"now_ms": http_client.START_MS + 2000, "ahead_s": 2.0, "stopped": False}
     assert (await client.seen(job_id))[0] == "RUNNING"
     assert (await client.ask("POST", "/emulator/clock", {"stopped": True})).json()["stopped"] is True
     client.clock.pass_s(3600)
@@ -174,8 +174,8 @@ async def test_clock_never_leaves_the_years_that_can_be_written() -> None:
     """Put forward again and again it stands at the year 9000, and the emulator still answers."""
     client = http_client.create()
     for _ in range(10):
-        told = (await client.ask("POST", "/emulator/clock", {"advance_s": 31_536_000_000})).json()
-    assert dt.datetime.fromtimestamp(told["now_ms"] / 1000, tz=dt.UTC).year == 9000
+        reported = (await client.ask("POST", "/emulator/clock", {"advance_s": 31_536_000_000})).json()
+    assert dt.datetime.fromtimestamp(reported["now_ms"] / 1000, tz=dt.UTC).year == 9000
     job_id = await client.submitted("a")
     assert (await client.seen(job_id))[0] == "NEW"
 

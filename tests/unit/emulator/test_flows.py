@@ -38,7 +38,7 @@ async def test_steps_start_when_the_cluster_runs() -> None:
 
 
 async def test_cluster_goes_when_its_last_step_has_ended() -> None:
-    """5 s of creation, 1 s until the jobs run, 30 s for the longer one; nobody has to look in between."""
+    """5 s of creation, 1 s until the jobs run, 30 s for the longer one; no request is needed in between."""
     steps = (
         cluster_requests.step("short", "SparkSubmit", "emulator.duration_s=2"),
         cluster_requests.step("long", "MapReduce", "emulator.duration_s=30"),
@@ -104,7 +104,7 @@ async def test_steps_of_a_cluster_that_fails_never_start() -> None:
 
 
 async def test_step_whose_submission_fails_is_skipped() -> None:
-    """It makes no job, and holds nobody up."""
+    """It makes no job, and delays no other step."""
     client = await flow(
         http_client.create(),
         cluster_requests.step("bad", "SparkSubmit", "emulator.submit=failed"),
@@ -145,7 +145,7 @@ async def test_deleting_the_cluster_by_hand_ends_its_flow() -> None:
     assert await cluster_requests.state(client) == "terminated"
 
 
-async def test_sql_step_runs_though_nobody_asks(tmp_path: Path) -> None:
+async def test_sql_step_runs_without_requests(tmp_path: Path) -> None:
     """In real time: the table is there, and the cluster gone, before the first look at either."""
     pace = {"create_s": 0.1, "new_s": 0, "submitted_s": 0, "accepted_s": 0, "delete_s": 0}
     async with core.Emulator(http_client.options(pace=pace, obs_dir=tmp_path), clock.SystemClock()) as emulator:

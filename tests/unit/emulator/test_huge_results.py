@@ -45,7 +45,7 @@ def watched(most_s: float) -> Iterator[None]:
 
 
 async def test_million_rows_go_to_obs_in_pieces(open_desk: Opener, tmp_path: Path) -> None:
-    """40 MB of CSV are written; the loop goes on, and memory does not grow by the size of the result."""
+    """40 MB of CSV are written; the loop continues, and memory does not grow by the size of the result."""
     async with open_desk() as client:
         await client.statement_ended((await client.execute("SELECT 1 AS warm")).json()["id"])
         before = peak_bytes()

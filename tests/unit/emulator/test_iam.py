@@ -42,7 +42,7 @@ def by_password(scope: object = None, **user: object) -> dict[str, Any]:
 async def token(
     client: http_client.Client, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Fetch a token, expect success: its text and what is told of it."""
+    """Fetch a token, expect success: its text and what is reported of it."""
     reply = await send(client, "POST", "/v3/auth/tokens", body, headers)
     assert reply.status == 201, reply.body
     assert reply.headers["X-IAM-Trace-Id"]
@@ -81,10 +81,10 @@ async def listing(client: http_client.Client, text: str) -> tuple[int, str]:
 async def test_token_by_password_opens_mrs_until_it_expires() -> None:
     """24 hours by the clock; a newer token does not end an older one; a dead one says when it died."""
     client = signed_in()
-    text, told = await token(client, by_password(OWN))
-    assert told["issued_at"] == "2026-11-23T08:00:00.000000Z"
-    assert told["expires_at"] == "2026-11-24T08:00:00.000000Z"
-    assert (told["project"]["id"], told["project"]["name"], told["user"]["name"]) == (
+    text, reported = await token(client, by_password(OWN))
+    assert reported["issued_at"] == "2026-11-23T08:00:00.000000Z"
+    assert reported["expires_at"] == "2026-11-24T08:00:00.000000Z"
+    assert (reported["project"]["id"], reported["project"]["name"], reported["user"]["name"]) == (
         http_client.PROJECT, "cn-north-4", "emulator",
     )  # fmt: skip
     client.clock.pass_s(86_399)
@@ -96,7 +96,7 @@ async def test_token_by_password_opens_mrs_until_it_expires() -> None:
     assert await listing(client, newer) == (202, "")
 
 
-async def test_dead_token_can_be_told_as_0307() -> None:
+async def test_dead_token_can_be_reported_as_0307() -> None:
     """The other documented answer."""
     client = signed_in(iam={"expired_as": "APIGW.0307", "token_lifetime_s": 10})
     text, _ = await token(client, by_password(OWN))
@@ -111,9 +111,9 @@ async def test_token_that_does_not_fit_mrs() -> None:
     foreign, _ = await token(client, by_password({"project": {"id": OTHER}}))
     assert (await listing(client, foreign))[1].startswith("APIGW.0310")
     for scope in (None, {"domain": {"name": "emulator-account"}}):
-        domain, told = await token(client, by_password(scope))
-        assert "project" not in told
-        assert told["domain"]["name"] == "emulator-account"
+        domain, reported = await token(client, by_password(scope))
+        assert "project" not in reported
+        assert reported["domain"]["name"] == "emulator-account"
         assert (await listing(client, domain))[1].startswith("APIGW.0302")
     partner, _ = await token(
         client,
@@ -173,8 +173,8 @@ async def test_agency_lets_a_user_of_another_account_in() -> None:
     """The token is for the delegating account's project, and says who assumed the role."""
     client = signed_in()
     header = {"X-Auth-Token": await partner_token(client)}
-    text, told = await token(client, assuming(), header)
-    assert (told["project"]["id"], told["assumed_by"]["user"]["name"]) == (http_client.PROJECT, "partner")
+    text, reported = await token(client, assuming(), header)
+    assert (reported["project"]["id"], reported["assumed_by"]["user"]["name"]) == (http_client.PROJECT, "partner")
     assert await listing(client, text) == (202, "")
     by_id = assuming(domain_name=None, domain_id=ids.derived("domain", "emulator-account"))
     assert (await token(client, by_id, header))[0]
@@ -268,7 +268,7 @@ async def test_projects_are_found_by_region_name() -> None:
 
 
 async def test_key_is_locked_after_more_than_five_wrong_signatures_where_chosen() -> None:
-    """Off by default; a right signature in between starts the count anew; the lock ends."""
+    """Off by default; a right signature in between starts the count again; the lock ends."""
     for lock_s, status in ((0, 202), (60, 401)):
         client = signed_in(iam={"lock_key_s": lock_s})
         key = own_key()

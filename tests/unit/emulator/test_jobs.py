@@ -1,4 +1,4 @@
-"""The job operations, told from the client's side; time is moved by hand."""
+"""The job operations, reported from the client's side; time is moved by hand."""
 
 from __future__ import annotations
 

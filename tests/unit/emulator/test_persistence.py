@@ -24,7 +24,7 @@ async def started(path: Path, clock: clocks.HandClock, **changes: object) -> Asy
 
 
 async def test_clusters_jobs_tags_policies_and_effects_are_there_again(tmp_path: Path) -> None:
-    """A restart is a pause: what was going on goes on, by the times decided before."""
+    """A restart is a pause: what was going on continues, by the times decided before."""
     clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock) as client:
         old, deleted = await client.submitted("old", arguments=["a", "b"]), await client.submitted("deleted")
@@ -55,7 +55,7 @@ async def test_clusters_jobs_tags_policies_and_effects_are_there_again(tmp_path:
         assert (await client.job(again))["launcher_id"] not in launchers
 
 
-async def test_flow_goes_on_after_a_restart(tmp_path: Path) -> None:
+async def test_flow_continues_after_a_restart(tmp_path: Path) -> None:
     """Jobs that come with a cluster start, and the cluster goes, whenever the emulator is there again."""
     clock, path = clocks.HandClock(), tmp_path / "state"
     async with started(path, clock) as client:
@@ -236,7 +236,7 @@ async def test_unreadable_row_is_named(tmp_path: Path) -> None:
             pass
 
 
-async def test_missing_folder_is_told(tmp_path: Path) -> None:
+async def test_missing_folder_is_reported(tmp_path: Path) -> None:
     """The file is made, its folder is not."""
     with pytest.raises(failures.CannotStart, match="nowhere"):
         async with started(tmp_path / "nowhere" / "state", clocks.HandClock()):

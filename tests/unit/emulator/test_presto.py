@@ -72,7 +72,7 @@ async def test_show_and_desc_answer_at_once_with_rows_and_an_id(open_desk: Opene
 
 
 async def test_ddl_has_an_id_where_the_settings_say_so(open_desk: Opener) -> None:
-    """The id can be asked again, and tells the end that the reply told."""
+    """The id can be asked again, and tells the end that the reply reported."""
     async with open_desk(sql={"ddl_without_id": False}) as client:
         reply = (await client.execute("create table t1 (id bigint)")).json()
         assert reply["id"]
@@ -206,7 +206,7 @@ async def test_queue_that_is_full_is_answered_as_a_failed_handover(open_desk: Op
 
 
 async def test_statement_answered_at_once_has_a_limit(open_desk: Opener, tpch_files: Path) -> None:
-    """DML that takes too long is stopped and FAILED, since nobody could ever ask for its end."""
+    """DML that takes too long is stopped and FAILED, since no client could ask for its end."""
     async with open_desk(data=tpch_files, sql={"reply_limit_s": 0.05}) as client:
         found = (await client.execute(f"create table t as {LONG}")).json()
         assert (found["id"], found["status"]) == ("", "FAILED")
@@ -224,7 +224,7 @@ async def test_oldest_ended_statements_are_forgotten(open_desk: Opener) -> None:
     assert statuses == [400, 200, 200]
 
 
-async def test_statement_that_nobody_can_read_fails_without_an_id(open_desk: Opener) -> None:
+async def test_statement_that_cannot_be_parsed_fails_without_an_id(open_desk: Opener) -> None:
     """What is no statement at all has no id either."""
     async with open_desk() as client:
         found = (await client.execute("1 + 1")).json()

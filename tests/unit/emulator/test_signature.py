@@ -275,7 +275,7 @@ def test_declared_payload_hash_replaces_the_hash_of_the_body() -> None:
     assert signature.canonical_request(request, ["x-sdk-date"]).endswith("UNSIGNED-PAYLOAD")
 
 
-async def test_emulator_refuses_unsigned_requests_unless_told_otherwise() -> None:
+async def test_emulator_refuses_unsigned_requests_unless_reported_otherwise() -> None:
     """The signature check is on by default and answers in the gateway's shape, with the request id in the body."""
     url = f"{http_client.Client(core.Emulator(settings.EmulatorSettings()), clocks.HandClock()).base}/job-executions"
     reply = await core.Emulator(settings.EmulatorSettings()).handle(wire.Request.of("GET", url))

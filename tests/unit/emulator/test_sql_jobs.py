@@ -202,7 +202,7 @@ async def test_leaving_ends_sql_under_way(open_desk: Opener, tpch_files: Path) -
             running, waiting = [await client.submitted("long", "SparkSql", arguments=[LONG]) for _ in range(2)]
             await client.until(running, "RUNNING")
             await asyncio.sleep(0.05)
-    assert await client.seen(waiting) == ("RUNNING", "UNDEFINED")  # nobody claims an end that did not happen
+    assert await client.seen(waiting) == ("RUNNING", "UNDEFINED")  # no end is shown that did not happen
 
 
 async def test_file_becomes_a_table_when_it_is_written(open_desk: Opener, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ async def test_interrupt_is_repeated_until_the_statement_has_ended() -> None:
 
 
 async def test_work_cancelled_in_the_queue_never_runs() -> None:
-    """What was told to stop before it began has no answers and no effect."""
+    """What was asked to stop before it began has no answers and no effect."""
     gate = threading.Event()
 
     def blocked() -> str:

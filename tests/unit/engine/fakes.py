@@ -1,4 +1,4 @@
-"""What a plan needs around it: a lease, a clock that stands, and tools that nobody uses."""
+"""What a plan needs around it: a lease, a clock that stands, and tools that unused uses."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def context(
     partitions: int = 1, *, policy: policies.Policy = policy_check.UNRESTRICTED, **settings: Any
 ) -> contexts.TenantContext:
     """Make the tools of a plan."""
-    nobody: Any = None  # a plan asks neither the scheduler nor MRS
+    unused: Any = None  # a plan asks neither the scheduler nor MRS
     return contexts.TenantContext(
         settings=engine_settings.EngineSettings(**settings),
         commit_interval_s=0.05,
         config=samples.RULES,
         topics=TOPICS,
         time=Time(),
-        scheduler=cast("scheduler.SubmissionScheduler", nobody),
-        tracker=cast("job_tracker.JobTracker", nobody),
-        cluster_tracker=cast("cluster_tracker.ClusterTracker", nobody),
-        cluster_selector=cast("cluster_selector.ClusterSelector", nobody),
-        submitter=cast("submitter.Submitter", nobody),
+        scheduler=cast("scheduler.SubmissionScheduler", unused),
+        tracker=cast("job_tracker.JobTracker", unused),
+        cluster_tracker=cast("cluster_tracker.ClusterTracker", unused),
+        cluster_selector=cast("cluster_selector.ClusterSelector", unused),
+        submitter=cast("submitter.Submitter", unused),
         lanes=lanes.Lanes(1, 1),
         counts=views.Counts(),
         quota=quota.TenantQuota(policy, quota.Share(1, partitions), Time()),

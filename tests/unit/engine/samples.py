@@ -26,8 +26,8 @@ WRITE: Final = jobs.Presto("insert into t values 1")
 CALL: Final = jobs.Call("ShowClusterDetails", {"cluster_id": CLUSTER}, repeatable=True, reads=True)
 DELETING_CALL: Final = jobs.Call("DeleteCluster", {"cluster_id": CLUSTER}, repeatable=True)
 WRITING_CALL: Final = jobs.Call("CreateDataSource", body={"data_source": {"name": "d"}})
-CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, goal=jobs.TargetState("created"))
-RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, goal=jobs.TargetState("resized"))
+CREATION: Final = jobs.Call("CreateCluster", body={"cluster_name": "nightly"}, target=jobs.TargetState("created"))
+RESIZE: Final = jobs.Call("UpdateClusterScaling", {"cluster_id": CLUSTER}, target=jobs.TargetState("resized"))
 
 ROWS: Final = events.Result(statements=[events.StatementResult(rows=[["a"]], row_count=1)])
 REFUSAL: Final = jobs.Reason("refused", "0167", "no such cluster")
@@ -43,7 +43,7 @@ _replace = msgspec.structs.replace
 
 def _subject(work: jobs.Work) -> events.Subject:
     if isinstance(work, jobs.Call):
-        return "cluster" if work.goal else "call"
+        return "cluster" if work.target else "call"
     return "job" if isinstance(work, jobs.Batch) else "sql"
 
 
@@ -147,15 +147,15 @@ JOBS: Final[dict[str, jobs.Job | None]] = {
     "submitting, a cluster to create": _job(_S.SUBMITTING, CREATION, name="nightly"),
     "submitting, a cluster to resize": _stopped(_S.SUBMITTING, RESIZE),
     "doubtful, a cluster to create": _job(_S.IN_DOUBT, CREATION, name="nightly"),
-    "submitted, a cluster": _replace(_job(_S.SUBMITTED, CREATION), work=CREATION.goal),
+    "submitted, a cluster": _replace(_job(_S.SUBMITTED, CREATION), work=CREATION.target),
     "running, a cluster": _replace(
-        _job(_S.RUNNING, CREATION), work=CREATION.goal, seen=jobs.MrsStatus(JOB_ID, "STARTING")
+        _job(_S.RUNNING, CREATION), work=CREATION.target, seen=jobs.MrsStatus(JOB_ID, "STARTING")
     ),
     "doubtful": _job(_S.IN_DOUBT),
     "doubtful, for the last time": _job(_S.IN_DOUBT, doubt=_replace(LOST, sent=20)),
     "doubtful, to be cancelled": _stopped(_S.IN_DOUBT),
     "submitted": _job(_S.SUBMITTED),
-    "submitted, with a twin": _job(_S.SUBMITTED, twins=("j-2",)),
+    "submitted, with a duplicate": _job(_S.SUBMITTED, duplicates=("j-2",)),
     "submitted, with rows": _job(_S.SUBMITTED, SPARK_SQL),
     "submitted, a statement": _job(_S.SUBMITTED, READ),
     "running": _job(_S.RUNNING),
@@ -230,7 +230,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "found": facts.SubmissionFound(jobs.MrsStatus(JOB_ID, "RUNNING")),
     "two found": facts.SubmissionFound(jobs.MrsStatus(JOB_ID, "RUNNING"), ("j-2",)),
     "not found": facts.SubmissionNotFound(),
-    "twins stopped": facts.DuplicatesStopped(("j-2", "j-3")),
+    "duplicates stopped": facts.DuplicatesStopped(("j-2", "j-3")),
     "looked again": facts.DuplicatesChecked(1, (JOB_ID,)),
     "looked again, found two": facts.DuplicatesChecked(1, (JOB_ID, "j-3")),
     "waiting": _seen("ACCEPTED"),

@@ -25,8 +25,8 @@ def test_long_message_from_outside_is_cut() -> None:
 def test_event_tells_mrs_times_and_words() -> None:
     """Times are RFC 3339 in UTC; what is not known is left out."""
     seen = jobs.MrsStatus(samples.JOB_ID, "FINISHED", "FAILED", 50.0, "app-1", "http://x", 1_000, 2_000, 3_500)
-    told = samples.only_event(samples.decide(samples.job("running"), facts.JobObserved(seen)))
-    assert told.mrs == events.BodyMrs(
+    event = samples.only_event(samples.decide(samples.job("running"), facts.JobObserved(seen)))
+    assert event.mrs == events.BodyMrs(
         job_id=samples.JOB_ID,
         job_name=samples.job("running").mrs_name,
         job_state="FINISHED",
@@ -38,10 +38,10 @@ def test_event_tells_mrs_times_and_words() -> None:
         started_at="1970-01-01T00:00:02.000Z",
         finished_at="1970-01-01T00:00:03.500Z",
     )
-    assert told.reason is not None
-    assert (told.reason.kind, told.reason.code) == ("job_failed", "job_result")
-    assert "FINISHED" in told.reason.message
-    assert "FAILED" in told.reason.message
+    assert event.reason is not None
+    assert (event.reason.kind, event.reason.code) == ("job_failed", "job_result")
+    assert "FINISHED" in event.reason.message
+    assert "FAILED" in event.reason.message
 
 
 @pytest.mark.parametrize("moment", [-1, 0, 253_402_300_800_000, 10**30])
@@ -50,13 +50,13 @@ def test_nonsense_from_mrs_is_survived(moment: int, progress: float) -> None:
     """Times no calendar has are left out and progress is kept within 0 and 100: a poll never stops a partition."""
     seen = jobs.MrsStatus(samples.JOB_ID, "FINISHED", "SUCCEEDED", progress, "", "", moment, moment, moment)
     decision = samples.decide(samples.job("running"), facts.JobObserved(seen))
-    told = samples.only_event(decision).mrs
-    assert told is not None
+    event = samples.only_event(decision).mrs
+    assert event is not None
     assert decision.job is not None
     assert job_records.decode(job_records.encode(decision.job)) == decision.job
-    assert (told.submitted_at, told.started_at, told.finished_at) == (None, None, None)
-    assert told.progress is not None
-    assert 0 <= told.progress <= 100
+    assert (event.submitted_at, event.started_at, event.finished_at) == (None, None, None)
+    assert event.progress is not None
+    assert 0 <= event.progress <= 100
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_events_never_show_arguments_sql_or_properties(message: dict[str, object
     """What is to be run stays out of every event, its headers and its repr, on every way through life."""
     meaning = reader.read(samples.record(message), samples.RESULT_TYPES, 100_000)
     assert isinstance(meaning, tuple)
-    told: list[events.Event] = []
+    published: list[events.Event] = []
     job: jobs.Job | None = None
     for fact in (meaning[1], *(samples.FACTS[name] for name in then), facts.Requested(samples.request())):
         decision = transitions.decide(job, fact, samples.NOW_MS, samples.RULES)
         if decision is not None:
             job = decision.job
-            told += decision.events
-    assert len(told) >= 2
-    for event in told:
+            published += decision.events
+    assert len(published) >= 2
+    for event in published:
         _, value, headers = events.write(event, "/mrs-relay")
         assert _HIDDEN not in repr((event, value, headers))
         assert json.loads(value)["request"]["id"] == "order-1"

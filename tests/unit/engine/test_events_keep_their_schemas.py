@@ -1,4 +1,4 @@
-"""Whatever happens to a request, every event that is told follows the schema of its state."""
+"""Whatever happens to a request, every event that is reported follows the schema of its state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_event_follows_the_schema_of_its_state(
         fact = life.draw(data)
         decision = transitions.decide(life.job, fact, life.now_ms, samples.RULES)
         for event in () if decision is None else decision.events:
-            told = json.loads(events.write(event, "/mrs-relay")[1])
-            faults = [fault.message for fault in _validator(event.data.state).iter_errors(told)]
-            assert faults == [], told
+            published = json.loads(events.write(event, "/mrs-relay")[1])
+            faults = [fault.message for fault in _validator(event.data.state).iter_errors(published)]
+            assert faults == [], published
         life.happen(fact)

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import samples
-from tests.unit.engine.test_executor import _Bench, _Mrs, _run
+from tests.unit.engine import executor_bench, samples
 
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
@@ -17,7 +16,7 @@ from mrs_relay.engine.model import commands, facts, jobs
 _C = commands.Command
 
 
-class _Broken(_Mrs):
+class _Broken(executor_bench.Mrs):
     """Fails on whatever it is asked for the request `bad`."""
 
     def _fail(self, job: jobs.Job) -> None:
@@ -68,62 +67,62 @@ def test_what_fails_for_one_job_becomes_a_fact_of_that_job(
 ) -> None:
     """The partition is not restarted; a submission that failed may have been sent, so it is in doubt."""
 
-    async def live(bench: _Bench) -> None:
+    async def live(bench: executor_bench.Bench) -> None:
         bench.perform(command, name, id="bad")
         bench.perform(command, name, id="good")
         await asyncio.sleep(10)
-        told = await bench.told()
-        assert [type(fact) for fact in told if isinstance(fact, facts.InternalFailure | facts.SubmissionInDoubt)] == [
-            outcome
-        ]
-        assert not any("hunter2" in str(fact) for fact in told)
+        reported = await bench.reported()
+        assert [
+            type(fact) for fact in reported if isinstance(fact, facts.InternalFailure | facts.SubmissionInDoubt)
+        ] == [outcome]
+        assert not any("hunter2" in str(fact) for fact in reported)
         assert bench.context.counts.internal_errors[step, "KeyError"] == 1
 
-    _run(live, mrs=_Broken())
+    executor_bench.run(live, mrs=_Broken())
 
 
 def test_second_look_that_fails_changes_nothing() -> None:
     """The first one has settled the job."""
 
-    async def live(bench: _Bench) -> None:
+    async def live(bench: executor_bench.Bench) -> None:
         bench.perform(_C.LOOK_UP, "doubtful")
         await asyncio.sleep(1)
-        assert [type(fact) for fact in await bench.told()] == [facts.SubmissionFound]
+        assert [type(fact) for fact in await bench.reported()] == [facts.SubmissionFound]
         assert bench.context.counts.internal_errors == {("look_again", "KeyError"): 1}
 
-    _run(live, mrs=_Broken())
+    executor_bench.run(live, mrs=_Broken())
 
 
 def test_kill_that_fails_is_asked_for_again() -> None:
-    """A bug in asking must not leave a job running that somebody wants stopped."""
+    """A bug in asking must not leave a job running that is to be stopped."""
 
-    async def live(bench: _Bench) -> None:
+    async def live(bench: executor_bench.Bench) -> None:
         bench.mrs.follow = lambda *_: None  # type: ignore[method-assign]
         bench.perform(_C.KILL, "cancelling", id="bad")
         await asyncio.sleep(65)
         assert bench.times() == [0, 30, 60]
-        assert await bench.told() == []
+        assert await bench.reported() == []
 
-    _run(live, mrs=_Broken())
+    executor_bench.run(live, mrs=_Broken())
 
 
 def test_stop_of_a_second_job_that_fails_is_asked_for_again() -> None:
-    """The same for a job that nobody follows."""
+    """The same for a job that is not followed."""
 
-    async def live(bench: _Bench) -> None:
-        bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", twins=("j-2",))
+    async def live(bench: executor_bench.Bench) -> None:
+        bench.perform(_C.STOP_DUPLICATES, "queued", id="bad", duplicates=("j-2",))
         await asyncio.sleep(65)
         assert bench.times() == [0, 30]
-        assert await bench.told() == [facts.DuplicatesStopped(("j-2",))]
+        assert await bench.reported() == [facts.DuplicatesStopped(("j-2",))]
 
-    _run(live, mrs=_Broken())
+    executor_bench.run(live, mrs=_Broken())
 
 
 @pytest.mark.parametrize("broken", ["recover", "occupy", "follow"])
 def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
     monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    """It is told of as failed; all others go on."""
+    """It is reported as failed; all others continue."""
     sound = transitions.recover
 
     def recover(job: jobs.Job) -> Any:
@@ -135,7 +134,7 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
     running = samples.JOBS["running"]
     assert running is not None
 
-    async def live(bench: _Bench) -> None:
+    async def live(bench: executor_bench.Bench) -> None:
         if broken == "occupy":
             occupy = bench.scheduler.occupy
 
@@ -149,15 +148,15 @@ def test_poisoned_job_of_the_ledger_keeps_no_other_from_being_taken_up(
         restored = [msgspec.structs.replace(running, id=name) for name in names]
         bench.executor.resume({job.ledger_key: job for job in restored})
         assert {"a", "b"} <= bench.mrs.watched
-        assert [type(fact) for fact in await bench.told()] == [facts.InternalFailure]
+        assert [type(fact) for fact in await bench.reported()] == [facts.InternalFailure]
 
-    _run(live, mrs=_Broken() if broken == "follow" else _Mrs())
+    executor_bench.run(live, mrs=_Broken() if broken == "follow" else executor_bench.Mrs())
 
 
 def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
-    """One timer for all, set to the oldest; those that are due at once are told of within seconds."""
+    """One timer for all, set to the oldest; those that are due at once are reported within seconds."""
 
-    async def live(bench: _Bench) -> None:
+    async def live(bench: executor_bench.Bench) -> None:
         rejected = {
             jobs.ledger_key("/billing", f"bad-{number}"): until_ms
             for number, until_ms in enumerate([0, 0, samples.NOW_MS + 60_000, samples.NOW_MS + 120_000])
@@ -166,7 +165,7 @@ def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
         assert len(bench.executor._timers) == 1
 
         async def forgotten() -> int:
-            facts_ = await bench.told()
+            facts_ = await bench.reported()
             assert all(isinstance(fact, facts.Expired) for fact in facts_)
             for key in list(rejected)[: len(facts_)]:
                 del rejected[key]
@@ -190,4 +189,4 @@ def test_rejections_are_forgotten_in_time_by_one_timer() -> None:
         await asyncio.sleep(60)
         assert await forgotten() == 1
 
-    _run(live)
+    executor_bench.run(live)

@@ -45,7 +45,7 @@ class _Partition:
     """One partition's expiry in virtual time."""
 
     def __init__(self, most: int = 100) -> None:
-        self.topic, self.told = _Topic(), list[jobs.LedgerKey]()
+        self.topic, self.reported = _Topic(), list[jobs.LedgerKey]()
         lease: Any = SimpleNamespace(progress=progress.Progress(_HERE, cast("Any", self.topic)), done_to=0, partition=0)
         self.lease = lease
         context: Any = SimpleNamespace(
@@ -54,9 +54,9 @@ class _Partition:
             time=clock.LoopClock(),
         )
         self.task_supervisor = tasks.TaskSupervisor(
-            lambda name, error: self.told.append(jobs.LedgerKey(f"{name} {error!r}".encode()))
+            lambda name, error: self.reported.append(jobs.LedgerKey(f"{name} {error!r}".encode()))
         )
-        self.expiry = expiry.Expiry(lease, context, self.task_supervisor, self.told.append)
+        self.expiry = expiry.Expiry(lease, context, self.task_supervisor, self.reported.append)
 
 
 def test_what_expires_waits_until_its_partition_has_been_read() -> None:
@@ -72,11 +72,11 @@ def test_what_expires_waits_until_its_partition_has_been_read() -> None:
         await asyncio.sleep(60)
         one.topic.is_away = False
         await asyncio.sleep(60)
-        assert (one.told, one.expiry.has_caught_up) == ([], False)
+        assert (one.reported, one.expiry.has_caught_up) == ([], False)
         one.topic.ends[_HERE] = 20
         one.lease.done_to = 10
         await asyncio.sleep(5)
-        assert (sorted(one.told), one.expiry.has_caught_up) == (_KEYS[:2], True)
+        assert (sorted(one.reported), one.expiry.has_caught_up) == (_KEYS[:2], True)
         await one.task_supervisor.close()
 
     scheduling_fakes.run_virtually(live())
@@ -92,21 +92,21 @@ def test_a_cancel_that_was_passed_on_waits_for_all_partitions_and_then_for_their
         await asyncio.sleep(60)
         one.topic.read[_THERE] = 9
         await asyncio.sleep(60)
-        assert one.told == []
+        assert one.reported == []
         one.topic.ends[_HERE] = 11  # the word
         one.topic.read[_THERE] = 10
         await asyncio.sleep(60)
-        assert one.told == []
+        assert one.reported == []
         one.lease.done_to = 11
         await asyncio.sleep(5)
-        assert one.told == _KEYS[:1]
+        assert one.reported == _KEYS[:1]
         await one.task_supervisor.close()
 
     scheduling_fakes.run_virtually(live())
 
 
 def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
-    """Beyond `max_waiting_cancels` the oldest is told as before; requests that are remembered are not counted."""
+    """Beyond `max_waiting_cancels` the oldest is reported as before; requests that are remembered are not counted."""
 
     async def live() -> None:
         one = _Partition(most=2)
@@ -114,14 +114,14 @@ def test_waiting_cancels_are_bounded_whatever_is_unread() -> None:
             one.expiry.due(key, expiry.Kind.CANCEL)
             one.expiry.due(key, expiry.Kind.JOB)
         await asyncio.sleep(60)
-        assert one.told == _KEYS[:3]
+        assert one.reported == _KEYS[:3]
         await one.task_supervisor.close()
 
     scheduling_fakes.run_virtually(live())
 
 
 def test_what_expires_one_after_the_other_is_asked_for_together() -> None:
-    """A job a tenth of a second for a minute: a question every other second, and each is told in time."""
+    """A job a tenth of a second for a minute: a question every other second, and each is reported in time."""
 
     async def live() -> None:
         one = _Partition()
@@ -130,7 +130,7 @@ def test_what_expires_one_after_the_other_is_asked_for_together() -> None:
             one.expiry.due(jobs.LedgerKey(b"%d" % number), expiry.Kind.JOB)
             await asyncio.sleep(0.1)
         await asyncio.sleep(3)
-        assert len(one.told) == 600
+        assert len(one.reported) == 600
         assert one.topic.asked <= 32
         await one.task_supervisor.close()
 

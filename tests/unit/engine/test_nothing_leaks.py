@@ -15,7 +15,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import malformed
-from tests.unit.engine import fakes, samples, scheduling_fakes
+from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -104,8 +104,8 @@ class _Life:
                 unit.decide(key, fact)
         for sent in unit.outgoing():
             letter = sent.topic == _TOPICS.dead_letters
-            told = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
-            self.out += told if letter else [*told, sent.value or b"", json.dumps(_texts(sent)).encode()]
+            shown = [raw for name, raw in sent.headers if not letter or name.startswith("mrs_relay_")]
+            self.out += shown if letter else [*shown, sent.value or b"", json.dumps(_texts(sent)).encode()]
         list(unit.apply())
 
 
@@ -153,7 +153,7 @@ def test_life_of_a_request_tells_nothing_of_what_it_asks_for(topics: Any, secret
 @given(_no_names)
 def test_rejections_tell_nothing_of_what_was_sent(secret: str) -> None:
     """
-    A request that is not valid is told its fault and its place, never its values, nor names that hold some.
+    A request that is not valid gets its fault and the field, never its values, nor names that hold some.
 
     A name that looks like one is shown, so that a misspelt field is found, and so is a cluster that may be one.
     """
@@ -167,7 +167,7 @@ def test_rejections_tell_nothing_of_what_was_sent(secret: str) -> None:
 
 @given(_secrets, st.integers(0, 400), st.sampled_from(malformed._SPOILERS), st.randoms(use_true_random=False))
 def test_reasons_of_dead_letters_tell_nothing(secret: str, cut: int, spoil: Any, chance: Any) -> None:
-    """What cannot be read is kept as it is; why, is told without a piece of it."""
+    """What cannot be read is kept as it is; why, is reported without a piece of it."""
     for kind, data in _requests(secret):
         raw = json.dumps(samples.message(data, kind)).encode()
         life = _Life(_TOPICS)
@@ -197,7 +197,7 @@ def test_retry_tells_nothing_either() -> None:
     _check(life, [])
 
 
-def test_a_result_that_cannot_be_read_is_told_without_the_sql() -> None:
+def test_a_result_that_cannot_be_read_is_reported_without_the_sql() -> None:
     """Why there are no rows is MRS's text, too, and may quote the statement; it is no longer than a reason."""
     sql = {"cluster": _CLUSTER, "engine": "spark", "statement": "select a from t where b = 'hunter2 x'"}
     life = _Life(_TOPICS)
@@ -220,12 +220,8 @@ def test_logs_of_a_submission_do_not_quote_it(error: type[errors.MrsError]) -> N
     job = samples.request(work=jobs.Presto(statement))
     said = error(f"failed: {statement}")
 
-    class Mrs:
-        async def call(self, *_: object, **__: object) -> None:
-            raise said
-
     made = submitter.Submitter(
-        Mrs(),  # type: ignore[arg-type]  # one method is enough
+        mrs_fakes.Mrs({"": said}).client,
         scheduling_fakes.open_scheduler().pauses,
         engine_settings.EngineSettings(),
         clock.LoopClock(),

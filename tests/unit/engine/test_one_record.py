@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import structlog
-from tests.unit.engine import fakes, samples, scheduling_fakes
+from tests.unit.engine import fakes, mrs_fakes, samples, scheduling_fakes
 from tests.unit.engine.intake.test_policy_check import policy
 
 from mrs_relay import errors
@@ -124,7 +124,7 @@ def test_shallow_message_with_many_brackets_is_taken() -> None:
 def test_message_that_makes_us_fail_is_rejected_with_the_error_s_class(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, error: Exception
 ) -> None:
-    """Its sender hears of it; what the error quotes stays out."""
+    """Its sender gets an answer; what the error quotes stays out."""
     monkeypatch.setattr(module, name, _raise(error))
     fact, alarms = _read(samples.record())
     assert isinstance(fact, facts.InvalidRequest)
@@ -156,7 +156,7 @@ _SQL_ONLY = policy(allow={"types": ["mrs.sql.submit"]})
 
 @pytest.mark.parametrize("depth", [1, 300])
 def test_message_of_a_type_that_is_not_allowed_is_judged_before_it_is_looked_into(depth: int) -> None:
-    """A tenant that may only send SQL hears that, whatever is wrong with what it sends."""
+    """A tenant that may only send SQL gets that answer, whatever is wrong with what it sends."""
     fact, alarms = _read(samples.record(_order(depth)), _SQL_ONLY)
     reason = fact.rejection if isinstance(fact, facts.Requested) else fact.reason
     assert reason is not None
@@ -200,8 +200,10 @@ class _Bench:
             self.unit.decide(key, fact)
 
     def events(self) -> list[tuple[str, str, str | None]]:
-        told = [json.loads(sent.value or b"") for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.events]
-        return [(event["request"]["id"], event["state"], event.get("reason", {}).get("code")) for event in told]
+        published = [
+            json.loads(sent.value or b"") for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.events
+        ]
+        return [(event["request"]["id"], event["state"], event.get("reason", {}).get("code")) for event in published]
 
     def letters(self) -> list[records.Outgoing]:
         return [sent for sent in self.unit.outgoing() if sent.topic == fakes.TOPICS.dead_letters]
@@ -226,7 +228,7 @@ def _job(name: str, **changes: Any) -> jobs.Job:
     return msgspec.structs.replace(job, **changes)
 
 
-def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_that_cannot_be_decided_is_rejected_and_its_neighbours_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is counted, and logged with its stack and without its text."""
     _fail_for(monkeypatch, "bad", facts.Requested)
     bench = _Bench()
@@ -281,7 +283,7 @@ def test_event_that_cannot_be_written_leaves_no_trace_of_its_decision() -> None:
 
 
 def test_job_whose_words_cannot_be_written_keeps_no_other_from_its_events() -> None:
-    """A lone surrogate has no bytes; nothing can be told of such a job, and all others go on."""
+    """A lone surrogate has no bytes; nothing can be reported of such a job, and all others continue."""
     bad, good = _job("submitted", id="bad", labels={"team": "\ud800"}), _job("submitted", id="good")
     bench = _Bench(bad, good)
     bench.take(happened=((bad, samples.FACTS["running"]), (good, samples.FACTS["running"])))
@@ -299,8 +301,8 @@ def test_record_that_could_not_be_read_back_is_never_written() -> None:
 
 
 def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
-    """Nobody would follow it any more, without a word."""
-    told: dict[bytes, list[facts.Fact]] = {}
+    """No task would follow it any more, and no event would say so."""
+    owner = mrs_fakes.Owner()
 
     class Mrs:
         async def call(self, _wanted: object, *, path: dict[str, str]) -> Any:
@@ -308,20 +310,16 @@ def test_cluster_whose_look_makes_us_fail_ends_its_job_and_no_other() -> None:
                 raise KeyError("hunter2")
             await asyncio.sleep(3600)
 
-    class Owner:
-        def report(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
-            told.setdefault(key, []).append(fact)
-
     async def live() -> None:
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), fakes.Time())
         for name in ("bad", "good"):
             job = _job("submitted, a cluster", id=name, seen=jobs.MrsStatus(name))
-            watcher.follow(job, job.ledger_key, Owner())
+            watcher.follow(job, job.ledger_key, owner)
         await asyncio.sleep(60)
         await watcher.close()
 
     scheduling_fakes.run_virtually(live())
-    assert told == {b"/billing bad": [facts.InternalFailure("KeyError")]}
+    assert [report[1:] for report in owner.reports] == [(b"/billing bad", facts.InternalFailure("KeyError"))]
 
 
 # sizes --------------------------------------------------------------------------------------------------------------
@@ -361,8 +359,8 @@ def test_job_that_has_outgrown_the_ledger_ends_and_its_record_shrinks() -> None:
     assert len(change.value or b"") < 5_000
 
 
-def test_event_that_does_not_fit_is_told_without_labels_and_most_words() -> None:
-    """Rows go first, then words of others; who waits for the end of the request hears of it in any case."""
+def test_event_that_does_not_fit_is_reported_without_labels_and_most_words() -> None:
+    """Rows go first, then words of others; the end of the request is published in any case."""
     job = _job("submitting", labels={f"label-{number}": "v" * 255 for number in range(16)})
     bench = _Bench(job, limits={fakes.TOPICS.events: 2_500})
     reason = jobs.Reason("refused", "0167", "m" * 2_000)

@@ -29,13 +29,13 @@ def _found(ledger: list[jobs.Job], *sights: tuple[str, jobs.MrsStatus]) -> list[
 
 
 def test_job_that_a_request_follows_is_no_orphan() -> None:
-    """The mark, the id and the ledger agree."""
+    """The token, the id and the ledger agree."""
     job = _job("running")
     assert _found([job], (job.mrs_name, _sight(samples.JOB_ID))) == []
 
 
 @pytest.mark.parametrize("name", ["nightly", "nightly-mr12", "mr0123456789abcd", "a-mr0123456789abcdef", ""])
-def test_job_without_a_mark_is_nobodys_business(name: str) -> None:
+def test_job_without_a_token_is_ignored(name: str) -> None:
     """Other people's jobs are never listed."""
     assert _found([], (name, _sight("j-9"))) == []
 
@@ -45,7 +45,7 @@ def test_marked_job_that_no_request_knows_is_a_stranger() -> None:
     assert _found([_job("running")], ("x-mr0123456789abcd", _sight("j-9")))[0] == ("stranger", "j-9")
 
 
-def test_second_job_of_a_request_is_a_twin() -> None:
+def test_second_job_of_a_request_is_a_duplicate() -> None:
     """The request follows one of them."""
     job = _job("running")
     sights = [(job.mrs_name, _sight(samples.JOB_ID)), (job.mrs_name, _sight("j-2"))]
@@ -90,7 +90,7 @@ def test_clusters_that_were_not_looked_at_lose_nothing() -> None:
 
 @pytest.mark.parametrize("attempt", [0, 1])
 def test_job_that_shows_up_after_its_request_ended_without_it_is_left(attempt: int) -> None:
-    """Cancelled because the look-up found nothing: the job that was there all the same is nobody's, and no stranger."""
+    """Cancelled as the look-up found nothing: the job that exists all the same has no request and is no stranger."""
     name = _job("running").mrs_name
     ended = _job("cancelled", seen=None, attempt=attempt)
     assert _found([ended], (name, _sight("j-9"))) == [("left", "j-9")]

@@ -1,4 +1,4 @@
-"""What MRS says is told without what the request asked for."""
+"""What MRS says is reported without what the request asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SQL = jobs.Presto("select name, card from customers where card = 'hunter2' and 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("line 1:8: Column 'card' cannot be resolved", "line 1:8: Column 'card' cannot be resolved"),
         ("no table customers", "no table customers"),
@@ -38,9 +38,9 @@ _SQL = jobs.Presto("select name, card from customers where card = 'hunter2' and 
         ("MRS's reply wasn't clear", "MRS's reply wasn't clear"),
     ],
 )
-def test_sql_is_left_out_and_names_stay(text: str, told: str) -> None:
+def test_sql_is_left_out_and_names_stay(text: str, expected: str) -> None:
     """Literals of the statement, and pieces of it that are more than a name, are left out of the text."""
-    assert _told(text, _SQL) == told
+    assert _told(text, _SQL) == expected
 
 
 def test_quotation_over_several_lines_is_recognised() -> None:
@@ -66,7 +66,7 @@ def test_secrets_of_a_call_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("Column 'card' cannot be resolved", "Column 'card' cannot be resolved"),
         ("cannot cast '4111 1111' to bigint", "cannot cast … to bigint"),
@@ -75,10 +75,10 @@ def test_secrets_of_a_call_are_left_out() -> None:
         ("bad\n\n== SQL ==\nselect 1\n^^^", "bad …"),
     ],
 )
-def test_quoted_values_are_left_out_when_the_work_is_not_known(text: str, told: str) -> None:
+def test_quoted_values_are_left_out_when_the_work_is_not_known(text: str, expected: str) -> None:
     """After MRS has taken the work its text is gone: quoted values that are no names are left out."""
-    assert _told(text, None) == told
-    assert _told(text, jobs.TargetState("created")) == told
+    assert _told(text, None) == expected
+    assert _told(text, jobs.TargetState("created")) == expected
 
 
 _RANDOM = random.Random(1)  # noqa: S311 - no secret
@@ -104,12 +104,12 @@ _WORKS: dict[str, jobs.Work | None] = {
 
 @pytest.mark.parametrize("text", _HARD.values(), ids=_HARD)
 @pytest.mark.parametrize("work", _WORKS.values(), ids=_WORKS)
-def test_long_text_is_told_in_a_moment(text: str, work: jobs.Work | None) -> None:
+def test_long_text_is_reported_in_a_moment(text: str, work: jobs.Work | None) -> None:
     """The event loop stands still while a text is cleaned, so its length must not count, nor the sender's skill."""
     begun_s = time.thread_time()
-    told = _told(text, work)
+    reported = _told(text, work)
     assert time.thread_time() - begun_s < 0.3
-    assert len(told) <= redaction.MAX_LENGTH + 2
+    assert len(reported) <= redaction.MAX_LENGTH + 2
 
 
 @pytest.mark.parametrize("shift", [1, 3, 4, 8, 15])
@@ -124,9 +124,9 @@ def test_long_text_is_told_in_a_moment(text: str, work: jobs.Work | None) -> Non
     ids=["statement", "argument", "secret", "unknown"],
 )
 def test_value_in_which_a_long_text_is_cut_off_is_left_out(work: jobs.Work | None, shift: int) -> None:
-    """Its beginning says as much as the whole: nothing of it is told, but for less than any word."""
+    """Its beginning says as much as the whole: nothing of it is reported, but for less than any word."""
     quote = " '" if work is None else ""
     text = ("." * (redaction.MAX_LENGTH - shift - len(quote)) + quote + "hunter2-hunter3-4" + quote).ljust(20_000, ".")
-    told = _told(text, work)
-    assert "hunt" not in told
-    assert len(told) <= redaction.MAX_LENGTH + 1
+    reported = _told(text, work)
+    assert "hunt" not in reported
+    assert len(reported) <= redaction.MAX_LENGTH + 1

@@ -54,7 +54,7 @@ def test_batch_with_more_rejections_than_the_bound_is_caught_up_with_by_the_next
 
 
 def test_request_that_is_rejected_again_counts_as_new() -> None:
-    """Its sequence goes on, and it is the last to be forgotten."""
+    """Its sequence continues, and it is the last to be forgotten."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0), _bad(1))
     _take(partition, samples.record(samples.message({}, id="bad-0"), offset=9))
@@ -62,7 +62,7 @@ def test_request_that_is_rejected_again_counts_as_new() -> None:
     assert partition[jobs.ledger_key("/billing", "bad-0")].sequence == 2
 
 
-def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> None:
+def test_corrected_request_continues_counting_and_is_no_rejection_any_more() -> None:
     """Decision 1 holds as long as the rejection is remembered."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
@@ -72,7 +72,7 @@ def test_corrected_request_goes_on_counting_and_is_no_rejection_any_more() -> No
 
 
 def test_rejection_keeps_its_numbers_and_little_else() -> None:
-    """The words of a rejection were told; for a week's memory of them nobody has a use."""
+    """The words of a rejection were reported; a week's memory of them is useless."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0), _bad(1))
     first, second = partition.values()
@@ -119,7 +119,7 @@ def test_rejections_of_an_old_ledger_are_held_to_the_new_bounds() -> None:
 
 
 def test_cancel_of_a_rejected_request_is_answered_with_what_is_known() -> None:
-    """The class and code of its rejection; the words were told at its time."""
+    """The class and code of its rejection; the words were reported at its time."""
     partition = partition_jobs.Jobs()
     _take(partition, _bad(0))
     target = {"request": {"id": "bad-0"}}

@@ -129,7 +129,7 @@ async def test_call_may_note_another_time() -> None:
     assert [name for name, _ in board.rung] == ["first", "due already", "later"]
 
 
-async def test_closed_timers_call_nobody() -> None:
+async def test_closed_timers_call_nothing() -> None:
     """After `close` nothing rings; closing twice is closing."""
     board = _Board()
     board.wall.now_ms()
@@ -153,7 +153,7 @@ async def test_many_times_cost_one_alarm() -> None:
 
 
 async def test_dropped_calls_are_never_made_and_do_not_pile_up() -> None:
-    """A call that nobody wants any more leaves its place long before its time, and the others keep theirs."""
+    """A cancelled call leaves its place long before its time, and the others keep theirs."""
     board = _Board()
     board.wall.now_ms()
     for number in range(10_000):

@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import fakes, samples
+from tests.unit.engine import fakes, samples, unit_bench
 
 from mrs_relay import errors
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import partition_jobs, unit_of_work, views
 from mrs_relay.engine.model import commands, facts, job_records, jobs
-from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
-from mrs_relay.messages import event_reader, events
 
-_KEY = jobs.ledger_key("/billing", "order-1")
 _C = commands.Command
-
-
-def _nobody(_key: jobs.LedgerKey, _job: jobs.Job) -> bool:
-    return False
-
-
-class _Bench:
-    """A partition's jobs and one plan on top of them."""
-
-    def __init__(
-        self,
-        *committed: jobs.Job,
-        admit: Callable[[jobs.LedgerKey, jobs.Job], bool] = _nobody,
-        limits: dict[str | None, int] | None = None,
-        topics: contexts.Topics = fakes.TOPICS,
-        **settings: Any,
-    ) -> None:
-        self.jobs = partition_jobs.Jobs({job.ledger_key: job for job in committed})
-        self.before = dict(self.jobs)
-        self.context = dataclasses.replace(fakes.context(**settings), topics=topics)
-        self.unit = unit_of_work.UnitOfWork(self.jobs, self.context, fakes.lease(limits), admit)
-
-    def happen(self, *happened: facts.Fact | str, key: jobs.LedgerKey = _KEY) -> None:
-        for fact in happened:
-            self.unit.decide(key, samples.FACTS[fact] if isinstance(fact, str) else fact)
-
-    def read(self, *taken: records.Record, notices: Sequence[contexts.Notice] = ()) -> None:
-        for key, fact in self.unit.read(inboxes.Batch(taken, notices)):
-            self.unit.decide(key, fact)
-
-    def written(self) -> dict[bytes, jobs.Job | None]:
-        return {
-            change.key: job_records.decode(change.value) if change.value else None for change in self.unit.changes()
-        }
-
-    def states(self, topic: str = fakes.TOPICS.events) -> list[str]:
-        return [json.loads(sent.value or b"")["state"] for sent in self.unit.outgoing() if sent.topic == topic]
-
-
-def _job(name: str, **changes: Any) -> jobs.Job:
-    job = samples.JOBS[name]
-    assert job is not None
-    return msgspec.structs.replace(job, **changes)
 
 
 def test_jobs_are_loaded_and_the_restored_bytes_let_go() -> None:
     """After loading, every job is there once and the ledger's bytes are free."""
-    committed = [_job("running", id=f"order-{number}") for number in range(5)]
+    committed = [samples.job("running", id=f"order-{number}") for number in range(5)]
     lease = fakes.lease(restored={job.ledger_key: job_records.encode(job) for job in committed})
     assert partition_jobs.load(lease) == {job.ledger_key: job for job in committed}
     assert lease.restored == {}
@@ -82,7 +34,7 @@ def test_unreadable_ledger_stops_the_load() -> None:
 
 def test_plan_without_facts_is_empty() -> None:
     """Nothing happened, nothing to commit; facts that change nothing change that not."""
-    bench = _Bench(_job("succeeded"))
+    bench = unit_bench.Bench(samples.job("succeeded"))
     bench.happen("turn", "taken", "vanished")
     assert bench.unit.is_empty
     assert (bench.unit.changes(), bench.unit.outgoing(), list(bench.unit.apply())) == ([], [], [])
@@ -91,7 +43,7 @@ def test_plan_without_facts_is_empty() -> None:
 
 def test_second_fact_builds_on_the_first() -> None:
     """Facts of one job in one batch are decided on top of each other and written once, with all events in order."""
-    bench = _Bench(_job("submitting"))
+    bench = unit_bench.Bench(samples.job("submitting"))
     bench.happen("taken", "running", "progressed")
     assert bench.states() == ["submitted", "running", "progress"]
     (written,) = bench.written().values()
@@ -102,15 +54,15 @@ def test_second_fact_builds_on_the_first() -> None:
 
 
 def test_last_command_of_a_job_counts() -> None:
-    """A job that began and ended within one batch is released; nobody begins to follow it."""
-    bench = _Bench(_job("submitting"))
+    """A job that began and ended within one batch is released; no tracker begins to follow it."""
+    bench = unit_bench.Bench(samples.job("submitting"))
     bench.happen("taken", "succeeded")
     assert [command for _, _, command in bench.unit.apply()] == [_C.RELEASE]
 
 
 def test_nothing_changes_before_the_commit() -> None:
     """Until `settle` the partition's jobs are as they were committed, and nothing is counted."""
-    bench = _Bench(_job("queued"), _job("succeeded", id="order-2"))
+    bench = unit_bench.Bench(samples.job("queued"), samples.job("succeeded", id="order-2"))
     bench.happen("turn")
     bench.happen("expired", key=jobs.ledger_key("/billing", "order-2"))
     bench.unit.changes()
@@ -123,16 +75,16 @@ def test_nothing_changes_before_the_commit() -> None:
 
 def test_forgotten_job_becomes_a_tombstone() -> None:
     """A job that has expired is deleted from the ledger and from memory, and needs no command."""
-    bench = _Bench(_job("succeeded"))
+    bench = unit_bench.Bench(samples.job("succeeded"))
     bench.happen("expired")
-    assert bench.written() == {_KEY: None}
+    assert bench.written() == {unit_bench.KEY: None}
     assert list(bench.unit.apply()) == []
     assert bench.jobs == {}
 
 
 def test_forgotten_and_sent_again_within_one_batch() -> None:
     """What comes after the end of the memory is a new request."""
-    bench = _Bench(_job("succeeded"))
+    bench = unit_bench.Bench(samples.job("succeeded"))
     bench.happen("expired", "request")
     assert bench.states() == ["accepted"]
     ((_, job, command),) = bench.unit.apply()
@@ -147,7 +99,7 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
         asked.append(job)
         return True
 
-    bench = _Bench(admit=admit)
+    bench = unit_bench.Bench(admit=admit)
     bench.read(samples.record())
     assert [job.state for job in asked] == [jobs.State.QUEUED]
     assert bench.states() == ["accepted"]
@@ -156,8 +108,8 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
 
 
 def test_job_that_must_wait_is_queued() -> None:
-    """Where there is none, the job is told to be accepted and stands in line after the commit."""
-    bench = _Bench()
+    """Where there is none, the job is asked to be accepted and stands in line after the commit."""
+    bench = unit_bench.Bench()
     bench.read(samples.record())
     assert bench.states() == ["accepted"]
     ((_, job, command),) = bench.unit.apply()
@@ -166,17 +118,17 @@ def test_job_that_must_wait_is_queued() -> None:
 
 def test_notices_go_before_records() -> None:
     """Facts from outside are decided first: a request sent again is answered with what just happened."""
-    bench = _Bench(_job("running"))
-    bench.read(samples.record(offset=99), notices=[contexts.FactNotice(_KEY, samples.FACTS["failed"])])
+    bench = unit_bench.Bench(samples.job("running"))
+    bench.read(samples.record(offset=99), notices=[contexts.FactNotice(unit_bench.KEY, samples.FACTS["failed"])])
     assert bench.states()[0] == "failed"
 
 
 def test_request_repeated_within_one_batch_is_answered() -> None:
     """Two equal messages in one batch: one job, and the second is answered as a repetition."""
-    bench = _Bench()
+    bench = unit_bench.Bench()
     bench.read(samples.record(offset=1), samples.record(offset=2))
-    told = [json.loads(sent.value or b"") for sent in bench.unit.outgoing()]
-    assert [(event["state"], event["sequence"], event.get("repeated", False)) for event in told] == [
+    published = [json.loads(sent.value or b"") for sent in bench.unit.outgoing()]
+    assert [(event["state"], event["sequence"], event.get("repeated", False)) for event in published] == [
         ("accepted", 1, False),
         ("accepted", 2, True),
     ]
@@ -186,7 +138,7 @@ def test_request_repeated_within_one_batch_is_answered() -> None:
 def test_broken_task_stops_the_partition() -> None:
     """A bug in one of the partition's tasks is raised in its loop, with its cause, before anything is decided."""
     bug = ValueError("a bug")
-    bench = _Bench()
+    bench = unit_bench.Bench()
     with pytest.raises(RuntimeError, match="submit nightly") as caught:
         bench.read(samples.record(), notices=[contexts.TaskCrashed("submit nightly", bug)])
     assert caught.value.__cause__ is bug
@@ -195,7 +147,7 @@ def test_broken_task_stops_the_partition() -> None:
 
 def test_bad_record_does_not_touch_its_neighbours() -> None:
     """One batch with a good, an invalid and an unreadable record: a job, a rejection and a dead letter."""
-    bench = _Bench()
+    bench = unit_bench.Bench()
     bench.read(
         samples.record(samples.message(id="good")),
         samples.record(samples.message({}, id="bad"), offset=18),
@@ -212,18 +164,10 @@ def test_bad_record_does_not_touch_its_neighbours() -> None:
     assert bench.context.counts.commits == 1
 
 
-def test_dead_letter_alone_is_something_to_commit() -> None:
-    """Without any job, a dead letter still has to be written."""
-    bench = _Bench()
-    bench.read(samples.record(b"\xff"))
-    assert not bench.unit.is_empty
-    assert bench.unit.changes() == []
-
-
 @pytest.mark.parametrize(("ledger_bytes", "most_bytes"), [(1_000_000, 2048), (20_000, 20_000 - 16_384)])
 def test_request_that_the_ledger_could_not_hold_is_rejected(ledger_bytes: int, most_bytes: int) -> None:
     """The smaller of the setting and what fits into a ledger record bounds a request."""
-    bench = _Bench(limits={None: ledger_bytes}, max_request_bytes=2048 if most_bytes == 2048 else 524_288)
+    bench = unit_bench.Bench(limits={None: ledger_bytes}, max_request_bytes=2048 if most_bytes == 2048 else 524_288)
     fits = most_bytes - len(json.dumps(samples.message(id="a", extra="")))
     bench.read(
         samples.record(samples.message(id="a", extra="x" * fits)),
@@ -247,159 +191,11 @@ def test_largest_request_fits_into_its_ledger_record() -> None:
     spare = limit_bytes - 16_384 - len(json.dumps(message, ensure_ascii=False).encode())
     message["data"]["job"]["arguments"] = ["x" * spare]
     raw = json.dumps(message, ensure_ascii=False).encode()
-    bench = _Bench(limits={None: limit_bytes}, admit=lambda _key, _job: True)
+    bench = unit_bench.Bench(limits={None: limit_bytes}, admit=lambda _key, _job: True)
     bench.read(samples.record(raw, key=b"\xff" * 1024))
     assert bench.states() == ["accepted"]
     (change,) = bench.unit.changes()
     assert records.size_bytes(change.key, change.value) <= limit_bytes
-
-
-def test_rows_that_fit_are_sent() -> None:
-    """An event within its topic's limit goes out as it is."""
-    bench = _Bench(_job("collecting"))
-    bench.happen("collected")
-    (sent,) = bench.unit.outgoing()
-    assert event_reader.read(sent.value or b"", sent.headers).data.result == samples.ROWS
-
-
-def test_rows_that_do_not_fit_are_left_out() -> None:
-    """An event over its topic's limit goes out without rows, says so, and keeps their place."""
-    rows = events.StatementResult(rows=["x" * 900], row_count=1)
-    bench = _Bench(_job("collecting"), limits={fakes.TOPICS.events: 1400})
-    bench.happen(facts.ResultCollected(events.Result(statements=[rows], location="obs://b/x")))
-    (sent,) = bench.unit.outgoing()
-    assert records.size_bytes(sent.key, sent.value, sent.headers) <= 1400
-    told = event_reader.read(sent.value or b"", sent.headers).data
-    assert told.state == "succeeded"
-    assert told.result is not None
-    assert (told.result.statements, told.result.truncated, told.result.location) == ([], True, "obs://b/x")
-    assert told.result.unavailable
-
-
-def _letter_sent(record: records.Record, limit_bytes: int) -> records.Outgoing:
-    bench = _Bench(limits={fakes.TOPICS.dead_letters: limit_bytes})
-    bench.read(record)
-    (sent,) = bench.unit.outgoing()
-    assert sent.topic == fakes.TOPICS.dead_letters
-    assert records.size_bytes(sent.key, sent.value, sent.headers) <= limit_bytes
-    return sent
-
-
-@pytest.mark.parametrize("length", [0, 1, 100, 3000])
-def test_dead_letter_within_the_limit_is_whole(length: int) -> None:
-    """What fits is kept to the byte."""
-    sent = _letter_sent(samples.record(b"\xff" * length, headers=(("h", b"1"),)), 10_000)
-    assert (sent.key, sent.value, sent.headers[0]) == (b"k", b"\xff" * length, ("h", b"1"))
-    assert not any(name.startswith("mrs_relay_cut") for name, _ in sent.headers)
-
-
-@pytest.mark.parametrize("length", [600, 601, 700, 2000, 100_000])
-def test_dead_letter_over_the_limit_keeps_its_beginning(length: int) -> None:
-    """A value too long for the topic is cut at its end, as little as possible, and its length is told."""
-    value = (b"\xff" + bytes(range(256)) * 400)[:length]
-    sent = _letter_sent(samples.record(value, headers=(("h", b"1"),)), 1000)
-    assert sent.value is not None
-    assert value.startswith(sent.value)
-    told = dict(sent.headers)
-    assert told["h"] == b"1"
-    if sent.value != value:
-        assert told["mrs_relay_cut_from_bytes"] == str(length).encode()
-        assert records.size_bytes(sent.key, sent.value, sent.headers) > 1000 - 64
-
-
-def test_dead_letter_with_too_long_headers_keeps_the_value() -> None:
-    """Headers that leave no room are left out, and their number is told; key and value stay."""
-    sent = _letter_sent(samples.record(b"\xff", headers=(("h", b"x" * 5000), ("i", b"y"))), 1000)
-    assert (sent.key, sent.value) == (b"k", b"\xff")
-    told = dict(sent.headers)
-    assert told["mrs_relay_cut_headers"] == b"2"
-    assert told["mrs_relay_reason"] == b"unreadable_json"
-    assert not {"h", "i"} & set(told)
-
-
-def test_dead_letter_with_too_long_key_keeps_the_value() -> None:
-    """A key that leaves no room is left out, and its length is told."""
-    sent = _letter_sent(samples.record(b"\xff", key=b"x" * 5000), 1000)
-    assert (sent.key, sent.value) == (None, b"\xff")
-    assert dict(sent.headers)["mrs_relay_cut_key_bytes"] == b"5000"
-
-
-_LATEST = dataclasses.replace(fakes.TOPICS, latest="mrs.latest")
-
-
-def _latest(bench: _Bench) -> dict[bytes | None, str | None]:
-    sent = [one for one in bench.unit.outgoing() if one.topic == "mrs.latest"]
-    assert len({one.key for one in sent}) == len(sent)
-    return {one.key: json.loads(one.value)["state"] if one.value else None for one in sent}
-
-
-def test_latest_state_of_each_request_is_written_once() -> None:
-    """However much happens in a batch, the compacted topic gets one record for each request: its last event, whole."""
-    bench = _Bench(_job("submitting"), topics=_LATEST)
-    bench.happen("taken", "running", "progressed")
-    bench.read(samples.record(samples.message(id="other"), key=b"k"))
-    assert _latest(bench) == {b"/billing order-1": "progress", b"/billing other": "accepted"}
-    records_by_topic = {one.topic: one for one in bench.unit.outgoing() if b"progress" in (one.value or b"")}
-    told, kept = records_by_topic["mrs.events"], records_by_topic["mrs.latest"]
-    assert (kept.value, kept.headers) == (told.value, told.headers)
-
-
-def test_latest_states_are_not_written_unless_wanted() -> None:
-    """The topic is off by default."""
-    bench = _Bench()
-    bench.read(samples.record())
-    assert {sent.topic for sent in bench.unit.outgoing()} == {fakes.TOPICS.events}
-
-
-@pytest.mark.parametrize("happened", ["request", "request, other payload", "invalid"])
-def test_answers_to_second_messages_leave_the_latest_state_alone(happened: str) -> None:
-    """A repetition or a conflict is told, but the request stands where it stood."""
-    bench = _Bench(_job("running"), topics=_LATEST)
-    bench.happen(happened)
-    assert len(bench.states()) == 1
-    assert _latest(bench) == {}
-
-
-def test_wish_for_a_request_that_never_was_is_no_latest_state() -> None:
-    """Only requests have a state; a cancel or a resolve that finds none has not."""
-    bench = _Bench(topics=_LATEST)
-    bench.happen("settled")
-    assert bench.states() == ["rejected"]
-    assert _latest(bench) == {}
-
-
-def test_forgotten_request_is_forgotten_in_the_latest_states_too() -> None:
-    """With the end of its memory a request leaves a tombstone, so the topic stays bounded."""
-    bench = _Bench(_job("succeeded"), topics=_LATEST)
-    bench.happen("expired")
-    assert _latest(bench) == {b"/billing order-1": None}
-
-
-def test_forgotten_cancel_does_not_forget_its_request() -> None:
-    """A cancel that waited on another partition than its request goes without a tombstone for that request."""
-    bench = _Bench(_job("awaited, passed on"), topics=_LATEST)
-    bench.happen("cancel matched")
-    assert bench.written() == {_KEY: None}
-    assert _latest(bench) == {}
-
-
-def test_latest_state_that_does_not_fit_goes_without_rows() -> None:
-    """The compacted topic may take less than the events topic; a commit must never fail for it."""
-    rows = events.StatementResult(rows=["x" * 900], row_count=1)
-    bench = _Bench(_job("collecting"), topics=_LATEST, limits={"mrs.latest": 1400})
-    bench.happen(facts.ResultCollected(events.Result(statements=[rows])))
-    told, kept = bench.unit.outgoing()
-    assert event_reader.read(told.value or b"", told.headers).data.result == events.Result(statements=[rows])
-    assert records.size_bytes(kept.key, kept.value, kept.headers) <= 1400
-
-
-def test_events_are_written_in_the_mode_of_the_settings() -> None:
-    """Structured mode reaches events and latest states alike."""
-    bench = _Bench(topics=dataclasses.replace(_LATEST, mode="structured"))
-    bench.read(samples.record())
-    for sent in bench.unit.outgoing():
-        assert json.loads(sent.value or b"")["type"] == "mrs.job.accepted"
-        assert event_reader.read(sent.value or b"", sent.headers).data.state == "accepted"
 
 
 _TRACE = {"traceparent": "00-second", "tracestate": "s=2"}
@@ -408,15 +204,15 @@ _TRACE = {"traceparent": "00-second", "tracestate": "s=2"}
 @pytest.mark.parametrize("state", ["running", "succeeded"])
 @pytest.mark.parametrize("kind", ["same", "other", "invalid"])
 def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> None:
-    """Whoever sends a message finds its answer in the trace of that message; the job keeps its own."""
+    """The answer to a message is in the trace of that message; the job keeps its own."""
     data = {"cluster": samples.CLUSTER, "job": {"job_type": "SparkSubmit"}}
     first = samples.message(data, traceparent="00-first")
-    bench = _Bench()
+    bench = unit_bench.Bench()
     bench.read(samples.record(first))
     list(bench.unit.apply())
     (job,) = bench.jobs.values()
-    shown = _job(state, digest=job.digest, traceparent=job.traceparent if state == "running" else None)
-    again = _Bench(shown)
+    shown = samples.job(state, digest=job.digest, traceparent=job.traceparent if state == "running" else None)
+    again = unit_bench.Bench(shown)
     second = samples.message({"same": data, "other": {**data, "priority": 9}, "invalid": {}}[kind], **_TRACE)
     again.read(samples.record(second, offset=99))
     (sent,) = again.unit.outgoing()
@@ -429,11 +225,11 @@ def test_answer_to_a_second_message_carries_its_trace(state: str, kind: str) -> 
 @pytest.mark.parametrize("kind", ["mrs.job.cancel", "mrs.job.resolve"])
 @pytest.mark.parametrize("state", ["succeeded", "unknown"])
 def test_answer_to_a_wish_carries_its_trace(kind: str, state: str) -> None:
-    """Whoever cancels or settles a request that has ended finds the answer in the trace of that message."""
+    """The answer to a cancel or a resolution of an ended request is in the trace of that message."""
     data: dict[str, Any] = {"request": {"id": "order-1"}, "note": "why"}
     if kind == "mrs.job.resolve":
         data["verdict"] = "failed"
-    bench = _Bench(_job(state))
+    bench = unit_bench.Bench(samples.job(state))
     bench.read(samples.record(samples.message(data, kind, id="w-1", **_TRACE), offset=99))
     (sent,) = bench.unit.outgoing()
     assert {"traceparent": b"00-second", "tracestate": b"s=2"}.items() <= dict(sent.headers).items()
@@ -450,7 +246,7 @@ def _cancel(name: str, came_from: int = -1) -> facts.CancelRequested:
 
 def test_cancels_of_invented_requests_wait_shortly_once_many_do() -> None:
     """Up to the limit each waits for its request as long as it is set; further ones go within ten seconds."""
-    bench = _Bench(max_waiting_cancels=3)
+    bench = unit_bench.Bench(max_waiting_cancels=3)
     names = [f"x-{number}" for number in range(6)]
     for number, name in enumerate(names):
         bench.happen(_cancel(name, came_from=number % 2 - 1), key=jobs.ledger_key("/billing", name))
@@ -461,13 +257,13 @@ def test_cancels_of_invented_requests_wait_shortly_once_many_do() -> None:
 
 def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     """The count follows the committed jobs: up with each that waits, down with each that is matched or given up."""
-    bench = _Bench()
+    bench = unit_bench.Bench()
     for name in ("a", "b", "c"):
         bench.happen(_cancel(name), key=jobs.ledger_key("/billing", name))
     assert bench.jobs.awaited == 0
     list(bench.unit.apply())
     assert bench.jobs.awaited == 3
-    later = unit_of_work.UnitOfWork(bench.jobs, bench.context, fakes.lease(), _nobody)
+    later = unit_of_work.UnitOfWork(bench.jobs, bench.context, fakes.lease(), unit_bench.none_admitted)
     later.decide(jobs.ledger_key("/billing", "a"), facts.CancelMatched())
     later.decide(jobs.ledger_key("/billing", "b"), facts.Requested(samples.request(id="b")))
     list(later.apply())
@@ -476,11 +272,13 @@ def test_waiting_cancels_are_counted_over_commits_and_restores() -> None:
     assert partition_jobs.load(fakes.lease(restored=restored)).awaited == 1
 
 
-def test_twins_are_minded_with_whatever_else_is_done() -> None:
-    """A change that calls for nothing still has its twins stopped; one that calls for something keeps its command."""
-    quiet = _Bench(_job("running"))
+def test_duplicates_are_stopped_beside_any_other_command() -> None:
+    """A change without a command still has its duplicates stopped; one with a command keeps it."""
+    quiet = unit_bench.Bench(samples.job("running"))
     quiet.happen("looked again, found two")
     assert [command for _, _, command in quiet.unit.apply()] == [commands.Command.STOP_DUPLICATES]
-    ended = _Bench(_job("running"))
+    ended = unit_bench.Bench(samples.job("running"))
     ended.happen("looked again, found two", "succeeded")
-    assert [(job.twins, command) for _, job, command in ended.unit.apply()] == [(("j-3",), commands.Command.RELEASE)]
+    assert [(job.duplicates, command) for _, job, command in ended.unit.apply()] == [
+        (("j-3",), commands.Command.RELEASE)
+    ]

@@ -39,7 +39,7 @@ def test_a_place_is_taken_when_it_is_decided_not_when_it_is_committed() -> None:
 
 
 def test_what_was_not_committed_takes_no_place() -> None:
-    """The next plan of the partition counts anew from what is committed; a partition that is lost has none."""
+    """The next plan of the partition counts again from what is committed; a partition that is lost has none."""
     context = fakes.context(policy=POLICY)
     lease, base = fakes.lease(), partition_jobs.Jobs()
     _read(context, lease, base, "r-1", "r-2")

@@ -1,4 +1,4 @@
-"""Kafka away and a consumer that hangs are told apart, and neither is seen where it is not."""
+"""Kafka away and a consumer that hangs are distinguished, and neither is seen where it is not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Watched:
 
 
 async def test_answers_mean_connected_and_healthy() -> None:
-    """As long as the consumer hears something nothing is wrong, and Kafka is not asked."""
+    """As long as the consumer receives records nothing is wrong, and Kafka is not asked."""
     watched = _Watched()
     await watched.go_on(1000)
     assert (watched.health.connected, watched.health.hanging(), watched.changes) == (True, None, [True])
@@ -63,7 +63,7 @@ async def test_kafka_away_is_said_once_and_is_no_hanging() -> None:
     assert (watched.health.connected, watched.health.error, watched.health.hanging()) == (True, None, None)
 
 
-async def test_consumer_that_hears_nothing_although_kafka_answers_hangs() -> None:
+async def test_consumer_that_receives_nothing_although_kafka_answers_hangs() -> None:
     """The partition is named; a consumer that has nothing to read is not suspected."""
     watched = _Watched()
     await watched.go_on(10)
@@ -100,7 +100,7 @@ async def test_rebalance_that_lasts_for_minutes_is_no_hanging() -> None:
     assert "come round" in str(watched.health.hanging(rebalancing=True))
 
 
-async def test_polls_that_go_on_failing_although_kafka_answers_hang() -> None:
+async def test_polls_that_continue_failing_although_kafka_answers_hang() -> None:
     """They are shown at once; as Kafka is there, they are the consumer's own trouble in the end."""
     watched = _Watched()
     await watched.go_on(10)
@@ -114,7 +114,7 @@ async def test_polls_that_go_on_failing_although_kafka_answers_hang() -> None:
     assert isinstance(watched.health.hanging(), errors.ConsumerStuck)
 
 
-async def test_patience_begins_anew_after_kafka_was_away() -> None:
+async def test_patience_begins_again_after_kafka_was_away() -> None:
     """A consumer has its full time to recover after an outage."""
     watched = _Watched()
     await watched.go_on(10)
@@ -142,7 +142,7 @@ async def test_process_that_stood_still_is_not_taken_for_a_consumer_that_hangs()
     """After a freeze nothing has come round for long, and that says nothing: the consumer gets its full time first."""
     watched = _Watched()
     await watched.go_on(10)
-    await asyncio.sleep(2 * _PATIENCE_S)  # nobody looks: the whole process is frozen
+    await asyncio.sleep(2 * _PATIENCE_S)  # no check runs: the whole process is frozen
     assert watched.health.hanging() is None
     await watched.go_on(_PATIENCE_S - 30, answers=False, polls=False)
     assert watched.health.hanging() is None
@@ -169,13 +169,13 @@ async def test_consumer_whose_questions_find_no_answer_hangs() -> None:
     await watched.go_on(60, answers=False, expected=False)
     assert watched.health.hanging() is None
     assert "no answer" in str(watched.health.hanging(silent_since_s))
-    assert watched.health.hanging(silent_since_s, hears=True) is None
+    assert watched.health.hanging(silent_since_s, is_answered=True) is None
     await watched.go_on(240, answers=False, expected=False)
-    assert "no answer for 300 s" in str(watched.health.hanging(silent_since_s, hears=True))
+    assert "no answer for 300 s" in str(watched.health.hanging(silent_since_s, is_answered=True))
 
 
 async def test_silence_about_a_partition_without_leader_is_excused() -> None:
-    """Questions about it find no answer while nobody leads it; afterwards the consumer has its full time."""
+    """Requests about it get no answer while it has no leader; afterwards the consumer has its full time."""
     watched = _Watched()
     await watched.go_on(10)
     silent_since_s = asyncio.get_running_loop().time()

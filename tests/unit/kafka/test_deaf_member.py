@@ -18,7 +18,7 @@ pytestmark = pytest.mark.looptime
 
 
 class _DeafConsumer(memory_group.MemoryGroupConsumer):
-    """Was given partitions, and then hears nothing more."""
+    """Gets partitions, and then receives nothing more."""
 
     async def committed(self, position: records.Position) -> int | None:
         raise await self._silence(position)
@@ -60,7 +60,7 @@ async def _its_end(work: runtime.Runtime[str]) -> str:
     return str(died.value)
 
 
-async def test_member_that_the_group_does_not_answer_fences_nobody() -> None:
+async def test_member_that_the_group_does_not_answer_fences_no_other() -> None:
     """It may have been put out long ago: its successor works on undisturbed, and it gives up, for a new process."""
     broker = runtimes.working_cluster()
     heard, deaf = runtimes.Counting(), runtimes.Counting()

@@ -76,7 +76,7 @@ async def test_records_read_twice_are_ignored() -> None:
 
 
 async def test_dropped_records_are_accepted_again() -> None:
-    """After a rebalance reading goes on behind what was taken, not behind what was delivered."""
+    """After a rebalance reading continues behind what was taken, not behind what was delivered."""
     inbox = _feed()
     inbox.deliver(_records(0, 1, 2, 3))
     await inbox.take(2)

@@ -1,4 +1,4 @@
-"""A partition without a leader parks itself alone, says so, and goes on by itself when the leader is back."""
+"""A partition without a leader parks itself alone, says so, and continues by itself when the leader is back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mrs_relay.kafka import leaders, partition_worker, records, settings
 pytestmark = pytest.mark.looptime
 
 _BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
-_LONG_S = 600.0  # many times the patience with a consumer that hears nothing
+_LONG_S = 600.0  # many times the patience with a consumer that receives nothing
 
 
 @_BOTH
@@ -38,14 +38,14 @@ async def test_partition_without_leader_waits_alone(guarantee: str, topic: str) 
     assert (during.ready, counted) == (True, [20, 10, 20, 20])
     assert [one.state for one in after.partitions] == [partition_worker.State.RUNNING] * 4
     assert (after.error, runtimes.counts(broker)) == (None, [20] * 4)
-    told = [entry["event"] for entry in logs]
-    assert (told.count("leaders_lost"), told.count("leaders_restored")) == (1, 1)
+    logged = [entry["event"] for entry in logs]
+    assert (logged.count("leaders_lost"), logged.count("leaders_restored")) == (1, 1)
 
 
 @_BOTH
 @pytest.mark.parametrize("topic", [runtimes.IN, runtimes.LEDGER])
 async def test_start_without_a_leader_begins_with_the_others(guarantee: str, topic: str) -> None:
-    """What lacks its leader from the beginning keeps nobody from starting, and begins when it is there."""
+    """What lacks its leader from the beginning keeps no other from starting, and begins when it is there."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     broker.lose_leader(topic, 1)
     async with runtimes.running(broker.kafka, broker, handler) as work:
@@ -61,7 +61,7 @@ async def test_start_without_a_leader_begins_with_the_others(guarantee: str, top
 
 @_BOTH
 async def test_events_without_leader_hold_up_only_those_who_write_there(guarantee: str) -> None:
-    """Where no event goes to that partition, work goes on; who needs it waits, and tells each event once."""
+    """Where no event goes to that partition, work continues; who needs it waits, and tells each event once."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         await asyncio.sleep(6)

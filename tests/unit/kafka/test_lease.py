@@ -19,7 +19,7 @@ _STALE_S = 45.0
 
 
 class _Writer:
-    """Writes down commits; each takes a second; raises what it is told to."""
+    """Writes down commits; each takes a second; raises what it is asked to."""
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
@@ -114,7 +114,7 @@ async def test_parked_commit_waits_for_the_resumption() -> None:
 
 
 async def test_parked_commit_fails_when_the_lease_ends() -> None:
-    """A commit that waits while the partition goes to somebody else raises Fenced."""
+    """A commit that waits while the partition goes to another member raises Fenced."""
     writer = _Writer()
     lease = _lease(writer)
     lease.park()
@@ -143,7 +143,7 @@ async def test_draining_lease_commits_but_does_not_act() -> None:
 
 
 async def test_draining_lease_drops_the_records_that_wait() -> None:
-    """The handler gets none of them while the partition goes away; they are read again by whoever has it then."""
+    """The handler gets none of them while the partition goes away; they are read again by the next owner."""
     lease = _lease(_Writer())
     waiting = [records.Record("in", 3, offset, 0, b"k", b"v", ()) for offset in (7, 8)]
     lease.inbox.deliver(waiting)
@@ -156,7 +156,7 @@ async def test_draining_lease_drops_the_records_that_wait() -> None:
 
 
 async def test_commit_of_a_draining_lease_gives_no_right_after_the_resumption() -> None:
-    """What was committed while the partition went away may be acted on by whoever got it, and by nobody else."""
+    """What was committed while the partition went away may be acted on by the next owner alone."""
     lease = _lease(_Writer())
     lease.drain()
     intent = await lease.commit([], [], 8)
@@ -206,7 +206,7 @@ async def test_refused_commit_leaves_the_lease_alive(error: Exception) -> None:
 
 
 async def test_no_acting_after_a_long_silence() -> None:
-    """When Kafka has not answered within the session timeout, somebody else may own the partition."""
+    """When Kafka has not answered within the session timeout, another member may own the partition."""
     lease = _lease(_Writer())
     await asyncio.sleep(_STALE_S - 1)
     assert lease.may_act()

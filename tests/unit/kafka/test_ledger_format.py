@@ -79,7 +79,7 @@ def test_what_follows_the_own_claim_is_left_alone() -> None:
 
 
 def test_records_of_a_replaced_owner_are_ignored_and_named() -> None:
-    """A token older than the newest claim is ignored, and its keys are to be written anew."""
+    """A token older than the newest claim is ignored, and its keys are to be written again."""
     log = _Log()
     old = ledger_format.token(log.claim("old"))
     log.end(0, token=old)
@@ -210,7 +210,7 @@ def test_outbox_of_an_earlier_commit_was_sent() -> None:
 
 
 def test_foreign_claims_count_after_the_own_one() -> None:
-    """Only owners that came after our last claim tell that somebody else is at work."""
+    """Only owners that came after our last claim show that another process is at work."""
     log = _Log()
     log.claim("before")
     previous = log.claim("ours, earlier")

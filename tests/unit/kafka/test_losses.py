@@ -1,4 +1,4 @@
-"""Ledgers and topics that lose something, grow or are changed while we run: told, waited for, and never passed over."""
+"""Ledgers and topics that lose something, grow or change while we run: reported, waited for, never ignored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def _work(broker: memory_broker.MemoryBroker, count: int = 10) -> None:
 
 
 async def _look(broker: memory_broker.MemoryBroker, count: int = 1) -> tuple[partition_worker.State, str]:
-    """Start anew, send some more records and say what becomes of the partition."""
+    """Start again, send some more records and say what becomes of the partition."""
     async with runtimes.running(broker.kafka, broker, runtimes.Counting()) as work:
         runtimes.feed_in(broker, count, partitions=1)
         await asyncio.sleep(1)
@@ -37,7 +37,7 @@ async def _look(broker: memory_broker.MemoryBroker, count: int = 1) -> tuple[par
 
 
 def _accepting(broker: memory_broker.MemoryBroker) -> memory_broker.MemoryBroker:
-    """The same broker seen by a process that was told to accept the loss."""
+    """The same broker seen by a process that was asked to accept the loss."""
     broker._kafka = broker.kafka.model_copy(update={"accept_loss": True})
     return broker
 
@@ -57,13 +57,13 @@ def _begin_cut(broker: memory_broker.MemoryBroker) -> None:
 
 def _end_lost(broker: memory_broker.MemoryBroker) -> None:
     """All commits that tell of offset 10: with at-least-once a hand-over in order writes it twice."""
-    told = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == b"\0offsets"]
-    last = next(record.offset for record in told if record.value == told[-1].value)
+    reported = [record for record in broker.committed(runtimes.LEDGER, 0) if record.key == b"\0offsets"]
+    last = next(record.offset for record in reported if record.value == reported[-1].value)
     broker.truncate(runtimes.LEDGER, 0, last - 1)
 
 
 _LOSSES = pytest.mark.parametrize(
-    ("lose", "told"),
+    ("lose", "reported"),
     [(_made_anew, "is empty"), (_begin_cut, "begins at offset 3"), (_end_lost, "has been at offset 10")],
 )
 
@@ -71,14 +71,14 @@ _LOSSES = pytest.mark.parametrize(
 @_LOSSES
 @_BOTH
 async def test_ledger_that_has_lost_something_stops_its_partition(
-    guarantee: str, lose: Callable[[memory_broker.MemoryBroker], None], told: str
+    guarantee: str, lose: Callable[[memory_broker.MemoryBroker], None], reported: str
 ) -> None:
-    """Deleted and made anew, cut at its beginning or set back: going on would forget jobs or start them twice."""
+    """Deleted and made again, cut at its beginning or set back: going on would forget jobs or start them twice."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     await _work(broker)
     lose(broker)
     state, error = await _look(broker)
-    assert (state, told in error, "kafka.accept_loss" in error) == (partition_worker.State.UNREADABLE, True, True)
+    assert (state, reported in error, "kafka.accept_loss" in error) == (partition_worker.State.UNREADABLE, True, True)
 
 
 @_LOSSES
@@ -86,9 +86,9 @@ async def test_ledger_that_has_lost_something_stops_its_partition(
 async def test_accepted_loss_is_accepted_for_good(
     guarantee: str,
     lose: Callable[[memory_broker.MemoryBroker], None],
-    told: str,  # noqa: ARG001 - the table's
+    reported: str,  # noqa: ARG001 - the table's
 ) -> None:
-    """Told to, the partition goes on with what there is, and later starts need not be told again."""
+    """Asked to, the partition continues with what there is, and later starts need not be reported again."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     await _work(broker)
     lose(broker)
@@ -99,7 +99,7 @@ async def test_accepted_loss_is_accepted_for_good(
 
 @_BOTH
 async def test_compaction_is_no_loss(guarantee: str) -> None:
-    """What compaction takes away was replaced: the partition goes on, however often it happened."""
+    """What compaction takes away was replaced: the partition continues, however often it happened."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     for _ in range(3):
         await _work(broker)
@@ -109,7 +109,7 @@ async def test_compaction_is_no_loss(guarantee: str) -> None:
 
 
 @_BOTH
-async def test_ledger_made_anew_while_it_is_written_stops_its_partition_for_good(guarantee: str) -> None:
+async def test_ledger_made_again_while_it_is_written_stops_its_partition_for_good(guarantee: str) -> None:
     """The first commit into the new topic is the last one, and the next start sees that it is not the whole story."""
     broker, handler = runtimes.working_cluster(guarantee, partitions=1), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
@@ -120,13 +120,13 @@ async def test_ledger_made_anew_while_it_is_written_stops_its_partition_for_good
         runtimes.feed_in(broker, 2, partitions=1)
         await asyncio.sleep(5)
         first = work.status().partitions[0]
-    assert (first.state, "made anew" in (first.error or "")) == (partition_worker.State.UNREADABLE, True)
+    assert (first.state, "created again" in (first.error or "")) == (partition_worker.State.UNREADABLE, True)
     state, error = await _look(broker)
-    assert (state, "made anew" in error) == (partition_worker.State.UNREADABLE, True)
+    assert (state, "created again" in error) == (partition_worker.State.UNREADABLE, True)
 
 
 @_BOTH
-async def test_deleted_ledger_is_named_and_never_begun_anew_by_itself(guarantee: str) -> None:
+async def test_deleted_ledger_is_named_and_never_begun_again_by_itself(guarantee: str) -> None:
     """While it is missing the partition waits, and the error names the topic; an empty one in its place stops it."""
     broker, handler = runtimes.working_cluster(guarantee, partitions=1), runtimes.Counting()
     with structlog.testing.capture_logs() as logs:
@@ -148,7 +148,7 @@ async def test_deleted_ledger_is_named_and_never_begun_anew_by_itself(guarantee:
 
 
 async def test_requests_that_were_deleted_unread_stop_the_partition_until_that_is_accepted() -> None:
-    """Retention that was too short is told with the offsets; told to, we go on behind the gap."""
+    """Retention that was too short is reported with the offsets; asked to, we continue behind the gap."""
     broker = runtimes.working_cluster(partitions=1)
     await _work(broker)
     runtimes.feed_in(broker, 40, partitions=1)
@@ -187,7 +187,7 @@ async def test_ledger_of_a_newer_format_stops_its_partition_alone(guarantee: str
 
 @_BOTH
 async def test_new_partition_waits_for_its_ledger_and_loses_nothing(guarantee: str) -> None:
-    """Said until the ledger has grown, too; then it goes on by itself, from its beginning even for "latest"."""
+    """Said until the ledger has grown, too; then it continues by itself, from its beginning even for "latest"."""
     broker, handler = runtimes.working_cluster(guarantee, partitions=2, first_start="latest"), runtimes.Counting()
     shares: list[tuple[int, int]] = []
     work = runtime.Runtime(
@@ -269,8 +269,8 @@ async def test_budget_is_shared_by_the_present_number_of_partitions() -> None:
     assert shares == {0: (4, 8), 1: (4, 8)}
 
 
-async def test_ledger_that_is_set_to_forget_by_age_is_told_while_we_run() -> None:
-    """What a start would refuse is told within a minute when it is changed later, and so is its repair."""
+async def test_ledger_that_is_set_to_forget_by_age_is_reported_while_we_run() -> None:
+    """What a start would refuse is reported within a minute when it is changed later, and so is its repair."""
     broker = runtimes.working_cluster(partitions=1)
     with structlog.testing.capture_logs() as logs:
         async with runtimes.running(broker.kafka, broker, runtimes.Counting()) as work:
@@ -282,8 +282,8 @@ async def test_ledger_that_is_set_to_forget_by_age_is_told_while_we_run() -> Non
             right = work.status()
     assert "must not delete" in (wrong.error or "")
     assert (wrong.ready, right.error) == (True, None)
-    told = [entry["event"] for entry in logs if entry["event"].startswith("topic_faults")]
-    assert told == ["topic_faults_found", "topic_faults_resolved"]
+    logged = [entry["event"] for entry in logs if entry["event"].startswith("topic_faults")]
+    assert logged == ["topic_faults_found", "topic_faults_resolved"]
 
 
 @_BOTH
@@ -305,7 +305,7 @@ async def test_broker_that_takes_no_writes_is_waited_for_and_nothing_is_done_on_
 
 @_BOTH
 async def test_disk_of_one_partition_leaves_the_others_alone(guarantee: str) -> None:
-    """Of four ledgers one cannot be written: three partitions go on, the fourth follows later."""
+    """Of four ledgers one cannot be written: three partitions continue, the fourth follows later."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
 
     def second(outgoing: Sequence[records.Outgoing]) -> bool:

@@ -38,7 +38,7 @@ async def test_every_record_is_dealt_with_once(guarantee: str) -> None:
 
 
 @_BOTH
-async def test_successor_of_a_crash_goes_on_where_commits_ended(guarantee: str) -> None:
+async def test_successor_of_a_crash_continues_where_commits_ended(guarantee: str) -> None:
     """After a crash in the middle of work nothing is lost and nothing counted twice."""
     broker, first, second = runtimes.working_cluster(guarantee), runtimes.Counting(), runtimes.Counting()
     async with runtimes.crashing(broker, first):
@@ -144,7 +144,7 @@ async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_r
 
 
 async def test_without_transactions_a_rebalance_restores() -> None:
-    """Nothing fences there, so a partition that comes back is claimed and read anew."""
+    """Nothing fences there, so a partition that comes back is claimed and read again."""
     broker, handler = runtimes.working_cluster("at-least-once"), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
         runtimes.feed_in(broker, 40)
@@ -202,7 +202,7 @@ async def test_commit_that_meets_a_takeover_is_never_made(think_s: float) -> Non
 
 
 async def test_zombie_is_fenced_and_its_events_are_never_seen() -> None:
-    """An evicted member goes on until its next commit; readers of committed records see each event once."""
+    """An evicted member continues until its next commit; readers of committed records see each event once."""
     broker, zombie, owner = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
     with structlog.testing.capture_logs() as logs:
         async with runtimes.running(broker.kafka, broker, zombie):
@@ -247,7 +247,7 @@ async def test_first_start_begins_where_it_should(
 
 
 async def test_offsets_of_the_group_are_never_read_back() -> None:
-    """They are a mirror for lag tools; only the ledger says where to go on."""
+    """They are a mirror for lag tools; only the ledger says where to continue."""
     broker, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
         runtimes.feed_in(broker, 10, partitions=1)

@@ -88,7 +88,7 @@ async def test_handler_that_ends_by_itself_is_a_bug() -> None:
         work.stop()
         await task
     assert status.crashes == len(started) >= 3
-    assert "nobody asked it to" in (status.error or "")
+    assert "was not asked to" in (status.error or "")
 
 
 async def test_commit_error_inside_a_task_group_is_no_bug() -> None:
@@ -115,7 +115,7 @@ async def test_commit_error_inside_a_task_group_is_no_bug() -> None:
 
 @_BOTH
 async def test_shutdown_commits_what_was_taken(guarantee: str, looptime: float) -> None:
-    """Handlers finish what they hold, the group's offsets are told, and it all takes milliseconds."""
+    """Handlers finish what they hold, the group's offsets are reported, and it all takes milliseconds."""
     broker, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
@@ -206,7 +206,7 @@ async def test_kafka_away_for_minutes_is_survived(guarantee: str) -> None:
         assert not lease.may_act(intent)
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(5)
-    assert len(handler.leases[0]) == (1 if guarantee == "exactly-once" else 2)  # where nothing fences: read anew
+    assert len(handler.leases[0]) == (1 if guarantee == "exactly-once" else 2)  # where nothing fences: read again
     assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, 80)
 
 
@@ -316,7 +316,7 @@ async def test_ledger_whose_beginning_was_deleted_stops_its_partition() -> None:
 
 
 async def test_partition_that_the_input_has_gained_waits_for_its_ledger() -> None:
-    """Its requests are not touched, and it is said what to do; the others go on, and it joins once it can."""
+    """Its requests are not touched, and it is said what to do; the others continue, and it joins once it can."""
     broker, handler = runtimes.working_cluster(partitions=2), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 10, partitions=2)
@@ -345,7 +345,7 @@ async def test_records_removed_while_they_wait_stop_the_partition() -> None:
 
 
 async def test_handler_that_fails_while_parked_waits_for_the_assignment() -> None:
-    """Whose partition it is is not known then, so nobody is fenced; afterwards it begins anew."""
+    """Whose partition it is is not known then, so no member is fenced; afterwards it begins again."""
     broker, slow = runtimes.working_cluster(partitions=2), runtimes.Slow()
     slow.think_s = 30.0
     leases_seen: list[leases.Lease[str]] = []

@@ -1,4 +1,4 @@
-"""A runtime that ends is begun anew, less and less often, for as long as that is wanted."""
+"""A runtime that ends is started again, less and less often, for as long as that is wanted."""
 
 from __future__ import annotations
 

@@ -30,6 +30,6 @@ def test_silence_of_the_broker_is_not_the_end() -> None:
     assert _after(topic_io._Goal(10), (5, 1), *[(5, 1)] * 20) == [True] * 21
 
 
-def test_progress_begins_the_count_anew() -> None:
+def test_progress_begins_the_count_again() -> None:
     """Only answers in a row without records count."""
     assert _after(topic_io._Goal(10), (5, 1), (5, 2), (6, 3), (6, 4), (6, 5)) == [True, True, True, True, False]

@@ -1,4 +1,4 @@
-"""A batch that nobody can read stops the messages behind it: not the jobs of its partition, not its neighbours."""
+"""An unreadable batch stops the messages behind it: not the jobs of its partition, not its neighbours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _spoil(cluster: memory_broker.MemoryBroker, topic: str, partition: int, firs
 
 @_BOTH
 async def test_unreadable_batch_stops_its_partition_and_names_it(guarantee: str) -> None:
-    """What stands before it and all of the neighbours is done; state and reason are told, and Kafka is not blamed."""
+    """What stands before it and all of the neighbours is done; state and reason are shown, and Kafka is not blamed."""
     cluster, handler = runtimes.working_cluster(guarantee), runtimes.Counting()
     runtimes.feed_in(cluster, 40)
     _spoil(cluster, runtimes.IN, 1, 4, 6)
@@ -33,14 +33,14 @@ async def test_unreadable_batch_stops_its_partition_and_names_it(guarantee: str)
         async with runtimes.running(cluster.kafka, cluster, handler) as work:
             await asyncio.sleep(120)
             status = work.status()
-            # Commits of what is under way go on: jobs need no new messages.
+            # Commits of what is under way continue: jobs need no new messages.
             await handler.leases[1][0].commit([records.Change(b"job", b"ended")], [])
     assert (handler.taken[1], handler.taken[2], len(handler.leases[1])) == ([0, 1, 2, 3], list(range(10)), 1)
     assert [one.state.value for one in status.partitions] == ["running", "unreadable", "running", "running"]
     assert status.partitions[1].error == f"the batch at offsets 4 to 5 of in-1 cannot be read: {_REASON}"
     assert (status.partitions[1].lag, status.ready, status.connected, status.error) == (6, True, True, None)
-    told = [entry for entry in logs if entry["event"] == "partition_unreadable"]
-    assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in told] == [(1, 4, 6)]
+    logged = [entry for entry in logs if entry["event"] == "partition_unreadable"]
+    assert [(entry["partition"], entry["first"], entry["next_offset"]) for entry in logged] == [(1, 4, 6)]
     assert "poll_failed" not in {entry["event"] for entry in logs}
 
 
@@ -103,7 +103,7 @@ class _Seeing(runtimes.Counting):
 
 
 async def test_ledger_that_cannot_be_read_stops_its_partition_alone() -> None:
-    """A restore never goes on without a part of the ledger."""
+    """A restore never continues without a part of the ledger."""
     cluster, handler = runtimes.working_cluster(partitions=2), runtimes.Counting()
     async with runtimes.running(cluster.kafka, cluster, handler):
         runtimes.feed_in(cluster, 10, partitions=2)

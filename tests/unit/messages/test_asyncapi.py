@@ -41,10 +41,10 @@ def test_every_type_is_a_message_of_its_channel() -> None:
 
 
 def test_addresses_are_the_topics_of_the_settings() -> None:
-    """Whoever takes the defaults finds them here."""
+    """The defaults are the addresses of the document."""
     topics = settings.Topics()
-    told = {channel["address"] for channel in _DOCUMENT["channels"].values()}
-    assert told == {topics.requests, topics.events, topics.dead_letters, topics.ledger, "mrs.latest"}
+    published = {channel["address"] for channel in _DOCUMENT["channels"].values()}
+    assert published == {topics.requests, topics.events, topics.dead_letters, topics.ledger, "mrs.latest"}
 
 
 @pytest.mark.parametrize("kind", _REQUESTS)
@@ -61,7 +61,7 @@ def test_the_examples_follow_payload_and_headers(kind: str) -> None:
 
 
 def test_written_headers_are_those_of_the_document() -> None:
-    """Every header that an event has is told, and every one that is required is there."""
+    """Every header that an event has is reported, and every one that is required is there."""
     trait = _DOCUMENT["components"]["messageTraits"]["event"]
     data = events.EventData(
         request=events.RequestRef(id="r", source="/s"), state="accepted", sequence=1, attempt=0, cluster="c"
@@ -71,9 +71,9 @@ def test_written_headers_are_those_of_the_document() -> None:
     traced = events.Event(**whole, correlation_id="c", traceparent="00-a", tracestate="b=c")
     for event in (plain, traced):
         _, value, headers = events.write(event, "/mrs-relay")
-        told = {name: raw.decode() for name, raw in headers}
-        assert set(told) <= set(trait["headers"]["properties"])
-        assert _faults(trait["headers"], told) == []
+        shown = {name: raw.decode() for name, raw in headers}
+        assert set(shown) <= set(trait["headers"]["properties"])
+        assert _faults(trait["headers"], shown) == []
         assert _faults(_MESSAGES["event.mrs.job.accepted"]["payload"], json.loads(value)) == []
         assert _faults(_MESSAGES["event.mrs.job.failed"]["payload"], json.loads(value)) != []
 
@@ -92,7 +92,7 @@ def test_headers_of_dead_letters_are_those_of_the_document() -> None:
         timestamp_ms=3,
         cut=tuple((f"mrs_relay_cut_{what}", b"4") for what in ("headers", "key_bytes", "from_bytes")),
     )
-    told = {name: raw.decode() for name, raw in letter.write()[2]}
+    reported = {name: raw.decode() for name, raw in letter.write()[2]}
     schema = _DOCUMENT["components"]["schemas"]["DeadLetterHeaders"]
-    assert set(told) == set(schema["properties"])
-    assert _faults(schema, told) == []
+    assert set(reported) == set(schema["properties"])
+    assert _faults(schema, reported) == []

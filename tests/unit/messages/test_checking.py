@@ -44,7 +44,7 @@ def test_an_event_is_valid() -> None:
         ({"type": "mrs.job.done"}, "type"),
     ],
 )
-def test_an_event_that_is_wrong_is_told_by_its_field(changes: dict[str, Any], field: str) -> None:
+def test_an_event_that_is_wrong_is_reported_by_its_field(changes: dict[str, Any], field: str) -> None:
     """Attributes count as much as the data."""
     [checked] = checking.check(samples.raw({**_EVENT, **changes}))
     assert checked.problem is not None
@@ -63,13 +63,13 @@ def test_an_event_that_is_wrong_is_told_by_its_field(changes: dict[str, Any], fi
         ([1], "not_an_object", None),
     ],
 )
-def test_a_request_that_is_wrong_is_told_as_the_relay_tells_it(message: Any, code: str, field: str | None) -> None:
+def test_a_request_that_is_wrong_is_reported_as_the_relay_tells_it(message: Any, code: str, field: str | None) -> None:
     """The same code and field as in a rejection event or a dead letter."""
     [checked] = checking.check(samples.raw(message if isinstance(message, dict) else [message]))
     assert (checked.code, checked.field) == (code, field)
 
 
-def test_lines_and_lists_are_told_by_their_place() -> None:
+def test_lines_and_lists_are_reported_by_their_place() -> None:
     """One JSON message a line, empty lines between them, or a list of messages."""
     good, bad = json.dumps(samples.message()), json.dumps(samples.message(id=7))
     lines = checking.check(f"{good}\n\n{bad}\n[1\n".encode())
@@ -93,7 +93,7 @@ def test_nothing_is_no_message() -> None:
     assert checking.check(b" \n") == []
 
 
-def test_every_event_state_is_told_by_some_type() -> None:
+def test_every_event_state_is_reported_by_some_type() -> None:
     """What the check knows as events is all that is written."""
     assert {kind.rpartition(".")[2] for kind in registry.EVENTS} == set(events.STATES)
 

@@ -130,7 +130,7 @@ def test_byte_order_mark_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_number_is_told(name: str) -> None:
+def test_what_is_no_number_is_reported(name: str) -> None:
     """The text says what JSON does not have and what to send instead."""
     with pytest.raises(errors.BadMessage, match=rf"JSON has no {name.removeprefix('-')}: send a number or null"):
         codec.decode(b'{"a": %b}' % name.encode())

@@ -65,7 +65,7 @@ _OPTIONAL = {"type": "string"}
     ],
 )
 def test_an_addition_is_fine_on_both_sides(side: str, path: str, value: Any) -> None:
-    """New fields that need not be there, new words and other descriptions break nobody."""
+    """New fields that need not be there, new words and other descriptions break no reader."""
     assert _breaks(side, path, value) == []
 
 
@@ -144,7 +144,7 @@ def test_what_widens_breaks_readers_only(path: str, value: Any, place: str) -> N
 
 
 def test_a_type_that_is_gone_breaks_and_a_new_one_does_not() -> None:
-    """A version stays as long as somebody may use it."""
+    """A version stays as long as it may be in use."""
     assert compat.breaks({"events/a/v1.json": _OLD}, {}) == ["events/a/v1.json: removed"]
     assert compat.breaks({}, {"events/a/v1.json": _OLD}) == []
 

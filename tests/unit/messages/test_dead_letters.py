@@ -53,7 +53,7 @@ def test_reason_and_place_stand_in_headers() -> None:
 
 
 @pytest.mark.parametrize(("value", "marked"), [(None, True), (b"", False), (b"x", False)])
-def test_tombstone_is_told_from_an_empty_value(value: bytes | None, marked: bool) -> None:
+def test_tombstone_is_reported_from_an_empty_value(value: bytes | None, marked: bool) -> None:
     """A dead letter always has a value; a header says that the original had none."""
     headers = dict(_letter(value=value).write()[2])
     assert ("mrs_relay_no_value" in headers) is marked
@@ -100,7 +100,7 @@ def test_replay_that_fails_again_is_known_as_the_same_message(
     assert again.replay() == first.replay()
 
 
-def test_messages_of_one_content_are_told_apart_by_their_place() -> None:
+def test_messages_of_one_content_are_distinguished_by_their_place() -> None:
     """Two messages with the same bytes are two messages; a claim to be a replay hides nothing."""
     one = _letter()
     assert one.fingerprint != msgspec.structs.replace(one, offset=18).fingerprint
@@ -110,7 +110,7 @@ def test_messages_of_one_content_are_told_apart_by_their_place() -> None:
 
 @pytest.mark.parametrize("claim", [b"", b"x", b"a-1-2\n", b"\xff-1-2", b"a-1", b"-1-2"])
 def test_claimed_origin_that_is_no_position_counts_for_nothing(claim: bytes) -> None:
-    """Anybody can write a header; one that is no position is no origin."""
+    """Any sender can write a header; one that is no position is no origin."""
     assert _letter(headers=(("mrs_relay_replay_of", claim),)).origin == "mrs.requests-3-17"
 
 

@@ -87,7 +87,7 @@ def test_digests_are_equal_exactly_for_equal_canonical_json(one: object, two: ob
 
 @example(2**53, 2**53 + 1)
 @given(st.integers(), st.integers())
-def test_whole_numbers_of_any_size_are_told_apart(one: int, two: int) -> None:
+def test_whole_numbers_of_any_size_are_distinguished(one: int, two: int) -> None:
     """A double does not hold every number above 2**53; a digest tells them apart all the same."""
     assume(one != two and max(abs(one), abs(two)) < 10**300)
     assert _of(_order(one), "mrs.cluster.create") != _of(_order(two), "mrs.cluster.create")

@@ -83,18 +83,18 @@ def _event(**changes: Any) -> events.Event:
 def test_event_survives_writing_and_reading(event: events.Event) -> None:
     """A subscriber reads the same data, type and attributes that were decided."""
     key, value, headers = events.write(event, _SOURCE)
-    told = event_reader.read(value, headers)
+    published = event_reader.read(value, headers)
     assert key == event.key
-    assert events.body(told.data) == event.data
-    assert told.type == f"mrs.{event.subject}.{event.data.state}"
-    assert told.type in registry.EVENTS
-    assert told.attributes["id"] == event.event_id
-    assert told.attributes["source"] == _SOURCE
-    assert told.attributes["subject"] == told.attributes["causationid"] == event.data.request.id
-    assert told.attributes["sequence"] == f"{event.data.sequence:010d}"
-    assert told.attributes["correlationid"] == event.correlation_id
-    assert told.attributes.get("traceparent") == event.traceparent
-    assert told.attributes.get("tracestate") == event.tracestate
+    assert events.body(published.data) == event.data
+    assert published.type == f"mrs.{event.subject}.{event.data.state}"
+    assert published.type in registry.EVENTS
+    assert published.attributes["id"] == event.event_id
+    assert published.attributes["source"] == _SOURCE
+    assert published.attributes["subject"] == published.attributes["causationid"] == event.data.request.id
+    assert published.attributes["sequence"] == f"{event.data.sequence:010d}"
+    assert published.attributes["correlationid"] == event.correlation_id
+    assert published.attributes.get("traceparent") == event.traceparent
+    assert published.attributes.get("tracestate") == event.tracestate
 
 
 @given(_data)
@@ -114,16 +114,16 @@ def test_headers_are_a_valid_cloudevent_in_binary_mode(event: events.Event) -> N
     Source: CloudEvents 1.0.2, sections 3 and 3.1; Kafka protocol binding 1.0.2, section 3.2.
     """
     _, value, headers = events.write(event, _SOURCE)
-    told = {name: raw.decode() for name, raw in headers}
-    assert len(told) == len(headers)
-    attributes = {name.removeprefix("ce_"): text for name, text in told.items() if name.startswith("ce_")}
+    shown = {name: raw.decode() for name, raw in headers}
+    assert len(shown) == len(headers)
+    attributes = {name.removeprefix("ce_"): text for name, text in shown.items() if name.startswith("ce_")}
     assert {"specversion", "id", "source", "type"} <= attributes.keys()
     assert attributes["specversion"] == "1.0"
     assert all(re.fullmatch(r"[a-z0-9]{1,20}", name) for name in attributes)
     assert all(attributes.values())
     assert "datacontenttype" not in attributes
-    assert told["content-type"] == "application/json"
-    assert told.keys() - {f"ce_{name}" for name in attributes} <= {"content-type", "traceparent", "tracestate"}
+    assert shown["content-type"] == "application/json"
+    assert shown.keys() - {f"ce_{name}" for name in attributes} <= {"content-type", "traceparent", "tracestate"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", attributes["time"])
     assert dt.datetime.fromisoformat(attributes["time"]).timestamp() * 1000 == pytest.approx(event.time_ms, abs=0.01)
     assert isinstance(json.loads(value), dict)
@@ -135,10 +135,10 @@ def test_structured_form_is_one_line_of_cloudevents_json(event: events.Event) ->
     _, value, headers = events.write(event, _SOURCE)
     line = event_reader.read(value, headers).as_json()
     assert b"\n" not in line
-    told = json.loads(line)
-    assert told["data"] == json.loads(value)
-    assert told["datacontenttype"] == "application/json"
-    assert told["type"] == f"mrs.{event.subject}.{event.data.state}"
+    published = json.loads(line)
+    assert published["data"] == json.loads(value)
+    assert published["datacontenttype"] == "application/json"
+    assert published["type"] == f"mrs.{event.subject}.{event.data.state}"
 
 
 def test_written_event_is_pinned() -> None:
@@ -271,10 +271,10 @@ def test_new_words_of_a_newer_event_are_kept(mode: events.Mode) -> None:
     for old, new in ((b'"refused"', b'"later"'), (b'"running"', b'"paused"')):
         assert old in value
         value = value.replace(old, new)
-    told = event_reader.read(value, headers).data
-    assert (told.state, told.previous_state, told.sequence) == ("failed", "paused", data.sequence)
-    assert told.reason is not None
-    assert (told.reason.kind, told.reason.code) == ("later", "0176")
+    published = event_reader.read(value, headers).data
+    assert (published.state, published.previous_state, published.sequence) == ("failed", "paused", data.sequence)
+    assert published.reason is not None
+    assert (published.reason.kind, published.reason.code) == ("later", "0176")
 
 
 @pytest.mark.parametrize("word", ["7", '""', "null", "[]", "{}"])

@@ -222,7 +222,7 @@ def test_folder_as_written_has_no_differences(tmp_path: pathlib.Path) -> None:
 
 
 def test_missing_changed_and_foreign_files_are_named(tmp_path: pathlib.Path) -> None:
-    """One line for each file that is missing, was changed or belongs to no model; other files are nobody's business."""
+    """One line for each file that is missing, was changed or belongs to no model; other files are ignored."""
     export.write(tmp_path)
     (tmp_path / _JOB).unlink()
     (tmp_path / _SQL).write_text("{}")

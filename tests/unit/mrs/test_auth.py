@@ -50,7 +50,7 @@ def test_a_new_second_has_a_new_date_and_signature() -> None:
 
 
 def test_headers_of_one_call_are_its_own() -> None:
-    """Whoever changes the headers of one call changes no other call's."""
+    """A change of one call's headers does not reach another call."""
     signer = _signer(clocks.HandClock())
     signer.headers("GET", "/v2/a", "", b"")["Host"] = "elsewhere"
     assert signer.headers("GET", "/v2/a", "", b"")["Host"] == "mrs.example.com"

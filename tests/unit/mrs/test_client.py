@@ -318,7 +318,7 @@ async def test_a_call_over_sockets_carries_what_was_asked() -> None:
 
 
 async def test_a_lost_reply_to_a_submission_is_in_doubt() -> None:
-    """The server has the request and closes: nobody knows, so the error says look it up."""
+    """The server has the request and closes: the outcome is unknown, so the error says look it up."""
 
     async def script(wire: support.Wire) -> None:
         await wire.request()

@@ -17,7 +17,7 @@ def _now_s() -> float:
 
 
 async def test_a_block_that_takes_too_long_ends_with_a_timeout() -> None:
-    """The await is cancelled at the deadline and the task goes on uncancelled."""
+    """The await is cancelled at the deadline and the task continues uncancelled."""
     watch = deadlines.Deadlines()
     with pytest.raises(TimeoutError), watch.within(5.0):
         await asyncio.sleep(60.0)
@@ -118,7 +118,7 @@ async def test_a_deadline_in_the_past_ends_the_first_await() -> None:
 
 
 async def test_closed_deadlines_leave_no_timer() -> None:
-    """After the end nothing rings any more, and deadlines may start anew."""
+    """After the end nothing rings any more, and deadlines may start again."""
     watch = deadlines.Deadlines()
     with watch.within(5.0):
         pass

@@ -121,8 +121,8 @@ def test_a_broken_gateway_leaves_writes_in_doubt(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_told_and_never_followed(status: int) -> None:
-    """The person is told where it points, without path and query; a write after 302 or 303 is in doubt."""
+def test_a_redirect_is_reported_and_never_followed(status: int) -> None:
+    """The error says where it points, without path and query; a write after 302 or 303 is in doubt."""
     headers = {"Location": "https://elsewhere.example.com/login?token=secret-word"}
     read = _failure(jobs.SHOW_SINGLE_JOB_EXE, status, b"", headers)
     write = _failure(jobs.CREATE_EXECUTE_JOB, status, b"", headers)

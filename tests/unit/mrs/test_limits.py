@@ -99,7 +99,7 @@ async def test_a_share_outside_its_range_is_an_error(share: float) -> None:
 
 
 async def test_those_who_wait_go_in_the_order_in_which_they_came() -> None:
-    """Nobody overtakes: turns are given out when they are asked for."""
+    """No caller overtakes another: turns are given out when they are asked for."""
     budget = _limits()
     went: list[tuple[int, float]] = []
 
@@ -116,7 +116,7 @@ async def test_those_who_wait_go_in_the_order_in_which_they_came() -> None:
 
 
 async def test_a_wait_longer_than_the_timeout_is_refused_at_once() -> None:
-    """Who cannot get a turn in time is told how long it would take, and takes nothing from the budget."""
+    """A caller that cannot get a turn in time gets the time that it would take, and takes nothing from the budget."""
     budget = _limits()
     for _ in range(3):
         await budget.acquire(WRITE, 60.0)

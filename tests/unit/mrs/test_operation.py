@@ -20,7 +20,7 @@ def test_every_operation_is_registered_under_its_own_name() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    """Whoever misspells an operation is told which there are."""
+    """A misspelt operation is answered with the names that exist."""
     with pytest.raises(errors.MrsRefused, match=r"unknown operation 'StopJobs'.*StopJob"):
         registry.named("StopJobs")
 

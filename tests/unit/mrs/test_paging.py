@@ -107,7 +107,7 @@ async def test_more_jobs_of_one_moment_than_a_page_holds() -> None:
 
 @given(count=st.integers(0, 30), size=st.integers(2, 6), seed=st.integers(0, 10_000))
 async def test_no_job_is_missed_and_none_comes_twice(count: int, size: int, seed: int) -> None:
-    """However the list changes between pages: all that stay are told, and nothing is told twice."""
+    """However the list changes between pages: all that stay are reported, and nothing is reported twice."""
     chance = random.Random(seed)  # noqa: S311 - an example
     items = [_job(number, 1000 + chance.randrange(20)) for number in range(count)]
     gone: set[str] = set()
@@ -120,9 +120,9 @@ async def test_no_job_is_missed_and_none_comes_twice(count: int, size: int, seed
                 listed.append(_job(1000 + chance.randrange(10**6), 1020 + chance.randrange(20)))
 
     at_first = {one["job_id"] for one in items}
-    told = await _job_ids(Listed(items, _jobs_page, *[change] * 8), size)
-    assert len(told) == len(set(told))
-    assert at_first - gone <= set(told)
+    reported = await _job_ids(Listed(items, _jobs_page, *[change] * 8), size)
+    assert len(reported) == len(set(reported))
+    assert at_first - gone <= set(reported)
 
 
 async def test_clusters_are_read_until_the_list_stands_still() -> None:
@@ -140,7 +140,7 @@ async def test_one_page_is_read_once() -> None:
     assert len(door.queries) == 1
 
 
-async def test_markers_go_on_after_a_full_page_without_next() -> None:
+async def test_markers_continue_after_a_full_page_without_next() -> None:
     """`markers.next` is null after a full last page, so the last item leads on."""
     door = Listed([{"id": f"s{number}"} for number in range(6)], _sources_page)
     found = [one.id async for one in _client(door).iterate(lists.DATA_SOURCES, size=3)]
@@ -167,7 +167,7 @@ async def test_tagged_clusters_skip_records() -> None:
 
 
 async def test_a_query_that_chooses_a_page_is_refused() -> None:
-    """The page is not the caller's to choose here; he is told at once."""
+    """The page is not the caller's to choose here; he is reported at once."""
     door = Listed([], _jobs_page)
     with pytest.raises(errors.MrsRefused, match="offset: chosen page by page"):
         _client(door).iterate(lists.JOBS, path=support.AT_CLUSTER, query=jobs.JobQuery(offset=2))

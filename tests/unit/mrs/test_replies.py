@@ -59,7 +59,7 @@ def coded(status: int, code: str, text: str = "text") -> transport.Response:
 def test_reply_that_makes_us_fail_leaves_its_outcome_open(
     monkeypatch: pytest.MonkeyPatch, wanted: AnyOperation, kind: type[errors.MrsError], broken: Exception
 ) -> None:
-    """The call has been made: a write is in doubt, a read may be repeated, and the error's text is not told."""
+    """The call has been made: a write is in doubt, a read may be repeated, and the error's text is not reported."""
 
     def fail(*_: Any) -> Any:
         raise broken
@@ -116,7 +116,7 @@ BY_CODE: list[tuple[AnyOperation, int, str, type[errors.MrsError]]] = [
     (SUBMIT, 401, "APIGW.0301", REFUSED),
     (LIST, 401, "APIGW.0307", REFUSED),
     (SUBMIT, 500, "130000002", REFUSED),
-    # codes that nobody documents: the status decides
+    # codes without documentation: the status decides
     (SUBMIT, 400, "99999999", REFUSED),
     (SUBMIT, 500, "99999999", AMBIGUOUS),
     (KILL, 500, "99999999", AMBIGUOUS),
@@ -198,7 +198,7 @@ def test_a_body_that_is_not_json_is_described_and_not_shown() -> None:
 )
 @pytest.mark.parametrize("status", [200, 202, 400, 500])
 def test_every_shape_is_understood_with_every_status(status: int, body: dict[str, object]) -> None:
-    """A refused submission is refused, in whichever shape and with whichever status it is told."""
+    """A refused submission is refused, in whichever shape and with whichever status it is reported."""
     error = failure(SUBMIT, support.answer(status, body))
     assert type(error) is REFUSED
     assert error.code == "0168"
@@ -290,7 +290,7 @@ def test_a_gateway_error_with_a_status_of_its_own_is_no_reply() -> None:
 def test_mrs_0011_is_in_doubt_only_when_it_may_tell_of_a_failed_hand_over(
     text: str, run: type[errors.MrsError], show: type[errors.MrsError], status: int
 ) -> None:
-    """One code for many refusals and one open outcome, told apart by its text; a text we cannot read stays open."""
+    """One code for many refusals and one open outcome, distinguished by its text; a text we cannot read stays open."""
     response = support.answer(status, {"error_code": "MRS.0011", "message": text})
     assert type(failure(RUN, response)) is run
     assert type(failure(READ_SQL, response)) is show
@@ -321,7 +321,7 @@ def test_a_throttled_call_says_how_long_to_wait(header: dict[str, str], wait_s: 
     assert error.retry_after_s == wait_s
 
 
-def test_a_clock_that_is_off_is_told_by_how_much() -> None:
+def test_a_clock_that_is_off_is_reported_by_how_much() -> None:
     """APIGW.0303 is documented for a date more than 15 minutes off; the reply's Date tells the distance."""
     clock = clocks.HandClock(support.START_MS + 1_200_000)
     response = support.answer(401, {"error_code": "APIGW.0303", "error_msg": "m"}, {"Date": NOW})
@@ -332,7 +332,7 @@ def test_a_clock_that_is_off_is_told_by_how_much() -> None:
 
 
 def test_a_refused_key_pair_says_what_to_check() -> None:
-    """Whoever reads the error knows which settings to look at."""
+    """The error names the settings to look at."""
     assert "check access_key, secret_key" in str(failure(LIST, coded(401, "APIGW.0301")))
     assert "check access_key, secret_key" in str(failure(LIST, transport.Response(401, b"")))
 

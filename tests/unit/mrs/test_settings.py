@@ -77,7 +77,7 @@ def test_an_endpoint_wins_over_the_region(given: str, used: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, Any], says: str) -> None:
-    """Whoever starts the service with a wrong setting is told which one and what it must be."""
+    """The error names the wrong setting and what it must be."""
     with pytest.raises(pydantic.ValidationError) as caught:
         support.group(**change)
     assert says in str(caught.value)

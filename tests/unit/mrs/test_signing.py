@@ -25,7 +25,7 @@ def _parts(vector: dict[str, Any]) -> tuple[signing.SignedHeaders, str, str]:
 
 
 def test_all_seven_vectors_are_here() -> None:
-    """A vector that is lost from the data would be a rule that nobody checks."""
+    """A vector that is lost from the data would be a rule without a check."""
     assert [vector["name"][:2] for vector in VECTORS] == ["V1", "V2", "V3", "V4", "V5", "V6", "V7"]
 
 

@@ -1,4 +1,4 @@
-"""The transport against certificates that are not what they should be, and names that nobody knows."""
+"""The transport against certificates that are not what they should be, and unknown host names."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_an_authority_that_only_the_server_knows_is_not_trusted_by_default
     assert b"POST" not in b"".join(seen)
 
 
-async def test_a_name_that_nobody_knows_sends_nothing() -> None:
+async def test_an_unknown_host_name_sends_nothing() -> None:
     """DNS gone: the host is named, and what to check; the request can safely be sent later."""
     async with _opened("http://mrs.nowhere.invalid") as door:
         with pytest.raises(transport.NotSent, match=r"mrs\.nowhere\.invalid.*check endpoint, network and proxies"):
@@ -159,7 +159,7 @@ _BASIC = b"Basic " + base64.b64encode(b"u:pa55")
 
 
 async def test_calls_are_tunnelled_through_the_proxy(authority: trustme.CA) -> None:
-    """The proxy is told host and port and who we are; it sees no request."""
+    """The proxy gets host, port and our credentials; it sees no request."""
     async with (
         _proxying(_BASIC) as (proxy, served),
         _serving(authority.issue_cert("localhost")) as (url, seen),
@@ -172,7 +172,7 @@ async def test_calls_are_tunnelled_through_the_proxy(authority: trustme.CA) -> N
     assert b"Proxy-Authorization" not in b"".join(seen)
 
 
-async def test_without_tls_the_proxy_is_told_the_whole_address() -> None:
+async def test_without_tls_the_proxy_is_reported_the_whole_address() -> None:
     """An emulator behind a proxy is reached like any http server: the request names where it goes."""
     async with (
         _proxying(_BASIC) as (proxy, served),

@@ -85,7 +85,7 @@ def test_async_test_that_leaves_a_task_behind_fails(output: str) -> None:
 
 
 def test_synchronous_tests_open_no_event_loop(output: str) -> None:
-    """Nothing opens a loop that nobody closes, whichever test comes first."""
+    """No loop is left open, whichever test comes first."""
     assert "ResourceWarning" not in output
 
 

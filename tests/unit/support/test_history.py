@@ -44,17 +44,17 @@ def test_a_retry_is_two_jobs_and_one_story() -> None:
     assert history.faults(["a"], RETRIED, ["job-a", "job-a2"], kept=kept, results=results) == []
 
 
-def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
+def test_a_request_sent_twice_is_reported_again_and_that_is_no_fault() -> None:
     """The present state with the next number, marked as repeated, also after the end."""
     again = event("a", 5, "succeeded", name="job-a", repeated=True)
     assert history.faults(["a"], [*GOOD, again], ["job-a"], kept=[history.Kept("a", "succeeded", 5)]) == []
 
 
 @pytest.mark.parametrize(
-    ("sent", "events", "created", "told"),
+    ("sent", "events", "created", "expected"),
     [
         pytest.param(["a", "b"], GOOD, ["job-a"], "b: no event at all", id="lost"),
-        pytest.param([], GOOD, ["job-a"], "a: events of a request that nobody sent", id="made up"),
+        pytest.param([], GOOD, ["job-a"], "a: events of a request that was not sent", id="made up"),
         pytest.param(["a"], [GOOD[0], *GOOD[2:]], ["job-a"], "a: sequence numbers are [1, 3, 4]", id="gap"),
         pytest.param(["a"], GOOD[1:], ["job-a"], "a: sequence numbers are [2, 3, 4]", id="no beginning"),
         pytest.param(
@@ -70,9 +70,9 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
         pytest.param(["a"], GOOD[:3], ["job-a"], "a: ends with running", id="never ended"),
         pytest.param(["a"], RETRIED[:4], ["job-a"], "a: ends with retrying", id="retry that never came"),
         pytest.param(["a"], GOOD, ["job-a", "job-a"], "a: 2 jobs named job-a on MRS", id="doubled"),
-        pytest.param(["a"], GOOD, [], "a: 0 jobs named job-a on MRS", id="told and not done"),
+        pytest.param(["a"], GOOD, [], "a: 0 jobs named job-a on MRS", id="expected and not done"),
         pytest.param(
-            ["a"], GOOD, ["job-a", "job-b"], "job job-b on MRS that no event tells of", id="done and not told"
+            ["a"], GOOD, ["job-a", "job-b"], "job job-b on MRS that no event tells of", id="done and not expected"
         ),
         pytest.param(
             ["a"],
@@ -104,13 +104,15 @@ def test_a_request_sent_twice_is_told_again_and_that_is_no_fault() -> None:
         ),
     ],
 )
-def test_a_broken_history_is_told(sent: list[str], events: list[history.Seen], created: list[str], told: str) -> None:
+def test_a_broken_history_is_reported(
+    sent: list[str], events: list[history.Seen], created: list[str], expected: str
+) -> None:
     """Each way of breaking the promise is found and named."""
-    assert told in history.faults(sent, events, created)
+    assert expected in history.faults(sent, events, created)
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "expected"),
     [
         pytest.param([], "a: 0 records in the ledger", id="forgotten"),
         pytest.param(KEPT * 2, "a: 2 records in the ledger", id="in two partitions"),
@@ -123,29 +125,29 @@ def test_a_broken_history_is_told(sent: list[str], events: list[history.Seen], c
             id="an event is missing at the end",
         ),
         pytest.param(
-            [*KEPT, history.Kept("z", "queued", 0)], "z: in the ledger, and no event tells of it", id="never told"
+            [*KEPT, history.Kept("z", "queued", 0)], "z: in the ledger, and no event tells of it", id="never expected"
         ),
     ],
 )
-def test_a_ledger_that_disagrees_with_the_events_is_told(kept: list[history.Kept], told: str) -> None:
+def test_a_ledger_that_disagrees_with_the_events_is_reported(kept: list[history.Kept], expected: str) -> None:
     """Every request stands in one place, in the state and with the number of its last event."""
-    assert told in history.faults(["a"], GOOD, ["job-a"], kept=kept)
+    assert expected in history.faults(["a"], GOOD, ["job-a"], kept=kept)
 
 
 @pytest.mark.parametrize("result", ["FAILED", "KILLED", "UNDEFINED"])
-def test_a_verdict_that_mrs_does_not_share_is_told(result: str) -> None:
-    """What was told last of a job is what MRS says of it."""
+def test_a_verdict_that_mrs_does_not_share_is_reported(result: str) -> None:
+    """What was reported last of a job is what MRS says of it."""
     found = history.faults(["a"], GOOD, ["job-a"], results={"job-a": result})
-    assert found == [f"a: succeeded was told of job-a, MRS says {result}"]
+    assert found == [f"a: succeeded was reported of job-a, MRS says {result}"]
 
 
 def test_an_unknown_end_is_not_held_against_mrs() -> None:
-    """Nobody could tell: that is what `unknown` says, whatever became of the job."""
+    """`unknown` says that the outcome could not be found out, whatever became of the job."""
     story = [*GOOD[:3], event("a", 4, "unknown", name="job-a")]
     assert history.faults(["a"], story, ["job-a"], results={"job-a": "SUCCEEDED"}) == []
 
 
-def test_events_told_again_are_left_out_and_different_ones_under_one_id_are_not() -> None:
+def test_events_reported_again_are_left_out_and_different_ones_under_one_id_are_not() -> None:
     """At-least-once may repeat an event word for word; an id that stands for two events is a fault."""
     assert history.once([OTHER, *GOOD, GOOD[1], OTHER]) == ([OTHER, *GOOD], [])
     forged = replace(GOOD[1], state="failed")

@@ -8,7 +8,7 @@ from tests.support import ports
 
 
 def test_ports_in_a_row_are_all_different() -> None:
-    """A port is never given twice, even while nobody has bound it yet."""
+    """A port is never given twice, even before it is bound."""
     assert len({ports.free_port() for _ in range(50)}) == 50
 
 
@@ -19,7 +19,7 @@ def test_given_port_can_be_bound() -> None:
 
 
 def test_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that somebody listens on is passed over."""
+    """A port with a listener is passed over."""
     with socket.socket() as listener:
         taken = ports.free_port()
         listener.bind(("127.0.0.1", taken))
@@ -44,7 +44,7 @@ def test_ports_stay_out_of_the_ephemeral_range_where_it_leaves_room(
     ephemeral: str, expected: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker's port is none that an outgoing connection may take, unless the whole range is open to them."""
-    told = tmp_path / "range"
-    told.write_text(ephemeral)
-    monkeypatch.setattr(ports, "_EPHEMERAL_RANGE", told)
+    reported = tmp_path / "range"
+    reported.write_text(ephemeral)
+    monkeypatch.setattr(ports, "_EPHEMERAL_RANGE", reported)
     assert ports._outside_ephemeral() == expected

@@ -31,8 +31,8 @@ class Told(simulation_stage.Stage):
         return [history.Kept(self.events[-1].request_id, self.events[-1].state, len(self.events))]
 
 
-def told(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Told:
-    """A tenant that was told these states of its request r-1."""
+def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Told:
+    """A tenant that was reported these states of its request r-1."""
     kafka = kafka_settings.KafkaSettings()
     hub = memory_broker.MemoryBroker(kafka)
     stage = Told("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311
@@ -52,45 +52,45 @@ def faults(
 
 
 def test_a_kept_promise_has_no_faults() -> None:
-    """One tenant, one request, one job that MRS shows as told."""
-    assert faults(told("accepted", "submitted", "succeeded"), effects=_JOBS) == []
+    """One tenant, one request, one job that MRS shows as reported."""
+    assert faults(reported("accepted", "submitted", "succeeded"), effects=_JOBS) == []
 
 
 def test_a_job_in_two_stories_and_one_in_none_are_found() -> None:
-    """A deployment that adopts a job of another one is found, and so is a job that nobody tells of."""
+    """A deployment that adopts a job of another one is found, and so is a job that no event names."""
     story = ("accepted", "submitted", "succeeded")
-    assert "job job-a is in the stories of 2 tenants" in faults(told(*story), told(*story), effects=_JOBS)
+    assert "job job-a is in the stories of 2 tenants" in faults(reported(*story), reported(*story), effects=_JOBS)
     stranger = state.Effect("job", "j-2", "job-b", "c", 0)
-    assert faults(told(*story), effects=[*_JOBS, stranger]) == ["job job-b on MRS that no event tells of"]
+    assert faults(reported(*story), effects=[*_JOBS, stranger]) == ["job job-b on MRS that no event tells of"]
 
 
-def test_a_job_told_as_cancelled_that_runs_on_is_found() -> None:
-    """What MRS says of a job is what was told last."""
-    found = faults(told("accepted", "submitted", "cancelled"), effects=_JOBS)
-    assert found == ["r-1: cancelled was told of job-a, MRS says SUCCEEDED"]
+def test_a_job_reported_as_cancelled_that_runs_on_is_found() -> None:
+    """What MRS says of a job is what was reported last."""
+    found = faults(reported("accepted", "submitted", "cancelled"), effects=_JOBS)
+    assert found == ["r-1: cancelled was reported of job-a, MRS says SUCCEEDED"]
 
 
 def test_a_job_that_was_given_up_is_found() -> None:
     """On an MRS that loses nothing no job ends as unknown."""
-    found = faults(told("accepted", "submitted", "unknown"), effects=_JOBS)
-    assert found == ["r-1: unknown was told of job-a, MRS says SUCCEEDED"]
+    found = faults(reported("accepted", "submitted", "unknown"), effects=_JOBS)
+    assert found == ["r-1: unknown was reported of job-a, MRS says SUCCEEDED"]
 
 
 def test_an_effect_that_is_denied_is_found() -> None:
-    """A request told as cancelled without a submission has run no statement, and one told as cancelled set no tag."""
+    """A request cancelled without a submission has run no statement, and a cancelled one has set no tag."""
     ran = [state.Effect("statement", "", "", "c", 0, SELECT)]
     body = service.sql("r-1", "presto", SELECT)
-    assert faults(told("accepted", "cancelled", name="", body=body), effects=ran) == []
-    found = faults(told("accepted", "cancelled", name="", body=body, attempt=0), effects=ran)
-    assert found == ["r-1: told as cancelled and never sent, but its statement ran"]
-    tagging = told("accepted", "cancelled", name="")
+    assert faults(reported("accepted", "cancelled", name="", body=body), effects=ran) == []
+    found = faults(reported("accepted", "cancelled", name="", body=body, attempt=0), effects=ran)
+    assert found == ["r-1: reported as cancelled and never sent, but its statement ran"]
+    tagging = reported("accepted", "cancelled", name="")
     tagging.tags["r-1"] = "key"
-    assert faults(tagging, tags=["key"]) == ["r-1: told as cancelled, but MRS has set its tag"]
+    assert faults(tagging, tags=["key"]) == ["r-1: reported as cancelled, but MRS has set its tag"]
 
 
 def test_what_is_repeated_too_often_is_found() -> None:
     """A write runs once; a read and a call that may be repeated run a bounded number of times."""
-    story = told("accepted", "succeeded", name="")
+    story = reported("accepted", "succeeded", name="")
 
     def ran(statement: str, times: int) -> list[str]:
         return faults(story, effects=[state.Effect("statement", "", "", "c", 0, statement)] * times)

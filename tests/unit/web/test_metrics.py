@@ -72,6 +72,6 @@ def test_without_tenants_metrics_have_the_names_and_labels_that_dashboards_know(
         'mrs_relay_detection_lag_seconds_bucket{connection="lake",le="5.0"} 1.0',
     ],
 )
-def test_with_tenants_each_is_told_apart_and_so_is_each_connection(line: str) -> None:
+def test_with_tenants_each_is_distinguished_and_so_is_each_connection(line: str) -> None:
     """Tenants are labelled where something is theirs, connections where they share it."""
     assert line in _shown(_tenant("a", 1), _tenant("b", 2), connections=("mrs", "lake"))

@@ -28,14 +28,14 @@ def repeat_event(job: jobs.Job, by: str, sender: jobs.Job, now_ms: int) -> decis
     return decisions.Decision(with_trace_of(again, job), (_replace(event, causation_id=by),))
 
 
-def rejected(asker: jobs.Job, wish: str, reason: jobs.Reason, now_ms: int) -> events.Event:
+def rejected(asker: jobs.Job, suffix: str, reason: jobs.Reason, now_ms: int) -> events.Event:
     """
     Build the `rejected` event of a cancel or a resolution that has no effect.
 
-    The event's id ends with `wish`: there may be a request under the message's own source and id.
+    The event's id ends with `suffix`: there may be a request under the message's own source and id.
     """
     _, event = event_builder.build_event(asker, "rejected", now_ms, reason=reason)
-    return _replace(event, event_id=f"{events.identity(asker.source, asker.id)}-{wish}", causation_id=asker.id)
+    return _replace(event, event_id=f"{events.identity(asker.source, asker.id)}-{suffix}", causation_id=asker.id)
 
 
 def canceller(waiting: jobs.Job, by: str | None, source: str | None) -> jobs.Job:

@@ -18,7 +18,7 @@ State = jobs.State
 def observed(
     job: jobs.Job, fact: facts.ClusterObserved, now_ms: int, config: decisions.DecisionConfig
 ) -> decisions.Decision | None:
-    """Continue a job, or end it when its cluster has reached the goal or cannot reach it any more."""
+    """Continue a job, or end it when its cluster has reached the target or cannot reach it any more."""
     before = job.seen
     if not kinds.of(job).traits.follows_cluster or job.state not in jobs.FOLLOWED or before is None:
         return None
@@ -33,7 +33,7 @@ def observed(
             reason = jobs.Reason("job_failed", "cluster_failed", f"MRS says: {fact.message}")
             return event_builder.end(job, State.FAILED, now_ms, config, reason=reason)
         case verdict.Verdict.UNSETTLED:
-            text = f"whether MRS carried out the order cannot be told from what it shows: {fact.message}"
+            text = f"what MRS shows does not say whether it carried out the order: {fact.message}"
             reason = jobs.Reason("unresolved", "cluster_unsettled", text)
             return event_builder.end(job, State.UNKNOWN, now_ms, config, reason=reason)
         case verdict.Verdict.RUNNING | verdict.Verdict.WAITING:

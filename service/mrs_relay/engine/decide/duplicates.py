@@ -1,8 +1,8 @@
 """
 Note further jobs that MRS has for one submission, so that they are stopped. Pure, beside `transitions`.
 
-A lost reply and a late effect may give one request two jobs with the same token. One is kept; `job.twins` lists the
-others until MRS shows that they have ended.
+A lost reply and a late effect may give one request two jobs with the same token. One is kept; `job.duplicates` lists
+the others until MRS shows that they have ended.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def checked(job: jobs.Job, fact: facts.DuplicatesChecked, now_ms: int) -> decisi
 def _report(
     job: jobs.Job, job_ids: tuple[str, ...], why: Callable[[tuple[str, ...]], jobs.Reason | None], now_ms: int
 ) -> decisions.Decision | None:
-    late = tuple(job_id for job_id in job_ids if job_id not in job.twins)
+    late = tuple(job_id for job_id in job_ids if job_id not in job.duplicates)
     if not late:
         return None
-    noted = _replace(job, twins=(*job.twins, *late))
+    noted = _replace(job, duplicates=(*job.duplicates, *late))
     updated, event = event_builder.build_event(
         noted, jobs.TRAITS[job.state].shown, now_ms, reason=why(late), repeated=True
     )
@@ -74,5 +74,5 @@ def reason_for(job_ids: tuple[str, ...]) -> jobs.Reason | None:
 
 def stopped(job: jobs.Job, fact: facts.DuplicatesStopped) -> decisions.Decision | None:
     """Remove duplicates from the job once MRS shows that they have ended."""
-    left = tuple(job_id for job_id in job.twins if job_id not in fact.job_ids)
-    return decisions.Decision(_replace(job, twins=left)) if left != job.twins else None
+    left = tuple(job_id for job_id in job.duplicates if job_id not in fact.job_ids)
+    return decisions.Decision(_replace(job, duplicates=left)) if left != job.duplicates else None

@@ -62,4 +62,4 @@ def _reason(fact: facts.InternalFailure, kind: reasons.ReasonClass, outcome: str
 
 
 def _text(fact: facts.InternalFailure, outcome: str) -> str:
-    return f"the relay failed on this job ({fact.error}): {outcome}; tell the operator of the relay"
+    return f"the relay failed on this job ({fact.error}): {outcome}; contact the operator of the relay"

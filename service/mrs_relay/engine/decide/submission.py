@@ -48,7 +48,7 @@ def replied(
 
     match fact:
         case facts.SubmissionAccepted():
-            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, fact.goal)
+            return submitted(job, jobs.MrsStatus(fact.job_id), now_ms, fact.target)
         case facts.CallReplied():
             is_end = kinds.of(job).traits.ends_with_reply
             return event_builder.end(job, State.SUCCEEDED, now_ms, config, result=fact.result) if is_end else None
@@ -70,12 +70,16 @@ def looked_up(
     if job.state is not State.IN_DOUBT:
         return None
     if isinstance(fact, facts.SubmissionFound):
-        return submitted(_replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, twins=fact.duplicates)
+        return submitted(_replace(job, doubt=None), jobs.MrsStatus(fact.seen.job_id), now_ms, found=fact.duplicates)
     return doubt.not_found(job, now_ms, config)
 
 
 def submitted(
-    job: jobs.Job, seen: jobs.MrsStatus, now_ms: int, goal: jobs.TargetState | None = None, twins: tuple[str, ...] = ()
+    job: jobs.Job,
+    seen: jobs.MrsStatus,
+    now_ms: int,
+    target: jobs.TargetState | None = None,
+    found: tuple[str, ...] = (),
 ) -> decisions.Decision:
     """Publish `submitted` for a job that MRS has, and follow it; or stop it, if that was requested meanwhile."""
     kept = job.work if retry.may_retry(job) else None
@@ -86,11 +90,11 @@ def submitted(
         work=kept,
         run_deadline_ms=run_deadline_ms,
         doubt=doubt.of_next_attempt(job.doubt),
-        twins=(*job.twins, *twins),  # duplicates of an earlier attempt may still run
+        duplicates=(*job.duplicates, *found),  # duplicates of an earlier attempt may still run
     )
-    moved = kinds.of(job).followed(job, moved, goal)
+    moved = kinds.of(job).followed(job, moved, target)
 
-    updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(twins))
+    updated, event = event_builder.build_event(moved, "submitted", now_ms, reason=duplicates.reason_for(found))
     # A stop that was requested during the submission is carried out now: MRS has the job.
     if moved.stop is not None:
         return decisions.Decision(jobs.moved(updated, State.CANCELLING), (event,), commands.Command.KILL)

@@ -65,8 +65,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return resolution.resolve_requested(job, fact, now_ms, config)
         case _ if job is None:
             return None
-        case facts.ClusterSelected() | facts.NoClusterFits():
-            return acceptance.cluster_selected(job, fact, now_ms, config)
+        # The cases are tried in order, so those of every job come first.
         case facts.Admitted():
             return submission.admitted(job, now_ms, config)
         case (
@@ -77,14 +76,16 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             | facts.SubmissionInDoubt()
         ):
             return submission.replied(job, fact, now_ms, config)
+        case facts.JobObserved():
+            return tracking.observed(job, fact, now_ms, config)
+        case facts.ClusterSelected() | facts.NoClusterFits():
+            return acceptance.cluster_selected(job, fact, now_ms, config)
         case facts.DuplicatesStopped():
             return duplicates.stopped(job, fact)
         case facts.DuplicatesChecked():
             return duplicates.checked(job, fact, now_ms)
         case facts.SubmissionFound() | facts.SubmissionNotFound():
             return submission.looked_up(job, fact, now_ms, config)
-        case facts.JobObserved():
-            return tracking.observed(job, fact, now_ms, config)
         case facts.StatementObserved():
             return statements.observed(job, fact, now_ms, config)
         case facts.ClusterObserved():

@@ -104,12 +104,13 @@ class ClusterSelector:
         Waits while MRS cannot be reached. Waits up to `choose_within_s` while MRS refuses the list of clusters, or
         while clusters fit and none of them runs.
         """
-        told = False
+        is_delay_logged = False
         while True:
             try:
-                fact = await self._try(job, choice, policy)
+                fact = await self._select_once(job, choice, policy)
             except errors.MrsError as error:
                 _log.warning("clusters_not_read", request=job.id, error=str(error))
+                # A refusal may be repaired, as by granting a right: the request waits for that, but not for ever.
                 if isinstance(error, errors.MrsRefused) and self._is_overdue(job):
                     text = f"the cluster could not be chosen, the list of clusters is refused: {error.message}"
                     return facts.NoClusterFits(
@@ -118,19 +119,20 @@ class ClusterSelector:
             else:
                 if fact is not None:
                     return fact
-                if not told:
-                    told = True
-                    _log.info("cluster_selection_delayed", request=job.id, wanted=_words(choice))
+                # Clusters fit, and none of them runs yet.
+                if not is_delay_logged:
+                    is_delay_logged = True
+                    _log.info("cluster_selection_delayed", request=job.id, wanted=_wanted(choice))
 
-            await asyncio.sleep(self._settings.clusters_fresh_s)
+            await asyncio.sleep(self._settings.clusters_fresh_s)  # the list is not read again before
 
-    async def _try(
+    async def _select_once(
         self, job: jobs.Job, choice: jobs.Choice, policy: policies.Policy
     ) -> facts.ClusterSelected | facts.NoClusterFits | None:
         asked_s = self._time.monotonic_s()
         # If no cluster of the kept list fits and runs, read the list again: one may have started since.
         for since_s in (asked_s - self._settings.clusters_fresh_s, asked_s - _AGAIN_S):
-            named = [one for one in await self._known(since_s) if fits(choice, one)]
+            named = [one for one in await self._listed_since(since_s) if fits(choice, one)]
             fitting = [one for one in named if policy_check.cluster_allowed(policy, one.id, one.name, one.tags)]
             usable = [one for one in fitting if choice.id or one.state in _USABLE]
             if usable and choice.id:
@@ -146,13 +148,13 @@ class ClusterSelector:
             return None
 
         says = f"; none came up within {self._settings.choose_within_s:g} s ({', '.join(coming[:5])})" if coming else ""
-        text = f"no running cluster has {_words(choice)}{says}; name another one or its id, or send it again later"
+        text = f"no running cluster has {_wanted(choice)}{says}; name another one or its id, or send it again later"
         return facts.NoClusterFits(jobs.Reason("invalid", "no_cluster", text, field="data.cluster", retryable=True))
 
     def _is_overdue(self, job: jobs.Job) -> bool:
         return self._time.now_ms() - job.arrived_ms >= self._settings.choose_within_s * 1000
 
-    async def _known(self, since_s: float) -> list[KnownCluster]:
+    async def _listed_since(self, since_s: float) -> list[KnownCluster]:
         """
         Return the list as it was read after `since_s`; read it again if it is older.
 
@@ -184,16 +186,16 @@ class ClusterSelector:
             async with self._one_at_a_time:
                 candidates = sorted(candidates, key=rank)[:_WEIGHED]
                 for cluster in candidates:
-                    await self._weigh(cluster)
+                    await self._unfinished_jobs(cluster)
         best = min(candidates, key=rank)
         self._load(best).chosen += 1
         return best
 
-    async def _weigh(self, cluster: str) -> None:
+    async def _unfinished_jobs(self, cluster: str) -> None:
         """
         Read from MRS how many jobs of a cluster have not ended; after a failure the scheduler's numbers count.
 
-        Source: ShowJobExeListNew; job_result is UNDEFINED while a job goes on, total_record counts all that match.
+        Source: ShowJobExeListNew; job_result is UNDEFINED while a job continues, total_record counts all that match.
         """
         load = self._load(cluster)
         if self._is_fresh(load):
@@ -252,13 +254,13 @@ def fits(choice: jobs.Choice, cluster: KnownCluster) -> bool:
     )
 
 
-def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
+def _tags(tags: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
     """
     Parse MRS's tags: `k1=v1,k2=v2`, or a list of such texts or of objects with key and value.
 
     Source: ShowClusterDetails; the tables of the documents do not agree.
     """
-    for one in told.split(",") if isinstance(told, str) else told or ():
+    for one in tags.split(",") if isinstance(tags, str) else tags or ():
         if isinstance(one, Mapping):
             yield str(one.get("key", "")), str(one.get("value") or "")
         elif isinstance(one, str) and one:
@@ -266,7 +268,7 @@ def _tags(told: str | Iterable[Any] | None) -> Iterable[tuple[str, str]]:
             yield key.strip(), value.strip()
 
 
-def _words(choice: jobs.Choice) -> str:
+def _wanted(choice: jobs.Choice) -> str:
     tags = ", ".join(f"{key}={value}" for key, value in choice.tags.items())
     if choice.id:
         return f"the id {choice.id}"

@@ -93,6 +93,7 @@ class Submitter:
     def _note(self, job: jobs.Job, error: errors.MrsError, begun_s: float) -> None:
         """Pause the place, or the whole connection, that a failed submission without effect is evidence against."""
         place, answer = kinds.place(job), _answer(error)
+
         match error:
             case errors.MrsBusy(code=code) if code in codes.FULL:
                 wait_s = self._outcomes.full(place, answer)
@@ -124,9 +125,9 @@ class Submitter:
         give_up_s = settled_s + self._settings.visibility_s
 
         while True:
-            found, started_s = await self._look(job)
+            found, started_s = await self._find_by_token(job)
             if found:
-                return _found(job, found)
+                return _keep_one(job, found)
             if started_s >= give_up_s:
                 return facts.SubmissionNotFound()
 
@@ -140,10 +141,10 @@ class Submitter:
         By then each request that was on its way has arrived and is listed, so MRS shows a second job if there is one.
         """
         await asyncio.sleep(self._settings.settle_s + self._settings.visibility_s)
-        found, _ = await self._look(job)
+        found, _ = await self._find_by_token(job)
         return facts.DuplicatesChecked(job.attempt, tuple(seen.job_id for seen in found))
 
-    async def _look(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
+    async def _find_by_token(self, job: jobs.Job) -> tuple[list[jobs.MrsStatus], float]:
         """Return the jobs that MRS shows under the job's name, and the time of the read; reads until MRS answers."""
         failures = 0
         calls = self._calls_of(job)
@@ -241,7 +242,7 @@ _OVER: Final = frozenset(verdict.Verdict) - {verdict.Verdict.WAITING, verdict.Ve
 _FURTHEST: Final = (verdict.Verdict.SUCCEEDED, verdict.Verdict.RUNNING, verdict.Verdict.WAITING)
 
 
-def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
+def _keep_one(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
     """Keep one of the jobs with the token: the one that got furthest, of equals the oldest."""
 
     def rank(seen: jobs.MrsStatus) -> int:
@@ -250,10 +251,10 @@ def _found(job: jobs.Job, found: list[jobs.MrsStatus]) -> facts.SubmissionFound:
 
     # NB: `min` returns the first of equals, and `found` is ordered by submission.
     kept = min(found, key=rank)
-    twins = tuple(seen.job_id for seen in found if seen is not kept)
-    if twins:
-        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, twins=twins)
-    return facts.SubmissionFound(kept, twins if kinds.of(job).traits.is_listed else ())
+    duplicates = tuple(seen.job_id for seen in found if seen is not kept)
+    if duplicates:
+        _log.error("duplicate_jobs_found", request=job.id, kept=kept.job_id, duplicates=duplicates)
+    return facts.SubmissionFound(kept, duplicates if kinds.of(job).traits.is_listed else ())
 
 
 def _answer(error: errors.MrsError) -> breaker.Answer:

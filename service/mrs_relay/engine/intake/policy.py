@@ -36,7 +36,7 @@ class _Group(pydantic.BaseModel):
 
 
 class Allow(_Group):
-    """What a tenant may ask for. What is not set is not restricted; an empty list allows nothing."""
+    """The requests that a tenant may send. A rule that is not set restricts nothing; an empty list allows nothing."""
 
     types: tuple[str, ...] | None = None
     """Types of messages, such as mrs.sql.submit or mrs.job.*. Cancels and resolves are messages, too."""
@@ -100,13 +100,13 @@ class Limits(_Group):
 
 
 class Defaults(_Group):
-    """What is taken where a request of the tenant says nothing. Types that have no such field are left alone."""
+    """The values of fields that a request of the tenant leaves out. Types that have no such field are left alone."""
 
     cluster: str | dict[str, Any] | None = None
     """Cluster on which jobs and SQL run, as a request names it; deletions and resizes must name theirs."""
 
     priority: int | None = None
-    """0 to 9; 9 goes first."""
+    """0 to 9; 9 is first."""
 
     labels: dict[str, str] | None = None
     """Come back in every event; for requests without labels of their own."""
@@ -148,13 +148,13 @@ class TenantPolicy(_Group):
     """The groups of one tenant that say what it may do."""
 
     allow: Allow = Allow()
-    """What it may ask for; see the group."""
+    """The requests that it may send; see the group."""
 
     limits: Limits = Limits()
-    """How much of it; see the group."""
+    """The limits of its use; see the group."""
 
     defaults: Defaults = Defaults()
-    """What is taken where a request says nothing; see the group."""
+    """The values of fields that a request leaves out; see the group."""
 
     @pydantic.model_validator(mode="after")
     def _defaults_keep_the_limits(self) -> Self:
@@ -197,5 +197,5 @@ def fits(name: str, patterns: tuple[str, ...] | None) -> bool:
 def _each_fits(wanted: tuple[str, ...] | None, known: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - names
     for pattern in wanted or ():
         if not fnmatch.filter(known, pattern):
-            raise ValueError(f"nothing is called {pattern!r}; known: {', '.join(known)}")
+            raise ValueError(f"unknown name {pattern!r}: expected one of {', '.join(known)}")
     return wanted

@@ -124,7 +124,7 @@ def cluster_rejection(policy: policies.Policy) -> jobs.Reason:
 def too_many_queued(policy: policies.Policy, most: int) -> jobs.Reason:
     """Return the reason to reject a request of a tenant whose limit of waiting requests is reached."""
     text = (
-        f"{_who(policy)} has {most} requests waiting here, as many as its share of {_rule(policy, 'limits.queued')} "
+        f"{_whose(policy)} has {most} requests waiting here, as many as its share of {_rule(policy, 'limits.queued')} "
         "lets it have; send this one again when some have been submitted"
     )
     return jobs.Reason("not_allowed", "too_many_queued", text, retryable=True)
@@ -142,8 +142,8 @@ def _may_order(policy: policies.Policy, body: Mapping[str, Any] | None) -> bool:
         return True
     tags = body.get("tags")
     pairs = [one for one in tags if isinstance(one, dict)] if isinstance(tags, list) else []
-    told = {str(one.get("key")): str(one.get("value", "")) for one in pairs}
-    return cluster_allowed(policy, "", str(body.get("cluster_name", "")), told)
+    tags = {str(one.get("key")): str(one.get("value", "")) for one in pairs}
+    return cluster_allowed(policy, "", str(body.get("cluster_name", "")), tags)
 
 
 def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason | None:
@@ -151,7 +151,7 @@ def _too_long(policy: policies.Policy, request: requests.Request) -> jobs.Reason
         wanted, most = getattr(request, name, None), getattr(policy.limits, name)
         if wanted is not None and most is not None and wanted > most:
             text = (
-                f"{_who(policy)} may wait {most:g} s at most, not {name} {wanted:g} "
+                f"{_whose(policy)} may wait {most:g} s at most, not {name} {wanted:g} "
                 f"({_rule(policy, f'limits.{name}')}); ask for less, or leave it out"
             )
             return jobs.Reason("not_allowed", "deadline_too_long", text, field=f"data.{name}")
@@ -174,13 +174,13 @@ def _of_call(policy: policies.Policy, operation: str) -> jobs.Reason | None:
         return None
 
     text = (
-        f"{_who(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
+        f"{_whose(policy)} has a limit ({_rule(policy, rule)}) that does not see what a call of {operation} begins; "
         f"send {FOLLOWED_BY[operation]} instead, which is followed to its end"
     )
     return jobs.Reason("not_allowed", "not_followed", text, field="data.operation")
 
 
-def _who(policy: policies.Policy) -> str:
+def _whose(policy: policies.Policy) -> str:
     return f"tenant {policy.tenant}"
 
 
@@ -190,7 +190,7 @@ def _rule(policy: policies.Policy, rule: str) -> str:
 
 def _not_allowed(policy: policies.Policy, rule: str, code: str, what: str, field: str) -> jobs.Reason:
     text = (
-        f"{_who(policy)} does not allow {what} ({_rule(policy, rule)}); ask whoever runs the relay to allow it, or use "
+        f"{_whose(policy)} does not allow {what} ({_rule(policy, rule)}); ask the relay's operator to allow it, or use "
         "the topic of another tenant"
     )
     return jobs.Reason("not_allowed", code, text, field=field)

@@ -99,7 +99,7 @@ def _read(
         _check_depth(record, message.data)
         request = requests.parse(policy_check.with_defaults(policy, message))
         barred = barred or (policy_check.violation(policy, message.type, request) if policy.tenant else None)
-        return _meaning(message, request, record, _Judged(policy, barred, result_job_types))
+        return _fact_of(message, request, record, _Judged(policy, barred, result_job_types))
     # NB: the error itself must not outlive its handler: through the frames of its stack it would keep the message, and
     # the reference cycle contains pydantic's error, which the garbage collector cannot traverse.
     except errors.BadMessage as error:
@@ -134,19 +134,19 @@ def _reason(fault: errors.BadMessage) -> jobs.Reason:
 
 
 def _internal(error: Exception) -> errors.BadMessage:
-    text = f"the relay failed on this message ({faults.name(error)}); tell the operator of the relay"
+    text = f"the relay failed on this message ({faults.name(error)}); contact the operator of the relay"
     return errors.BadMessage(internal_errors.CODE, text)
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """What is known of a request besides its message: the rules, the broken one, and the job types with rows."""
+    """The context of a request besides its message: the rules, the broken one, and the job types with rows."""
 
     policy: policies.Policy
     barred: jobs.Reason | None
     result_job_types: frozenset[str]
 
 
-def _meaning(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
+def _fact_of(message: envelope.Envelope, request: requests.Request, record: records.Record, judged: _Judged) -> Keyed:
     key = jobs.ledger_key(message.source, message.id)
     barred = judged.barred
 
@@ -236,11 +236,11 @@ def _envelope(record: records.Record, most_bytes: int) -> envelope.Envelope:
 def _check_size(record: records.Record, most_bytes: int) -> None:
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         raise errors.BadMessage(
-            "too_large", f"the message's Kafka key has {len(record.key)} bytes; at most {MAX_KEY_BYTES} are taken"
+            "too_large", f"the message's Kafka key has {len(record.key)} bytes: expected at most {MAX_KEY_BYTES}"
         )
     if record.value is not None and len(record.value) > most_bytes:
         raise errors.BadMessage(
-            "too_large", f"the message has {len(record.value)} bytes; at most {most_bytes} are taken"
+            "too_large", f"the message has {len(record.value)} bytes: expected at most {most_bytes}"
         )
 
 
@@ -258,7 +258,7 @@ def _check_depth(record: records.Record, data: Any) -> None:  # noqa: ANN401 - J
             return
 
     raise errors.BadMessage(
-        "too_deep", f"the data has more than {MAX_DEPTH} objects and lists within each other", field="data"
+        "too_deep", f"the data is nested more deeply than {MAX_DEPTH} objects and lists; flatten it", field="data"
     )
 
 

@@ -19,12 +19,12 @@ class Command(enum.Enum):
     SELECT_CLUSTER = "choose its cluster"
     ENQUEUE = "ask the scheduler for a turn"
     SUBMIT = "send the submission, once"
-    LOOK_UP = "look for the mark on MRS"
+    LOOK_UP = "look for the token on MRS"
     TRACK = "watch it until it ends"
     KILL = "ask MRS to stop it, and watch it until it ends"
     COLLECT = "read its rows"
     AWAIT_REQUEST = "wait for the request that a cancel speaks of"
-    STOP_DUPLICATES = "ask MRS to stop further jobs with the mark"
+    STOP_DUPLICATES = "ask MRS to stop further jobs with the token"
     RELEASE = "give back its slot and stop watching"
 
 

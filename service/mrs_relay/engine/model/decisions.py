@@ -1,4 +1,4 @@
-"""What follows from a fact, and the constants that decisions depend on."""
+"""Define decisions, the consequences of a fact, and the constants that they depend on. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DecisionConfig(msgspec.Struct, frozen=True):
     remember_rejected_ms: int = 3_600_000
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """
     The consequences of a fact.
 

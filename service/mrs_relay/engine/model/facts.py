@@ -19,7 +19,7 @@ INTERNAL_ERROR: Final = "internal_error"
 """Reason code of failures of the relay itself."""
 
 
-class Requested(msgspec.Struct, frozen=True):
+class Requested(msgspec.Struct, frozen=True, gc=False):
     """
     A valid request arrived.
 
@@ -128,17 +128,17 @@ class Admitted(msgspec.Struct, frozen=True):
     """The scheduler admitted the job: there is a slot, and budget for one submission."""
 
 
-class SubmissionAccepted(msgspec.Struct, frozen=True):
+class SubmissionAccepted(msgspec.Struct, frozen=True, gc=False):
     """
     MRS accepted the job and gave it an id.
 
     Attributes:
         job_id: of the job, statement or cluster.
-        goal: the state that a cluster is followed to, as far as it follows from the order.
+        target: the state that a cluster is followed to, as far as it follows from the order.
     """
 
     job_id: str
-    goal: jobs.TargetState | None = None
+    target: jobs.TargetState | None = None
 
 
 class CallReplied(msgspec.Struct, frozen=True):
@@ -205,7 +205,7 @@ class SubmissionNotFound(msgspec.Struct, frozen=True):
     """MRS did not show the token during the whole visibility window: the submission had no effect."""
 
 
-class JobObserved(msgspec.Struct, frozen=True):
+class JobObserved(msgspec.Struct, frozen=True, gc=False):
     """MRS shows a job that the relay submitted."""
 
     seen: jobs.MrsStatus
@@ -252,7 +252,7 @@ class ClusterObserved(msgspec.Struct, frozen=True):
 
     Attributes:
         seen: its id and state (in `job_state`).
-        outcome: the verdict of its state, compared with the goal.
+        outcome: the verdict of its state, compared with the target.
         message: MRS's description of it, for people.
     """
 

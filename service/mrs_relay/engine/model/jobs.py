@@ -176,7 +176,7 @@ class Call(job_values.Record, frozen=True, tag="call"):
         query: its query, by the API's names.
         body: its body, by the API's names.
         repeatable: sending it twice does no harm.
-        goal: the state that the cluster is followed to; None: the job ends with the reply.
+        target: the state that the cluster is followed to; None: the job ends with the reply.
         reads: it changes nothing, so a lost reply cannot hide an effect.
     """
 
@@ -185,7 +185,7 @@ class Call(job_values.Record, frozen=True, tag="call"):
     query: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies an empty default
     body: dict[str, Any] | None = None
     repeatable: bool = False
-    goal: TargetState | None = None
+    target: TargetState | None = msgspec.field(default=None, name="goal")
     reads: bool = False
 
 
@@ -273,7 +273,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         asked_by: id of the message that requested the stop.
         asked_source: source of that message; only while PENDING_CANCEL.
         came_from: while PENDING_CANCEL: the partition that the message was sent to, -1 for this one.
-        twins: MRS ids of duplicates, further jobs with the same token, which are to be stopped.
+        duplicates: MRS ids of further jobs with the same token, which are to be stopped.
         api: the job API that a batch job runs on; it is the one that knows the job's id.
         tenant: the owner at the time of its arrival, see `deployments.owner`; part of its token. "" where neither
             deployment nor tenant had a name.
@@ -322,7 +322,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     asked_by: str | None = None
     asked_source: str | None = None
     came_from: int = -1
-    twins: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = msgspec.field(default=(), name="twins")
     api: Api = "v2"
     tenant: str = ""
     doubt: Doubt | None = None

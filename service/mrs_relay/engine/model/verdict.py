@@ -15,7 +15,7 @@ from typing import Final
 
 
 class Verdict(enum.Enum):
-    """What is known about a job's outcome."""
+    """The outcome of a job, as far as it is known."""
 
     WAITING = "not started"
     RUNNING = "runs"

@@ -128,10 +128,12 @@ class Member:
         over = [one for one in self.granted if one.until_s + limits.WINDOW_S > now_s]
         if not over:
             return known
-        unheard = max(min(one.of(operation, limit), self._unheard(operation, limit, one, now_s)) for one in over)
+        unheard = max(
+            min(one.of(operation, limit), self._unreported_calls(operation, limit, one, now_s)) for one in over
+        )
         return min(known + unheard, max(known, *(one.of(operation, limit) for one in over)))
 
-    def _unheard(self, operation: str, limit: int, ended: Granted, now_s: float) -> int:
+    def _unreported_calls(self, operation: str, limit: int, ended: Granted, now_s: float) -> int:
         """
         Return the calls in the present window that its pace has allowed since its last report, if it is gone.
 

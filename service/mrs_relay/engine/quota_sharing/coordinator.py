@@ -100,8 +100,8 @@ class QuotaCoordinator:
         self._last_s = now_s
 
         # An operation that no replica uses or needs is granted with all others, to keep notes short.
-        others = self._idle(notes.OTHERS, this, self._base(notes.OTHERS, this))
-        parts = {operation: self._part(operation, this, others) for operation in sorted(self._listed)}
+        others = self._share_idle(notes.OTHERS, this, self._calls_in_force(notes.OTHERS, this))
+        parts = {operation: self._fair_part(operation, this, others) for operation in sorted(self._listed)}
         for operation in [name for name, found in parts.items() if self._is_default(name, this, found, others)]:
             del parts[operation]
             self._listed.discard(operation)
@@ -157,7 +157,7 @@ class QuotaCoordinator:
         limit = self._limit_of(operation)
         return {name: member.claim(operation, limit, now_s) for name, member in self._members.items()}
 
-    def _base(self, operation: str, this: _Round) -> dict[str, int]:
+    def _calls_in_force(self, operation: str, this: _Round) -> dict[str, int]:
         """
         Return each replica's calls by a grant in force; fewer where the claims of others have grown into them.
 
@@ -170,25 +170,25 @@ class QuotaCoordinator:
         left, total = max(0, self._capacity(operation, this) - fixed), sum(base.values())
         return {name: calls * left // total for name, calls in base.items()} if total > left else base
 
-    def _part(self, operation: str, this: _Round, others: Mapping[str, int]) -> dict[str, int]:
-        base = self._base(operation, this)
-        if any(_needs(one, operation) for one in this.present):
-            return self._contested(operation, this, base)
+    def _fair_part(self, operation: str, this: _Round, others: Mapping[str, int]) -> dict[str, int]:
+        base = self._calls_in_force(operation, this)
+        if any(_has_waiting_calls(one, operation) for one in this.present):
+            return self._share_contested(operation, this, base)
         if any(one.known(operation, this.now_s) for one in self._members.values()):
-            return self._idle(operation, this, base)
+            return self._share_idle(operation, this, base)
         limit = self._limit_of(operation)
         wanted = {name: limit * part // book.OTHERS_LIMIT for name, part in others.items()}
-        return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
+        return self._raise_calls(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
 
-    def _idle(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
+    def _share_idle(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
         """Share an operation without waiting calls: each replica keeps its used calls, and gets an equal part more."""
         known = {one.name: one.known(operation, this.now_s) for one in this.present}
         gone = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in known)
         spare = max(0, self._capacity(operation, this) - gone - sum(known.values()))
         wanted = {name: used + spare // len(known) for name, used in known.items()}
-        return self._raised(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
+        return self._raise_calls(operation, this, {name: min(base[name], wanted[name]) for name in base}, wanted)
 
-    def _contested(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
+    def _share_contested(self, operation: str, this: _Round, base: dict[str, int]) -> dict[str, int]:
         """
         Share an operation with waiting calls.
 
@@ -196,10 +196,10 @@ class QuotaCoordinator:
         one with more than its fair part gives way slowly.
         """
         known = {one.name: one.known(operation, this.now_s) for one in this.present}
-        hungry = [one.name for one in this.present if _needs(one, operation)]
+        hungry = [one.name for one in this.present if _has_waiting_calls(one, operation)]
         kept = {name: calls if name in hungry else min(calls, known[name]) for name, calls in base.items()}
         capacity = self._capacity(operation, this)
-        found = self._raised(operation, this, kept, dict.fromkeys(hungry, capacity))
+        found = self._raise_calls(operation, this, kept, dict.fromkeys(hungry, capacity))
 
         # A replica above its fair part gives way only while another has less, and has used that up.
         rest = sum(calls for name, calls in self._claims(operation, this.now_s).items() if name not in hungry)
@@ -215,7 +215,7 @@ class QuotaCoordinator:
                 self._levels.pop((name, operation), None)
         return found
 
-    def _raised(
+    def _raise_calls(
         self, operation: str, this: _Round, base: Mapping[str, int], wanted: Mapping[str, int]
     ) -> dict[str, int]:
         """Raise calls towards the wanted numbers, the lowest first, as far as claims leave room."""
@@ -243,7 +243,9 @@ class QuotaCoordinator:
     def _is_default(self, operation: str, this: _Round, found: Mapping[str, int], others: Mapping[str, int]) -> bool:
         """Whether an operation need not be listed: each replica's part of it is that of the unlisted ones."""
         limit = self._limit_of(operation)
-        if any(_needs(one, operation) or one.known(operation, this.now_s) for one in self._members.values()):
+        if any(
+            _has_waiting_calls(one, operation) or one.known(operation, this.now_s) for one in self._members.values()
+        ):
             return False
         claims, of_others = self._claims(operation, this.now_s), self._claims(notes.OTHERS, this.now_s)
         return all(found[name] == limit * part // book.OTHERS_LIMIT for name, part in others.items()) and all(
@@ -254,7 +256,7 @@ class QuotaCoordinator:
         """Return each replica's pace: its fair part of the rate, or the rest that the others leave."""
         capacity = self._limit_of(operation) * (1.0 - this.reserved)
         recent = {one.name: max(one.known(operation, this.now_s), one.recent(operation)) for one in this.present}
-        hungry = {one.name for one in this.present if _needs(one, operation)}
+        hungry = {one.name for one in this.present if _has_waiting_calls(one, operation)}
         active = hungry or {name for name, calls in recent.items() if calls}
 
         paces = {}
@@ -291,7 +293,7 @@ class QuotaCoordinator:
         return notes.Grants(self.name, self._round, operations, members, round(held_s, 1))
 
 
-def _needs(member: book.Member, operation: str) -> bool:
+def _has_waiting_calls(member: book.Member, operation: str) -> bool:
     return member.demand is not None and operation in member.demand.needed
 
 

@@ -13,9 +13,9 @@ Schedule submissions: choose who submits next, and say why a job waits.
                         quota    a tenant's usage against its limits
                      waits: the reason why an entry waits
 
-An entry goes when its cluster has a slot, its tenant is within its limits, its lane has a place, nothing is paused and
-the write quota has a token. Tenants take turns, and so do the queues of each tenant. Within a queue the order is fixed
-when an entry is made: arrival, moved forward by `priority_aging_s` for each step of priority.
+An entry is admitted when its cluster has a slot, its tenant is within its limits, its lane has a place, nothing is
+paused and the write quota has a token. Tenants take turns, and so do the queues of each tenant. Within a queue the
+order is fixed when an entry is made: arrival, moved forward by `priority_aging_s` for each step of priority.
 
 Read `scheduler.py` first, then `fair_queue.py` and `admission.py`.
 """

@@ -77,7 +77,7 @@ class Breaker:
         answer: the last bad answer.
         since_ms: when the state began, epoch milliseconds.
         until_s: when the pause ends.
-        careful_until_s: until then one call goes after the other, in any state.
+        careful_until_s: until then calls are made one at a time, in any state.
     """
 
     state: State = State.CLOSED
@@ -133,7 +133,7 @@ class Breaker:
             self.open()
 
     def open(self) -> None:
-        """End the pause, but not the time in which one call goes after the other."""
+        """End the pause, but not the time in which calls are made one at a time."""
         self.state, self.answer, self.until_s = State.CLOSED, NO_ANSWER, 0.0
         self._failures = 0
 

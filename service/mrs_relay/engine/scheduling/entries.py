@@ -25,7 +25,7 @@ class QueueEntry(NamedTuple):
     A job that waits for its turn; entries compare by their rank, which is unique.
 
     Attributes:
-        rank: lower goes first; never changes.
+        rank: lower is first; never changes.
         key: the job's ledger key.
         place: the cluster and operation that it waits for.
         owner: its partition.
@@ -46,7 +46,7 @@ def queue_entry(
     Build the entry of a queued job.
 
     A wait of `aging_s` seconds is worth one step of priority. The gain is the same for all waiting entries, so the
-    order of two entries never changes, and the rank is fixed here. A job of priority 0 goes before every job of
+    order of two entries never changes, and the rank is fixed here. A job of priority 0 is admitted before every job of
     priority 9 that arrives more than nine times `aging_s` later. The time before its `not_before` does not count.
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)

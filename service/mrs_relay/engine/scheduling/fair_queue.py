@@ -127,20 +127,26 @@ class FairQueue:
     def _round(self, known: tokens.Pass) -> bool:
         """Give the open queues turns until none takes one; returns whether another round may admit an entry."""
         has_moved = False
-        rounds = deque((tenant, deque(several.values())) for tenant, several in self._open.items() if several)
+        rounds = deque(tenant for tenant, several in self._open.items() if several)
+        turns: dict[quota.TenantQuota, deque[queues.TenantQueue]] = {}
         self._gave_way = False
 
         while rounds:
-            tenant, several = rounds.popleft()
+            tenant = rounds.popleft()
             if not self._admission.is_wanted:
                 return False  # the end of a call starts the next round
+
+            # NB: most rounds give one turn: only then are the queues of that tenant listed.
+            several = turns.get(tenant)
+            if several is None:
+                several = turns[tenant] = deque(self._open[tenant].values())
 
             queue = None if self._admission.is_limited(tenant) else self._next_of(several, known)
             if queue is not None:
                 has_moved = True
                 self._admit_first(queue)
                 several.append(queue)
-                rounds.append((tenant, several))
+                rounds.append(tenant)
         return has_moved and self._gave_way
 
     def _next_of(self, several: deque[queues.TenantQueue], known: tokens.Pass) -> queues.TenantQueue | None:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, Literal, TypeVar
 
 from mrs_relay.engine.model import jobs
@@ -186,22 +186,34 @@ class InFlight:
 
     def _next(self) -> Group | None:
         """Return the group that gets a free place; None: no place is free, or none of those that wait may take it."""
-        if self._lane.taken >= self._lane.most:
+        lane = self._lane
+        if not self._waiting or lane.taken >= lane.most:
             return None
-        tenants = sorted(self._waiting, key=self._lane.of_tenant)
-        return next((group for tenant in tenants if (group := self._fewest(tenant)) is not None), None)
 
-    def _fewest(self, tenant: object) -> Group | None:
-        """Return the tenant's waiting cluster with the fewest calls, of those that may take a place."""
-        chosen, fewest = None, self._lane.most
-        for cluster in self._waiting[tenant]:
-            group = (tenant, cluster)
-            held = self._lane.of_group(group)
-            if held < fewest and self._lane.may_take(group):
-                chosen, fewest = group, held
-                if not held:
-                    break  # none has fewer: thousands of clusters may wait
+        # Only if all clusters of the first tenant have as much as they may, is it the turn of others.
+        first = _fewest(self._waiting, lane.of_tenant)
+        chosen = self._next_of(first)
+        if chosen is None and len(self._waiting) > 1:
+            others = map(self._next_of, sorted(self._waiting, key=lane.of_tenant))
+            chosen = next((group for group in others if group is not None), None)
         return chosen
+
+    def _next_of(self, tenant: object) -> Group | None:
+        """Return the tenant's waiting cluster that gets a place, if one may."""
+        able = (group for cluster in self._waiting[tenant] if self._lane.may_take(group := (tenant, cluster)))
+        return _fewest(able, self._lane.of_group)
+
+
+def _fewest(names: Iterable[_N], held: Callable[[_N], int]) -> _N | None:
+    """Return the first of those that hold the fewest places; the search ends at one that holds none."""
+    chosen, fewest = None, None
+    for name in names:
+        count = held(name)
+        if fewest is None or count < fewest:
+            chosen, fewest = name, count
+            if not count:
+                break  # thousands may wait
+    return chosen
 
 
 class Lanes:

@@ -7,7 +7,7 @@ from typing import Final
 from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import entries
 
-_NOBODY: Final[frozenset[entries.Holder]] = frozenset()
+_NO_HOLDERS: Final[frozenset[entries.Holder]] = frozenset()
 
 
 class Slots:
@@ -24,7 +24,7 @@ class Slots:
 
     def taken(self, cluster_id: str) -> int:
         """Count the slots of a cluster that are taken."""
-        return len(self._holders.get(cluster_id, _NOBODY))
+        return len(self._holders.get(cluster_id, _NO_HOLDERS))
 
     def is_full(self, place: entries.Place) -> bool:
         """Whether the place needs a slot and all are taken."""

@@ -37,7 +37,7 @@ _ENDS: Final = frozenset({_Verdict.SUCCEEDED, _Verdict.FAILED, _Verdict.UNSETTLE
 
 
 def judge(
-    goal: jobs.TargetState,
+    target: jobs.TargetState,
     shown: models.Cluster | None,
     *,
     changing: bool,
@@ -48,7 +48,7 @@ def judge(
     Judge how far a cluster is from its target state.
 
     Args:
-        goal: the target state.
+        target: the target state.
         shown: the cluster as MRS shows it; None when MRS knows no such cluster.
         changing: whether the change has been observed in progress.
         overdue: whether the time for the change to show has passed.
@@ -61,17 +61,17 @@ def judge(
     `scale` and the number of nodes decide. `abnormal` after a creation is no documented outcome: it counts as failed.
     """
     state = shown.cluster_state if shown is not None else _State.TERMINATED
-    match goal.kind:
+    match target.kind:
         case "created":
             return _created(state)
         case "flowed":
-            return _flowed(state, goal.jobs, ends)
+            return _flowed(state, target.jobs, ends)
         case "deleted":
             if state == _State.TERMINATED:
                 return _Verdict.SUCCEEDED
             return _Verdict.RUNNING if state == _State.TERMINATING else _late(overdue=overdue)
         case "resized":
-            return _resized(goal, shown, state, changing=changing, overdue=overdue)
+            return _resized(target, shown, state, changing=changing, overdue=overdue)
 
 
 def _created(state: str) -> _Verdict:
@@ -90,7 +90,7 @@ def _flowed(state: str, count: int, ends: Sequence[_Verdict]) -> _Verdict:
 
 
 def _resized(
-    goal: jobs.TargetState, shown: models.Cluster | None, state: str, *, changing: bool, overdue: bool
+    target: jobs.TargetState, shown: models.Cluster | None, state: str, *, changing: bool, overdue: bool
 ) -> _Verdict:
     if state in _SCALING:
         return _Verdict.RUNNING
@@ -99,9 +99,9 @@ def _resized(
     # NB: `scale` may still show an earlier failure before the change has begun.
     if shown.scale == _SCALING_FAILED and (changing or overdue):
         return _Verdict.FAILED
-    if goal.nodes and shown.total_node_num == goal.nodes:
+    if target.nodes and shown.total_node_num == target.nodes:
         return _Verdict.SUCCEEDED
-    if not goal.nodes and changing:
+    if not target.nodes and changing:
         return _Verdict.SUCCEEDED
     return _late(overdue=overdue)
 
@@ -142,9 +142,9 @@ class ClusterTracker:
         if name in self._watches and self._watches[name][0] is owner:
             return
         self.unfollow(job)
-        if (goal := cluster_work.goal_of(job)) is not None and job.seen is not None:
-            following = self._follow(job, goal, job.seen.job_id, key, owner)
-            alone = self._alone(following, key, owner)
+        if (target := cluster_work.target_of(job)) is not None and job.seen is not None:
+            following = self._follow(job, target, job.seen.job_id, key, owner)
+            alone = self._end_on_error(following, key, owner)
             self._watches[name] = owner, self._task_supervisor.start(alone, name=f"follow cluster {job.seen.job_id}")
 
     def unfollow(self, job: jobs.Job) -> None:
@@ -165,7 +165,7 @@ class ClusterTracker:
         self._watches.clear()
         await self._task_supervisor.close()
 
-    async def _alone(
+    async def _end_on_error(
         self, following: Coroutine[Any, Any, None], key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
         """End the job on an unexpected error of its task, because no other task follows its cluster."""
@@ -176,34 +176,34 @@ class ClusterTracker:
             owner.report(key, facts.InternalFailure(faults.name(error)))
 
     async def _follow(
-        self, job: jobs.Job, goal: jobs.TargetState, cluster_id: str, key: jobs.LedgerKey, owner: tracked_jobs.Owner
+        self, job: jobs.Job, target: jobs.TargetState, cluster_id: str, key: jobs.LedgerKey, owner: tracked_jobs.Owner
     ) -> None:
         changing = was_shown = job.state is jobs.State.RUNNING
-        told: facts.Fact | None = None
+        reported: facts.Fact | None = None
         while True:
             try:
                 shown = await cluster_work.show_cluster(self._client, cluster_id)
-                ends = await self._ends(cluster_id) if goal.kind == "flowed" and shown is not None else ()
+                ends = await self._job_verdicts(cluster_id) if target.kind == "flowed" and shown is not None else ()
             except errors.MrsError as error:
                 _log.warning("cluster_not_read", request=job.id, cluster=cluster_id, error=str(error))
             else:
                 changing = changing or (shown is not None and shown.cluster_state in _SCALING)
                 overdue = self._time.now_ms() - job.intent_ms > self._settings.cluster_settle_s * 1000
 
-                outcome = judge(goal, shown, changing=changing, overdue=overdue, ends=ends)
+                outcome = judge(target, shown, changing=changing, overdue=overdue, ends=ends)
                 fact = facts.ClusterObserved(_seen(cluster_id, shown), outcome, _message(shown))
 
                 # NB: MRS has just taken the order: a new cluster that it does not show yet gets no verdict.
                 was_shown = was_shown or shown is not None
-                is_hidden = not was_shown and goal.kind in _ORDERED and not overdue
-                if fact != told and not is_hidden:
-                    told = fact
+                is_hidden = not was_shown and target.kind in _ORDERED and not overdue
+                if fact != reported and not is_hidden:
+                    reported = fact
                     owner.report(key, fact)
                 if outcome in _ENDS and not is_hidden:
                     return
             await asyncio.sleep(self._settings.cluster_poll_s)
 
-    async def _ends(self, cluster_id: str) -> list[_Verdict]:
+    async def _job_verdicts(self, cluster_id: str) -> list[_Verdict]:
         """Return the verdicts of the jobs on a cluster."""
         listed = self._client.iterate(lists.JOBS, path={"cluster_id": cluster_id})
         seen = [observations.of_job(detail) async for detail in listed]

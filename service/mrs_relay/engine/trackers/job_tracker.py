@@ -342,8 +342,8 @@ class JobTracker:
 
     def _seen(self, tracked: tracked_jobs.TrackedJob, fact: adapter.Sight) -> None:
         seen = fact.seen
-        told = hash(msgspec.structs.astuple(seen))
-        if told == tracked.reported and tracked.missing is None and tracked.unsettled is None:
+        shown = hash(msgspec.structs.astuple(seen))
+        if shown == tracked.reported and tracked.missing is None and tracked.unsettled is None:
             return  # as in the poll before: so it is with nearly all jobs in nearly all polls
 
         tracked.end_missing()
@@ -351,8 +351,8 @@ class JobTracker:
         self._settle(tracked, seen, is_clear=known is not verdict.Verdict.UNSETTLED and fact.is_documented)
         if seen.submitted_ms:
             tracked.since_ms = max(0, seen.submitted_ms - _ROUNDING_MS)
-        if told != tracked.reported:
-            tracked.reported = told
+        if shown != tracked.reported:
+            tracked.reported = shown
             if seen.finished_ms:
                 self.lag.add(max(0.0, (self._time.now_ms() - seen.finished_ms) / 1000))
             tracked.ended = known in _ENDS

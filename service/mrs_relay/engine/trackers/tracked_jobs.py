@@ -132,7 +132,7 @@ class TrackedJob:
         self._end_note(wait)
 
     def end_unsettled(self) -> None:
-        """End the wait when MRS shows that the job goes on, or its outcome."""
+        """End the wait when MRS shows that the job continues, or its outcome."""
         wait, self.unsettled = self.unsettled, None
         self._end_note(wait)
 

@@ -165,14 +165,14 @@ class WorkAdapter(Protocol):
         """Whether a refusal cannot follow from the effect of an earlier submission of the same job."""
         return True
 
-    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:  # noqa: ARG002 - for other kinds
+    def followed(self, job: jobs.Job, submitted: jobs.Job, target: jobs.TargetState | None) -> jobs.Job:  # noqa: ARG002 - for other kinds
         """
         Return the job as it is kept while it is followed.
 
         Args:
             job: as it was submitted.
             submitted: the same job after MRS accepted it; without its work unless a retry may need that.
-            goal: the goal as known after the reply.
+            target: the target as known after the reply.
         """
         return submitted
 

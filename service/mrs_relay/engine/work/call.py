@@ -102,7 +102,7 @@ def checked(
     path: dict[str, str] | None = None,
     query: dict[str, Any] | None = None,
     body: dict[str, Any] | None = None,
-    goal: jobs.TargetState | None = None,
+    target: jobs.TargetState | None = None,
 ) -> jobs.Call:
     """
     Make a call whose values fit the operation's models.
@@ -117,7 +117,7 @@ def checked(
 
     repeatable = wanted.safety is not operation.Safety.NON_REPEATABLE_WRITE
     reads = wanted.safety is operation.Safety.READ
-    return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, goal, reads)
+    return jobs.Call(wanted.name, path or {}, query or {}, body, repeatable, target, reads)
 
 
 def _deletion(request: requests.JobDelete) -> jobs.Call:

@@ -2,7 +2,7 @@
 Adapt the engine to operations on a cluster: create it, run a flow of jobs on a new one, resize it, delete it.
 
 MRS accepts an order at once and carries it out in minutes. Meanwhile `cluster_tracker` follows the cluster until it
-reaches the goal of the order. An order whose reply was lost is looked up before it is repeated: a new cluster by the
+reaches the target of the order. An order whose reply was lost is looked up before it is repeated: a new cluster by the
 token in its name, a deletion by the state of its cluster. An order cannot be cancelled.
 """
 
@@ -27,7 +27,7 @@ _BEING_DELETED: Final = frozenset({models.ClusterState.TERMINATING, models.Clust
 
 
 class Cluster(call.Call):
-    """Operations on clusters: calls with a goal."""
+    """Operations on clusters: calls with a target."""
 
     name = "cluster"
     traits = adapter.Traits(follows_cluster=True, can_be_stopped=False, ends_with_reply=True, names_operation=True)
@@ -37,26 +37,26 @@ class Cluster(call.Call):
         return isinstance(request, requests.ClusterRequest)
 
     def draft(self, request: requests.Work, result_job_types: frozenset[str]) -> adapter.Draft:  # noqa: ARG002 - there are no rows
-        """Check the call against the operation's own model, and set the goal of the cluster."""
+        """Check the call against the operation's own model, and set the target of the cluster."""
         match request:
             case requests.ClusterCreate(body=body):
-                work = call.checked(operations.CREATE_CLUSTER, body=body, goal=jobs.TargetState("created"))
+                work = call.checked(operations.CREATE_CLUSTER, body=body, target=jobs.TargetState("created"))
                 return adapter.Draft(work, "", str(body["cluster_name"]))
             case requests.ClusterFlow(body=body):
                 steps = body.get("steps")
-                goal = jobs.TargetState("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
-                work = call.checked(operations.RUN_JOB_FLOW, body=body, goal=goal)
+                target = jobs.TargetState("flowed", jobs=len(steps) if isinstance(steps, list) else 0)
+                work = call.checked(operations.RUN_JOB_FLOW, body=body, target=target)
                 return adapter.Draft(work, "", str(body["cluster_name"]))
             case requests.ClusterResize(cluster=cluster, parameters=parameters):
-                path, goal = {"cluster_id": cluster}, jobs.TargetState("resized")
+                path, target = {"cluster_id": cluster}, jobs.TargetState("resized")
                 body = {"parameters": parameters}
                 return adapter.Draft(
-                    call.checked(operations.UPDATE_CLUSTER_SCALING, path, body=body, goal=goal), cluster
+                    call.checked(operations.UPDATE_CLUSTER_SCALING, path, body=body, target=target), cluster
                 )
             case _:
                 assert isinstance(request, requests.ClusterDelete)  # noqa: S101 - see `takes`
-                path, goal = {"cluster_id": request.cluster}, jobs.TargetState("deleted")
-                return adapter.Draft(call.checked(operations.DELETE_CLUSTER, path, goal=goal), request.cluster)
+                path, target = {"cluster_id": request.cluster}, jobs.TargetState("deleted")
+                return adapter.Draft(call.checked(operations.DELETE_CLUSTER, path, target=target), request.cluster)
 
     def subject(self, request: requests.Work) -> adapter.PolicySubject:
         """Return the cluster, or the body that creates one, and the types of the jobs that are ordered with it."""
@@ -71,18 +71,18 @@ class Cluster(call.Call):
     def is_findable(self, job: jobs.Job) -> bool:
         """Whether MRS shows the effect of an order in doubt; a resize by a difference of nodes cannot be recognized."""
         work = job.work
-        return isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind != "resized"
+        return isinstance(work, jobs.Call) and work.target is not None and work.target.kind != "resized"
 
-    def followed(self, job: jobs.Job, submitted: jobs.Job, goal: jobs.TargetState | None) -> jobs.Job:
-        """Keep the goal instead of the call, and drop a requested stop: an order cannot be cancelled."""
-        goal = goal or (job.work.goal if isinstance(job.work, jobs.Call) else None)
-        if goal is None or submitted.seen is None:
+    def followed(self, job: jobs.Job, submitted: jobs.Job, target: jobs.TargetState | None) -> jobs.Job:
+        """Keep the target instead of the call, and drop a requested stop: an order cannot be cancelled."""
+        target = target or (job.work.target if isinstance(job.work, jobs.Call) else None)
+        if target is None or submitted.seen is None:
             return submitted
-        return msgspec.structs.replace(submitted, work=goal, cluster=submitted.seen.job_id, stop=None)
+        return msgspec.structs.replace(submitted, work=target, cluster=submitted.seen.job_id, stop=None)
 
 
-def goal_of(job: jobs.Job) -> jobs.TargetState | None:
-    """Return the goal that the cluster of a job is followed to."""
+def target_of(job: jobs.Job) -> jobs.TargetState | None:
+    """Return the target that the cluster of a job is followed to."""
     return job.work if isinstance(job.work, jobs.TargetState) else None
 
 
@@ -100,27 +100,27 @@ class Calls(adapter.WorkCalls):
     async def submit(self, job: jobs.Job) -> facts.Fact:
         """Send the order, once. A new cluster gets the job's name, by which a look-up finds it."""
         work = adapter.unsent(job, jobs.Call)
-        goal, body = work.goal, work.body
+        target, body = work.target, work.body
 
-        if goal is not None and goal.kind in _NAMES_CLUSTER and body is not None:
+        if target is not None and target.kind in _NAMES_CLUSTER and body is not None:
             body = {**body, "cluster_name": job.mrs_name}
         # The order contains a difference of nodes: note the total while the cluster still has its old size.
-        if goal is not None and goal.kind == "resized" and body is not None:
-            goal = await self._with_nodes(job.cluster, goal, models.ClusterResizing.model_validate(body))
+        if target is not None and target.kind == "resized" and body is not None:
+            target = await self._with_nodes(job.cluster, target, models.ClusterResizing.model_validate(body))
 
         try:
             reply = await call.send(self._client, registry.named(work.operation), work, body)
         except errors.MrsBusy:
-            if goal is not None and goal.kind == "deleted" and await self.find_submitted(job):
-                return facts.SubmissionAccepted(job.cluster, goal)  # it is being deleted already, or is gone
+            if target is not None and target.kind == "deleted" and await self.find_submitted(job):
+                return facts.SubmissionAccepted(job.cluster, target)  # it is being deleted already, or is gone
             raise
-        return facts.SubmissionAccepted(getattr(reply, "cluster_id", None) or job.cluster, goal)
+        return facts.SubmissionAccepted(getattr(reply, "cluster_id", None) or job.cluster, target)
 
     async def _with_nodes(
-        self, cluster_id: str, goal: jobs.TargetState, order: models.ClusterResizing
+        self, cluster_id: str, target: jobs.TargetState, order: models.ClusterResizing
     ) -> jobs.TargetState:
         """
-        Return the goal of a resize with the number of nodes that it leads to.
+        Return the target of a resize with the number of nodes that it leads to.
 
         The order contains only a difference, and a resize ends in state `running` whether it succeeded or failed.
         """
@@ -130,14 +130,14 @@ class Calls(adapter.WorkCalls):
             raise type(error)(f"the cluster could not be read before its resize: {error.message}") from error
 
         if found is None or found.total_node_num is None:
-            return goal
+            return target
         more = order.parameters.instances if order.parameters.scale_type == "scale_out" else -order.parameters.instances
-        return jobs.TargetState(goal.kind, nodes=found.total_node_num + more)
+        return jobs.TargetState(target.kind, nodes=found.total_node_num + more)
 
     async def find_submitted(self, job: jobs.Job) -> list[jobs.MrsStatus]:
         """Return the clusters that show the effect of an order in doubt; empty: MRS shows none."""
         work = job.work
-        if isinstance(work, jobs.Call) and work.goal is not None and work.goal.kind == "deleted":
+        if isinstance(work, jobs.Call) and work.target is not None and work.target.kind == "deleted":
             cluster = await show_cluster(self._client, job.cluster)
             gone = cluster is None or cluster.cluster_state in _BEING_DELETED
             return [jobs.MrsStatus(job.cluster)] if gone else []

@@ -25,7 +25,7 @@ V11_RESULTS: Final[Mapping[int, str]] = {status.value: status.name for status in
 
 _MAX_WORD: Final = 256
 _MAX_URL: Final = 2_048
-"""Most characters of a value from MRS that goes into each of the job's events and ledger records; see `_within`."""
+"""Most characters of a value from MRS that goes into each of the job's events and ledger records."""
 
 _PER_CENT: Final = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
@@ -37,8 +37,8 @@ def of_job(detail: job_models.JobDetail) -> jobs.MrsStatus:
         job_state=str(detail.job_state)[:_MAX_WORD],
         job_result=str(detail.job_result)[:_MAX_WORD],
         progress=min(100.0, max(0.0, detail.job_progress or 0.0)),
-        app_id=_within(_MAX_WORD, detail.app_id),
-        tracking_url=_within(_MAX_URL, detail.tracking_url),
+        app_id=_within_length(_MAX_WORD, detail.app_id),
+        tracking_url=_within_length(_MAX_URL, detail.tracking_url),
         submitted_ms=_moment_ms(detail.submitted_ms),
         started_ms=_moment_ms(detail.started_ms),
         finished_ms=_moment_ms(detail.finished_ms),
@@ -59,19 +59,19 @@ def of_v11_job(detail: v11_models.JobV11) -> jobs.MrsStatus:
         job_state=V11_STATES.get(detail.job_state, str(detail.job_state)),
         job_result="" if status is None else V11_RESULTS.get(status, str(status)),
         progress=min(100.0, float(per_cent[1])) if per_cent else 0.0,
-        app_id=_within(_MAX_WORD, detail.job_id) if detail.job_id != detail.id else "",
+        app_id=_within_length(_MAX_WORD, detail.job_id) if detail.job_id != detail.id else "",
         submitted_ms=_moment_ms(detail.start_time),
         finished_ms=_moment_ms(detail.end_time),
     )
 
 
-def _moment_ms(told: int | None) -> int:
+def _moment_ms(epoch_ms: int | None) -> int:
     """
     Return a time of MRS; 0 if there is none, or if it is no time in milliseconds.
 
     Lists are read from such times on, so a time in another unit would hide the job.
     """
-    return told if told is not None and clock.is_moment(told) else 0
+    return epoch_ms if epoch_ms is not None and clock.is_moment(epoch_ms) else 0
 
 
 def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.StatementObserved:
@@ -87,6 +87,6 @@ def of_statement(reply: sql_models.SqlResult, inline_bytes: int) -> facts.Statem
     return facts.StatementObserved(seen, (reply.message or "")[: redaction.MAX_LENGTH + 1], result)
 
 
-def _within(most: int, text: str | None) -> str:
+def _within_length(most: int, text: str | None) -> str:
     """Return an address or id; "" if MRS gives none, or one that is too long: a part of it would be of no use."""
     return text if text is not None and len(text) <= most else ""

@@ -19,7 +19,7 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
     """
     room = most_bytes
     cut = False
-    told = []
+    results = []
     for rows in statements:
         kept: list[Any] = []
         for row in rows:
@@ -29,21 +29,23 @@ def inline(statements: Sequence[Sequence[Any]], most_bytes: int) -> events.Resul
                 break
             room -= size
             kept.append(row)
-        told.append(events.StatementResult(rows=kept, row_count=len(rows)))
+        results.append(events.StatementResult(rows=kept, row_count=len(rows)))
 
-    return events.Result(statements=told, truncated=cut)
+    return events.Result(statements=results, truncated=cut)
 
 
-def reply(told: base.Reply, most_bytes: int) -> events.Result:
+def reply(answer: base.Reply, most_bytes: int) -> events.Result:
     """
     Put MRS's reply to a call into a result, in the API's own names, as long as it fits into `most_bytes` of JSON.
 
     Values that never appear in events (arguments, properties, SQL text, secrets) are left out.
     """
-    body = _without_secrets(told.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    body = _without_secrets(answer.model_dump(mode="json", by_alias=True, exclude_unset=True))
     size = len(codec.encode(body))
     if size > most_bytes:
-        return events.Result(truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} are told")
+        return events.Result(
+            truncated=True, unavailable=f"the reply has {size} bytes; at most {most_bytes} fit into an event"
+        )
     return events.Result(reply=body)
 
 

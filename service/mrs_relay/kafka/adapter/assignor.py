@@ -40,11 +40,11 @@ class Assignor(sticky.StickyPartitionAssignor):  # type: ignore[misc] # the same
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Return the metadata that this member sends to the leader."""
-        told = super().metadata(topics)
+        declared = super().metadata(topics)
         if cls.declined:
-            before = told.user_data or sticky.StickyAssignorUserDataV1([], cls.DEFAULT_GENERATION_ID).encode()
-            told.user_data = before + _Declined(_by_topic(cls.declined)).encode()
-        return told
+            before = declared.user_data or sticky.StickyAssignorUserDataV1([], cls.DEFAULT_GENERATION_ID).encode()
+            declared.user_data = before + _Declined(_by_topic(cls.declined)).encode()
+        return declared
 
     @classmethod
     def assign(

@@ -112,18 +112,20 @@ def readable(raw: bytes, aborted: Sequence[tuple[int, int]], most_bytes: int, le
             break  # NB: the library reads all batches in the format of the first one
         room_bytes = min(most_bytes, left_bytes - unpacked_bytes)
         try:
-            part = batch if hidden.hides(batch) else _plain(batch, room_bytes)
+            part = batch if hidden.hides(batch) else _unpacked(batch, room_bytes)
         except codecs.TooLarge as error:
-            bad = _bad(batch, error) if room_bytes == most_bytes else None
+            bad = _bad_batch(batch, error) if room_bytes == most_bytes else None
             return Readable(b"".join(parts), unpacked_bytes, bad)
         except Exception as error:  # noqa: BLE001 - an error of one batch must not end the reading of others
-            return Readable(b"".join(parts), unpacked_bytes, _bad(batch, error))
+            return Readable(b"".join(parts), unpacked_bytes, _bad_batch(batch, error))
 
         parts.append(part)
         unpacked_bytes += len(part) if part is not batch else 0
 
     if raw and not parts:
-        return Readable(b"", bad=_bad(raw, codecs.Unreadable(f"its length is wrong: {len(raw)} bytes of it came")))
+        return Readable(
+            b"", bad=_bad_batch(raw, codecs.Unreadable(f"its length is wrong: {len(raw)} bytes of it came"))
+        )
     return Readable(b"".join(parts), unpacked_bytes)
 
 
@@ -166,14 +168,15 @@ def _codec(batch: bytes) -> int:
     return Head(*HEAD.unpack_from(batch)).attributes & _CODEC if len(batch) >= HEAD.size else 0
 
 
-def _plain(batch: bytes, most_bytes: int) -> bytes:
+def _unpacked(batch: bytes, most_bytes: int) -> bytes:
     """Check a batch and unpack it; raises an error that names its fault."""
     if (magic := batch[_MAGIC_AT]) > _V2:
         raise codecs.Unreadable(f"its format is {magic}: expected 0 to {_V2}")
-    found = memory_records.MemoryRecords(batch).next_batch()
-    if found is None:
+
+    parsed = memory_records.MemoryRecords(batch).next_batch()
+    if parsed is None:
         raise codecs.Unreadable("its length is wrong")
-    if not found.validate_crc():
+    if not parsed.validate_crc():
         raise codecs.Unreadable("its checksum is wrong: it was damaged on its way or on the broker's disk")
 
     codec = _codec(batch)
@@ -183,6 +186,7 @@ def _plain(batch: bytes, most_bytes: int) -> bytes:
     elif codec:
         head = functools.partial(_plain_head, batch)
         batch = codecs.unpack(codec, memoryview(batch)[HEAD.size :], most_bytes, head)
+
     return _parsed(batch)
 
 
@@ -216,7 +220,7 @@ def _old_value(batch: bytes, magic: int) -> memoryview:
     return memoryview(batch)[at + _OLD_LENGTH.size :][: max(0, size)]
 
 
-def _bad(batch: bytes, error: Exception) -> Bad:
+def _bad_batch(batch: bytes, error: Exception) -> Bad:
     first = _OFFSET_AND_LENGTH.unpack_from(batch)[0] if len(batch) >= _OFFSET_AND_LENGTH.size else -1
     more = 0
     if len(batch) >= HEAD.size and batch[_MAGIC_AT] == _V2:

@@ -72,14 +72,14 @@ class KafkaGroupConsumer:
         return self._silent_since_s
 
     @property
-    def hears(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether any broker has answered lately, even by refusing a request."""
         failover, now_s = self._failover, asyncio.get_running_loop().time()
         return failover is not None and failover.heard_s > now_s - _LATELY_S
 
     async def start(self, listener: broker.Listener) -> None:
         """Connect and join; assignments come to the listener."""
-        self._client = self._make()
+        self._client = self._make_client()
         self._failover = self._connection.attend(self._client._client)  # noqa: SLF001 - the library's connections
         try:
             async with self._connection.asking("join the consumer group", _ASK_S):
@@ -144,7 +144,7 @@ class KafkaGroupConsumer:
 
     async def committed(self, position: records.Position) -> int | None:
         """Return the offset that the group has committed, or None."""
-        async with self._asking(f"read the group's offset of {position}"):
+        async with self._sending(f"read the group's offset of {position}"):
             offset = await self._started.committed(TopicPartition(*position))
         return None if offset is None else int(offset)
 
@@ -161,7 +161,7 @@ class KafkaGroupConsumer:
     async def notes(self, positions: Sequence[records.Position]) -> Mapping[records.Position, broker.Mirrored]:
         """Return committed offsets and notes, by one request for all partitions."""
         partitions = [TopicPartition(*position) for position in positions]
-        async with self._asking("read the notes at the group's offsets"):
+        async with self._sending("read the notes at the group's offsets"):
             found = await self._started._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - see above
         return {records.Position(*tp): _mirrored(one.offset, one.metadata or "") for tp, one in found.items()}
 
@@ -180,13 +180,13 @@ class KafkaGroupConsumer:
             if (tp := TopicPartition(*position)) in ours
         }
         if known:
-            async with self._asking("commit the group's offsets"):
+            async with self._sending("commit the group's offsets"):
                 await self._started.commit(known)
 
     async def bounds(self, position: records.Position) -> broker.Bounds:
         """Return the present begin and end of a partition."""
         tp = TopicPartition(*position)
-        async with self._asking(f"look up the offsets of {position}"):
+        async with self._sending(f"look up the offsets of {position}"):
             first = await self._started.beginning_offsets([tp])
             end = await self._started.end_offsets([tp])
             # NB: the id is asked last, so that a new topic's bounds never come with the id of the one it replaces.
@@ -239,10 +239,10 @@ class KafkaGroupConsumer:
             return
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
             log.warning("consumer_stop_failed", error=repr(error))
-            await _cut(client)
+            await _stop_requests(client)
 
     @asynccontextmanager
-    async def _asking(self, what: str) -> AsyncIterator[None]:
+    async def _sending(self, what: str) -> AsyncIterator[None]:
         """Send a request through the library's consumer, and record its silence."""
         try:
             async with self._connection.asking(what, _ASK_S):
@@ -259,8 +259,9 @@ class KafkaGroupConsumer:
             raise errors.StreamDown("the consumer is closed")
         return self._client
 
-    def _make(self) -> AIOKafkaConsumer:
+    def _make_client(self) -> AIOKafkaConsumer:
         kafka = self._kafka
+
         return AIOKafkaConsumer(
             **self._connection.options("consumer"),
             group_id=kafka.group_id,
@@ -317,7 +318,7 @@ def _mirrored(offset: int, note: str) -> broker.Mirrored:
     return broker.Mirrored(offset, ours == _NOTE, text if ours == _NOTE else "")
 
 
-async def _cut(client: AIOKafkaConsumer) -> None:
+async def _stop_requests(client: AIOKafkaConsumer) -> None:
     """Stop all requests of a consumer that hangs: the group must notice that it is gone."""
     client._client.send = connections.silence  # noqa: SLF001 - the library offers no way to stop without waiting
     for task in (client._fetcher._fetch_task, client._coordinator._heartbeat_task):  # noqa: SLF001 - the same

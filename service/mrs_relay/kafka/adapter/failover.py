@@ -170,11 +170,11 @@ class Failover:
 
     def _begin_asking(self) -> None:
         if not len(self._task_supervisor):
-            self._task_supervisor.start(self._ask(), name="kafka failover")
+            self._task_supervisor.start(self._request_metadata(), name="kafka failover")
 
-    async def _ask(self) -> None:
+    async def _request_metadata(self) -> None:
         """Request metadata until no request is overdue."""
-        while overdue := self._overdue():
+        while overdue := self._overdue_brokers():
             cluster = self._client.cluster
             nodes = {broker.nodeId for broker in cluster.brokers()}
             for node_id in overdue & nodes:
@@ -186,7 +186,7 @@ class Failover:
                 await self._refresh(candidates[self._asked % len(candidates)])
             await asyncio.sleep(_ASK_EVERY_S)
 
-    def _overdue(self) -> set[int]:
+    def _overdue_brokers(self) -> set[int]:
         """Return the brokers with an overdue reply."""
         before_s = asyncio.get_running_loop().time() - _OVERDUE_S + _TICK_S
         return {node_id for node_id, since_s in self._waiting.values() if since_s <= before_s}

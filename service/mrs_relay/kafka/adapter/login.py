@@ -166,7 +166,7 @@ class Tokens(kafka_abc.AbstractTokenProvider):  # type: ignore[misc]  # the libr
             now_s = asyncio.get_running_loop().time()
             if now_s >= self._renew_s:
                 try:
-                    self._token, life_s = await asyncio.to_thread(_ask, security, security.token_endpoint)
+                    self._token, life_s = await asyncio.to_thread(_request_token, security, security.token_endpoint)
                 except (OSError, client.HTTPException, ValueError) as error:
                     if now_s >= self._ends_s:
                         raise CannotLogIn(f"no token from {security.token_endpoint}: {error!s:.200}") from error
@@ -175,7 +175,7 @@ class Tokens(kafka_abc.AbstractTokenProvider):  # type: ignore[misc]  # the libr
             return self._token
 
 
-def _ask(security: security_settings.Security, endpoint: str) -> tuple[str, float]:
+def _request_token(security: security_settings.Security, endpoint: str) -> tuple[str, float]:
     """
     Request a token; returns it with its life in seconds. Blocks for up to ten seconds: call it in a thread.
 
@@ -185,17 +185,17 @@ def _ask(security: security_settings.Security, endpoint: str) -> tuple[str, floa
     """
     secret = _secret(security.client_secret, security.client_secret_file, "kafka.security.client_secret_file") or ""
     form = {"grant_type": "client_credentials"} | ({"scope": security.scope} if security.scope else {})
-    who = f"{parse.quote_plus(security.client_id or '')}:{parse.quote_plus(secret)}"
+    credentials = f"{parse.quote_plus(security.client_id or '')}:{parse.quote_plus(secret)}"
     headers = {
         "Accept": "application/json",
-        "Authorization": f"Basic {base64.b64encode(who.encode()).decode()}",
+        "Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
 
-    place = parse.urlsplit(endpoint)
-    connection = _connection(place, security)
+    address = parse.urlsplit(endpoint)
+    connection = _connection(address, security)
     try:
-        path = parse.urlunsplit(("", "", place.path or "/", place.query, ""))
+        path = parse.urlunsplit(("", "", address.path or "/", address.query, ""))
         connection.request("POST", path, parse.urlencode(form), headers)
         reply = connection.getresponse()
         body = reply.read(_MOST_REPLY_BYTES)

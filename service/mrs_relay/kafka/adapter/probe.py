@@ -31,7 +31,7 @@ _PASSWORD: Final = "kafka.security.mechanism, username and password"  # noqa: S1
 
 async def examine(options: Mapping[str, Any]) -> str | None:
     """
-    Connect once to the first address that answers, and return the obstacle.
+    Connect once to the first address that answers, and return the fault that blocks a request.
 
     Args:
         options: the library's, as for any client.
@@ -43,16 +43,16 @@ async def examine(options: Mapping[str, Any]) -> str | None:
     for host, port, _ in conn.collect_hosts(options["bootstrap_servers"], randomize=False):
         try:
             async with asyncio.timeout(_PROBE_S):
-                return await _examine(host, port, options)
+                return await _examine_address(host, port, options)
         except (OSError, TimeoutError):
             continue
     return None
 
 
-async def _examine(host: str, port: int, options: Mapping[str, Any]) -> str:
+async def _examine_address(host: str, port: int, options: Mapping[str, Any]) -> str:
     """Return the obstacle at one address; raises OSError, TimeoutError if it does not answer."""
     try:
-        await _try(host, port, options)
+        await _try_login(host, port, options)
     except ssl.SSLError as error:
         return f"TLS fails: {error}; check kafka.security.ca_file and the names in the brokers' certificates"
     except (OSError, TimeoutError):
@@ -62,7 +62,7 @@ async def _examine(host: str, port: int, options: Mapping[str, Any]) -> str:
     return f"it answers, but has not done this in time; {REPLICAS}"
 
 
-async def _try(host: str, port: int, options: Mapping[str, Any]) -> None:
+async def _try_login(host: str, port: int, options: Mapping[str, Any]) -> None:
     named = {name: value for name, value in options.items() if name != "bootstrap_servers"}
     connection = await conn.create_conn(host, port, request_timeout_ms=int(_PROBE_S * 1000), **named)
     try:

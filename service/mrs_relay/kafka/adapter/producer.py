@@ -63,7 +63,7 @@ class KafkaProducer:
 
     async def start(self) -> None:
         """Connect; a transactional one fences older producers of its id and ends their open transaction."""
-        self._client = self._make()
+        self._client = self._make_client()
         try:
             async with self._connection.asking("start a producer", self._kafka.commit_timeout_s):
                 await self._client.start()
@@ -110,7 +110,7 @@ class KafkaProducer:
         if running := {task for task in (sender, *self._sending) if task is not None and not task.done()}:
             await asyncio.wait(running, timeout=_KILL_STEP_S)
 
-    def _make(self) -> AIOKafkaProducer:
+    def _make_client(self) -> AIOKafkaProducer:
         client = AIOKafkaProducer(
             **self._connection.options("producer"),
             acks="all",

@@ -40,8 +40,8 @@ class KafkaTopicReader:
         async with self._connection.asking("look up the topic's offsets", _ASK_S):
             first = await self._client.beginning_offsets(self._all)
             end = await self._client.end_offsets(self._all)
-            told = await self._ends_by_fetch(end)
-        return {tp.partition: broker.Bounds(first[tp], max(end[tp], told[tp])) for tp in self._all}
+            fetched = await self._ends_by_fetch(end)
+        return {tp.partition: broker.Bounds(first[tp], max(end[tp], fetched[tp])) for tp in self._all}
 
     async def _ends_by_fetch(self, listed: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """
@@ -103,7 +103,7 @@ async def whole(connection: connections.Connection, topic: str, partitions: int)
     client = AIOKafkaConsumer(
         **connection.options("tap"),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # behind the topic's retention, go on at the oldest record
+        auto_offset_reset="earliest",  # behind the topic's retention, continue at the oldest record
         isolation_level="read_committed",
         request_timeout_ms=connection.kafka.request_timeout_ms,
         fetch_max_wait_ms=_FETCH_MS,

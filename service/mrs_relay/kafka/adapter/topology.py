@@ -111,9 +111,9 @@ class _Describe(api.Request[metadata.MetadataRequest_v1 | metadata.MetadataReque
 
     def build(self, request_struct_class: type[api.RequestStruct]) -> api.RequestStruct:
         if request_struct_class is _Request:
-            nobody = bytes(16)
+            no_topic_id = bytes(16)
             untagged: dict[int, bytes] = {}
-            named = None if self._topics is None else [(nobody, topic, untagged) for topic in self._topics]
+            named = None if self._topics is None else [(no_topic_id, topic, untagged) for topic in self._topics]
             return _Request(named, False, False, True, {})
         if request_struct_class is metadata.MetadataRequest_v5:
             return metadata.MetadataRequest_v5(None if self._topics is None else list(self._topics), False)
@@ -132,24 +132,24 @@ async def describe(client: kafka_client.AIOKafkaClient, topics: Sequence[str] | 
         KafkaError: the library's.
     """
     reply = await client.send(client.get_random_node(), _Describe(topics))
-    told = reply.to_object()
+    answer = reply.to_object()
     # NB: the reply lists only brokers that are up; the others show as keepers of replicas.
-    partitions = [partition for topic in told["topics"] for partition in topic["partitions"]]
-    known = {one["node_id"] for one in told["brokers"]} | {one for each in partitions for one in each["replicas"]}
+    partitions = [partition for topic in answer["topics"] for partition in topic["partitions"]]
+    known = {one["node_id"] for one in answer["brokers"]} | {one for each in partitions for one in each["replicas"]}
     return broker.Cluster(
         len(known),
         {
             topic["topic"]: _topic(topic)
-            for topic in told["topics"]
+            for topic in answer["topics"]
             if not topic["error_code"] and (topics is None or topic["topic"] in topics)
         },
     )
 
 
-def _topic(told: Mapping[str, Any]) -> broker.Topic:
-    by_number = sorted(told["partitions"], key=lambda one: int(one["partition"]))
-    identity = told.get("topic_id", bytes(16))
-    operations = told.get("operations", 0)
+def _topic(answer: Mapping[str, Any]) -> broker.Topic:
+    by_number = sorted(answer["partitions"], key=lambda one: int(one["partition"]))
+    identity = answer.get("topic_id", bytes(16))
+    operations = answer.get("operations", 0)
     return broker.Topic(
         tuple(
             broker.Partition(one["leader"] != _NO_LEADER, len(one["replicas"]), len(one["isr"])) for one in by_number

@@ -3,7 +3,7 @@ The in-memory broker's consumer group: eager rebalances in generations, and its 
 
 A rebalance follows Kafka's classic protocol: each member notices it at its next heartbeat, has all its partitions
 revoked, joins, and waits until all others have joined or were removed after the rebalance timeout. An evicted member
-notices at its next heartbeat, too; until then it goes on as before.
+notices at its next heartbeat, too; until then it continues as before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mrs_relay.kafka.memory import memory_log
 log = structlog.get_logger(__name__)
 
 _TICK_S = 1e-6  # a virtual clock may stop this much short of a deadline
-_NOBODY: frozenset[records.Position] = frozenset()
+_NO_POSITIONS: frozenset[records.Position] = frozenset()
 
 
 class Cluster(Protocol):
@@ -149,10 +149,10 @@ class MemoryGroupConsumer:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._cluster = group.cluster
-        self.last_share = _NOBODY
-        self.declined = _NOBODY
+        self.last_share = _NO_POSITIONS
+        self.declined = _NO_POSITIONS
         self.silent_since_s: float | None = None
-        self._assigned = _NOBODY
+        self._assigned = _NO_POSITIONS
         self._generation = 0
         self._positions: dict[records.Position, int] = {}
         self._answers: dict[records.Position, int] = {}
@@ -280,7 +280,7 @@ class MemoryGroupConsumer:
         return self._answers.get(position)
 
     @property
-    def hears(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether the broker has answered by a refusal: it never refuses a request."""
         return False
 
@@ -312,7 +312,7 @@ class MemoryGroupConsumer:
             await self._rejoin.wait()
             self._stable.clear()
             await listener.revoked(self._assigned)
-            self._assigned, self._positions = _NOBODY, {}
+            self._assigned, self._positions = _NO_POSITIONS, {}
             self._rejoin.clear()
             share = await self._join()
             self._assigned = self.last_share = share

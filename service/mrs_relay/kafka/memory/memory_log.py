@@ -84,7 +84,7 @@ class Log:
 
     def read(self, offset: int, limit: int) -> tuple[list[records.Record], int]:
         """
-        Return committed records from `offset` on, `limit` at most, and the offset to go on at.
+        Return committed records from `offset` on, `limit` at most, and the offset to continue at.
 
         Raises:
             BatchUnreadable: the next record is in an unreadable batch.

@@ -72,8 +72,8 @@ class Facts:
 
     def number(self, topic: str | None, config: str) -> int | None:
         """Return a number from a topic's configuration, or None if it is not known."""
-        told = self.text(topic, config) or ""
-        return int(told) if told.removeprefix("-").isdecimal() else None
+        value = self.text(topic, config) or ""
+        return int(value) if value.removeprefix("-").isdecimal() else None
 
     def compacts(self, topic: str | None) -> bool | None:
         """Return whether a topic is compacted; None if that is not known."""

@@ -2,7 +2,7 @@
 Check the topics' set-up again and again: it can be changed while we run.
 
 At the start a wrong set-up ends the process. Later it is logged, once for each change, and shows in the status: the
-partitions concerned wait, all others go on, and the waiting ones continue by themselves once the set-up is right.
+partitions concerned wait, all others continue, and the waiting ones continue by themselves once the set-up is right.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             )
 
 
-def _abilities(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+def _versions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     if facts.kafka.transactional and not facts.abilities.transactions:
         yield topic_facts.Finding(
             "error",
@@ -106,7 +106,7 @@ def _ledger_policy(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     policy = facts.text(ledger, "cleanup.policy")
     if policy is None:
         if ledger in facts.present:
-            text = f"this broker does not tell cleanup.policy of {ledger}; it must be compact, without delete"
+            text = f"this broker does not report cleanup.policy of {ledger}; it must be compact, without delete"
             yield topic_facts.Finding("warning", "policy_not_told", text)
     elif policy != "compact":
         rule = "it must be compact" if "compact" not in policy else "it must not delete"
@@ -235,11 +235,11 @@ def _replicas(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             if (found := facts.replicas(name)) < _SAFE_REPLICAS
         }
     if few:
-        told = ", ".join(f"{name} {found}" for name, found in few.items())
+        counts = ", ".join(f"{name} {found}" for name, found in few.items())
         yield topic_facts.Finding(
             "warning",
             "too_few_replicas",
-            f"too few replicas on {facts.cluster.brokers} brokers, {wanted} were expected: {told}; what the only "
+            f"too few replicas on {facts.cluster.brokers} brokers, {wanted} were expected: {counts}; what the only "
             "broker holds is gone with its disk, and waits while it is away",
             f"`kafka-reassign-partitions.sh --bootstrap-server {facts.kafka.bootstrap_servers} --execute "
             f"--reassignment-json-file FILE`, with {wanted} replicas for each partition",
@@ -268,7 +268,7 @@ def _min_isr(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             )
 
 
-def _unclean(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+def _unclean_election(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     for name in facts.present:
         if facts.replicas(name) > 1 and facts.text(name, "unclean.leader.election.enable") == "true":
             yield topic_facts.Finding(
@@ -302,7 +302,7 @@ def _limits_known(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         yield topic_facts.Finding(
             "warning",
             "limits_not_told",
-            f"this broker does not tell max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
+            f"this broker does not report max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
             f"{facts.kafka.record_bytes} is taken instead",
         )
 
@@ -349,8 +349,8 @@ def _leaders(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         yield topic_facts.Finding(
             "outage",
             "no_leader",
-            f"no leader for {_listed([str(position) for position in missing])}: what is kept there waits, and goes on "
-            "by itself when the leader is back",
+            f"no leader for {_listed([str(position) for position in missing])}: what is kept there waits, and "
+            "continues by itself when the leader is back",
             f"start the broker that holds it (`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} "
             "--describe --unavailable-partitions`)",
         )
@@ -382,7 +382,7 @@ _RULES: Final = (
     _missing,
     _ledger_partitions,
     _rights,
-    _abilities,
+    _versions,
     _codecs,
     _ledger_policy,
     _cleanup_policies,
@@ -395,5 +395,5 @@ _RULES: Final = (
     _requests_retention,
     _compaction,
     _replicas,
-    _unclean,
+    _unclean_election,
 )

@@ -184,7 +184,7 @@ async def check_settled(
     admin: brokers.Admin, kafka: settings.KafkaSettings, on_incomplete: Callable[[Report], None] = lambda _report: None
 ) -> Report:
     """
-    Run `check`, and repeat it for some seconds while topics are missing; the first such report goes to `on_incomplete`.
+    Run `check`, and repeat it for some seconds while topics are missing; `on_incomplete` gets the first such report.
 
     CreateTopics returns before every broker knows the new topics, so the broker that is asked next may still miss them.
     Source: Kafka 4.3, KRaft: brokers follow the controller's log each at its own pace.
@@ -205,9 +205,9 @@ async def check_settled(
 
 def limits(configs: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
     """Return the largest record, in bytes, of each topic for which the broker reports it."""
-    return {name: limit for name, told in configs.items() if (limit := _limit(told)) is not None}
+    return {name: limit for name, limit_text in configs.items() if (limit := _limit(limit_text)) is not None}
 
 
 def _limit(configs: Mapping[str, str]) -> int | None:
-    told = configs.get("max.message.bytes", "")
-    return int(told) if told.isdecimal() else None
+    limit_text = configs.get("max.message.bytes", "")
+    return int(limit_text) if limit_text.isdecimal() else None

@@ -24,14 +24,14 @@ JobName = Annotated[
     str,
     pydantic.Field(
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Name on MRS. A mark of 17 characters is added to it, with the deployment's tag 24, and it is cut "
+        description="Name on MRS. A token of 17 characters is added to it, with the deployment's tag 24, and it is cut "
         "to 47, or 40, before that.",
     ),
 ]
 
 
 class Model(pydantic.BaseModel):
-    """What every model of a request has in common: frozen, strict, and no field that it does not know."""
+    """The parent of every model of a request: frozen, strict, and no field that it does not know."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -53,7 +53,7 @@ class ClusterChoice(Model):
     """
     Any running cluster with this name and these tags; the one with most free slots is taken.
 
-    The event `accepted` tells which. At least one of the two is needed; both must hold if both are given. The choice is
+    The event `accepted` names it. At least one of the two is needed; both must hold if both are given. The choice is
     made when the request comes, also of one with `not_before`, and holds for all its attempts.
     """
 
@@ -92,7 +92,7 @@ Cluster = Annotated[
     pydantic.Discriminator(_form_of_cluster),
     pydantic.Field(description="Where to run: the id of a cluster, or what to choose one by."),
 ]
-"""A cluster by its id, or by what it is to be chosen by. Told apart first, so that a fault speaks of one form only."""
+"""A cluster by its id, or by what it is to be chosen by. The form is found first: a fault then names one form only."""
 
 
 def _only_text(moment: Any) -> Any:  # noqa: ANN401 - whatever the message holds; pydantic judges what passes here
@@ -122,12 +122,12 @@ def _text_of_long(number: Any) -> Any:  # noqa: ANN401 - whatever the message ho
 
 
 class Queued(Model):
-    """What every request has that waits for its turn."""
+    """The fields of every request that waits to be submitted."""
 
     priority: Annotated[
         int,
         pydantic.Field(
-            ge=0, le=9, description="9 goes first, 0 last, among jobs that wait for the same cluster; waiting lifts it."
+            ge=0, le=9, description="9 is first, 0 last, among jobs that wait for the same cluster; waiting lifts it."
         ),
         WHOLE,
     ] = 5
@@ -153,7 +153,7 @@ class Queued(Model):
 
 
 class RetryPolicy(Model):
-    """A further attempt after a bad end; each attempt is a new job on MRS with a mark of its own."""
+    """A further attempt after a bad end; each attempt is a new job on MRS with a token of its own."""
 
     attempts: Annotated[int, pydantic.Field(ge=2, le=20, description="Submissions in all, the first included."), WHOLE]
     backoff_s: Annotated[
@@ -172,7 +172,7 @@ class RetryPolicy(Model):
 
 
 class Submission(Queued):
-    """What every request has that runs on a cluster."""
+    """The fields of every request that runs on a cluster."""
 
     cluster: Cluster
     run_deadline_s: Annotated[
@@ -180,7 +180,7 @@ class Submission(Queued):
         pydantic.Field(
             gt=0,
             le=31_536_000,
-            description="Cancel if not ended so many seconds after its submission; each attempt anew.",
+            description="Cancel if not ended so many seconds after its submission; counted for each attempt.",
         ),
         NEAR,
     ] = None

@@ -21,7 +21,7 @@ class Call(base.Queued):
 
     Answered by `mrs.call.succeeded` with MRS's reply, or `mrs.call.failed` with MRS's reason. After a lost reply an
     operation that may be repeated is sent again, a few times; any other ends in `unknown`. Nothing is tracked: for work
-    that goes on after the reply use the type made for it; a tenant with limits of what runs must. Passwords in a body
+    that continues after the reply use the type made for it; a tenant with limits of what runs must. Passwords in a body
     stand in the requests topic, as you sent them.
     """
 

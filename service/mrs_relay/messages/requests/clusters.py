@@ -13,7 +13,7 @@ class _ClusterOrder(base.Queued):
     body: Annotated[
         dict[str, Any],
         pydantic.Field(
-            description="The body of the MRS operation, by the API's names. A mark of 17 characters is added to "
+            description="The body of the MRS operation, by the API's names. A token of 17 characters is added to "
             "cluster_name, with the deployment's tag 24, and it is cut to 47, or 40, before that. Passwords in it "
             "stand in the requests topic as sent."
         ),

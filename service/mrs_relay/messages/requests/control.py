@@ -34,7 +34,7 @@ class JobCancel(base.Model):
     Stop a request, whatever its state, also before it came.
 
     Send it with the Kafka key of the request. Answered by the request's own events: `cancelled` once MRS confirms, the
-    job's own verdict if that came first, or `unknown` if a reply was lost and nobody can tell what MRS did; `rejected`
+    job's own verdict if that came first, `unknown` if a reply was lost and the outcome cannot be known, or `rejected`
     under this message's id if no such request comes in time.
     """
 

@@ -22,7 +22,7 @@ _OldPath = Annotated[str, pydantic.Field(max_length=1023, pattern=r"^(/|s3a://|o
 
 
 class BatchJob(base.Model):
-    """What MRS runs: the body of CreateExecuteJob, or with `api` v1.1 that of CreateAndExecuteJob."""
+    """The program that MRS runs: the body of CreateExecuteJob, or with `api` v1.1 that of CreateAndExecuteJob."""
 
     job_type: Annotated[
         JobType, pydantic.Field(description="With `api` v1.1: MapReduce, SparkSubmit, HiveScript, DistCp, SparkScript.")

@@ -25,7 +25,7 @@ class SqlSubmit(base.Submission):
     """
     Run SQL on a cluster.
 
-    `presto` goes through the SQL endpoint: exactly one statement. `spark` and `hive` run as a SparkSql or HiveSql job
+    `presto` uses the SQL endpoint: exactly one statement. `spark` and `hive` run as a SparkSql or HiveSql job
     and may hold several statements. Answered by `mrs.sql.*` events.
     """
 

@@ -26,7 +26,7 @@ Trimmed = Annotated[str, pydantic.StringConstraints(strip_whitespace=True)]
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    A failure told by a reply whose HTTP status says success.
+    A failure reported by a reply whose HTTP status says success.
 
     Attributes:
         message: what MRS said, or what is missing.
@@ -89,12 +89,12 @@ class Reply(Part):
         return getattr(self, "_request_id", None)
 
     def keep_request_id(self, request_id: str | None) -> None:
-        """Remember the X-Request-Id; for the client, once, before anybody else sees the reply."""
+        """Remember the X-Request-Id; for the client, once, before any other code reads the reply."""
         object.__setattr__(self, "_request_id", request_id)
 
     def failure(self) -> Failure | None:
         """
-        The failure this reply tells in spite of its HTTP status; None in the normal case.
+        The failure that this reply reports in spite of its HTTP status; None in the normal case.
 
         Source: CreateExecuteJob, pages of 2021 and OTC: error_code and error_msg may stand in the body of a 200.
         """

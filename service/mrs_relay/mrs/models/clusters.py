@@ -86,7 +86,7 @@ class Cluster(base.Part):
     stage_desc: str | None = None
     """Progress or cause of failure, in words that differ between sources: for people only."""
     scale: str | None = None
-    """What is changing about the nodes; empty when nothing is."""
+    """The present change of the nodes; empty without one."""
     created_s: Annotated[int | None, pydantic.Field(alias="createAt")] = None
     """Seconds since the epoch."""
     updated_s: Annotated[int | None, pydantic.Field(alias="updateAt")] = None
@@ -147,11 +147,11 @@ class TaskNodes(base.Asked):
 
 
 class Resizing(base.Asked):
-    """What to change."""
+    """The group of nodes to change."""
 
     scale_type: Literal["scale_out", "scale_in"]
     instances: Annotated[int, pydantic.Field(ge=1, le=fields.MAX_NODES)]
-    """How many nodes to add or remove: a difference, so sending it twice changes twice."""
+    """The number of nodes to add or remove: a difference, so sending it twice changes twice."""
     node_group: fields.Name = "core_node_default_group"
     """core_node_default_group, task_node_default_group, or the group's name in V2."""
     node_id: Literal["node_orderadd"] = "node_orderadd"
@@ -195,9 +195,9 @@ class OutcomeReply(base.Reply):
     result: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure told in the body."""
-        if told := super().failure():
-            return told
+        """The failure that the body reports."""
+        if failure := super().failure():
+            return failure
         if self.result is None or self.result == _SUCCEEDED:
             return None
         return base.Failure(message=f"the result is {self.result}", code=self.result)

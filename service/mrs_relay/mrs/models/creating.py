@@ -22,7 +22,7 @@ class Volume(base.Asked):
 
 
 class ChargeInfo(base.Asked):
-    """How a cluster is paid."""
+    """The billing of a cluster."""
 
     charge_mode: Literal["prePaid", "postPaid"]
     period_type: Literal["month", "year", "day"] | None = None
@@ -60,7 +60,7 @@ class NodeGroup(base.Asked):
 
 
 class ClusterOrder(base.Asked):
-    """What both ways to order a cluster have in common. Source: CreateCluster (V2), RunJobFlow."""
+    """The fields that both orders of a cluster have in common. Source: CreateCluster (V2), RunJobFlow."""
 
     cluster_version: fields.NotEmpty
     """Such as `MRS 3.1.0`, with the space."""
@@ -108,11 +108,14 @@ class ClusterOrder(base.Asked):
         if self.eip_address is not None and self.eip_id is None:
             raise ValueError("eip_address needs eip_id")
         if (name := fields.repeated([group.group_name for group in self.node_groups])) is not None:
-            raise ValueError(f"node_groups: the name {name!r} stands there twice")
+            raise ValueError(f"node_groups: the name {name!r} occurs twice")
+
         nodes = sum(group.node_num for group in self.node_groups if group.group_name.startswith(_OTHER_GROUPS))
         if nodes > fields.MAX_NODES:
             raise ValueError(f"node_groups: {nodes} core and task nodes, MRS takes {fields.MAX_NODES}")
+
         tags.check_unique(self.tags)
+
         return self
 
 
@@ -162,9 +165,9 @@ class ClusterCreated(base.Reply):
     order_id: str | None = None
 
     def failure(self) -> base.Failure | None:
-        """The failure told in the body, or a reply that names no cluster."""
-        if told := super().failure():
-            return told
+        """The failure that the body reports, or a reply that names no cluster."""
+        if failure := super().failure():
+            return failure
         if self.result is False:
             return base.Failure(message=self.msg or "the order was refused")
         return None if self.cluster_id else base.Failure(message="the reply names no cluster", certain=False)

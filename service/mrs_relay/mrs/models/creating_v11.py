@@ -133,7 +133,7 @@ class ClusterToRun(base.Asked):
     volume_size: fields.DataDiskSize | None = None
     task_node_groups: tuple[TaskGroupToCreate, ...] | None = None
     add_jobs: Annotated[tuple[JobToAdd, ...], pydantic.Field(max_length=1)] | None = None
-    """One job at most; its id is not told, look it up by job_name."""
+    """One job at most; the reply does not contain its id, so look it up by job_name."""
     bootstrap_scripts: tuple[BootstrapScript, ...] | None = None
     log_collection: Literal[0, 1] | None = None
     enterprise_project_id: str | None = None

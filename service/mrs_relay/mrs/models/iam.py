@@ -31,7 +31,7 @@ class Project(base.Part):
 
 
 class Token(base.Part):
-    """What a token is good for; its text comes in a header."""
+    """The scope and the end of a token; its text comes in a header."""
 
     issued_at: dt.datetime
     expires_at: dt.datetime

@@ -1,4 +1,4 @@
-"""Bodies of the V2 job operations: `JobExecution` goes out, `JobDetail` comes back, alone or in pages."""
+"""Bodies of the V2 job operations: `JobExecution` is sent, `JobDetail` is the reply, alone or in pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrs_relay.mrs.models import base
 JobType = Literal[
     "MapReduce", "SparkSubmit", "SparkPython", "HiveScript", "HiveSql", "DistCp", "SparkScript", "SparkSql", "Flink"
 ]
-"""What MRS runs. SparkPython is turned into SparkSubmit, shown as such and must be queried as such."""
+"""The kind of program that MRS runs. SparkPython is turned into SparkSubmit, and is shown and queried as such."""
 
 MAX_ARGUMENTS: Final = 150_000
 """Characters of all arguments together. Source: CreateExecuteJob, SDK and pages since 2022 (2021 and OTC: 4,096)."""
@@ -118,7 +118,7 @@ class JobQuery(base.Asked):
 
 
 class JobSubmitResult(base.Part):
-    """What became of a submission."""
+    """The reply to a submission."""
 
     job_id: str | None = None
     """The id of every later call; an MRS id, not a YARN one."""
@@ -138,7 +138,7 @@ class SubmitReply(base.Reply):
 
     def failure(self) -> base.Failure | None:
         """
-        The failure told in the body, here, at the top or nested, or a reply that names no job.
+        The failure that the body reports, here, at the top or nested, or a reply that names no job.
 
         Source: CreateExecuteJob: the state can be FAILED (SDK, 2021) or JOBSTAT_SUBMIT_FAILED (OTC) with status 2xx,
         and error_code can be nested inside job_submit_result.
@@ -146,8 +146,8 @@ class SubmitReply(base.Reply):
         result = self.job_submit_result
         if result.job_id and result.state not in _REFUSED_STATES and not (result.model_extra or self.model_extra):
             return None
-        if told := super().failure():
-            return told
+        if failure := super().failure():
+            return failure
         extra = result.model_extra or {}
         code, message = extra.get("error_code"), extra.get("error_msg")
         if code or result.state in _REFUSED_STATES:
@@ -218,7 +218,7 @@ class JobListReply(base.Reply):
         return self.job_list or ()
 
     def failure(self) -> base.Failure | None:
-        """The failure told in the body, or a body that is no page: an absent list must not look like no jobs."""
+        """The failure that the body reports, or a body that is no page: an absent list must not look like no jobs."""
         if self.job_list is None and self.total_record != 0:
             return super().failure() or base.Failure(message="the reply has no job_list", certain=False)
         return super().failure()

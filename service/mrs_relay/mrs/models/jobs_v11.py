@@ -68,7 +68,7 @@ Path = Annotated[str, pydantic.Field(max_length=1023), pydantic.AfterValidator(_
 
 
 class JobProgram(base.Asked):
-    """What a V1.1 job runs. Source: submit-job, run-job-flow."""
+    """The kind of program of a V1.1 job. Source: submit-job, run-job-flow."""
 
     job_type: ProgramType
     job_name: fields.Name
@@ -138,7 +138,7 @@ class JobV11(base.Part):
     model_config = _LOOSE
 
     id: str
-    """What every later call is given."""
+    """The id that every later call takes."""
     job_id: str | None = None
     job_name: base.Text = ""
     cluster_id: str | None = None
@@ -286,7 +286,7 @@ class Execution(base.Part):
     """
     An execution of a stored job. It has no state: `end_time` is null until it has ended.
 
-    Whether it went well is not documented; OpenStack Sahara, after which it is made, tells it in `info.status`.
+    Whether it succeeded is not documented; in OpenStack Sahara, its model, `info.status` says so.
     Source: job executions (V1.1).
     """
 

@@ -84,7 +84,7 @@ class Rule(base.Asked):
     adjustment_type: Literal["scale_out", "scale_in"]
     cool_down_minutes: Annotated[int, pydantic.Field(ge=0, le=10_080)]
     scaling_adjustment: Annotated[int, pydantic.Field(ge=1, le=100)]
-    """How many nodes at a time."""
+    """The number of nodes of one adjustment."""
     trigger: Trigger
 
 
@@ -120,7 +120,7 @@ class AutoScalingPolicy(_Capacity):
         if self.auto_scaling_enable and not self.resources_plans and not self.rules:
             raise ValueError("auto_scaling_enable needs resources_plans or rules")
         if (name := fields.repeated([rule.name for rule in self.rules])) is not None:
-            raise ValueError(f"rules: the name {name!r} stands there twice")
+            raise ValueError(f"rules: the name {name!r} occurs twice")
         return self
 
 

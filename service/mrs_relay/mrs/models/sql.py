@@ -68,7 +68,7 @@ class SqlResult(base.Reply):
     """One of `SqlStatus`."""
     statement: str | None = None
     message: str | None = None
-    """What went wrong."""
+    """The error of a statement."""
     result_location: base.Trimmed | None = None
     """Where the rows of a SELECT lie as CSV: obs://bucket/<uuid>_<date>/<name>.csv."""
     content: Annotated[tuple[tuple[Cell, ...], ...], pydantic.BeforeValidator(_as_rows)] = ()

@@ -47,7 +47,7 @@ def check_unique(tags: tuple[Tag, ...] | None) -> None:
     """
     key = fields.repeated([tag.key for tag in tags or ()])
     if key is not None:
-        raise ValueError(f"tags: the key {key!r} stands there twice")
+        raise ValueError(f"tags: the key {key!r} occurs twice")
 
 
 class TagToAdd(base.Asked):
@@ -111,7 +111,7 @@ class TagSearch(base.Asked):
         for name in ("tags_any", "not_tags", "not_tags_any"):
             key = fields.repeated([one.key for one in getattr(self, name) or ()])
             if key is not None:
-                raise ValueError(f"{name}: the key {key!r} stands there twice")
+                raise ValueError(f"{name}: the key {key!r} occurs twice")
         if self.action == "count" and (self.limit is not None or self.offset is not None):
             raise ValueError("limit and offset belong to action filter, not to count")
         return self

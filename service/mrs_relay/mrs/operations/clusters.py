@@ -40,7 +40,7 @@ RUN_JOB_FLOW: Final[operation.Operation[creating.JobFlow, creating.ClusterCreate
     accepted=frozenset({200, 202}),
     source="RunJobFlow.html",
 )
-"""Order a cluster and jobs that start with it; their ids are not told, list them by `job_name`."""
+"""Order a cluster and jobs that start with it; the reply does not contain their ids, list them by `job_name`."""
 
 
 CREATE_CLUSTER_V11: Final[operation.Operation[creating_v11.ClusterToRun, creating.ClusterCreated]] = (

@@ -13,7 +13,7 @@ from mrs_relay.messages import digests
 _replace = msgspec.structs.replace
 
 
-def test_rejected_request_is_remembered_and_told_why() -> None:
+def test_rejected_request_is_remembered_and_reported_why() -> None:
     """A rejection carries its reason and is forgotten sooner than a finished job."""
     decision = samples.decide(None, samples.FACTS["invalid"])
     reason = samples.only_event(decision).reason
@@ -23,7 +23,7 @@ def test_rejected_request_is_remembered_and_told_why() -> None:
     assert decision.job.expires_ms == samples.NOW_MS + samples.RULES.remember_rejected_ms
 
 
-def test_corrected_request_starts_anew_and_counts_on() -> None:
+def test_corrected_request_starts_again_and_counts_on() -> None:
     """A rejected id may be used again with a corrected message; its events continue the numbering."""
     rejected = _replace(samples.job("rejected"), sequence=2)
     decision = samples.decide(rejected, facts.Requested(samples.request()))
@@ -49,27 +49,27 @@ def test_request_of_version_0_1_is_known_again(digest: str, *, is_repeat: bool) 
     fact = meaning[1]
     assert isinstance(fact, facts.Requested)
     known = {"2:37": fact.job.digest, "OLD": digests.old(record.topic, record.value, record.headers)}
-    told = samples.only_event(samples.decide(_replace(samples.job("running"), digest=known.get(digest, digest)), fact))
-    assert told.repeated is is_repeat
-    assert (told.reason is not None and told.reason.code == "id_reused") is not is_repeat
+    event = samples.only_event(samples.decide(_replace(samples.job("running"), digest=known.get(digest, digest)), fact))
+    assert event.repeated is is_repeat
+    assert (event.reason is not None and event.reason.code == "id_reused") is not is_repeat
 
 
 @pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown"])
 def test_repeated_request_is_answered_with_the_outcome(name: str) -> None:
     """Sent once more, a finished request gets its outcome again: reason, place of the rows, MRS's view."""
     job = samples.job(name)
-    told = samples.only_event(samples.decide(job, samples.FACTS["request"]))
-    assert told.repeated
-    assert (told.reason.code if told.reason else None) == (job.reason.code if job.reason else None)
-    assert (told.result.location if told.result else None) == job.location
-    assert told.mrs is not None
-    assert told.mrs.job_id == samples.JOB_ID
+    event = samples.only_event(samples.decide(job, samples.FACTS["request"]))
+    assert event.repeated
+    assert (event.reason.code if event.reason else None) == (job.reason.code if job.reason else None)
+    assert (event.result.location if event.result else None) == job.location
+    assert event.mrs is not None
+    assert event.mrs.job_id == samples.JOB_ID
 
 
 @pytest.mark.parametrize(("happened", "code"), [("request, other payload", "id_reused"), ("invalid", "missing_field")])
 @pytest.mark.parametrize("name", ["queued", "submitting", "running", "succeeded"])
 def test_second_message_under_a_used_id_leaves_the_job_alone(name: str, happened: str, code: str) -> None:
-    """Whoever reuses an id is told so; the job of that id changes by nothing but the event number."""
+    """The sender of a reused id gets an answer; the job of that id changes by nothing but the event number."""
     job = samples.job(name)
     decision = samples.decide(job, samples.FACTS[happened])
     reason = samples.only_event(decision).reason

@@ -18,7 +18,7 @@ def test_cancelled_event_says_why_and_by_which_message() -> None:
 
 
 @pytest.mark.parametrize("name", ["queued", "running", "collecting", "succeeded", "cancelled by a message", "rejected"])
-def test_whoever_passed_a_cancel_on_hears_of_every_match(name: str) -> None:
+def test_partition_that_passed_a_cancel_on_gets_a_reply_to_every_match(name: str) -> None:
     """Whatever the job does, also nothing: a request that is here was not missing."""
     assert samples.decide(samples.job(name), "cancel, passed").pass_back == 1
 
@@ -40,7 +40,7 @@ def test_cancel_of_a_job_that_waits_for_its_next_attempt_ends_it() -> None:
 
 @pytest.mark.parametrize("ended", ["failed", "killed"])
 def test_cancelled_job_is_not_tried_again(ended: str) -> None:
-    """Whoever cancels wants no further attempt, however the present one ends."""
+    """After a cancel there is no further attempt, however the present one ends."""
     job = samples.job("running, for a retry", retry=jobs.Retry(9, 0.0, ("job_failed", "job_killed")))
     stopped = samples.decide(samples.decide(job, "cancel").job, ended).job
     assert stopped is not None

@@ -23,7 +23,7 @@ def test_queue_deadline_counts_from_when_the_job_may_go() -> None:
 
 
 def test_deadline_of_an_earlier_attempt_does_not_end_the_next() -> None:
-    """Its timer still rings; the run deadline counts for each attempt anew."""
+    """Its timer still expires; the run deadline counts for each attempt separately."""
     first = samples.job("running, for a retry", run_deadline_s=60.0, run_deadline_ms=samples.NOW_MS + 10)
     waiting = samples.decide(first, "failed").job
     assert transitions.decide(waiting, facts.DeadlineReached(), samples.NOW_MS + 10, samples.RULES) is None
@@ -58,7 +58,7 @@ def test_queue_deadline_that_passed_during_a_submission_ends_the_job_when_it_com
 
 @pytest.mark.parametrize("name", ["succeeded", "failed", "cancelled", "unknown", "rejected", "awaited"])
 def test_nothing_is_forgotten_before_its_time(name: str) -> None:
-    """A request answers for its id through the whole window; a timer that rings early changes nothing."""
+    """A request answers for its id through the whole window; a timer that expires early changes nothing."""
     job = samples.JOBS[name]
     assert job is not None
     early = msgspec.structs.replace(job, expires_ms=samples.NOW_MS + 1)
@@ -67,7 +67,7 @@ def test_nothing_is_forgotten_before_its_time(name: str) -> None:
 
 
 def test_job_is_forgotten_only_when_its_time_has_come() -> None:
-    """A timer that rings early forgets nothing."""
+    """A timer that expires early removes nothing."""
     job = _replace(samples.job("succeeded"), expires_ms=samples.NOW_MS + 1)
     assert transitions.decide(job, facts.Expired(), samples.NOW_MS, samples.RULES) is None
     assert samples.decide(job, facts.Expired(), samples.NOW_MS + 1).job is None

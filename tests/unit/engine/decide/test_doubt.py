@@ -31,12 +31,12 @@ def _lose_all(work: jobs.Work) -> tuple[int, list[float], events.Event]:
     while True:
         job, _ = _happen(job, facts.Admitted(), now_ms)
         sent += 1
-        job, told = _happen(job, _LOST, now_ms)
+        job, published = _happen(job, _LOST, now_ms)
         if job.state is _S.IN_DOUBT:
-            job, told = _happen(job, facts.SubmissionNotFound(), now_ms)
+            job, published = _happen(job, facts.SubmissionNotFound(), now_ms)
         if job.state is not _S.QUEUED:
             assert job.state is _S.UNKNOWN
-            return sent, waits, told[-1]
+            return sent, waits, published[-1]
         waits.append((job.not_before_ms - now_ms) / 1000)
         now_ms = job.not_before_ms
 
@@ -94,7 +94,7 @@ def test_a_cancel_denies_no_effect(work: jobs.Work, lost: facts.SubmissionInDoub
 
 
 def test_a_deadline_denies_no_effect() -> None:
-    """What was sent is not told as not submitted."""
+    """What was sent is not reported as not submitted."""
     job, _ = _happen(samples.request(samples.DELETING_CALL, state=_S.SUBMITTING, attempt=1), _LOST)
     job, (event,) = _happen(
         _replace(job, queue_deadline_s=60.0, queue_deadline_ms=samples.NOW_MS), facts.DeadlineReached()
@@ -166,7 +166,7 @@ def test_a_job_that_is_found_is_in_doubt_no_more() -> None:
     assert (job.state, job.doubt) == (_S.SUBMITTED, None)
 
 
-def test_a_record_of_before_in_doubt_goes_on() -> None:
+def test_a_record_of_before_in_doubt_continues() -> None:
     """A ledger written without the count: the look-up that found nothing counts as the first."""
     job, _ = _happen(samples.request(samples.BATCH, state=_S.IN_DOUBT, attempt=1), facts.SubmissionNotFound())
     assert (job.state, job.doubt) == (_S.QUEUED, jobs.Doubt(1))

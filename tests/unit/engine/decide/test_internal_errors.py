@@ -27,7 +27,7 @@ _FAILED = facts.InternalFailure("RecursionError")
     ],
 )
 def test_job_that_the_relay_fails_on_ends_and_says_what_is_certain(name: str, state: str, kind: str) -> None:
-    """`failed` and `rejected` mean that nothing was submitted; where MRS may have it, nobody can tell."""
+    """`failed` and `rejected` mean that nothing was submitted; where MRS may have it, the outcome is unknown."""
     decision = transitions.decide(samples.JOBS[name], _FAILED, samples.NOW_MS, samples.RULES)
     assert decision is not None
     assert decision.job is not None
@@ -40,7 +40,7 @@ def test_job_that_the_relay_fails_on_ends_and_says_what_is_certain(name: str, st
     assert "RecursionError" in event.data.reason.message
 
 
-def test_success_whose_rows_make_the_relay_fail_is_told() -> None:
+def test_success_whose_rows_make_the_relay_fail_is_reported() -> None:
     """The job has succeeded, whatever reading its rows does to us."""
     decision = transitions.decide(samples.JOBS["collecting"], _FAILED, samples.NOW_MS, samples.RULES)
     assert decision is not None
@@ -51,7 +51,7 @@ def test_success_whose_rows_make_the_relay_fail_is_told() -> None:
 
 
 def test_submission_on_its_way_that_the_relay_fails_on_is_in_doubt() -> None:
-    """MRS may have it: a look-up tells, and nobody sends it blindly once more."""
+    """MRS may have it: a look-up decides, and it is not sent again blindly."""
     decision = transitions.decide(samples.JOBS["submitting"], _FAILED, samples.NOW_MS, samples.RULES)
     assert decision is not None
     assert decision.job is not None
@@ -64,7 +64,7 @@ def test_job_that_has_ended_is_left_alone(name: str) -> None:
     assert transitions.decide(samples.JOBS[name], _FAILED, samples.NOW_MS, samples.RULES) is None
 
 
-def test_what_cannot_be_told_of_a_job_is_let_go_first() -> None:
+def test_what_cannot_be_reported_of_a_job_is_let_go_first() -> None:
     """The work, a choice and a wish are what an event or a record may be unable to hold."""
     job = samples.JOBS["choosing"]
     assert job is not None

@@ -79,7 +79,7 @@ _FITTING: dict[jobs.State | None, tuple[str, ...]] = {
         "statement failed",
         "cluster is there",
         "cluster failed",
-        "twins stopped",
+        "duplicates stopped",
     ),
     _S.CANCELLING: ("succeeded", "failed", "killed", "vanished", "statement failed", "statement finished"),
     _S.COLLECTING: ("cancel", "collected"),
@@ -139,7 +139,7 @@ class _Life:
         return facts.Requested(samples.request(self.work, **asks, **self.wants))
 
     def happen(self, fact: facts.Fact) -> None:
-        """Decide, twice; compare; check; go on with what comes out of the ledger."""
+        """Decide, twice; compare; check; continue with what comes out of the ledger."""
         before = self.job
         decision = transitions.decide(before, fact, self.now_ms, samples.RULES)
         assert decision == transitions.decide(before, fact, self.now_ms, samples.RULES)
@@ -177,9 +177,9 @@ class _Life:
             assert decision.job is not None
             assert decision.job.state is not _S.PENDING_CANCEL
 
-    def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, told: tuple[events.Event, ...]) -> None:
+    def _check_cancelled(self, before: jobs.Job | None, fact: facts.Fact, published: tuple[events.Event, ...]) -> None:
         """`cancelled` is the truth: MRS has nothing of the job, or says that it was stopped, or a person says so."""
-        for event in told:
+        for event in published:
             if event.data.state != "cancelled" or event.data.repeated:
                 continue
             confirmed = isinstance(fact, facts.JobObserved) and fact.seen.job_result == "KILLED"
@@ -227,17 +227,19 @@ class _Life:
         harmless = isinstance(self.work, jobs.Presto | jobs.Call) and self.work.repeatable
         return self._is_without_effect(fact) or (isinstance(fact, facts.SubmissionInDoubt) and harmless)
 
-    def _check_events(self, before: jobs.Job | None, told: tuple[events.Event, ...]) -> None:
-        for event in told:
+    def _check_events(self, before: jobs.Job | None, published: tuple[events.Event, ...]) -> None:
+        for event in published:
             self.sequence += 1
             assert event.data.sequence == self.sequence
             key, value, headers = events.write(event, "/mrs-relay")
             assert events.body(event_reader.read(value, headers).data) == event.data
             assert key == b"k"
         if before is not None and jobs.TRAITS[before.state].last:
-            anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
-            settled = before.state is _S.UNKNOWN and len(told) == 1 and told[0].data.state in _SETTLED
-            assert anew or settled or all(event.data.repeated or event.data.state == "rejected" for event in told)
+            begins = before.state in {_S.REJECTED, _S.PENDING_CANCEL}
+            settled = before.state is _S.UNKNOWN and len(published) == 1 and published[0].data.state in _SETTLED
+            assert (
+                begins or settled or all(event.data.repeated or event.data.state == "rejected" for event in published)
+            )
 
     def _check_state(self, before: jobs.Job | None, after: jobs.Job | None, fact: facts.Fact) -> None:
         if after is None:
@@ -255,11 +257,11 @@ class _Life:
             assert isinstance(fact, facts.Requested | facts.InvalidRequest | facts.CancelRequested)
             return
         if after.state is not before.state and jobs.TRAITS[before.state].last:
-            anew = before.state in {_S.REJECTED, _S.PENDING_CANCEL} and isinstance(
+            begins = before.state in {_S.REJECTED, _S.PENDING_CANCEL} and isinstance(
                 fact, facts.Requested | facts.InvalidRequest
             )
             settled = before.state is _S.UNKNOWN and isinstance(fact, facts.ResolveRequested)
-            assert anew or (settled and after.state in _SETTLED)
+            assert begins or (settled and after.state in _SETTLED)
         if jobs.TRAITS[after.state].last:
             assert after.expires_ms > 0
             assert after.work is None

@@ -18,7 +18,7 @@ def test_sighting_of_another_statement_changes_nothing() -> None:
 
 
 def test_statement_has_no_name_on_mrs() -> None:
-    """MRS gives statements no name, so none is told."""
+    """MRS gives statements no name, so none is reported."""
     fact = facts.StatementObserved(jobs.MrsStatus("s-1", "QUEUED"))
     assert samples.only_event(
         samples.decide(samples.job("submitting, a statement that writes"), fact)
@@ -26,7 +26,7 @@ def test_statement_has_no_name_on_mrs() -> None:
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING"])
-def test_statement_that_goes_on_without_an_id_becomes_unknown(status: str) -> None:
+def test_statement_that_continues_without_an_id_becomes_unknown(status: str) -> None:
     """MRS gives DDL no id, so one that has not ended with its reply can never be followed: say so."""
     decision = samples.decide(
         samples.job("submitting, a statement that writes"), facts.StatementObserved(jobs.MrsStatus("", status))

@@ -14,12 +14,12 @@ _replace = msgspec.structs.replace
 def test_submitted_event_names_the_job_on_mrs() -> None:
     """From `submitted` on, events carry MRS's id and the marked name under which the job is found there."""
     job = samples.job("submitting")
-    told = samples.only_event(samples.decide(job, facts.SubmissionAccepted("j-7"))).mrs
-    assert told == events.BodyMrs(job_id="j-7", job_name=f"nightly-{job_names.submission_token(job.ledger_key, 1)}")
+    event = samples.only_event(samples.decide(job, facts.SubmissionAccepted("j-7"))).mrs
+    assert event == events.BodyMrs(job_id="j-7", job_name=f"nightly-{job_names.submission_token(job.ledger_key, 1)}")
 
 
 def test_turn_keeps_what_was_sent_before() -> None:
-    """An attempt that had no effect is no attempt: the next submission bears the same mark."""
+    """An attempt that had no effect is no attempt: the next submission bears the same token."""
     job = samples.decide(samples.job("queued"), facts.Admitted()).job
     assert job is not None
     assert (job.attempt, job.intent_ms) == (1, samples.NOW_MS)

@@ -23,26 +23,26 @@ def test_finished_job_shrinks_and_is_remembered(happened: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("progress", "told"), [(29.9, False), (30.0, True), (10.1, False), (10.0, True), (100.0, True), (20.0, False)]
+    ("progress", "expected"), [(29.9, False), (30.0, True), (10.1, False), (10.0, True), (100.0, True), (20.0, False)]
 )
-def test_progress_is_told_in_steps(progress: float, told: bool) -> None:
-    """Progress is told once it has changed by the step of the rules, either way, since it was told last."""
+def test_progress_is_reported_in_steps(progress: float, expected: bool) -> None:
+    """Progress is reported once it has changed by the step of the rules, either way, since it was reported last."""
     fact = facts.JobObserved(jobs.MrsStatus(samples.JOB_ID, "RUNNING", "UNDEFINED", progress, "app-1"))
     decision = transitions.decide(samples.job("running"), fact, samples.NOW_MS, samples.RULES)
-    assert (decision is not None) is told
+    assert (decision is not None) is expected
 
 
 def test_small_steps_add_up() -> None:
-    """What was not told does not count as told: slow progress is told as often as fast progress."""
+    """What was not reported does not count as reported: slow progress is reported as often as fast progress."""
     job: jobs.Job | None = samples.job("running")
-    told = []
+    reported = []
     for percent in range(21, 61):
         fact = facts.JobObserved(jobs.MrsStatus(samples.JOB_ID, "RUNNING", "UNDEFINED", float(percent), "app-1"))
         decision = transitions.decide(job, fact, samples.NOW_MS, samples.RULES)
         if decision is not None:
             job = decision.job
-            told.append(percent)
-    assert told == [30, 40, 50, 60]
+            reported.append(percent)
+    assert reported == [30, 40, 50, 60]
 
 
 def test_what_mrs_leaves_out_still_holds() -> None:

@@ -10,24 +10,24 @@ from mrs_relay.engine.model import commands, facts, job_records, jobs
 
 
 def test_life_of_a_job_tells_where_it_stood_before() -> None:
-    """Each event names the state that was told before it, the attempt, the cluster and the labels."""
+    """Each event names the state that was reported before it, the attempt, the cluster and the labels."""
     job: jobs.Job | None = None
-    told = []
+    published = []
     labels = {"team": "billing"}
     happened: list[facts.Fact] = [facts.Requested(samples.request(labels=labels)), samples.FACTS["turn"]]
     happened += [samples.FACTS[name] for name in ("taken", "running", "progressed", "succeeded")]
     for fact in happened:
         decision = samples.decide(job, fact)
         job = decision.job
-        told += [event.data for event in decision.events]
-    assert [(data.previous_state, data.state, data.attempt, data.sequence) for data in told] == [
+        published += [event.data for event in decision.events]
+    assert [(data.previous_state, data.state, data.attempt, data.sequence) for data in published] == [
         (None, "accepted", 0, 1),
         ("accepted", "submitted", 1, 2),
         ("submitted", "running", 1, 3),
         ("running", "progress", 1, 4),
         ("progress", "succeeded", 1, 5),
     ]
-    assert all(data.cluster == samples.CLUSTER and data.labels == labels and not data.repeated for data in told)
+    assert all(data.cluster == samples.CLUSTER and data.labels == labels and not data.repeated for data in published)
 
 
 @pytest.mark.parametrize("name", [name for name, job in samples.JOBS.items() if job])

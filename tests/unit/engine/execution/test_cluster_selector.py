@@ -23,11 +23,11 @@ pytestmark = pytest.mark.looptime
 
 class _Mrs:
     """
-    A project: clusters by id, and how many jobs go on on each.
+    A project: clusters by id, and how many jobs continue on each.
 
     Attributes:
         clusters: name, state and tags by id.
-        busy: jobs that go on, by cluster.
+        busy: jobs that continue, by cluster.
         read: how often the list and each cluster was asked for.
         trouble: raised instead of an answer.
     """
@@ -44,8 +44,8 @@ class _Mrs:
         if self.trouble is not None:
             raise self.trouble
         for one, (name, state, tags) in self.clusters.items():
-            told = {"clusterId": one, "clusterName": name, "clusterState": state, "tags": tags}
-            yield models.Cluster.model_validate(told)
+            output = {"clusterId": one, "clusterName": name, "clusterState": state, "tags": tags}
+            yield models.Cluster.model_validate(output)
 
     async def call(self, _operation: object, *, path: Mapping[str, str], **_: object) -> Any:
         cluster = path["cluster_id"]
@@ -106,7 +106,7 @@ async def test_a_cluster_fits_that_has_the_name_and_every_tag(choice: jobs.Choic
     ],
 )
 def test_a_cluster_that_was_ordered_here_goes_by_its_ordered_name_too(name: str, wanted: str, *, found: bool) -> None:
-    """`mrs.cluster.create` puts a mark behind the name and may cut it; who ordered `etl` asks for `etl`."""
+    """`mrs.cluster.create` puts a token behind the name and may cut it; who ordered `etl` asks for `etl`."""
     assert (
         cluster_selector.fits(jobs.Choice(wanted), cluster_selector.KnownCluster("c-1", name, "running", {})) is found
     )
@@ -119,7 +119,7 @@ async def test_a_cluster_that_is_scaled_takes_jobs(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["terminating", "terminated", "failed"])
-async def test_what_is_gone_fits_nobody(state: str) -> None:
+async def test_a_deleted_cluster_fits_no_request(state: str) -> None:
     """A request that only clusters fit which are gone is rejected at once, with the name that was asked for."""
     [fact] = await _choose(_Mrs(a=("etl", state, "team=ads"), b=("x", "running", "")), jobs.Choice("etl"))
     assert (fact.reason.kind, fact.reason.code, fact.reason.retryable) == ("invalid", "no_cluster", True)
@@ -145,7 +145,7 @@ async def test_waiting_for_a_cluster_ends_after_choose_within_s() -> None:
 
 
 async def test_a_cluster_made_since_the_last_reading_is_found() -> None:
-    """Before a request is rejected the list is read anew: the cluster may have come up a moment ago."""
+    """Before a request is rejected the list is read again: the cluster may have come up a moment ago."""
     mrs = _Mrs(a=("etl", "running", ""))
     selector, now = _chooser(mrs)
     await selector.select(_job(1, now), jobs.Choice("etl"))
@@ -163,7 +163,7 @@ async def test_requests_are_spread_by_what_is_free() -> None:
 
 
 async def test_our_own_jobs_that_wait_count_too() -> None:
-    """A queue of ours is not on MRS yet, but it is before whoever comes now."""
+    """A queue of ours is not on MRS yet, but it counts for the next request."""
     mrs = _Mrs(a=("etl", "running", ""), b=("etl", "running", ""))
     mrs.busy = {"a": 3, "b": 5}
     selector, now = _chooser(mrs, {"a": (3, 40), "b": (5, 0)})
@@ -255,7 +255,7 @@ async def test_an_outage_of_mrs_is_waited_out() -> None:
 
 
 async def test_a_refusal_to_list_clusters_ends_in_a_rejection_that_says_so() -> None:
-    """Without the right to list clusters nobody can choose; after choose_within_s that is told with MRS's code."""
+    """Without the right to list clusters none can be selected; after choose_within_s the rejection has MRS's code."""
     mrs = _Mrs()
     mrs.trouble = errors.MrsRefused("not allowed to list clusters", code="12000041")
     [fact] = await _choose(mrs, jobs.Choice("etl"), choose_within_s=60)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import structlog
-from tests.unit.engine import samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -18,43 +18,35 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import kinds
+from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as job_models
 
 Sight = tuple[str, str, str, int]
 """Job id, name, job_state and time of submission."""
 
 
-class _Mrs:
-    """Answers with what is in its script, then with the last of it again; notes when it was asked for what."""
-
-    def __init__(self, *script: Sequence[Sight] | errors.MrsError | str) -> None:
-        self.script = list(script)
-        self.asked: list[tuple[str, float]] = []
-
-    async def call(self, operation: Any, **_: object) -> Any:
-        self.asked.append((operation.name, asyncio.get_running_loop().time()))
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if isinstance(answer, errors.MrsError):
-            raise answer
-        if isinstance(answer, str):
-            return SimpleNamespace(job_id=answer)
-        shown = [
-            job_models.JobDetail.model_validate(
-                {"job_id": job_id, "job_name": name, "job_state": state, "submitted_time": submitted_ms}
-            )
-            for job_id, name, state, submitted_ms in answer
-        ]
-        return SimpleNamespace(job_list=shown, total_record=len(shown))
-
-    @property
-    def times(self) -> list[int]:
-        """When it was asked, in whole seconds."""
-        return [int(when_s) for _, when_s in self.asked]
+def _reply(answer: Any) -> Any:
+    """The reply to a submission for a job's id, a page of the job list for sights."""
+    if isinstance(answer, str):
+        return SimpleNamespace(job_id=answer)
+    shown = [
+        job_models.JobDetail.model_validate(
+            {"job_id": job_id, "job_name": name, "job_state": state, "submitted_time": submitted_ms}
+        )
+        for job_id, name, state, submitted_ms in answer
+    ]
+    return SimpleNamespace(job_list=shown, total_record=len(shown))
 
 
-def _submitter(mrs: _Mrs) -> submitter.Submitter:
+def _mrs(*script: Sequence[Sight] | errors.MrsError | str) -> mrs_fakes.Mrs:
+    return mrs_fakes.Mrs({"": [*script]}, _reply)
+
+
+def _submitter(mrs: mrs_fakes.Mrs | _Hanging | _Duplicate | _Rows) -> submitter.Submitter:
     settings = engine_settings.EngineSettings()
-    return submitter.Submitter(cast("Any", mrs), scheduling_fakes.open_scheduler().pauses, settings, clock.LoopClock())
+    return submitter.Submitter(
+        cast("clients.Client", mrs), scheduling_fakes.open_scheduler().pauses, settings, clock.LoopClock()
+    )
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -78,13 +70,13 @@ _NAME = _DOUBTFUL.mrs_name
 
 
 def test_what_is_no_longer_ours_is_not_sent() -> None:
-    """The last question before the call: whoever may not act any more leaves MRS alone."""
-    mrs = _Mrs("j-1")
+    """The last question before the call: a replica that may not act any more does not call MRS."""
+    mrs = _mrs("j-1")
     one = _submitter(mrs)
     assert _run(one.submit(_job("submitting"), lambda: False)) == facts.SubmissionNotApplied()
     assert mrs.asked == []
     assert _run(one.submit(_job("submitting"), lambda: True)) == facts.SubmissionAccepted("j-1")
-    assert [name for name, _ in mrs.asked] == ["CreateExecuteJob"]
+    assert [one.name for one in mrs.asked] == ["CreateExecuteJob"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +91,7 @@ def test_what_is_no_longer_ours_is_not_sent() -> None:
 )
 def test_a_submission_is_sent_once_whatever_comes_back(error: errors.MrsError, outcome: type[facts.Fact]) -> None:
     """No answer leads to a second call from here; what is certain is said as a fact."""
-    mrs = _Mrs(error, "j-1")
+    mrs = _mrs(error, "j-1")
     assert isinstance(_run(_submitter(mrs).submit(_job("submitting"), lambda: True)), outcome)
     assert len(mrs.asked) == 1
 
@@ -111,7 +103,7 @@ def _paused_s(error: errors.MrsError, bursts: int = 1) -> tuple[float, float]:
     async def play() -> None:
         scheduler = scheduling_fakes.open_scheduler()
         one = submitter.Submitter(
-            cast("Any", _Mrs(error)), scheduler.pauses, engine_settings.EngineSettings(), clock.LoopClock()
+            _mrs(error).client, scheduler.pauses, engine_settings.EngineSettings(), clock.LoopClock()
         )
         for number in range(bursts):
             await asyncio.sleep(number)
@@ -155,10 +147,10 @@ def test_an_answer_pauses_what_it_is_evidence_against(error: errors.MrsError, pl
 def test_only_the_very_name_counts() -> None:
     """How MRS matches names is not documented: what only looks like ours is another job."""
     others = [("j-7", f"{_NAME}x", "RUNNING", 1), ("j-8", f"x{_NAME}", "RUNNING", 2), ("j-9", "nightly", "RUNNING", 3)]
-    found = _run(_submitter(_Mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
+    found = _run(_submitter(_mrs([*others, ("j-1", _NAME, "RUNNING", 4)])).look_up(_DOUBTFUL))
     assert isinstance(found, facts.SubmissionFound)
     assert (found.seen.job_id, found.duplicates) == ("j-1", ())
-    assert _run(_submitter(_Mrs(others)).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
+    assert _run(_submitter(_mrs(others)).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
 
 
 @pytest.mark.parametrize(
@@ -172,16 +164,16 @@ def test_only_the_very_name_counts() -> None:
     ],
 )
 def test_of_two_the_one_that_got_furthest_is_kept(states: tuple[str, str], kept: str) -> None:
-    """Of equals the older one, whatever the order of the list; the other one is named as a twin."""
+    """Of equals the older one, whatever the order of the list; the other one is named as a duplicate."""
     sights = [("younger", _NAME, states[1], 2000), ("older", _NAME, states[0], 1000)]
-    found = _run(_submitter(_Mrs(sights)).look_up(_DOUBTFUL))
+    found = _run(_submitter(_mrs(sights)).look_up(_DOUBTFUL))
     other = "older" if kept == "younger" else "younger"
     assert (found.seen.job_id, found.duplicates) == (kept, (other,))
 
 
 def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
     """Retry-After when it is longer than our own backoff, else the backoff."""
-    mrs = _Mrs(
+    mrs = _mrs(
         errors.MrsThrottled("429", retry_after_s=100.0),
         errors.MrsUntouched("no connection"),
         [("j-1", _NAME, "RUNNING", 1)],
@@ -194,13 +186,16 @@ def test_a_look_up_waits_as_long_as_mrs_asks_for() -> None:
 
 def test_a_look_up_ends_only_after_settling_and_the_whole_window() -> None:
     """At once, when everything has arrived, and then until the window is over."""
-    mrs = _Mrs([])
+    mrs = _mrs([])
     assert _run(_submitter(mrs).look_up(_DOUBTFUL)) == facts.SubmissionNotFound()
     assert mrs.times == [0, 45, 55, 65, 75, 85, 95, 105]
 
 
-class _Hanging(_Mrs):
+class _Hanging:
     """Answers nothing for a minute, but for one cluster."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float]] = []
 
     async def call(self, operation: Any, **given: Any) -> Any:  # noqa: ARG002 - as the client has it
         self.asked.append((given["path"]["cluster_id"], asyncio.get_running_loop().time()))
@@ -231,13 +226,13 @@ def test_look_ups_that_hang_are_bounded_and_keep_no_other_cluster_waiting() -> N
 
 def test_looking_again_comes_later_and_names_all() -> None:
     """One look after settling and window have passed once more."""
-    mrs = _Mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
+    mrs = _mrs([("j-1", _NAME, "FINISHED", 1), ("j-2", _NAME, "RUNNING", 2), ("j-3", "other", "RUNNING", 3)])
     assert _run(_submitter(mrs).look_again(_DOUBTFUL)) == facts.DuplicatesChecked(1, ("j-1", "j-2"))
     assert mrs.times == [105]
 
 
-class _Twin:
-    """A job that MRS shows as it is told to, or not, and whose stopping it answers as it is told to."""
+class _Duplicate:
+    """A job that MRS shows as it is asked to, or not, and whose stopping it answers as it is asked to."""
 
     def __init__(self, shown: str | errors.MrsError, stopped: errors.MrsError | None) -> None:
         self.answers: dict[str, Any] = {"ShowSingleJobExe": shown, "StopJob": stopped, "ShowJobExeListNew": None}
@@ -273,18 +268,18 @@ _UNKNOWN = errors.MrsRefused("no such job", code="0176")
         (errors.MrsRefused("no such cluster", code="12000003"), None, True),
     ],
 )
-def test_a_twin_is_asked_to_stop_until_mrs_shows_that_it_goes_on_no_more(
+def test_a_duplicate_is_asked_to_stop_until_mrs_shows_that_it_has_ended(
     shown: str | errors.MrsError, stopped: errors.MrsError | None, *, is_over: bool
 ) -> None:
     """A wish that MRS took, or refused for whatever reason, is no end."""
-    assert _run(_submitter(cast("Any", _Twin(shown, stopped))).stop_duplicate(_job("running"), "j-2")) is is_over
+    assert _run(_submitter(_Duplicate(shown, stopped)).stop_duplicate(_job("running"), "j-2")) is is_over
 
 
 @pytest.mark.parametrize("shown", ["KILLED KILLED", "FINISHED SUCCEEDED", "FINISHED UNDEFINED"])
-def test_a_twin_that_has_ended_is_left_alone(shown: str) -> None:
+def test_a_duplicate_that_has_ended_is_left_alone(shown: str) -> None:
     """Nothing is written for it."""
-    mrs = _Twin(shown, None)
-    assert _run(_submitter(cast("Any", mrs)).stop_duplicate(_job("running"), "j-2")) is True
+    mrs = _Duplicate(shown, None)
+    assert _run(_submitter(mrs).stop_duplicate(_job("running"), "j-2")) is True
     assert mrs.asked == ["ShowSingleJobExe"]
 
 
@@ -313,7 +308,7 @@ def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]
 
     async def collect() -> tuple[str | None, float]:
         job = msgspec.structs.replace(_job("collecting"), **changes)
-        fact = await _submitter(cast("Any", mrs)).collect(job)
+        fact = await _submitter(mrs).collect(job)
         return fact.result.unavailable, asyncio.get_running_loop().time()
 
     with structlog.testing.capture_logs() as logs:
@@ -321,7 +316,7 @@ def _collected(mrs: _Rows, **changes: Any) -> tuple[str | None, float, list[Any]
     return why, at_s, [entry for entry in logs if entry["event"] == "result_not_read"]
 
 
-def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
+def test_a_result_that_mrs_cannot_read_is_reported_at_once() -> None:
     """MRS answers 0182 as often as it is asked for a result over its own limit: twice is enough, each try is logged."""
     mrs = _Rows(_UNREADABLE)
     why, at_s, logged = _collected(mrs)
@@ -333,7 +328,7 @@ def test_a_result_that_mrs_cannot_read_is_told_at_once() -> None:
     assert len(mrs.times) == 2
 
 
-def test_a_result_that_once_could_not_be_read_is_told() -> None:
+def test_a_result_that_once_could_not_be_read_is_reported() -> None:
     """The second answer counts."""
     why, at_s, logged = _collected(_Rows(_UNREADABLE, "1"))
     assert (why, len(logged)) == (None, 1)
@@ -350,7 +345,7 @@ def test_a_result_that_once_could_not_be_read_is_told() -> None:
         100.0,
     ],
 )
-def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> None:
+def test_a_success_is_reported_within_a_minute(trouble: errors.MrsError | float) -> None:
     """Whatever keeps the rows, also a read without an answer: the job has succeeded, and what is missing is said."""
     why, at_s, logged = _collected(_Rows(trouble))
     assert why
@@ -358,14 +353,14 @@ def test_a_success_is_told_within_a_minute(trouble: errors.MrsError | float) -> 
     assert logged
 
 
-def test_the_time_for_a_result_goes_on_for_the_next_owner() -> None:
+def test_the_time_for_a_result_continues_for_the_next_owner() -> None:
     """It counts from when the success was seen; a result is asked for once in any case."""
     now_ms = clock.LoopClock().now_ms
     mrs = _Rows(errors.MrsUntouched("no connection"))
 
     async def collect(left_ms: int) -> float:
         job = msgspec.structs.replace(_job("collecting"), run_deadline_ms=now_ms() + left_ms)
-        await _submitter(cast("Any", mrs)).collect(job)
+        await _submitter(mrs).collect(job)
         return asyncio.get_running_loop().time()
 
     assert _run(collect(20_000)) <= 20

@@ -30,7 +30,7 @@ class _Topic:
         self.lines: list[list[records.Record]] = [[] for _ in range(partitions)]
         self.offset = 100
         self.passed: list[records.Outgoing] = []
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
 
     def put(self, partition: int, value: object, headers: Any = (), key: bytes | None = b"k") -> None:
         self.offset += 1
@@ -45,7 +45,7 @@ class _Topic:
         sent = unit.outgoing()
         list(unit.apply())
         self.deliver([one for one in sent if one.topic == _REQUESTS])
-        self.told += [json.loads(one.value or b"") for one in sent if one.topic == fakes.TOPICS.events]
+        self.reported += [json.loads(one.value or b"") for one in sent if one.topic == fakes.TOPICS.events]
 
     def deliver(self, passed: Sequence[records.Outgoing]) -> None:
         for one in passed:
@@ -63,7 +63,7 @@ class _Topic:
         pytest.fail("messages circle")
 
     def states(self, request_id: str) -> list[str]:
-        return [event["state"] for event in self.told if event["request"]["id"] == request_id]
+        return [event["state"] for event in self.reported if event["request"]["id"] == request_id]
 
 
 def _cancel(message_id: str = "c-1", request_id: str = "order-1", **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _cancel(message_id: str = "c-1", request_id: str = "order-1", **more: Any) -
 @pytest.mark.parametrize("first", ["request", "cancel"])
 @pytest.mark.parametrize(("home", "sent_to"), [(0, 0), (0, 2), (3, 1)])
 def test_cancel_finds_its_request_on_any_partition(first: str, home: int, sent_to: int) -> None:
-    """Whichever came first and wherever: the request is cancelled, and nobody is told that it never came."""
+    """Whichever came first and wherever: the request is cancelled, and no event says that it never came."""
     topic = _Topic(4)
     put = [(home, samples.message()), (sent_to, _cancel())]
     for partition, value in put if first == "request" else reversed(put):
@@ -87,7 +87,7 @@ def test_cancel_finds_its_request_on_any_partition(first: str, home: int, sent_t
 
 
 def test_second_cancel_on_the_wrong_partition_is_matched_too() -> None:
-    """The job that it means is stopped already: its partition hears so, and does not tell that no such request came."""
+    """The job that it means is stopped already: its partition gets a reply, and rejects no cancel."""
     topic = _Topic(3)
     topic.put(0, samples.message())
     topic.put(0, _cancel("c-1"))
@@ -99,7 +99,7 @@ def test_second_cancel_on_the_wrong_partition_is_matched_too() -> None:
 
 
 def test_invalid_request_answers_the_cancel_that_waits_for_it() -> None:
-    """A request that came and was rejected has come: the partition that waits with a cancel hears so."""
+    """A request that came and was rejected has come: the partition that waits with a cancel gets a reply."""
     topic = _Topic(3)
     topic.put(2, _cancel())
     topic.settle()
@@ -111,7 +111,7 @@ def test_invalid_request_answers_the_cancel_that_waits_for_it() -> None:
 
 @pytest.mark.parametrize("came_from", [b"0", b"1"])
 def test_forged_copy_does_not_keep_a_real_cancel_from_being_passed(came_from: bytes) -> None:
-    """Somebody wrote the header that stops copies from circling: a real cancel after it still goes everywhere."""
+    """The header that stops copies from circling was forged: a real cancel after it still goes everywhere."""
     topic = _Topic(3)
     topic.put(1, samples.message())
     topic.put(2, _cancel("forged"), ((reader.BROADCAST_HEADER, came_from),))
@@ -124,7 +124,7 @@ def test_forged_copy_does_not_keep_a_real_cancel_from_being_passed(came_from: by
 @pytest.mark.parametrize("came_from", [b"3", b"999999999", b"999999999999", b"-1", b"-7", b"\xff", b"", b"x", b"1.0"])
 @pytest.mark.parametrize("first", ["request", "cancel"])
 def test_word_never_goes_to_a_partition_that_does_not_exist(came_from: bytes, first: str) -> None:
-    """A header that anybody can write must not stop a partition with a record that cannot be sent."""
+    """A header that any sender can write must not stop a partition with a record that cannot be sent."""
     topic = _Topic(3)
     value = samples.message()
     for step in (first, "cancel" if first == "request" else "request"):
@@ -138,7 +138,7 @@ def test_word_never_goes_to_a_partition_that_does_not_exist(came_from: bytes, fi
 
 
 def test_forged_match_only_ends_a_waiting_cancel() -> None:
-    """Whoever may write to the topic can make a waiting cancel be forgotten, but touches no job with it."""
+    """A sender that may write to the topic can make a waiting cancel be forgotten, but touches no job with it."""
     topic = _Topic(2)
     topic.put(0, samples.message())
     topic.settle()

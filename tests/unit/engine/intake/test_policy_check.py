@@ -1,4 +1,4 @@
-"""Each rule of a tenant, kept and broken: what is told, and by which name."""
+"""Each rule of a tenant, kept and broken: what is reported, and by which name."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def broken(chosen: policies.Policy, kind: str, data: dict[str, Any]) -> jobs.Rea
         ({"limits": {"running": 1}}, "mrs.call", RUN, "limits.running", "not_followed"),
     ],
 )
-def test_what_breaks_a_rule_is_told_with_the_rule_s_name(
+def test_what_breaks_a_rule_is_reported_with_the_rule_s_name(
     groups: dict[str, Any], kind: str, data: dict[str, Any], rule: str, code: str
 ) -> None:
     """The reason's code is of the closed list; its message names the tenant, the rule and what to do."""
@@ -233,7 +233,7 @@ def test_a_default_deadline_wins_over_the_longest_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
+    ("groups", "expected"),
     [
         ({"allow": {"types": ["mrs.jobs.*"]}}, "mrs.jobs"),
         ({"allow": {"operations": ["ListCluster"]}}, "ListCluster"),
@@ -248,9 +248,9 @@ def test_a_default_deadline_wins_over_the_longest_one() -> None:
         ({"defaults": {"run_deadline_s": 10}, "limits": {"run_deadline_s": 5}}, "limits.run_deadline_s"),
     ],
 )
-def test_rules_that_cannot_be_meant_are_refused(groups: dict[str, Any], told: str) -> None:
+def test_rules_that_cannot_be_meant_are_refused(groups: dict[str, Any], expected: str) -> None:
     """A misspelt name would allow nothing, or everything, without a word."""
-    with pytest.raises(pydantic.ValidationError, match=told.replace(".", "[.\n]")):
+    with pytest.raises(pydantic.ValidationError, match=expected.replace(".", "[.\n]")):
         policies.TenantPolicy.model_validate(groups)
 
 
@@ -277,7 +277,7 @@ def test_a_request_carries_what_the_rules_say_of_it_and_whose_it_is() -> None:
     [("mrs.job.submit", JOB), ("mrs.cluster.delete", {"cluster": CLUSTER}), ("mrs.call", EXECUTE)],
 )
 def test_a_cluster_that_only_its_name_can_allow_is_looked_up_first(kind: str, data: dict[str, Any]) -> None:
-    """Nothing is submitted to a cluster of which nobody has said that it is allowed."""
+    """Nothing is submitted to a cluster that no rule allows."""
     _, fact = _read(kind, data, policy(allow={"clusters": ["name:night-*"]}))
     assert isinstance(fact, facts.Requested)
     assert fact.rejection is None
@@ -321,8 +321,8 @@ def test_defaults_do_not_change_what_makes_a_request_the_same() -> None:
     assert {fact.job.digest} == digests
 
 
-def test_a_tenant_s_mark_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
-    """The mark by which a submission is found again names the tenant, too; ledgers of before keep their marks."""
+def test_a_tenants_token_is_its_own_and_a_job_without_one_keeps_the_old() -> None:
+    """The token by which a submission is found again names the tenant, too; ledgers of before keep their tokens."""
     key = jobs.ledger_key("/billing", "order-1")
     assert job_names.submission_token(key, 1) == job_names.submission_token(key, 1, "") == "mr1f224a995004c3"
     assert len({job_names.submission_token(key, 1, tenant) for tenant in ("", "a", "b")}) == 3

@@ -38,7 +38,7 @@ def _cancelled(headers: Any = (), value: object = ...) -> facts.CancelRequested:
 
 
 def test_cancel_becomes_a_wish_for_its_target() -> None:
-    """The target's key; who asks, to be told if nothing comes; correlation and Kafka key of the message."""
+    """The target's key; who asks, to be reported if nothing comes; correlation and Kafka key of the message."""
     value = _message(note="n") | {"correlationid": "run-7", "traceparent": "t"}
     key, fact = _read(samples.record(value))
     assert key == _KEY
@@ -109,8 +109,8 @@ def test_all_forms_of_a_message_mean_the_same(kind: str) -> None:
         (_message(note="x" * 150_000), "too_large", None),
     ],
 )
-def test_bad_cancel_is_told_to_its_own_sender(value: object, code: str, field: str | None) -> None:
-    """Its own id is told, never the request that it speaks of; no key of the ledger's own can be named."""
+def test_bad_cancel_is_answered_to_its_own_sender(value: object, code: str, field: str | None) -> None:
+    """Its own id is reported, never the request that it speaks of; no key of the ledger's own can be named."""
     key, fact = _read(samples.record(value))
     assert key == jobs.ledger_key("/ops", "c-1")
     assert isinstance(fact, facts.InvalidRequest)

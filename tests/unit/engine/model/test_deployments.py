@@ -59,7 +59,7 @@ def test_an_earlier_version_that_takes_the_ledger_over_looks_for_the_same_name(t
 
 
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), st.sampled_from(["prod", "a.b-c", "x" * 249]))
-def test_a_name_with_its_tag_and_mark_fits_into_mrs_and_tells_its_deployment(name: str, deployment: str) -> None:
+def test_a_name_with_its_tag_and_token_fits_into_mrs_and_tells_its_deployment(name: str, deployment: str) -> None:
     """64 characters at most; the wished name is found again, and no other deployment takes it for its own."""
     full = job_names.with_token(deployments.tagged(name, deployment), _MARK)
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", full)
@@ -86,7 +86,7 @@ def test_a_name_with_its_tag_and_mark_fits_into_mrs_and_tells_its_deployment(nam
     ],
 )
 def test_names_tell_whose_a_job_is(name: str, belonging: str | None) -> None:
-    """Only a tag before a mark tells; a date at the end of a name is none."""
+    """Only a tag before a token tells; a date at the end of a name is none."""
     assert deployments.belonging(name, "prod") == belonging
 
 
@@ -110,8 +110,8 @@ def test_the_default_app_id_is_no_name_and_every_other_one_is() -> None:
 @pytest.mark.parametrize(
     ("job", "proven"), [(_job("prod"), True), (_job("prod", "a"), True), (_job(""), False), (_job("", "a"), False)]
 )
-def test_a_twin_is_surely_ours_only_if_its_mark_names_the_deployment(job: jobs.Job, *, proven: bool) -> None:
-    """By a mark of request and attempt alone, it may be the job of the same request in another deployment."""
+def test_a_duplicate_is_surely_ours_only_if_its_token_names_the_deployment(job: jobs.Job, *, proven: bool) -> None:
+    """By a token of request and attempt alone, it may be the job of the same request in another deployment."""
     listed = {samples.CLUSTER: [(job.mrs_name, jobs.MrsStatus(job_id)) for job_id in ("j-1", "j-2")]}
     (found,) = orphans.find([job], listed, before_ms=1, deployment="prod")
     assert (found.kind, found.proven) == ("twin", proven)

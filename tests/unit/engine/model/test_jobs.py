@@ -76,7 +76,7 @@ _jobs = st.builds(
     asked_source=st.none() | _TEXT,
     kind=st.sampled_from(["", "echo"]),
     came_from=st.integers(-1, 10**9),
-    twins=st.lists(_TEXT, max_size=2).map(tuple),
+    duplicates=st.lists(_TEXT, max_size=2).map(tuple),
     api=st.sampled_from(["v2", "v1.1"]),
     tenant=_TEXT,
     doubt=st.none() | st.builds(jobs.Doubt, st.integers(0, 20), st.booleans(), _TEXT),
@@ -188,21 +188,21 @@ def test_any_bytes_are_a_job_or_unreadable(value: bytes) -> None:
 
 
 @given(_TEXT, st.integers(1, 99), st.integers(1, 99))
-def test_mark_names_request_and_attempt(request_id: str, one: int, two: int) -> None:
-    """The same request and attempt have the same mark, another attempt another one; it is legal in a name."""
+def test_token_names_request_and_attempt(request_id: str, one: int, two: int) -> None:
+    """The same request and attempt have the same token, another attempt another one; it is legal in a name."""
     key = jobs.ledger_key("/billing", request_id)
     assert re.fullmatch(r"mr[0-9a-f]{14}", job_names.submission_token(key, one))
     assert len(job_names.submission_token(key, one)) == job_names.TOKEN_LENGTH
     assert (job_names.submission_token(key, one) == job_names.submission_token(key, two)) is (one == two)
 
 
-def test_mark_is_pinned() -> None:
+def test_token_is_pinned() -> None:
     """Marks stand on MRS: a new version must look for what the old one wrote."""
     assert job_names.submission_token(jobs.ledger_key("/billing", "order-1"), 1) == "mr1f224a995004c3"
     assert job_names.submission_token(jobs.ledger_key("/billing", "order-1"), 2) == "mr6ff6962c1e6526"
 
 
-def test_marks_of_many_requests_differ() -> None:
+def test_tokens_of_many_requests_differ() -> None:
     """56 bits are enough to tell the jobs of one cluster apart."""
     marks = {
         job_names.submission_token(jobs.ledger_key("/s", str(number)), attempt)
@@ -213,9 +213,9 @@ def test_marks_of_many_requests_differ() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "nightly", "x" * 46, "x" * 47, "x" * 48, "x" * 64])
-def test_name_on_mrs_is_legal_and_carries_the_mark(name: str) -> None:
+def test_name_on_mrs_is_legal_and_carries_the_token(name: str) -> None:
     """
-    The mark is never cut, the wished name is, so that the whole fits into 64 legal characters.
+    The token is never cut, the wished name is, so that the whole fits into 64 legal characters.
 
     Source: CreateExecuteJob, job_name.
     """

@@ -55,7 +55,7 @@ def test_unknown_state_is_no_end(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "PARTIAL"])
 def test_unknown_result_settles_nothing(word: str) -> None:
-    """An ended job with a result that nobody knows stays unsettled."""
+    """An ended job with an unknown result stays unsettled."""
     assert verdict.of_job("FINISHED", word) is _V.UNSETTLED
 
 

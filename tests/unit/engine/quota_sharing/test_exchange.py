@@ -32,7 +32,7 @@ async def test_a_grant_ends_by_itself_on_the_clock_of_its_replica() -> None:
 
 
 async def test_a_lone_replica_writes_no_notes_and_spends_everything_at_once() -> None:
-    """There is nobody to share with."""
+    """There is no other replica to share with."""
     async with quota_fleet.Fleet(2, 1) as fleet:
         replica = fleet.add()
         await fleet.rebalance()
@@ -43,7 +43,7 @@ async def test_a_lone_replica_writes_no_notes_and_spends_everything_at_once() ->
 
 
 async def test_notes_of_others_and_of_later_versions_are_passed_over() -> None:
-    """What cannot be read tells nothing, and keeps nobody from reading the rest."""
+    """An unreadable note is ignored, and the rest is read."""
     async with await _pair() as fleet:
         for text in ("", "{", '{"demand": 5}', '{"grants": {"c": "x"}}', '{"later": true}'):
             fleet.group.notes[1] = text
@@ -56,7 +56,7 @@ async def test_notes_of_others_and_of_later_versions_are_passed_over() -> None:
 async def test_what_an_older_version_spends_is_set_aside() -> None:
     """Its partitions have no demand: their part of the budget is not granted to others."""
     async with await _pair() as fleet:
-        await fleet.replicas[1].task_supervisor.close()  # it goes on, but writes no notes, as older versions do
+        await fleet.replicas[1].task_supervisor.close()  # it continues, but writes no notes, as older versions do
         fleet.group.notes.pop(1, None)
         await fleet.rebalance()
         fleet.group.notes.pop(1, None)

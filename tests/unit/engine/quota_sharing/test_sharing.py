@@ -101,7 +101,7 @@ async def test_what_a_frozen_replica_had_goes_to_the_others_within_a_window() ->
 
 @pytest.mark.parametrize("hot", [0, 3])
 async def test_a_frozen_coordinator_leaves_static_shares_until_the_group_moves_on(hot: int) -> None:
-    """Nobody may spend more than its partitions' part then, and nobody less."""
+    """Each replica may spend exactly its partitions' part then."""
 
     async def story() -> None:
         async with quota_fleet.Fleet(8, 1) as fleet:
@@ -141,7 +141,7 @@ async def test_a_broker_that_keeps_no_notes_leaves_static_shares() -> None:
 
 
 async def test_a_429_stops_all_replicas() -> None:
-    """The coordinator hears of it, and nobody calls before the wait is over."""
+    """The coordinator gets the report, and no replica calls before the wait is over."""
 
     async def story() -> None:
         async with quota_fleet.Fleet(4, 1) as fleet:

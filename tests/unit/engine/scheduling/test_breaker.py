@@ -44,7 +44,7 @@ async def test_a_cluster_that_refuses_is_tried_ever_less_often() -> None:
 
 
 async def test_one_success_opens_it_for_all() -> None:
-    """One job is tried; when MRS takes it, as many go as there are slots, and the next refusal begins anew."""
+    """One job is tried; when MRS takes it, as many go as there are slots, and the next refusal begins again."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler(slots=4))
     for _ in range(5):
         partition.scheduler.pauses.refused(PLACE, _now_s(), STATE)
@@ -113,7 +113,7 @@ async def test_a_final_refusal_ends_a_failure_and_no_refusal_by_state() -> None:
 
 
 async def test_a_lost_reply_makes_a_cluster_that_refuses_no_nearer() -> None:
-    """Its pauses go on to double."""
+    """Its pauses continue to double."""
     pauses = scheduling_fakes.open_scheduler().pauses
     assert pauses.refused(PLACE, 0.0, STATE) == 15.0
     await asyncio.sleep(15)
@@ -134,7 +134,7 @@ async def test_a_place_that_fails_holds_up_no_other() -> None:
     assert "r0" in partition.admitted
 
 
-async def test_what_is_known_of_a_cluster_is_forgotten_when_nobody_asks_for_it() -> None:
+async def test_state_of_an_unused_cluster_is_forgotten() -> None:
     """Its requests may all have been cancelled: neither memory nor metrics keep it."""
     scheduler = scheduling_fakes.open_scheduler()
     partition = scheduling_fakes.Partition(scheduler)
@@ -149,8 +149,8 @@ async def test_what_is_known_of_a_cluster_is_forgotten_when_nobody_asks_for_it()
     scheduler.close()
 
 
-async def test_places_that_nobody_asks_for_are_swept_when_there_are_many() -> None:
-    """Without anybody who reads metrics, too."""
+async def test_unused_places_are_swept_when_there_are_many() -> None:
+    """Without a reader of metrics, too."""
     scheduler = scheduling_fakes.open_scheduler()
     for number in range(1000):
         scheduler.pauses.failed((f"c{number}", "ListHosts"), _now_s(), breaker.Answer("http_500"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 
 import pytest
 from tests.unit.engine import scheduling_fakes
@@ -85,7 +87,7 @@ async def test_a_tenant_whose_clusters_all_hang_leaves_places_to_others() -> Non
         assert done == [("b", "d")]
 
 
-async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
+async def test_a_free_place_goes_to_the_tenant_with_the_fewest_calls() -> None:
     """First by tenant, then by cluster; of equals to the one that has waited longest since its turn."""
     lane = lanes.InFlight(4)
     for group in [("a", "x"), ("a", "x"), ("a", "y"), ("b", "z")]:
@@ -103,6 +105,44 @@ async def test_a_free_place_goes_to_whoever_has_the_fewest() -> None:
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
     assert order == [("c", "w"), ("a", "x"), ("b", "z"), ("a", "y"), ("b", "z")]
+
+
+@pytest.mark.parametrize("tenants", [1, 3])
+async def test_of_many_that_wait_the_one_with_the_fewest_calls_goes_and_no_place_stays_free(tenants: int) -> None:
+    """In any order of calls and ends; twelve clusters each, so that none comes near its bound."""
+    chance, lane = random.Random(tenants), lanes.InFlight(16)  # noqa: S311 - draws, no secrets
+    lane.share_between(tenants)
+    counts, waiting, running = lane._lane, Counter[lanes.Group](), list[lanes.Group]()
+
+    async def call(group: lanes.Group) -> None:
+        waiting[group] += 1
+        await lane.acquire(group)
+        waiting[group] -= 1
+        running.append(group)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(2000):
+            before = len(running)
+            if chance.random() < 0.5 and waiting.total() < 40:
+                tenant = chance.choice([None, "a", "b"][:tenants])  # look-ups have no tenant
+                tasks.create_task(call((tenant, f"c{chance.randrange(12)}")))
+            elif running:
+                lane.release(running.pop(chance.randrange(before)))
+                before -= 1
+            await asyncio.sleep(0)
+
+            others = [group for group, count in waiting.items() if count]
+            assert not (others and counts.taken < 16)
+            for chosen in running[before:]:
+                for other in others:
+                    same = other[0] == chosen[0]
+                    assert counts.of_tenant(chosen[0]) - 1 <= counts.of_tenant(other[0]) - same
+                    assert not same or counts.of_group(chosen) - 1 <= counts.of_group(other) - (other == chosen)
+
+        while running or waiting.total():
+            lane.release(running.pop())
+            await asyncio.sleep(0)
+    assert lane.taken == 0
 
 
 @pytest.mark.parametrize("granted", [True, False])

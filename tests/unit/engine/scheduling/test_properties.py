@@ -181,7 +181,7 @@ class _World:
         self.known = set(self.gone)
 
     def check_no_turn_is_wasted(self) -> None:
-        """Nobody waits who could go: for each line that waits there is something that it waits for."""
+        """No entry waits that could be admitted: each waiting queue has a reason to wait."""
         crowded = sum(entry.flying for entry in self.gone) >= _MOST
         for place, tenant_quota in {(entry.place, entry.owner.tenant_quota) for entry in self.waiting}:
             assert tenant_quota is not None
@@ -200,7 +200,7 @@ class _World:
         return max(self.held_until_s.get(place, 0.0), self.held_until_s.get(None, 0.0))
 
     async def finish(self) -> None:
-        """Give everything back, again and again; in the end nobody waits."""
+        """Give everything back, again and again; in the end no entry waits."""
         for _ in range(len(self.entries) + 1):
             for entry in self.gone:
                 if entry.flying:
@@ -236,7 +236,7 @@ def test_every_order_of_events_keeps_the_bounds_and_wastes_no_turn(
     """
     Never more holders than slots, in flight or running than allowed; no entry lost, none let through twice.
 
-    Whoever waits, waits for something, and everybody is let through in the end when room is given back.
+    Each waiting entry has a reason to wait, and all are admitted in the end when room is given back.
     """
     scheduling_fakes.run_virtually(_live(data, rate, length))
 

@@ -36,7 +36,7 @@ def test_shares_of_all_replicas_add_up_to_no_more_than_the_limit() -> None:
 
 
 def test_as_many_run_as_may() -> None:
-    """Who ends makes room, once; who is told to run twice counts once."""
+    """Who ends makes room, once; who is asked to run twice counts once."""
     one = account(running=2)
     one.start(holder(1))
     one.start(holder(1))
@@ -64,7 +64,7 @@ def test_a_minute_takes_as_many_starts_as_may_be_and_no_more() -> None:
 
 
 def test_starts_of_an_earlier_owner_count_for_what_is_left_of_their_minute() -> None:
-    """In whatever order they are told, and not those that are older, or of a clock that is ahead."""
+    """In whatever order they are reported, and not those that are older, or of a clock that is ahead."""
     time = clocks.HandClock()
     one = account(time, per_minute=2)
     one.recall([10.0, 61.0, 50.0, -5.0])

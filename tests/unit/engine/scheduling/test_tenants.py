@@ -58,7 +58,7 @@ async def test_the_last_free_slot_is_his_whose_turn_there_is_longer_ago(elsewher
     assert [one[0] for one in order] == [*"abababa"]
 
 
-async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
+async def test_a_tenant_at_its_limit_delays_no_other_tenant() -> None:
     """`running`: its entrys wait until one of its own ends, of whatever kind; those of others go past."""
     scheduler = scheduling_fakes.open_scheduler(slots=10)
     limited, free = (
@@ -77,7 +77,7 @@ async def test_a_tenant_at_its_limit_holds_up_nobody_else() -> None:
 
 
 async def test_a_tenant_s_pace_is_kept_and_the_rest_follows_when_it_may() -> None:
-    """`per_minute`: as many at once, the next when the first is a minute old; nobody has to wake the scheduler."""
+    """`per_minute`: as many at once, the next when the first is a minute old; the scheduler wakes by itself."""
     scheduler = scheduling_fakes.open_scheduler(slots=0)
     paced, free = (
         scheduling_fakes.Partition(scheduler, scheduling_fakes.account("a", per_minute=3)),

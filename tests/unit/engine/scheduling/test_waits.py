@@ -69,8 +69,8 @@ async def test_a_job_that_waits_says_what_for(
     scheduler.close()
 
 
-async def test_what_the_cluster_said_last_is_told_with_its_moment() -> None:
-    """Its code and what that means; MRS's own words may quote another request and are not told."""
+async def test_what_the_cluster_said_last_is_reported_with_its_moment() -> None:
+    """Its code and what that means; MRS's own words may quote another request and are not reported."""
     partition = scheduling_fakes.Partition(scheduling_fakes.open_scheduler())
     partition.scheduler.pauses.refused(PLACE, 1.0, STATE)
     for number in range(3):

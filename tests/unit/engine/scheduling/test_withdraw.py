@@ -1,4 +1,4 @@
-"""Jobs that want no turn any more, because somebody cancelled them: nothing of theirs stays at the scheduler."""
+"""Cancelled jobs leave the queue: nothing of theirs stays at the scheduler."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.unit.engine import scheduling_fakes
 from mrs_relay.engine.model import jobs
 
 
-def test_withdrawn_entry_gets_no_turn_and_keeps_nobody_waiting() -> None:
-    """Whoever waits behind it goes; no slot, no place in flight and no token is spent on it."""
+def test_withdrawn_entry_gets_no_turn_and_delays_no_other() -> None:
+    """The entry behind it is admitted; no slot, no place in flight and no token is spent on it."""
 
     async def live() -> None:
         quota = scheduling_fakes.Quota()
@@ -113,7 +113,7 @@ def test_withdrawing_what_does_not_wait_changes_nothing(known: bool) -> None:
     scheduling_fakes.run_virtually(live())
 
 
-def test_entry_drawn_anew_after_a_withdrawal_gets_one_turn() -> None:
+def test_entry_drawn_again_after_a_withdrawal_gets_one_turn() -> None:
     """The old entry may still lie in the line; only the new one counts."""
 
     async def live() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.unit.engine import samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -44,8 +44,8 @@ def _shown(state: str, nodes: int | None = 6, scale: str | None = None) -> model
 )
 def test_a_created_cluster_must_run(state: str, known: _V) -> None:
     """Only `running` is success; a state that is not documented is waited out."""
-    goal = jobs.TargetState("created")
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=True) is known
+    target = jobs.TargetState("created")
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=True) is known
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_created_cluster_must_run(state: str, known: _V) -> None:
 )
 def test_a_deleted_cluster_must_be_gone(state: str, overdue: bool, known: _V) -> None:
     """Terminated or unknown to MRS is success; one that stays is given up as unclear after a while."""
-    goal = jobs.TargetState("deleted")
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=overdue) is known
+    target = jobs.TargetState("deleted")
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=overdue) is known
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_a_resized_cluster_must_have_its_nodes(
     state: str, nodes: int | None, scale: str | None, changing: bool, overdue: bool, known: _V
 ) -> None:
     """`running` tells nothing: the number of nodes does, and `scale` once the change was seen or should have been."""
-    goal = jobs.TargetState("resized", nodes=8)
-    assert cluster_tracker.judge(goal, _shown(state, nodes, scale), changing=changing, overdue=overdue) is known
+    target = jobs.TargetState("resized", nodes=8)
+    assert cluster_tracker.judge(target, _shown(state, nodes, scale), changing=changing, overdue=overdue) is known
 
 
 def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
     """MRS did not say how many nodes there were: the end of the change without an error counts."""
-    goal = jobs.TargetState("resized")
-    assert cluster_tracker.judge(goal, _shown("running", None), changing=False, overdue=False) is _V.WAITING
-    assert cluster_tracker.judge(goal, _shown("running", None), changing=True, overdue=False) is _V.SUCCEEDED
+    target = jobs.TargetState("resized")
+    assert cluster_tracker.judge(target, _shown("running", None), changing=False, overdue=False) is _V.WAITING
+    assert cluster_tracker.judge(target, _shown("running", None), changing=True, overdue=False) is _V.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ def test_a_resize_to_a_number_that_is_not_known_ends_with_the_change() -> None:
     ],
 )
 def test_a_cluster_with_jobs_is_judged_by_its_jobs(state: str, ends: list[_V], known: _V) -> None:
-    """All must have ended, and all well; when the cluster went before that was seen, nobody can tell."""
-    goal = jobs.TargetState("flowed", jobs=2)
-    assert cluster_tracker.judge(goal, _shown(state), changing=False, overdue=False, ends=ends) is known
+    """All must have ended, and all well; when the cluster went before that was seen, the outcome is unknown."""
+    target = jobs.TargetState("flowed", jobs=2)
+    assert cluster_tracker.judge(target, _shown(state), changing=False, overdue=False, ends=ends) is known
 
 
 def test_a_cluster_of_an_earlier_order_with_the_same_id_is_not_taken_for_this_one() -> None:
-    """An id may be used again once it is forgotten; the name with its mark is the same then."""
+    """An id may be used again once it is forgotten; the name with its token is the same then."""
     now_s = 30 * 86_400
-    work = jobs.Call("CreateCluster", body={}, goal=jobs.TargetState("created"))
+    work = jobs.Call("CreateCluster", body={}, target=jobs.TargetState("created"))
     order = samples.request(work, name="night", cluster="", attempt=1, intent_ms=now_s * 1000)
 
     class Mrs:
@@ -145,23 +145,17 @@ def test_a_new_cluster_that_mrs_does_not_show_yet_has_not_failed(comes: bool) ->
                 raise errors.MrsRefused("no such cluster", status=400, code="12000003")
             return SimpleNamespace(cluster=_shown("starting" if now_s < 300 else "running"))
 
-    class Owner:
-        told: ClassVar[list[tuple[float, _V]]] = []
-
-        def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
-            assert isinstance(fact, facts.ClusterObserved)
-            self.told.append((asyncio.get_running_loop().time(), fact.outcome))
-
     async def live() -> None:
-        owner, time = Owner(), clock.LoopClock()
-        owner.told.clear()
+        owner, time = mrs_fakes.Owner(), clock.LoopClock()
         watcher = cluster_tracker.ClusterTracker(cast("Any", Mrs()), engine_settings.EngineSettings(), time)
         job = samples.JOBS["submitted, a cluster"]
         assert job is not None
         watcher.follow(msgspec.structs.replace(job, intent_ms=time.now_ms()), job.ledger_key, owner)
         await asyncio.sleep(1000)
         await watcher.close()
-        assert [outcome for _, outcome in owner.told] == ([_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED])
-        assert comes or owner.told[0][0] > 900
+        assert [fact.outcome for fact in owner.facts if isinstance(fact, facts.ClusterObserved)] == (
+            [_V.RUNNING, _V.SUCCEEDED] if comes else [_V.FAILED]
+        )
+        assert comes or owner.reports[0][0] > 900
 
     scheduling_fakes.run_virtually(live())

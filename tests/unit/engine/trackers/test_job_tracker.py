@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.unit.engine import samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -37,29 +37,21 @@ class _Mrs:
         return SimpleNamespace(job_detail=job_models.JobDetail.model_validate({**detail, **self.words}))
 
 
-class _Owner:
-    def __init__(self) -> None:
-        self.told: list[facts.Fact] = []
-
-    def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        self.told.append(fact)
-
-
 @pytest.mark.parametrize("state", ["FINISHED", "SUSPENDED"])
 def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
     """Ended without an outcome, or in a state that no document knows, for an hour: it is not polled for ever."""
 
     async def live() -> None:
-        mrs, owner = _Mrs(state, "UNDEFINED"), _Owner()
+        mrs, owner = _Mrs(state, "UNDEFINED"), mrs_fakes.Owner()
         settings = engine_settings.EngineSettings(outcome_within_s=600)
         pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(590)
-        assert not [fact for fact in owner.told if isinstance(fact, facts.JobLost)]
+        assert not [fact for fact in owner.facts if isinstance(fact, facts.JobLost)]
         await asyncio.sleep(60)
-        given_up = next(fact for fact in owner.told if isinstance(fact, facts.JobLost))
+        given_up = next(fact for fact in owner.facts if isinstance(fact, facts.JobLost))
         assert given_up.code == "no_outcome"
         assert f"{state} without an outcome (UNDEFINED)" in given_up.message
         await pollers.close()
@@ -77,18 +69,18 @@ def test_job_whose_outcome_mrs_never_tells_is_given_up(state: str) -> None:
         ("KILLED", "KILLED", False),
     ],
 )
-def test_job_whose_end_was_told_is_let_go(state: str, result: str, goes_on: bool) -> None:
+def test_job_whose_end_was_reported_is_let_go(state: str, result: str, goes_on: bool) -> None:
     """A further attempt of its request is another job; the ended one must neither cost reads nor be missed later."""
 
     async def live() -> None:
-        mrs, owner = _Mrs(state, result), _Owner()
+        mrs, owner = _Mrs(state, result), mrs_fakes.Owner()
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(57)
         assert (mrs.reads > 1, pollers.followed) == (goes_on, int(goes_on))
-        assert [type(fact) for fact in owner.told if not isinstance(fact, facts.WaitsNoted)] == [facts.JobObserved]
+        assert [type(fact) for fact in owner.facts if not isinstance(fact, facts.WaitsNoted)] == [facts.JobObserved]
         await pollers.close()
 
     scheduling_fakes.run_virtually(live())
@@ -107,7 +99,7 @@ def test_thousands_of_clusters_share_the_read_budget_fairly() -> None:
             looks[path["cluster_id"]] += 1
             return await answers.call(wanted, path=path)
 
-        answers, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
+        answers, owner = _Mrs("RUNNING", "UNDEFINED"), mrs_fakes.Owner()
         mrs = SimpleNamespace(call=call, limits=budget)
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), time)
         job = samples.JOBS["submitted"]
@@ -128,7 +120,7 @@ def test_jobs_of_both_apis_on_one_cluster_are_let_go_each_by_itself() -> None:
     """A cluster may run jobs by both; an id says something only together with its API."""
 
     async def live() -> None:
-        mrs, owner = _Mrs("RUNNING", "UNDEFINED"), _Owner()
+        mrs, owner = _Mrs("RUNNING", "UNDEFINED"), mrs_fakes.Owner()
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
@@ -167,11 +159,11 @@ class _Broken(_Mrs):
     "error", [errors.MrsUntouched("HTTP 500", status=500), errors.MrsRefused("no rights", code="APIGW.0301")]
 )
 @pytest.mark.parametrize("broken", [1, 9])
-def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: errors.MrsError, broken: int) -> None:
+def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_reported(error: errors.MrsError, broken: int) -> None:
     """Neither jobs nor statements that come after them, also if they are more than are read at once."""
 
     async def live() -> None:
-        owner, odd = _Owner(), frozenset(f"odd-{number}" for number in range(broken))
+        owner, odd = mrs_fakes.Owner(), frozenset(f"odd-{number}" for number in range(broken))
         settings = engine_settings.EngineSettings(single_reads=20)
         pollers = job_tracker.JobTracker(cast("Any", _Broken(odd, error)), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
@@ -182,10 +174,10 @@ def test_jobs_that_mrs_fails_to_show_keep_no_others_from_being_told(error: error
             )
             pollers.follow(one, one.ledger_key, owner)
         await asyncio.sleep(120)
-        told = {
-            fact.seen.job_id for fact in owner.told if isinstance(fact, facts.JobObserved | facts.StatementObserved)
+        reported = {
+            fact.seen.job_id for fact in owner.facts if isinstance(fact, facts.JobObserved | facts.StatementObserved)
         }
-        assert told == {"sound", "statement"}
+        assert reported == {"sound", "statement"}
         assert pollers.followed == broken
         await pollers.close()
 
@@ -196,7 +188,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
     """Only looks that show nothing at all are made less often: ends of other jobs are seen as soon as ever."""
 
     async def live() -> None:
-        owner, mrs = _Owner(), _Broken(frozenset({"odd"}), errors.MrsUntouched("HTTP 500", status=500))
+        owner, mrs = mrs_fakes.Owner(), _Broken(frozenset({"odd"}), errors.MrsUntouched("HTTP 500", status=500))
         mrs.words = {"job_state": "RUNNING", "job_result": "UNDEFINED"}
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
@@ -206,7 +198,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
         await asyncio.sleep(601)
         mrs.words = {"job_state": "FINISHED", "job_result": "SUCCEEDED"}
         await asyncio.sleep(6)
-        assert [fact.seen.job_state for fact in owner.told if isinstance(fact, facts.JobObserved)] == [
+        assert [fact.seen.job_state for fact in owner.facts if isinstance(fact, facts.JobObserved)] == [
             "RUNNING",
             "FINISHED",
         ]
@@ -220,7 +212,7 @@ def test_a_job_that_mrs_fails_to_show_slows_down_no_others() -> None:
 
 
 def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it() -> None:
-    """The partition moves within the process while MRS is asked: the new owner is told, not the one before."""
+    """The partition moves within the process while MRS is asked: the new owner is reported, not the one before."""
 
     async def live() -> None:
         class Slow(_Mrs):
@@ -231,7 +223,7 @@ def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it
                     raise errors.MrsUntouched("no reply in time")
                 return shown
 
-        mrs, before, after = Slow("FINISHED", "SUCCEEDED"), _Owner(), _Owner()
+        mrs, before, after = Slow("FINISHED", "SUCCEEDED"), mrs_fakes.Owner(), mrs_fakes.Owner()
         pollers = job_tracker.JobTracker(cast("Any", mrs), engine_settings.EngineSettings(), clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
@@ -240,7 +232,7 @@ def test_a_read_that_fails_takes_no_job_from_the_owner_who_has_come_to_follow_it
         pollers.drop_owner(before)
         pollers.follow(job, job.ledger_key, after)
         await asyncio.sleep(60)
-        assert (before.told, len(after.told)) == ([], 1)
+        assert (before.facts, len(after.facts)) == ([], 1)
         await pollers.close()
 
     scheduling_fakes.run_virtually(live())
@@ -259,16 +251,16 @@ def test_a_job_that_waits_for_its_outcome_is_not_lost_when_mrs_does_not_show_it_
                     raise errors.MrsRefused("no such job", code="0201")
                 return shown
 
-        mrs, owner = Blinking(state, "UNDEFINED"), _Owner()
+        mrs, owner = Blinking(state, "UNDEFINED"), mrs_fakes.Owner()
         settings = engine_settings.EngineSettings(outcome_within_s=900, vanish_after_s=300)
         pollers = job_tracker.JobTracker(cast("Any", mrs), settings, clock.LoopClock())
         job = samples.JOBS["submitted"]
         assert job is not None
         pollers.follow(job, job.ledger_key, owner)
         await asyncio.sleep(890)
-        assert not [fact for fact in owner.told if isinstance(fact, facts.JobLost)]
+        assert not [fact for fact in owner.facts if isinstance(fact, facts.JobLost)]
         await asyncio.sleep(60)
-        given_up = next(fact for fact in owner.told if isinstance(fact, facts.JobLost))
+        given_up = next(fact for fact in owner.facts if isinstance(fact, facts.JobLost))
         assert given_up.code == "no_outcome"
         await pollers.close()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import samples, scheduling_fakes
+from tests.unit.engine import mrs_fakes, samples, scheduling_fakes
 
 from mrs_relay import errors
 from mrs_relay.common import clock
@@ -23,45 +23,33 @@ _NO_CLUSTER = errors.MrsRefused("no such cluster", status=400, code="12000003")
 _NO_RIGHTS = errors.MrsRefused("token expired", status=401, code="APIGW.0301")
 
 
-class _Mrs:
-    """Shows no job; its list, and all else, can be set to fail."""
-
-    def __init__(self) -> None:
-        self.limits = SimpleNamespace(every_s=lambda _operation: 0.0)
-        self.answers: dict[str, Any] = {
-            "ShowJobExeListNew": SimpleNamespace(job_list=[], total_record=0),
-            "ShowSingleJobExe": _NO_JOB,
-            "ShowClusterDetails": _cluster("running"),
-        }
-
-    async def call(self, operation: Any, **_: object) -> Any:
-        await asyncio.sleep(0)
-        answer = self.answers[operation.name]
-        if isinstance(answer, errors.MrsError):
-            raise answer
-        return answer
-
-
 def _cluster(state: str) -> Any:
     return SimpleNamespace(cluster=SimpleNamespace(cluster_state=state))
 
 
-class _Owner:
-    def __init__(self) -> None:
-        self.lost: list[tuple[float, facts.JobLost]] = []
+def _mrs() -> mrs_fakes.Mrs:
+    """Shows no job; its list, and all else, can be set to fail."""
+    return mrs_fakes.Mrs(
+        {
+            "ShowJobExeListNew": SimpleNamespace(job_list=[], total_record=0),
+            "ShowSingleJobExe": _NO_JOB,
+            "ShowClusterDetails": _cluster("running"),
+        }
+    )
 
-    def report(self, _key: jobs.LedgerKey, fact: facts.Fact) -> None:
-        if isinstance(fact, facts.JobLost) and not self.lost:
-            self.lost.append((asyncio.get_running_loop().time(), fact))
+
+def _lost(owner: mrs_fakes.Owner) -> list[tuple[float, facts.JobLost]]:
+    """The first job that was reported as lost, with the time; none otherwise."""
+    return [(at_s, fact) for at_s, _, fact in owner.reports if isinstance(fact, facts.JobLost)][:1]
 
 
 class _Followed:
     """Some jobs, or one statement, that are followed in virtual time."""
 
     def __init__(self, count: int = 1, *, statement: bool = False) -> None:
-        self.mrs, self.owner = _Mrs(), _Owner()
+        self.mrs, self.owner = _mrs(), mrs_fakes.Owner()
         settings = engine_settings.EngineSettings(vanish_after_s=300, outcome_within_s=600)
-        self.tracker = job_tracker.JobTracker(cast("Any", self.mrs), settings, clock.LoopClock())
+        self.tracker = job_tracker.JobTracker(self.mrs.client, settings, clock.LoopClock())
         job = samples.JOBS["submitted, a statement" if statement else "submitted"]
         assert job is not None
         for number in range(count):
@@ -74,12 +62,12 @@ class _Followed:
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_job_is_missing_as_long_as_the_list_answers_without_it(count: int) -> None:
-    """Five minutes of answers, and it is told as lost."""
+    """Five minutes of answers, and it is reported as lost."""
 
     async def live() -> None:
         followed = _Followed(count)
         await followed.until(400)
-        (moment_s, fact) = followed.owner.lost[0]
+        (moment_s, fact) = _lost(followed.owner)[0]
         assert 300 <= moment_s <= 320
         assert fact.code == "job_vanished"
         await followed.tracker.close()
@@ -99,9 +87,9 @@ def test_an_outage_of_the_list_is_no_time_in_which_a_job_is_missing(count: int, 
         await followed.until(3720)
         followed.mrs.answers["ShowJobExeListNew"] = answer
         await followed.until(3870)
-        assert not followed.owner.lost
+        assert not _lost(followed.owner)
         await followed.until(4200)
-        assert len(followed.owner.lost) == 1
+        assert len(_lost(followed.owner)) == 1
         await followed.tracker.close()
 
     scheduling_fakes.run_virtually(live())
@@ -112,14 +100,14 @@ def test_an_outage_of_the_list_is_no_time_in_which_a_job_is_missing(count: int, 
 def test_a_list_that_knows_no_cluster_is_a_verdict_only_if_the_cluster_is_gone(
     count: int, shown: str, lost: bool
 ) -> None:
-    """What the cluster itself shows decides; of a deleted one nobody can tell how its jobs ended."""
+    """What the cluster itself shows decides; how the jobs of a deleted one ended is unknown."""
 
     async def live() -> None:
         followed = _Followed(count)
         followed.mrs.answers |= {"ShowJobExeListNew": _NO_CLUSTER, "ShowSingleJobExe": _NO_CLUSTER}
         followed.mrs.answers["ShowClusterDetails"] = _cluster(shown)
         await followed.until(3600)
-        assert [fact.code for _, fact in followed.owner.lost] == ["cluster_gone"] * lost
+        assert [fact.code for _, fact in _lost(followed.owner)] == ["cluster_gone"] * lost
         await followed.tracker.close()
 
     scheduling_fakes.run_virtually(live())
@@ -132,12 +120,12 @@ def test_a_cluster_that_cannot_be_read_is_not_gone() -> None:
         followed = _Followed(3)
         followed.mrs.answers |= {"ShowJobExeListNew": _NO_CLUSTER, "ShowClusterDetails": _AWAY}
         await followed.until(3600)
-        assert not followed.owner.lost
+        assert not _lost(followed.owner)
         followed.mrs.answers["ShowClusterDetails"] = _NO_CLUSTER
         await followed.until(3800)
-        assert not followed.owner.lost
+        assert not _lost(followed.owner)
         await followed.until(4200)
-        assert [fact.code for _, fact in followed.owner.lost] == ["cluster_gone"]
+        assert [fact.code for _, fact in _lost(followed.owner)] == ["cluster_gone"]
         await followed.tracker.close()
 
     scheduling_fakes.run_virtually(live())
@@ -151,7 +139,7 @@ def test_a_statement_is_missing_only_if_mrs_says_so(answer: errors.MrsError, los
         followed = _Followed(statement=True)
         followed.mrs.answers["ShowSqlResult"] = answer
         await followed.until(1200)
-        assert bool(followed.owner.lost) is lost
+        assert bool(_lost(followed.owner)) is lost
         await followed.tracker.close()
 
     scheduling_fakes.run_virtually(live())
@@ -159,14 +147,14 @@ def test_a_statement_is_missing_only_if_mrs_says_so(answer: errors.MrsError, los
 
 @pytest.mark.parametrize(("status", "lost"), [("QUEUED", False), ("RUNNING", False), ("SUSPENDED", True)])
 def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(status: str, lost: bool) -> None:
-    """Like a job: after `outcome_within_s` nobody can tell what becomes of it."""
+    """Like a job: after `outcome_within_s` its outcome is unknown."""
 
     async def live() -> None:
         followed = _Followed(statement=True)
         reply = sql_models.SqlResult.model_validate({"id": "j-0", "status": status})
         followed.mrs.answers["ShowSqlResult"] = reply
         await followed.until(1200)
-        assert [(fact.code, "SUSPENDED" in fact.message) for _, fact in followed.owner.lost] == (
+        assert [(fact.code, "SUSPENDED" in fact.message) for _, fact in _lost(followed.owner)] == (
             [("no_outcome", True)] * lost
         )
         await followed.tracker.close()
@@ -178,20 +166,20 @@ def test_a_statement_in_a_status_that_no_document_knows_is_not_read_for_ever(sta
     ("counted_s", "gap_s", "failing", "left_s"),
     [
         (200, 30, False, 70),  # a takeover
-        (200, 3600, False, 100),  # nobody looked for an hour
+        (200, 3600, False, 100),  # no poll for an hour
         (200, -900, False, 100),  # the other owner's clock is fast
         (200, 30, True, 100),  # MRS did not answer at the takeover, and perhaps not before
         (290, 120, False, 0),  # the first look decides
         (-50, 0, False, 300),
     ],
 )
-def test_what_an_earlier_owner_counted_goes_on(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
-    """The ledger says since when and until when somebody looked; the gap counts if it is no longer than a takeover."""
+def test_what_an_earlier_owner_counted_continues(counted_s: int, gap_s: int, failing: bool, left_s: int) -> None:
+    """The ledger says since when and until when MRS was polled; the gap counts if it is no longer than a takeover."""
 
     async def live() -> None:
-        mrs, owner, time = _Mrs(), _Owner(), clock.LoopClock()
+        mrs, owner, time = _mrs(), mrs_fakes.Owner(), clock.LoopClock()
         settings = engine_settings.EngineSettings(vanish_after_s=300)
-        pollers = job_tracker.JobTracker(cast("Any", mrs), settings, time)
+        pollers = job_tracker.JobTracker(mrs.client, settings, time)
         looked_ms = time.now_ms() - gap_s * 1000
         span = jobs.Span(looked_ms - counted_s * 1000, looked_ms)
         job = samples.JOBS["submitted"]
@@ -204,7 +192,7 @@ def test_what_an_earlier_owner_counted_goes_on(counted_s: int, gap_s: int, faili
             await asyncio.sleep(20)
             mrs.answers["ShowJobExeListNew"] = answer
         await asyncio.sleep(400)
-        ((moment_s, fact),) = owner.lost
+        ((moment_s, fact),) = _lost(owner)
         assert left_s <= moment_s - 20 * failing <= left_s + (40 if failing else 15)
         assert fact.code == "job_vanished"
         await pollers.close()

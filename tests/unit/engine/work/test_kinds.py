@@ -63,7 +63,7 @@ def test_every_request_that_becomes_a_job_is_in_the_table_above() -> None:
         (None, {"subject": "cluster"}, "cluster"),
     ],
 )
-def test_a_job_of_an_unnamed_kind_is_told_by_its_other_fields(
+def test_a_job_of_an_unnamed_kind_is_reported_by_its_other_fields(
     work: jobs.Work | None, fields: dict[str, Any], kind: str
 ) -> None:
     """As it was submitted, as it is followed, and when its work has been let go."""

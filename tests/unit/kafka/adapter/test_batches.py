@@ -1,4 +1,4 @@
-"""Fetched batches become batches that the library reads without fail, up to the first one that nobody can read."""
+"""Fetched batches become batches that the library reads without fail, up to the first one that no reader can read."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _BAD = {
 
 @pytest.mark.parametrize("case", sorted(_BAD))
 def test_batch_that_cannot_be_read_is_kept_from_the_library(case: str) -> None:
-    """What stands before it is read, its offset and the reason are told, and nothing raises."""
+    """What stands before it is read, its offset and the reason are reported, and nothing raises."""
     raw, reason = _BAD[case]
     sound = [b"a" * 500, b"b", b"c"]
     before = built.old_batch(0, sound) if case.startswith("old") else built.batch(0, sound, codec="gzip")
@@ -95,7 +95,7 @@ def test_batch_that_cannot_be_read_is_kept_from_the_library(case: str) -> None:
 
 
 def test_part_of_a_batch_alone_is_never_passed_over() -> None:
-    """The library would take it for one that is too large, and go on behind its first record."""
+    """The library would take it for one that is too large, and continue behind its first record."""
     found = _readable(_PLAIN[:-1])
     assert (found.raw, found.bad) == (
         b"",

@@ -149,7 +149,7 @@ async def test_lost_replies_are_noted_and_that_of_a_commit_is_final(
 async def test_killed_producer_sends_nothing_more() -> None:
     """After the kill the library's own tasks end when they try to send."""
     made = _producer("x")
-    made._client = made._make()
+    made._client = made._make_client()
     sent: list[object] = []
 
     async def send(_node_id: int, request_made: object) -> None:
@@ -167,7 +167,7 @@ async def test_killed_producer_sends_nothing_more() -> None:
 async def test_killed_producer_leaves_no_task_of_the_library_behind() -> None:
     """The library awaits its tasks one by one, and the first that fails leaves the others alone."""
     made = _producer("x")
-    made._client = made._make()
+    made._client = made._make_client()
     made._client._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
 
     async def never(_node_id: int, _request: object) -> None:
@@ -189,7 +189,7 @@ async def test_killed_producer_leaves_no_task_of_the_library_behind() -> None:
     ],
 )
 def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[errors.StreamError]) -> None:
-    """Fencing is told apart for people, also where the library wraps it; everything else is an unknown outcome."""
+    """Fencing is distinguished for people, also where the library wraps it; everything else is an unknown outcome."""
     made = _producer("x")
     wrapped = kafka_errors.KafkaError("Unexpected error during batch delivery")
     wrapped.__cause__ = error
@@ -198,9 +198,9 @@ def test_whatever_goes_wrong_with_a_write_is_ours(error: Exception, kind: type[e
 
 def test_write_that_is_not_taken_in_time_does_not_doubt_the_address() -> None:
     """The producer had been connected; what to look at are the replicas."""
-    told = str(_producer("x")._unknown_outcome(TimeoutError()))
-    assert "in-sync replicas" in told
-    assert "is the address right" not in told
+    reported = str(_producer("x")._unknown_outcome(TimeoutError()))
+    assert "in-sync replicas" in reported
+    assert "is the address right" not in reported
 
 
 def test_kafka_that_has_answered_before_does_not_doubt_the_address() -> None:
@@ -252,8 +252,8 @@ def test_all_clients_get_the_same_security() -> None:
 def test_password_is_not_in_errors_or_texts() -> None:
     """Neither the connection nor an error tells the password."""
     made = connection.connect(runtimes.kafka_settings(security=_SASL))
-    told = f"{made!r} {made.down('read', kafka_errors.KafkaConnectionError())}"
-    assert "pa55" not in told
+    reported = f"{made!r} {made.down('read', kafka_errors.KafkaConnectionError())}"
+    assert "pa55" not in reported
 
 
 @pytest.mark.parametrize("field", ["ca_file", "cert_file"])
@@ -272,7 +272,7 @@ def test_plain_connections_need_no_certificates() -> None:
 
 
 async def test_own_way_to_stop_may_fail_in_any_way() -> None:
-    """The library raises CancelledError although nobody cancelled us; it is returned like other errors."""
+    """The library raises CancelledError although our task was not cancelled; it is returned like other errors."""
 
     async def spurious() -> None:
         raise asyncio.CancelledError
@@ -314,7 +314,7 @@ def test_library_repeats_itself_rarely() -> None:
 
 
 async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The library leaves futures behind that nobody asks, and asyncio tells of each when it is collected."""
+    """The library leaves futures behind that are never awaited, and asyncio reports each when it is collected."""
     quiet.install()
     try:
         for error in (quiet.Expected("given up"), ValueError("a bug")):

@@ -38,8 +38,8 @@ class _Broker:
         hung: connections are taken, and nothing is answered.
         mute: nothing is answered but what a new connection asks first.
         cluster: the brokers that metadata names.
-        leader: of the partition 0 of the topic `in`; -1 is nobody.
-        coordinates: it knows who coordinates; otherwise it says that nobody does at the moment.
+        leader: of the partition 0 of the topic `in`; -1: none.
+        coordinates: it knows the coordinator; otherwise it says that there is none at the moment.
     """
 
     def __init__(self, node_id: int) -> None:
@@ -184,7 +184,7 @@ async def test_broken_connection_under_the_search_for_a_coordinator_is_no_end() 
 
 
 async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event loop may say so by an error that the library does not know; the next request connects anew."""
+    """An event loop may say so by an error that the library does not know; the next request connects again."""
     async with _stage() as stage:
         assert await stage.client.ready(1)
         wire = stage.client._conns[1, kafka_client.ConnectionGroup.DEFAULT]._writer
@@ -198,7 +198,7 @@ async def test_write_on_a_connection_that_was_just_closed_finds_it_broken(monkey
         await stage.client.send(1, _BEATING)
 
 
-async def test_nobody_is_asked_while_all_answer() -> None:
+async def test_no_broker_is_probed_while_all_answer() -> None:
     """Metadata is asked for as long as a request is overdue, and no longer."""
     async with _stage() as stage, asyncio.timeout(5):
         for _ in range(5):
@@ -217,7 +217,7 @@ async def test_nobody_is_asked_while_all_answer() -> None:
 
 
 async def test_whatever_is_answered_is_heard() -> None:
-    """Who hears answers, if only to questions for metadata, is not deaf."""
+    """A consumer that gets answers, if only to requests for metadata, is not deaf."""
     async with _stage() as stage, asyncio.timeout(5):
         before_s = stage.guard.heard_s
         waiting = asyncio.create_task(stage.client.send(1, _JOINING))
@@ -277,19 +277,19 @@ async def test_consumer_of_which_a_task_has_died_says_so(
             await made.poll(frozenset(), limit=1, timeout_s=0.1)
 
 
-async def test_member_that_is_told_that_nobody_coordinates_hears(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a coordinator moves, brokers say that there is none: the question has no answer, and nobody is deaf."""
+async def test_member_without_a_coordinator_still_gets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a coordinator moves, brokers say that there is none: that is an answer, too."""
     monkeypatch.setattr(consumer, "_LATELY_S", 0.4)
     one = _Broker(1)
     one.coordinates = False
     async with _member(one, monkeypatch) as made:
         with pytest.raises(errors.StreamDown):
             await made.committed(_PLACE)
-        assert (made.silent_since_s is not None, made.hears) == (True, True)
+        assert (made.silent_since_s is not None, made.is_answered) == (True, True)
         one.mute = True
         with pytest.raises(errors.StreamDown):
             await made.committed(_PLACE)
-        assert not made.hears
+        assert not made.is_answered
 
 
 @asynccontextmanager

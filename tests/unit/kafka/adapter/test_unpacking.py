@@ -106,7 +106,7 @@ async def test_batches_of_all_compressions_reach_the_consumer(version: Any, monk
 )
 async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Every record before it and of the other partitions comes once; it is told once, and not fetched over and over.
+    Every record before it and of the other partitions comes once; it is reported once, and not fetched over and over.
 
     The library alone loses what it has read of other partitions in the same call.
     """
@@ -114,10 +114,10 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
     logs = {number: before + (bad if number == 1 else built.batch(2, [b"c"])) + behind for number in range(3)}
     async with _consumer(logs, monkeypatch) as (client, unpacker, fetches):
         assert await _read(client) == {0: [0, 1, 2, 3], 1: [0, 1], 2: [0, 1, 2, 3]}
-        told = unpacker.take_bad()
-        assert told is not None
-        assert (told.position, told.first, told.next_offset) == (records.Position("t", 1), 2, 3)
-        assert "the batch at offset 2 of t-1 cannot be read: it" in str(told)
+        reported = unpacker.take_bad()
+        assert reported is not None
+        assert (reported.position, reported.first, reported.next_offset) == (records.Position("t", 1), 2, 3)
+        assert "the batch at offset 2 of t-1 cannot be read: it" in str(reported)
         assert unpacker.take_bad() is None
         assert client.paused() == {TopicPartition("t", 1)}
         count = len(fetches)
@@ -128,7 +128,7 @@ async def test_bad_batch_stops_its_partition_alone(bad: bytes, monkeypatch: pyte
 
 
 async def test_bad_batch_of_a_partition_that_went_elsewhere_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a late answer says of an old position pauses nothing and is not told."""
+    """What a late answer says of an old position pauses nothing and is not reported."""
     async with _consumer({0: built.batch(0, [b"a", b"b"]) + _BOMB}, monkeypatch) as (client, unpacker, _):
         await _read(client, 5)
         client.seek(TopicPartition("t", 0), 0)

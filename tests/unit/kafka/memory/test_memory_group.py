@@ -60,7 +60,7 @@ async def test_rebalance_that_is_called_while_members_join_ends_with_them() -> N
 
 
 async def test_member_that_is_put_out_while_it_waits_for_the_others_joins_again() -> None:
-    """Its place in the rebalance is lost, and it is told so: nobody waits for an answer that never comes."""
+    """Its place in the rebalance is lost, and it gets an error: no member waits for an answer that never comes."""
     group, members = await _members(2)
     first, second = (member.consumer for member in members)
     second.notice(group.kafka.rebalance_timeout_ms / 2000)  # until then it notices nothing else

@@ -91,7 +91,7 @@ def test_retention_moves_the_beginning() -> None:
     assert (log.first, _read(log)) == (2, [(2, b"2"), (3, b"3")])
 
 
-def test_reading_goes_on_where_it_stopped() -> None:
+def test_reading_continues_where_it_stopped() -> None:
     """The position returned is behind what was read, also past markers."""
     log = memory_log.Log(_PLACE)
     transaction = memory_log.Transaction()

@@ -42,7 +42,7 @@ def _noted(broker: memory_broker.MemoryBroker) -> list[str | None]:
 @_BOTH
 @pytest.mark.parametrize("count", [0, 5, 10, 25])
 async def test_recreated_topic_stops_its_partition(guarantee: str, count: int) -> None:
-    """Shorter than it was, as long, or longer: nothing is read, and a person is told both ids and what to do."""
+    """Shorter than it was, as long, or longer: nothing is read, and the error names both ids and what to do."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     await _work(broker)
     _recreate(broker, count)
@@ -51,13 +51,13 @@ async def test_recreated_topic_stops_its_partition(guarantee: str, count: int) -
         await asyncio.sleep(30)
         (found,) = work.status().partitions
     assert (found.state, handler.taken) == (partition_worker.State.UNREADABLE, {})
-    for told in ("was deleted and created again", "in#1", "in#5", "kafka.accept_loss=true"):
-        assert told in (found.error or "")
+    for reported in ("was deleted and created again", "in#1", "in#5", "kafka.accept_loss=true"):
+        assert reported in (found.error or "")
 
 
 @_BOTH
 async def test_accepted_recreation_begins_at_the_new_beginning_for_good(guarantee: str) -> None:
-    """Told to, all of the new topic is read, once, and later starts need not be told again."""
+    """Asked to, all of the new topic is read, once, and later starts need not be reported again."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     await _work(broker)
     _recreate(broker, 25)
@@ -72,7 +72,7 @@ async def test_accepted_recreation_begins_at_the_new_beginning_for_good(guarante
 
 @_BOTH
 async def test_topic_that_is_recreated_while_we_read_it_is_noticed_soon(guarantee: str) -> None:
-    """The offset fits the new topic, so reading would go on behind its first messages: within seconds it stops."""
+    """The offset fits the new topic, so reading would continue behind its first messages: within seconds it stops."""
     broker, handler = runtimes.working_cluster(guarantee, partitions=1), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 10, partitions=1)
@@ -89,7 +89,7 @@ async def test_topic_that_is_recreated_while_we_read_it_is_noticed_soon(guarante
 
 @_BOTH
 async def test_ledger_without_an_id_learns_it(guarantee: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger of an earlier version goes on as it did, and knows its topic from the first start on."""
+    """A ledger of an earlier version continues as it did, and knows its topic from the first start on."""
     broker = runtimes.working_cluster(guarantee, partitions=1)
     with monkeypatch.context() as earlier:
         earlier.setattr(ledger_format, "_TOPIC_HEADER", "x")
@@ -103,7 +103,7 @@ async def test_ledger_without_an_id_learns_it(guarantee: str, monkeypatch: pytes
 
 
 async def test_the_check_finds_it_before_a_start() -> None:
-    """The ledger tells which topic it goes on in; what was accepted is only a warning."""
+    """The ledger names the topic in which it continues; what was accepted is only a warning."""
     broker = runtimes.working_cluster(partitions=1)
     topic_client = memory_topic_io.MemoryTopicClient(broker)
     await _work(broker)

@@ -68,7 +68,7 @@ def test_topics_as_we_make_them_break_no_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "configs", "severity", "code", "told", "remedy"),
+    ("topic", "configs", "severity", "code", "expected", "remedy"),
     [
         ("in", {"cleanup.policy": "compact"}, "error", "requests_compacted", "vanish", "cleanup.policy=delete"),
         ("in", {"cleanup.policy": "compact,delete"}, "error", "requests_compacted", "compact,delete", "--alter"),
@@ -87,13 +87,13 @@ def test_topics_as_we_make_them_break_no_rule() -> None:
     ],
 )
 def test_configurations_that_lose_or_refuse_something_are_named(
-    topic: str, configs: Mapping[str, str], severity: str, code: str, told: str, remedy: str
+    topic: str, configs: Mapping[str, str], severity: str, code: str, expected: str, remedy: str
 ) -> None:
     """One setting of one topic is wrong: one finding, with the number found and the command that mends it."""
     finding = _only(_configured(_sound(), topic, configs))
     assert (finding.severity, finding.code) == (severity, code)
     assert topic in finding.text
-    assert told in finding.text
+    assert expected in finding.text
     assert remedy in finding.remedy
     assert str(finding) == f"{finding.text}; {finding.remedy}"
 
@@ -110,7 +110,7 @@ def test_command_names_the_servers_and_the_topic() -> None:
 @pytest.mark.parametrize("topic", ["in.ledger", "now"])
 @pytest.mark.parametrize("found_ms", [_DAY_MS + 1, _UNLIMITED])
 def test_compacted_topics_that_may_keep_overwritten_records_for_longer_are_named(topic: str, found_ms: int) -> None:
-    """SQL and arguments lie in overwritten records: a topic made without the limit is told with the command for it."""
+    """SQL and arguments lie in overwritten records: a topic without the limit is reported with the command for it."""
     finding = _only(_configured(_sound(topics=_LATEST), topic, {"max.compaction.lag.ms": str(found_ms)}))
     assert (finding.severity, finding.code) == ("warning", "slow_compaction")
     assert f"topic {topic} has max.compaction.lag.ms={found_ms}, at most {_DAY_MS}" in finding.text
@@ -127,7 +127,7 @@ def test_compaction_limit_is_the_setting_s_and_zero_asks_for_none() -> None:
 
 @pytest.mark.parametrize("topic", [*_OURS, "__consumer_offsets", "__transaction_state"])
 def test_single_replicas_among_three_brokers_are_named(topic: str) -> None:
-    """One disk holds what nobody else has; Kafka's own topics count, too."""
+    """One disk holds the only copy; Kafka's own topics count, too."""
     facts = _kept(_sound(), topic, broker.Partition(replicas=1, in_sync=1), number=0)
     found = {finding.code: finding for finding in topic_rules.examine(facts)}
     assert found["too_few_replicas"].severity == "warning"
@@ -202,7 +202,7 @@ def test_ledger_with_too_many_partitions_asks_for_more_requests_partitions() -> 
     assert "--topic in --partitions 5" in finding.remedy
 
 
-def test_all_findings_are_told_at_once_the_worst_first() -> None:
+def test_all_findings_are_reported_at_once_the_worst_first() -> None:
     """One run of the check is enough."""
     facts = _configured(_sound(), "in", {"cleanup.policy": "compact", "min.insync.replicas": "1"})
     facts = _kept(facts, "ev", broker.Partition(has_leader=False, replicas=3))

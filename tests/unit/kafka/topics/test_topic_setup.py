@@ -199,7 +199,7 @@ async def test_compression_that_cannot_be_unpacked_here_refuses_the_start(monkey
 
 
 async def test_ledger_records_that_could_not_be_unpacked_again_are_noted() -> None:
-    """A bound below what the topic takes is told before the first such record is written."""
+    """A bound below what the topic takes is reported before the first such record is written."""
     broker = memory_broker.MemoryBroker(runtimes.kafka_settings(unpacked_bytes=1 << 20))
     await _create(broker)
     notes = [note for note in (await _check(broker)).notes if "kafka.unpacked_bytes=1048576" in note]
