@@ -123,6 +123,7 @@ def row(number: int, chance: random.Random) -> dict[str, Any]:
         "progress": 100.0,
         "tracking_url": None,
         "words": f"r-{number} /bench c-{number % 30} sql-{number} j-{number}",
+        "kafka_key": b"k",
         "log": 1,
         "offset": number,
     }

@@ -127,7 +127,12 @@ class EventBatch(_Model):
     """Events behind a position."""
 
     items: Annotated[list[dict[str, Any]], pydantic.Field(description="CloudEvents JSON; see schemas/events/v1.json.")]
-    position: Annotated[str, pydantic.Field(description="`after` of the next call: nothing is repeated or left out.")]
+    position: Annotated[
+        str,
+        pydantic.Field(
+            description="`after` of the next call: nothing is repeated or left out. It moves past the others, too."
+        ),
+    ]
 
 
 class DeadLetter(_Model):

@@ -269,7 +269,7 @@ class Streams:
         while not found and not self._feed.closed:  # what does not match moves the reader, and the waiting goes on
             before, left_s = reader.position, until_s - asyncio.get_running_loop().time()
             found = await reader.take(max(0.0, left_s))
-            if reader.position == before:
+            if reader.position == before or left_s <= 0:
                 break
 
         if found and found[0].reset is not None:
@@ -301,7 +301,11 @@ class Streams:
     async def _deliveries(self, reader: Reader) -> AsyncIterator[list[Delivered]]:
         """Yield what comes, and the position alone where nothing matched or nothing came for a while."""
         while not self._feed.closed:
-            found = await reader.take(self._settings.heartbeat_s)
+            try:
+                found = await reader.take(self._settings.heartbeat_s)
+            except database.DatabaseDown as error:
+                _log.warning("stream_ended", error=str(error))  # its reader comes back, and is told then
+                return
             yield found or [Delivered(reader.position)]
 
     async def _send(self, request: web.Request, response: web.StreamResponse, chunk: bytes) -> bool:
