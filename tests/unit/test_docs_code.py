@@ -45,6 +45,12 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/emulator.md": {1: "installs from a package registry; the command is checked here"},
     "docs/first-job.md": {6: "an event with its rows left out"},
     "docs/guarantees.md": {1: "runs the tests themselves, for ten minutes and more"},
+    "docs/http-api.md": {
+        1: "a placeholder for Kafka's address; the commands are checked here, and run in tests/e2e/test_web_role.py",
+        2: "a placeholder for a request; tests/contract/test_openapi.py asks these paths",
+        3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
+        4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
+    },
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",

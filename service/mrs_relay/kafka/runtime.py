@@ -343,8 +343,6 @@ class Runtime(Generic[T]):
         if self._leaders.update(cluster.leaderless):
             self._look_again()
 
-    # Details
-
     def _share_changed(self) -> None:
         self._on_share(len(self._workers), self._partition_count)
         self._look_again()
@@ -363,9 +361,8 @@ class Runtime(Generic[T]):
         if self._common is None or self._stopping.is_set():
             return
         predecessor = self._tasks.get(position)
-        worker = partition_workers.PartitionWorker(
-            position, self._common, predecessor if predecessor is not None and not predecessor.done() else None
-        )
+        running = predecessor if predecessor is not None and not predecessor.done() else None
+        worker = partition_workers.PartitionWorker(position, self._common, running)
         self._workers[position] = worker
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
 
