@@ -208,13 +208,6 @@ class UnitOfWork:
         value = _encoded(decision.job, fact)
         size_bytes = self._fitting_bytes(key, value, most_growth_bytes)
 
-        # A job that gets its turn at once commits its submission together with its acceptance.
-        if decision.command is commands.Command.ENQUEUE:
-            admitted = self._admitted(key, decision)
-            if admitted is not None:
-                decision, value = admitted, _encoded(admitted.job, _ADMITTED)
-                size_bytes = self._fitting_bytes(key, value)
-
         topic = self._context.topics.events
         published = [self._writer.event(event, topic) for event in decision.events]
         if published:
@@ -226,7 +219,9 @@ class UnitOfWork:
             for sent in passed:
                 self._writer.require_fit(sent)
             size_bytes += records.rough_bytes(passed)
-        return _Step(before, decision, value, published, passed, size_bytes)
+
+        step = _Step(before, decision, value, published, passed, size_bytes)
+        return self._admitted(key, step) if decision.command is commands.Command.ENQUEUE else step
 
     def _fitting_bytes(self, key: jobs.LedgerKey, value: bytes | None, growth_bytes: int = 0) -> int:
         """Return the size of a ledger record, or raise TooLarge if it does not fit with so much growth."""
@@ -236,21 +231,29 @@ class UnitOfWork:
             raise records.TooLarge(outgoing.LEDGER, with_room_bytes, self._ledger_limit_bytes)
         return size_bytes
 
-    def _admitted(self, key: jobs.LedgerKey, decision: decisions.Decision) -> decisions.Decision | None:
-        """Return the decision together with the job's admission; None: the scheduler does not admit it now."""
-        job = decision.job
+    def _admitted(self, key: jobs.LedgerKey, step: _Step) -> _Step:
+        """
+        Add the job's admission to its acceptance, so that one commit holds both, if its turn comes at once.
+
+        An error leaves the acceptance as it is: its command, ENQUEUE, gives back a turn that was taken, and asks again.
+        """
+        job = step.decision.job
         try:
             if job is None or not self._admit(key, job):
-                return None
-        except Exception as error:  # noqa: BLE001 - as above; the command that follows asks once more
+                return step
+            if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._config())) is None:
+                return step
+            value = _encoded(then.job, _ADMITTED)
+            size_bytes = step.size_bytes - records.size_bytes(key, step.value) + self._fitting_bytes(key, value)
+            published = [self._writer.event(event, self._context.topics.events) for event in then.events]
+            size_bytes += records.rough_bytes(published)
+        except Exception as error:  # noqa: BLE001 - as in `_decide`
             self._alarm(error, "admit", key)
-            return None
+            return step
 
-        then = transitions.decide(job, _ADMITTED, self._now_ms, self._config())
-        if then is None:
-            return None
-        both = (*decision.events, *then.events)
-        return msgspec.structs.replace(decision, job=then.job, events=both, command=then.command)
+        both = (*step.decision.events, *then.events)
+        decision = msgspec.structs.replace(step.decision, job=then.job, events=both, command=then.command)
+        return _Step(step.before, decision, value, step.published + published, step.passed, size_bytes)
 
     def _take(self, key: jobs.LedgerKey, step: _Step | None) -> None:
         """Add a decision to this unit."""

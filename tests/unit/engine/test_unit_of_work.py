@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.engine import fakes, samples, unit_bench
+from tests.unit.engine import executor_bench, fakes, samples, unit_bench
 
 from mrs_relay import errors
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import partition_jobs, unit_of_work, views
-from mrs_relay.engine.model import commands, facts, job_records, jobs
+from mrs_relay.engine.decide import transitions
+from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
+from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
 
 _C = commands.Command
@@ -105,6 +108,32 @@ def test_job_that_gets_its_turn_at_once_is_submitted_with_the_same_commit() -> N
     assert bench.states() == ["accepted"]
     ((_, job, command),) = bench.unit.apply()
     assert (job.state, job.attempt, job.intent_ms, command) == (jobs.State.SUBMITTING, 1, samples.NOW_MS, _C.SUBMIT)
+
+
+def test_a_turn_is_given_back_if_the_submission_cannot_be_decided_with_the_acceptance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The request is accepted all the same, and the only slot of its cluster is free when it asks again."""
+    decide = transitions.decide
+
+    def failing(job: jobs.Job | None, fact: facts.Fact, *rest: Any) -> decisions.Decision | None:
+        if fact == facts.Admitted():
+            raise ArithmeticError
+        return decide(job, fact, *rest)
+
+    async def live(bench: executor_bench.Bench) -> None:
+        unit = unit_of_work.UnitOfWork(partition_jobs.Jobs(), bench.context, bench.lease, bench.executor.admit)
+        with monkeypatch.context() as broken:
+            broken.setattr(transitions, "decide", failing)
+            for key, fact in unit.read(inboxes.Batch([samples.record()], ())):
+                unit.decide(key, fact)
+        ((key, job, command),) = unit.apply()
+        assert (job.state, command) == (jobs.State.QUEUED, _C.ENQUEUE)
+        bench.executor.execute(key, job, command, bench.lease.act_epoch)
+        await asyncio.sleep(1)
+        assert await bench.reported() == [facts.Admitted()]
+
+    executor_bench.run(live, slots=1)
 
 
 def test_job_that_must_wait_is_queued() -> None:
