@@ -97,19 +97,34 @@ class Submissions:
         body = await _body(request, models.NewRequest)
         message, digest = self._composed(request, body)
 
-        key = record_reader.request_key(message.tenant, message.source, message.id)
-        if not await self._memory.note(key, digest):
-            text = (
-                f"Idempotency-Key {message.id!r} was used for another request: send the same body again, "
-                "or a new request under a new key"
-            )
-            raise problems.ProblemError(422, "key-reused", text)
+        await self._note(message, digest)
 
         wait_s = _preferred_wait_s(request)
         reader = await self._reader(request, message) if wait_s else None  # before sending, so that no event is missed
         await self._send(message)
         end = None if reader is None else await self._end(reader, wait_s)
         return _accepted(message, end, waited=reader is not None)
+
+    async def _note(self, message: _Message, digest: str) -> None:
+        """
+        Note the payload of a request.
+
+        Raises:
+            ProblemError: another one was sent under its id, and the relay did not reject that one.
+        """
+        key = record_reader.request_key(message.tenant, message.source, message.id)
+        if await self._memory.note(key, digest):
+            return
+
+        # The relay takes the id of a rejected request again, with any payload.
+        if await self._asked.is_rejected(message.id, message.tenant, message.source):
+            await self._memory.replace(key, digest)
+            return
+        text = (
+            f"Idempotency-Key {message.id!r} was used for another request: send the same body again, "
+            "or a new request under a new key"
+        )
+        raise problems.ProblemError(422, "key-reused", text)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Ask that a request be stopped."""

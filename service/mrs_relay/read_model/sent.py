@@ -39,3 +39,10 @@ class Sent:
             await connection.execute(insert.values(values).on_conflict_do_nothing())
             known = (await connection.execute(sa.select(table.c.digest).where(table.c.key == key))).scalar_one()
         return bool(known == digest)
+
+    async def replace(self, key: bytes, digest: str) -> None:
+        """Note another payload under the key of a request that was rejected. Raises DatabaseDown."""
+        table = tables.SENT
+        async with self._database.transaction() as connection:
+            noted = sa.update(table).where(table.c.key == key)
+            await connection.execute(noted.values(digest=digest, sent_ms=self._time.now_ms()))

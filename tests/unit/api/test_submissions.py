@@ -124,3 +124,29 @@ async def test_an_answer_that_is_awaited_longer_than_preferred_is_202() -> None:
     async with web_role.role(web_role.Stage()) as client:
         found, _ = await client.post("/v1/requests", _SQL, 202, {"Idempotency-Key": "r-1", "Prefer": "wait=1"})
         assert "last_event" not in found
+
+
+def _statement(text: str) -> dict[str, Any]:
+    return {**_SQL, "data": {**_SQL["data"], "statement": text}}
+
+
+async def test_the_key_of_a_rejected_request_may_be_used_for_a_corrected_one() -> None:
+    """The relay starts it; as long as the first request is not rejected, its key belongs to its payload."""
+    stage = web_role.Stage()
+    source = "/mrs-relay/http"
+    headers = {"Idempotency-Key": "r-1"}
+    async with web_role.role(stage) as client:
+        await client.post("/v1/requests", _statement("first"), 202, headers)
+        await client.post("/v1/requests", _statement("other"), 422, headers)
+
+        await stage.put(web_role.event("r-1", 1, "rejected", source=source))
+        await client.seen("r-1", "rejected")
+        await client.post("/v1/requests", _statement("other"), 202, headers)
+
+        await stage.put(web_role.event("r-1", 2, "accepted", source=source))
+        await client.seen("r-1", "accepted")
+        problem, _ = await client.post("/v1/requests", _statement("first"), 422, headers)
+        assert problem["type"] == "urn:mrs-relay:problem:key-reused"
+        await client.post("/v1/requests", _statement("other"), 202, headers)
+    statements = [json.loads(record.value or b"")["data"]["statement"] for record in _written(stage)]
+    assert statements == ["first", "other", "other"]
