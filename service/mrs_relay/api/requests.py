@@ -68,7 +68,7 @@ class Requests:
         return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))
 
     async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
-        """Return whether the last state of a request is `rejected`: the relay takes its id again. Raises DatabaseDown."""
+        """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
         page = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
         return [row["state"] for row in page.rows] == ["rejected"]
 

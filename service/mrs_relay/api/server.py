@@ -69,10 +69,12 @@ class Api:
         self._settings = chosen
         self._reading = reading
         self._cut_off = 0
-        feed = streams.Feed(opened, topics, reading.changes, lambda: reading.progress)
-        self._streams = streams.Streams(feed, chosen, self._count_cut)
+        self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
+        self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         asked = requests.Requests(opened)
-        submitted = submissions.Submissions(outgoing.tenants, outgoing.sender, outgoing.memory, asked, feed, chosen)
+        submitted = submissions.Submissions(
+            outgoing.tenants, outgoing.sender, outgoing.memory, asked, self._readers, chosen
+        )
         self._routes = routes.routes(asked, self._streams, submitted)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
@@ -124,7 +126,7 @@ class Api:
         return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
 
     def _snapshot(self) -> tuple[projector.Progress, int, int]:
-        return self._reading.progress, self._streams.count, self._cut_off
+        return self._reading.progress, self._readers.count, self._cut_off
 
 
 class _Collector(registry.Collector):
@@ -149,7 +151,9 @@ class _Collector(registry.Collector):
         yield core.CounterMetricFamily(
             "mrs_relay_web_records_skipped", "Records that are no message of mrs-relay.", value=progress.skipped
         )
-        yield core.GaugeMetricFamily("mrs_relay_web_streams", "Open streams of events.", value=open_streams)
+        yield core.GaugeMetricFamily(
+            "mrs_relay_web_streams", "Open streams of events and calls that wait.", value=open_streams
+        )
         yield core.CounterMetricFamily(
             "mrs_relay_web_streams_cut_off", "Streams whose reader did not read.", value=cut_off
         )

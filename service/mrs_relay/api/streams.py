@@ -105,15 +105,19 @@ class Matcher:
         return self._label is None or (data.labels or {}).get(self._label[0]) == self._label[2]
 
 
-class Feed:
+class EventReaders:
     """
-    Makes readers of the event log.
+    Makes readers of the event log, and counts them.
 
     Args:
         opened: the database.
         topics: what is read into it.
         changed: tells when the database has changed.
         progress: how far it is.
+        most: readers at the same time.
+
+    Attributes:
+        count: readers at present.
     """
 
     def __init__(
@@ -122,11 +126,14 @@ class Feed:
         topics: projector.Topics,
         changed: changes.Changes,
         progress: Callable[[], projector.Progress],
+        most: int,
     ) -> None:
         self._database = opened
         self._topics = topics
         self._changed = changed
         self._progress = progress
+        self._most = most
+        self.count = 0
 
     @property
     def closed(self) -> bool:
@@ -136,6 +143,22 @@ class Feed:
     def close(self) -> None:
         """Wake all readers; they get nothing any longer."""
         self._changed.close()
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """
+        Count a stream, or a call that waits, for the length of the context.
+
+        Raises:
+            ProblemError: as many as allowed are open.
+        """
+        if self.count >= self._most:
+            raise problems.unavailable(f"{self.count} streams are open or calls wait, as many as api.streams allows")
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
 
     async def open(self, request: web.Request, query: models.EventsQuery) -> Reader:
         """
@@ -226,47 +249,36 @@ class Streams:
     The handler of `/v1/events`.
 
     Args:
-        feed: makes the readers.
+        readers: makes the readers.
         chosen: the settings.
         on_cut: called when a reader was cut off.
     """
 
-    def __init__(self, feed: Feed, chosen: settings.ApiSettings, on_cut: Callable[[], None]) -> None:
-        self._feed = feed
+    def __init__(self, readers: EventReaders, chosen: settings.ApiSettings, on_cut: Callable[[], None]) -> None:
+        self._readers = readers
         self._settings = chosen
         self._on_cut = on_cut
-        self.count = 0
 
     def close(self) -> None:
         """End all streams; their readers come back and resume, here or elsewhere."""
-        self._feed.close()
+        self._readers.close()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer with a stream, or once if the query says how long to wait."""
         query = replies.query(request, models.EventsQuery)
-        with self._counted():
-            reader = await self._feed.open(request, query)
+        with self._readers.counted():
+            reader = await self._readers.open(request, query)
             if query.wait is not None:
                 return await self._once(request, reader, query)
             if _NDJSON in request.headers.get("Accept", ""):
                 return await self._stream(request, reader, _NDJSON, _lines)
             return await self._stream(request, reader, _SSE, _server_sent)
 
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self.count >= self._settings.streams:
-            raise problems.unavailable(f"{self.count} streams are open, as many as api.streams allows")
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-
     async def _once(self, request: web.Request, reader: Reader, query: models.EventsQuery) -> web.StreamResponse:
         """Answer with the first events, when there are some or the time is over."""
         until_s = asyncio.get_running_loop().time() + (query.wait or 0.0)
         found: list[Delivered] = []
-        while not found and not self._feed.closed:  # what does not match moves the reader, and the waiting goes on
+        while not found and not self._readers.closed:  # what does not match moves the reader, and the waiting goes on
             before, left_s = reader.position, until_s - asyncio.get_running_loop().time()
             found = await reader.take(max(0.0, left_s))
             if reader.position == before or left_s <= 0:
@@ -300,7 +312,7 @@ class Streams:
 
     async def _deliveries(self, reader: Reader) -> AsyncIterator[list[Delivered]]:
         """Yield what comes, and the position alone where nothing matched or nothing came for a while."""
-        while not self._feed.closed:
+        while not self._readers.closed:
             try:
                 found = await reader.take(self._settings.heartbeat_s)
             except database.DatabaseDown as error:

@@ -71,7 +71,7 @@ class Submissions:
         sender: writes records.
         memory: which payloads were sent under which ids.
         asked: finds requests.
-        feed: follows events.
+        readers: makes readers of events.
         chosen: the settings.
     """
 
@@ -81,14 +81,14 @@ class Submissions:
         sender: sending.Sender,
         memory: sent.Sent,
         asked: requests.Requests,
-        feed: streams.Feed,
+        readers: streams.EventReaders,
         chosen: settings.ApiSettings,
     ) -> None:
         self._tenants = tenants
         self._sender = sender
         self._memory = memory
         self._asked = asked
-        self._feed = feed
+        self._readers = readers
         self._settings = chosen
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
@@ -97,13 +97,18 @@ class Submissions:
         body = await _body(request, models.NewRequest)
         message, digest = self._composed(request, body)
 
-        await self._note(message, digest)
-
         wait_s = _preferred_wait_s(request)
-        reader = await self._reader(request, message) if wait_s else None  # before sending, so that no event is missed
-        await self._send(message)
-        end = None if reader is None else await self._end(reader, wait_s)
-        return _accepted(message, end, waited=reader is not None)
+        if not wait_s:
+            await self._note(message, digest)
+            await self._send(message)
+            return _accepted(message, None, waited=False)
+
+        with self._readers.counted():
+            await self._note(message, digest)
+            reader = await self._reader(request, message)  # before sending, so that no event is missed
+            await self._send(message)
+            end = await self._end(reader, wait_s)
+            return _accepted(message, end, waited=True)
 
     async def _note(self, message: _Message, digest: str) -> None:
         """
@@ -218,7 +223,7 @@ class Submissions:
 
     async def _reader(self, request: web.Request, message: _Message) -> streams.Reader:
         query = models.EventsQuery(tenant=message.tenant, source=message.source, id=message.id)
-        return await self._feed.open(request, query)
+        return await self._readers.open(request, query)
 
     async def _end(self, reader: streams.Reader, wait_s: float) -> str | None:
         """
@@ -228,7 +233,7 @@ class Submissions:
             ProblemError: the relay refused the message because the id is used for another request.
         """
         until_s = asyncio.get_running_loop().time() + wait_s
-        while (left_s := until_s - asyncio.get_running_loop().time()) > 0 and not self._feed.closed:
+        while (left_s := until_s - asyncio.get_running_loop().time()) > 0 and not self._readers.closed:
             for one in await reader.take(left_s):
                 if one.event is None:
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -150,3 +151,23 @@ async def test_the_key_of_a_rejected_request_may_be_used_for_a_corrected_one() -
         await client.post("/v1/requests", _statement("other"), 202, headers)
     statements = [json.loads(record.value or b"")["data"]["statement"] for record in _written(stage)]
     assert statements == ["first", "other", "other"]
+
+
+async def test_a_call_that_waits_counts_as_a_stream() -> None:
+    """It costs the same queries; one too many is refused before anything is sent."""
+    stage = web_role.Stage()
+    async with web_role.role(stage, web_role.chosen(api={"streams": 1})) as client, asyncio.TaskGroup() as group:
+        waiting = group.create_task(
+            client.post("/v1/requests", _SQL, 200, {"Idempotency-Key": "r-1", "Prefer": "wait=30"})
+        )
+        while not _written(stage):
+            await asyncio.sleep(0.01)
+        second = {"Idempotency-Key": "r-2"}
+        problem, _ = await client.post("/v1/requests", _SQL, 503, {**second, "Prefer": "wait=30"})
+        assert "as many as api.streams allows" in problem["detail"]
+        assert len(_written(stage)) == 1
+        await client.post("/v1/requests", _SQL, 202, second)
+
+        await stage.put(*web_role.story("r-1", source="/mrs-relay/http"))
+        await waiting
+        await client.get("/v1/events?wait=0")
