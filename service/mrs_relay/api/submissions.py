@@ -29,6 +29,10 @@ from mrs_relay.read_model import record_reader, sent
 
 _WAIT: Final = re.compile(r"\s*wait\s*=\s*\"?(\d{1,4})\"?\s*", re.IGNORECASE)
 _MOST_WAIT_S: Final = 60
+_SEND_S: Final = 30.0
+_MOST_WAITING: Final = 500
+"""Messages that may wait for Kafka; they are in memory, and each may be as large as `api.body_bytes`."""
+
 _FOLLOW_UPS: Final = {"mrs.job.cancel": "cancel", "mrs.job.resolve": "resolve"}
 _JSON_TYPES: Final = ("application/json", envelope.STRUCTURED)
 
@@ -210,12 +214,17 @@ class Submissions:
         Write a message and wait until Kafka has it.
 
         Raises:
-            ProblemError: it may have been written or not.
+            ProblemError: too many messages wait, or it may have been written or not.
         """
+        if (waiting := self._sender.waiting) >= _MOST_WAITING:
+            text = f"{waiting} messages wait for Kafka; this one was not written: send it again, with the same key"
+            raise problems.unavailable(text)
+
         topic = self._kafka(message.tenant).topics.requests
         try:
-            await self._sender.send(records.Outgoing(topic, message.kafka_key, message.value, wording.HEADERS))
-        except errors.StreamError:
+            async with asyncio.timeout(_SEND_S):
+                await self._sender.send(records.Outgoing(topic, message.kafka_key, message.value, wording.HEADERS))
+        except (errors.StreamError, TimeoutError):
             text = (
                 "Kafka has not acknowledged the message, which may have been written: send it again, with the same key"
             )

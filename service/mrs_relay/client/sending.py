@@ -35,6 +35,11 @@ class Sender:
         self._wanted = asyncio.Event()
         self._ended = False
 
+    @property
+    def waiting(self) -> int:
+        """Number of records that wait behind those being written."""
+        return len(self._waiting)
+
     async def send(self, record: records.Outgoing) -> None:
         """
         Write one record and wait until all replicas have it.

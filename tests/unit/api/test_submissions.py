@@ -6,9 +6,13 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from tests.support import cells, web_role
 
-from mrs_relay.kafka import records
+from mrs_relay.api import submissions
+from mrs_relay.kafka import broker, records
+from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka.memory import memory_topic_io
 
 _SQL: dict[str, Any] = {
     "type": "mrs.sql.submit",
@@ -171,3 +175,68 @@ async def test_a_call_that_waits_counts_as_a_stream() -> None:
         await stage.put(*web_role.story("r-1", source="/mrs-relay/http"))
         await waiting
         await client.get("/v1/events?wait=0")
+
+
+class _SlowClient(memory_topic_io.MemoryTopicClient):
+    """A client of Kafka whose producers write nothing until `answers` is set."""
+
+    answers: asyncio.Event
+
+    def producer(self, transactional_id: str | None, *, idempotent: bool) -> broker.Producer:
+        made = super().producer(transactional_id, idempotent=idempotent)
+        start = made.start
+
+        async def start_later() -> None:
+            await self.answers.wait()
+            await start()
+
+        setattr(made, "start", start_later)  # noqa: B010 - the protocol's method
+        return made
+
+
+class _SlowStage(web_role.Stage):
+    """A broker that does not answer those who write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    def client(self, _kafka: kafka_settings.KafkaSettings) -> memory_topic_io.MemoryTopicClient:
+        made = _SlowClient(self.broker)
+        made.answers = self.answers
+        return made
+
+
+async def test_a_message_that_kafka_does_not_take_in_time_may_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller gets an answer, however long Kafka takes."""
+    monkeypatch.setattr(submissions, "_SEND_S", 0.1)
+    stage = _SlowStage()
+    async with web_role.role(stage) as client, asyncio.timeout(20):
+        problem, _ = await client.post("/v1/requests", _SQL, 503, {"Idempotency-Key": "r-1"})
+        assert "may have been written: send it again, with the same key" in problem["detail"]
+
+
+async def test_no_more_messages_wait_for_kafka_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is refused at once; the others are written when Kafka answers."""
+    monkeypatch.setattr(submissions, "_MOST_WAITING", 2)
+    stage = _SlowStage()
+
+    async def send(client: web_role.Client, number: int) -> int:
+        headers = {"Idempotency-Key": f"r-{number}"}
+        async with client.session.post(f"{client.url}/v1/requests", json=_SQL, headers=headers) as response:
+            if response.status == 503:
+                assert (
+                    "messages wait for Kafka; this one was not written"
+                    in (await response.json(content_type=None))["detail"]
+                )
+            return response.status
+
+    async with web_role.role(stage) as client, asyncio.timeout(20):
+        sending: list[asyncio.Task[int]] = []
+        while not any(one.done() for one in sending):
+            sending.append(asyncio.create_task(send(client, len(sending))))
+            await asyncio.sleep(0.02)
+        stage.answers.set()
+        statuses = [await one for one in sending]
+    assert statuses.count(503) >= 1
+    assert len(_written(stage)) == statuses.count(202) >= 3
