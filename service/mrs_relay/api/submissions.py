@@ -47,6 +47,12 @@ class _Reason(msgspec.Struct, frozen=True):
 class _Data(msgspec.Struct, frozen=True):
     state: str
     reason: _Reason | None = None
+    repeated: bool = False
+
+    @property
+    def conflict(self) -> str | None:
+        """Why a message was refused whose id is used for another payload; None: the event refuses none."""
+        return self.reason.message if self.reason is not None and self.reason.kind == "conflict" else None
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -242,14 +248,17 @@ class Submissions:
             ProblemError: the relay refused the message because the id is used for another request.
         """
         until_s = asyncio.get_running_loop().time() + wait_s
+        is_taken = False
         while (left_s := until_s - asyncio.get_running_loop().time()) > 0 and not self._readers.closed:
             for one in await reader.take(left_s):
                 if one.event is None:
                     continue
                 data = msgspec.json.decode(one.event, type=_Event).data
-                if data.reason is not None and data.reason.kind == "conflict":
-                    raise problems.ProblemError(422, "key-reused", data.reason.message)
-                if data.state in events.LAST:
+                if data.conflict is not None and not is_taken:
+                    raise problems.ProblemError(422, "key-reused", data.conflict)
+                is_taken = is_taken or data.state == "accepted" or data.repeated
+                # A conflict after our message was taken answers another one, sent elsewhere under the same id.
+                if data.state in events.LAST and data.conflict is None:
                     return one.event
         return None
 

@@ -13,6 +13,7 @@ from mrs_relay.api import submissions
 from mrs_relay.kafka import broker, records
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.memory import memory_topic_io
+from mrs_relay.messages import reasons
 
 _SQL: dict[str, Any] = {
     "type": "mrs.sql.submit",
@@ -240,3 +241,20 @@ async def test_no_more_messages_wait_for_kafka_than_memory_allows(monkeypatch: p
         statuses = [await one for one in sending]
     assert statuses.count(503) >= 1
     assert len(_written(stage)) == statuses.count(202) >= 3
+
+
+async def test_a_refusal_of_another_message_does_not_end_the_waiting() -> None:
+    """Another sender used the id of a request that the relay had taken: only that sender is refused."""
+    stage = web_role.Stage(partitions=1)
+    accepted, submitted, *others = web_role.story("r-1", source="/mrs-relay/http")
+    reason = reasons.Reason(kind="conflict", code="id_reused", message="the id is used")
+    conflict = web_role.event("r-1", 9, "rejected", source="/mrs-relay/http", reason=reason)
+    headers = {"Idempotency-Key": "r-1", "Prefer": "wait=30"}
+    async with web_role.role(stage) as client, asyncio.TaskGroup() as group:
+        waiting = group.create_task(client.post("/v1/requests", _SQL, 200, headers))
+        while not _written(stage):
+            await asyncio.sleep(0.01)
+        for one in (accepted, conflict, submitted, *others):
+            await stage.put(one)
+        found, _ = await waiting
+        assert found["last_event"]["data"]["state"] == "succeeded"
