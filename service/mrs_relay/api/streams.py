@@ -95,7 +95,7 @@ class Matcher:
         pairs = (
             (query.tenant, tenant),
             (query.state, data.state),
-            (query.type, event.type.split(".")[1]),
+            (query.type, _kind(event.type)),
             (query.cluster, data.cluster),
             (query.source, data.request.source),
             (query.id, data.request.id),
@@ -103,6 +103,11 @@ class Matcher:
         if any(wanted is not None and wanted != found for wanted, found in pairs):
             return False
         return self._label is None or (data.labels or {}).get(self._label[0]) == self._label[2]
+
+
+def _kind(event_type: str) -> str:
+    """Return the kind of request in a type such as mrs.sql.accepted; "" in a foreign one."""
+    return event_type.partition(".")[2].partition(".")[0]
 
 
 class EventReaders:
@@ -312,13 +317,19 @@ class Streams:
 
     async def _deliveries(self, reader: Reader) -> AsyncIterator[list[Delivered]]:
         """Yield what comes, and the position alone where nothing matched or nothing came for a while."""
+        loop = asyncio.get_running_loop()
+        beat_s = loop.time() + self._settings.heartbeat_s
         while not self._readers.closed:
             try:
-                found = await reader.take(self._settings.heartbeat_s)
+                found = await reader.take(max(0.0, beat_s - loop.time()))
             except database.DatabaseDown as error:
                 _log.warning("stream_ended", error=str(error))  # its reader comes back, and is told then
                 return
+            if not found and loop.time() < beat_s:
+                continue  # nothing matched: on a busy topic this happens all the time
+
             yield found or [Delivered(reader.position)]
+            beat_s = loop.time() + self._settings.heartbeat_s
 
     async def _send(self, request: web.Request, response: web.StreamResponse, chunk: bytes) -> bool:
         """Write; False: the reader is gone, or has been cut off because it does not read."""
@@ -343,7 +354,7 @@ def _server_sent(one: Delivered) -> bytes:
         return b"event: reset\nid: %b\ndata: %b\n\n" % (one.position.encode(), body)
     if one.event is None:
         return b": heartbeat\nid: %b\n\n" % one.position.encode()
-    return b"id: %b\ndata: %b\n\n" % (one.position.encode(), one.event.encode())
+    return b"id: %b\ndata: %b\n\n" % (one.position.encode(), _on_one_line(one.event))
 
 
 def _lines(one: Delivered) -> bytes:
@@ -352,7 +363,14 @@ def _lines(one: Delivered) -> bytes:
         return codec.encode({"position": one.position, "reset": msgspec.Raw(_reset(one))}) + b"\n"
     if one.event is None:
         return codec.encode({"position": one.position}) + b"\n"
-    return codec.encode({"position": one.position, "event": msgspec.Raw(one.event.encode())}) + b"\n"
+    return codec.encode({"position": one.position, "event": msgspec.Raw(_on_one_line(one.event))}) + b"\n"
+
+
+def _on_one_line(event: str) -> bytes:
+    """Return JSON without line ends, which would end a line of either form; foreign producers may indent theirs."""
+    if "\n" in event or "\r" in event:
+        event = msgspec.json.format(event, indent=-1)
+    return event.encode()
 
 
 def _reset(one: Delivered) -> bytes:

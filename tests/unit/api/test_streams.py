@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support import web_role
 
@@ -127,6 +128,21 @@ async def test_a_stream_where_nothing_happens_gets_heartbeats_that_leave_nothing
         assert {block.what[0] for block in await read(client, 4, last=seen[-1].id)} == {"r-1"}
 
 
+async def test_a_busy_topic_of_which_nothing_matches_gets_no_more_heartbeats_than_a_quiet_one() -> None:
+    """Each change of the topic would otherwise cost every such stream a write."""
+    stage = web_role.Stage(partitions=1)
+    async with web_role.role(stage, web_role.chosen(api={"heartbeat_s": 600})) as client:
+        stream = blocks(client, "id=mine")
+        await anext(stream)  # the stream is open
+        for number in range(5):
+            await stage.put(*web_role.story(f"r-{number}"))
+            await client.seen(f"r-{number}")
+        await stage.put(*web_role.story("mine"))
+        async with asyncio.timeout(20):
+            assert (await anext(stream)).what == ("mine", 1)
+        await stream.aclose()
+
+
 async def test_a_position_whose_events_are_gone_gives_one_reset_and_then_what_is_new() -> None:
     """A reader must not believe that it has seen everything."""
     stage = web_role.Stage(partitions=1)
@@ -206,6 +222,32 @@ async def test_lines_of_json_carry_event_and_position() -> None:
         (after_two,) = [line["position"] for line in lines[1:2]]
         found = await client.get(f"/v1/events?after={after_two}&wait=0")
         assert [one["data"]["sequence"] for one in found["items"]] == [3, 4]
+
+
+async def test_an_event_with_line_ends_comes_on_one_line() -> None:
+    """Another producer may indent its JSON; a line end would end the event in both forms of a stream."""
+    stage = web_role.Stage(partitions=1)
+    for number, end in enumerate((b"\n", b"\r\n", b"\r")):
+        one = web_role.event(f"r-{number}", 1, "accepted")
+        value = msgspec.json.format(one.value or b"", indent=2).replace(b"\n", end)
+        await stage.put(records.Outgoing(one.topic, one.key, value, one.headers))
+    async with web_role.role(stage) as client:
+        found = await read(client, 3, last="beginning")
+        assert [block.what for block in found] == [("r-0", 1), ("r-1", 1), ("r-2", 1)]
+        accept = {"Accept": "application/x-ndjson"}
+        async with client.session.get(f"{client.url}/v1/events?after=beginning", headers=accept) as response:
+            lines = [json.loads(await response.content.readline()) for _ in range(3)]
+        assert [line["event"]["subject"] for line in lines] == ["r-0", "r-1", "r-2"]
+
+
+async def test_an_event_of_a_foreign_type_does_not_end_a_stream_with_a_filter() -> None:
+    """A newer version may write types that this one does not know."""
+    stage = web_role.Stage(partitions=1)
+    one = web_role.event("r-0", 1, "accepted")
+    headers = tuple((name, b"mrs" if name == "ce_type" else value) for name, value in one.headers)
+    await stage.put(records.Outgoing(one.topic, one.key, one.value, headers), *web_role.story("r-1"))
+    async with web_role.role(stage) as client:
+        assert [block.what for block in await read(client, 1, "type=sql", "beginning")] == [("r-1", 1)]
 
 
 async def test_a_reader_that_does_not_read_is_cut_off() -> None:
