@@ -265,6 +265,8 @@ class Submissions:
 
 def _id(request: web.Request, body: models.NewRequest) -> str:
     given = request.headers.get("Idempotency-Key")
+    if given is not None and not _is_text(given):
+        raise problems.ProblemError(400, "invalid-parameter", "Idempotency-Key: expected UTF-8")
     if given is not None and body.id is not None and given != body.id:
         raise problems.ProblemError(
             400, "ambiguous-id", "Idempotency-Key and `id` differ: send one of them, or the same"
@@ -277,6 +279,15 @@ def _id(request: web.Request, body: models.NewRequest) -> str:
         )
         raise problems.ProblemError(400, "missing-idempotency-key", text)
     return request_id
+
+
+def _is_text(given: str) -> bool:
+    """Return whether a header is UTF-8; aiohttp reads other bytes as lone surrogates."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _value(kind: str, message_id: str, source: str, data: Mapping[str, Any]) -> bytes:

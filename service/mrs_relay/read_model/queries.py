@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +22,9 @@ _SCANNED: Final = 2_000
 _BUDGET_S: Final = 0.02
 _OF_ONE_ID: Final = 20
 _BY_SELECTIVITY: Final = ("cluster", "reason_class", "state", "kind", "tenant")
+
+_Int32 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Int64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _requests = tables.REQUESTS.c
 
@@ -56,7 +59,7 @@ class Filter(msgspec.Struct, frozen=True):
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: the last row that was looked at."""
 
-    started_ms: int
+    started_ms: _Int64
     key: bytes
 
 
@@ -76,9 +79,9 @@ class Page(msgspec.Struct, frozen=True):
 class LetterPlace(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of dead letters ends."""
 
-    written_ms: int
-    log: int
-    offset: int
+    written_ms: _Int64
+    log: _Int32
+    offset: _Int64
 
 
 async def requests(opened: database.Database, chosen: Filter, after: Place | None, limit: int) -> Page:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from tests.support import cells, web_role
 
 
@@ -115,6 +117,23 @@ async def test_a_cursor_of_other_filters_is_refused() -> None:
         page = await client.get("/v1/requests?limit=1")
         problem = await client.get(f"/v1/requests?state=failed&cursor={page['next']}", status=400)
         assert "belongs to other filters" in problem["detail"]
+
+
+async def test_a_cursor_with_a_number_that_no_database_takes_is_refused() -> None:
+    """Callers can read a cursor, and write one."""
+    stage = web_role.Stage()
+    for number in range(2):
+        await stage.put(*web_role.story(f"r-{number}"), web_role.letter(number))
+    async with web_role.role(stage) as client:
+        for path in ("/v1/requests", "/v1/dead-letters"):
+            given: str = (await client.get(f"{path}?limit=1"))["next"]
+            raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
+            digest, (_, _, others) = raw[:4], raw[4:].partition(b",")
+            for number in (b"%d" % 2**63, b"-1", b"%d" % 2**70, b"1e30"):
+                with cells.cell(path, number):
+                    forged = base64.urlsafe_b64encode(digest + b"[" + number + b"," + others).rstrip(b"=").decode()
+                    problem = await client.get(f"{path}?cursor={forged}", status=400)
+                    assert problem["type"] == "urn:mrs-relay:problem:invalid-cursor"
 
 
 async def test_an_answer_that_has_not_changed_is_not_sent_again() -> None:

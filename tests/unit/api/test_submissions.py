@@ -77,6 +77,33 @@ async def test_what_the_relay_would_reject_is_refused_before_it_is_sent() -> Non
     assert not _written(stage)
 
 
+async def test_headers_that_are_not_utf_8_do_no_harm() -> None:
+    """They cannot become the id of a message."""
+    stage = web_role.Stage()
+    body = json.dumps(_SQL).encode()
+    fields = b"Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(
+        body
+    )
+    heads = {
+        b"POST /v1/requests HTTP/1.1\r\nIdempotency-Key: r-\xff\r\n": b"400",
+        b"GET /v1/requests/r-%ff HTTP/1.1\r\n": b"404",
+        b"GET /v1/requests/r-1?source=%ff HTTP/1.1\r\n": b"404",
+        b"GET /v1/events?wait=0 HTTP/1.1\r\nLast-Event-ID: \xff\r\n": b"400",
+        b"GET /v1/requests HTTP/1.1\r\nIf-None-Match: \xff\r\n": b"200",
+        b"POST /v1/requests HTTP/1.1\r\nIdempotency-Key: r-1\r\nPrefer: \xff\r\n": b"202",
+    }
+    async with web_role.role(stage) as client:
+        for head, status in heads.items():
+            with cells.cell(head):
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
+                writer.write(head + fields + b"\r\n" + body)
+                async with asyncio.timeout(20):
+                    answer = await reader.read()
+                writer.close()
+                assert answer.startswith(b"HTTP/1.1 " + status), answer
+    assert len(_written(stage)) == 1
+
+
 async def test_a_body_that_a_form_of_another_site_could_send_is_refused() -> None:
     """Browsers send JSON to another site only after asking it."""
     stage = web_role.Stage()
