@@ -73,11 +73,11 @@ async def running(
         kafka = connect(chosen.kafka)
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
         tenants = {one.name: one.kafka for one in chosen.tenancies}
-        outgoing = server.Outgoing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
+        writing = server.Writing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
-            supervisor.start(outgoing.sender.run(), name="messages")
-            async with server.serving(server.Api(chosen.api, opened, topics, reading, outgoing), chosen.api) as port:
+            supervisor.start(writing.sender.run(), name="messages")
+            async with server.serving(server.Api(chosen.api, opened, topics, reading, writing), chosen.api) as port:
                 yield port
 
 

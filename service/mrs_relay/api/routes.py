@@ -116,7 +116,7 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
             streamed.events,
             models.EventsQuery,
             models.EventBatch,
-            {**_COMMON, 410: "With `wait`: events behind the position are no longer kept; go on after `position`."},
+            {**_COMMON, 410: "With `wait`: events behind the position are no longer kept; continue after `position`."},
             others={
                 "text/event-stream": "The default without `wait`. `data` is CloudEvents JSON, `id` the position behind "
                 "it. `event: reset`: events are missing; load /v1/requests again.",

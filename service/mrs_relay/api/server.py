@@ -31,9 +31,9 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class Writing:
     """
-    Where messages go, and who writes them.
+    Where messages go, and what writes them.
 
     Attributes:
         tenants: the settings of Kafka of each tenant by its name; "" without tenants.
@@ -55,7 +55,7 @@ class Api:
         opened: the database.
         topics: what is read into it.
         reading: reads it, in this process.
-        outgoing: where messages go, and who writes them.
+        writing: where messages go, and what writes them.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Api:
         opened: database.Database,
         topics: projector.Topics,
         reading: projector.Projector,
-        outgoing: Outgoing,
+        writing: Writing,
     ) -> None:
         self._settings = chosen
         self._reading = reading
@@ -73,7 +73,7 @@ class Api:
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         asked = requests.Requests(opened)
         submitted = submissions.Submissions(
-            outgoing.tenants, outgoing.sender, outgoing.memory, asked, self._readers, chosen
+            writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
         )
         self._routes = routes.routes(asked, self._streams, submitted)
         self._document = codec.encode(openapi.document(self._routes))

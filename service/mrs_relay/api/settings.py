@@ -15,8 +15,8 @@ class ApiSettings(pydantic.BaseModel):
 
     host: str = "127.0.0.1"
     """
-    Address to listen on. Only a loopback address is accepted: the API has no authentication yet, so whoever reaches it
-    may read everything. Put a proxy that authenticates in front of it to serve others.
+    Address to listen on. Only a loopback address is accepted: the API has no authentication yet, so every program
+    that reaches it may read everything. Put a proxy that authenticates in front of it to serve others.
     """
 
     port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8090
@@ -54,6 +54,6 @@ class ApiSettings(pydantic.BaseModel):
         if not is_loopback:
             raise ValueError(
                 f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: there is no authentication "
-                "yet, so anybody on the network could read everything; put a proxy that authenticates in front"
+                "yet, so every program on the network could read everything; put a proxy that authenticates in front"
             )
         return self

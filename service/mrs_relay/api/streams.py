@@ -2,7 +2,7 @@
 Serve events as they are committed: as server-sent events, as lines of JSON, or as one answer that waits.
 
 The id of an event is the position behind it, in Kafka's offsets. A client that comes back with it reads on exactly
-there, on any replica. A position whose events are gone gives one `reset`, and the stream goes on with what is new.
+there, on any replica. A position whose events are gone gives one `reset`, and the stream continues with new events.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Delivered:
     What a reader gets next.
 
     Attributes:
-        position: where the reader goes on.
+        position: where the next event is read.
         event: CloudEvents JSON; None: nothing matched, only the position has moved.
         reset: why events are missing before this position; None: none are.
     """
@@ -117,7 +117,7 @@ class EventReaders:
     Args:
         opened: the database.
         topics: what is read into it.
-        changed: tells when the database has changed.
+        changed: signals a change of the database.
         progress: how far it is.
         most: readers at the same time.
 
@@ -202,7 +202,7 @@ class Reader:
     Args:
         cursor: where it is.
         matcher: which events it wants.
-        changed: tells when there may be more.
+        changed: signals that there may be more.
     """
 
     def __init__(self, cursor: event_log.Cursor, matcher: Matcher, changed: changes.Changes) -> None:
@@ -212,7 +212,7 @@ class Reader:
 
     @property
     def position(self) -> str:
-        """Where it goes on."""
+        """Where the next event is read."""
         return event_log.text_of(self._cursor.position)
 
     async def take(self, timeout_s: float) -> list[Delivered]:
@@ -283,14 +283,14 @@ class Streams:
         """Answer with the first events, when there are some or the time is over."""
         until_s = asyncio.get_running_loop().time() + (query.wait or 0.0)
         found: list[Delivered] = []
-        while not found and not self._readers.closed:  # what does not match moves the reader, and the waiting goes on
+        while not found and not self._readers.closed:  # what does not match moves the reader only
             before, left_s = reader.position, until_s - asyncio.get_running_loop().time()
             found = await reader.take(max(0.0, left_s))
             if reader.position == before or left_s <= 0:
                 break
 
         if found and found[0].reset is not None:
-            text = f"{found[0].reset}: load /v1/requests, then go on after `position`"
+            text = f"{found[0].reset}: load /v1/requests, then continue after `position`"
             raise problems.ProblemError(410, "position-gone", text, extra={"position": found[0].position})
         some = found[: query.limit]
         events = [msgspec.json.decode(one.event) for one in some if one.event is not None]
@@ -323,7 +323,7 @@ class Streams:
             try:
                 found = await reader.take(max(0.0, beat_s - loop.time()))
             except database.DatabaseDown as error:
-                _log.warning("stream_ended", error=str(error))  # its reader comes back, and is told then
+                _log.warning("stream_ended", error=str(error))  # its reader comes back, and gets a 503 then
                 return
             if not found and loop.time() < beat_s:
                 continue  # nothing matched: on a busy topic this happens all the time

@@ -56,7 +56,7 @@ class _Data(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """The part of an event that tells whether it is the answer."""
+    """The part of an event that shows whether it is the answer."""
 
     data: _Data
 
