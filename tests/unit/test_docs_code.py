@@ -50,6 +50,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         2: "a placeholder for a request; tests/contract/test_openapi.py asks these paths",
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
+        5: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",

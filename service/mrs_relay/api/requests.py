@@ -40,7 +40,7 @@ class Requests:
             until_ms=None if query.until is None else queries.milliseconds(query.until),
             text=query.text,
         )
-        after = replies.place(query.cursor, queries.Place, chosen)
+        after = replies.place(query.cursor, queries.PageEnd, chosen)
         page = await queries.requests(self._database, chosen, after, query.limit)
         items = [models.Request(**_shown(row)) for row in page.rows]
         return replies.reply(request, models.RequestPage(items=items, next=replies.cursor(page.next, chosen)))
@@ -62,7 +62,7 @@ class Requests:
         """Answer with a page of dead letters."""
         query = replies.query(request, models.DeadLettersQuery)
         filters = (query.tenant, query.code)
-        after = replies.place(query.cursor, queries.LetterPlace, filters)
+        after = replies.place(query.cursor, queries.LetterPageEnd, filters)
         rows, following = await queries.dead_letters(self._database, query.tenant, query.code, after, query.limit)
         items = [_letter(row) for row in rows]
         return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))

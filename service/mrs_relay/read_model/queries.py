@@ -56,7 +56,7 @@ class Filter(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class PageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: the last row that was looked at."""
 
     started_ms: _Int64
@@ -73,10 +73,10 @@ class Page(msgspec.Struct, frozen=True):
     """
 
     rows: list[dict[str, Any]]
-    next: Place | None
+    next: PageEnd | None
 
 
-class LetterPlace(msgspec.Struct, frozen=True, array_like=True):
+class LetterPageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of dead letters ends."""
 
     written_ms: _Int64
@@ -84,7 +84,7 @@ class LetterPlace(msgspec.Struct, frozen=True, array_like=True):
     offset: _Int64
 
 
-async def requests(opened: database.Database, chosen: Filter, after: Place | None, limit: int) -> Page:
+async def requests(opened: database.Database, chosen: Filter, after: PageEnd | None, limit: int) -> Page:
     """
     Return a page of requests.
 
@@ -106,7 +106,7 @@ async def requests(opened: database.Database, chosen: Filter, after: Place | Non
     return page
 
 
-async def _scan(opened: database.Database, chosen: Filter, after: Place | None, limit: int) -> Page:
+async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None, limit: int) -> Page:
     """Return the matching rows among the next `_SCANNED` ones, `limit` at most."""
     ordered, left = _ordered(chosen, after)
     if not left:
@@ -120,11 +120,11 @@ async def _scan(opened: database.Database, chosen: Filter, after: Place | None, 
     rows, ends = await opened.rows(matching.order_by(*order).limit(limit + 1), last)
     page = _page(rows, limit)
     if page.next is None and ends:
-        return Page(page.rows, Place(ends[0].started_ms, ends[0].key))
+        return Page(page.rows, PageEnd(ends[0].started_ms, ends[0].key))
     return page
 
 
-def _ordered(chosen: Filter, after: Place | None) -> tuple[sa.Select[Any], dict[str, Any]]:
+def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dict[str, Any]]:
     """Return the rows that one index yields in order, and the filters that are left to check."""
     left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text")}
     left = {name: wanted for name, wanted in left.items() if wanted is not None}
@@ -158,7 +158,7 @@ def _matches(columns: Any, name: str, wanted: str) -> sa.ColumnElement[bool]:  #
 def _page(rows: Sequence[database.Row], limit: int) -> Page:
     found = _mappings(rows[:limit])
     last = found[-1] if len(rows) > limit else None
-    return Page(found, None if last is None else Place(last["started_ms"], last["key"]))
+    return Page(found, None if last is None else PageEnd(last["started_ms"], last["key"]))
 
 
 def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
@@ -192,8 +192,8 @@ async def event_at(opened: database.Database, log: int, offset: int) -> str | No
 
 
 async def dead_letters(
-    opened: database.Database, tenant: str | None, code: str | None, after: LetterPlace | None, limit: int
-) -> tuple[list[dict[str, Any]], LetterPlace | None]:
+    opened: database.Database, tenant: str | None, code: str | None, after: LetterPageEnd | None, limit: int
+) -> tuple[list[dict[str, Any]], LetterPageEnd | None]:
     """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
     letters = tables.DEAD_LETTERS.c
     order = letters.written_ms, letters.log, letters.offset
@@ -209,7 +209,7 @@ async def dead_letters(
     found = _mappings(rows[:limit])
     if len(rows) <= limit:
         return found, None
-    return found, LetterPlace(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
+    return found, LetterPageEnd(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
 
 
 def milliseconds(moment: dt.datetime) -> int:

@@ -16,6 +16,8 @@ _REFUSED: dict[tuple[str, str], str] = {
     ("Origin", "https://attacker.example"): "foreign-origin",
     ("Origin", "null"): "foreign-origin",
     ("Origin", "http://127.0.0.1:1"): "foreign-origin",
+    ("Host", "mrs.example"): "foreign-host",
+    ("Origin", "https://mrs.example"): "foreign-origin",
 }
 
 
