@@ -129,9 +129,11 @@ async def test_a_cursor_with_a_number_that_no_database_takes_is_refused() -> Non
             given: str = (await client.get(f"{path}?limit=1"))["next"]
             raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
             digest, (_, _, others) = raw[:4], raw[4:].partition(b",")
-            for number in (b"%d" % 2**63, b"-1", b"%d" % 2**70, b"1e30"):
-                with cells.cell(path, number):
-                    forged = base64.urlsafe_b64encode(digest + b"[" + number + b"," + others).rstrip(b"=").decode()
+            for forged_number in (b"%d" % 2**63, b"-1", b"%d" % 2**70, b"1e30"):
+                with cells.cell(path, forged_number):
+                    forged = (
+                        base64.urlsafe_b64encode(digest + b"[" + forged_number + b"," + others).rstrip(b"=").decode()
+                    )
                     problem = await client.get(f"{path}?cursor={forged}", status=400)
                     assert problem["type"] == "urn:mrs-relay:problem:invalid-cursor"
 

@@ -78,7 +78,7 @@ async def test_what_the_relay_would_reject_is_refused_before_it_is_sent() -> Non
 
 
 async def test_headers_that_are_not_utf_8_do_no_harm() -> None:
-    """They cannot become the id of a message."""
+    """Bytes that are no text cannot become the id of a message."""
     stage = web_role.Stage()
     body = json.dumps(_SQL).encode()
     fields = b"Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(
