@@ -19,7 +19,7 @@ _COMMON: Final = {
     400: "A parameter is wrong or unknown.",
     403: "A foreign Host or Origin.",
     429: "More requests than `api.requests_per_s` allows.",
-    503: "The database or Kafka does not answer.",
+    503: "The database or Kafka does not answer, or too many streams, calls or messages wait.",
 }
 _ONE: Final = {
     **_COMMON,
