@@ -211,6 +211,15 @@ async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: datab
     assert len(await sequences(opened)) == 4
 
 
+async def test_a_topic_that_shows_its_first_identity_again_has_its_first_log_again(opened: database.Database) -> None:
+    """Without a present log its streams would be silent."""
+    writes = await writer(opened)
+    for topic_id in ("topic-2", "topic-1"):
+        logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, topic_id)})
+    assert logs[0].log == writes.log.log
+    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [writes.log.log]
+
+
 async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_are_told(
     opened: database.Database,
 ) -> None:

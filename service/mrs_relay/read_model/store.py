@@ -119,7 +119,7 @@ class Store:
         """
         Return the logs of a topic by partition, made where there are none.
 
-        A log whose next record has left the topic goes on at the topic's beginning: `first` says that events are
+        A log whose next record has left the topic continues at the topic's beginning: `first` says that events are
         missing before it.
 
         Args:
@@ -133,8 +133,8 @@ class Store:
         topic_id = next((bound.topic_id for bound in bounds.values()), None) or ""
         logs = tables.LOGS
         async with self._writing, self._database.transaction() as connection:
-            others = sa.update(logs).where(logs.c.topic == topic, logs.c.topic_id != topic_id).values(current=False)
-            await connection.execute(others)
+            present = sa.update(logs).where(logs.c.topic == topic).values(current=logs.c.topic_id == topic_id)
+            await connection.execute(present)
             found = sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id)
             known = {row.partition: log_of(row) for row in await connection.execute(found)}
 
