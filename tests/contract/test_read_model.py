@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from tests.support import postgres, web_role
 
 from mrs_relay.kafka import broker, records
+from mrs_relay.messages import events, reasons
 from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
 
 _TOPIC = "mrs.events"
@@ -146,6 +147,46 @@ async def test_events_of_either_layout_are_the_same(opened: database.Database) -
         {name: row[name] for name in ("tenant", "source", "kind", "state", "sequence", "updated_ms")} for row in rows
     ]
     assert same[0] == same[1]
+
+
+async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -> None:
+    """PostgreSQL refuses the character, and the batch would be tried for ever."""
+    nul = "a\0b"
+    mrs = events.BodyMrs(job_id=nul, job_name=nul, app_id=nul, tracking_url=nul)
+    reason = reasons.Reason(kind="job_failed", code=nul, message=nul)
+    given = {"labels": {nul: nul}, "mrs": mrs, "reason": reason, "cluster": nul}
+    writes = await writer(opened)
+    await writes.write(web_role.event("r\0-1", 1, "failed", source=nul, event_source=nul, **given))
+    row = await shown(opened)
+    texts = ("tenant", "source", "cluster", "job_id", "job_name", "app_id", "tracking_url", "reason_code")
+    assert {row[name] for name in (*texts, "reason_message")} == {"ab"}
+    page = await queries.requests(opened, queries.Filter(label="ab=ab", text="ab"), None, 10)
+    assert [found["id"] for found in page.rows] == ["r-1"]
+
+    letter = web_role.letter(3, code=nul)
+    row = record_reader.dead_letter(records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {})
+    assert row is not None
+    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [row]}))
+    ((found,), _) = await queries.dead_letters(opened, None, "ab", None, 10)
+    assert found["code"] == "ab"
+
+
+@pytest.mark.parametrize("name", ["sequence", "attempt"])
+def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> None:
+    """The relay writes none; the database would refuse the batch for ever."""
+    body = {"request": {"id": "r-1", "source": "/tests"}, "state": "running", "sequence": 1, "attempt": 1}
+    headers = (("ce_type", b"mrs.sql.running"), ("ce_time", b"2026-11-30T00:00:00Z"))
+    for number, is_read in ((2**31 - 1, True), (2**31, False), (-(2**31) - 1, False)):
+        record = records.Record(_TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers)
+        assert (record_reader.event(record, {}) is not None) == is_read
+
+
+def test_a_dead_letter_whose_time_does_not_fit_the_tables_is_not_read() -> None:
+    """The same."""
+    for time_ms, is_read in ((2**63 - 1, True), (2**63, False)):
+        letter = web_role.letter(3, time_ms=time_ms)
+        record = records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers)
+        assert (record_reader.dead_letter(record, {}) is not None) == is_read
 
 
 async def test_offsets_and_rows_are_written_together_or_not_at_all(opened: database.Database) -> None:

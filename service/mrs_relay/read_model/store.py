@@ -315,7 +315,7 @@ def _upsert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
 
 
 def _labels(state: record_reader.Event) -> list[dict[str, Any]]:
-    return [{"given": f"{name}={value}", "of": state.key} for name, value in (state.data.labels or {}).items()]
+    return [{"given": label, "of": state.key} for label in record_reader.labels(state)]
 
 
 def _label_insert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
