@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -46,7 +48,7 @@ async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[database.D
 async def empty(opened: database.Database) -> None:
     """Remove what an earlier test has written."""
     async with opened.transaction() as connection:
-        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS):
+        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS, tables.SENT):
             await connection.execute(sa.delete(table))
         await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0, complete=False))
 
@@ -291,6 +293,98 @@ async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Da
     await writes.writes.prune(before_ms)
     await writes.writes.prune_others(before_ms)
     assert not await sequences(opened)
+
+
+async def test_a_late_repeat_of_a_pruned_request_does_not_cut_the_log(opened: database.Database) -> None:
+    """The events between are younger than the limit."""
+    writes = await writer(opened)
+    later_ms = web_role.NOW_MS + 2 * _DAY_MS
+    await writes.write(*web_role.story("old"))
+    await writes.write(*web_role.story("new", start_ms=later_ms))
+    await writes.write(web_role.event("old", 5, "succeeded", repeated=True, time_ms=later_ms))
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+    (log,) = await event_log.current(opened, [_TOPIC])
+    assert (log.first, log.next) == (4, 9)
+    found, _ = await event_log.Cursor(opened, [_TOPIC], event_log.beginning([log])).read(10)
+    assert [one.offset for one in found] == [4, 5, 6, 7, 8]
+
+
+async def test_what_belongs_to_no_request_is_pruned_in_steps(
+    opened: database.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write between them."""
+    monkeypatch.setattr(store, "_PRUNED_AT_ONCE", 2)
+    writes = await writer(opened)
+    refusals = [web_role.refused(f"never-{number}", 1) for number in range(5)]
+    await writes.write(*refusals, *web_role.story("r-1"), web_role.refused("young", 1))
+    letter = {"tenant": "t", "position": "p", "sent_ms": 1, "code": "c", "message": "m", "size_bytes": 1}
+    rows = [{**letter, "offset": number, "written_ms": web_role.NOW_MS} for number in range(5)]
+    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: rows}))
+    async with opened.transaction() as connection:
+        digests = [{"key": bytes([number]), "digest": "d", "sent_ms": web_role.NOW_MS} for number in range(5)]
+        await connection.execute(sa.insert(tables.SENT), digests)
+
+    before_ms = web_role.NOW_MS + _DAY_MS
+    assert await writes.writes.prune(before_ms) == 1
+    with counted("DELETE") as counts:
+        await writes.writes.prune_others(before_ms)
+    assert max(counts) == 2
+    assert await sequences(opened) == [("young", 1)]
+    left = await opened.rows(sa.select(tables.DEAD_LETTERS), sa.select(tables.SENT))
+    assert not any(left)
+
+
+@contextlib.contextmanager
+def counted(verb: str) -> Iterator[list[int]]:
+    """Yields the numbers of rows that statements with this verb have changed."""
+    counts: list[int] = []
+
+    def note(_connection: object, cursor: Any, statement: str, *_others: object) -> None:
+        if statement.startswith(verb):
+            counts.append(cursor.rowcount)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", note)
+    yield counts
+    sa.event.remove(sa.Engine, "after_cursor_execute", note)
+
+
+async def test_pruning_reads_no_whole_table(tmp_path: pathlib.Path) -> None:
+    """With millions of rows it would keep everybody from writing."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, given: object, *_others: object) -> None:
+        found.append((statement, given))
+
+    chosen = settings.ReadModelSettings.model_validate({"database": f"sqlite:///{tmp_path}/web.db"})
+    async with database.opened(chosen) as opened:
+        writes = await writer(opened)
+        await writes.write(*web_role.story("r-1"))
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+        await writes.writes.prune_others(web_role.NOW_MS + _DAY_MS)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    known = {table.name for table in tables.METADATA.sorted_tables} - {tables.LOGS.name}
+    with contextlib.closing(sqlite3.connect(tmp_path / "web.db")) as connection:
+        for statement, given in found:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
+            scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] in known]
+            assert not scanned, statement
+
+
+async def test_the_lease_is_extended_while_a_statement_waits(opened: database.Database) -> None:
+    """PostgreSQL has many writers; a slow one must not cost the lease."""
+    if opened.has_one_writer:
+        return
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    async with opened.transaction() as connection, asyncio.timeout(5):
+        await connection.execute(sa.select(tables.REQUESTS).with_for_update())
+        pruning = asyncio.create_task(writes.writes.prune(web_role.NOW_MS + _DAY_MS))
+        await asyncio.sleep(0)
+        assert await writes.writes.claim(1_000, complete=False)
+        assert not pruning.done()
+    assert await pruning == 1
 
 
 async def test_tables_of_another_version_are_made_again(chosen: settings.ReadModelSettings) -> None:

@@ -49,6 +49,11 @@ class Database:
     def __init__(self, engine: sa_asyncio.AsyncEngine) -> None:
         self._engine = engine
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether a transaction that writes keeps all others from writing, as in SQLite."""
+        return self._engine.dialect.name == "sqlite"
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[sa_asyncio.AsyncConnection]:
         """Run statements in one transaction: all of it is written, or nothing. Raises DatabaseDown."""
