@@ -15,6 +15,8 @@ import pytest
 import sqlalchemy as sa
 from tests.support import postgres, web_role
 
+from mrs_relay import errors
+from mrs_relay import settings as all_settings
 from mrs_relay.kafka import broker, records
 from mrs_relay.messages import events, reasons
 from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
@@ -279,8 +281,10 @@ async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_
     assert (log.next, log.epoch) == (0, 1)
     with pytest.raises(event_log.Gone):
         await event_log.Cursor(opened, [_TOPIC], position).read(10)
-    await Writer(writes.writes, log).write(*web_role.story("r-1")[:2])
-    assert await sequences(opened) == [("r-1", 1), ("r-1", 2)]
+    await Writer(writes.writes, log).write(*web_role.story("r-2"))
+    row = await shown(opened)
+    assert await queries.event_at(opened, row["log"], row["offset"]) is None
+    assert await sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 
 async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
@@ -432,3 +436,34 @@ async def test_a_database_that_does_not_answer_is_said_so() -> None:
     with pytest.raises(database.DatabaseDown, match="the database does not answer"):
         async with database.opened(away):
             pass
+
+
+async def test_a_database_is_not_waited_for_without_limit(
+    opened: database.Database, chosen: settings.ReadModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost connection or a lost replica's lock would stop the read model for ever."""
+    if opened.has_one_writer:
+        return
+    names = ("idle_in_transaction_session_timeout", "lock_timeout", "tcp_keepalives_idle")
+    (rows,) = await opened.rows(sa.select(*(sa.func.current_setting(name) for name in names)))
+    assert tuple(rows[0]) == ("30s", "10s", "30")
+
+    monkeypatch.setattr(database, "_COMMAND_S", 0.2)
+    async with asyncio.timeout(5), database.opened(chosen) as limited:
+        with pytest.raises(database.DatabaseDown, match="the database does not answer: TimeoutError"):
+            await limited.rows(sa.select(sa.func.pg_sleep(60)))
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite://", "postgresql:secret", "postgresql://u:se[cret@h:80x/n", "postgresql://u:secret@h:80x/n"]
+)
+async def test_an_address_that_cannot_be_read_is_refused_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries' own texts quote it."""
+    monkeypatch.setenv("MRS_RELAY_READ_MODEL__DATABASE", address)
+    monkeypatch.setenv("MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS", "kafka:9092")
+    with pytest.raises(errors.SettingsError, match="expected sqlite:///FILE or postgresql://USER") as caught:
+        async with database.opened(all_settings.load_web_role(None).read_model):
+            pass
+    assert not any(part in str(caught.value) for part in ("secret", "cret@", "80x"))

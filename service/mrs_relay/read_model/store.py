@@ -29,6 +29,10 @@ _PRUNED_AT_ONCE: Final = 500
 """Rows of one kind deleted in one transaction: SQLite's other writers wait for it, the lease among them."""
 
 
+_NOWHERE: Final = -1
+"""Offset of an event that is no longer stored."""
+
+
 class Shorter(errors.StreamDown):
     """A topic ends before what was read of it: its leader has just changed, or it has lost records."""
 
@@ -269,9 +273,10 @@ async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, 
 
 async def _read_again(connection: sa_asyncio.AsyncConnection, log: Log, first: int) -> Log:
     """Forget the events of a log, whose offsets may mean others now, and go back to the beginning of its partition."""
-    logs, events = tables.LOGS, tables.EVENTS
+    logs, events, requests = tables.LOGS, tables.EVENTS, tables.REQUESTS
     again = msgspec.structs.replace(log, first=first, next=first, epoch=log.epoch + 1)
     await connection.execute(sa.delete(events).where(events.c.log == log.log))
+    await connection.execute(sa.update(requests).where(requests.c.log == log.log).values(offset=_NOWHERE))
     moved = sa.update(logs).where(logs.c.log == log.log).values(first=first, next=first, epoch=again.epoch)
     await connection.execute(moved)
     return again
