@@ -103,11 +103,15 @@ class Tail:
     async def behind(self) -> int | None:
         """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
         count = 0
-        for partition in self._start_offsets:
+        for partition, position in (await self.positions()).items():
             if (end := self._reader.end(partition)) is None:
                 return None
-            count += max(0, end - await self._reader.position(partition))
+            count += max(0, end - position)
         return count
+
+    async def positions(self) -> Mapping[int, int]:
+        """Return `places`, moved beyond what is not returned, such as transaction markers."""
+        return {partition: await self._reader.position(partition) for partition in self._start_offsets}
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """
