@@ -158,7 +158,7 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     nul = "a\0b"
     mrs = events.BodyMrs(job_id=nul, job_name=nul, app_id=nul, tracking_url=nul)
     reason = reasons.Reason(kind="job_failed", code=nul, message=nul)
-    given = {"labels": {nul: nul}, "mrs": mrs, "reason": reason, "cluster": nul}
+    given: dict[str, Any] = {"labels": {nul: nul}, "mrs": mrs, "reason": reason, "cluster": nul}
     writes = await writer(opened)
     await writes.write(web_role.event("r\0-1", 1, "failed", source=nul, event_source=nul, **given))
     row = await shown(opened)
@@ -168,9 +168,9 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     assert [found["id"] for found in page.rows] == ["r-1"]
 
     letter = web_role.letter(3, code=nul)
-    row = record_reader.dead_letter(records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {})
-    assert row is not None
-    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [row]}))
+    dead = record_reader.dead_letter(records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {})
+    assert dead is not None
+    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
     ((found,), _) = await queries.dead_letters(opened, None, "ab", None, 10)
     assert found["code"] == "ab"
 
@@ -408,7 +408,7 @@ async def test_tables_of_another_version_are_made_again(chosen: settings.ReadMod
 async def test_replicas_on_one_database_read_each_record_once_and_take_over(
     chosen: settings.ReadModelSettings,
 ) -> None:
-    """One writes, both answer; when the writer ends, the other one goes on."""
+    """One writes, both answer; when the writer ends, the other one continues."""
     assert chosen.database is not None
     address = chosen.database.get_secret_value()
     async with database.opened(chosen) as opened:
@@ -431,7 +431,7 @@ async def test_replicas_on_one_database_read_each_record_once_and_take_over(
 
 
 async def test_a_database_that_does_not_answer_is_said_so() -> None:
-    """No error of a library leaves the door."""
+    """No error of a library leaves the module."""
     away = settings.ReadModelSettings.model_validate({"database": "postgresql://tests@127.0.0.1:1/none"})
     with pytest.raises(database.DatabaseDown, match="the database does not answer"):
         async with database.opened(away):

@@ -261,7 +261,7 @@ class Projector:
 
         Else it would look, once retention has deleted the markers, as if unread records had been deleted.
         """
-        # A larger gap may be what retention has deleted before we read it: the next record tells, `_require_whole`.
+        # A larger gap may be what retention has deleted before we read it; `_require_whole` decides at the next record.
         after = {
             partition: position
             for partition, position in positions.items()
