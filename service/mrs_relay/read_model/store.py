@@ -29,10 +29,6 @@ _PRUNED_AT_ONCE: Final = 500
 """Rows of one kind deleted in one transaction: SQLite's other writers wait for it, the lease among them."""
 
 
-_NOWHERE: Final = -1
-"""Offset of an event that is no longer stored."""
-
-
 class Shorter(errors.StreamDown):
     """A topic ends before what was read of it: its leader has just changed, or it has lost records."""
 
@@ -141,15 +137,15 @@ class Store:
         """
         topic_id = next((bound.topic_id for bound in bounds.values()), None) or ""
         logs = tables.LOGS
+        if accept_shorter:
+            await self._empty_shorter(topic, topic_id, bounds)
         async with self._writing, self._database.transaction() as connection:
             present = sa.update(logs).where(logs.c.topic == topic).values(current=logs.c.topic_id == topic_id)
             await connection.execute(present)
             found = sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id)
             known = {row.partition: log_of(row) for row in await connection.execute(found)}
 
-            is_shorter = any(
-                log.next > bounds[partition].end for partition, log in known.items() if partition in bounds
-            )
+            is_shorter = _is_shorter(known, bounds)
             if is_shorter and not accept_shorter:
                 raise Shorter(f"topic {topic} ends before what was read of it")
             if is_shorter:
@@ -171,6 +167,29 @@ class Store:
                     await connection.execute(moved)
                 known[partition] = log
         return known
+
+    async def _empty_shorter(self, topic: str, topic_id: str, bounds: Mapping[int, broker.Bounds]) -> None:
+        """Delete the events of a topic that is shorter than its logs, in steps, before it is read again."""
+        logs = tables.LOGS
+        (rows,) = await self._database.rows(sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id))
+        known = {row.partition: log_of(row) for row in rows}
+        if not _is_shorter(known, bounds):
+            return
+        for log in known.values():
+            while await self._delete_first(log.log):
+                pass
+
+    async def _delete_first(self, log: int) -> bool:
+        """Delete some events at the beginning of a log; False: fewer are left than one step deletes."""
+        events = tables.EVENTS
+        last = sa.select(events.c.offset).where(events.c.log == log).order_by(events.c.offset)
+        async with self._writing, self._database.transaction() as connection:
+            end = (await connection.execute(last.offset(_PRUNED_AT_ONCE - 1).limit(1))).scalar()
+            if end is None:
+                return False
+            await connection.execute(_raise_first(log, end + 1))
+            await connection.execute(sa.delete(events).where(events.c.log == log, events.c.offset <= end))
+        return True
 
     async def apply(self, batch: Batch) -> None:
         """
@@ -266,6 +285,11 @@ def log_of(row: database.Row) -> Log:
     return Log(row.log, row.topic, row.topic_id, row.partition, row.first, row.next, row.epoch)
 
 
+def _is_shorter(known: Mapping[int, Log], bounds: Mapping[int, broker.Bounds]) -> bool:
+    """Return whether a partition ends before what was read of it."""
+    return any(log.next > bounds[partition].end for partition, log in known.items() if partition in bounds)
+
+
 async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, Any]) -> Log:
     statement = sa.insert(tables.LOGS).values(**values, current=True).returning(tables.LOGS.c.log)
     return Log((await connection.execute(statement)).scalar_one(), **values)
@@ -273,10 +297,9 @@ async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, 
 
 async def _read_again(connection: sa_asyncio.AsyncConnection, log: Log, first: int) -> Log:
     """Forget the events of a log, whose offsets may mean others now, and go back to the beginning of its partition."""
-    logs, events, requests = tables.LOGS, tables.EVENTS, tables.REQUESTS
+    logs, events = tables.LOGS, tables.EVENTS
     again = msgspec.structs.replace(log, first=first, next=first, epoch=log.epoch + 1)
     await connection.execute(sa.delete(events).where(events.c.log == log.log))
-    await connection.execute(sa.update(requests).where(requests.c.log == log.log).values(offset=_NOWHERE))
     moved = sa.update(logs).where(logs.c.log == log.log).values(first=first, next=first, epoch=again.epoch)
     await connection.execute(moved)
     return again
