@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +15,10 @@ import pytest
 import sqlalchemy as sa
 from tests.support import postgres, web_role
 
+from mrs_relay import errors
+from mrs_relay import settings as all_settings
 from mrs_relay.kafka import broker, records
+from mrs_relay.messages import events, reasons
 from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
 
 _TOPIC = "mrs.events"
@@ -45,7 +50,7 @@ async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[database.D
 async def empty(opened: database.Database) -> None:
     """Remove what an earlier test has written."""
     async with opened.transaction() as connection:
-        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS):
+        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS, tables.SENT):
             await connection.execute(sa.delete(table))
         await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0, complete=False))
 
@@ -148,6 +153,46 @@ async def test_events_of_either_layout_are_the_same(opened: database.Database) -
     assert same[0] == same[1]
 
 
+async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -> None:
+    """PostgreSQL refuses the character, and the batch would be tried for ever."""
+    nul = "a\0b"
+    mrs = events.BodyMrs(job_id=nul, job_name=nul, app_id=nul, tracking_url=nul)
+    reason = reasons.Reason(kind="job_failed", code=nul, message=nul)
+    given: dict[str, Any] = {"labels": {nul: nul}, "mrs": mrs, "reason": reason, "cluster": nul}
+    writes = await writer(opened)
+    await writes.write(web_role.event("r\0-1", 1, "failed", source=nul, event_source=nul, **given))
+    row = await shown(opened)
+    texts = ("tenant", "source", "cluster", "job_id", "job_name", "app_id", "tracking_url", "reason_code")
+    assert {row[name] for name in (*texts, "reason_message")} == {"ab"}
+    page = await queries.requests(opened, queries.Filter(label="ab=ab", text="ab"), None, 10)
+    assert [found["id"] for found in page.rows] == ["r-1"]
+
+    letter = web_role.letter(3, code=nul)
+    dead = record_reader.dead_letter(records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {})
+    assert dead is not None
+    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
+    ((found,), _) = await queries.dead_letters(opened, None, "ab", None, 10)
+    assert found["code"] == "ab"
+
+
+@pytest.mark.parametrize("name", ["sequence", "attempt"])
+def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> None:
+    """The relay writes none; the database would refuse the batch for ever."""
+    body = {"request": {"id": "r-1", "source": "/tests"}, "state": "running", "sequence": 1, "attempt": 1}
+    headers = (("ce_type", b"mrs.sql.running"), ("ce_time", b"2026-11-30T00:00:00Z"))
+    for number, is_read in ((2**31 - 1, True), (2**31, False), (-(2**31) - 1, False)):
+        record = records.Record(_TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers)
+        assert (record_reader.event(record, {}) is not None) == is_read
+
+
+def test_a_dead_letter_whose_time_does_not_fit_the_tables_is_not_read() -> None:
+    """The same."""
+    for time_ms, is_read in ((2**63 - 1, True), (2**63, False)):
+        letter = web_role.letter(3, time_ms=time_ms)
+        record = records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers)
+        assert (record_reader.dead_letter(record, {}) is not None) == is_read
+
+
 async def test_offsets_and_rows_are_written_together_or_not_at_all(opened: database.Database) -> None:
     """A writer that has been overtaken writes nothing."""
     writes = await writer(opened)
@@ -211,10 +256,20 @@ async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: datab
     assert len(await sequences(opened)) == 4
 
 
+async def test_a_topic_that_shows_its_first_identity_again_has_its_first_log_again(opened: database.Database) -> None:
+    """Without a present log its streams would be silent."""
+    writes = await writer(opened)
+    for topic_id in ("topic-2", "topic-1"):
+        logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, topic_id)})
+    assert logs[0].log == writes.log.log
+    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [writes.log.log]
+
+
 async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_are_told(
-    opened: database.Database,
+    opened: database.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new leader may show fewer records for a moment; a topic that was cut has others at the same offsets."""
+    monkeypatch.setattr(store, "_PRUNED_AT_ONCE", 2)
     writes = await writer(opened)
     await writes.write(*web_role.story("r-1"))
     position = event_log.end(await event_log.current(opened, [_TOPIC]))
@@ -223,12 +278,16 @@ async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_
         await writes.writes.open_logs(_TOPIC, shorter)
     assert (await event_log.current(opened, [_TOPIC]))[0].next == 4
 
-    log = (await writes.writes.open_logs(_TOPIC, shorter, accept_shorter=True))[0]
+    with counted("DELETE") as counts:
+        log = (await writes.writes.open_logs(_TOPIC, shorter, accept_shorter=True))[0]
+    assert counts == [2, 2, 0]
     assert (log.next, log.epoch) == (0, 1)
     with pytest.raises(event_log.Gone):
         await event_log.Cursor(opened, [_TOPIC], position).read(10)
-    await Writer(writes.writes, log).write(*web_role.story("r-1")[:2])
-    assert await sequences(opened) == [("r-1", 1), ("r-1", 2)]
+    await Writer(writes.writes, log).write(*web_role.story("r-2"))
+    row = await shown(opened)
+    assert await queries.event_at(opened, row["log"], row["offset"], key=row["key"]) is None
+    assert await sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 
 async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
@@ -241,6 +300,98 @@ async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Da
     await writes.writes.prune(before_ms)
     await writes.writes.prune_others(before_ms)
     assert not await sequences(opened)
+
+
+async def test_a_late_repeat_of_a_pruned_request_does_not_cut_the_log(opened: database.Database) -> None:
+    """The events between are younger than the limit."""
+    writes = await writer(opened)
+    later_ms = web_role.NOW_MS + 2 * _DAY_MS
+    await writes.write(*web_role.story("old"))
+    await writes.write(*web_role.story("new", start_ms=later_ms))
+    await writes.write(web_role.event("old", 5, "succeeded", repeated=True, time_ms=later_ms))
+    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+    (log,) = await event_log.current(opened, [_TOPIC])
+    assert (log.first, log.next) == (4, 9)
+    found, _ = await event_log.Cursor(opened, [_TOPIC], event_log.beginning([log])).read(10)
+    assert [one.offset for one in found] == [4, 5, 6, 7, 8]
+
+
+async def test_what_belongs_to_no_request_is_pruned_in_steps(
+    opened: database.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write between them."""
+    monkeypatch.setattr(store, "_PRUNED_AT_ONCE", 2)
+    writes = await writer(opened)
+    refusals = [web_role.refused(f"never-{number}", 1) for number in range(5)]
+    await writes.write(*refusals, *web_role.story("r-1"), web_role.refused("young", 1))
+    letter = {"tenant": "t", "position": "p", "sent_ms": 1, "code": "c", "message": "m", "size_bytes": 1}
+    rows = [{**letter, "offset": number, "written_ms": web_role.NOW_MS} for number in range(5)]
+    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: rows}))
+    async with opened.transaction() as connection:
+        digests = [{"key": bytes([number]), "digest": "d", "sent_ms": web_role.NOW_MS} for number in range(5)]
+        await connection.execute(sa.insert(tables.SENT), digests)
+
+    before_ms = web_role.NOW_MS + _DAY_MS
+    assert await writes.writes.prune(before_ms) == 1
+    with counted("DELETE") as counts:
+        await writes.writes.prune_others(before_ms)
+    assert max(counts) == 2
+    assert await sequences(opened) == [("young", 1)]
+    left = await opened.rows(sa.select(tables.DEAD_LETTERS), sa.select(tables.SENT))
+    assert not any(left)
+
+
+@contextlib.contextmanager
+def counted(verb: str) -> Iterator[list[int]]:
+    """Yields the numbers of rows that statements with this verb have changed."""
+    counts: list[int] = []
+
+    def note(_connection: object, cursor: Any, statement: str, *_others: object) -> None:
+        if statement.startswith(verb):
+            counts.append(cursor.rowcount)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", note)
+    yield counts
+    sa.event.remove(sa.Engine, "after_cursor_execute", note)
+
+
+async def test_pruning_reads_no_whole_table(tmp_path: pathlib.Path) -> None:
+    """With millions of rows it would keep everybody from writing."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, given: object, *_others: object) -> None:
+        found.append((statement, given))
+
+    chosen = settings.ReadModelSettings.model_validate({"database": f"sqlite:///{tmp_path}/web.db"})
+    async with database.opened(chosen) as opened:
+        writes = await writer(opened)
+        await writes.write(*web_role.story("r-1"))
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
+        await writes.writes.prune_others(web_role.NOW_MS + _DAY_MS)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    known = {table.name for table in tables.METADATA.sorted_tables} - {tables.LOGS.name}
+    with contextlib.closing(sqlite3.connect(tmp_path / "web.db")) as connection:
+        for statement, given in found:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
+            scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] in known]
+            assert not scanned, statement
+
+
+async def test_the_lease_is_extended_while_a_statement_waits(opened: database.Database) -> None:
+    """PostgreSQL has many writers; a slow one must not cost the lease."""
+    if opened.has_one_writer:
+        return
+    writes = await writer(opened)
+    await writes.write(*web_role.story("r-1"))
+    async with opened.transaction() as connection, asyncio.timeout(5):
+        await connection.execute(sa.select(tables.REQUESTS).with_for_update())
+        pruning = asyncio.create_task(writes.writes.prune(web_role.NOW_MS + _DAY_MS))
+        await asyncio.sleep(0)
+        assert await writes.writes.claim(1_000, complete=False)
+        assert not pruning.done()
+    assert await pruning == 1
 
 
 async def test_tables_of_another_version_are_made_again(chosen: settings.ReadModelSettings) -> None:
@@ -260,7 +411,7 @@ async def test_tables_of_another_version_are_made_again(chosen: settings.ReadMod
 async def test_replicas_on_one_database_read_each_record_once_and_take_over(
     chosen: settings.ReadModelSettings,
 ) -> None:
-    """One writes, both answer; when the writer ends, the other one goes on."""
+    """One writes, both answer; when the writer ends, the other one continues."""
     assert chosen.database is not None
     address = chosen.database.get_secret_value()
     async with database.opened(chosen) as opened:
@@ -283,8 +434,39 @@ async def test_replicas_on_one_database_read_each_record_once_and_take_over(
 
 
 async def test_a_database_that_does_not_answer_is_said_so() -> None:
-    """No error of a library leaves the door."""
+    """No error of a library leaves the module."""
     away = settings.ReadModelSettings.model_validate({"database": "postgresql://tests@127.0.0.1:1/none"})
     with pytest.raises(database.DatabaseDown, match="the database does not answer"):
         async with database.opened(away):
             pass
+
+
+async def test_a_database_is_not_waited_for_without_limit(
+    opened: database.Database, chosen: settings.ReadModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost connection or a lost replica's lock would stop the read model for ever."""
+    if opened.has_one_writer:
+        return
+    names = ("idle_in_transaction_session_timeout", "lock_timeout", "tcp_keepalives_idle")
+    (rows,) = await opened.rows(sa.select(*(sa.func.current_setting(name) for name in names)))
+    assert tuple(rows[0]) == ("30s", "10s", "30")
+
+    monkeypatch.setattr(database, "_COMMAND_S", 0.2)
+    async with asyncio.timeout(5), database.opened(chosen) as limited:
+        with pytest.raises(database.DatabaseDown, match="the database does not answer: TimeoutError"):
+            await limited.rows(sa.select(sa.func.pg_sleep(60)))
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite://", "postgresql:secret", "postgresql://u:se[cret@h:80x/n", "postgresql://u:secret@h:80x/n"]
+)
+async def test_an_address_that_cannot_be_read_is_refused_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries' own texts quote it."""
+    monkeypatch.setenv("MRS_RELAY_READ_MODEL__DATABASE", address)
+    monkeypatch.setenv("MRS_RELAY_KAFKA__BOOTSTRAP_SERVERS", "kafka:9092")
+    with pytest.raises(errors.SettingsError, match="expected sqlite:///FILE or postgresql://USER") as caught:
+        async with database.opened(all_settings.load_web_role(None).read_model):
+            pass
+    assert not any(part in str(caught.value) for part in ("secret", "cret@", "80x"))

@@ -73,7 +73,9 @@ def refused(request_id: str, sequence: int) -> records.Outgoing:
     return event(request_id, sequence, "rejected", reason=reason)
 
 
-def letter(offset: int, code: str = "bad_id", topic: str = "mrs.requests") -> records.Outgoing:
+def letter(
+    offset: int, code: str = "bad_id", topic: str = "mrs.requests", *, time_ms: int = NOW_MS
+) -> records.Outgoing:
     """A dead letter as the relay writes it."""
     made = dead_letters.DeadLetter(
         key=b"k",
@@ -84,7 +86,7 @@ def letter(offset: int, code: str = "bad_id", topic: str = "mrs.requests") -> re
         topic=topic,
         partition=0,
         offset=offset,
-        timestamp_ms=NOW_MS,
+        timestamp_ms=time_ms,
     )
     return records.Outgoing(KAFKA.topics.dead_letters, *made.write())
 

@@ -83,6 +83,10 @@ class Follower:
         """Count the offsets between our places and the known ends of the partitions; None: not known now."""
         return None if self._tail is None else await self._tail.behind()
 
+    async def positions(self) -> Mapping[int, int]:
+        """Return the offsets behind all that has been taken, transaction markers included; none: not known now."""
+        return {} if self._tail is None else await self._tail.positions()
+
     async def _take(self, timeout_s: float) -> Sequence[records.Record]:
         if self._tail is None:
             return ()

@@ -103,11 +103,15 @@ class Tail:
     async def behind(self) -> int | None:
         """Count the offsets between our places and the ends that the broker has reported; None: one is not known."""
         count = 0
-        for partition in self._start_offsets:
+        for partition, position in (await self.positions()).items():
             if (end := self._reader.end(partition)) is None:
                 return None
-            count += max(0, end - await self._reader.position(partition))
+            count += max(0, end - position)
         return count
+
+    async def positions(self) -> Mapping[int, int]:
+        """Return `places`, moved beyond what is not returned, such as transaction markers."""
+        return {partition: await self._reader.position(partition) for partition in self._start_offsets}
 
     async def take(self, timeout_s: float) -> Sequence[records.Record]:
         """
@@ -156,12 +160,15 @@ async def bounds_of(kafka: TopicClient, topic: str) -> Mapping[int, broker.Bound
     Return begin and end of each partition of `topic`, with the topic's id where the broker reports one.
 
     Raises:
-        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+        StreamDown: Kafka cannot be reached, or does not describe the topic. SettingsError: there is no such topic.
     """
     async with _reading(kafka, topic) as (_, bounds), kafka.admin() as admin:
         described = (await admin.cluster()).topics.get(topic)
-        topic_id = None if described is None else described.topic_id
-        return {partition: dataclasses.replace(bound, topic_id=topic_id) for partition, bound in bounds.items()}
+        if described is None:  # without its id it would seem to be another topic
+            raise errors.StreamDown(f"Kafka does not describe topic {topic} at present")
+        return {
+            partition: dataclasses.replace(bound, topic_id=described.topic_id) for partition, bound in bounds.items()
+        }
 
 
 async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> AsyncIterator[records.Record]:

@@ -11,7 +11,7 @@ class Changes:
 
     Attributes:
         next: is set by the next change.
-        closed: nobody should wait any longer.
+        closed: no reader is to wait any longer.
 
     A change between the reading and the waiting is not missed, because it sets the event that was taken before.
     """
@@ -22,8 +22,8 @@ class Changes:
 
     def announce(self) -> None:
         """Wake all who wait."""
-        self.next, told = asyncio.Event(), self.next
-        told.set()
+        self.next, current = asyncio.Event(), self.next
+        current.set()
 
     def close(self) -> None:
         """Wake all who wait, for the last time."""

@@ -1,5 +1,5 @@
 """
-The door to the database: SQLite or PostgreSQL by SQLAlchemy; opens it, and makes or replaces its tables.
+Open the database, SQLite or PostgreSQL by SQLAlchemy, and make or replace its tables.
 
 Every error of the database becomes `DatabaseDown`. Neighbours: `store` writes, `queries` and `event_log` read.
 """
@@ -27,7 +27,15 @@ _SQLITE_PRAGMAS: Final = (
     "cache_size=-65536",
     "temp_store=MEMORY",
 )
-_TIMEOUT_S: Final = 10.0
+_CONNECT_S: Final = 10.0
+_COMMAND_S: Final = 30.0
+_POSTGRESQL: Final = {  # of each session, so that a lost replica holds no locks
+    "idle_in_transaction_session_timeout": "30000",
+    "lock_timeout": "10000",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +56,11 @@ class Database:
 
     def __init__(self, engine: sa_asyncio.AsyncEngine) -> None:
         self._engine = engine
+
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether a transaction that writes keeps all others from writing, as in SQLite."""
+        return self._engine.dialect.name == "sqlite"
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[sa_asyncio.AsyncConnection]:
@@ -84,7 +97,7 @@ def _mapped() -> Any:  # noqa: ANN401 - a context manager of no value
         yield
     except (exc.SQLAlchemyError, OSError) as error:
         cause = getattr(error, "orig", None) or error
-        raise DatabaseDown(f"the database does not answer: {cause or type(cause).__name__}") from error
+        raise DatabaseDown(f"the database does not answer: {str(cause) or type(cause).__name__}") from error
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +106,7 @@ async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[Database]:
     Open the database of the settings for the length of the context, with tables of this version.
 
     Raises:
-        DatabaseDown: it cannot be reached, or its tables cannot be made.
+        DatabaseDown: it cannot be reached, or its tables cannot be made. SettingsError: its address cannot be read.
     """
     with contextlib.ExitStack() as stack:
         address = chosen.address
@@ -110,12 +123,16 @@ async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[Database]:
 
 
 def _engine(address: str) -> sa_asyncio.AsyncEngine:
-    if not address.startswith("sqlite"):
-        return sa_asyncio.create_async_engine(
-            address, pool_size=10, pool_pre_ping=True, connect_args={"timeout": _TIMEOUT_S}
-        )
+    try:
+        url = sa.make_url(address)
+    except (ValueError, exc.ArgumentError):  # their texts may hold the password
+        raise errors.SettingsError(f"read_model.database: {settings.EXPECTED_ADDRESS}") from None
 
-    engine = sa_asyncio.create_async_engine(address, pool_size=4, max_overflow=4)
+    if url.get_backend_name() != "sqlite":
+        limits = {"timeout": _CONNECT_S, "command_timeout": _COMMAND_S, "server_settings": _POSTGRESQL}
+        return sa_asyncio.create_async_engine(url, pool_size=10, pool_pre_ping=True, connect_args=limits)
+
+    engine = sa_asyncio.create_async_engine(url, pool_size=4, max_overflow=4)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own

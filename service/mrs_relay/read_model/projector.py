@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -26,6 +26,7 @@ _AGAIN_S: Final = 2.0
 _LOOK_S: Final = 0.25
 _PRUNE_S: Final = 600.0
 _MARKERS: Final = 100
+_TAKE_BYTES: Final = 16_000_000
 _SHORTER_S: Final = 60.0
 """So long a new leader may take until it shows all records that the old one has shown."""
 _DAY_MS: Final = 86_400_000
@@ -62,7 +63,8 @@ class Progress:
         caught_up: everything that the topics held at the start has been written once.
         skipped: records that are no event and no dead letter of this service.
         written: records written by this process.
-        problem: why nothing is written at present, for people; None: nothing is wrong.
+        failure: why nothing is written at present, for people; None: nothing is wrong.
+        topic_failures: the same of single topics, by their names.
     """
 
     writes: bool = False
@@ -70,7 +72,14 @@ class Progress:
     caught_up: bool = False
     skipped: int = 0
     written: int = 0
-    problem: str | None = "the topics have not been read yet"
+    failure: str | None = "the topics have not been read yet"
+    topic_failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str | None:
+        """All that is wrong at present, for people; None: nothing is."""
+        found = [f"topic {topic}: {failure}" for topic, failure in sorted(self.topic_failures.items())]
+        return "; ".join(filter(None, [self.failure, *found])) or None
 
 
 class Projector:
@@ -113,7 +122,7 @@ class Projector:
                     await self._turn()
                 except* errors.RelayError as group:
                     error = group.exceptions[0]
-                    self.progress.problem = str(error)
+                    self.progress.failure = str(error)
                     _log.warning("read_model_delayed", error=str(error))
                     await asyncio.sleep(_AGAIN_S)
         finally:
@@ -123,6 +132,7 @@ class Projector:
     async def _turn(self) -> None:
         """Write for as long as the lease is ours, or watch until it is free."""
         self.progress.writes = await self._claim()
+        self.progress.topic_failures.clear()
         if not self.progress.writes:
             await self._watch()
             return
@@ -151,7 +161,7 @@ class Projector:
             logs = await event_log.current(self._database, self._topics.events | self._topics.dead_letters)
             after = {log.log: log.next for log in logs}
             self.progress.caught_up = await self._store.is_complete()
-            self.progress.problem = None if self.progress.caught_up else "another process is reading the topics"
+            self.progress.failure = None if self.progress.caught_up else "another process is reading the topics"
             if after != before:
                 self.changes.announce()
             before = after
@@ -169,6 +179,19 @@ class Projector:
             await asyncio.sleep(_PRUNE_S)
 
     async def _follow(self, topic: str) -> None:
+        """Write the records of one topic; failures are logged and tried again, and stop no other topic."""
+        while True:
+            try:
+                await self._read(topic)
+            except store.Overtaken:
+                raise
+            except errors.RelayError as error:
+                self.progress.failure = None
+                self.progress.topic_failures[topic] = str(error)
+                _log.warning("read_model_topic_delayed", topic=topic, error=str(error))
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _read(self, topic: str) -> None:
         """Write the records of one topic, from the offsets in the database on."""
         bounds = await topic_io.bounds_of(self._kafka, topic)
         logs = await self._open_logs(topic, bounds)
@@ -181,6 +204,8 @@ class Projector:
                 if found:
                     await self._require_whole(topic, places, found)
                     await self._write(topic, logs, places, found)
+                else:
+                    await self._pass_markers(logs, places, await follower.positions())
 
     async def _open_logs(self, topic: str, bounds: Mapping[int, broker.Bounds]) -> Mapping[int, store.Log]:
         """Open the logs of a topic; one that stays shorter than it was is read again from its beginning."""
@@ -217,10 +242,35 @@ class Projector:
 
     async def _take(self, follower: reading.Follower) -> Sequence[records.Record]:
         """Return the next records; several answers of the broker are written together while there are more."""
-        found = list(await follower.take(_TAKE_S))
-        while found and len(found) < self._settings.batch_records and (more := await follower.take(0)):
+        found: list[records.Record] = []
+        size, timeout_s = 0, _TAKE_S
+        while len(found) < self._settings.batch_records and size < _TAKE_BYTES:
+            more = await follower.take(timeout_s)
+            if not more:
+                break
             found += more
+            size += sum(len(record.value or b"") for record in more)
+            timeout_s = 0
         return found
+
+    async def _pass_markers(
+        self, logs: Mapping[int, store.Log], places: dict[int, int], positions: Mapping[int, int]
+    ) -> None:
+        """
+        Note that only transaction markers lie between the last records and these positions.
+
+        Else it would look, once retention has deleted the markers, as if unread records had been deleted.
+        """
+        # A larger gap may be what retention has deleted before we read it; `_require_whole` decides at the next record.
+        after = {
+            partition: position
+            for partition, position in positions.items()
+            if partition in places and 0 < position - places[partition] <= _MARKERS
+        }
+        if after:
+            moves = {logs[partition].log: (places[partition], offset) for partition, offset in after.items()}
+            await self._store.apply(store.Batch(moves=moves))
+            places.update(after)
 
     async def _write(
         self, topic: str, logs: Mapping[int, store.Log], places: dict[int, int], found: Sequence[records.Record]
@@ -253,10 +303,11 @@ class Projector:
     async def _report(self, topic: str, follower: reading.Follower) -> None:
         """Note how far we are behind the topic's end."""
         behind = await follower.behind()
+        self.progress.failure = None
         if behind is None:
-            self.progress.problem = f"Kafka does not answer for topic {topic}"
+            self.progress.topic_failures[topic] = "Kafka does not answer"
             return
-        self.progress.problem = None
+        self.progress.topic_failures.pop(topic, None)
         self.progress.behind = {**(self.progress.behind or {}), topic: behind}
 
         topics = self._topics.events | self._topics.dead_letters

@@ -184,10 +184,24 @@ async def events_of(opened: database.Database, key: bytes, *, limit: int) -> lis
     return [row.event for row in reversed(rows)]
 
 
-async def event_at(opened: database.Database, log: int, offset: int) -> str | None:
-    """Return one event as CloudEvents JSON; None: it is not kept. Raises DatabaseDown."""
+async def event_at(opened: database.Database, log: int, offset: int, *, key: bytes | None = None) -> str | None:
+    """
+    Return one event as CloudEvents JSON; None: it is not kept.
+
+    Args:
+        opened: the database.
+        log: its log.
+        offset: its offset.
+        key: of its request; another request's event is at the place of an earlier one after the log was read again.
+
+    Raises:
+        DatabaseDown.
+    """
     events = tables.EVENTS.c
-    (rows,) = await opened.rows(sa.select(events.event).where(events.log == log, events.offset == offset))
+    statement = sa.select(events.event).where(events.log == log, events.offset == offset)
+    if key is not None:
+        statement = statement.where(events.key == key)
+    (rows,) = await opened.rows(statement)
     return rows[0].event if rows else None
 
 

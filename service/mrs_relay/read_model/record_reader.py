@@ -10,7 +10,7 @@ import datetime as dt
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from mrs_relay.messages import dead_letters, envelope, events
 _NO_CHANGE: Final = ("conflict",)
 _UNKNOWN_REQUEST: Final = "unknown_request"
 _WORDS: Final = 1_000
+
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+"""A number that fits the tables' columns."""
 
 
 class _Ref(msgspec.Struct, frozen=True):
@@ -47,8 +50,8 @@ class _Data(msgspec.Struct, frozen=True):
 
     request: _Ref
     state: str
-    sequence: int
-    attempt: int = 0
+    sequence: _Int32
+    attempt: _Int32 = 0
     cluster: str | None = None
     mrs: _Mrs | None = None
     reason: _Reason | None = None
@@ -68,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         tenant: name of the tenant.
         kind: of the request: job, sql, cluster or call.
         kafka_key: of the request's records.
-        data: the part that has columns.
+        data: the part that has columns, as it came.
         changes: whether it brings a new state; a repeated one does not.
     """
 
@@ -156,7 +159,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
     data = found.data
     mrs, reason = data.mrs or _Mrs(), data.reason or _Reason()
     searched = (data.request.id, data.request.source, data.cluster, mrs.job_name, mrs.job_id, mrs.app_id, reason.code)
-    return {
+    row = {
         "key": found.key,
         "tenant": found.tenant,
         "source": data.request.source,
@@ -172,7 +175,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "labels": _encoder.encode(data.labels).decode() if data.labels else None,
         "reason_class": reason.kind or None,
         "reason_code": reason.code or None,
-        "reason_message": _storable(reason.message) or None,
+        "reason_message": reason.message or None,
         "job_id": mrs.job_id,
         "job_name": mrs.job_name,
         "app_id": mrs.app_id,
@@ -182,6 +185,12 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
+    return _storable(row)
+
+
+def labels(found: Event) -> list[str]:
+    """Return each label of an event's request as `name=value`."""
+    return [_without_nul(f"{name}={value}") for name, value in (found.data.labels or {}).items()]
 
 
 def request_key(tenant: str, source: str, request_id: str) -> bytes:
@@ -201,16 +210,19 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
         letter = dead_letters.read(record.key, record.value, record.headers)
     except ValueError:
         return None
-    return {
+    if abs(letter.timestamp_ms) >= 2**63:
+        return None
+    row = {
         "offset": record.offset,
         "tenant": tenants.get(letter.topic, letter.topic),
         "position": letter.position,
         "written_ms": record.timestamp_ms,
         "sent_ms": letter.timestamp_ms,
         "code": letter.code,
-        "message": _storable(letter.message),
+        "message": letter.message,
         "size_bytes": len(letter.value or b""),
     }
+    return _storable(row)
 
 
 def _parts(record: records.Record) -> tuple[dict[str, str], bytes]:
@@ -235,9 +247,13 @@ def _parts(record: records.Record) -> tuple[dict[str, str], bytes]:
     return attributes, value
 
 
-def _storable(text: str) -> str:
-    """Return a foreign text without the one character that PostgreSQL does not store."""
-    return text.replace("\0", "")
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose texts, which come from others, are without the one character that PostgreSQL refuses."""
+    return {name: _without_nul(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "") if "\0" in text else text
 
 
 @functools.lru_cache(maxsize=1024)

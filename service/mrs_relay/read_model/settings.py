@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import pydantic
 
+EXPECTED_ADDRESS: Final = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+_ADDRESS: Final = re.compile(r"sqlite:///.+|postgresql://.+", re.DOTALL)
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -40,8 +42,8 @@ class ReadModelSettings(pydantic.BaseModel):
     @pydantic.field_validator("database")
     @classmethod
     def _known_scheme(cls, given: pydantic.SecretStr | None) -> pydantic.SecretStr | None:
-        if given is not None and urlsplit(given.get_secret_value()).scheme not in _DRIVERS:
-            raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+        if given is not None and _ADDRESS.fullmatch(given.get_secret_value()) is None:
+            raise ValueError(EXPECTED_ADDRESS)
         return given
 
     @property
@@ -49,7 +51,5 @@ class ReadModelSettings(pydantic.BaseModel):
         """The database's address with the driver that we use; it may hold a password."""
         if self.database is None:
             return None
-        parts = urlsplit(self.database.get_secret_value())
-        if parts.scheme == "sqlite":  # its path must keep all its slashes, which urlunsplit does not promise
-            return self.database.get_secret_value().replace("sqlite:", f"{_DRIVERS['sqlite']}:", 1)
-        return urlunsplit(parts._replace(scheme=_DRIVERS[parts.scheme]))
+        scheme, _, rest = self.database.get_secret_value().partition(":")
+        return f"{_DRIVERS[scheme]}:{rest}"

@@ -8,6 +8,7 @@ still those that it began with. Two writers that believe in the lease at once th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +25,8 @@ from mrs_relay.read_model import database, record_reader, tables
 _State = tuple[record_reader.Event, int]
 """The event that brought a state, and when the request began."""
 
-_PRUNED_AT_ONCE: Final = 2_000
+_PRUNED_AT_ONCE: Final = 500
+"""Rows of one kind deleted in one transaction: SQLite's other writers wait for it, the lease among them."""
 
 
 class Shorter(errors.StreamDown):
@@ -82,6 +84,9 @@ class Store:
         self._owner = owner
         self._lease_ms = round(lease_s * 1000)
         self._writing = asyncio.Lock()  # SQLite has one writer at a time; waiting here needs no busy timeout
+        self._claiming: contextlib.AbstractAsyncContextManager[Any] = (
+            self._writing if opened.has_one_writer else contextlib.nullcontext()
+        )
 
     async def claim(self, now_ms: int, *, complete: bool) -> bool:
         """
@@ -99,7 +104,7 @@ class Store:
         statement = (
             sa.update(writer).where(free).values(owner=self._owner, until_ms=now_ms + self._lease_ms, complete=complete)
         )
-        async with self._writing, self._database.transaction() as connection:
+        async with self._claiming, self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
     async def is_complete(self) -> bool:
@@ -119,7 +124,7 @@ class Store:
         """
         Return the logs of a topic by partition, made where there are none.
 
-        A log whose next record has left the topic goes on at the topic's beginning: `first` says that events are
+        A log whose next record has left the topic continues at the topic's beginning: `first` says that events are
         missing before it.
 
         Args:
@@ -132,15 +137,15 @@ class Store:
         """
         topic_id = next((bound.topic_id for bound in bounds.values()), None) or ""
         logs = tables.LOGS
+        if accept_shorter:
+            await self._empty_shorter(topic, topic_id, bounds)
         async with self._writing, self._database.transaction() as connection:
-            others = sa.update(logs).where(logs.c.topic == topic, logs.c.topic_id != topic_id).values(current=False)
-            await connection.execute(others)
+            present = sa.update(logs).where(logs.c.topic == topic).values(current=logs.c.topic_id == topic_id)
+            await connection.execute(present)
             found = sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id)
             known = {row.partition: log_of(row) for row in await connection.execute(found)}
 
-            is_shorter = any(
-                log.next > bounds[partition].end for partition, log in known.items() if partition in bounds
-            )
+            is_shorter = _is_shorter(known, bounds)
             if is_shorter and not accept_shorter:
                 raise Shorter(f"topic {topic} ends before what was read of it")
             if is_shorter:
@@ -162,6 +167,29 @@ class Store:
                     await connection.execute(moved)
                 known[partition] = log
         return known
+
+    async def _empty_shorter(self, topic: str, topic_id: str, bounds: Mapping[int, broker.Bounds]) -> None:
+        """Delete the events of a topic that is shorter than its logs, in steps, before it is read again."""
+        logs = tables.LOGS
+        (rows,) = await self._database.rows(sa.select(logs).where(logs.c.topic == topic, logs.c.topic_id == topic_id))
+        known = {row.partition: log_of(row) for row in rows}
+        if not _is_shorter(known, bounds):
+            return
+        for log in known.values():
+            while await self._delete_first(log.log):
+                pass
+
+    async def _delete_first(self, log: int) -> bool:
+        """Delete some events at the beginning of a log; False: fewer are left than one step deletes."""
+        events = tables.EVENTS
+        last = sa.select(events.c.offset).where(events.c.log == log).order_by(events.c.offset)
+        async with self._writing, self._database.transaction() as connection:
+            end = (await connection.execute(last.offset(_PRUNED_AT_ONCE - 1).limit(1))).scalar()
+            if end is None:
+                return False
+            await connection.execute(_raise_first(log, end + 1))
+            await connection.execute(sa.delete(events).where(events.c.log == log, events.c.offset <= end))
+        return True
 
     async def apply(self, batch: Batch) -> None:
         """
@@ -192,25 +220,23 @@ class Store:
         """
         Delete some requests that ended before a moment, with their events; returns their number.
 
-        The logs then begin behind the last deleted event: a reader that asks for earlier ones is told so.
+        The logs then begin behind the last deleted event, so a reader that asks for earlier ones learns of it. Later
+        events of these requests, which only repeat their last state, stay until their own time.
         """
-        requests, events = tables.REQUESTS, tables.EVENTS
-        old = (
-            sa.select(requests.c.key).where(requests.c.ended, requests.c.updated_ms < before_ms).limit(_PRUNED_AT_ONCE)
-        )
+        requests, events, labels = tables.REQUESTS, tables.EVENTS, tables.LABELS
+        ended = requests.c.ended, requests.c.updated_ms < before_ms
         async with self._writing, self._database.transaction() as connection:
+            old = sa.select(requests.c.key).where(*ended).limit(_PRUNED_AT_ONCE)
             keys = list((await connection.execute(old)).scalars())
             if not keys:
                 return 0
-            gone = events.c.key.in_(keys)
-            ends = sa.select(events.c.log, sa.func.max(events.c.offset)).where(gone).group_by(events.c.log)
+
+            gone = events.c.key.in_(keys), events.c.time_ms < before_ms
+            ends = sa.select(events.c.log, sa.func.max(events.c.offset)).where(*gone).group_by(events.c.log)
             for log, last in (await connection.execute(ends)).all():
                 await connection.execute(_raise_first(log, last + 1))
-            await connection.execute(sa.delete(events).where(gone))
-            labels = sa.delete(tables.LABELS).where(
-                tables.LABELS.c.key.in_(keys), tables.LABELS.c.started_ms < before_ms
-            )
-            await connection.execute(labels)
+            await connection.execute(sa.delete(events).where(*gone))
+            await connection.execute(sa.delete(labels).where(labels.c.key.in_(keys), labels.c.started_ms < before_ms))
             await connection.execute(sa.delete(requests).where(requests.c.key.in_(keys)))
         return len(keys)
 
@@ -218,21 +244,50 @@ class Store:
         """
         Delete what belongs to no request: dead letters and sent digests before a moment, and events before their log.
 
-        The latter are refusals of messages about requests that never existed.
+        The latter are refusals of messages about requests that never existed, and late repeats. Each step deletes a
+        bounded number of rows, and others may write between the steps.
         """
-        letters, sent, events, logs = tables.DEAD_LETTERS, tables.SENT, tables.EVENTS, tables.LOGS
-        begins = sa.select(logs.c.first).where(logs.c.log == events.c.log).scalar_subquery()
+        letters, sent, logs = tables.DEAD_LETTERS, tables.SENT, tables.LOGS
+        place = sa.tuple_(letters.c.log, letters.c.offset)
+        old_letters = sa.select(letters.c.log, letters.c.offset).where(letters.c.written_ms < before_ms)
+        await self._delete_all(sa.delete(letters).where(place.in_(old_letters.limit(_PRUNED_AT_ONCE))))
+        old_sent = sa.select(sent.c.key).where(sent.c.sent_ms < before_ms).limit(_PRUNED_AT_ONCE)
+        await self._delete_all(sa.delete(sent).where(sent.c.key.in_(old_sent)))
+
+        (rows,) = await self._database.rows(sa.select(logs.c.log, logs.c.first))
+        for row in rows:
+            offset: int | None = 0
+            while offset is not None:
+                offset = await self._prune_log(row.log, offset, row.first, before_ms)
+
+    async def _delete_all(self, some: sa.Delete) -> None:
+        """Repeat a statement that deletes some rows until none is left."""
+        count = _PRUNED_AT_ONCE
+        while count == _PRUNED_AT_ONCE:
+            async with self._writing, self._database.transaction() as connection:
+                count = (await connection.execute(some)).rowcount
+
+    async def _prune_log(self, log: int, start: int, first: int, before_ms: int) -> int | None:
+        """Delete events of no request among some before the log's first one; returns where the next ones begin."""
+        events = tables.EVENTS
+        passed = events.c.log == log, events.c.offset >= start, events.c.offset < first
+        last = sa.select(events.c.offset).where(*passed).order_by(events.c.offset).offset(_PRUNED_AT_ONCE - 1).limit(1)
         is_of_none = ~sa.exists().where(tables.REQUESTS.c.key == events.c.key)
         async with self._writing, self._database.transaction() as connection:
-            await connection.execute(sa.delete(letters).where(letters.c.written_ms < before_ms))
-            await connection.execute(sa.delete(sent).where(sent.c.sent_ms < before_ms))
-            old = (events.c.time_ms < before_ms, events.c.offset < begins, is_of_none)
-            await connection.execute(sa.delete(events).where(*old))
+            end = (await connection.execute(last)).scalar()
+            some = passed if end is None else (*passed, events.c.offset <= end)
+            await connection.execute(sa.delete(events).where(*some, events.c.time_ms < before_ms, is_of_none))
+        return None if end is None else int(end) + 1
 
 
 def log_of(row: database.Row) -> Log:
     """Read a row of the table of logs."""
     return Log(row.log, row.topic, row.topic_id, row.partition, row.first, row.next, row.epoch)
+
+
+def _is_shorter(known: Mapping[int, Log], bounds: Mapping[int, broker.Bounds]) -> bool:
+    """Return whether a partition ends before what was read of it."""
+    return any(log.next > bounds[partition].end for partition, log in known.items() if partition in bounds)
 
 
 async def _new_log(connection: sa_asyncio.AsyncConnection, values: Mapping[str, Any]) -> Log:
@@ -315,7 +370,7 @@ def _upsert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect
 
 
 def _labels(state: record_reader.Event) -> list[dict[str, Any]]:
-    return [{"given": f"{name}={value}", "of": state.key} for name, value in (state.data.labels or {}).items()]
+    return [{"given": label, "of": state.key} for label in record_reader.labels(state)]
 
 
 def _label_insert(insert: Any) -> Any:  # noqa: ANN401 - of either dialect

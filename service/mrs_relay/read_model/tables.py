@@ -91,6 +91,7 @@ LABELS: Final = sa.Table(
     sa.Column("label", sa.Text, primary_key=True),
     sa.Column("started_ms", sa.BigInteger, primary_key=True),
     sa.Column("key", sa.LargeBinary(16), primary_key=True),
+    sa.Index("mrs_relay_labels_of", "key"),
 )
 """`name=value` of each label of each request."""
 
@@ -131,6 +132,7 @@ SENT: Final = sa.Table(
     sa.Column("key", sa.LargeBinary(16), primary_key=True),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("sent_ms", sa.BigInteger, nullable=False),
+    sa.Index("mrs_relay_sent_at", "sent_ms"),
 )
 """Digests of the payloads that were sent over HTTP."""
 
@@ -141,7 +143,5 @@ for _name in FILTERED:
     sa.Index(f"mrs_relay_requests_{_name}", REQUESTS.c[_name], REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_started", REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_id", REQUESTS.c.id)
-sa.Index(
-    "mrs_relay_requests_ended", REQUESTS.c.updated_ms, sqlite_where=REQUESTS.c.ended, postgresql_where=REQUESTS.c.ended
-)
+sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms)
 sa.Index("mrs_relay_dead_letters_written", DEAD_LETTERS.c.written_ms, DEAD_LETTERS.c.log, DEAD_LETTERS.c.offset)

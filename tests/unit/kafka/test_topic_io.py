@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from mrs_relay.kafka import topic_io
+import pytest
+
+from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import settings, topic_io
+from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 
 
 def _after(goal: topic_io._Goal, *reads: tuple[int, int]) -> list[bool]:
@@ -33,3 +38,12 @@ def test_silence_of_the_broker_is_not_the_end() -> None:
 def test_progress_begins_the_count_again() -> None:
     """Only answers in a row without records count."""
     assert _after(topic_io._Goal(10), (5, 1), (5, 2), (6, 3), (6, 4), (6, 5)) == [True, True, True, True, False]
+
+
+async def test_a_topic_that_kafka_does_not_describe_has_no_bounds() -> None:
+    """Bounds without the topic's id would be those of another topic."""
+    broker = memory_broker.MemoryBroker(settings.KafkaSettings())
+    broker.create_topic("mrs.events", 1)
+    broker.describe = lambda: brokers.Cluster(brokers=1, topics={})  # type: ignore[method-assign]
+    with pytest.raises(errors.StreamDown, match=r"does not describe topic mrs\.events"):
+        await topic_io.bounds_of(memory_topic_io.MemoryTopicClient(broker), "mrs.events")
