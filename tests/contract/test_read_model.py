@@ -286,7 +286,7 @@ async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_
         await event_log.Cursor(opened, [_TOPIC], position).read(10)
     await Writer(writes.writes, log).write(*web_role.story("r-2"))
     row = await shown(opened)
-    assert await queries.event_at(opened, row["log"], row["offset"], key=row["key"]) is None
+    assert await queries.event_at(opened, row["log"], row["offset"], row["key"]) is None
     assert await sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 

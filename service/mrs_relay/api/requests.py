@@ -48,7 +48,7 @@ class Requests:
     async def show_request(self, request: web.Request) -> web.StreamResponse:
         """Answer with one request."""
         row = await self.one(request)
-        event = await queries.event_at(self._database, row["log"], row["offset"])
+        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
         last = None if event is None else msgspec.json.decode(event)
         return replies.reply(request, models.RequestDetail(**_shown(row), last_event=last))
 

@@ -184,7 +184,7 @@ async def events_of(opened: database.Database, key: bytes, *, limit: int) -> lis
     return [row.event for row in reversed(rows)]
 
 
-async def event_at(opened: database.Database, log: int, offset: int, *, key: bytes | None = None) -> str | None:
+async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
     """
     Return one event as CloudEvents JSON; None: it is not kept.
 
@@ -198,10 +198,8 @@ async def event_at(opened: database.Database, log: int, offset: int, *, key: byt
         DatabaseDown.
     """
     events = tables.EVENTS.c
-    statement = sa.select(events.event).where(events.log == log, events.offset == offset)
-    if key is not None:
-        statement = statement.where(events.key == key)
-    (rows,) = await opened.rows(statement)
+    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
+    (rows,) = await opened.rows(at)
     return rows[0].event if rows else None
 
 
