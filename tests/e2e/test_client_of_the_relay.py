@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support import brokers, child, service
 
 from mrs_relay import client as relay_client
 from mrs_relay.kafka import settings
+from mrs_relay.messages import requests
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SQL = relay_client.sql(service.CLUSTER, "spark", "SELECT 1 AS one")
@@ -73,6 +75,16 @@ async def test_requests_are_sent_followed_attached_and_cancelled_on_the_embedded
     await _everything(embedded.bootstrap, "at-least-once", tmp_path)
 
 
+async def _submit_until_acknowledged(
+    client: relay_client.RelayClient, work: requests.Work, request_id: str
+) -> relay_client.Handle:
+    """Do what the error says; a broker that has just started again may not know its topics for some seconds."""
+    async with asyncio.timeout(90):
+        while True:
+            with contextlib.suppress(relay_client.NotAcknowledged):
+                return await client.submit(work, request_id=request_id)
+
+
 async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path) -> None:
     """Kafka is killed while requests run: nothing is raised to those who wait, and every event comes, in order."""
     workdir = tmp_path / "kafka"
@@ -91,7 +103,7 @@ async def test_handles_outlive_a_broker_that_dies_and_comes_back(tmp_path: Path)
             with pytest.raises(relay_client.NotAcknowledged) as lost:
                 await client.submit(work)
             await asyncio.to_thread(node.start)
-            handles.append(await client.submit(work, request_id=lost.value.request_id))
+            handles.append(await _submit_until_acknowledged(client, work, lost.value.request_id))
             for handle in handles:
                 assert (await handle.result(120)).state == "succeeded"
                 sequences = [event.sequence async for event in handle.events()]

@@ -86,8 +86,6 @@ class Runtime(Generic[T]):
         self._topic_monitor = topic_monitor.TopicMonitor(kafka, broker, self._share_changed)
         self._leaders = leading.Leaders(kafka.topics)
 
-    # For the application
-
     async def run(self) -> None:
         """
         Work until `stop`, then drain and leave within `kafka.shutdown_s`. A cancellation leaves without draining.
@@ -198,11 +196,14 @@ class Runtime(Generic[T]):
             self._start(position)
         self._share_changed()
 
-    # Beginning and end
-
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
+        try:
+            report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
+        except errors.SettingsError:
+            if self._stopping.is_set():  # while it waited for its topics
+                return False
+            raise
         if report is None:
             return False
 

@@ -233,6 +233,16 @@ async def test_missing_topics_refuse_the_start() -> None:
         await work.run()
 
 
+async def test_a_stop_while_topics_are_waited_for_is_a_good_end() -> None:
+    """A person who stops it wants no error about topics that may come."""
+    kafka = runtimes.kafka_settings()
+    work = runtime.Runtime(kafka, memory_broker.MemoryBroker(kafka), runtimes.Counting(), clock.LoopClock())
+    running = asyncio.create_task(work.run())
+    await asyncio.sleep(1)
+    work.stop()
+    await asyncio.wait_for(running, 5)
+
+
 async def test_topics_that_are_new_to_a_broker_are_waited_for() -> None:
     """Brokers learn of new topics one after the other: a start right after their creation is no failed start."""
     kafka = runtimes.kafka_settings()
