@@ -63,10 +63,11 @@ async def test_a_cluster_that_takes_jobs_again_gets_all_that_wait() -> None:
 
 
 async def test_a_read_that_fails_holds_up_nothing_but_itself() -> None:
-    """A 5xx answer to one operation on one cluster says nothing of submissions."""
+    """5xx answers to one operation on one cluster say nothing of submissions."""
     async with service_harness.start(emulated={"clusters": CLUSTERS}) as here:
         here.trouble(action="status", operation="ListHosts", cluster=BAD[0], status=500, count=None)
-        here.put(_read("r-1", BAD[0]))
+        for number in range(60):
+            here.put(_read(f"r-{number}", BAD[0]))
         await asyncio.sleep(60)
         assert await _submitted(here, 2, 200) >= 0.95 * 118
 

@@ -44,8 +44,13 @@ async def test_next_owner_reads_on_until_its_own_claim(guarantee: str) -> None:
     ledger = await ledger_samples.begun_ledger(broker)
     for number in range(30):
         await ledger.commit([ledger_samples.change(f"{number}-{one}", "x") for one in range(100)], [], number + 1)
-    restored = await ledger_samples.make_ledger(broker).open()
-    assert (len(restored.state), restored.next_offset) == (3000, 30)
+
+    async def owner_continues() -> None:
+        for number in range(30, 60):
+            await ledger.commit([ledger_samples.change(f"{number}-{one}", "x") for one in range(100)], [], number + 1)
+
+    restored = await ledger_samples.make_ledger(broker).open(before_fencing=owner_continues)
+    assert (len(restored.state), restored.next_offset) == (6000, 60)
 
 
 @ledger_samples.BOTH
