@@ -1,9 +1,15 @@
-"""Brokers that the tests of the contract run on, each in turn."""
+"""Brokers and databases that the tests of the contract run on, each in turn."""
 
 from __future__ import annotations
 
+import pathlib
+from collections.abc import AsyncIterator, Iterator
+
 import pytest
-from tests.contract import broker_places
+from tests.contract import broker_places, read_models
+from tests.support import postgres
+
+from mrs_relay.read_model import database, settings
 
 _KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
 _EMBEDDED = pytest.param("embedded", marks=pytest.mark.embedded)
@@ -25,3 +31,25 @@ def strong(request: pytest.FixtureRequest) -> broker_places.Place:
     return broker_places.place_on(
         name, "memory" if name == "memory" else request.getfixturevalue(name).bootstrap, 6_000
     )
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One PostgreSQL for this file; each test empties it."""
+    with postgres.running(tmp_path_factory.mktemp("postgres") / "server.log") as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def chosen(request: pytest.FixtureRequest, postgresql: str, tmp_path: pathlib.Path) -> settings.ReadModelSettings:
+    """Settings of a database of either kind."""
+    address = f"sqlite:///{tmp_path}/web.db" if request.param == "sqlite" else postgresql
+    return settings.ReadModelSettings.model_validate({"database": address})
+
+
+@pytest.fixture
+async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[database.Database]:
+    """An empty database."""
+    async with database.opened(chosen) as found:
+        await read_models.empty(found)
+        yield found

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
-import pathlib
-import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.support import postgres, web_role
+from tests.contract import read_models
+from tests.support import web_role
 
 from mrs_relay import errors
 from mrs_relay import settings as all_settings
@@ -21,120 +17,50 @@ from mrs_relay.kafka import broker, records
 from mrs_relay.messages import events, reasons
 from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
 
-_TOPIC = "mrs.events"
-_DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One PostgreSQL for this file; each test empties it."""
-    with postgres.running(tmp_path_factory.mktemp("postgres") / "server.log") as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def chosen(request: pytest.FixtureRequest, server: str, tmp_path: pathlib.Path) -> settings.ReadModelSettings:
-    """Settings of a database of either kind."""
-    address = f"sqlite:///{tmp_path}/web.db" if request.param == "sqlite" else server
-    return settings.ReadModelSettings.model_validate({"database": address})
-
-
-@pytest.fixture
-async def opened(chosen: settings.ReadModelSettings) -> AsyncIterator[database.Database]:
-    """An empty database."""
-    async with database.opened(chosen) as found:
-        await empty(found)
-        yield found
-
-
-async def empty(opened: database.Database) -> None:
-    """Remove what an earlier test has written."""
-    async with opened.transaction() as connection:
-        for table in (tables.LOGS, tables.REQUESTS, tables.LABELS, tables.EVENTS, tables.DEAD_LETTERS, tables.SENT):
-            await connection.execute(sa.delete(table))
-        await connection.execute(sa.update(tables.WRITER).values(owner="", until_ms=0, complete=False))
-
-
-@dataclasses.dataclass
-class Writer:
-    """Writes records to the log of one partition, as the projector does."""
-
-    writes: store.Store
-    log: store.Log
-    next: int = 0
-
-    async def write(self, *outgoing: records.Outgoing) -> None:
-        batch = store.Batch(moves={self.log.log: (self.next, self.next + len(outgoing))})
-        for offset, one in enumerate(outgoing, start=self.next):
-            record = records.Record(_TOPIC, 0, offset, web_role.NOW_MS, one.key, one.value or b"", one.headers)
-            found = record_reader.event(record, {"/mrs-relay": ""})
-            assert found is not None
-            batch.events.setdefault(self.log.log, []).append(found)
-        await self.writes.apply(batch)
-        self.next += len(outgoing)
-
-
-async def writer(opened: database.Database, owner: str = "one", end: int = 1_000_000) -> Writer:
-    """A writer at the beginning of the topic."""
-    writes = store.Store(opened, owner, lease_s=10)
-    logs = await writes.open_logs(_TOPIC, {0: broker.Bounds(0, end, "topic-1")})
-    return Writer(writes, logs[0], logs[0].next)
-
-
-async def shown(opened: database.Database, request_id: str = "r-1") -> dict[str, Any]:
-    """The row of a request."""
-    page = await queries.of_id(opened, request_id, tenant=None, source=None)
-    (row,) = page.rows
-    return row
-
-
-async def sequences(opened: database.Database) -> Sequence[tuple[str, int]]:
-    """Ids and numbers of all events, in the order of the log."""
-    (rows,) = await opened.rows(sa.select(tables.EVENTS.c.event).order_by(tables.EVENTS.c.offset))
-    found = [msgspec.json.decode(row.event) for row in rows]
-    return [(one["subject"], int(one["sequence"])) for one in found]
-
 
 async def test_the_last_event_decides_in_whatever_order_and_number_they_come(opened: database.Database) -> None:
     """At least once means copies, and copies of early events may come late."""
     accepted, submitted, running, succeeded = web_role.story("r-1", cluster="c-1")
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(accepted, submitted, accepted)
     await writes.write(succeeded, running, succeeded, submitted)
     await writes.write(running, submitted)
-    row = await shown(opened)
+    row = await read_models.shown(opened)
     assert (row["state"], row["sequence"], row["ended"]) == ("succeeded", 4, True)
     assert row["started_ms"] == web_role.NOW_MS + 1000
-    assert sorted(await sequences(opened)) == [("r-1", 1), ("r-1", 2), ("r-1", 3), ("r-1", 4)]
+    assert sorted(await read_models.sequences(opened)) == [("r-1", 1), ("r-1", 2), ("r-1", 3), ("r-1", 4)]
 
 
 async def test_answers_that_change_nothing_leave_the_state_alone(opened: database.Database) -> None:
     """A refused second message and a repeated state are events, but no new state."""
     conflict = web_role.refused("r-1", 3)
     repeated = web_role.event("r-1", 4, "submitted", repeated=True)
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1")[:2], conflict, repeated, web_role.refused("unknown", 1))
-    assert ((await shown(opened))["state"], (await shown(opened))["sequence"]) == ("submitted", 2)
-    assert len(await sequences(opened)) == 5
-    assert not (await queries.of_id(opened, "unknown", tenant=None, source=None)).rows
+    assert ((await read_models.shown(opened))["state"], (await read_models.shown(opened))["sequence"]) == (
+        "submitted",
+        2,
+    )
+    assert len(await read_models.sequences(opened)) == 5
+    assert not await queries.of_id(opened, "unknown", tenant=None, source=None)
 
 
 async def test_a_request_known_only_by_a_repeated_state_is_shown(opened: database.Database) -> None:
     """Its earlier events have left the topic."""
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(web_role.event("r-1", 9, "running", repeated=True))
-    assert (await shown(opened))["state"] == "running"
+    assert (await read_models.shown(opened))["state"] == "running"
     await writes.write(web_role.event("r-1", 10, "succeeded"))
-    assert (await shown(opened))["state"] == "succeeded"
+    assert (await read_models.shown(opened))["state"] == "succeeded"
 
 
 async def test_an_id_that_is_sent_again_after_it_was_forgotten_begins_anew(opened: database.Database) -> None:
     """Its events count from 1 again, and the earlier ones stay in its history."""
-    later_ms = web_role.NOW_MS + 8 * _DAY_MS
-    writes = await writer(opened)
+    later_ms = web_role.NOW_MS + 8 * read_models.DAY_MS
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1", labels={"run": "old"}))
     await writes.write(*web_role.story("r-1", labels={"run": "new"}, start_ms=later_ms)[:2])
-    row = await shown(opened)
+    row = await read_models.shown(opened)
     assert (row["state"], row["sequence"], row["started_ms"]) == ("submitted", 2, later_ms + 1000)
     assert len(await queries.events_of(opened, row["key"], limit=100)) == 6
     for label, count in (("run=old", 0), ("run=new", 1)):
@@ -144,9 +70,9 @@ async def test_an_id_that_is_sent_again_after_it_was_forgotten_begins_anew(opene
 
 async def test_events_of_either_layout_are_the_same(opened: database.Database) -> None:
     """Binary and structured mode carry the same event."""
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"), *web_role.story("r-2", mode="structured"))
-    rows = [await shown(opened, name) for name in ("r-1", "r-2")]
+    rows = [await read_models.shown(opened, name) for name in ("r-1", "r-2")]
     same = [
         {name: row[name] for name in ("tenant", "source", "kind", "state", "sequence", "updated_ms")} for row in rows
     ]
@@ -159,16 +85,18 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     mrs = events.BodyMrs(job_id=nul, job_name=nul, app_id=nul, tracking_url=nul)
     reason = reasons.Reason(kind="job_failed", code=nul, message=nul)
     given: dict[str, Any] = {"labels": {nul: nul}, "mrs": mrs, "reason": reason, "cluster": nul}
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(web_role.event("r\0-1", 1, "failed", source=nul, event_source=nul, **given))
-    row = await shown(opened)
+    row = await read_models.shown(opened)
     texts = ("tenant", "source", "cluster", "job_id", "job_name", "app_id", "tracking_url", "reason_code")
     assert {row[name] for name in (*texts, "reason_message")} == {"ab"}
     page = await queries.requests(opened, queries.Filter(label="ab=ab", text="ab"), None, 10)
     assert [found["id"] for found in page.rows] == ["r-1"]
 
     letter = web_role.letter(3, code=nul)
-    dead = record_reader.dead_letter(records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {})
+    dead = record_reader.dead_letter(
+        records.Record(read_models.TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers), {}
+    )
     assert dead is not None
     await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
     ((found,), _) = await queries.dead_letters(opened, None, "ab", None, 10)
@@ -181,7 +109,9 @@ def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> 
     body = {"request": {"id": "r-1", "source": "/tests"}, "state": "running", "sequence": 1, "attempt": 1}
     headers = (("ce_type", b"mrs.sql.running"), ("ce_time", b"2026-11-30T00:00:00Z"))
     for number, is_read in ((2**31 - 1, True), (2**31, False), (-(2**31) - 1, False)):
-        record = records.Record(_TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers)
+        record = records.Record(
+            read_models.TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers
+        )
         assert (record_reader.event(record, {}) is not None) == is_read
 
 
@@ -189,19 +119,19 @@ def test_a_dead_letter_whose_time_does_not_fit_the_tables_is_not_read() -> None:
     """The same."""
     for time_ms, is_read in ((2**63 - 1, True), (2**63, False)):
         letter = web_role.letter(3, time_ms=time_ms)
-        record = records.Record(_TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers)
+        record = records.Record(read_models.TOPIC, 0, 3, 0, letter.key, letter.value, letter.headers)
         assert (record_reader.dead_letter(record, {}) is not None) == is_read
 
 
 async def test_offsets_and_rows_are_written_together_or_not_at_all(opened: database.Database) -> None:
     """A writer that has been overtaken writes nothing."""
-    writes = await writer(opened)
-    late = await writer(opened, "two")
+    writes = await read_models.writer(opened)
+    late = await read_models.writer(opened, "two")
     await writes.write(*web_role.story("r-1"))
     with pytest.raises(store.Overtaken):
         await late.write(*web_role.story("r-2"))
-    assert await sequences(opened) == [("r-1", number) for number in range(1, 5)]
-    (log,) = await event_log.current(opened, [_TOPIC])
+    assert await read_models.sequences(opened) == [("r-1", number) for number in range(1, 5)]
+    (log,) = await event_log.current(opened, [read_models.TOPIC])
     assert log.next == 4
 
 
@@ -218,176 +148,71 @@ async def test_one_process_writes_until_it_is_silent_or_gives_the_lease_back(ope
     assert await one.claim(16_001, complete=False)
 
 
-async def test_old_requests_are_pruned_with_their_events_and_readers_of_them_are_told(
-    opened: database.Database,
-) -> None:
-    """What is under way stays, however old."""
-    writes = await writer(opened)
-    await writes.write(*web_role.story("old"), *web_role.story("open")[:3])
-    await writes.write(*web_role.story("new", start_ms=web_role.NOW_MS + 2 * _DAY_MS))
-    beginning = event_log.beginning(await event_log.current(opened, [_TOPIC]))
-    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
-    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 0
-    page = await queries.requests(opened, queries.Filter(), None, 10)
-    assert [row["id"] for row in page.rows] == ["new", "open"]
-    with pytest.raises(event_log.Gone):
-        await event_log.Cursor(opened, [_TOPIC], beginning).read(10)
-
-
 async def test_a_topic_that_lost_records_before_they_were_read_says_so(opened: database.Database) -> None:
     """Retention was faster than we were."""
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"))
-    position = event_log.end(await event_log.current(opened, [_TOPIC]))
-    logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
+    position = event_log.end(await event_log.current(opened, [read_models.TOPIC]))
+    logs = await writes.writes.open_logs(read_models.TOPIC, {0: broker.Bounds(50, 100, "topic-1")})
     assert (logs[0].first, logs[0].next) == (50, 50)
     with pytest.raises(event_log.Gone, match="before offset 50"):
-        await event_log.Cursor(opened, [_TOPIC], position).read(10)
+        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10)
 
 
 async def test_a_topic_that_was_created_again_has_a_log_of_its_own(opened: database.Database) -> None:
     """The same offset means another event."""
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"))
-    again = (await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
+    again = (await writes.writes.open_logs(read_models.TOPIC, {0: broker.Bounds(0, 100, "topic-2")}))[0]
     assert (again.first, again.next) == (0, 0)
     assert again.life != writes.log.life
-    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [again.log]
-    assert len(await sequences(opened)) == 4
+    assert [log.log for log in await event_log.current(opened, [read_models.TOPIC])] == [again.log]
+    assert len(await read_models.sequences(opened)) == 4
 
 
 async def test_a_topic_that_shows_its_first_identity_again_has_its_first_log_again(opened: database.Database) -> None:
     """Without a present log its streams would be silent."""
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     for topic_id in ("topic-2", "topic-1"):
-        logs = await writes.writes.open_logs(_TOPIC, {0: broker.Bounds(0, 100, topic_id)})
+        logs = await writes.writes.open_logs(read_models.TOPIC, {0: broker.Bounds(0, 100, topic_id)})
     assert logs[0].log == writes.log.log
-    assert [log.log for log in await event_log.current(opened, [_TOPIC])] == [writes.log.log]
+    assert [log.log for log in await event_log.current(opened, [read_models.TOPIC])] == [writes.log.log]
 
 
-async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_readers_are_told(
+async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_its_readers_learn_of_it(
     opened: database.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new leader may show fewer records for a moment; a topic that was cut has others at the same offsets."""
     monkeypatch.setattr(store, "_PRUNED_AT_ONCE", 2)
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"))
-    position = event_log.end(await event_log.current(opened, [_TOPIC]))
+    position = event_log.end(await event_log.current(opened, [read_models.TOPIC]))
     shorter = {0: broker.Bounds(0, 2, "topic-1")}
     with pytest.raises(store.Shorter):
-        await writes.writes.open_logs(_TOPIC, shorter)
-    assert (await event_log.current(opened, [_TOPIC]))[0].next == 4
+        await writes.writes.open_logs(read_models.TOPIC, shorter)
+    assert (await event_log.current(opened, [read_models.TOPIC]))[0].next == 4
 
-    with counted("DELETE") as counts:
-        log = (await writes.writes.open_logs(_TOPIC, shorter, accept_shorter=True))[0]
+    with read_models.counted("DELETE") as counts:
+        log = (await writes.writes.open_logs(read_models.TOPIC, shorter, accept_shorter=True))[0]
     assert counts == [2, 2, 0]
     assert (log.next, log.epoch) == (0, 1)
     with pytest.raises(event_log.Gone):
-        await event_log.Cursor(opened, [_TOPIC], position).read(10)
-    await Writer(writes.writes, log).write(*web_role.story("r-2"))
-    row = await shown(opened)
+        await event_log.Cursor(opened, [read_models.TOPIC], position).read(10)
+    await read_models.Writer(writes.writes, log).write(*web_role.story("r-2"))
+    row = await read_models.shown(opened)
     assert await queries.event_at(opened, row["log"], row["offset"], row["key"]) is None
-    assert await sequences(opened) == [("r-2", number) for number in range(1, 5)]
-
-
-async def test_refusals_that_belong_to_no_request_are_pruned(opened: database.Database) -> None:
-    """They would stay for ever."""
-    writes = await writer(opened)
-    await writes.write(web_role.refused("never", 1), *web_role.story("r-1"))
-    before_ms = web_role.NOW_MS + _DAY_MS
-    await writes.writes.prune_others(before_ms)
-    assert len(await sequences(opened)) == 5
-    await writes.writes.prune(before_ms)
-    await writes.writes.prune_others(before_ms)
-    assert not await sequences(opened)
-
-
-async def test_a_late_repeat_of_a_pruned_request_does_not_cut_the_log(opened: database.Database) -> None:
-    """The events between are younger than the limit."""
-    writes = await writer(opened)
-    later_ms = web_role.NOW_MS + 2 * _DAY_MS
-    await writes.write(*web_role.story("old"))
-    await writes.write(*web_role.story("new", start_ms=later_ms))
-    await writes.write(web_role.event("old", 5, "succeeded", repeated=True, time_ms=later_ms))
-    assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
-    (log,) = await event_log.current(opened, [_TOPIC])
-    assert (log.first, log.next) == (4, 9)
-    found, _ = await event_log.Cursor(opened, [_TOPIC], event_log.beginning([log])).read(10)
-    assert [one.offset for one in found] == [4, 5, 6, 7, 8]
-
-
-async def test_what_belongs_to_no_request_is_pruned_in_steps(
-    opened: database.Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Others write between them."""
-    monkeypatch.setattr(store, "_PRUNED_AT_ONCE", 2)
-    writes = await writer(opened)
-    refusals = [web_role.refused(f"never-{number}", 1) for number in range(5)]
-    await writes.write(*refusals, *web_role.story("r-1"), web_role.refused("young", 1))
-    letter = {"tenant": "t", "position": "p", "sent_ms": 1, "code": "c", "message": "m", "size_bytes": 1}
-    rows = [{**letter, "offset": number, "written_ms": web_role.NOW_MS} for number in range(5)]
-    await writes.writes.apply(store.Batch(dead_letters={writes.log.log: rows}))
-    async with opened.transaction() as connection:
-        digests = [{"key": bytes([number]), "digest": "d", "sent_ms": web_role.NOW_MS} for number in range(5)]
-        await connection.execute(sa.insert(tables.SENT), digests)
-
-    before_ms = web_role.NOW_MS + _DAY_MS
-    assert await writes.writes.prune(before_ms) == 1
-    with counted("DELETE") as counts:
-        await writes.writes.prune_others(before_ms)
-    assert max(counts) == 2
-    assert await sequences(opened) == [("young", 1)]
-    left = await opened.rows(sa.select(tables.DEAD_LETTERS), sa.select(tables.SENT))
-    assert not any(left)
-
-
-@contextlib.contextmanager
-def counted(verb: str) -> Iterator[list[int]]:
-    """Yields the numbers of rows that statements with this verb have changed."""
-    counts: list[int] = []
-
-    def note(_connection: object, cursor: Any, statement: str, *_others: object) -> None:
-        if statement.startswith(verb):
-            counts.append(cursor.rowcount)
-
-    sa.event.listen(sa.Engine, "after_cursor_execute", note)
-    yield counts
-    sa.event.remove(sa.Engine, "after_cursor_execute", note)
-
-
-async def test_pruning_reads_no_whole_table(tmp_path: pathlib.Path) -> None:
-    """With millions of rows it would keep everybody from writing."""
-    found: list[tuple[str, Any]] = []
-
-    def note(_connection: object, _cursor: object, statement: str, given: object, *_others: object) -> None:
-        found.append((statement, given))
-
-    chosen = settings.ReadModelSettings.model_validate({"database": f"sqlite:///{tmp_path}/web.db"})
-    async with database.opened(chosen) as opened:
-        writes = await writer(opened)
-        await writes.write(*web_role.story("r-1"))
-        sa.event.listen(sa.Engine, "before_cursor_execute", note)
-        assert await writes.writes.prune(web_role.NOW_MS + _DAY_MS) == 1
-        await writes.writes.prune_others(web_role.NOW_MS + _DAY_MS)
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-    known = {table.name for table in tables.METADATA.sorted_tables} - {tables.LOGS.name}
-    with contextlib.closing(sqlite3.connect(tmp_path / "web.db")) as connection:
-        for statement, given in found:
-            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
-            scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] in known]
-            assert not scanned, statement
+    assert await read_models.sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 
 async def test_the_lease_is_extended_while_a_statement_waits(opened: database.Database) -> None:
     """PostgreSQL has many writers; a slow one must not cost the lease."""
     if opened.has_one_writer:
         return
-    writes = await writer(opened)
+    writes = await read_models.writer(opened)
     await writes.write(*web_role.story("r-1"))
     async with opened.transaction() as connection, asyncio.timeout(5):
         await connection.execute(sa.select(tables.REQUESTS).with_for_update())
-        pruning = asyncio.create_task(writes.writes.prune(web_role.NOW_MS + _DAY_MS))
+        pruning = asyncio.create_task(writes.writes.prune(web_role.NOW_MS + read_models.DAY_MS))
         await asyncio.sleep(0)
         assert await writes.writes.claim(1_000, complete=False)
         assert not pruning.done()
@@ -397,13 +222,13 @@ async def test_the_lease_is_extended_while_a_statement_waits(opened: database.Da
 async def test_tables_of_another_version_are_made_again(chosen: settings.ReadModelSettings) -> None:
     """The topics have everything that is needed."""
     async with database.opened(chosen) as opened:
-        await empty(opened)
-        writes = await writer(opened)
+        await read_models.empty(opened)
+        writes = await read_models.writer(opened)
         await writes.write(*web_role.story("r-1"))
         async with opened.transaction() as connection:
             await connection.execute(sa.update(tables.VERSIONS).values(version=0))
     async with database.opened(chosen) as opened:
-        assert not await event_log.current(opened, [_TOPIC])
+        assert not await event_log.current(opened, [read_models.TOPIC])
         page = await queries.requests(opened, queries.Filter(), None, 10)
         assert not page.rows
 
@@ -415,7 +240,7 @@ async def test_replicas_on_one_database_read_each_record_once_and_take_over(
     assert chosen.database is not None
     address = chosen.database.get_secret_value()
     async with database.opened(chosen) as opened:
-        await empty(opened)
+        await read_models.empty(opened)
 
     stage = web_role.Stage()
     with_lease = web_role.chosen(address, read_model={"lease_s": 1})

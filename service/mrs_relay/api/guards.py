@@ -8,7 +8,6 @@ pointed at this address (DNS rebinding).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import typedefs, web
 
 from mrs_relay.api import problems
+from mrs_relay.common import addresses
 
 Middleware = typedefs.Middleware
 
@@ -82,7 +82,6 @@ def rate(bucket: Bucket) -> Middleware:
 
 def _is_local(host: str) -> bool:
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        return addresses.is_loopback(urlsplit(f"//{host}").hostname or "")
     except ValueError:
         return False

@@ -86,8 +86,7 @@ def of_parameters(error: pydantic.ValidationError, known: Sequence[str]) -> Prob
         if fault["type"] == "extra_forbidden":
             text = f"there is no such parameter; known: {', '.join(known)}"
         faults.append(models.Fault(field=name, message=text))
-    detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
-    return ProblemError(400, "invalid-parameter", detail, faults=faults)
+    return _of_faults(400, "invalid-parameter", faults)
 
 
 def of_body(error: pydantic.ValidationError) -> ProblemError:
@@ -96,8 +95,12 @@ def of_body(error: pydantic.ValidationError) -> ProblemError:
         models.Fault(field=".".join(map(str, fault["loc"])), message=str(fault["msg"]).removeprefix("Value error, "))
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+    return _of_faults(422, "invalid-body", faults)
+
+
+def _of_faults(status: int, kind: str, faults: Sequence[models.Fault]) -> ProblemError:
     detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
-    return ProblemError(422, "invalid-body", detail, faults=faults)
+    return ProblemError(status, kind, detail, faults=faults)
 
 
 @web.middleware

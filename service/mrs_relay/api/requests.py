@@ -69,8 +69,8 @@ class Requests:
 
     async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
         """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
-        page = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
-        return [row["state"] for row in page.rows] == ["rejected"]
+        found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
+        return [row["state"] for row in found] == ["rejected"]
 
     async def one(self, request: web.Request) -> Mapping[str, Any]:
         """
@@ -81,7 +81,9 @@ class Requests:
         """
         query = replies.query(request, models.RequestQuery)
         request_id = request.match_info["id"]
-        found = [] if "\0" in request_id else await self._of_id(request_id, query)
+        found = []
+        if "\0" not in request_id:
+            found = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
         if not found:
             text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
             raise problems.ProblemError(404, "no-such-request", text)
@@ -90,10 +92,6 @@ class Requests:
             text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
         return found[0]
-
-    async def _of_id(self, request_id: str, query: models.RequestQuery) -> list[dict[str, Any]]:
-        page = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
-        return page.rows
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

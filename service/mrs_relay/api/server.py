@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import prometheus_client
 import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay import errors
 from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams, submissions
 from mrs_relay.client import sending
+from mrs_relay.common import http_server
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec
 from mrs_relay.read_model import database, projector, sent
@@ -94,7 +93,7 @@ class Api:
         application.add_routes(
             [
                 web.get("/v1/openapi.json", self._openapi),
-                web.get("/health", self._alive),
+                web.get("/health", http_server.alive),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._measured),
             ]
@@ -111,9 +110,6 @@ class Api:
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._document, content_type=routes.JSON)
 
-    async def _alive(self, _request: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
-
     async def _ready(self, _request: web.Request) -> web.Response:
         now = self._reading.progress
         reasons = [now.problem] if now.problem else []
@@ -122,8 +118,7 @@ class Api:
         return web.json_response(body, status=503 if reasons else 200)
 
     async def _measured(self, _request: web.Request) -> web.Response:
-        text = prometheus_client.generate_latest(self._metrics)
-        return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+        return http_server.metrics(self._metrics)
 
     def _snapshot(self) -> tuple[projector.Progress, int, int]:
         return self._reading.progress, self._readers.count, self._cut_off
@@ -174,16 +169,7 @@ async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
         max_line_size=_LINE_BYTES,
         max_field_size=_LINE_BYTES,
     )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, chosen.host, chosen.port)
-        try:
-            await site.start()
-        except OSError as error:
-            text = f"api.port (MRS_RELAY_API__PORT): cannot listen on {chosen.host}:{chosen.port}: {error.strerror}"
-            raise errors.SettingsError(text) from error
-        port = int(runner.addresses[0][1])
+    setting = "api.port (MRS_RELAY_API__PORT)"
+    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting) as port:
         _log.info("api_started", host=chosen.host, port=port)
         yield port
-    finally:
-        await runner.cleanup()

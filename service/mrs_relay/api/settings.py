@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Self
 
 import pydantic
+
+from mrs_relay.common import addresses
 
 
 class ApiSettings(pydantic.BaseModel):
@@ -45,13 +46,7 @@ class ApiSettings(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _loopback_only(self) -> Self:
-        if self.host == "localhost":
-            return self
-        try:
-            is_loopback = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not is_loopback:
+        if not addresses.is_loopback(self.host):
             raise ValueError(
                 f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: there is no authentication "
                 "yet, so every program on the network could read everything; put a proxy that authenticates in front"

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from mrs_relay.api import models, problems, replies, settings
 from mrs_relay.messages import codec
-from mrs_relay.read_model import changes, database, event_log, projector
+from mrs_relay.read_model import changes, database, event_log, projector, record_reader
 
 BEGINNING: Final = "beginning"
 _READ: Final = 500
@@ -95,7 +95,7 @@ class Matcher:
         pairs = (
             (query.tenant, tenant),
             (query.state, data.state),
-            (query.type, _kind(event.type)),
+            (query.type, record_reader.kind_of(event.type)),
             (query.cluster, data.cluster),
             (query.source, data.request.source),
             (query.id, data.request.id),
@@ -103,11 +103,6 @@ class Matcher:
         if any(wanted is not None and wanted != found for wanted, found in pairs):
             return False
         return self._label is None or (data.labels or {}).get(self._label[0]) == self._label[2]
-
-
-def _kind(event_type: str) -> str:
-    """Return the kind of request in a type such as mrs.sql.accepted; "" in a foreign one."""
-    return event_type.partition(".")[2].partition(".")[0]
 
 
 class EventReaders:
@@ -173,17 +168,16 @@ class EventReaders:
             ProblemError: it is no position, or "now" is not known yet.
         """
         text = query.after or request.headers.get("Last-Event-ID") or None
-        matcher = Matcher(query, self._topics.tenants)
-        if text is not None and text != BEGINNING:
-            return Reader(
-                event_log.Cursor(self._database, self._topics.events, _position(text)), matcher, self._changed
-            )
+        cursor = event_log.Cursor(self._database, self._topics.events, await self._start(text))
+        return Reader(cursor, Matcher(query, self._topics.tenants), self._changed)
 
+    async def _start(self, text: str | None) -> event_log.Position:
+        if text is not None and text != BEGINNING:
+            return _position(text)
         if not self._progress().caught_up:
             raise problems.unavailable("the topics are still being read for the first time; try again soon")
         logs = await event_log.current(self._database, self._topics.events)
-        start = event_log.beginning(logs) if text == BEGINNING else event_log.end(logs)
-        return Reader(event_log.Cursor(self._database, self._topics.events, start), matcher, self._changed)
+        return event_log.beginning(logs) if text == BEGINNING else event_log.end(logs)
 
 
 def _position(text: str) -> event_log.Position:

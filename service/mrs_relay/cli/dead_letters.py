@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -248,10 +247,8 @@ def _moment(text: str, option: str) -> int:
     if back_s is not None:
         return clock.SystemClock().now_ms() - round(back_s * 1000)
     try:
-        moment = dt.datetime.fromisoformat(clock.without_leap_second(text))
+        return clock.epoch_ms(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
         example = "2026-11-24T06:00:00Z"
-        raise typer.BadParameter(f"{text!r} is neither a duration such as 2h nor like {example}", param_hint=option)
-    return round(moment.timestamp() * 1000)
+        text = f"{text!r} is neither a duration such as 2h nor like {example}"
+        raise typer.BadParameter(text, param_hint=option) from None

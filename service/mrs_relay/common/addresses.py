@@ -1,4 +1,4 @@
-"""Whether an address is safe to send secrets to."""
+"""Tell addresses of this machine, and addresses that are safe to send secrets to."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ def keeps_secrets(url: str) -> bool:
         return bool(name)
     if parts.scheme != "http":
         return False
-    if name == "localhost" or name.endswith(".localhost"):
+    return name.endswith(".localhost") or is_loopback(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is `localhost` or a loopback address, so that only this machine reaches it."""
+    if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -82,6 +82,19 @@ def rfc3339(epoch_ms: int) -> str:
     return f"{_second(second)}.{millisecond:03d}Z"
 
 
+def epoch_ms(moment: str) -> int:
+    """
+    Read RFC 3339 text as milliseconds since the epoch; the inverse of `rfc3339`.
+
+    Raises:
+        ValueError: it is no moment with an offset from UTC.
+    """
+    found = dt.datetime.fromisoformat(without_leap_second(moment))
+    if found.tzinfo is None:
+        raise ValueError(f"{moment!r} has no offset from UTC")
+    return round(found.timestamp() * 1000)
+
+
 def is_moment(epoch_ms: int) -> bool:
     """Return whether a foreign number can be milliseconds since the epoch: after 1970 and before the year 10000."""
     return 0 < epoch_ms < _YEAR_10000_MS

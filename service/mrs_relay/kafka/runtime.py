@@ -198,12 +198,7 @@ class Runtime(Generic[T]):
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        try:
-            report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
-        except errors.SettingsError:
-            if self._stopping.is_set():  # while it waited for its topics
-                return False
-            raise
+        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 
@@ -228,11 +223,14 @@ class Runtime(Generic[T]):
         return True
 
     async def _repeat_while_down(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """Repeat an attempt while Kafka is down, until it succeeds; None if a stop came first."""
+        """Repeat an attempt while Kafka is down, until it succeeds or fails otherwise; None if a stop came first."""
         failures = 0
         while not self._stopping.is_set():
             try:
                 return await attempt()
+            except errors.SettingsError:
+                if not self._stopping.is_set():
+                    raise
             except errors.StreamDown as error:
                 failures += 1
                 delay_s = self._backoff.delay_s(failures)

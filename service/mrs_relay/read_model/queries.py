@@ -165,7 +165,9 @@ def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
     return [row._asdict() for row in rows]
 
 
-async def of_id(opened: database.Database, request_id: str, *, tenant: str | None, source: str | None) -> Page:
+async def of_id(
+    opened: database.Database, request_id: str, *, tenant: str | None, source: str | None
+) -> list[dict[str, Any]]:
     """Return the requests with an id, of a tenant and source; several may use the same one. Raises DatabaseDown."""
     statement = sa.select(tables.REQUESTS).where(_requests.id == request_id)
     if tenant is not None:
@@ -173,7 +175,7 @@ async def of_id(opened: database.Database, request_id: str, *, tenant: str | Non
     if source is not None:
         statement = statement.where(_requests.source == source)
     (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
-    return _page(rows, _OF_ONE_ID)
+    return _mappings(rows)
 
 
 async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:

@@ -6,7 +6,6 @@ Events are read leniently: of a field that this version does not know nothing is
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -126,15 +125,19 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     except (ValueError, KeyError):  # msgspec's and Unicode's errors are ValueErrors
         return None
 
-    prefix, _, rest = attributes.get("type", "").partition(".")
-    if prefix != "mrs":
+    event_type = attributes.get("type", "")
+    if event_type.partition(".")[0] != "mrs":
         return None
     event_source = attributes.get("source", "")
     tenant = tenants.get(event_source, event_source)
     key = request_key(tenant, data.request.source, data.request.id)
-    kind = rest.partition(".")[0]
-    kafka_key = record.key or b""
+    kind, kafka_key = kind_of(event_type), record.key or b""
     return Event(record.offset, key, time_ms, text, tenant, kind, kafka_key, data, changes=not data.repeated)
+
+
+def kind_of(event_type: str) -> str:
+    """Return the kind of request in a type such as mrs.sql.accepted; "" in a foreign one."""
+    return event_type.partition(".")[2].partition(".")[0]
 
 
 def event_row(found: Event) -> dict[str, Any]:
@@ -256,15 +259,4 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text
 
 
-@functools.lru_cache(maxsize=1024)
-def _milliseconds(moment: str) -> int:
-    """
-    Read RFC 3339 text as milliseconds since the epoch.
-
-    Raises:
-        ValueError: it is no moment with an offset.
-    """
-    found = dt.datetime.fromisoformat(clock.without_leap_second(moment))
-    if found.tzinfo is None:
-        raise ValueError(f"{moment!r} has no offset from UTC")
-    return round(found.timestamp() * 1000)
+_milliseconds = functools.lru_cache(maxsize=1024)(clock.epoch_ms)

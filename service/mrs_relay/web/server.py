@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import prometheus_client
 import structlog
 from aiohttp import web
 
-from mrs_relay import errors
+from mrs_relay.common import http_server
 from mrs_relay.engine import views
 from mrs_relay.web import health, metrics
 from mrs_relay.web import settings as web_settings
@@ -38,9 +37,6 @@ async def serving(
         return
     registry = metrics.collect_from(snapshot, lambda: status().ready)
 
-    async def alive(_request: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
-
     async def ready(request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")
         now = status().of(tenant)
@@ -49,23 +45,14 @@ async def serving(
         return web.json_response(now.as_json(), status=200 if now.ready else 503)
 
     async def measured(_request: web.Request) -> web.Response:
-        text = prometheus_client.generate_latest(registry)
-        return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+        return http_server.metrics(registry)
 
     application = web.Application()
-    application.add_routes([web.get("/health", alive), web.get("/ready", ready), web.get("/metrics", measured)])
+    application.add_routes(
+        [web.get("/health", http_server.alive), web.get("/ready", ready), web.get("/metrics", measured)]
+    )
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise errors.SettingsError(
-                f"web.port (MRS_RELAY_WEB__PORT): cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-            ) from error
-        port = int(runner.addresses[0][1])
+    setting = "web.port (MRS_RELAY_WEB__PORT)"
+    async with http_server.listening(runner, settings.host, settings.port, setting=setting) as port:
         _log.info("web_started", host=settings.host, port=port)
         yield port
-    finally:
-        await runner.cleanup()
