@@ -67,7 +67,7 @@ class Web:
                 await asyncio.sleep(0.1)
 
 
-async def _follow(session: aiohttp.ClientSession, webs: list[Web], told: list[tuple[str, int]]) -> None:
+async def _follow(session: aiohttp.ClientSession, webs: list[Web], delivered: list[tuple[str, int]]) -> None:
     """Follow the stream, from one replica to the next whenever it breaks, until all requests have ended."""
     last, ended = "beginning", set[str]()
     for web in itertools.cycle(webs):
@@ -87,7 +87,7 @@ async def _follow(session: aiohttp.ClientSession, webs: list[Web], told: list[tu
                     last = block.get("id", last)
                     if "data" in block:
                         data = json.loads(block["data"])["data"]
-                        told.append((data["request"]["id"], data["sequence"]))
+                        delivered.append((data["request"]["id"], data["sequence"]))
                         ended |= {data["request"]["id"]} if data["state"] in history.LAST else set()
                     block = {}
                     if len(ended) == _REQUESTS:
@@ -144,14 +144,14 @@ async def _play(here: service.Deployment, effects: service.Emulator, databases: 
     await asyncio.to_thread(here.create_topics, 4)
     relay = here.start_relay("one")
     webs = [Web(here, database) for database in databases]
-    told: list[tuple[str, int]] = []
+    delivered: list[tuple[str, int]] = []
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=10)
     with _started(webs):
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.timeout(_ALL_S):
             for web in webs:
                 await web.ready(session)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_follow(session, webs, told))
+                group.create_task(_follow(session, webs, delivered))
                 group.create_task(_kill(session, webs))
                 for number in range(_REQUESTS):
                     await _submit(session, webs, number)
@@ -163,8 +163,8 @@ async def _play(here: service.Deployment, effects: service.Emulator, databases: 
                     await asyncio.sleep(0.1)  # a replica may be a moment behind the one that answered last
 
     published = [(one.request_id, one.sequence) for one in await here.story()]
-    assert len(told) == len(set(told))
-    assert set(told) == set(published)
+    assert len(delivered) == len(set(delivered))
+    assert set(delivered) == set(published)
     assert len(effects.effects()) == _REQUESTS
     relay.send(signal.SIGTERM)
 

@@ -34,11 +34,11 @@ async def test_a_request_is_sent_once_awaited_and_found() -> None:
     """A caller that repeats a call without an answer gets the end of the same job."""
     async with service() as (relay, client):
         headers = {"Idempotency-Key": "r/1", "Prefer": "respond-async, wait=30"}
-        found, told = await client.post("/v1/requests", job(relay.cluster), 200, headers)
+        found, answered = await client.post("/v1/requests", job(relay.cluster), 200, headers)
         assert found["last_event"]["type"] == "mrs.job.succeeded"
         assert (found["id"], found["source"]) == ("r/1", "/mrs-relay/http")
-        assert told["Location"] == found["request"] == "/v1/requests/r%2F1?source=%2Fmrs-relay%2Fhttp&tenant="
-        assert told["Preference-Applied"] == "wait"
+        assert answered["Location"] == found["request"] == "/v1/requests/r%2F1?source=%2Fmrs-relay%2Fhttp&tenant="
+        assert answered["Preference-Applied"] == "wait"
         assert (await client.get(found["request"]))["state"] == "succeeded"
 
         again, _ = await client.post("/v1/requests", job(relay.cluster), 200, headers)

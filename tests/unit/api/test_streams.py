@@ -72,11 +72,11 @@ async def test_a_reader_that_comes_back_after_any_event_gets_each_event_once_als
             some = await read((one, other)[turn % 2], 2, last=last)
             found += some
             last = some[-1].id
-        told = [block.what for block in found]
-        assert len(told) == len(set(told))
-        assert set(told) == everything(8)
+        delivered = [block.what for block in found]
+        assert len(delivered) == len(set(delivered))
+        assert set(delivered) == everything(8)
         for number in range(8):
-            assert [sequence for name, sequence in told if name == f"r-{number}"] == [1, 2, 3, 4]
+            assert [sequence for name, sequence in delivered if name == f"r-{number}"] == [1, 2, 3, 4]
 
 
 async def test_a_new_reader_gets_what_comes_from_now_on() -> None:
@@ -200,14 +200,14 @@ async def test_a_call_with_limit_goes_on_behind_the_last_event_that_it_returned(
     for number in range(3):
         await stage.put(*web_role.story(f"r-{number}"))
     async with web_role.role(stage) as client:
-        told, position = [], "beginning"
+        delivered, position = [], "beginning"
         while True:
             found = await client.get(f"/v1/events?after={position}&wait=0&limit=5")
             if not found["items"]:
                 break
-            told += [(one["subject"], one["data"]["sequence"]) for one in found["items"]]
+            delivered += [(one["subject"], one["data"]["sequence"]) for one in found["items"]]
             position = found["position"]
-        assert len(told) == len(set(told)) == 12
+        assert len(delivered) == len(set(delivered)) == 12
 
 
 async def test_lines_of_json_carry_event_and_position() -> None:

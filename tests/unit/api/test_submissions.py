@@ -30,9 +30,9 @@ async def test_the_message_is_the_one_that_any_sender_would_write() -> None:
     stage = web_role.Stage()
     async with web_role.role(stage) as client:
         headers = {"Idempotency-Key": "r-1"}
-        found, told = await client.post("/v1/requests", {**_SQL, "source": "/billing"}, headers=headers)
+        found, answered = await client.post("/v1/requests", {**_SQL, "source": "/billing"}, headers=headers)
         assert "last_event" not in found
-        assert told["Location"] == "/v1/requests/r-1?source=%2Fbilling&tenant="
+        assert answered["Location"] == "/v1/requests/r-1?source=%2Fbilling&tenant="
     (record,) = _written(stage)
     assert record.key == b"c-1"
     assert json.loads(record.value or b"") == {"specversion": "1.0", "id": "r-1", "source": "/billing", **_SQL}

@@ -87,14 +87,14 @@ def _good(number: int) -> malformed.Message:
 def _check_event(sent: records.Outgoing) -> event_reader.ReadEvent:
     assert damage.SECRET.encode() not in (sent.value or b"")
     assert not any(damage.SECRET.encode() in raw for _, raw in sent.headers)
-    told = event_reader.read(sent.value or b"", sent.headers)
+    published = event_reader.read(sent.value or b"", sent.headers)
     assert all(envelope.is_text(raw.decode()) for name, raw in sent.headers if name != "content-type")
-    if told.data.reason is not None:
-        assert told.data.reason.code in reasons.CODES
-        assert envelope.is_text(told.data.reason.message)
-        assert (told.data.reason.field or "").isprintable()
-        assert len(told.data.reason.message) < 3000
-    return told
+    if published.data.reason is not None:
+        assert published.data.reason.code in reasons.CODES
+        assert envelope.is_text(published.data.reason.message)
+        assert (published.data.reason.field or "").isprintable()
+        assert len(published.data.reason.message) < 3000
+    return published
 
 
 def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str]:
@@ -103,9 +103,9 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
     letters = 0
     for sent in partition.take([message]):
         if sent.topic == _TOPICS.events:
-            told = _check_event(sent)
-            stories.add((told.data.request.source, told.data.request.id))
-            yield told.data.reason.code if told.data.reason else told.data.state
+            published = _check_event(sent)
+            stories.add((published.data.request.source, published.data.request.id))
+            yield published.data.reason.code if published.data.reason else published.data.state
         elif sent.topic == _TOPICS.dead_letters:
             letter = dead_letters.read(sent.key, sent.value, sent.headers)
             assert (letter.key, letter.value) == (message.key, message.value) or letter.cut
@@ -116,7 +116,7 @@ def _outcomes(partition: _Partition, message: malformed.Message) -> Iterator[str
     assert len(stories) + letters <= 1, message
     if any(name.lower() == reader.MATCHED_HEADER for name, _ in message.headers) and not partition.jobs:
         yield "notice"
-    quiet = {jobs.State.PENDING_CANCEL: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is told yet
+    quiet = {jobs.State.PENDING_CANCEL: "awaited", jobs.State.CHOOSING: "choosing"}  # nothing is published yet
     yield from (quiet[job.state] for job in partition.jobs.values() if job.state in quiet)
     for job in partition.jobs.values():
         assert not job.name or _MRS_NAME.fullmatch(job_names.with_token(job.name, "mr" + "0" * 14))
@@ -140,7 +140,7 @@ def test_every_malformed_message_ends_in_an_event_or_a_dead_letter() -> None:
 
     A cancel counts as ended when it waits: its end comes with its request or its time; so does a request whose cluster
     is being chosen. A cancel with the header by which
-    partitions tell each other that a cancel was matched is such a notice, whoever wrote it, and is told to nobody.
+    partitions tell each other that a cancel was matched is such a notice, from any sender, and is not published.
     """
     seen: collections.Counter[str] = collections.Counter()
     partition = _Partition()
@@ -176,9 +176,9 @@ def test_neighbours_of_malformed_messages_are_told_as_if_these_were_not_there() 
     for number in range(2000 // _BATCH):
         good = [_good(2 * number), _good(2 * number + 1)]
         batch = [next(bad) for _ in range(_BATCH)]
-        told = stories(mixed.take([*batch[:7], good[0], *batch[7:15], good[1], *batch[15:]]))
-        assert told == stories(alone.take(good))
-        assert len(told) == 2
+        published = stories(mixed.take([*batch[:7], good[0], *batch[7:15], good[1], *batch[15:]]))
+        assert published == stories(alone.take(good))
+        assert len(published) == 2
 
 
 _values: st.SearchStrategy[Any] = st.sampled_from(malformed._VALUES) | message_samples.json_values

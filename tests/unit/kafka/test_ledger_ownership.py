@@ -29,15 +29,21 @@ async def test_replaced_owner_cannot_commit(guarantee: str) -> None:
     assert (await ledger_samples.make_ledger(broker).open()).state == {}
 
 
-async def test_owner_without_transactions_notices_a_zombie() -> None:
-    """Where the broker does not fence, foreign records in between tell: the owner restores, and has lost nothing."""
-    broker = ledger_samples.make_broker("at-least-once")
+async def _owner_beside_a_zombie(broker: memory_broker.MemoryBroker) -> ledgers.Ledger:
+    """Return an owner that has committed a key, which a replaced owner has written after it."""
     zombie = await ledger_samples.begun_ledger(broker)
     owner = ledger_samples.make_ledger(broker)
     await owner.open()
     await owner.commit([ledger_samples.change("a", "mine")], [], 3)
     with pytest.raises(errors.Fenced):
         await zombie.commit([ledger_samples.change("a", "zombie"), ledger_samples.change("z", "zombie")], [], 1)
+    return owner
+
+
+async def test_owner_without_transactions_notices_a_zombie() -> None:
+    """Where the broker does not fence, foreign records in between tell: the owner restores, and has lost nothing."""
+    broker = ledger_samples.make_broker("at-least-once")
+    owner = await _owner_beside_a_zombie(broker)
     with pytest.raises(errors.Fenced, match="another process"):
         await owner.commit([ledger_samples.change("b", "mine")], [], 4)
     restored = await ledger_samples.make_ledger(broker).open()
@@ -47,12 +53,7 @@ async def test_owner_without_transactions_notices_a_zombie() -> None:
 async def test_key_of_a_zombie_is_written_again_before_compaction_can_keep_it() -> None:
     """Compaction would keep the zombie's later record; the next owner overwrites it first."""
     broker = ledger_samples.make_broker("at-least-once")
-    zombie = await ledger_samples.begun_ledger(broker)
-    owner = ledger_samples.make_ledger(broker)
-    await owner.open()
-    await owner.commit([ledger_samples.change("a", "mine")], [], 3)
-    with pytest.raises(errors.Fenced):
-        await zombie.commit([ledger_samples.change("a", "zombie"), ledger_samples.change("z", "zombie")], [], 1)
+    await _owner_beside_a_zombie(broker)
     await ledger_samples.make_ledger(broker).open()
     broker.compact(runtimes.LEDGER)
     restored = await ledger_samples.make_ledger(broker).open()

@@ -19,7 +19,7 @@ SELECT = "select 'r-1' as one"
 _JOBS = [state.Effect("job", "j-1", "job-a", "c", 0)]
 
 
-class Told(simulation_stage.Stage):
+class Reported(simulation_stage.Stage):
     """A tenant whose story is given."""
 
     events: Sequence[history.Seen] = ()
@@ -31,11 +31,11 @@ class Told(simulation_stage.Stage):
         return [history.Kept(self.events[-1].request_id, self.events[-1].state, len(self.events))]
 
 
-def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Told:
+def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = b'{"data": {}}') -> Reported:
     """A tenant that was reported these states of its request r-1."""
     kafka = kafka_settings.KafkaSettings()
     hub = memory_broker.MemoryBroker(kafka)
-    stage = Told("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311
+    stage = Reported("", hub, kafka.topics, random.Random(1), simulation_extras.NONE, {"r-1": (0, body)})  # noqa: S311
     named: dict[str, Any] = {"mrs": {"job_name": name}} if name else {}
     stage.events = [
         history.Seen("r-1", one, number, f"e-{number}", {"attempt": attempt, **(named if number > 1 else {})})
@@ -45,7 +45,7 @@ def reported(*states: str, name: str = "job-a", attempt: int = 1, body: bytes = 
 
 
 def faults(
-    *stages: Told, effects: Sequence[state.Effect] = (), tags: Sequence[str] = (), result: str = "SUCCEEDED"
+    *stages: Reported, effects: Sequence[state.Effect] = (), tags: Sequence[str] = (), result: str = "SUCCEEDED"
 ) -> list[str]:
     seen = simulation_verdict.Done(effects, {"job-a": result}, Counter(tags))
     return list(simulation_verdict.faults(stages, seen, exactly_once=True))

@@ -16,6 +16,15 @@ _CLUSTER_ENDS: dict[str, decision_rows.Row | None] = {
     "cluster failed": decision_rows.end("failed"),
     "cluster unclear": decision_rows.UNKNOWN,
 }
+_NOTHING_FOR_A_CLUSTER_UNDER_WAY = decision_rows.nothing(
+    *decision_rows.SUBMISSION,
+    "waiting",
+    "unsettled",
+    "another job",
+    *decision_rows.STATEMENT,
+    "collected",
+    "expired",
+)
 _SENT: dict[str, decision_rows.Row | None] = {
     "taken": decision_rows.SUBMITTED,
     "refused": decision_rows.end("failed"),
@@ -106,15 +115,7 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
         {"vanished": decision_rows.UNKNOWN, "missing": ("submitted", (), None)}
         | decision_rows.each(decision_rows.RUNS, decision_rows.RUNNING)
         | decision_rows.SEEN_ENDS,
-        decision_rows.nothing(
-            *decision_rows.SUBMISSION,
-            "waiting",
-            "unsettled",
-            "another job",
-            *decision_rows.STATEMENT,
-            "collected",
-            "expired",
-        ),
+        _NOTHING_FOR_A_CLUSTER_UNDER_WAY,
         decision_rows.nothing("replied", "cluster not begun", "another cluster"),
     ],
     "running, a cluster": [
@@ -125,15 +126,7 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
         {"vanished": decision_rows.UNKNOWN, "missing": ("running", (), None)}
         | decision_rows.each(decision_rows.RUNS, decision_rows.PROGRESS)
         | decision_rows.SEEN_ENDS,
-        decision_rows.nothing(
-            *decision_rows.SUBMISSION,
-            "waiting",
-            "unsettled",
-            "another job",
-            *decision_rows.STATEMENT,
-            "collected",
-            "expired",
-        ),
+        _NOTHING_FOR_A_CLUSTER_UNDER_WAY,
         decision_rows.nothing("replied", "cluster starts", "another cluster"),
     ],
 }
