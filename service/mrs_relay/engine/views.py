@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mrs_relay.engine.scheduling import waits
-from mrs_relay.messages import events
+from mrs_relay.messages import controls, events
 
 
 @dataclass(slots=True)
@@ -96,7 +96,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The work under way in this process."""
+    """
+    The work under way in this process.
+
+    Attributes:
+        controls: those in effect.
+        controls_rejected: records of the control topic that are no controls, since the start.
+    """
 
     tenants: tuple[Tenant, ...]
     connections: tuple[Connection, ...]
+    controls: tuple[controls.Control, ...] = ()
+    controls_rejected: int = 0
