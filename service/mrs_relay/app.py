@@ -95,6 +95,7 @@ def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService
 def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
     """Return the counts and queues of all tenants and connections at this moment."""
     connections = {one.connection.name: one.connection for one in served}
+    controls = served[0].context.controls  # all tenants have the same
     return views.Snapshot(
         tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
         tuple(
@@ -108,8 +109,9 @@ def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.
             )
             for name, one in connections.items()
         ),
-        tuple(served[0].context.controls),
-        served[0].context.controls.rejected,
+        tuple(controls),
+        controls.rejected,
+        controls.draining,
     )
 
 

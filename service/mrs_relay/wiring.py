@@ -142,6 +142,7 @@ async def _controlled(
     reader = control_reader.ControlReader(broker, kafka.topics.control, standing.Controls(time.now_ms), time)
     async with tasks.TaskSupervisor(reader.failed) as task_supervisor:
         task_supervisor.start(reader.run(), name="controls")
+        task_supervisor.start(reader.drains.run(), name="drains")
         try:
             yield reader
         finally:

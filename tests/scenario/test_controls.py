@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 from tests.support import history, service, service_harness, tenants
 
 pytestmark = pytest.mark.looptime
@@ -221,3 +222,31 @@ async def test_job_that_waits_for_a_slot_is_held() -> None:
         await here.until_ended(["r-1"], 300)
         await asyncio.sleep(60)
         assert here.states("r-2") == ["accepted"]
+
+
+async def test_drain_holds_what_is_new_and_reports_the_end_of_the_last_one() -> None:
+    """The count goes down with the jobs under way; the end is logged once."""
+    async with _world(emulated={"pace": {"run_s": 120.0}}) as here:
+        here.put(service.job("r-1"))
+        here.put(service.job("r-2"))
+        while here.states("r-2")[-1:] not in (["submitted"], ["running"]):
+            await asyncio.sleep(0.1)
+        found = here.replicas[0].context.controls
+        with structlog.testing.capture_logs() as logs:
+            control(here, f"cluster/{service.CLUSTER}", "drain")
+            await asyncio.sleep(3)
+            here.put(service.job("r-3"))
+            await asyncio.sleep(10)
+            assert list(found.draining.values()) == [2]
+            assert "drain_ended" not in {line["event"] for line in logs}
+
+            await here.until_ended(["r-1", "r-2"], 600)
+            await asyncio.sleep(30)
+            assert list(found.draining.values()) == [0]
+        ended = [line for line in logs if line["event"] == "drain_ended"]
+        assert [(line["scope"], line["by"]) for line in ended] == [(f"cluster/{service.CLUSTER}", "ann")]
+        assert here.states("r-3") == ["accepted"]
+
+        control(here, f"cluster/{service.CLUSTER}", None)
+        await here.until_ended(["r-3"], 600)
+        assert not found.draining

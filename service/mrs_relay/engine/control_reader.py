@@ -16,7 +16,7 @@ import structlog
 
 from mrs_relay import errors
 from mrs_relay.common import backoff, clock
-from mrs_relay.engine import timers
+from mrs_relay.engine import drains, timers
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records
@@ -50,11 +50,13 @@ class ControlReader:
     Attributes:
         controls: those in effect.
         time: the clock.
+        drains: counts what drains wait for.
     """
 
     def __init__(self, broker: brokers.Broker, topic: str, found: standing.Controls, time: clock.Clock) -> None:
         self.controls: Final = found
         self.time: Final = time
+        self.drains: Final = drains.Drains(found)
         self._broker = broker
         self._topic = topic
         self._read = asyncio.Event()
@@ -95,8 +97,8 @@ class ControlReader:
                 await asyncio.sleep(_BACKOFF.delay_s(failures))
 
     def failed(self, task: str, error: BaseException) -> None:
-        """Note that the task has failed by a bug: the controls stay as they are."""
-        self.controls.problem = f"the controls are not read any more: {error!r}"
+        """Note that a task has failed by a bug: the controls stay as they are."""
+        self.controls.problem = f"the controls are not read any more: {task} has failed with {error!r}"
         log.error("task_failed", task=task, exc_info=error)
 
     def close(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mrs_relay.engine.scheduling import waits
-from mrs_relay.messages import controls, events
+from mrs_relay.messages import controls as control_records
+from mrs_relay.messages import events
 
 
 @dataclass(slots=True)
@@ -102,9 +103,11 @@ class Snapshot:
     Attributes:
         controls: those in effect.
         controls_rejected: records of the control topic that are no controls, since the start.
+        draining: jobs under way by the scope of each drain.
     """
 
     tenants: tuple[Tenant, ...]
     connections: tuple[Connection, ...]
-    controls: tuple[controls.Control, ...] = ()
+    controls: tuple[control_records.Control, ...] = ()
     controls_rejected: int = 0
+    draining: Mapping[control_records.Scope, int] = field(default_factory=dict)

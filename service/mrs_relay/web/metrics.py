@@ -96,7 +96,12 @@ def _of_controls(now: views.Snapshot) -> Iterator[core.Metric]:
     counts = Counter(one.mode for one in now.controls)
     for mode in controls.MODES:
         standing.add_metric([mode], counts[mode])
-    yield standing
+    draining = core.GaugeMetricFamily(
+        "mrs_relay_drain_running", "Jobs of this process under way that a drain waits for.", labels=["scope"]
+    )
+    for scope, count in now.draining.items():
+        draining.add_metric([str(scope)], count)
+    yield from (standing, draining)
     yield core.CounterMetricFamily(
         "mrs_relay_controls_rejected", "Records of the control topic that are no controls.", value=now.controls_rejected
     )

@@ -14,6 +14,9 @@ from mrs_relay.engine.model import facts, jobs
 from mrs_relay.messages import controls
 
 _ALL: Final = controls.Scope("all")
+_UNDER_WAY: Final = frozenset(
+    state for state, trait in jobs.TRAITS.items() if trait.holds_slot or state is jobs.State.COLLECTING
+)
 
 
 class Controls:
@@ -26,14 +29,17 @@ class Controls:
     Attributes:
         problem: why controls cannot be read; None: they are as the topic says.
         rejected: records of the topic that are no controls, since the start.
+        draining: jobs of this process under way by the scope of each drain, as last counted.
     """
 
     def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
         self._now_ms = now_ms
         self._by_scope: dict[controls.Scope, controls.Control] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._owned: dict[object, tuple[str, Mapping[jobs.LedgerKey, jobs.Job]]] = {}
         self.problem: str | None = None
         self.rejected = 0
+        self.draining: Mapping[controls.Scope, int] = {}
 
     def __iter__(self) -> Iterator[controls.Control]:
         """Yield the controls that have not ended, in the order in which they were set."""
@@ -43,6 +49,20 @@ class Controls:
     def on_change(self, call: Callable[[], None]) -> None:
         """Have `call` called after each change."""
         self._listeners.append(call)
+
+    def join(self, owner: object, tenant: str, committed: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
+        """Count a partition's jobs among those that a drain waits for, until it leaves; a live view."""
+        self._owned[owner] = tenant, committed
+
+    def leave(self, owner: object) -> None:
+        """Forget a partition that this process no longer owns."""
+        self._owned.pop(owner, None)
+
+    def under_way(self, scope: controls.Scope) -> int:
+        """Count the jobs of this process under way that a scope names."""
+        return sum(
+            is_under_way(scope, job, tenant) for tenant, committed in self._owned.values() for job in committed.values()
+        )
 
     # Changes
 
@@ -123,3 +143,8 @@ def scopes_of(job: jobs.Job, tenant: str) -> list[controls.Scope]:
         *(controls.Scope("label", f"{name}={value}") for name, value in (job.labels or {}).items()),
         controls.Scope("request", job.id),
     ]
+
+
+def is_under_way(scope: controls.Scope, job: jobs.Job, tenant: str) -> bool:
+    """Whether a scope names a job whose submission was decided, and that has not ended."""
+    return job.state in _UNDER_WAY and scope in scopes_of(job, tenant)
