@@ -53,6 +53,22 @@ async def test_hold_is_known_before_the_first_submission(guarantee: str) -> None
         assert history.faults([f"r-{number}" for number in range(5)], here.events(), here.created()) == []
 
 
+async def test_replica_that_cannot_read_the_controls_takes_no_partition() -> None:
+    """Nothing is submitted in the meantime; a replica that can read them keeps its partitions."""
+    async with _world(replicas=0) as here:
+        control(here, "all")
+        here.broker.lose_leader(_CONTROL, 0)
+        here.put(service.job("r-1"))
+        replica = await here.start_replica()
+        await asyncio.sleep(120)
+        assert (here.created(), here.states("r-1")) == ([], [])
+        assert "controls in topic mrs.control have not been read yet" in (replica.kafka.status().error or "")
+
+        here.broker.regain_leaders()
+        await asyncio.sleep(120)
+        assert (here.created(), here.states("r-1")) == ([], ["accepted"])
+
+
 @BOTH
 async def test_hold_survives_the_restart_and_the_takeover(guarantee: str) -> None:
     """Every replica ends, and each new one knows the hold; so does the one that takes over."""

@@ -304,7 +304,7 @@ class MemoryBroker:
 
     @asynccontextmanager
     async def _reading(self, position: records.Position, offset: int | None) -> AsyncIterator[brokers.LogReader]:
-        await self.reach()
+        await self.reach_leader(position)
         yield memory_clients.Reader(self, position, self.log(position).first if offset is None else offset)
 
     @asynccontextmanager
