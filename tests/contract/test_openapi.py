@@ -90,6 +90,12 @@ async def test_the_document_describes_every_route() -> None:
             "/v1/requests/{id}/events",
             "/v1/dead-letters",
             "/v1/events",
+            "/v1/requests/{id}/why",
+            "/v1/clusters",
+            "/v1/tenants",
+            "/v1/queues",
+            "/v1/budgets",
+            "/v1/partitions",
             "/v1/requests/{id}/cancel",
             "/v1/requests/{id}/resolve",
         ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from mrs_relay.common import clock
+from mrs_relay.engine import held_jobs, views
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine import views
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
@@ -47,6 +47,7 @@ class TenantContext:
         scheduler: admits queued jobs.
         lanes: bounds the calls in flight.
         quota: the tenant's policy, and its usage against the limits.
+        held: partition -> its jobs that wait for something of their own, for people who ask why.
     """
 
     settings: engine_settings.EngineSettings
@@ -62,6 +63,7 @@ class TenantContext:
     lanes: lanes.Lanes
     counts: views.Counts
     quota: quota.TenantQuota
+    held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

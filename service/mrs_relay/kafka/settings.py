@@ -48,6 +48,13 @@ class Topics(group.Group):
     mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
     """
 
+    status: str | None = Field(default="mrs.status", pattern=_TOPIC_NAME)
+    """
+    Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
+    why`, `status` and `web`. A compacted topic of one partition, for all tenants. None, or a topic that is missing,
+    publishes nothing; requests do not need it.
+    """
+
     @property
     def ledger(self) -> str:
         """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
@@ -249,7 +256,8 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.status]
+        names = [name for name in names if name is not None]
         return len(set(names)) == len(names)
 
     @property

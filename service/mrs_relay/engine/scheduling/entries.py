@@ -30,6 +30,7 @@ class QueueEntry(NamedTuple):
         place: the cluster and operation that it waits for.
         owner: its partition.
         admit: called when the job gets its turn.
+        priority: of the job.
     """
 
     rank: tuple[int, int, int]
@@ -37,6 +38,11 @@ class QueueEntry(NamedTuple):
     place: Place
     owner: Owner
     admit: Callable[[jobs.LedgerKey], None]
+    priority: int = 5
+
+    def since_ms(self, aging_s: float) -> int:
+        """Return since when the job waits, epoch milliseconds."""
+        return self.rank[0] + _advance_ms(self.priority, aging_s)
 
 
 def queue_entry(
@@ -50,5 +56,9 @@ def queue_entry(
     priority 9 that arrives more than nine times `aging_s` later. The time before its `not_before` does not count.
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
-    rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
-    return QueueEntry(rank, key, kinds.place(job), owner, admit)
+    rank = (since_ms - _advance_ms(job.priority, aging_s), job.order, next(_numbers))
+    return QueueEntry(rank, key, kinds.place(job), owner, admit, job.priority)
+
+
+def _advance_ms(priority: int, aging_s: float) -> int:
+    return priority * round(aging_s * 1000)

@@ -79,9 +79,9 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return the topics that must exist: requests, ledger, events, dead letters and, if configured, latest states."""
+    """Return our topics: requests, ledger, events, dead letters and, if configured, latest states and status."""
     topics = kafka.topics
-    optional = () if topics.latest is None else (topics.latest,)
+    optional = [name for name in (topics.latest, topics.status) if name is not None]
     return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional
 
 
@@ -120,12 +120,16 @@ def plan(
 
     letter_configs = safe | {"max.message.bytes": str(input_bytes + topic_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
+    # What a replica that was killed has left behind is deleted by age: live ones write their records again and again.
+    lately = safe | {"cleanup.policy": "compact,delete", "retention.ms": str(_DAY_MS), "segment.ms": str(_HOUR_MS)}
+    status = [] if topics.status is None else [(topics.status, 1, lately)]
     wanted: list[tuple[str, int, dict[str, str]]] = [
         (topics.requests, partitions, safe),
         (topics.ledger, partitions, ledger_configs),
         (topics.events, kafka.partitions, safe),
         (topics.dead_letters, 1, letter_configs),
         *latest,
+        *status,
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 
