@@ -313,7 +313,7 @@ def encode_content(content: Content) -> bytes:
     while len(made) > MOST_BYTES and most:
         most //= 4
         made = _encoder.encode(_cut(content, most))
-    return made if len(made) <= MOST_BYTES else _encoder.encode(_bare(content))
+    return made if len(made) <= MOST_BYTES else _encoder.encode(_bare(_cut(content, 0)))
 
 
 def encode(content: bytes, *, at_ms: int, replica: str, epoch_ms: int) -> bytes:

@@ -22,7 +22,9 @@ def of_queue(
 ) -> list[holds.Hold]:
     """Return what holds the first request of a queue."""
     spot = _spot(seen, queue, board, now_ms)
-    return [holds.of(seen, spot.hold(cause)) for cause in queue.causes]
+    found = [holds.of(seen, spot.hold(cause)) for cause in queue.causes]
+    # A moment that has passed since the relay reported says nothing any more.
+    return [one if one.earliest_ms > now_ms else replace(one, earliest_ms=0) for one in found]
 
 
 def in_queue(
@@ -46,16 +48,29 @@ def _spot(
     seen: status_board.Seen[status.Cluster], queue: status.Queue, board: status_board.StatusBoard, now_ms: int
 ) -> _Spot:
     replica = next((one.content for one in board.replicas(now_ms) if one.replica == seen.replica), None)
-    return _Spot(seen.content, queue, replica)
+    rivals = sum(
+        one.waiting
+        for other in board.clusters(now_ms)
+        if (other.replica, other.content.connection) == (seen.replica, seen.content.connection)
+        for one in other.content.queues
+        if one.operation == queue.operation
+    )
+    return _Spot(seen.content, queue, replica, rivals)
 
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """A queue with its cluster and its replica."""
+    """
+    A queue with its cluster and its replica.
+
+    Attributes:
+        rivals: requests that wait for the same operation, on all clusters of the connection in this replica.
+    """
 
     cluster: status.Cluster
     queue: status.Queue
     replica: status.Replica | None
+    rivals: int
 
     @property
     def tenant(self) -> status.Tenant | None:
@@ -146,7 +161,7 @@ def _in_flight(spot: _Spot) -> holds.Hold:
 def _quota(spot: _Spot) -> holds.Hold:
     seen = spot.budget
     count = "" if seen is None else f": {seen.used} of {seen.granted} calls used, of {seen.per_minute} for all relays"
-    text = f"this minute's quota of {spot.queue.operation} is used up{count}"
+    text = f"this minute's quota of {spot.queue.operation}, for which {spot.rivals} wait here, is used up{count}"
     return holds.Hold("", text, "time: calls are spread evenly over the minute")
 
 

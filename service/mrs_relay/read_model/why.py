@@ -36,8 +36,9 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
-    if not waits:
-        waits += [*_not_served(asked, known.board, now_ms), *_perhaps(asked, known.board, now_ms)]
+    # What no living relay reports may be in a partition that nobody works on: that has to end first.
+    if all(one.stale for one in waits):
+        waits = [*_not_served(asked, known.board, now_ms), *(waits or _perhaps(asked, known.board, now_ms))]
     return [*found, *(waits or [_not_seen(asked)])]
 
 
@@ -155,6 +156,14 @@ def _not_served(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int
         yield holds.of(seen, _partition_hold(seen, "if it is there" if usual is None else "where its key belongs"))
 
 
+_CLEARS: Final = {
+    "parked": "the end of the rebalance that is under way",
+    "unreadable": "a person who repairs it",
+    "leaderless": "the broker that holds it",
+    "ended": "a relay that takes it over",
+}
+
+
 def _partition_hold(seen: status_board.Seen[status.Partition], where: str) -> holds.Hold:
     one = seen.content
     place = f"partition {one.topic}-{one.partition}, {where},"
@@ -164,9 +173,10 @@ def _partition_hold(seen: status_board.Seen[status.Partition], where: str) -> ho
     if one.state == "restoring":
         part = f", {one.restored:.0%} of its ledger read" if one.restored is not None else ""
         return holds.Hold("partition_restoring", f"{place} is being restored{part}", "the end of the restore")
+    at = f" at offset {one.next_offset}" if one.next_offset is not None else ""
     why = f": {one.error}" if one.error else ""
-    clears = "a person who repairs it" if one.state == "unreadable" else "it is tried again by itself"
-    return holds.Hold("partition_not_served", f"{place} is {one.state} at offset {one.next_offset}{why}", clears)
+    clears = _CLEARS.get(one.state, "it is tried again by itself")
+    return holds.Hold("partition_not_served", f"{place} is {one.state}{at}{why}", clears)
 
 
 def _not_seen(asked: holds.Asked) -> holds.Hold:
