@@ -13,7 +13,8 @@ from mrs_relay.common import clock
 
 pytestmark = pytest.mark.looptime
 
-_FREE = {"mrs": {"budgets": False}}
+_STATUS = {"kafka": {"topics": {"status": status_board.TOPIC}}}
+_FREE = {"mrs": {"budgets": False}, **_STATUS}
 _STATE = {"error_code": "12000062", "error_msg": "The cluster state does not allow this"}
 
 
@@ -46,7 +47,7 @@ async def test_a_request_for_a_full_cluster_names_the_jobs_that_it_waits_for() -
 
 async def test_a_request_that_waits_for_the_quota_says_how_much_of_it_is_used() -> None:
     """Calls used and granted, and how many wait for it."""
-    async with service_harness.start(service_harness.settings()) as relay:
+    async with service_harness.start(service_harness.settings(**_STATUS)) as relay:
         for number in range(90):
             relay.put(service.job(f"r-{number}", cluster=f"c-{number}"))
         await asyncio.sleep(3)

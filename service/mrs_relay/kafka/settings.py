@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mrs_relay.kafka import group
 from mrs_relay.kafka import security as security_settings
@@ -48,10 +48,12 @@ class Topics(group.Group):
     mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
     """
 
-    status: str | None = Field(default="mrs.status", pattern=_TOPIC_NAME)
+    status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
+        default="mrs.status", pattern=_TOPIC_NAME
+    )
     """
     Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
-    why`, `status` and `web`. A compacted topic of one partition, for all tenants. None, or a topic that is missing,
+    why`, `status` and `web`. A compacted topic of one partition, for all tenants. "", or a topic that is missing,
     publishes nothing; requests do not need it.
     """
 

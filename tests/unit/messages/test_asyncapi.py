@@ -44,7 +44,14 @@ def test_addresses_are_the_topics_of_the_settings() -> None:
     """The defaults are the addresses of the document."""
     topics = settings.Topics()
     published = {channel["address"] for channel in _DOCUMENT["channels"].values()}
-    assert published == {topics.requests, topics.events, topics.dead_letters, topics.ledger, "mrs.latest"}
+    assert published == {
+        topics.requests,
+        topics.events,
+        topics.dead_letters,
+        topics.ledger,
+        topics.status,
+        "mrs.latest",
+    }
 
 
 @pytest.mark.parametrize("kind", _REQUESTS)

@@ -50,3 +50,11 @@ def test_without_a_right_to_write_or_compaction_it_is_a_warning() -> None:
     (found,) = status_rules.examine(dataclasses.replace(facts, cluster=cluster))
     assert (found.severity, found.code) == ("warning", "status_not_compacted")
     assert "cleanup.policy=[compact,delete]" in found.remedy
+
+
+def test_an_empty_name_publishes_nothing() -> None:
+    """Neither a file nor the environment has a word for None."""
+    assert settings.Topics.model_validate({"status": ""}).status is None
+    assert topic_setup.names(runtimes.kafka_settings(topics=settings.Topics(status=""))) == topic_setup.names(
+        runtimes.kafka_settings(topics=settings.Topics(status=None))
+    )
