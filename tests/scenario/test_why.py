@@ -13,8 +13,8 @@ from mrs_relay.common import clock
 
 pytestmark = pytest.mark.looptime
 
-_STATUS = {"kafka": {"topics": {"status": status_board.TOPIC}}}
-_FREE = {"mrs": {"budgets": False}, **_STATUS}
+_STATUS: dict[str, Any] = {"kafka": {"topics": {"status": status_board.TOPIC}}}
+_FREE: dict[str, Any] = {"mrs": {"budgets": False}, **_STATUS}
 _STATE = {"error_code": "12000062", "error_msg": "The cluster state does not allow this"}
 
 
@@ -158,3 +158,16 @@ async def test_a_replica_that_leaves_takes_its_status_along() -> None:
         board = status_board.read(relay.broker)
         assert (board.replicas(now_ms), board.clusters(now_ms)) == ([], [])
         assert [seen.stale for seen in board.partitions(now_ms)] == [True]
+
+
+async def test_a_request_for_a_paused_and_full_connection_names_both() -> None:
+    """The pause of the connection, and the slots that are taken all the same."""
+    async with service_harness.start(_settings(slots_per_cluster=1), emulated={"pace": {"run_s": 600}}) as relay:
+        relay.put(service.job("r-1"))
+        await asyncio.sleep(2)
+        throttled = {"action": "status", "status": 429, "headers": {"Retry-After": "60"}}
+        relay.trouble(operation="CreateExecuteJob", count=1000, **throttled)
+        relay.put(service.job("r-2"))
+        relay.put(service.job("r-3", cluster="c-2"))
+        await asyncio.sleep(3)
+        assert list(status_board.held(relay, "r-2")) == ["mrs_paused", "slots_taken"]

@@ -26,6 +26,7 @@ class Asked:
         reason: of its last event, for people.
         job_id: its job on MRS.
         progress: of that job, per cent.
+        not_before_ms: the moment before which it is not submitted, epoch milliseconds; 0: none, or it is not known.
     """
 
     tenant: str
@@ -39,6 +40,7 @@ class Asked:
     reason: str = ""
     job_id: str = ""
     progress: float | None = None
+    not_before_ms: int = 0
 
     def is_it(self, one: status.Ref | status.Timed | status.InLine) -> bool:
         """Return whether an item of a list is this request; tenants are told apart by its record."""

@@ -31,6 +31,8 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
 
     found += known.controls
     waits = [*_own_waits(asked, known.board, now_ms)]
+    if not waits and asked.not_before_ms > now_ms:
+        waits = [holds.Hold("not_before", *_OWN["not_before"], asked.not_before_ms)]
     queued = _queued(asked, known.board, now_ms)
     for one in queued:
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)

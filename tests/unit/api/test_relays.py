@@ -125,11 +125,9 @@ async def test_filters_leave_out_what_is_not_meant_and_limits_say_how_many_there
 async def test_a_request_says_why_it_waits_and_two_replicas_of_the_api_agree() -> None:
     """From its events and the status; an unknown one is not found."""
     stage = await _stage()
-    event = {"event_source": "/mrs-relay/a", "cluster": "c-1"}
+    event: dict[str, Any] = {"event_source": "/mrs-relay/a", "cluster": "c-1"}
     await stage.put(web_role.event("r-b-1", 1, "accepted", **event), *web_role.story("ended", **event))
-    chosen = {"tenants": {"a": {"requests": "in", "allow": {}}}}
-    stage.broker.create_topics(1)
-    with_settings = web_role.chosen(**chosen)
+    with_settings = web_role.chosen(tenants={"a": {"requests": "in"}})
     async with web_role.role(stage, with_settings) as one, web_role.role(stage, with_settings) as other:
         for client in (one, other):
             await _items(client, "/v1/queues")

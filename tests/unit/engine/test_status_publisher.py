@@ -102,8 +102,9 @@ async def test_a_topic_that_is_missing_is_said_once_and_found_later() -> None:
             stage.broker.create_topic("st", 1)
             await asyncio.sleep(70)
             assert stage.published
-    said = [log["event"] for log in logs if log["event"].startswith("status_")]
-    assert said == ["status_not_published", "status_published_again"]
+    said = [log for log in logs if log["event"].startswith("status_")]
+    assert [log["event"] for log in said] == ["status_not_published", "status_published_again"]
+    assert "`mrs-relay topics create` makes it" in said[0]["error"]
 
 
 async def test_writes_that_fail_are_tried_again_and_end_nothing() -> None:

@@ -49,3 +49,10 @@ def test_a_record_that_is_removed_or_of_a_later_version_is_passed_over() -> None
     board.apply(records.Record("s", 0, 0, 0, b"junk", b"\xff\x00", ()))
     board.apply(records.Record("s", 0, 0, 0, status.partition_key("in", 0).encode(), None, ()))
     assert _stale(board) == {}
+
+
+def test_a_record_of_a_silent_relay_is_stale_by_itself() -> None:
+    """Its replica writes all records again in time; one that it has not is of something that is gone."""
+    board = made.board(_partition(0), at_ms=made.NOW_MS - 31_000)
+    made.put(board, made.replica(), at_ms=made.NOW_MS)
+    assert _stale(board) == {0: True}

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.engine import scheduling_fakes
 
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.scheduling import breaker, fair_queue, overview, waits
+from mrs_relay.engine.scheduling import breaker, entries, fair_queue, overview, waits
 
 pytestmark = pytest.mark.looptime
 
@@ -42,9 +42,12 @@ async def test_a_long_line_is_looked_at_for_its_first_entries_only(monkeypatch: 
     for number in range(2000):
         partition.enter(f"j{number}")
     is_live = fair_queue.FairQueue._is_live
-    monkeypatch.setattr(
-        fair_queue.FairQueue, "_is_live", lambda self, entry: [looks.append(entry), is_live(self, entry)][1]
-    )
+
+    def noted(self: fair_queue.FairQueue, entry: entries.QueueEntry) -> bool:
+        looks.append(entry)
+        return is_live(self, entry)
+
+    monkeypatch.setattr(fair_queue.FairQueue, "_is_live", noted)
     partition.scheduler.overview(10, 20)
     assert len(looks) == 20
     for number in range(1, 1999):
