@@ -11,6 +11,7 @@ import structlog
 
 from mrs_relay import settings as all_settings
 from mrs_relay.api import server
+from mrs_relay.api.access import authentication
 from mrs_relay.client import sending
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.kafka import settings as kafka_settings
@@ -65,11 +66,15 @@ async def running(
         report: called when a task failed in a way that nothing here handles.
 
     Raises:
-        SettingsError: the server cannot listen. DatabaseDown: the database cannot be opened.
+        SettingsError: the server cannot listen, or a file of it cannot be read.
+        DatabaseDown: the database cannot be opened.
     """
     topics = topics_of(chosen)
     owner = str(uuid.uuid4())
-    async with database.opened(chosen.read_model) as opened:
+    async with (
+        authentication.opened(chosen.api.access, time) as authenticator,
+        database.opened(chosen.read_model) as opened,
+    ):
         kafka = connect(chosen.kafka)
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
         tenants = {one.name: one.kafka for one in chosen.tenancies}
@@ -77,7 +82,8 @@ async def running(
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
             supervisor.start(writing.sender.run(), name="messages")
-            async with server.serving(server.Api(chosen.api, opened, topics, reading, writing), chosen.api) as port:
+            api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
+            async with server.serving(api, chosen.api) as port:
                 yield port
 
 

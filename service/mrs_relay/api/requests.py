@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies
+from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
 from mrs_relay.read_model import database, queries
 
@@ -28,9 +29,11 @@ class Requests:
 
     async def list_requests(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of requests."""
-        query = replies.query(request, models.RequestsQuery)
+        query, scope = replies.query(request, models.RequestsQuery), scopes.of(request)
+        scope.require_named(query.tenant)
         chosen = queries.Filter(
             tenant=query.tenant,
+            visible=scope.visible,
             state=query.state,
             kind=query.type,
             cluster=query.cluster,
@@ -60,10 +63,11 @@ class Requests:
 
     async def list_dead_letters(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of dead letters."""
-        query = replies.query(request, models.DeadLettersQuery)
-        filters = (query.tenant, query.code)
+        query, scope = replies.query(request, models.DeadLettersQuery), scopes.of(request)
+        scope.require_named(query.tenant)
+        filters = queries.LetterFilter(query.tenant, query.code, scope.visible)
         after = replies.place(query.cursor, queries.LetterPageEnd, filters)
-        rows, following = await queries.dead_letters(self._database, query.tenant, query.code, after, query.limit)
+        rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
         items = [_letter(row) for row in rows]
         return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))
 
@@ -74,16 +78,19 @@ class Requests:
 
     async def one(self, request: web.Request) -> Mapping[str, Any]:
         """
-        Return the row of the request that the path names.
+        Return the row of the request that the path names, for which the caller has the role of the route.
 
         Raises:
-            ProblemError: there is none, or more than one.
+            ProblemError: there is none, or more than one, or the caller's role does not suffice.
         """
-        query = replies.query(request, models.RequestQuery)
+        query, scope = replies.query(request, models.RequestQuery), scopes.of(request)
+        scope.require_named(query.tenant)
         request_id = request.match_info["id"]
         found = []
         if "\0" not in request_id:
-            found = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
+            found = await queries.of_id(
+                self._database, request_id, tenant=query.tenant, source=query.source, visible=scope.visible
+            )
         if not found:
             text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
             raise problems.ProblemError(404, "no-such-request", text)
@@ -91,6 +98,7 @@ class Requests:
             several = [{"tenant": row["tenant"], "source": row["source"]} for row in found]
             text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
+        scope.require(found[0]["tenant"])
         return found[0]
 
 

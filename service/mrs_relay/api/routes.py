@@ -17,7 +17,8 @@ LAST_EVENT_ID: Final = "Last-Event-ID"
 
 _COMMON: Final = {
     400: "A parameter is wrong or unknown.",
-    403: "A foreign Host or Origin.",
+    401: "Authentication is needed, or the token is not accepted any longer.",
+    403: "A foreign Host or Origin, or the caller's role does not suffice.",
     429: "More requests than `api.requests_per_s` allows.",
     503: "The database or Kafka does not answer, or too many streams, calls or messages wait.",
 }
@@ -27,7 +28,7 @@ _ONE: Final = {
     409: "Several requests have this id: name source and tenant.",
 }
 _SENT: Final = {
-    403: "A foreign Host or Origin, or `api.read_only` is set.",
+    403: "A foreign Host or Origin, the caller's role does not suffice, or `api.read_only` is set.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "The message would be rejected, or its key was used for another request.",

@@ -15,9 +15,10 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api import guards, headers, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api.access import authentication, certificates
 from mrs_relay.client import sending
-from mrs_relay.common import http_server
+from mrs_relay.common import addresses, http_server
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec
 from mrs_relay.read_model import database, projector, sent
@@ -55,6 +56,7 @@ class Api:
         topics: what is read into it.
         reading: reads it, in this process.
         writing: where messages go, and what writes them.
+        authenticator: tells who calls.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Api:
         topics: projector.Topics,
         reading: projector.Projector,
         writing: Writing,
+        authenticator: authentication.Authenticator,
     ) -> None:
         self._settings = chosen
+        self._authenticator = authenticator
         self._reading = reading
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
@@ -75,7 +79,7 @@ class Api:
             writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
         )
         self._routes = routes.routes(asked, self._streams, submitted)
-        self._document = codec.encode(openapi.document(self._routes))
+        self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
 
@@ -85,7 +89,8 @@ class Api:
             client_max_size=self._settings.body_bytes,
             middlewares=[
                 problems.middleware,
-                guards.local_only(),
+                guards.own_addresses(self._settings.addresses),
+                authentication.middleware(self._authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
@@ -98,6 +103,7 @@ class Api:
                 web.get("/metrics", self._measured),
             ]
         )
+        application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
         return application
 
@@ -160,8 +166,11 @@ async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
     Serve for the length of the context; yields the port.
 
     Raises:
-        SettingsError: the server cannot listen on the address.
+        SettingsError: the server cannot listen on the address, or the files of TLS cannot be used.
     """
+    tls = certificates.server_context(chosen.tls)
+    if tls is None and not addresses.is_loopback(chosen.host):
+        _log.warning("api_without_tls", host=chosen.host)
     runner = web.AppRunner(
         api.application(),
         access_log=None,
@@ -170,6 +179,6 @@ async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
         max_field_size=_LINE_BYTES,
     )
     setting = "api.port (MRS_RELAY_API__PORT)"
-    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting) as port:
-        _log.info("api_started", host=chosen.host, port=port)
+    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting, tls=tls) as port:
+        _log.info("api_started", host=chosen.host, port=port, tls=tls is not None, open=not chosen.access.is_set)
         yield port

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from mrs_relay import errors
 from mrs_relay.api import models, problems, requests, settings, streams
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
 from mrs_relay.kafka import settings as kafka_settings
@@ -167,7 +168,8 @@ class Submissions:
         self._kafka(row["tenant"])
 
         target = {"id": row["id"], "source": row["source"]}
-        value = _value(kind, wording.new_id(), self._settings.source, {"request": target, **data})
+        caller = scopes.of(request).caller
+        value = _value(kind, wording.new_id(), self._settings.source, {"request": target, **data}, caller)
         message = _Message(row["tenant"], row["source"], row["id"], row["kafka_key"], value)
         await self._send(message)
         return _accepted(message, None, waited=False)
@@ -189,8 +191,10 @@ class Submissions:
             text = f"type: POST /v1/requests/ID/{_FOLLOW_UPS[body.type]} sends {body.type}"
             raise problems.ProblemError(422, "invalid-request", text)
 
+        scope = scopes.of(request)
+        scope.require(body.tenant)
         kafka = self._kafka(body.tenant)
-        value = _value(body.type, request_id, source, body.data)
+        value = _value(body.type, request_id, source, body.data, scope.caller)
         try:
             found = envelope.read(kafka.topics.requests, value, wording.HEADERS)
             checked = messages.parse(found)
@@ -290,8 +294,9 @@ def _is_text(given: str) -> bool:
     return True
 
 
-def _value(kind: str, message_id: str, source: str, data: Mapping[str, Any]) -> bytes:
-    return codec.encode({"specversion": "1.0", "id": message_id, "source": source, "type": kind, "data": data})
+def _value(kind: str, message_id: str, source: str, data: Mapping[str, Any], caller: callers.Caller) -> bytes:
+    members = {"specversion": "1.0", "id": message_id, "source": source, "type": kind, **caller.attributes}
+    return codec.encode({**members, "data": data})
 
 
 async def _body(request: web.Request, model: type[_Body]) -> _Body:

@@ -65,7 +65,7 @@ class _Command:
 
 _COMMANDS: Final[Mapping[str, _Command]] = {
     "serve": _Command("mrs_relay.cli.serve", "serve", _RUN, ("mrs-relay serve", "mrs-relay serve --config relay.toml")),
-    "web": _Command("mrs_relay.cli.web", "web", _RUN, ("mrs-relay web", "mrs-relay web --config relay.toml")),
+    "web": _Command("mrs_relay.cli.web", "app", _RUN),
     "demo": _Command(
         "mrs_relay.demo.command",
         "demo",

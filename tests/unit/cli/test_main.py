@@ -35,6 +35,7 @@ OPTIONS = {
     ],
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "web": ["--config"],
+    "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
@@ -68,10 +69,14 @@ OPTIONS = {
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> dict[str, list[str]]:
     if hasattr(command, "commands"):
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = _own(command, path) if command.invoke_without_command else {}
         for name, inner in command.commands.items():
             found |= _commands(inner, (*path, name))
         return found
+    return _own(command, path)
+
+
+def _own(command: Any, path: tuple[str, ...]) -> dict[str, list[str]]:
     return {" ".join(path): [parameter.opts[0] for parameter in command.params]}
 
 

@@ -1,0 +1,38 @@
+"""Which least role each route wants: the one place that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from mrs_relay.api.access import callers
+
+_VIEWER, _OPERATOR = callers.Role.VIEWER, callers.Role.OPERATOR
+
+OPEN: Final = frozenset({"/health", "/ready"})
+"""Paths that answer everybody: probes have no token, and these say nothing about requests."""
+
+LEAST: Final[Mapping[str, callers.Role]] = {
+    "GET /v1/requests": _VIEWER,
+    "GET /v1/requests/{id}": _VIEWER,
+    "GET /v1/requests/{id}/events": _VIEWER,
+    "GET /v1/dead-letters": _VIEWER,
+    "GET /v1/events": _VIEWER,
+    "POST /v1/requests": _OPERATOR,
+    "POST /v1/requests/{id}/cancel": _OPERATOR,
+    "POST /v1/requests/{id}/resolve": _OPERATOR,
+    "GET /v1/openapi.json": _VIEWER,
+    "GET /metrics": _VIEWER,
+}
+"""By method and path. The role counts for the tenant concerned; a path of no tenant wants it for any."""
+
+
+def of(request: web.Request) -> callers.Role:
+    """Return the least role for the route of a request; a route that the table forgot is an administrator's."""
+    resource = request.match_info.route.resource
+    if resource is None:  # no such path or method: whoever may look may learn that
+        return _VIEWER
+    method = "GET" if request.method == "HEAD" else request.method
+    return LEAST.get(f"{method} {resource.canonical}", callers.Role.ADMIN)
