@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
 from mrs_relay import settings as all_settings
-from mrs_relay.api import server
+from mrs_relay import tenants
+from mrs_relay.api import models, server
 from mrs_relay.api.access import authentication
 from mrs_relay.client import sending
 from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.engine import trial
+from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.read_model import database, projector, sent
 
@@ -77,8 +80,10 @@ async def running(
     ):
         kafka = connect(chosen.kafka)
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
-        tenants = {one.name: one.kafka for one in chosen.tenancies}
-        writing = server.Writing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
+        kafkas = {one.name: one.kafka for one in chosen.tenancies}
+        writing = server.Writing(
+            kafkas, sending.Sender(kafka), sent.Sent(opened, time), kafka, Trial(chosen.tenancies).run
+        )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
             supervisor.start(writing.sender.run(), name="messages")
@@ -96,3 +101,29 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
     )
+
+
+class Trial:
+    """
+    Says what the engine would do with a message.
+
+    Args:
+        tenancies: the tenants and their rules.
+    """
+
+    def __init__(self, tenancies: Sequence[tenants.ResolvedTenant]) -> None:
+        self._tenancies = {one.name: one for one in tenancies}
+
+    async def run(self, tenant: str, record: records.Record) -> models.DryRun:
+        """Return what would become of a message of a tenant."""
+        served = self._tenancies[tenant]
+        found = await trial.run(record, served.policy, served.kafka.record_bytes)
+        reason, call = found.reason, found.call
+        return models.DryRun(
+            accepted=reason is None,
+            reason=reason and models.Reason(kind=reason.kind, code=reason.code, message=reason.message),
+            call=call and models.MrsCall(**dataclasses.asdict(call)),
+            chooses_cluster=found.chooses_cluster,
+            not_before=clock.rfc3339(found.not_before_ms) if found.not_before_ms else None,
+            limits=dict(found.limits) or None,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from mrs_relay.api.access import callers, tokens
 from mrs_relay.kafka import records
 
 TENANTS: Final = {"etl": {"requests": "etl.requests"}, "bi": {"requests": "bi.requests"}}
+SQL: Final = {"cluster": "c-1", "engine": "spark", "statement": "select 1"}
 GRANTS: Final = {
     "viewer": "viewer@etl",
     "operator": "operator@etl",
@@ -67,16 +69,19 @@ def stage() -> web_role.Stage:
 
 
 async def put_requests(made: web_role.Stage) -> None:
-    """A running request of each tenant, and a request of each that is unknown; a dead letter of each."""
-    for tenant in TENANTS:
+    """Requests of each tenant: running, unknown, and failed, of which the message is there; a dead letter of each."""
+    for tenant, settings_of_tenant in TENANTS.items():
         source = f"/mrs-relay/{tenant}"
         await made.put(
             web_role.event(f"{tenant}-1", 3, "running", event_source=source),
             web_role.event(f"{tenant}-2", 3, "unknown", event_source=source),
+            web_role.event(f"{tenant}-3", 3, "failed", event_source=source),
             web_role.letter(1, topic=f"{tenant}.requests"),
         )
+        message = {"id": f"{tenant}-3", "source": "/tests", "type": "mrs.sql.submit", "data": SQL}
+        made.broker.put(settings_of_tenant["requests"], 0, b"c-1", json.dumps(message).encode())
 
 
 def written(made: web_role.Stage, tenant: str) -> list[records.Record]:
-    """The messages that were sent to a tenant's topic."""
-    return made.broker.committed(TENANTS[tenant]["requests"])
+    """The messages that were sent to a tenant's topic over HTTP."""
+    return [record for record in made.broker.committed(TENANTS[tenant]["requests"]) if record.headers]

@@ -245,6 +245,51 @@ class ResolveRequest(_Body):
     note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
 
 
+class RetryRequest(_Body):
+    """Why a request is sent again."""
+
+    note: Annotated[str, pydantic.Field(max_length=500, description="Why.")] = ""
+    id: Annotated[
+        Text | None,
+        pydantic.Field(description="Id of the new request, unless Idempotency-Key has it; made of the old one's."),
+    ] = None
+
+
+class Valid(_Model):
+    """A request that the relay's models accept; the tenant's rules may still refuse it, see dry-run."""
+
+    type: str
+    source: str
+    tenant: str
+
+
+class MrsCall(_Model):
+    """A call to MRS, as the relay would send it."""
+
+    operation: str
+    method: str
+    path: Annotated[
+        str,
+        pydantic.Field(description="With its query. PROJECT stands for the project, CHOSEN for a cluster to choose."),
+    ]
+    body: Annotated[dict[str, Any] | list[Any] | None, pydantic.Field(description="Without passwords and keys.")] = None
+
+
+class DryRun(_Model):
+    """What would become of a request."""
+
+    accepted: Annotated[bool, pydantic.Field(description="Whether the relay would accept it.")]
+    reason: Annotated[Reason | None, pydantic.Field(description="Why it would be rejected; the rule is in `code`.")] = (
+        None
+    )
+    call: Annotated[MrsCall | None, pydantic.Field(description="What MRS would be asked for at first.")] = None
+    chooses_cluster: Annotated[bool, pydantic.Field(description="Whether a cluster is chosen before.")] = False
+    not_before: Annotated[str | None, pydantic.Field(description="It waits until then.")] = None
+    limits: Annotated[
+        dict[str, float] | None, pydantic.Field(description="The tenant's limits; it waits while they are used up.")
+    ] = None
+
+
 class Accepted(_Model):
     """A message that Kafka has; its events say what becomes of it."""
 

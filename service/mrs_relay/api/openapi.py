@@ -71,7 +71,7 @@ def _operation(route: routes.Route) -> dict[str, Any]:
     done: dict[str, Any] = {"200": {"description": route.summary, "content": {**answer, **others}}}
     if route.body is None:
         done["304"] = {"description": "Nothing has changed since the answer with the ETag of If-None-Match."}
-    else:
+    elif route.sends:
         location = {"Location": {"description": "Path of the request.", "schema": {"type": "string"}}}
         done["202"] = {"description": "Kafka has the message.", "content": answer, "headers": location}
     body = (

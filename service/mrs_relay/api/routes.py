@@ -9,7 +9,7 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import models, problems, requests, streams, submissions
+from mrs_relay.api import models, problems, requests, retries, streams, submissions, trials
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -52,6 +52,7 @@ class Route:
         body: the model of its body.
         others: further content types of its answer, with what they are.
         headers: header parameters, with what they are.
+        sends: whether a body becomes a message, so that the status may be 202.
     """
 
     path: str
@@ -65,11 +66,18 @@ class Route:
     body: type[pydantic.BaseModel] | None = None
     others: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    sends: bool = True
 
 
-def routes(asked: requests.Requests, streamed: streams.Streams, submitted: submissions.Submissions) -> Sequence[Route]:
+def routes(
+    asked: requests.Requests,
+    streamed: streams.Streams,
+    submitted: submissions.Submissions,
+    repeated: retries.Retries,
+    tried: trials.Trials,
+) -> Sequence[Route]:
     """Return all operations of the API."""
-    return (*_questions(asked, streamed), *_messages(submitted))
+    return (*_questions(asked, streamed), *_messages(submitted, repeated), *_trials(tried))
 
 
 def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
@@ -128,7 +136,7 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
     )
 
 
-def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
+def _messages(submitted: submissions.Submissions, repeated: retries.Retries) -> Sequence[Route]:
     wrong_state = {409: "Several requests have this id, or its state does not allow it."}
     return (
         Route(
@@ -167,6 +175,50 @@ def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
             {**_ONE, **_SENT, **wrong_state},
             verb="post",
             body=models.ResolveRequest,
+        ),
+        Route(
+            "/v1/requests/{id}/retry",
+            "retryRequest",
+            "Send a request that failed, was cancelled or rejected again, under a new id.",
+            repeated.retry,
+            models.RequestQuery,
+            models.Accepted,
+            {**_ONE, **_SENT, **wrong_state, 410: "Its message has left the topic of requests: send it anew."},
+            verb="post",
+            body=models.RetryRequest,
+            headers={"Idempotency-Key": "Id of the new request; made of the old one's id and state if missing."},
+        ),
+    )
+
+
+def _trials(tried: trials.Trials) -> Sequence[Route]:
+    key = {"Idempotency-Key": "Id that the request would have."}
+    return (
+        Route(
+            "/v1/requests/validate",
+            "validateRequest",
+            "Say whether a request is valid, with all its faults; nothing is sent.",
+            tried.validate,
+            None,
+            models.Valid,
+            {**_COMMON, **_SENT},
+            verb="post",
+            body=models.NewRequest,
+            headers=key,
+            sends=False,
+        ),
+        Route(
+            "/v1/requests/dry-run",
+            "tryRequest",
+            "Say what MRS would be asked for by a request, or why it would be rejected; nothing is sent.",
+            tried.dry_run,
+            None,
+            models.DryRun,
+            {**_COMMON, **_SENT},
+            verb="post",
+            body=models.NewRequest,
+            headers=key,
+            sends=False,
         ),
     )
 

@@ -15,11 +15,25 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import guards, headers, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api import (
+    composing,
+    guards,
+    headers,
+    openapi,
+    problems,
+    requests,
+    retries,
+    routes,
+    settings,
+    streams,
+    submissions,
+    trials,
+)
 from mrs_relay.api.access import authentication, certificates
 from mrs_relay.client import sending
 from mrs_relay.common import addresses, http_server
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
 from mrs_relay.read_model import database, projector, sent
 
@@ -39,11 +53,15 @@ class Writing:
         tenants: the settings of Kafka of each tenant by its name; "" without tenants.
         sender: writes records.
         memory: which payloads were sent under which ids.
+        kafka: reads the topics of requests.
+        attempt: says what would become of a message.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
     sender: sending.Sender
     memory: sent.Sent
+    kafka: topic_io.TopicClient
+    attempt: trials.Try
 
 
 class Api:
@@ -75,10 +93,11 @@ class Api:
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         asked = requests.Requests(opened)
-        submitted = submissions.Submissions(
-            writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
-        )
-        self._routes = routes.routes(asked, self._streams, submitted)
+        composer = composing.Composer(writing.tenants, chosen.source)
+        submitted = submissions.Submissions(composer, writing.sender, writing.memory, asked, self._readers, chosen)
+        repeated = retries.Retries(composer, asked, submitted, writing.kafka)
+        tried = trials.Trials(composer, writing.attempt)
+        self._routes = routes.routes(asked, self._streams, submitted, repeated, tried)
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

@@ -23,6 +23,9 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "POST /v1/requests": _OPERATOR,
     "POST /v1/requests/{id}/cancel": _OPERATOR,
     "POST /v1/requests/{id}/resolve": _OPERATOR,
+    "POST /v1/requests/{id}/retry": _OPERATOR,
+    "POST /v1/requests/validate": _VIEWER,
+    "POST /v1/requests/dry-run": _OPERATOR,
     "GET /v1/openapi.json": _VIEWER,
     "GET /metrics": _VIEWER,
 }

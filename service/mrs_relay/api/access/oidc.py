@@ -95,8 +95,9 @@ class _Keys:
             try:
                 self._keys = await self._read()
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-                self._failure = f"{self._issuer} gives no keys: {error or type(error).__name__}"
-                _log.warning("oidc_keys_not_fetched", issuer=self._issuer, error=str(error) or type(error).__name__)
+                why = str(error) or type(error).__name__
+                self._failure = f"{self._issuer} gives no keys: {why}"
+                _log.warning("oidc_keys_not_fetched", issuer=self._issuer, error=why)
             else:
                 self._fetched_s = self._time.monotonic_s()
                 _log.info("oidc_keys_fetched", issuer=self._issuer, count=len(self._keys.keys))
@@ -176,7 +177,7 @@ class Provider:
         is_client = claims.get("sub") in {claims.get("azp"), claims.get("client_id")} - {None}
         return callers.Caller("service_account" if is_client else "user", name, self._granted(claims))
 
-    async def _verified(self, token: str) -> Mapping[str, Any]:
+    async def _verified(self, token: str) -> dict[str, Any]:
         try:
             return _decoded(token, await self._keys.current())
         except jose_errors.InvalidKeyIdError:
@@ -207,7 +208,7 @@ class Provider:
             return {}  # a group of something else
 
 
-def _decoded(token: str, keys: jwk.KeySet) -> Mapping[str, Any]:
+def _decoded(token: str, keys: jwk.KeySet) -> dict[str, Any]:
     """Check the signature. Raises InvalidKeyIdError: the key is unknown. BadToken: else."""
     try:
         return jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
