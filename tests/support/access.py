@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from tests.support import web_role
 
@@ -49,11 +48,9 @@ class Callers:
         """The header that authenticates a caller; None: none."""
         return {} if name is None else {"Authorization": f"Bearer {self.tokens.get(name, name)}"}
 
-    def chosen(self, **groups: Mapping[str, Any]) -> settings.WebRoleSettings:
+    def chosen(self) -> settings.WebRoleSettings:
         """Settings of a web role with the two tenants that asks for tokens."""
-        access = {"tokens_file": self.file}
-        api = {"access": access, **groups.pop("api", {})}
-        return web_role.chosen(api=api, tenants=TENANTS, **groups)
+        return web_role.chosen(api={"access": {"tokens_file": self.file}}, tenants=TENANTS)
 
 
 def _read(text: str) -> callers.Grants:
