@@ -34,6 +34,11 @@ _MOST_WAITING: Final = 500
 """Messages that may wait for Kafka; they are in memory, and each may be as large as `api.body_bytes`."""
 
 _FOLLOW_UPS: Final = {"mrs.job.cancel": "cancel", "mrs.job.resolve": "resolve"}
+FITTING: Final[Mapping[str, frozenset[str]]] = {
+    "mrs.job.cancel": frozenset(events.STATES) - events.LAST | {"unknown"},
+    "mrs.job.resolve": frozenset({"unknown"}),
+}
+"""States in which a message about a request may have an effect."""
 _JSON_TYPES: Final = ("application/json", envelope.STRUCTURED)
 
 _Body = TypeVar("_Body", bound=pydantic.BaseModel)
@@ -145,23 +150,32 @@ class Submissions:
         """Ask that a request be stopped."""
         self._require_writable()
         body = await _body(request, models.CancelRequest)
-        return await self._follow_up(
-            request, "mrs.job.cancel", {"note": body.note}, frozenset(events.LAST) - {"unknown"}
-        )
+        return _accepted(await self.cancel_one(await self._asked.one(request), body.note), None, waited=False)
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Settle a request that is unknown."""
         self._require_writable()
         body = await _body(request, models.ResolveRequest)
-        data = {"verdict": body.verdict, "note": body.note}
-        return await self._follow_up(request, "mrs.job.resolve", data, frozenset(events.STATES) - {"unknown"})
-
-    async def _follow_up(
-        self, request: web.Request, kind: str, data: Mapping[str, Any], unfit: frozenset[str]
-    ) -> web.StreamResponse:
-        """Send a message about a request that the read model knows, with the request's own Kafka key."""
         row = await self._asked.one(request)
-        if row["state"] in unfit:
+        return _accepted(await self.resolve_one(row, body.verdict, body.note), None, waited=False)
+
+    async def cancel_one(self, row: Mapping[str, Any], note: str) -> _Message:
+        """Send the cancel of a request. Raises ProblemError: see `_follow_up`."""
+        return await self._follow_up(row, "mrs.job.cancel", {"note": note})
+
+    async def resolve_one(self, row: Mapping[str, Any], verdict: str, note: str) -> _Message:
+        """Send how a request that is unknown ended. Raises ProblemError: see `_follow_up`."""
+        return await self._follow_up(row, "mrs.job.resolve", {"verdict": verdict, "note": note})
+
+    async def _follow_up(self, row: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> _Message:
+        """
+        Send a message about a request that the read model knows, with the request's own Kafka key.
+
+        Raises:
+            ProblemError: nothing may be written, the state does not allow it, or Kafka has not acknowledged it.
+        """
+        self._require_writable()
+        if row["state"] not in FITTING[kind]:
             text = f"the request is {row['state']}: {_FOLLOW_UPS[kind]} has no effect on it"
             raise problems.ProblemError(409, "wrong-state", text)
         self._kafka(row["tenant"])
@@ -170,7 +184,7 @@ class Submissions:
         value = _value(kind, wording.new_id(), self._settings.source, {"request": target, **data})
         message = _Message(row["tenant"], row["source"], row["id"], row["kafka_key"], value)
         await self._send(message)
-        return _accepted(message, None, waited=False)
+        return message
 
     def _require_writable(self) -> None:
         if self._settings.read_only:
