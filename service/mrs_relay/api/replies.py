@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,8 +28,18 @@ def query(request: web.Request, model: type[_Query]) -> _Query:
         faults = [models.Fault(field=name, message="expected once, got several") for name in twice]
         text = f"{', '.join(twice)}: expected once, got several"
         raise problems.ProblemError(400, "invalid-parameter", text, faults=faults)
+    return checked(dict(request.query), model)
+
+
+def checked(given: Mapping[str, str], model: type[_Query]) -> _Query:
+    """
+    Read parameters that come once each.
+
+    Raises:
+        ProblemError: one is wrong or unknown.
+    """
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(given)
     except pydantic.ValidationError as error:
         raise problems.of_parameters(error, list(model.model_fields)) from None
 

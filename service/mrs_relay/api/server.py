@@ -7,7 +7,7 @@ Health says that the event loop turns; readiness that the topics have been read 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,6 +75,10 @@ class Api:
         reading: reads it, in this process.
         writing: where messages go, and what writes them.
         authenticator: tells who calls.
+
+    Attributes:
+        asked: finds requests.
+        submitted: sends messages about them.
     """
 
     def __init__(
@@ -92,18 +96,20 @@ class Api:
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
-        asked = requests.Requests(opened)
+        self.asked = requests.Requests(opened)
         composer = composing.Composer(writing.tenants, chosen.source)
-        submitted = submissions.Submissions(composer, writing.sender, writing.memory, asked, self._readers, chosen)
-        repeated = retries.Retries(composer, asked, submitted, writing.kafka)
+        self.submitted = submissions.Submissions(
+            composer, writing.sender, writing.memory, self.asked, self._readers, chosen
+        )
+        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka)
         tried = trials.Trials(composer, writing.attempt)
-        self._routes = routes.routes(asked, self._streams, submitted, repeated, tried)
+        self._routes = routes.routes(self.asked, self._streams, self.submitted, repeated, tried)
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
 
-    def application(self) -> web.Application:
-        """Return the application; needs a running loop."""
+    def application(self, pages: Sequence[web.AbstractRouteDef] = ()) -> web.Application:
+        """Return the application, with further pages; needs a running loop."""
         application = web.Application(
             client_max_size=self._settings.body_bytes,
             middlewares=[
@@ -122,6 +128,7 @@ class Api:
                 web.get("/metrics", self._measured),
             ]
         )
+        application.add_routes(pages)
         application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
         return application
@@ -180,9 +187,11 @@ class _Collector(registry.Collector):
 
 
 @contextlib.asynccontextmanager
-async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
+async def serving(
+    api: Api, chosen: settings.ApiSettings, pages: Sequence[web.AbstractRouteDef] = ()
+) -> AsyncIterator[int]:
     """
-    Serve for the length of the context; yields the port.
+    Serve the API, and pages beside it, for the length of the context; yields the port.
 
     Raises:
         SettingsError: the server cannot listen on the address, or the files of TLS cannot be used.
@@ -191,7 +200,7 @@ async def serving(api: Api, chosen: settings.ApiSettings) -> AsyncIterator[int]:
     if tls is None and not addresses.is_loopback(chosen.host):
         _log.warning("api_without_tls", host=chosen.host)
     runner = web.AppRunner(
-        api.application(),
+        api.application(pages),
         access_log=None,
         shutdown_timeout=_SHUTDOWN_S,
         max_line_size=_LINE_BYTES,

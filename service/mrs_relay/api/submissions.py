@@ -18,7 +18,7 @@ from aiohttp import web
 
 from mrs_relay import errors
 from mrs_relay.api import composing, models, problems, requests, settings, streams
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
 from mrs_relay.messages import events
@@ -29,6 +29,12 @@ _MOST_WAIT_S: Final = 60
 _SEND_S: Final = 30.0
 _MOST_WAITING: Final = 500
 """Messages that may wait for Kafka; they are in memory, and each may be as large as `api.body_bytes`."""
+
+FITTING: Final[Mapping[str, frozenset[str]]] = {
+    "mrs.job.cancel": frozenset(events.STATES) - events.LAST | {"unknown"},
+    "mrs.job.resolve": frozenset({"unknown"}),
+}
+"""States in which a message about a request may have an effect."""
 
 
 class _Reason(msgspec.Struct, frozen=True):
@@ -137,35 +143,48 @@ class Submissions:
         """Ask that a request be stopped."""
         self.require_writable()
         body = await composing.body(request, models.CancelRequest)
-        return await self._follow_up(
-            request, "mrs.job.cancel", {"note": body.note}, frozenset(events.LAST) - {"unknown"}
-        )
+        row, caller = await self._asked.one(request), scopes.of(request).caller
+        return _accepted(await self.cancel_one(row, body.note, caller), None, waited=False)
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Settle a request that is unknown."""
         self.require_writable()
         body = await composing.body(request, models.ResolveRequest)
-        data = {"verdict": body.verdict, "note": body.note}
-        return await self._follow_up(request, "mrs.job.resolve", data, frozenset(events.STATES) - {"unknown"})
+        row, caller = await self._asked.one(request), scopes.of(request).caller
+        return _accepted(await self.resolve_one(row, body.verdict, body.note, caller), None, waited=False)
+
+    async def cancel_one(self, row: Mapping[str, Any], note: str, caller: callers.Caller) -> composing.Message:
+        """Send the cancel of a request. Raises ProblemError: see `_follow_up`."""
+        return await self._follow_up(row, "mrs.job.cancel", {"note": note}, caller)
+
+    async def resolve_one(
+        self, row: Mapping[str, Any], verdict: str, note: str, caller: callers.Caller
+    ) -> composing.Message:
+        """Send how a request that is unknown ended. Raises ProblemError: see `_follow_up`."""
+        return await self._follow_up(row, "mrs.job.resolve", {"verdict": verdict, "note": note}, caller)
 
     async def _follow_up(
-        self, request: web.Request, kind: str, data: Mapping[str, Any], unfit: frozenset[str]
-    ) -> web.StreamResponse:
-        """Send a message about a request that the read model knows, with the request's own Kafka key."""
-        row = await self._asked.one(request)
-        if row["state"] in unfit:
+        self, row: Mapping[str, Any], kind: str, data: Mapping[str, Any], caller: callers.Caller
+    ) -> composing.Message:
+        """
+        Send a message about a request that the read model knows, with the request's own Kafka key.
+
+        Raises:
+            ProblemError: nothing may be written, the state does not allow it, or Kafka has not acknowledged it.
+        """
+        self.require_writable()
+        if row["state"] not in FITTING[kind]:
             text = f"the request is {row['state']}: {composing.FOLLOW_UPS[kind]} has no effect on it"
             raise problems.ProblemError(409, "wrong-state", text)
         self._composer.kafka(row["tenant"])
 
         target = {"id": row["id"], "source": row["source"]}
-        caller = scopes.of(request).caller
         value = composing.encoded(
             kind, wording.new_id(), self._composer.source, {"request": target, **data}, caller.attributes
         )
         message = composing.Message(row["tenant"], row["source"], row["id"], row["kafka_key"], value)
         await self._send(message)
-        return _accepted(message, None, waited=False)
+        return message
 
     def require_writable(self) -> None:
         """Refuse to send anything if the settings say so. Raises ProblemError."""
