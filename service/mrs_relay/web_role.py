@@ -1,4 +1,4 @@
-"""Run `mrs-relay web`: read the topics into the read model and serve the HTTP API from it."""
+"""Run `mrs-relay web`: read the topics into the read model and serve the HTTP API and the dashboard from it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.api import server
 from mrs_relay.client import sending
 from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.dashboard import pages
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
@@ -77,7 +78,9 @@ async def running(
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
             supervisor.start(writing.sender.run(), name="messages")
-            async with server.serving(server.Api(chosen.api, opened, topics, reading, writing), chosen.api) as port:
+            api = server.Api(chosen.api, opened, topics, reading, writing)
+            shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
+            async with server.serving(api, chosen.api, shown) as port:
                 yield port
 
 

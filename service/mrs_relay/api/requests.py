@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -85,14 +85,18 @@ class Requests:
         found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
         return [row["state"] for row in found] == ["rejected"]
 
-    async def one(self, request: web.Request) -> Mapping[str, Any]:
+    async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
         Return the row of the request that the path names.
+
+        Args:
+            request: its query may name source and tenant.
+            extra: parameters that others read.
 
         Raises:
             ProblemError: there is none, or more than one.
         """
-        query = replies.query(request, models.RequestQuery)
+        query = replies.query(request, models.RequestQuery, extra=extra)
         request_id = request.match_info["id"]
         found = []
         if "\0" not in request_id:
