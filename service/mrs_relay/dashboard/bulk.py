@@ -34,12 +34,14 @@ class Action:
     Attributes:
         kind: type of the message.
         verb: for buttons.
+        past: what is said of the requests before it is done.
         done: how the outcome is called.
         needs_verdict: a person says how the request ended.
     """
 
     kind: str
     verb: str
+    past: str
     done: str
     needs_verdict: bool = False
 
@@ -50,8 +52,8 @@ class Action:
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "cancel": Action("mrs.job.cancel", "Cancel", "cancel sent"),
-    "resolve": Action("mrs.job.resolve", "Resolve", "verdict sent", needs_verdict=True),
+    "cancel": Action("mrs.job.cancel", "Cancel", "cancelled", "cancel sent"),
+    "resolve": Action("mrs.job.resolve", "Resolve", "resolved", "verdict sent", needs_verdict=True),
 }
 
 

@@ -71,6 +71,7 @@ class OverviewPage:
             figures=now,
             waiting=sum(under_way[state] for state in figures.WAITING),
             running=sum(under_way[state] for state in _RUNNING),
+            under_way=under_way,
             ended=ended,
             ends=_ENDS,
             columns=chart(now),

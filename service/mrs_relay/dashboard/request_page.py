@@ -40,7 +40,8 @@ class RequestPage:
         row = await self._used.asked.one(request, extra=("done",))
         found = await self._used.asked.events(row)
         last = await self._used.asked.last_event(row)
-        data = (last or {}).get("data") or {}
+        data = _mapping((last or {}).get("data"))
+        result = _mapping(data.get("result"))
         return self._used.renderer.page(
             "request",
             path="/requests",
@@ -51,11 +52,11 @@ class RequestPage:
             picture=timeline.draw(found, self._used.time.now_ms()),
             picture_width=timeline.WIDTH,
             operation=data.get("operation"),
-            mrs=data.get("mrs") or {},
-            reason=data.get("reason") or {},
+            mrs=_mapping(data.get("mrs")),
+            reason=_mapping(data.get("reason")),
             tracking_url=links.of_web(row["tracking_url"]),
-            result=data.get("result") or {},
-            tables=[_table(one) for one in (data.get("result") or {}).get("statements") or []],
+            result=result,
+            tables=[_table(one) for one in _statements(result)],
             can_cancel=row["state"] in submissions.FITTING["mrs.job.cancel"],
             can_resolve=row["state"] in submissions.FITTING["mrs.job.resolve"],
             notice=_NOTICES.get(request.query.get("done", "")),
@@ -79,8 +80,8 @@ class RequestPage:
         """Answer with the rows of a statement as CSV."""
         row = await self._used.asked.one(request, extra=("statement",))
         number = request.query.get("statement", "1")
-        last = await self._used.asked.last_event(row) or {}
-        statements = ((last.get("data") or {}).get("result") or {}).get("statements") or []
+        last = await self._used.asked.last_event(row)
+        statements = _statements(_mapping(_mapping((last or {}).get("data")).get("result")))
         if not number.isdecimal() or not 1 <= int(number) <= len(statements):
             text = f"statement {number[:20]!r}: the result has {len(statements)} statements"
             raise problems.ProblemError(404, "no-such-result", text)
@@ -111,20 +112,31 @@ def _cell(value: object) -> object:
     return value
 
 
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of an event; one of another kind, as foreign programs may write, is as good as none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _statements(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = result.get("statements")
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
 def _table(statement: Mapping[str, Any]) -> dict[str, Any]:
     columns, rows = _cells(statement)
     return {
         "columns": columns,
         "rows": rows[:_SHOWN_ROWS],
         "left_out": max(0, len(rows) - _SHOWN_ROWS),
-        "row_count": statement.get("row_count", len(rows)),
+        "row_count": count if isinstance(count := statement.get("row_count"), int) else len(rows),
         "has_rows": len(rows),
     }
 
 
 def _cells(statement: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
     """Return the columns and rows of a statement, whose rows are objects, or lists without names."""
-    rows = statement.get("rows") or []
+    given = statement.get("rows")
+    rows = given if isinstance(given, list) else []
     columns: dict[str, None] = {}
     for one in rows:
         if isinstance(one, Mapping):
