@@ -93,8 +93,9 @@ docs: venv ## build the site of docs/ into .cache/site; a warning is an error, a
 	@$(BIN)/python docs/images/draw.py check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-pictures: venv ## draw docs/images: the flow from its text, the recording by running the demo, a minute
+pictures: venv ## draw docs/images: the flow from its text, the recording and the dashboard by running the demo, two minutes
 	@$(BIN)/python docs/images/draw.py draw
+	@PYTHONPATH=. $(BIN)/python docs/images/photograph.py
 
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)
