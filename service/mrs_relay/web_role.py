@@ -1,4 +1,4 @@
-"""Run `mrs-relay web`: read the topics into the read model and serve the HTTP API from it."""
+"""Run `mrs-relay web`: read the topics into the read model and serve the HTTP API and the dashboard from it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mrs_relay.api import models, server
 from mrs_relay.api.access import authentication
 from mrs_relay.client import sending
 from mrs_relay.common import clock, logs, signals, tasks
+from mrs_relay.dashboard import pages
 from mrs_relay.engine import trial
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
@@ -88,7 +89,8 @@ async def running(
             supervisor.start(reading.run(), name="read model")
             supervisor.start(writing.sender.run(), name="messages")
             api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
-            async with server.serving(api, chosen.api) as port:
+            shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
+            async with server.serving(api, chosen.api, shown) as port:
                 yield port
 
 

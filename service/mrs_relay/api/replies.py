@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,9 +17,9 @@ _Query = TypeVar("_Query", bound=pydantic.BaseModel)
 _Place = TypeVar("_Place", bound=msgspec.Struct)
 
 
-def query(request: web.Request, model: type[_Query]) -> _Query:
+def query(request: web.Request, model: type[_Query], *, extra: Collection[str] = ()) -> _Query:
     """
-    Read the query parameters.
+    Read the query parameters, without extra ones that others read.
 
     Raises:
         ProblemError: one is wrong, unknown or given twice.
@@ -28,7 +28,7 @@ def query(request: web.Request, model: type[_Query]) -> _Query:
         faults = [models.Fault(field=name, message="expected once, got several") for name in twice]
         text = f"{', '.join(twice)}: expected once, got several"
         raise problems.ProblemError(400, "invalid-parameter", text, faults=faults)
-    return checked(dict(request.query), model)
+    return checked({name: value for name, value in request.query.items() if name not in extra}, model)
 
 
 def checked(given: Mapping[str, str], model: type[_Query]) -> _Query:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,7 +59,7 @@ class Requests:
             ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
         """
         scope.require_named(query.tenant)
-        chosen = filter_of(query, scope.visible)
+        chosen = filter_of(query, scope.tenants)
         after = replies.place(query.cursor, queries.PageEnd, chosen)
         page = await queries.requests(self._database, chosen, after, query.limit)
         return page.rows, replies.cursor(page.next, chosen)
@@ -92,14 +92,18 @@ class Requests:
         found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
         return [row["state"] for row in found] == ["rejected"]
 
-    async def one(self, request: web.Request) -> Mapping[str, Any]:
+    async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
         Return the row of the request that the path names, for which the caller has the role of the route.
+
+        Args:
+            request: its query may name source and tenant.
+            extra: parameters that others read.
 
         Raises:
             ProblemError: there is none, or more than one, or the caller's role does not suffice.
         """
-        query, scope = replies.query(request, models.RequestQuery), scopes.of(request)
+        query, scope = replies.query(request, models.RequestQuery, extra=extra), scopes.of(request)
         scope.require_named(query.tenant)
         request_id = request.match_info["id"]
         found = []
@@ -118,8 +122,8 @@ class Requests:
         return found[0]
 
 
-def filter_of(query: models.RequestsQuery, visible: frozenset[str] | None) -> queries.Filter:
-    """Return which requests a query asks for, of tenants that the caller may see."""
+def filter_of(query: models.RequestsQuery, tenants: frozenset[str] | None) -> queries.Filter:
+    """Return which requests a query asks for, of some tenants; None: of all."""
     return queries.Filter(
         tenant=query.tenant,
         state=query.state,
@@ -130,7 +134,7 @@ def filter_of(query: models.RequestsQuery, visible: frozenset[str] | None) -> qu
         since_ms=None if query.since is None else queries.milliseconds(query.since),
         until_ms=None if query.until is None else queries.milliseconds(query.until),
         text=query.text,
-        visible=visible,
+        visible=tenants,
     )
 
 

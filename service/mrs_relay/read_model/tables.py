@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of these tables. A database of another version is emptied and built again from the topics."""
 
 METADATA: Final = sa.MetaData()
@@ -143,5 +143,15 @@ for _name in FILTERED:
     sa.Index(f"mrs_relay_requests_{_name}", REQUESTS.c[_name], REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_started", REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_id", REQUESTS.c.id)
-sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms)
+sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms, REQUESTS.c.state)
+_IS_UNDER_WAY: Final = REQUESTS.c.ended.is_(False)
+sa.Index(
+    "mrs_relay_requests_under_way",
+    REQUESTS.c.state,
+    REQUESTS.c.tenant,
+    REQUESTS.c.cluster,
+    REQUESTS.c.started_ms,
+    sqlite_where=_IS_UNDER_WAY,
+    postgresql_where=_IS_UNDER_WAY,
+)
 sa.Index("mrs_relay_dead_letters_written", DEAD_LETTERS.c.written_ms, DEAD_LETTERS.c.log, DEAD_LETTERS.c.offset)

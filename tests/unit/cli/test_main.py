@@ -22,7 +22,10 @@ _DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
 
 OPTIONS = {
     "serve": ["--config"],
-    "demo": ["--keep", "--scale", "--speed", "--timeout", "--kafka-port", "--mrs-port", "--web-port"],
+    "demo": [
+        *("--keep", "--scale", "--speed", "--timeout", "--open"),
+        *("--kafka-port", "--mrs-port", "--web-port", "--dashboard-port"),
+    ],
     "emulate": [
         *("--host", "--port", "--data", "--obs", "--state", "--faults", "--cluster", "--slots", "--speed", "--run-s"),
         *("--no-limits", "--no-auth", "--access-key", "--secret-key", "--project", "--config", "--log-level"),

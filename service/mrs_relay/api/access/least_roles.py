@@ -28,6 +28,17 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "POST /v1/requests/dry-run": _OPERATOR,
     "GET /v1/openapi.json": _VIEWER,
     "GET /metrics": _VIEWER,
+    "GET /": _VIEWER,
+    "GET /requests": _VIEWER,
+    "GET /live": _VIEWER,
+    "GET /requests/{id}": _VIEWER,
+    "GET /requests/{id}/result.csv": _VIEWER,
+    "POST /requests/{id}/cancel": _OPERATOR,
+    "POST /requests/{id}/resolve": _OPERATOR,
+    "GET /bulk": _OPERATOR,
+    "POST /bulk": _OPERATOR,
+    "GET /dead-letters": _VIEWER,
+    "GET /static/{name}": _VIEWER,
 }
 """By method and path. The role counts for the tenant concerned; a path of no tenant wants it for any."""
 

@@ -29,6 +29,15 @@ class Scope:
         """Tenants whose requests the caller may see; None: all of them."""
         return self.caller.tenants(callers.Role.VIEWER)
 
+    @property
+    def tenants(self) -> frozenset[str] | None:
+        """Tenants for which the caller has the role of the route; None: all of them."""
+        return self.caller.tenants(self.role)
+
+    def may(self, tenant: str) -> bool:
+        """Return whether the caller has the role of the route for a tenant."""
+        return self.caller.may(self.role, tenant)
+
     def require(self, tenant: str) -> None:
         """
         Refuse what the caller may not do for a tenant.
@@ -36,7 +45,7 @@ class Scope:
         Raises:
             ProblemError: the caller has a lesser role for it, or none.
         """
-        if not self.caller.may(self.role, tenant):
+        if not self.may(tenant):
             raise forbidden(self.role, tenant)
 
     def require_named(self, tenant: str | None) -> None:
