@@ -29,7 +29,7 @@ from mrs_relay.api import (
     submissions,
     trials,
 )
-from mrs_relay.api.access import authentication, certificates
+from mrs_relay.api.access import authentication, certificates, least_roles
 from mrs_relay.client import sending
 from mrs_relay.common import addresses, http_server
 from mrs_relay.kafka import settings as kafka_settings
@@ -129,6 +129,7 @@ class Api:
             ]
         )
         application.add_routes(pages)
+        least_roles.require_complete(application)
         application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
         return application

@@ -43,6 +43,19 @@ LEAST: Final[Mapping[str, callers.Role]] = {
 """By method and path. The role counts for the tenant concerned; a path of no tenant wants it for any."""
 
 
+def require_complete(application: web.Application) -> None:
+    """
+    Make sure that each route of an application has a least role.
+
+    Raises:
+        LookupError: this table lacks some; always a bug.
+    """
+    paths = [(route.method, route.resource) for route in application.router.routes() if route.method != "HEAD"]
+    served = {f"{method} {found.canonical}" for method, found in paths if found and found.canonical not in OPEN}
+    if missing := sorted(served - LEAST.keys()):
+        raise LookupError(f"routes without a least role in {__name__}: {', '.join(missing)}")
+
+
 def of(request: web.Request) -> callers.Role:
     """Return the least role for the route of a request; a route that the table forgot is an administrator's."""
     resource = request.match_info.route.resource
