@@ -14,8 +14,10 @@ the other, although Kafka had moved leaders and coordinators long before. Instea
     departures  while a request is overdue, metadata is asked for every second, from a broker without an overdue reply.
                 A broker that is missing there is fenced: Kafka has moved its partitions. Connections to it are closed,
                 so that requests waiting there fail at once and are sent to the new leader or coordinator
+    hang-ups    a connection that the broker has ended is closed before it is dropped: the library drops it, and if
+                its reader has not noticed the end yet, nothing closes the socket
 
-Source: aiokafka 0.14, client.py (`send`, `_get_conn`), conn.py (`send`, `close`), producer/sender.py
+Source: aiokafka 0.14, client.py (`send`, `_get_conn`), conn.py (`send`, `close`, `_read`), producer/sender.py
 (`_find_coordinator`); Kafka 4.3, KRaftMetadataCache.getAliveBrokerNodes (fenced brokers are left out of metadata),
 SocketServer.Processor (a connection is muted until its request is answered).
 """
@@ -87,7 +89,7 @@ class Failover:
     Replaces the sending of one client, not yet started.
 
     Args:
-        client: the library's connections; its `bootstrap`, `send` and `close` are replaced.
+        client: the library's connections; its `bootstrap`, `send`, `close` and `_get_conn` are replaced.
         kafka: the limits.
         brokers: shared with the other clients.
 
@@ -111,12 +113,14 @@ class Failover:
 
         self._bootstrap = client.bootstrap
         self._close = client.close
+        self._get_connection = client._get_conn  # noqa: SLF001 - where it connects
 
         # NB: the library's own option is for connecting and for writes at once.
         client._request_timeout_ms = int(self._connect_s * 1000)  # noqa: SLF001 - see above
         client.bootstrap = self._begin
         client.send = self._send
         client.close = self._end
+        client._get_conn = self._connect  # noqa: SLF001 - see above
         client.cluster.add_listener(self._note_metadata)
 
     async def _send(self, node_id: int, request: Any, *, group: object = kafka_client.ConnectionGroup.DEFAULT) -> Any:  # noqa: ANN401 - the library ships no types
@@ -147,6 +151,19 @@ class Failover:
             del self._waiting[key]
         self.heard_s = loop.time()
         return reply
+
+    async def _connect(
+        self,
+        node_id: int | str,
+        *,
+        group: object = kafka_client.ConnectionGroup.DEFAULT,
+        **named: Any,  # noqa: ANN401 - handed through
+    ) -> kafka_conn.AIOKafkaConnection | None:
+        """Return the connection to a broker, or None; one that the broker has ended is closed first."""
+        connection = self._client._conns.get((node_id, group))  # noqa: SLF001 - where the library keeps them
+        if connection is not None and not connection.connected():
+            connection.close(reason=kafka_conn.CloseReason.CONNECTION_BROKEN)
+        return await self._get_connection(node_id, group=group, **named)
 
     async def _begin(self) -> None:
         """Connect first to brokers that are likely to answer, then to all that the settings name."""

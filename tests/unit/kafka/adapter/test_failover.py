@@ -317,3 +317,17 @@ class _Nobody:
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         del positions
+
+
+async def test_connection_that_the_broker_has_just_ended_is_closed_before_it_is_dropped() -> None:
+    """The library drops the first one before its reader has noticed the end; the socket would stay open."""
+    async with _stage() as stage, asyncio.timeout(5):
+        client = kafka_client.AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{stage.two.port}")
+        failover.Failover(client, runtimes.kafka_settings(), failover.Brokers())
+        stage.two.cluster = []  # as a broker answers whose login was refused
+        await client.bootstrap()
+        wire = client._conns["bootstrap", kafka_client.ConnectionGroup.DEFAULT]._writer
+        wire._reader.feed_eof()
+        assert await client._get_conn("bootstrap") is None
+        assert wire.transport.is_closing()
+        await client.close()
