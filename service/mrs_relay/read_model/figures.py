@@ -134,8 +134,8 @@ def _unknown() -> sa.Select[Any]:
 
 def _dead_letters(since_ms: int) -> sa.Select[Any]:
     is_new = sa.case((_letters.written_ms >= since_ms, 1), else_=0)
-    counted: sa.Select[Any] = sa.select(sa.func.count().label("number"), sa.func.sum(is_new).label("new"))
-    return counted.select_from(tables.DEAD_LETTERS)
+    counts: list[sa.ColumnElement[Any]] = [sa.func.count().label("number"), sa.func.sum(is_new).label("new")]
+    return sa.select(*counts).select_from(tables.DEAD_LETTERS)
 
 
 def _oldest(state: str) -> sa.Select[Any]:
