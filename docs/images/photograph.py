@@ -19,10 +19,10 @@ from tests.support import browser
 
 IMAGES: Final = Path(__file__).resolve().parent
 PICTURES: Final = {
-    "dashboard-overview": ("/", "light"),
-    "dashboard-request": ("/requests/nightly-etl", "dark"),
+    "dashboard-overview": ("/", "light", r"succeeded +clickstream"),
+    "dashboard-request": ("/requests/nightly-etl", "dark", r"Ctrl-C ends everything"),
 }
-"""Name of each picture, with the page and the colours that it shows."""
+"""Name of each picture, with its page, its colours, and what the demo has printed before it is taken."""
 
 _DEMO_S: Final = 180.0
 _MOST_BYTES: Final = 200_000
@@ -34,9 +34,10 @@ def main() -> int:
         command = [sys.executable, "-m", "mrs_relay", "demo", "--keep", "--scale", "0.01"]
         demo = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            url = _address(demo, Path(log.name))
+            url = _printed(demo, Path(log.name), r"dashboard is at (http://\S+)")
             with browser.launched() as chromium:
-                for name, (path, scheme) in PICTURES.items():
+                for name, (path, scheme, words) in PICTURES.items():
+                    _printed(demo, Path(log.name), f"({words})")
                     with browser.window(chromium, url, color_scheme=scheme) as reader:
                         reader.open(path)
                         picture = reader.page.screenshot(path=IMAGES / f"{name}.png")
@@ -49,15 +50,15 @@ def main() -> int:
     return 0
 
 
-def _address(demo: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait until all requests of the demo have ended; returns where the dashboard is."""
+def _printed(demo: subprocess.Popen[bytes], log: Path, words: str) -> str:
+    """Wait until the demo has printed some words; returns the group in them."""
     until_s = time.monotonic() + _DEMO_S
     while time.monotonic() < until_s and demo.poll() is None:
-        found = re.search(r"The dashboard: (\S+)", log.read_text())
+        found = re.search(words, log.read_text())
         if found is not None:
             return found[1]
-        time.sleep(0.5)
-    raise RuntimeError("the demo has not come to its end")
+        time.sleep(0.1)
+    raise RuntimeError(f"the demo has not printed {words}")
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def window(browser: sync_api.Browser, url: str, *, expected: str | None = None, 
         yield reader
     finally:
         context.close()
-    assert reader.complaints == []
+    assert reader.complaints == [], reader.complaints
 
 
 def violations(page: sync_api.Page, *rules: str) -> Sequence[str]:

@@ -43,6 +43,9 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
+    "docs/dashboard.md": {
+        1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
+    },
     "docs/data-at-rest.md": {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),

@@ -110,34 +110,36 @@ async def _count(opened: database.Database, now_ms: int, tenants: frozenset[str]
     waiting = sorted((row._asdict() for rows in oldest for row in rows), key=lambda row: row["started_ms"])
     return Overview(
         at_ms=now_ms,
-        under_way=[UnderWay(*row) for row in under_way],
-        ended=[Ended(*row) for row in ended],
-        unknown=unknown[0][0],
+        under_way=[UnderWay(**row._asdict()) for row in under_way],
+        ended=[Ended(**row._asdict()) for row in ended],
+        unknown=unknown[0].number,
         oldest=waiting[:_SHOWN],
-        letters=letters[0][0],
-        new_letters=letters[0][1] or 0,
+        letters=letters[0].number,
+        new_letters=letters[0].new or 0,
     )
 
 
 def _under_way() -> sa.Select[Any]:
     group = _requests.state, _requests.tenant, _requests.cluster
-    counted = sa.select(*group, sa.func.count(), sa.func.min(_requests.started_ms))
+    first = sa.func.min(_requests.started_ms).label("started_ms")
+    counted: sa.Select[Any] = sa.select(*group, sa.func.count().label("count"), first)
     return counted.where(_requests.ended.is_(False)).group_by(*group)
 
 
 def _ended(since_ms: int) -> sa.Select[Any]:
     minute = _requests.updated_ms // sa.literal_column(str(MINUTE_MS), sa.BigInteger)  # PostgreSQL groups by literals
-    counted = sa.select(minute, _requests.state, sa.func.count())
+    counted: sa.Select[Any] = sa.select(minute.label("minute"), _requests.state, sa.func.count().label("count"))
     return counted.where(_requests.ended, _requests.updated_ms >= since_ms).group_by(minute, _requests.state)
 
 
 def _unknown() -> sa.Select[Any]:
-    return sa.select(sa.func.count()).where(_requests.state == "unknown")
+    return sa.select(sa.func.count().label("number")).where(_requests.state == "unknown")
 
 
 def _dead_letters(since_ms: int) -> sa.Select[Any]:
     is_new = sa.case((_letters.written_ms >= since_ms, 1), else_=0)
-    return sa.select(sa.func.count(), sa.func.sum(is_new)).select_from(tables.DEAD_LETTERS)
+    counts: list[sa.ColumnElement[Any]] = [sa.func.count().label("number"), sa.func.sum(is_new).label("new")]
+    return sa.select(*counts).select_from(tables.DEAD_LETTERS)
 
 
 def _oldest(state: str) -> sa.Select[Any]:

@@ -219,9 +219,10 @@ async def count(opened: database.Database, chosen: Filter) -> dict[str, int]:
     """
     ordered, left = _ordered(chosen, None)
     matching = (_matches(_requests, name, wanted) for name, wanted in left.items())
-    found = ordered.with_only_columns(_requests.state, sa.func.count()).order_by(None).where(*matching)
+    number = sa.func.count().label("number")
+    found = ordered.with_only_columns(_requests.state, number).order_by(None).where(*matching)
     (rows,) = await opened.rows(found.group_by(_requests.state))
-    return {row[0]: row[1] for row in rows}
+    return {row.state: row.number for row in rows}
 
 
 async def of_id(

@@ -23,8 +23,8 @@ _DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
 OPTIONS = {
     "serve": ["--config"],
     "demo": [
-        *("--keep", "--scale", "--speed", "--timeout", "--open"),
-        *("--kafka-port", "--mrs-port", "--web-port", "--dashboard-port"),
+        *("--keep", "--scale", "--speed", "--timeout"),
+        *("--kafka-port", "--mrs-port", "--web-port", "--dashboard-port", "--open"),
     ],
     "emulate": [
         *("--host", "--port", "--data", "--obs", "--state", "--faults", "--cluster", "--slots", "--speed", "--run-s"),

@@ -93,7 +93,7 @@ def test_a_decision_needs_a_reason_of_reasonable_length(note: str) -> None:
 
 def test_csv_keeps_numbers_and_disarms_formulas() -> None:
     """A spreadsheet runs what begins like a formula; a negative number is none."""
-    rows = [["=HYPERLINK(1)", "-12.5", -3, None], ["@x", "plain, with comma", "+1e9", 'a "b"']]
+    rows: list[list[object]] = [["=HYPERLINK(1)", "-12.5", -3, None], ["@x", "plain, with comma", "+1e9", 'a "b"']]
     assert request_page.as_csv(["name", "=sum"], rows) == (
         'name,\'=sum\r\n\'=HYPERLINK(1),-12.5,-3,\r\n\'@x,"plain, with comma",+1e9,"a ""b"""\r\n'
     )

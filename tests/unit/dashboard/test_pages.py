@@ -44,7 +44,9 @@ class Pages:
 
     def sent(self) -> list[tuple[str, str, str]]:
         """Type, request and note of each message to the relay."""
-        found = [codec.decode(record.value) for record in self.stage.broker.committed(web_role.KAFKA.topics.requests)]
+        found = [
+            codec.decode(record.value or b"") for record in self.stage.broker.committed(web_role.KAFKA.topics.requests)
+        ]
         return sorted((one["type"], one["data"]["request"]["id"], one["data"]["note"]) for one in found)
 
 
