@@ -71,9 +71,9 @@ def test_every_answer_is_one_that_the_document_describes(address: str, mode: sch
         def ask(case: Any) -> None:
             if case.path == "/v1/events":  # an endless stream without it
                 case.query = {**(case.query or {}), "wait": 0}
-            # What the data of a request must be depends on its type, which other schemas say.
-            is_new = case.method == "POST" and "{id}" not in case.path
-            case.call_and_validate(excluded_checks=[positive_data_acceptance] if is_new else [])
+            # What the data of a request must be depends on its type, and which modes a scope has on its kind.
+            depends = case.method == "PUT" or (case.method == "POST" and "{id}" not in case.path)
+            case.call_and_validate(excluded_checks=[positive_data_acceptance] if depends else [])
 
         with cells.cell(operation.label):
             ask()
@@ -95,6 +95,8 @@ async def test_the_document_describes_every_route() -> None:
             "/v1/requests/{id}/retry",
             "/v1/requests/validate",
             "/v1/requests/dry-run",
+            "/v1/controls",
+            "/v1/controls/{scope}",
         ]
         assert list(document["paths"]["/v1/requests"]) == ["get", "post"]
         parameters = {one["name"] for one in document["paths"]["/v1/requests"]["get"]["parameters"]}

@@ -9,7 +9,7 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import models, problems, requests, retries, streams, submissions, trials
+from mrs_relay.api import controls, models, problems, requests, retries, streams, submissions, trials
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -75,9 +75,15 @@ def routes(
     submitted: submissions.Submissions,
     repeated: retries.Retries,
     tried: trials.Trials,
+    controlled: controls.Controls,
 ) -> Sequence[Route]:
     """Return all operations of the API."""
-    return (*_questions(asked, streamed), *_messages(submitted, repeated), *_trials(tried))
+    return (
+        *_questions(asked, streamed),
+        *_messages(submitted, repeated),
+        *_trials(tried),
+        *_controls(controlled),
+    )
 
 
 def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
@@ -219,6 +225,42 @@ def _trials(tried: trials.Trials) -> Sequence[Route]:
             body=models.NewRequest,
             headers=key,
             sends=False,
+        ),
+    )
+
+
+def _controls(controlled: controls.Controls) -> Sequence[Route]:
+    path = "/v1/controls/{scope}"
+    return (
+        Route(
+            "/v1/controls",
+            "listControls",
+            "List the controls in effect, such as holds.",
+            controlled.list_controls,
+            models.ControlsQuery,
+            models.ControlList,
+            _COMMON,
+        ),
+        Route(
+            path,
+            "setControl",
+            "Set the control of a scope; answered when Kafka has it, and in effect within a second.",
+            controlled.set_control,
+            None,
+            models.Control,
+            {**_COMMON, **_SENT},
+            verb="put",
+            body=models.NewControl,
+        ),
+        Route(
+            path,
+            "liftControl",
+            "Lift the control of a scope; answers with the one that was in effect.",
+            controlled.lift_control,
+            None,
+            models.Control,
+            {**_COMMON, 403: _SENT[403], 404: "The scope has no control.", 422: "The scope is none."},
+            verb="delete",
         ),
     )
 

@@ -17,6 +17,7 @@ from prometheus_client import core, registry
 
 from mrs_relay.api import (
     composing,
+    controls,
     guards,
     headers,
     openapi,
@@ -103,7 +104,8 @@ class Api:
         )
         repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka)
         tried = trials.Trials(composer, writing.attempt)
-        self._routes = routes.routes(self.asked, self._streams, self.submitted, repeated, tried)
+        controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
+        self._routes = routes.routes(self.asked, self._streams, self.submitted, repeated, tried, controlled)
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

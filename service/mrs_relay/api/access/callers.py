@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 EVERY: Final = "*"
+ANY: Final = "+"
+"""Stands for some tenant, whichever it is, where a role is asked for; no tenant has this name."""
+
 _GRANT: Final = re.compile(r"(viewer|operator|admin)@(\*|[a-z][a-z0-9_-]*)")
 
 Kind = Literal["unauthenticated", "api_key", "user", "service_account"]
@@ -47,7 +50,9 @@ class Caller:
     grants: Grants
 
     def may(self, role: Role, tenant: str) -> bool:
-        """Return whether the caller has a role for a tenant."""
+        """Return whether the caller has a role for a tenant; `EVERY`: for all, `ANY`: for one at least."""
+        if tenant == ANY:
+            return max(self.grants.values(), default=0) >= role
         return max(self.grants.get(EVERY, 0), self.grants.get(tenant, 0)) >= role
 
     def tenants(self, role: Role) -> frozenset[str] | None:
