@@ -14,7 +14,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay import tenants
 from mrs_relay.api import models, server
 from mrs_relay.api.access import authentication
-from mrs_relay.client import sending
+from mrs_relay.client import auditing, sending
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.dashboard import pages
 from mrs_relay.engine import trial
@@ -82,8 +82,14 @@ async def running(
         kafka = connect(chosen.kafka)
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
         kafkas = {one.name: one.kafka for one in chosen.tenancies}
+        sender = sending.Sender(kafka)
         writing = server.Writing(
-            kafkas, sending.Sender(kafka), sent.Sent(opened, time), kafka, Trial(chosen.tenancies).run
+            kafkas,
+            sender,
+            sent.Sent(opened, time),
+            kafka,
+            Trial(chosen.tenancies).run,
+            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time),
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
@@ -103,6 +109,7 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
+        audit=chosen.kafka.topics.audit,
     )
 
 

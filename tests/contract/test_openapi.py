@@ -97,6 +97,7 @@ async def test_the_document_describes_every_route() -> None:
             "/v1/requests/dry-run",
             "/v1/controls",
             "/v1/controls/{scope}",
+            "/v1/audit",
         ]
         assert list(document["paths"]["/v1/requests"]) == ["get", "post"]
         parameters = {one["name"] for one in document["paths"]["/v1/requests"]["get"]["parameters"]}

@@ -9,12 +9,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from mrs_relay import errors
-from mrs_relay.api import composing, models, problems, replies, settings
+from mrs_relay.api import composing, decisions, models, problems, replies, settings
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import controls
+from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database
 
@@ -31,6 +31,7 @@ class Controls:
         sender: writes records.
         topic: the control topic.
         chosen: the settings.
+        noted: keeps who decided what.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Controls:
         sender: sending.Sender,
         topic: str,
         chosen: settings.ApiSettings,
+        noted: decisions.Decisions,
     ) -> None:
+        self._decisions = noted
         self._database = opened
         self._projection = projection
         self._sender = sender
@@ -75,6 +78,8 @@ class Controls:
             _, checked = controls.read(key, value, control.at_ms)  # as every replica will
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
+        after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
+        await self._note(allowed.caller, scope, body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
 
         shown = _shown(projected.row(control)).model_dump_json(exclude_none=True).encode()
@@ -90,8 +95,26 @@ class Controls:
         found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
+        await self._note(scopes.of(request).caller, named, "release", "", {})
         await self._send(scope.encode(), None)
         return replies.reply(request, _shown(found))
+
+    async def _note(
+        self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
+    ) -> None:
+        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
+        before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
+        data = audit.Data(
+            action=action,
+            via="http",
+            place=caller.place,
+            why=why,
+            tenant=scope.name if scope.kind == "tenant" else None,
+            what={"scope": str(scope)},
+            before={} if not before else before[0].model_dump(exclude_none=True),
+            after=after,
+        )
+        await self._decisions.note(caller, str(scope), data)
 
     async def _in_effect(self) -> list[dict[str, Any]]:
         return await projected.in_effect(self._database, self._time.now_ms())

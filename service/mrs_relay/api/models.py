@@ -325,6 +325,47 @@ class NewControl(_Body):
     until: Annotated[Moment | None, pydantic.Field(description="When it ends by itself.")] = None
 
 
+class Decision(_Model):
+    """A decision of a person or a program. What became of it is told by the events that `message` caused."""
+
+    id: str
+    time: str
+    action: str
+    by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
+    by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
+    via: Annotated[str, pydantic.Field(description="http, page or cli.")]
+    place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None
+    why: Annotated[str, pydantic.Field(description="The reason given.")]
+    tenant: Annotated[str | None, pydantic.Field(description="Missing: it is not about one tenant's requests.")] = None
+    subject: Annotated[str, pydantic.Field(description="What it concerns, such as the id of a request.")]
+    what: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    message: Annotated[str | None, pydantic.Field(description="Id of the message that carries it out.")] = None
+
+
+class DecisionPage(_Model):
+    """Decisions, the newest first."""
+
+    items: list[Decision]
+    next: Annotated[str | None, pydantic.Field(description="`cursor` of the next page; missing on the last one.")] = (
+        None
+    )
+
+
+class AuditQuery(_Query):
+    """Filters of decisions."""
+
+    tenant: Annotated[str | None, pydantic.Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
+    action: Annotated[Text | None, pydantic.Field(description="Such as cancel.")] = None
+    by: Annotated[Text | None, pydantic.Field(description="Who decided.")] = None
+    subject: Annotated[Text | None, pydantic.Field(description="What it concerns, such as the id of a request.")] = None
+    since: Annotated[Moment | None, pydantic.Field(description="At this time or later.")] = None
+    until: Annotated[Moment | None, pydantic.Field(description="Before this time.")] = None
+    limit: Annotated[Limit, pydantic.Field(description="Most items.")] = 50
+    cursor: Annotated[Cursor | None, pydantic.Field(description="`next` of the page before, same filters.")] = None
+
+
 class Accepted(_Model):
     """A message that Kafka has; its events say what becomes of it."""
 

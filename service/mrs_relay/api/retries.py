@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mrs_relay.api import composing, models, problems, requests, submissions
+from mrs_relay.api import composing, decisions, models, problems, requests, submissions
 from mrs_relay.api.access import scopes
 from mrs_relay.client import originals
 from mrs_relay.kafka import topic_io
@@ -32,6 +32,7 @@ class Retries:
         asked: finds requests.
         submitted: sends messages.
         kafka: reads the topics of requests.
+        noted: keeps who decided what.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Retries:
         asked: requests.Requests,
         submitted: submissions.Submissions,
         kafka: topic_io.TopicClient,
+        noted: decisions.Decisions,
     ) -> None:
+        self._decisions = noted
         self._composer = composer
         self._asked = asked
         self._submitted = submitted
@@ -57,15 +60,19 @@ class Retries:
 
         # Without a key the id follows from the state, so that a call that is repeated starts nothing twice.
         request_id = composing.request_id(request, body.id) or f"{row['id']}-retry-{row['sequence']}"
-        original = await self._original(row)
+        original, caller = await self._original(row), scopes.of(request).caller
         attributes = {
-            **scopes.of(request).caller.attributes,
+            **caller.attributes,
             "correlationid": original.text("correlationid") or row["id"],
         }
         again = models.NewRequest.model_construct(
             type=original.type, data=original.data, source=row["source"], tenant=row["tenant"], key=None
         )
         message, digest = self._composer.message(again, request_id, attributes, kafka_key=row["kafka_key"])
+        decided = decisions.of_request(
+            row, "retry", request_id, caller, why=body.note, after={"id": request_id, "source": row["source"]}
+        )
+        await self._decisions.note(caller, row["id"], decided)
         return await self._submitted.send(message, digest)
 
     async def _original(self, row: Mapping[str, Any]) -> envelope.Envelope:

@@ -9,7 +9,7 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import controls, models, problems, requests, retries, streams, submissions, trials
+from mrs_relay.api import controls, decisions, models, problems, requests, retries, streams, submissions, trials
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -69,20 +69,35 @@ class Route:
     sends: bool = True
 
 
-def routes(
-    asked: requests.Requests,
-    streamed: streams.Streams,
-    submitted: submissions.Submissions,
-    repeated: retries.Retries,
-    tried: trials.Trials,
-    controlled: controls.Controls,
-) -> Sequence[Route]:
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What answers: an object for each subject."""
+
+    asked: requests.Requests
+    streamed: streams.Streams
+    submitted: submissions.Submissions
+    repeated: retries.Retries
+    tried: trials.Trials
+    controlled: controls.Controls
+    noted: decisions.Decisions
+
+
+def routes(handlers: Handlers) -> Sequence[Route]:
     """Return all operations of the API."""
     return (
-        *_questions(asked, streamed),
-        *_messages(submitted, repeated),
-        *_trials(tried),
-        *_controls(controlled),
+        *_questions(handlers.asked, handlers.streamed),
+        *_messages(handlers.submitted, handlers.repeated),
+        *_trials(handlers.tried),
+        *_controls(handlers.controlled),
+        Route(
+            "/v1/audit",
+            "listDecisions",
+            "List the decisions of people and programs, the newest first.",
+            handlers.noted.list_decisions,
+            models.AuditQuery,
+            models.DecisionPage,
+            _COMMON,
+        ),
     )
 
 

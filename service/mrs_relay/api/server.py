@@ -18,6 +18,7 @@ from prometheus_client import core, registry
 from mrs_relay.api import (
     composing,
     controls,
+    decisions,
     guards,
     headers,
     openapi,
@@ -31,7 +32,7 @@ from mrs_relay.api import (
     trials,
 )
 from mrs_relay.api.access import authentication, certificates, least_roles
-from mrs_relay.client import sending
+from mrs_relay.client import auditing, sending
 from mrs_relay.common import addresses, http_server
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
@@ -56,6 +57,7 @@ class Writing:
         memory: which payloads were sent under which ids.
         kafka: reads the topics of requests.
         attempt: says what would become of a message.
+        trail: writes records of decisions.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
@@ -63,6 +65,7 @@ class Writing:
     memory: sent.Sent
     kafka: topic_io.TopicClient
     attempt: trials.Try
+    trail: auditing.AuditTrail
 
 
 class Api:
@@ -99,13 +102,16 @@ class Api:
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         self.asked = requests.Requests(opened)
         composer = composing.Composer(writing.tenants, chosen.source)
+        noted = decisions.Decisions(opened, writing.trail)
         self.submitted = submissions.Submissions(
-            composer, writing.sender, writing.memory, self.asked, self._readers, chosen
+            composer, submissions.Output(writing.sender, writing.memory, noted), self.asked, self._readers, chosen
         )
-        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka)
+        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, noted)
         tried = trials.Trials(composer, writing.attempt)
-        controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
-        self._routes = routes.routes(self.asked, self._streams, self.submitted, repeated, tried, controlled)
+        controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen, noted)
+        self._routes = routes.routes(
+            routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, controlled, noted)
+        )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

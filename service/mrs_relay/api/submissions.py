@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -17,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from mrs_relay import errors
-from mrs_relay.api import composing, models, problems, requests, settings, streams
+from mrs_relay.api import composing, decisions, models, problems, requests, settings, streams
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
@@ -59,14 +60,29 @@ class _Event(msgspec.Struct, frozen=True):
     data: _Data
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """
+    What writes for `Submissions`.
+
+    Attributes:
+        sender: writes records.
+        memory: which payloads were sent under which ids.
+        noted: keeps who decided what.
+    """
+
+    sender: sending.Sender
+    memory: sent.Sent
+    noted: decisions.Decisions
+
+
 class Submissions:
     """
     The handlers that write.
 
     Args:
         composer: makes messages.
-        sender: writes records.
-        memory: which payloads were sent under which ids.
+        output: what writes.
         asked: finds requests.
         readers: makes readers of events.
         chosen: the settings.
@@ -75,15 +91,15 @@ class Submissions:
     def __init__(
         self,
         composer: composing.Composer,
-        sender: sending.Sender,
-        memory: sent.Sent,
+        output: Output,
         asked: requests.Requests,
         readers: streams.EventReaders,
         chosen: settings.ApiSettings,
     ) -> None:
         self._composer = composer
-        self._sender = sender
-        self._memory = memory
+        self._sender = output.sender
+        self._memory = output.memory
+        self._decisions = output.noted
         self._asked = asked
         self._readers = readers
         self._settings = chosen
@@ -178,9 +194,16 @@ class Submissions:
             raise problems.ProblemError(409, "wrong-state", text)
         self._composer.kafka(row["tenant"])
 
+        message_id = wording.new_id()
+        after = {"verdict": data["verdict"]} if "verdict" in data else {}
+        decided = decisions.of_request(
+            row, composing.FOLLOW_UPS[kind], message_id, caller, why=data["note"], after=after
+        )
+        await self._decisions.note(caller, row["id"], decided)
+
         target = {"id": row["id"], "source": row["source"]}
         value = composing.encoded(
-            kind, wording.new_id(), self._composer.source, {"request": target, **data}, caller.attributes
+            kind, message_id, self._composer.source, {"request": target, **data}, caller.attributes
         )
         message = composing.Message(row["tenant"], row["source"], row["id"], row["kafka_key"], value)
         await self._send(message)

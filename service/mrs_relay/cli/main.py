@@ -142,6 +142,12 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         _USE,
         ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
     ),
+    "audit": _Command(
+        "mrs_relay.cli.audit",
+        "audit",
+        _USE,
+        ("mrs-relay audit", "mrs-relay audit --since 30d --action cancel --json", "mrs-relay audit --id nightly-7"),
+    ),
     "dead-letters": _Command("mrs_relay.cli.dead_letters", "app", _USE),
     "call": _Command(
         "mrs_relay.cli.call",

@@ -307,6 +307,64 @@ async def dead_letters(
     return found, LetterPageEnd(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
 
 
+class DecisionFilter(msgspec.Struct, frozen=True):
+    """
+    Which decisions; None: any.
+
+    Attributes:
+        tenant: name of the tenant.
+        action: such as cancel.
+        by: who decided.
+        subject: what it concerns, such as the id of a request.
+        since_ms: at this time or later, epoch milliseconds.
+        until_ms: before this time.
+        visible: names of the tenants that the asking one may see.
+    """
+
+    tenant: str | None = None
+    action: str | None = None
+    by: str | None = None
+    subject: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    visible: frozenset[str] | None = None
+
+
+class DecisionPageEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of decisions ends."""
+
+    time_ms: _Int64
+    log: _Int32
+    offset: _Int64
+
+
+async def decisions(
+    opened: database.Database, chosen: DecisionFilter, after: DecisionPageEnd | None, limit: int
+) -> tuple[list[str], DecisionPageEnd | None]:
+    """Return a page of decisions as CloudEvents JSON, newest first, and where it ends. Raises DatabaseDown."""
+    found = tables.DECISIONS.c
+    order = found.time_ms, found.log, found.offset
+    statement = sa.select(tables.DECISIONS)
+    for name in ("tenant", "action", "by", "subject"):
+        if (wanted := getattr(chosen, name)) is not None:
+            statement = statement.where(found[name] == wanted)
+    if chosen.since_ms is not None:
+        statement = statement.where(found.time_ms >= chosen.since_ms)
+    if chosen.until_ms is not None:
+        statement = statement.where(found.time_ms < chosen.until_ms)
+    if chosen.visible is not None:
+        statement = statement.where(_is_visible(found.tenant, chosen.visible))
+    if after is not None:
+        statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.time_ms, after.log, after.offset))
+
+    (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
+    texts = [row.event for row in rows[:limit]]
+    if len(rows) <= limit:
+        return texts, None
+    last = rows[limit - 1]
+    return texts, DecisionPageEnd(last.time_ms, last.log, last.offset)
+
+
 def milliseconds(moment: dt.datetime) -> int:
     """Return a moment as the tables have it."""
     return round(moment.timestamp() * 1000)

@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these tables. A database of another version is emptied and built again from the topics."""
 
 METADATA: Final = sa.MetaData()
@@ -147,6 +147,21 @@ CONTROLS: Final = sa.Table(
     sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 """The control of each scope; `until_ms` is 0 for one that does not end by itself. Written again at each start."""
+
+DECISIONS: Final = sa.Table(
+    "mrs_relay_decisions",
+    METADATA,
+    sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("tenant", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("by", sa.Text),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Index("mrs_relay_decisions_time", "time_ms", "log", "offset"),
+)
+"""Each record of the audit as CloudEvents JSON. People decide seldom, so one index serves all filters."""
 
 FILTERED: Final = ("tenant", "state", "kind", "cluster", "reason_class")
 """Columns of requests with an index of their own: what is in it comes newest first."""

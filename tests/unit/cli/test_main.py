@@ -56,6 +56,7 @@ OPTIONS = {
     "controls": _HERE,
     "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
+    "audit": ["--since", "--action", "--by", "--id", "--json", *_CONNECTION],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
     "dead-letters replay": [

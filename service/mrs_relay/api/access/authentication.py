@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -98,7 +99,9 @@ def middleware(authenticator: Authenticator) -> typedefs.Middleware:
     async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
         if request.path in least_roles.OPEN:
             return await handler(request)
-        scope = scopes.Scope(await authenticator.caller(request), least_roles.of(request))
+        scope = scopes.Scope(
+            dataclasses.replace(await authenticator.caller(request), place=request.remote), least_roles.of(request)
+        )
         if scope.caller.tenants(scope.role) == frozenset():
             raise scopes.forbidden(scope.role, callers.EVERY)
         scopes.put(request, scope)

@@ -43,11 +43,13 @@ class Caller:
         kind: as `authtype` names it.
         name: unique among callers of this kind; None: nobody authenticates.
         grants: what the caller may do.
+        place: address that the request came from; None: not known.
     """
 
     kind: Kind
     name: str | None
     grants: Grants
+    place: str | None = None
 
     def may(self, role: Role, tenant: str) -> bool:
         """Return whether the caller has a role for a tenant; `EVERY`: for all, `ANY`: for one at least."""

@@ -26,6 +26,7 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "POST /v1/requests/{id}/retry": _OPERATOR,
     "POST /v1/requests/validate": _VIEWER,
     "POST /v1/requests/dry-run": _OPERATOR,
+    "GET /v1/audit": _VIEWER,
     "GET /v1/controls": _VIEWER,
     "PUT /v1/controls/{scope}": _OPERATOR,
     "DELETE /v1/controls/{scope}": _OPERATOR,

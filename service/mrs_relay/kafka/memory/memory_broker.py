@@ -102,9 +102,11 @@ class MemoryBroker:
         """Create the missing topics of the settings."""
         topics = topics or self._kafka.topics
         compacted = {topics.ledger, topics.latest, topics.control}
-        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control):
+        single = {topics.control, topics.audit}
+        several = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest
+        for name in (*several, topics.control, topics.audit):
             if name is not None and name not in self._topics:
-                count = 1 if name == topics.control else partitions
+                count = 1 if name in single else partitions
                 self.create_topic(name, count, {"cleanup.policy": "compact"} if name in compacted else {})
 
     def put(

@@ -79,10 +79,10 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics: requests, ledger, events, dead letters, controls and, if configured, latest states."""
+    """Return our topics: requests, ledger, events, dead letters, controls, audit and, if configured, latest states."""
     topics = kafka.topics
     optional = () if topics.latest is None else (topics.latest,)
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control, topics.audit
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -127,6 +127,7 @@ def plan(
         (topics.dead_letters, 1, letter_configs),
         *latest,
         (topics.control, 1, compacted),
+        (topics.audit, 1, safe | {"retention.ms": str(round(kafka.audit_days * _DAY_MS))}),
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 

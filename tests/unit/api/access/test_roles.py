@@ -48,7 +48,7 @@ _QUERIES: Final = {
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
 _OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics", "GET /static/{name}"}
 _LISTS: Final = {
-    *("GET /v1/requests", "GET /v1/dead-letters", "GET /v1/events", "GET /v1/controls"),
+    *("GET /v1/audit", "GET /v1/requests", "GET /v1/dead-letters", "GET /v1/events", "GET /v1/controls"),
     *("GET /", "GET /requests", "GET /live", "GET /bulk", "GET /dead-letters"),
 }
 
