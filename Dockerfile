@@ -7,7 +7,7 @@ WORKDIR /src
 RUN python -m venv /opt/mrs-relay
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY service ./service
-RUN /opt/mrs-relay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[$EXTRAS]"
+RUN /opt/mrs-relay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home --shell /usr/sbin/nologin relay && install -d -o relay /data

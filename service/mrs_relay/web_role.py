@@ -91,4 +91,5 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         status=chosen.kafka.topics.status,
+        control=chosen.kafka.topics.control,
     )

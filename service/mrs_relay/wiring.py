@@ -23,11 +23,12 @@ from mrs_relay import errors, tenants
 from mrs_relay import settings as all_settings
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import relay, status_publisher, status_report, views
+from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions
 from mrs_relay.engine.quota_sharing import exchange
+from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
 from mrs_relay.kafka import broker as brokers
@@ -86,15 +87,16 @@ async def opened(
 ) -> AsyncIterator[tuple[TenantService, ...]]:
     """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(_controlled(settings.kafka, broker(settings.kafka), time))
         connections: dict[str, Connection] = {}
         served = []
         for one in settings.tenancies:
             name = one.connection
             if name not in connections:
                 client = await stack.enter_async_context(connect(settings.connection(name)))
-                entered = _connection(name, client, settings.engine, time)
+                entered = _connection(name, client, settings.engine, time, reader.controls)
                 connections[name] = await stack.enter_async_context(entered)
-            served.append(_served(settings, one, connections[name], broker(one.kafka), time))
+            served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
         async with _publishing(settings, tuple(served), broker, time):
             yield tuple(served)
 
@@ -109,16 +111,14 @@ async def _publishing(
         yield
         return
     name = f"{platform.node() or 'relay'}-{secrets.token_hex(3)}"
-    read = functools.partial(_status, name, settings.engine, served, time)
+    read = functools.partial(_status, name, served, time)
     publisher = status_publisher.StatusPublisher(broker(settings.kafka), topic, name, time, read)
     async with tasks.TaskSupervisor(status_publisher.failed) as task_supervisor:
         task_supervisor.start(publisher.run(), name="status")
         yield
 
 
-def _status(
-    replica: str, engine: engine_settings.EngineSettings, served: Sequence[TenantService], time: clock.Clock
-) -> dict[str, status.Content]:
+def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> dict[str, status.Content]:
     """Describe this process by the keys of `messages.status`."""
     found: dict[str, status.Content] = {}
     described, now_ms = [], time.now_ms()
@@ -126,7 +126,7 @@ def _status(
         seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
         described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
         for cluster in seen.clusters:
-            made = status_report.cluster(name, cluster, seen.slots, engine.priority_aging_s, now_ms)
+            made = status_report.cluster(name, cluster, seen.slots, now_ms)
             found[status.cluster_key(replica, name, cluster.cluster)] = made
 
     tenants_here = []
@@ -185,13 +185,32 @@ def _with_tenants(error: _E, served: Sequence[TenantService]) -> _E:
 
 
 @contextlib.asynccontextmanager
+async def _controlled(
+    kafka: kafka_settings.KafkaSettings, broker: brokers.Broker, time: clock.Clock
+) -> AsyncIterator[control_reader.ControlReader]:
+    """Read the control topic for the length of the context: one reader for all tenants."""
+    reader = control_reader.ControlReader(broker, kafka.topics.control, standing.Controls(time.now_ms), time)
+    async with tasks.TaskSupervisor(reader.failed) as task_supervisor:
+        task_supervisor.start(reader.run(), name="controls")
+        task_supervisor.start(reader.drains.run(), name="drains")
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@contextlib.asynccontextmanager
 async def _connection(
-    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: clock.Clock
+    name: str,
+    client: clients.Client,
+    engine: engine_settings.EngineSettings,
+    time: clock.Clock,
+    controls: standing.Controls,
 ) -> AsyncIterator[Connection]:
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
 
-    admitting = scheduler.SubmissionScheduler(engine, time, spend)
+    admitting = scheduler.SubmissionScheduler(engine, time, spend, controls)
     pollers = job_tracker.JobTracker(client, engine, time)
     watcher = cluster_tracker.ClusterTracker(client, engine, time)
     sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
@@ -221,7 +240,7 @@ def _served(
     one: tenants.ResolvedTenant,
     connection: Connection,
     broker: brokers.Broker,
-    time: clock.Clock,
+    reader: control_reader.ControlReader,
 ) -> TenantService:
     share = quota.Share()
 
@@ -230,10 +249,12 @@ def _served(
         connection.quota.look_again()
         connection.scheduler.look_again()
 
-    context = _context(settings, one, connection, share, time)
+    context = _context(settings, one, connection, share, reader)
 
     def begin() -> runtime.Runtime[contexts.Notice]:
-        return runtime.Runtime(one.kafka, broker, _handler(context), time, on_share=note_share)
+        return runtime.Runtime(
+            one.kafka, broker, _handler(context), context.time, on_share=note_share, before_join=reader.require
+        )
 
     def note_end() -> None:
         note_share(0, share.total)
@@ -253,7 +274,7 @@ def _context(
     one: tenants.ResolvedTenant,
     connection: Connection,
     share: quota.Share,
-    time: clock.Clock,
+    reader: control_reader.ControlReader,
 ) -> contexts.TenantContext:
     engine, topics = settings.engine, one.kafka.topics
     return contexts.TenantContext(
@@ -268,7 +289,7 @@ def _context(
             settings.event_mode,
             topics.latest,
         ),
-        time=time,
+        time=reader.time,
         scheduler=connection.scheduler,
         tracker=connection.tracker,
         cluster_tracker=connection.clusters,
@@ -276,7 +297,8 @@ def _context(
         submitter=connection.submitter,
         lanes=connection.sending,
         counts=views.Counts(),
-        quota=quota.TenantQuota(one.policy, share, time),
+        quota=quota.TenantQuota(one.policy, share, reader.time),
+        controls=reader.controls,
     )
 
 

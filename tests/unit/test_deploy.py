@@ -1,9 +1,10 @@
-"""The compose file against the code that it starts."""
+"""The compose file and the image against the code that they start."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,13 @@ def test_kafka_is_the_one_that_the_tests_run_on(services: dict[str, Any]) -> Non
     version = re.search(r"<artifactId>kafka_2\.13</artifactId>\s*<version>(.*)</version>", pom)
     assert version is not None
     assert services["kafka"]["image"] == f"apache/kafka:{version[1]}"
+
+
+@pytest.mark.parametrize(("extras", "installed"), [("", "."), ("web", ".[web]"), ("web,kerberos", ".[web,kerberos]")])
+def test_image_installs_the_package_with_the_extras_asked_for(extras: str, installed: str) -> None:
+    """Without extras there are no brackets: pip takes `.[]` for an invalid requirement."""
+    arguments = re.findall(r'^RUN .*pip install .* (".*")$', (_ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(arguments) == 1
+    shell = ["/bin/sh", "-c", f"printf %s {arguments[0]}"]
+    shown = subprocess.run(shell, env={"EXTRAS": extras}, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert shown == installed

@@ -15,7 +15,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import guards, openapi, problems, relays, requests, routes, settings, streams, submissions
+from mrs_relay.api import (
+    controls,
+    guards,
+    openapi,
+    problems,
+    relays,
+    requests,
+    routes,
+    settings,
+    streams,
+    submissions,
+)
 from mrs_relay.client import sending
 from mrs_relay.common import http_server
 from mrs_relay.kafka import settings as kafka_settings
@@ -74,7 +85,9 @@ class Api:
         submitted = submissions.Submissions(
             writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
         )
-        self._routes = routes.routes(asked, self._streams, submitted, relays.Relays(asked, reading))
+        controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
+        told = relays.Relays(asked, reading)
+        self._routes = routes.routes(asked, self._streams, submitted, controlled, told)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

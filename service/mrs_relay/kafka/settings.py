@@ -57,6 +57,12 @@ class Topics(group.Group):
     publishes nothing; requests do not need it.
     """
 
+    control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
+    """
+    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
+    missing there are no controls, and readiness and `mrs-relay check` say so.
+    """
+
     @property
     def ledger(self) -> str:
         """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
@@ -258,8 +264,10 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.status]
-        names = [name for name in names if name is not None]
+        names = [
+            *(topics.requests, topics.ledger, topics.events, topics.dead_letters),
+            *(name for name in (topics.latest, topics.status, topics.control) if name is not None),
+        ]
         return len(set(names)) == len(names)
 
     @property

@@ -79,10 +79,10 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics: requests, ledger, events, dead letters and, if configured, latest states and status."""
+    """Return our topics: requests, ledger, events, dead letters, controls and, if configured, latest and status."""
     topics = kafka.topics
     optional = [name for name in (topics.latest, topics.status) if name is not None]
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -130,6 +130,7 @@ def plan(
         (topics.dead_letters, 1, letter_configs),
         *latest,
         *status,
+        (topics.control, 1, compacted),
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 
