@@ -9,7 +9,7 @@ from tests.support import web_role
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 
 _TOPIC: Final = "mrs.status"
 _SUBMIT: Final = "CreateExecuteJob"
@@ -156,3 +156,18 @@ async def test_without_the_topic_the_answers_say_so() -> None:
         assert found["items"] == []
         why = await client.get("/v1/requests/r-1/why")
         assert [hold["code"] for hold in why["holds"]] == ["answer_behind", "not_seen"]
+
+
+async def test_a_control_that_concerns_the_request_is_told() -> None:
+    """As it stands in the topic of controls."""
+    stage = web_role.Stage()
+    control = controls.Control(scope=controls.scope("label/team=a"), mode="hold", reason="why not", by="ann", at_ms=1)
+    await stage.put(records.Outgoing("mrs.control", *controls.write(control)))
+    await stage.put(web_role.event("r-1", 1, "accepted", labels={"team": "a"}), web_role.event("r-2", 1, "accepted"))
+    async with web_role.role(stage) as client, asyncio.timeout(20):
+        await _items(client, "/v1/queues")
+        while not (await client.get("/v1/controls"))["items"]:
+            await asyncio.sleep(0.01)
+        for request_id, codes in (("r-1", ["control"]), ("r-2", ["not_seen"])):
+            found = await client.get(f"/v1/requests/{request_id}/why")
+            assert [hold["code"] for hold in found["holds"]] == codes
