@@ -139,7 +139,7 @@ def test_a_moment_that_has_passed_is_not_told() -> None:
 )
 def test_waits_of_its_own_are_told_with_their_moment(name: str, code: str) -> None:
     """By the partition that has the request; where it names only some, they are possible."""
-    waiting = status.Waiting(30, [status.Timed("/s", "r-1", NOW_MS + 7000)])
+    waiting: Any = status.Waiting(30, [status.Timed("/s", "r-1", NOW_MS + 7000)])
     there = status.Partition(topic="in", partition=0, state="running", **{name: waiting})
     held = told(board(replica(), there))
     assert [(one.code, one.earliest_ms) for one in held] == [(code, NOW_MS + 7000)]
