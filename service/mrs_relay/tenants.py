@@ -115,8 +115,8 @@ def _resolved(
         events=tenant.events or shared.events,
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
-        status=shared.status,
         control=shared.control,
+        status=shared.status,
     )
 
     group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
@@ -142,8 +142,8 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.events, "events"),
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
-            (topics.status, "status"),
             (topics.control, "controls"),
+            (topics.status, "status"),
         ):
             if topic is not None:
                 roles.setdefault(topic, set()).add(role)

@@ -90,6 +90,6 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         dead_letters=frozenset(one.kafka.topics.dead_letters for one in tenancies),
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
-        status=chosen.kafka.topics.status,
         control=chosen.kafka.topics.control,
+        status=chosen.kafka.topics.status,
     )

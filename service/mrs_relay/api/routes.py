@@ -70,8 +70,8 @@ def routes(
     asked: requests.Requests,
     streamed: streams.Streams,
     submitted: submissions.Submissions,
-    controlled: controls.Controls,
     told: relays.Relays,
+    controlled: controls.Controls,
 ) -> Sequence[Route]:
     """Return all operations of the API."""
     return (*_questions(asked, streamed), *_of_relays(told), *_messages(submitted), *_controls(controlled))

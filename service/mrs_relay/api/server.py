@@ -87,7 +87,7 @@ class Api:
         )
         controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
         told = relays.Relays(opened, asked, reading)
-        self._routes = routes.routes(asked, self._streams, submitted, controlled, told)
+        self._routes = routes.routes(asked, self._streams, submitted, told, controlled)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

@@ -47,8 +47,8 @@ class TenantContext:
         scheduler: admits queued jobs.
         lanes: bounds the calls in flight.
         quota: the tenant's policy, and its usage against the limits.
-        held: partition -> its jobs that wait for something of their own, for people who ask why.
         controls: those in effect in this process.
+        held: partition -> its jobs that wait for something of their own, for people who ask why.
     """
 
     settings: engine_settings.EngineSettings
@@ -64,8 +64,8 @@ class TenantContext:
     lanes: lanes.Lanes
     counts: views.Counts
     quota: quota.TenantQuota
-    held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
     controls: controls.Controls = field(default_factory=controls.Controls)
+    held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

@@ -48,6 +48,12 @@ class Topics(group.Group):
     mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
     """
 
+    control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
+    """
+    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
+    missing there are no controls, and readiness and `mrs-relay check` say so.
+    """
+
     status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
         default="mrs.status", pattern=_TOPIC_NAME
     )
@@ -55,12 +61,6 @@ class Topics(group.Group):
     Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
     why`, `status` and `web`. A compacted topic of one partition, for all tenants. "", or a topic that is missing,
     publishes nothing; requests do not need it.
-    """
-
-    control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
-    """
-    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
-    missing there are no controls, and readiness and `mrs-relay check` say so.
     """
 
     @property
@@ -264,10 +264,8 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [
-            *(topics.requests, topics.ledger, topics.events, topics.dead_letters),
-            *(name for name in (topics.latest, topics.status, topics.control) if name is not None),
-        ]
+        optional = [name for name in (topics.latest, topics.status) if name is not None]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional]
         return len(set(names)) == len(names)
 
     @property

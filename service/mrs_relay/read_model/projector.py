@@ -44,16 +44,16 @@ class Topics:
         dead_letters: names of the topics of dead letters.
         tenants: name of each tenant by the CloudEvents `source` of its events.
         tenants_by_topic: name of each tenant by its topic of requests.
-        status: topic of the relays' status; None: there is none.
         control: name of the topic of controls.
+        status: topic of the relays' status; None: there is none.
     """
 
     events: frozenset[str]
     dead_letters: frozenset[str]
     tenants: Mapping[str, str]
     tenants_by_topic: Mapping[str, str]
-    status: str | None = None
     control: str = "mrs.control"
+    status: str | None = None
 
 
 @dataclass(slots=True)

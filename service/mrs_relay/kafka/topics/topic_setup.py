@@ -79,10 +79,10 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics: requests, ledger, events, dead letters, controls and, if configured, latest and status."""
+    """Return our topics; those of latest states and status if configured."""
     topics = kafka.topics
     optional = [name for name in (topics.latest, topics.status) if name is not None]
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -129,8 +129,8 @@ def plan(
         (topics.events, kafka.partitions, safe),
         (topics.dead_letters, 1, letter_configs),
         *latest,
-        *status,
         (topics.control, 1, compacted),
+        *status,
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 
