@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import pydantic
 from aiohttp import web
 
 from mrs_relay.api import relay_models, replies, requests
 from mrs_relay.common import clock
-from mrs_relay.messages import status
-from mrs_relay.read_model import holds, projector, queue_holds, status_board, why
+from mrs_relay.messages import controls, status
+from mrs_relay.read_model import controls as projected
+from mrs_relay.read_model import database, holds, projector, queue_holds, status_board, why
 
 C = TypeVar("C", bound=status.Content)
 _M = TypeVar("_M", bound=pydantic.BaseModel)
@@ -25,18 +27,20 @@ class Relays:
     The handlers of what relays report.
 
     Args:
+        opened: the database.
         asked: finds requests.
         reading: reads events and the relays' status, in this process.
     """
 
-    def __init__(self, asked: requests.Requests, reading: projector.Projector) -> None:
+    def __init__(self, opened: database.Database, asked: requests.Requests, reading: projector.Projector) -> None:
+        self._database = opened
         self._asked = asked
         self._reading = reading
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Answer with what holds a request."""
         row = await self._asked.one(request)
-        known = holds.Known(self._board, self._problems(), self._controls(row))
+        known = holds.Known(self._board, self._problems(), await self._controls())
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
         return replies.reply(request, relay_models.Why(**same, holds=list(map(shown, found))))
@@ -109,9 +113,10 @@ class Relays:
         late = f"this answer is {behind} records behind the topics of events" if behind > _BEHIND else None
         return [text for text in (progress.problem, late, self._reading.status.problem) if text is not None]
 
-    def _controls(self, row: Mapping[str, Any]) -> Sequence[holds.Hold]:  # noqa: ARG002 - see below
-        """Return the holds that people have ordered and that concern a request: none are known yet."""
-        return ()
+    async def _controls(self) -> list[controls.Control]:
+        """Return the controls in effect. Raises DatabaseDown."""
+        rows = await projected.in_effect(self._database, self._reading.now_ms())
+        return [controls.Control(**{**row, "scope": controls.scope(row["scope"])}) for row in rows]
 
     def _reply(self, request: web.Request, model: type[Any], items: Sequence[_M], limit: int) -> web.Response:
         made = model(items=items[:limit], total=len(items), problem=self._reading.status.problem)
@@ -139,6 +144,8 @@ def _asked_of(row: Mapping[str, Any]) -> holds.Asked:
         reason=": ".join(reason),
         job_id=row["job_id"] or "",
         progress=row["progress"],
+        kind=row["kind"],
+        labels={} if row["labels"] is None else msgspec.json.decode(row["labels"]),
     )
 
 

@@ -109,7 +109,7 @@ class Api:
         )
         repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, noted)
         tried = trials.Trials(composer, writing.attempt)
-        told = relays.Relays(self.asked, reading)
+        told = relays.Relays(opened, self.asked, reading)
         controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen, noted)
         self._routes = routes.routes(
             routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, told, controlled, noted)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 from mrs_relay.read_model import status_board
 
 C = TypeVar("C", bound=status.Content)
@@ -26,6 +26,7 @@ class Asked:
         reason: of its last event, for people.
         job_id: its job on MRS.
         progress: of that job, per cent.
+        kind: job, sql, cluster or call.
         not_before_ms: the moment before which it is not submitted, epoch milliseconds; 0: none, or it is not known.
     """
 
@@ -41,6 +42,8 @@ class Asked:
     job_id: str = ""
     progress: float | None = None
     not_before_ms: int = 0
+    kind: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_it(self, one: status.Ref | status.Timed | status.InLine) -> bool:
         """Return whether an item of a list is this request; tenants are told apart by its record."""
@@ -81,12 +84,12 @@ class Known:
     Attributes:
         board: the status of the relays.
         problems: why the answer may be out of date; for people.
-        controls: holds that people have ordered and that concern the request. Whoever knows them adds them here.
+        controls: those in effect, which people have set.
     """
 
     board: status_board.StatusBoard
     problems: Sequence[str] = ()
-    controls: Sequence[Hold] = ()
+    controls: Sequence[controls.Control] = ()
 
 
 def of(seen: status_board.Seen[C], hold: Hold) -> Hold:
