@@ -257,9 +257,8 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE error('{REFUSED}CAST from ' || typeof(x) || ' to varchar') END""",
     "CREATE MACRO __presto_from_unix(x) AS make_timestamp(CAST(round(CAST(x AS DOUBLE) * 1000) * 1000 AS BIGINT))",
     f"""CREATE MACRO __presto_diff(u, a, b) AS CASE
-        WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week')
+        WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year')
             THEN date_sub(lower(u), CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP))
-        WHEN lower(u) IN ('month', 'quarter', 'year') THEN date_sub(lower(u), CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP))
         ELSE CAST(error('{FAILED}''' || u || ''' is not a valid DATE field') AS BIGINT) END""",
     *_presto_casts("__presto_", strict=True),
     *_presto_casts("__presto_try_", strict=False),
