@@ -18,9 +18,10 @@ _HEAD = """\
 
 Made by `make oracles-page` from the tables in `tests/unit/emulator/expressions/`; do not edit it.
 
-An expression has the engine's value, or the statement is refused: `not played: WHAT; WHAT TO DO`. Functions that are not
-among those below are refused, DuckDB's own among them. Known to differ: the type of a quotient or average of decimal
-*columns* is double (literals and casts have the engine's decimal type), and the order of rows without ORDER BY.
+An expression has the engine's value, or the statement is refused: `not played: WHAT; WHAT TO DO`. Functions that are
+not among those below are refused, DuckDB's own among them. Known to differ: the type of a quotient or average of
+decimal *columns* is double (literals and casts have the engine's decimal type), and rows without ORDER BY may come in
+another order.
 """
 
 
