@@ -32,9 +32,9 @@ def text(found: dict[str, playing.Played]) -> str:
         parts.append(
             f"\n## {one.name} ({_NAMES[engine]})\n\nValues: {one.name}, {one.version}. "
             f"{len(one.right)} expressions right, {len(one.refused)} refused.\n\nPlayed:\n\n"
-            + "".join(f"    {expression}\n" for expression in one.right)
+            + "".join(f"- `{expression}`\n" for expression in one.right)
             + (
-                "\nNot played:\n\n" + "".join(f"    {expression}\n" for expression in one.refused)
+                "\nNot played:\n\n" + "".join(f"- `{expression}`\n" for expression in one.refused)
                 if one.refused
                 else ""
             )
