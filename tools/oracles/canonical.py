@@ -41,9 +41,9 @@ def same(got: object, wanted: object) -> bool:
         case bool(), _:
             return got is wanted
         case int(), {"decimal": text}:
-            return str(got) == text
+            return str(got) == str(text)
         case {"decimal": text}, int():
-            return str(wanted) == text
+            return str(wanted) == str(text)
         case float(), float():
             return math.isclose(got, wanted, rel_tol=1e-14)
         case _:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+from collections.abc import Mapping
 
 from tools.oracles import playing
+
+from mrs_emulator.sql import statement
 
 _PAGE = pathlib.Path(__file__).parents[2] / "docs" / "emulator-sql.md"
 _NAMES = {"spark": "SparkSql, SparkScript", "hive": "HiveSql, HiveScript", "presto": "ExecuteSql"}
@@ -25,7 +28,7 @@ another order.
 """
 
 
-def text(found: dict[str, playing.Played]) -> str:
+def text(found: Mapping[statement.Dialect, playing.Played]) -> str:
     """The page."""
     parts = [_HEAD]
     for engine, one in found.items():
