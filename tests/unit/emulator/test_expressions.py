@@ -16,7 +16,7 @@ from mrs_emulator.core import settings
 from mrs_emulator.sql import sql
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "emulator-sql.md"
-LEAST_RIGHT = {"spark": 380, "hive": 240, "presto": 280}
+LEAST_RIGHT = {"spark": 450, "hive": 250, "presto": 300}
 
 
 async def test_no_expression_has_a_wrong_value() -> None:
