@@ -76,6 +76,7 @@ async def running(
         writing = server.Writing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
+            supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
             async with server.serving(server.Api(chosen.api, opened, topics, reading, writing), chosen.api) as port:
                 yield port
@@ -90,4 +91,5 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
+        status=chosen.kafka.topics.status,
     )

@@ -15,7 +15,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import controls, guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api import (
+    controls,
+    guards,
+    openapi,
+    problems,
+    relays,
+    requests,
+    routes,
+    settings,
+    streams,
+    submissions,
+)
 from mrs_relay.client import sending
 from mrs_relay.common import http_server
 from mrs_relay.kafka import settings as kafka_settings
@@ -75,7 +86,8 @@ class Api:
             writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
         )
         controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
-        self._routes = routes.routes(asked, self._streams, submitted, controlled)
+        told = relays.Relays(asked, reading)
+        self._routes = routes.routes(asked, self._streams, submitted, told, controlled)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
