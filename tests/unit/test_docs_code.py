@@ -21,6 +21,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
+    "docs/controls.md": {(3,): "tests/unit/messages/test_controls.py"},
     "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
@@ -46,6 +47,9 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/dashboard.md": {
         1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
     },
+    "docs/controls.md": dict.fromkeys(
+        (1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli/test_holds.py"
+    ),
     "docs/data-at-rest.md": {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),

@@ -50,8 +50,9 @@ class Topics(group.Group):
 
     control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
     """
-    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
-    missing there are no controls, and readiness and `mrs-relay check` say so.
+    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. Deployments
+    on one Kafka need different names, or they hold each other. While it is missing there are no controls, and readiness
+    and `mrs-relay check` say so.
     """
 
     status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
