@@ -89,7 +89,7 @@ async def running(
             sent.Sent(opened, time),
             kafka,
             Trial(chosen.tenancies).run,
-            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time),
+            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
@@ -111,6 +111,10 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         control=chosen.kafka.topics.control,
         audit=chosen.kafka.topics.audit,
     )
+
+
+def _warn(text: str) -> None:
+    _log.warning("audit_not_kept", reason=text)
 
 
 class Trial:
