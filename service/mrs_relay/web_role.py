@@ -93,6 +93,7 @@ async def running(
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
+            supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
             api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
             shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
@@ -110,6 +111,7 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
         audit=chosen.kafka.topics.audit,
+        status=chosen.kafka.topics.status,
     )
 
 

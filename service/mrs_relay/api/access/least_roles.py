@@ -27,6 +27,12 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "POST /v1/requests/validate": _VIEWER,
     "POST /v1/requests/dry-run": _OPERATOR,
     "GET /v1/audit": _VIEWER,
+    "GET /v1/requests/{id}/why": _VIEWER,
+    "GET /v1/clusters": _VIEWER,  # for all tenants
+    "GET /v1/budgets": _VIEWER,  # the same
+    "GET /v1/tenants": _VIEWER,
+    "GET /v1/queues": _VIEWER,
+    "GET /v1/partitions": _VIEWER,
     "GET /v1/controls": _VIEWER,
     "PUT /v1/controls/{scope}": _OPERATOR,
     "DELETE /v1/controls/{scope}": _OPERATOR,
