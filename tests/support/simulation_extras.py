@@ -45,6 +45,7 @@ class Extras:
         respelled: requests are repeated in another spelling of the same JSON.
         calls: part of the requests are calls of operations.
         odd_cancels: cancels come before their request, on other partitions, and twice.
+        holds: controls come and go.
     """
 
     tenants: int = 0
@@ -61,6 +62,7 @@ class Extras:
     respelled: bool = False
     calls: bool = False
     odd_cancels: bool = False
+    holds: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -98,6 +100,7 @@ def draw(seed: int) -> Extras:
         respelled=often(),
         calls=often(),
         odd_cancels=often(),
+        holds=often(),
     )
 
 

@@ -21,6 +21,7 @@ from tests.support import (
     simulation_draws,
     simulation_extras,
     simulation_fleet,
+    simulation_holds,
     simulation_loop,
     simulation_machine,
     simulation_stage,
@@ -136,6 +137,12 @@ class Simulation:
         sending = [nature.start(self._send(stage), "sender") for stage in self.stages]
         for_s = chance.uniform(20, 120)
         making = [nature.start(trouble.go_on(), "troubles") for trouble in made]
+        if self.extras.holds:
+            others = random.Random(f"holds {self.seed}")
+            making += [
+                nature.start(simulation_holds.play(one.hub, others, self.troubles), "controls")
+                for one in self.deployments
+            ]
         await asyncio.sleep(for_s)
         for task in making:
             task.cancel()

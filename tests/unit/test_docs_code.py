@@ -17,9 +17,11 @@ from mrs_relay.messages import checking, registry
 _ROOT = doc_code.ROOT
 
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
+    "docs/access.md": {(4, 5): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
+    "docs/controls.md": {(3,): "tests/unit/messages/test_controls.py"},
     "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
@@ -31,6 +33,11 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 """Which blocks of a page are run, and by which test."""
 
 _NOT_RUN: dict[str, dict[int, str]] = {
+    "docs/access.md": {
+        **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
+        7: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
+        6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
+    },
     "README.md": {
         3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",
         4: "installs from a package registry and needs an account of MRS; its commands and variables are checked here",
@@ -38,6 +45,12 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
+    "docs/dashboard.md": {
+        1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
+    },
+    "docs/controls.md": dict.fromkeys(
+        (1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli/test_holds.py"
+    ),
     "docs/data-at-rest.md": {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),
@@ -50,7 +63,6 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         2: "a placeholder for a request; tests/contract/test_openapi.py asks these paths",
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
-        5: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",

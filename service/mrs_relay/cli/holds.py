@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from mrs_relay import tenants
-from mrs_relay.cli import connect, ledger, options, run, view
+from mrs_relay.cli import audit, connect, ledger, options, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
@@ -128,7 +128,7 @@ def release(
     """
     found = connect.tenancies(config, bootstrap)
     wanted = _scope(scope)
-    present = {one.scope: one for one in run.loop(_standing(found))}
+    present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
         run.loop(_send(found, str(wanted).encode(), None))
         if as_json:
@@ -146,7 +146,7 @@ def list_controls(
     *, as_json: options.AsJson = False, config: options.Config = None, bootstrap: options.Bootstrap = None
 ) -> None:
     """List the controls in effect."""
-    found = run.loop(_standing(connect.tenancies(config, bootstrap)))
+    found = run.loop(in_effect(connect.tenancies(config, bootstrap)))
     if as_json:
         for one in found:
             typer.echo(codec.encode(as_row(one)))
@@ -225,12 +225,21 @@ def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, 
 
 
 async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None) -> None:
-    kafka = next(iter(found)).kafka
+    kafka, scope = next(iter(found)).kafka, key.decode()
+    given = {"mode": "release"} if value is None else codec.decode(value)
+    after = {name: given[name] for name in ("mode", "until") if name in given}
+    decided = audit.data(given["mode"], given.get("reason", ""), {"scope": scope}, after=after)
+    await audit.note(kafka, (scope, decided))
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 
 
-async def _standing(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
-    """Read the controls in effect, in the order in which they were set; records that are none are passed over."""
+async def in_effect(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
+    """
+    Read the controls in effect, in the order in which they were set; records that are none are passed over.
+
+    Raises:
+        SettingsError: there is no such topic. StreamDown: Kafka cannot be reached.
+    """
     kafka = next(iter(found)).kafka
     latest = standing.Controls(clock.SystemClock().now_ms)
     async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.control):

@@ -114,15 +114,14 @@ class ControlReader:
         pending: _Pending = {}
         behind = set(range(partitions))
 
-        async def follow(partition: int) -> None:
+        async def follow(position: records.Position, offset: int | None) -> None:
             nonlocal pending
-            position = records.Position(self._topic, partition)
-            async with self._broker.reader(position, None) as reader:
+            async with self._broker.reader(position, offset) as reader:
                 async for found in self._to_end(reader, position):
                     self._take(found, pending)
 
                 # The last partition that reaches its end makes the controls known.
-                behind.discard(partition)
+                behind.discard(position.partition)
                 if not behind and pending is not None:
                     self.controls.replace(pending)
                     pending = None
@@ -131,9 +130,19 @@ class ControlReader:
                 while True:
                     self._take(await reader.read(_READ_S), pending)
 
+        async def follow_all(position: records.Position) -> None:
+            offset: int | None = None
+            while True:
+                try:
+                    await follow(position, offset)
+                except brokers.BatchUnreadable as error:  # no record stops a worker, nor does a batch of them
+                    self._reject(position.partition, error.first, error)
+                    offset = error.next_offset
+
         async with asyncio.TaskGroup() as group:
             for partition in range(partitions):
-                group.create_task(follow(partition), name=f"controls {partition}")
+                position = records.Position(self._topic, partition)
+                group.create_task(follow_all(position), name=f"controls {partition}")
 
     async def _to_end(
         self, reader: brokers.LogReader, position: records.Position
@@ -155,7 +164,7 @@ class ControlReader:
             try:
                 scope, control = controls.read(record.key, record.value, record.timestamp_ms)
             except ValueError as error:
-                self._reject(record, error)
+                self._reject(record.partition, record.offset, error)
                 continue
 
             if pending is None:
@@ -167,13 +176,12 @@ class ControlReader:
             if control is not None:
                 pending[scope] = control
 
-    def _reject(self, record: records.Record, error: ValueError) -> None:
+    def _reject(self, partition: int, offset: int, error: Exception) -> None:
         """Count a record that is no control, once; the control that its scope has is left as it is."""
-        place = (record.partition, record.offset)
-        if place not in self._rejected:
-            self._rejected.add(place)
+        if (partition, offset) not in self._rejected:
+            self._rejected.add((partition, offset))
             self.controls.rejected += 1
-            log.error("control_rejected", partition=record.partition, offset=record.offset, error=str(error))
+            log.error("control_rejected", partition=partition, offset=offset, error=str(error))
 
     def _settle(self) -> None:
         self.controls.problem = None

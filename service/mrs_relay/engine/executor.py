@@ -18,7 +18,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, sender, stopper, timers
+from mrs_relay.engine import activity, alarms, expiry, held_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
@@ -52,19 +52,23 @@ class CommandExecutor:
         self._sender = sender.SubmissionSender(lease, context, self._activities, self._replied, self._on_error)
         self._others = tasks.TaskSupervisor(self._on_error)
         self._stopper = stopper.JobStopper(lease, context, self._others)
+        self._held = held_jobs.HeldJobs()
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
-        self._next_commit_s = 0.0
+        self._taken_s = float("-inf")
 
     async def __aenter__(self) -> Self:
         self._context.scheduler.join(self, self._context.quota)
+        self._context.held[self._lease.partition] = self._held
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timers.close()
+        if self._context.held.get(self._lease.partition) is self._held:
+            del self._context.held[self._lease.partition]
         self._context.scheduler.leave(self)
         self._context.quota.leave(self._lease)
         self._context.controls.leave(self)
@@ -116,17 +120,29 @@ class CommandExecutor:
 
         Returns None when the process stops and the reply of the last submission in flight has been taken.
         """
+        # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
+        loop = asyncio.get_running_loop()
+        next_commit_s = self._taken_s + self._interval_s(loop.time() - self._taken_s)
+
         while True:
             try:
-                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
+                batch = await self._lease.inbox.take(self._context.settings.batch_records, next_commit_s)
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 if not await self._sender.next_landed():
                     return None
             else:
-                # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
-                self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
+                self._taken_s = loop.time()
                 return batch
+
+    def _interval_s(self, busy_s: float) -> float:
+        """
+        Return the time from one commit to the next: the interval, or up to twice as long if the last one took longer.
+
+        A transaction costs the same for a few records and for many: groups grow where the process has no time to spare.
+        """
+        interval_s = self._context.commit_interval_s
+        return min(max(interval_s, 2 * busy_s), 2 * interval_s)
 
     def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
@@ -282,10 +298,12 @@ class CommandExecutor:
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
+        self._held.not_before[key] = when_ms
         self._activities.of(key).entry = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
 
     def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._activities.of(key).entry = None
+        self._held.not_before.pop(key, None)
         self._activities.drop_if_over(key)
         self._enqueue(key, job)
 
@@ -295,6 +313,7 @@ class CommandExecutor:
         if now is not None and now.entry is not None:
             self._timers.drop(now.entry)
             now.entry = None
+            self._held.not_before.pop(key, None)
             self._activities.drop_if_over(key)
 
     def _cancel_submission(self, key: jobs.LedgerKey) -> None:
@@ -317,14 +336,24 @@ class CommandExecutor:
 
     async def _select_cluster(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
         with self._alone(key, job, "choose"):
-            fact = await self._context.cluster_selector.select(job, choice, self._context.quota.policy)
+            self._held.choosing.add(key)
+            try:
+                fact = await self._context.cluster_selector.select(job, choice, self._context.quota.policy)
+            finally:
+                self._held.choosing.discard(key)
             self._activities.of(key).choosing = None
             self._activities.drop_if_over(key)
             self.report(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        with self._alone(key, job, "look_up"):
-            self.report(key, await self._context.submitter.look_up(job))
+        settings = self._context.settings
+        look_up_ms = round((settings.settle_s + settings.visibility_s) * 1000)
+        self._held.in_doubt[key] = self._context.time.now_ms() + look_up_ms
+        try:
+            with self._alone(key, job, "look_up"):
+                self.report(key, await self._context.submitter.look_up(job))
+        finally:
+            self._held.in_doubt.pop(key, None)
 
         # A second, later look finds duplicates that were not listed yet.
         if kinds.of(job).traits.is_listed:

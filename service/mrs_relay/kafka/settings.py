@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mrs_relay.kafka import group
 from mrs_relay.kafka import security as security_settings
@@ -50,8 +50,24 @@ class Topics(group.Group):
 
     control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
     """
-    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
-    missing there are no controls, and readiness and `mrs-relay check` say so.
+    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. Deployments
+    on one Kafka need different names, or they hold each other. While it is missing there are no controls, and readiness
+    and `mrs-relay check` say so.
+    """
+
+    audit: str = Field(default="mrs.audit", pattern=_TOPIC_NAME)
+    """
+    Where decisions of people and programs are kept, such as cancels: a topic of one partition that all tenants share.
+    While it is missing they are carried out and not kept, and `mrs-relay check` says so.
+    """
+
+    status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
+        default="mrs.status", pattern=_TOPIC_NAME
+    )
+    """
+    Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
+    why`, `status` and `web`. A compacted topic of one partition, for all tenants. "", or a topic that is missing,
+    publishes nothing; requests do not need it.
     """
 
     @property
@@ -98,8 +114,9 @@ class KafkaSettings(group.Group):
 
     commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
     """
-    Seconds between two commits of a busy partition; an idle one commits at once. A transaction costs the broker 20
-    ms or more for its markers, so a much smaller value gains nothing; a bigger one adds to the delay of everything.
+    Seconds between two commits of a busy partition, up to twice as long where a commit with its batch takes more than
+    half of it; an idle one commits at once. A transaction costs the broker 20 ms or more for its markers, so a much
+    smaller value gains nothing; a bigger one adds to the delay of everything.
     """
 
     commit_timeout_s: float = Field(default=12.0, gt=0.0)
@@ -217,6 +234,12 @@ class KafkaSettings(group.Group):
     replication_factor: int = Field(default=-1, ge=-1)
     """Replicas of topics that `topics create` makes; -1 is the broker's default. Production wants 3."""
 
+    audit_days: float = Field(default=400, gt=0, le=36_500)
+    """
+    Days for which the topic of decisions keeps them: its retention.ms, for a topic that `topics create` makes. Other
+    topics need not be kept so long.
+    """
+
     max_compaction_lag_ms: int = Field(default=86_400_000, ge=0)
     """
     How long an overwritten record may stay in the ledger, and in `topics.latest`, before Kafka compacts it away: their
@@ -255,7 +278,9 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control]
+        optional = [name for name in (topics.latest, topics.status) if name is not None]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional]
+        names += [topics.control, topics.audit]
         return len(set(names)) == len(names)
 
     @property

@@ -19,10 +19,11 @@ from mrs_relay import errors
 from mrs_relay.client import reading
 from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records, topic_io
-from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, store
+from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, status_reader, store
 
 _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
+_ABSENT_S: Final = 10.0
 _LOOK_S: Final = 0.25
 _PRUNE_S: Final = 600.0
 _MARKERS: Final = 100
@@ -45,6 +46,8 @@ class Topics:
         tenants: name of each tenant by the CloudEvents `source` of its events.
         tenants_by_topic: name of each tenant by its topic of requests.
         control: name of the topic of controls.
+        audit: name of the topic of decisions; it may be missing.
+        status: topic of the relays' status; None: there is none.
     """
 
     events: frozenset[str]
@@ -52,6 +55,8 @@ class Topics:
     tenants: Mapping[str, str]
     tenants_by_topic: Mapping[str, str]
     control: str = "mrs.control"
+    audit: str = "mrs.audit"
+    status: str | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +121,11 @@ class Projector:
         self.progress = Progress()
         self.changes = changes.Changes()
         self.controls = controls.ControlProjection(kafka, topics.control, self._store, self.changes.announce)
+        self.status = status_reader.StatusReader(kafka, topics.status)
+
+    def now_ms(self) -> int:
+        """Return the present moment, epoch milliseconds."""
+        return self._time.now_ms()
 
     async def run(self) -> None:
         """Write, or wait for the turn to write; failures are logged and tried again."""
@@ -145,7 +155,7 @@ class Projector:
             group.create_task(self._hold(), name="read model: lease")
             group.create_task(self._prune(), name="read model: prune")
             group.create_task(self.controls.run(), name="read model: controls")
-            for topic in sorted(self._topics.events | self._topics.dead_letters):
+            for topic in sorted(self._topics.events | self._topics.dead_letters | {self._topics.audit}):
                 group.create_task(self._follow(topic), name=f"read model: {topic}")
 
     async def _claim(self) -> bool:
@@ -178,6 +188,7 @@ class Projector:
             while pruned := await self._store.prune(before_ms):
                 count += pruned
             await self._store.prune_others(before_ms)
+            await self._store.prune_decisions(self._time.now_ms() - round(self._settings.audit_days * _DAY_MS))
             if count:
                 _log.info("read_model_pruned", requests=count)
             await asyncio.sleep(_PRUNE_S)
@@ -190,6 +201,9 @@ class Projector:
             except store.Overtaken:
                 raise
             except errors.RelayError as error:
+                if topic == self._topics.audit and isinstance(error, errors.SettingsError):
+                    await asyncio.sleep(_ABSENT_S)  # there is none: no decisions are kept
+                    continue
                 self.progress.failure = None
                 self.progress.topic_failures[topic] = str(error)
                 _log.warning("read_model_topic_delayed", topic=topic, error=str(error))
@@ -288,6 +302,11 @@ class Projector:
                 if event is not None:
                     batch.events.setdefault(log, []).append(event)
                 self.progress.skipped += event is None
+            elif topic == self._topics.audit:
+                decided = record_reader.decision(record)
+                if decided is not None:
+                    batch.decisions.setdefault(log, []).append(decided)
+                self.progress.skipped += decided is None
             else:
                 letter = record_reader.dead_letter(record, self._topics.tenants_by_topic)
                 if letter is not None:

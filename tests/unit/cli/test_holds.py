@@ -10,7 +10,7 @@ from tests.unit.cli import fakes
 from tests.unit.engine import samples
 from typer import testing
 
-from mrs_relay.cli import connect, holds, main
+from mrs_relay.cli import connect, holds, ledger, main
 from mrs_relay.common import clock
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.messages import controls
@@ -137,7 +137,7 @@ def test_drain_waits_for_the_last_job_that_runs(shell: _Shell, monkeypatch: pyte
     shell.job("r-2", jobs.State.QUEUED, cluster="c-1")
     shell.job("r-3", jobs.State.RUNNING, cluster="c-2")
     looks = 0
-    read = holds.ledger.read
+    read = ledger.read
 
     async def counted(kafka: Any) -> list[jobs.Job]:
         nonlocal looks
@@ -146,7 +146,7 @@ def test_drain_waits_for_the_last_job_that_runs(shell: _Shell, monkeypatch: pyte
             shell.job("r-1", jobs.State.SUCCEEDED, cluster="c-1", expires_ms=clock.SystemClock().now_ms())
         return await read(kafka)
 
-    monkeypatch.setattr(holds.ledger, "read", counted)
+    monkeypatch.setattr(ledger, "read", counted)
     shown = shell.run("drain", "cluster/c-1", "--reason", "upgrade", "--wait")
     assert "1 still run" in shown
     assert shown.rstrip().endswith("the last one has ended")

@@ -17,6 +17,7 @@ from mrs_relay import errors
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import control_reader
 from mrs_relay.engine.scheduling import controls as standing
+from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_broker
 
 pytestmark = pytest.mark.looptime
@@ -178,3 +179,17 @@ async def test_topic_of_several_partitions_is_read_whole() -> None:
     async with _reading(broker) as reader:
         await reader.require()
         assert sorted(_scopes(reader)) == ["tenant/0", "tenant/1", "tenant/2"]
+
+
+async def test_batch_that_cannot_be_read_is_passed_over() -> None:
+    """Damage stops no worker from starting, and hides no other control."""
+    broker = _broker()
+    for scope in ("all", "tenant/a", "tenant/b"):
+        put(broker, scope)
+    broker.log(records.Position(_TOPIC, 0)).spoil(1, 2, "it is damaged")
+    async with _reading(broker) as reader:
+        await reader.require()
+        assert (_scopes(reader), reader.controls.rejected) == (["all", "tenant/b"], 1)
+        put(broker, "tenant/c")
+        await asyncio.sleep(1)
+        assert _scopes(reader) == ["all", "tenant/b", "tenant/c"]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.support import doc_code
 
 from mrs_relay.messages import controls
 
@@ -119,3 +120,11 @@ def test_fields_of_a_later_version_are_ignored() -> None:
     _, control = controls.read(b"all", _value(later=True), _NOW_MS)
     assert control is not None
     assert str(control) == "hold of all: upgrade of the cluster"
+
+
+def test_control_on_the_page_is_one() -> None:
+    """What docs/controls.md shows is read as it stands."""
+    (block,) = [one for one in doc_code.blocks("docs/controls.md") if one.language == "json"]
+    _, control = controls.read(b"all", block.text.encode(), _NOW_MS)
+    assert control is not None
+    assert (control.mode, control.by) == ("hold", "ann")

@@ -41,6 +41,11 @@ class QueueEntry(NamedTuple):
     job: jobs.Job
 
     @property
+    def since_ms(self) -> int:
+        """Since when the job waits, epoch milliseconds."""
+        return max(self.job.arrived_ms, self.job.not_before_ms)
+
+    @property
     def holder(self) -> Holder:
         """The job, by its partition and key."""
         return self.owner, self.key

@@ -21,9 +21,9 @@ LATER = (*LOST, "collected", "expired")
 SAME = ("request, same record", "invalid, same record")
 
 
-def held(rejected: Row) -> dict[str, Row | None]:
-    """What a queued job does under a control: it stays there, or ends as rejected."""
-    return {"held back": REQUEUED, "rejected by a control": rejected}
+def turn_of(turn: Row, rejected: Row) -> dict[str, Row | None]:
+    """What a queued job does with its turn; under a control it stays in the queue, or ends as rejected."""
+    return {"turn": turn, "held back": REQUEUED, "rejected by a control": rejected}
 
 
 def nothing(*names: str) -> dict[str, Row | None]:
@@ -133,26 +133,26 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "queued": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled")),
-        {"turn": ("submitting", (), C.SUBMIT)} | held(end("cancelled")),
+        turn_of(("submitting", (), C.SUBMIT), end("cancelled")),
         nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "queued, to be sent again": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled")),
-        {"turn": ("submitting", (), C.SUBMIT)} | held(end("cancelled")),
+        turn_of(("submitting", (), C.SUBMIT), end("cancelled")),
         nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     # What may have run is not reported as cancelled.
     "queued, late, a statement in doubt": [
         known("queued", "accepted"),
         wished("queued", "accepted", UNKNOWN, due=UNKNOWN),
-        {"turn": UNKNOWN} | held(UNKNOWN),
+        turn_of(UNKNOWN, UNKNOWN),
         nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "queued, late": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled"), due=end("cancelled")),
-        {"turn": end("cancelled")} | held(end("cancelled")),
+        turn_of(end("cancelled"), end("cancelled")),
         nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "submitting, for a retry": [

@@ -137,7 +137,7 @@ TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]
 TABLE["queued, a call in doubt"] = [
     *TABLE["queued"][:1],
     decision_rows.wished("queued", "accepted", decision_rows.UNKNOWN),
-    TABLE["queued"][2] | decision_rows.held(decision_rows.UNKNOWN),
+    decision_rows.turn_of(("submitting", (), decision_rows.C.SUBMIT), decision_rows.UNKNOWN),
     *TABLE["queued"][3:],
 ]
 TABLE["submitting, a statement for the last time"] = [*TABLE["submitting, a statement that writes"]]

@@ -146,23 +146,26 @@ def test_waiting_entries_are_held_at_once_and_come_back_in_their_old_order() -> 
     scheduling_fakes.run_virtually(live())
 
 
-def test_entry_that_is_held_twice_is_admitted_once() -> None:
-    """Its old places in the queue count no more, however often controls come and go."""
+def test_entry_that_is_held_twice_counts_and_is_admitted_once() -> None:
+    """Its old places in the queue count no more, also when another partition leaves and the queue is made again."""
 
     async def live() -> None:
         scheduler, found = _opened(slots=1)
-        partition = scheduling_fakes.Partition(scheduler)
-        partition.enter("j1")
-        partition.enter("j2")
+        partition, other = scheduling_fakes.Partition(scheduler), scheduling_fakes.Partition(scheduler)
+        for name in ("j1", "j2", "j3"):
+            partition.enter(name)
+        other.enter("j4")
         for _ in range(3):
-            put(found, control("all"))
-            found.put(controls.scope("all"), None)
-        for _ in range(2):
-            partition.land("j1")
-            partition.release("j1")
-        partition.land("j2")
-        partition.release("j2")
-        assert partition.admitted == ["j1", "j2"]
+            put(found, control("request/j3"))
+            found.put(controls.scope("request/j3"), None)
+        scheduler.leave(other)
+        assert scheduling_fakes.waiting(scheduler) == 2
+
+        for name in ("j1", "j2", "j3"):
+            partition.land(name)
+            partition.release(name)
+        assert partition.admitted == ["j1", "j2", "j3"]
+        assert scheduling_fakes.waiting(scheduler) == 0
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
