@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from mrs_relay.common import clock
 from mrs_relay.kafka import records
 from mrs_relay.messages import controls
 from mrs_relay.read_model import controls as projected
-from mrs_relay.read_model import database
+from mrs_relay.read_model import database, holds
 
 _SEND_S: Final = 30.0
 
@@ -85,6 +86,10 @@ class Controls:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
         await self._send(scope.encode(), None)
         return replies.reply(request, _shown(found))
+
+    async def holding(self, row: Mapping[str, Any]) -> list[holds.Hold]:
+        """Return the controls that hold the request of a row. Raises DatabaseDown."""
+        return await projected.holding(self._database, row, self._time.now_ms())
 
     async def _in_effect(self) -> list[dict[str, Any]]:
         return await projected.in_effect(self._database, self._time.now_ms())

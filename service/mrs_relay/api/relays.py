@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import relay_models, replies, requests
+from mrs_relay.api import controls, relay_models, replies, requests
 from mrs_relay.common import clock
 from mrs_relay.messages import status
 from mrs_relay.read_model import holds, projector, queue_holds, status_board, why
@@ -27,16 +27,18 @@ class Relays:
     Args:
         asked: finds requests.
         reading: reads events and the relays' status, in this process.
+        controlled: knows the controls.
     """
 
-    def __init__(self, asked: requests.Requests, reading: projector.Projector) -> None:
+    def __init__(self, asked: requests.Requests, reading: projector.Projector, controlled: controls.Controls) -> None:
         self._asked = asked
+        self._controlled = controlled
         self._reading = reading
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Answer with what holds a request."""
         row = await self._asked.one(request)
-        known = holds.Known(self._board, self._problems(), self._controls(row))
+        known = holds.Known(self._board, self._problems(), await self._controlled.holding(row))
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
         return replies.reply(request, relay_models.Why(**same, holds=list(map(shown, found))))
@@ -108,10 +110,6 @@ class Relays:
         behind = sum((progress.behind or {}).values())
         late = f"this answer is {behind} records behind the topics of events" if behind > _BEHIND else None
         return [text for text in (progress.problem, late, self._reading.status.problem) if text is not None]
-
-    def _controls(self, row: Mapping[str, Any]) -> Sequence[holds.Hold]:  # noqa: ARG002 - see below
-        """Return the holds that people have ordered and that concern a request: none are known yet."""
-        return ()
 
     def _reply(self, request: web.Request, model: type[Any], items: Sequence[_M], limit: int) -> web.Response:
         made = model(items=items[:limit], total=len(items), problem=self._reading.status.problem)

@@ -86,7 +86,7 @@ class Api:
             writing.tenants, writing.sender, writing.memory, asked, self._readers, chosen
         )
         controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
-        told = relays.Relays(asked, reading)
+        told = relays.Relays(asked, reading, controlled)
         self._routes = routes.routes(asked, self._streams, submitted, told, controlled)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()

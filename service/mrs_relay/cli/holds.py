@@ -20,6 +20,7 @@ from mrs_relay.cli import connect, ledger, options, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
+from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec, controls
 
 ScopeText = Annotated[
@@ -230,15 +231,23 @@ async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: byte
 
 
 async def _standing(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
-    """Read the controls in effect, in the order in which they were set; records that are none are passed over."""
-    kafka = next(iter(found)).kafka
+    return list(await read(next(iter(found)).kafka))
+
+
+async def read(kafka: kafka_settings.KafkaSettings) -> standing.Controls:
+    """
+    Read the controls in effect, in the order in which they were set; records that are none are named.
+
+    Raises:
+        SettingsError: there is no such topic. StreamDown: Kafka cannot be reached.
+    """
     latest = standing.Controls(clock.SystemClock().now_ms)
     async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.control):
         try:
             latest.put(*controls.read(record.key, record.value, record.timestamp_ms))
         except ValueError as error:
             view.err().print(view.plain(f"record {record.partition}/{record.offset} is no control: {error}", "red"))
-    return list(latest)
+    return latest
 
 
 async def _drained(scope: controls.Scope, found: Iterable[tenants.ResolvedTenant], *, as_json: bool) -> None:

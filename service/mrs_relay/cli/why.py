@@ -6,6 +6,8 @@ The same function answers over HTTP, see `read_model.why`. The ledger has the re
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -14,8 +16,10 @@ from rich import text
 
 from mrs_relay import errors
 from mrs_relay.cli import connect, ledger, options, run, view
+from mrs_relay.cli import holds as commands
 from mrs_relay.common import clock
 from mrs_relay.engine.model import jobs as engine_jobs
+from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
@@ -40,7 +44,7 @@ def why(
     It reads the ledger and what the relays publish on kafka.topics.status. Exit code 1: there is no such request.
     """
     chosen = connect.chosen(connect.tenancies(config, bootstrap), tenant)
-    found, known = run.loop(_read(chosen.kafka))
+    found, known, ordered = run.loop(_read(chosen.kafka))
     meant = [job for job in found if job.id == request_id and source in {None, job.source}]
     if not meant:
         text_ = f"the ledger has no request {request_id!r}: it has not been read yet, or was forgotten after its time"
@@ -50,7 +54,8 @@ def why(
     now_ms = clock.SystemClock().now_ms()
     for job in meant:
         asked = asked_of(job, chosen.name)
-        held = reasons.explain(asked, known, now_ms)
+        controlled = [holds.of_control(one) for one in ordered.all_holding(job, chosen.name)]
+        held = reasons.explain(asked, dataclasses.replace(known, controls=controlled), now_ms)
         if as_json:
             typer.echo(codec.encode(_row(asked, job, held)))
         else:
@@ -58,12 +63,17 @@ def why(
                 view.out().print(line, soft_wrap=True)
 
 
-async def _read(kafka: kafka_settings.KafkaSettings) -> tuple[list[engine_jobs.Job], holds.Known]:
+async def _read(
+    kafka: kafka_settings.KafkaSettings,
+) -> tuple[list[engine_jobs.Job], holds.Known, standing.Controls]:
     found = [job for job in await ledger.read(kafka) if job.state is not engine_jobs.State.PENDING_CANCEL]
+    ordered = standing.Controls()
+    with contextlib.suppress(errors.SettingsError):  # a deployment from before the topic has no controls
+        ordered = await commands.read(kafka)
     try:
-        return found, holds.Known(await read_board(kafka))
+        return found, holds.Known(await read_board(kafka)), ordered
     except errors.SettingsError as error:  # a deployment from before the topic
-        return found, holds.Known(status_board.StatusBoard(), [str(error)])
+        return found, holds.Known(status_board.StatusBoard(), [str(error)]), ordered
 
 
 async def read_board(kafka: kafka_settings.KafkaSettings) -> status_board.StatusBoard:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -167,6 +168,27 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         by = f" by {self.by}" if self.by else ""
         until = f" until {clock.shown(self.until_ms)}" if self.until_ms else ""
         return f"{self.mode} of {self.scope}{by}{until}: {self.reason}"
+
+
+def scopes_of(tenant: str, cluster: str, kind: str, labels: Mapping[str, str], request_id: str) -> list[Scope]:
+    """Return the scopes that concern a request, the widest first."""
+    return [
+        Scope("all"),
+        Scope("tenant", tenant),
+        Scope("cluster", cluster),
+        Scope("type", kind),
+        *(Scope("label", f"{name}={value}") for name, value in labels.items()),
+        Scope("request", request_id),
+    ]
+
+
+def holding(standing: Mapping[Scope, Control], scopes: Iterable[Scope], now_ms: int) -> Iterator[Control]:
+    """Yield the controls of these scopes that keep a request from being submitted, in their order."""
+    in_effect = [standing[one] for one in scopes if one in standing and not standing[one].is_over(now_ms)]
+    is_released = any(one.mode == "release" for one in in_effect)
+    for one in in_effect:
+        if one.is_holding and not (is_released and one.mode in SET_ASIDE):
+            yield one
 
 
 def read(key: bytes | None, value: bytes | None, timestamp_ms: int) -> tuple[Scope, Control | None]:

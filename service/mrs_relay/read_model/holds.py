@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 from mrs_relay.read_model import status_board
 
 C = TypeVar("C", bound=status.Content)
@@ -81,7 +81,7 @@ class Known:
     Attributes:
         board: the status of the relays.
         problems: why the answer may be out of date; for people.
-        controls: holds that people have ordered and that concern the request. Whoever knows them adds them here.
+        controls: holds that people have ordered and that concern the request; see `controls`.
     """
 
     board: status_board.StatusBoard
@@ -92,3 +92,9 @@ class Known:
 def of(seen: status_board.Seen[C], hold: Hold) -> Hold:
     """Return a hold with its origin."""
     return replace(hold, replica=seen.replica, at_ms=seen.at_ms, stale=seen.stale)
+
+
+def of_control(control: controls.Control) -> Hold:
+    """Return the hold that a control is."""
+    clears = f"`mrs-relay release {control.scope}`" + (", or its end" if control.until_ms else "")
+    return Hold("control", f"a control holds it: {control}", clears, control.until_ms)

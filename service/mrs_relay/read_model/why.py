@@ -36,6 +36,8 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
     queued = _queued(asked, known.board, now_ms)
     for one in queued:
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
+    if not waits and known.controls:
+        return found  # a held request is in no queue
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
     # What no living relay reports may be in a partition that nobody works on: that has to end first.

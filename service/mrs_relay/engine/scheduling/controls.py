@@ -13,7 +13,6 @@ from typing import Final
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.messages import controls
 
-_ALL: Final = controls.Scope("all")
 _UNDER_WAY: Final = frozenset(
     state for state, trait in jobs.TRAITS.items() if trait.holds_slot or state is jobs.State.COLLECTING
 )
@@ -102,14 +101,8 @@ class Controls:
         return next(self.all_holding(job, tenant), None) if self._by_scope else None
 
     def all_holding(self, job: jobs.Job, tenant: str) -> Iterator[controls.Control]:
-        """Yield all controls that keep a job from being submitted, the widest first."""
-        now_ms = self._now_ms()
-        found = [self._by_scope[scope] for scope in scopes_of(job, tenant) if scope in self._by_scope]
-        in_effect = [one for one in found if not one.is_over(now_ms)]
-        is_released = any(one.mode == "release" for one in in_effect)
-        for one in in_effect:
-            if one.is_holding and not (is_released and one.mode in controls.SET_ASIDE):
-                yield one
+        """Return all controls that keep a job from being submitted, the widest first."""
+        return controls.holding(self._by_scope, scopes_of(job, tenant), self._now_ms())
 
     def held_back(self, job: jobs.Job, tenant: str) -> facts.HeldBack | None:
         """Return what happens instead of a job's turn: it stays queued, or it ends; None: it is submitted."""
@@ -135,14 +128,7 @@ class Controls:
 
 def scopes_of(job: jobs.Job, tenant: str) -> list[controls.Scope]:
     """Return the scopes that concern a job, the widest first."""
-    return [
-        _ALL,
-        controls.Scope("tenant", tenant),
-        controls.Scope("cluster", job.cluster),
-        controls.Scope("type", job.subject),
-        *(controls.Scope("label", f"{name}={value}") for name, value in (job.labels or {}).items()),
-        controls.Scope("request", job.id),
-    ]
+    return controls.scopes_of(tenant, job.cluster, job.subject, job.labels or {}, job.id)
 
 
 def is_under_way(scope: controls.Scope, job: jobs.Job, tenant: str) -> bool:
