@@ -56,7 +56,7 @@ demo: venv ## run everything on this machine: broker, emulator, relay, 30 reques
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@PYTHONPATH=. $(BIN)/python -m tools.kafka.fetch
 
-tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL (needs Node.js 20, npm)
+tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL, Chromium (needs Node.js 20, npm)
 
 $(KERBEROS): $(INSTALLED) tools/node/package.json tools/node/package-lock.json
 	@PYTHONPATH=. $(BIN)/python -m tools.node.fetch
@@ -93,8 +93,9 @@ docs: venv ## build the site of docs/ into .cache/site; a warning is an error, a
 	@$(BIN)/python docs/images/draw.py check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-pictures: venv ## draw docs/images: the flow from its text, the recording by running the demo, a minute
+pictures: venv ## draw docs/images: the flow from its text, the recording and the dashboard by running the demo, two minutes
 	@$(BIN)/python docs/images/draw.py draw
+	@PYTHONPATH=. $(BIN)/python docs/images/photograph.py
 
 contract: foreign kafka tools ## run the contract tests: both sides of each seam, schemas in ajv and the AsyncAPI CLI
 	$(BIN)/pytest tests/contract $(ARGS)

@@ -1,5 +1,5 @@
 """
-Prepare other people's tools: Node packages in `.cache/node`, kcat, MIT Kerberos with its headers, and PostgreSQL.
+Prepare other people's tools: Node packages in `.cache/node`, kcat, MIT Kerberos with its headers, PostgreSQL, Chromium.
 
 `make tools` calls it. It does nothing when everything is there. On Debian as root it installs programs; elsewhere it
 says what to install and fails. Node.js itself is never installed.
@@ -25,6 +25,7 @@ _PROGRAMS = {
     "kadmin.local": "krb5-admin-server",
     "kdb5_util": "krb5-kdc",
     "krb5-config": "libkrb5-dev",  # the headers with which pip builds gssapi
+    "chromium": "chromium",  # in which the tests use the dashboard
     "pg_ctlcluster": "postgresql",  # Debian's own; the server's programs stand in a folder for each version
 }
 """Name of each program and its package in Debian."""

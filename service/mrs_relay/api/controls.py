@@ -10,11 +10,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from mrs_relay import errors
-from mrs_relay.api import models, problems, replies, settings, submissions
+from mrs_relay.api import composing, decisions, models, problems, replies, settings
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import controls
+from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database, holds
 
@@ -31,6 +32,7 @@ class Controls:
         sender: writes records.
         topic: the control topic.
         chosen: the settings.
+        noted: keeps who decided what.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Controls:
         sender: sending.Sender,
         topic: str,
         chosen: settings.ApiSettings,
+        noted: decisions.Decisions,
     ) -> None:
+        self._decisions = noted
         self._database = opened
         self._projection = projection
         self._sender = sender
@@ -51,18 +55,22 @@ class Controls:
     async def list_controls(self, request: web.Request) -> web.StreamResponse:
         """Answer with the controls in effect."""
         query = replies.query(request, models.ControlsQuery)
-        items = [_shown(row) for row in await self._in_effect() if query.mode in {None, row["mode"]}]
+        allowed = scopes.of(request)
+        found = [row for row in await self._in_effect() if query.mode in {None, row["mode"]}]
+        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
         return replies.reply(request, models.ControlList(items=items, problem=self._projection.problem))
 
     async def set_control(self, request: web.Request) -> web.StreamResponse:
         """Set the control of a scope."""
         self._require_writable()
-        scope, body = _scope(request), await submissions._body(request, models.NewControl)  # noqa: SLF001 - shared
+        scope, body = _scope(request), await composing.body(request, models.NewControl)
+        allowed = scopes.of(request)
+        allowed.require(_tenant(scope))
         control = controls.Control(
             scope=scope,
             mode=body.mode,
             reason=body.reason,
-            by=body.by,
+            by=allowed.caller.name or body.by,
             at_ms=self._time.now_ms(),
             until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
         )
@@ -71,6 +79,8 @@ class Controls:
             _, checked = controls.read(key, value, control.at_ms)  # as every replica will
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
+        after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
+        await self._note(allowed.caller, scope, body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
 
         shown = _shown(projected.row(control)).model_dump_json(exclude_none=True).encode()
@@ -80,16 +90,36 @@ class Controls:
     async def lift_control(self, request: web.Request) -> web.StreamResponse:
         """Lift the control of a scope."""
         self._require_writable()
-        scope = str(_scope(request))
+        named = _scope(request)
+        scopes.of(request).require(_tenant(named))
+        scope = str(named)
         found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
+        await self._note(scopes.of(request).caller, named, "release", "", {})
         await self._send(scope.encode(), None)
         return replies.reply(request, _shown(found))
 
     async def holding(self, row: Mapping[str, Any]) -> list[holds.Hold]:
         """Return the controls that hold the request of a row. Raises DatabaseDown."""
         return await projected.holding(self._database, row, self._time.now_ms())
+
+    async def _note(
+        self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
+    ) -> None:
+        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
+        before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
+        data = audit.Data(
+            action=action,
+            via="http",
+            place=caller.place,
+            why=why,
+            tenant=scope.name if scope.kind == "tenant" else None,
+            what={"scope": str(scope)},
+            before={} if not before else before[0].model_dump(exclude_none=True),
+            after=after,
+        )
+        await self._decisions.note(caller, str(scope), data)
 
     async def _in_effect(self) -> list[dict[str, Any]]:
         return await projected.in_effect(self._database, self._time.now_ms())
@@ -114,6 +144,22 @@ def _scope(request: web.Request) -> controls.Scope:
         return controls.scope(request.match_info["scope"])
     except ValueError as error:
         raise problems.ProblemError(422, "invalid-scope", str(error)) from None
+
+
+_FOR_ALL: Final = frozenset({"all", "cluster", "type", "label"})
+
+
+def _tenant(scope: controls.Scope, *, seen: bool = False) -> str:
+    """
+    Return the tenant for which a caller needs the role of the route, `*` if for all.
+
+    Args:
+        scope: of the control.
+        seen: it is only shown; those that may hold requests of any tenant are shown to everybody.
+    """
+    if scope.kind == "tenant":
+        return scope.name
+    return callers.ANY if seen and scope.kind in _FOR_ALL else callers.EVERY
 
 
 def _shown(row: dict[str, Any]) -> models.Control:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,9 +17,9 @@ _Query = TypeVar("_Query", bound=pydantic.BaseModel)
 _Place = TypeVar("_Place", bound=msgspec.Struct)
 
 
-def query(request: web.Request, model: type[_Query]) -> _Query:
+def query(request: web.Request, model: type[_Query], *, extra: Collection[str] = ()) -> _Query:
     """
-    Read the query parameters.
+    Read the query parameters, without extra ones that others read.
 
     Raises:
         ProblemError: one is wrong, unknown or given twice.
@@ -27,8 +28,18 @@ def query(request: web.Request, model: type[_Query]) -> _Query:
         faults = [models.Fault(field=name, message="expected once, got several") for name in twice]
         text = f"{', '.join(twice)}: expected once, got several"
         raise problems.ProblemError(400, "invalid-parameter", text, faults=faults)
+    return checked({name: value for name, value in request.query.items() if name not in extra}, model)
+
+
+def checked(given: Mapping[str, str], model: type[_Query]) -> _Query:
+    """
+    Read parameters that come once each.
+
+    Raises:
+        ProblemError: one is wrong or unknown.
+    """
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(given)
     except pydantic.ValidationError as error:
         raise problems.of_parameters(error, list(model.model_fields)) from None
 
@@ -40,7 +51,7 @@ def reply(request: web.Request, model: pydantic.BaseModel) -> web.Response:
     known = request.if_none_match or ()
     if any(one.value in {etag, "*"} for one in known):
         return web.Response(status=304, headers={"ETag": f'"{etag}"'})
-    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-cache"})
+    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "private, no-cache"})
     response.etag = etag
     return response
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies
+from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
 from mrs_relay.read_model import database, queries
 
@@ -29,61 +30,87 @@ class Requests:
     async def list_requests(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of requests."""
         query = replies.query(request, models.RequestsQuery)
-        chosen = queries.Filter(
-            tenant=query.tenant,
-            state=query.state,
-            kind=query.type,
-            cluster=query.cluster,
-            reason_class=query.reason,
-            label=query.label,
-            since_ms=None if query.since is None else queries.milliseconds(query.since),
-            until_ms=None if query.until is None else queries.milliseconds(query.until),
-            text=query.text,
-        )
-        after = replies.place(query.cursor, queries.PageEnd, chosen)
-        page = await queries.requests(self._database, chosen, after, query.limit)
-        items = [models.Request(**_shown(row)) for row in page.rows]
-        return replies.reply(request, models.RequestPage(items=items, next=replies.cursor(page.next, chosen)))
+        rows, following = await self.page(query, scopes.of(request))
+        items = [shown(row) for row in rows]
+        return replies.reply(request, models.RequestPage(items=items, next=following))
 
     async def show_request(self, request: web.Request) -> web.StreamResponse:
         """Answer with one request."""
         row = await self.one(request)
-        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
-        last = None if event is None else msgspec.json.decode(event)
-        return replies.reply(request, models.RequestDetail(**_shown(row), last_event=last))
+        last = await self.last_event(row)
+        return replies.reply(request, models.RequestDetail(**_members(row), last_event=last))
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
         """Answer with the events of one request."""
-        row = await self.one(request)
-        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
-        return replies.reply(request, models.EventList(items=[msgspec.json.decode(event) for event in found]))
+        return replies.reply(request, models.EventList(items=await self.events(await self.one(request))))
 
     async def list_dead_letters(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of dead letters."""
         query = replies.query(request, models.DeadLettersQuery)
-        filters = (query.tenant, query.code)
+        return replies.reply(request, await self.dead_letters(query, scopes.of(request)))
+
+    async def page(
+        self, query: models.RequestsQuery, scope: scopes.Scope
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """
+        Return the rows of a page of requests that the caller may see, and the cursor of the next page.
+
+        Raises:
+            ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
+        """
+        scope.require_named(query.tenant)
+        chosen = filter_of(query, scope.tenants)
+        after = replies.place(query.cursor, queries.PageEnd, chosen)
+        page = await queries.requests(self._database, chosen, after, query.limit)
+        return page.rows, replies.cursor(page.next, chosen)
+
+    async def last_event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the event that brought the state of a request; None: it is not kept. Raises DatabaseDown."""
+        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
+        return None if event is None else msgspec.json.decode(event, type=dict[str, Any])
+
+    async def events(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the last events of a request, in order. Raises DatabaseDown."""
+        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        return [msgspec.json.decode(event) for event in found]
+
+    async def dead_letters(self, query: models.DeadLettersQuery, scope: scopes.Scope) -> models.DeadLetterPage:
+        """
+        Return a page of dead letters that the caller may see.
+
+        Raises:
+            ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
+        """
+        scope.require_named(query.tenant)
+        filters = queries.LetterFilter(query.tenant, query.code, scope.visible)
         after = replies.place(query.cursor, queries.LetterPageEnd, filters)
-        rows, following = await queries.dead_letters(self._database, query.tenant, query.code, after, query.limit)
-        items = [_letter(row) for row in rows]
-        return replies.reply(request, models.DeadLetterPage(items=items, next=replies.cursor(following, filters)))
+        rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
+        return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
 
     async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
         """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
         found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
         return [row["state"] for row in found] == ["rejected"]
 
-    async def one(self, request: web.Request) -> Mapping[str, Any]:
+    async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
-        Return the row of the request that the path names.
+        Return the row of the request that the path names, for which the caller has the role of the route.
+
+        Args:
+            request: its query may name source and tenant.
+            extra: parameters that others read.
 
         Raises:
-            ProblemError: there is none, or more than one.
+            ProblemError: there is none, or more than one, or the caller's role does not suffice.
         """
-        query = replies.query(request, models.RequestQuery)
+        query, scope = replies.query(request, models.RequestQuery, extra=extra), scopes.of(request)
+        scope.require_named(query.tenant)
         request_id = request.match_info["id"]
         found = []
         if "\0" not in request_id:
-            found = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
+            found = await queries.of_id(
+                self._database, request_id, tenant=query.tenant, source=query.source, visible=scope.visible
+            )
         if not found:
             text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
             raise problems.ProblemError(404, "no-such-request", text)
@@ -91,10 +118,32 @@ class Requests:
             several = [{"tenant": row["tenant"], "source": row["source"]} for row in found]
             text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
+        scope.require(found[0]["tenant"])
         return found[0]
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def filter_of(query: models.RequestsQuery, tenants: frozenset[str] | None) -> queries.Filter:
+    """Return which requests a query asks for, of some tenants; None: of all."""
+    return queries.Filter(
+        tenant=query.tenant,
+        state=query.state,
+        kind=query.type,
+        cluster=query.cluster,
+        reason_class=query.reason,
+        label=query.label,
+        since_ms=None if query.since is None else queries.milliseconds(query.since),
+        until_ms=None if query.until is None else queries.milliseconds(query.until),
+        text=query.text,
+        visible=tenants,
+    )
+
+
+def shown(row: Mapping[str, Any]) -> models.Request:
+    """Return a row as the API shows it."""
+    return models.Request(**_members(row))
+
+
+def _members(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of `models.Request` for a row."""
     mrs = models.Mrs(**{name: row[name] for name in models.Mrs.model_fields})
     reason = None

@@ -14,6 +14,7 @@ import json
 import pathlib
 import shutil
 import sys
+import webbrowser
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
@@ -45,25 +46,34 @@ def demo(
     kafka_port: Annotated[int, typer.Option("--kafka-port", help="Of the embedded broker; 0: a free one.")] = 0,
     mrs_port: Annotated[int, typer.Option("--mrs-port", help="Of the emulator; 0: a free one.")] = 0,
     web_port: Annotated[int, typer.Option("--web-port", help="Of the relay's health and metrics; 0: a free one.")] = 0,
+    dashboard_port: Annotated[int, typer.Option("--dashboard-port", help="Of the dashboard; 0: a free one.")] = 0,
+    open_: Annotated[bool, typer.Option("--open", help="Open the dashboard in a browser.")] = False,
 ) -> None:
     """
-    See it work on this machine: embedded Kafka, an emulated MRS over TPC-H data, the relay, and some thirty requests.
+    See it work on this machine: embedded Kafka, an emulated MRS over TPC-H data, the relay, a dashboard, 30 requests.
 
     Exits 0 only if every request ended as planned. Nothing is left behind.
     """
-    given = {"--kafka-port": kafka_port, "--mrs-port": mrs_port, "--web-port": web_port}
+    given = {
+        "--kafka-port": kafka_port,
+        "--mrs-port": mrs_port,
+        "--web-port": web_port,
+        "--dashboard-port": dashboard_port,
+    }
     ports = demo_stage.Ports(
         *(processes.require_free(port, name) if port else processes.free_port() for name, port in given.items())
     )
     try:
-        code = run.loop(_demo(ports, scale=scale, speed=speed, timeout_s=timeout_s, keep=keep))
+        code = run.loop(_demo(ports, scale=scale, speed=speed, timeout_s=timeout_s, keep=keep, browse=open_))
     except asyncio.CancelledError:
         raise typer.Exit(_TERMINATED) from None
     if code:
         raise typer.Exit(code)
 
 
-async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_s: float, keep: bool) -> run.Code:
+async def _demo(
+    ports: demo_stage.Ports, *, scale: float, speed: float, timeout_s: float, keep: bool, browse: bool
+) -> run.Code:
     with _ended_by_signals():
         out = view.out()
         out.print(text.Text("Starting", "bold"))
@@ -82,11 +92,17 @@ async def _demo(ports: demo_stage.Ports, *, scale: float, speed: float, timeout_
             )
 
         async with demo_stage.built(ports, scale=scale, speed=speed, report=report) as stage:
+            if browse:
+                await asyncio.to_thread(webbrowser.open, ports.dashboard_url)
             code = await _play(stage, timeout_s)
             if keep:
                 await _keep(stage)
             else:
-                out.print(text.Text("\nTo send messages of your own: mrs-relay demo --keep", "dim"))
+                out.print(
+                    text.Text(
+                        "\nTo send messages of your own, and to use the dashboard: mrs-relay demo --keep --open", "dim"
+                    )
+                )
             return code
 
 
@@ -236,9 +252,7 @@ async def _keep(stage: demo_stage.Stage) -> None:
     out = view.out()
     command = "mrs-relay" if shutil.which("mrs-relay") else _own_command()
     out.print(text.Text("\nThe demo keeps running. Send your own requests:\n", "bold"))
-    out.print(
-        view.plain(demo_view.how_to_send(stage.kafka.bootstrap_servers, stage.ports.web, command)), soft_wrap=True
-    )
+    out.print(view.plain(demo_view.how_to_send(stage.kafka.bootstrap_servers, stage.ports, command)), soft_wrap=True)
     out.print(view.plain(f"Logs: {stage.folder}   Ctrl-C ends everything.", "dim"), soft_wrap=True)
     stop = run.stop_on_signals()
     while not stop.is_set():

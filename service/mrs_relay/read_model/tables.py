@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these tables. A database of another version is emptied and built again from the topics."""
 
 METADATA: Final = sa.MetaData()
@@ -148,6 +148,21 @@ CONTROLS: Final = sa.Table(
 )
 """The control of each scope; `until_ms` is 0 for one that does not end by itself. Written again at each start."""
 
+DECISIONS: Final = sa.Table(
+    "mrs_relay_decisions",
+    METADATA,
+    sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("tenant", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("by", sa.Text),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Index("mrs_relay_decisions_time", "time_ms", "log", "offset"),
+)
+"""Each record of the audit as CloudEvents JSON. People decide seldom, so one index serves all filters."""
+
 FILTERED: Final = ("tenant", "state", "kind", "cluster", "reason_class")
 """Columns of requests with an index of their own: what is in it comes newest first."""
 
@@ -155,5 +170,15 @@ for _name in FILTERED:
     sa.Index(f"mrs_relay_requests_{_name}", REQUESTS.c[_name], REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_started", REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_id", REQUESTS.c.id)
-sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms)
+sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms, REQUESTS.c.state)
+_IS_UNDER_WAY: Final = REQUESTS.c.ended.is_(False)
+sa.Index(
+    "mrs_relay_requests_under_way",
+    REQUESTS.c.state,
+    REQUESTS.c.tenant,
+    REQUESTS.c.cluster,
+    REQUESTS.c.started_ms,
+    sqlite_where=_IS_UNDER_WAY,
+    postgresql_where=_IS_UNDER_WAY,
+)
 sa.Index("mrs_relay_dead_letters_written", DEAD_LETTERS.c.written_ms, DEAD_LETTERS.c.log, DEAD_LETTERS.c.offset)

@@ -9,7 +9,7 @@ from rich import console
 
 from mrs_emulator.sql import tpch
 from mrs_relay.cli import request_table
-from mrs_relay.demo import demo_requests, demo_view
+from mrs_relay.demo import demo_requests, demo_stage, demo_view
 from mrs_relay.messages import event_reader, events
 
 _PLANNED = {one.message.id: one for one in demo_requests.plan(tpch.query)}
@@ -94,6 +94,7 @@ def test_the_live_table_fits_the_terminal_and_keeps_work_on_top() -> None:
 
 def test_how_to_send_holds_the_real_addresses() -> None:
     """What is printed can be pasted."""
-    shown = demo_view.how_to_send("127.0.0.1:29092", 8081, "mrs-relay")
+    shown = demo_view.how_to_send("127.0.0.1:29092", demo_stage.Ports(29092, 8082, 8081, 8090), "mrs-relay")
     assert shown.count("127.0.0.1:29092") == 6
     assert "http://127.0.0.1:8081/metrics" in shown
+    assert "http://127.0.0.1:8090" in shown

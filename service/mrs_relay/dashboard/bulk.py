@@ -1,0 +1,195 @@
+"""
+Cancel or settle everything that a filter matches, some requests with each step.
+
+A step is one form that the page sends after another: it names the filter, the moment up to which requests began, and
+where the step before ended. So it goes on at any replica, nothing works on when nobody looks, and each request's
+outcome is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from mrs_relay.api import models, problems, replies, requests, submissions
+from mrs_relay.api.access import callers, scopes
+from mrs_relay.dashboard import forms, links, request_list, sources
+from mrs_relay.read_model import queries
+
+_STEP: Final = 50
+_SAMPLE: Final = 10
+_LOOKED_AT: Final = 500
+_DIGITS: Final = 15
+_COUNTS: Final = ("looked_at", "sent", "passed", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """
+    What is done to each request.
+
+    Attributes:
+        kind: type of the message.
+        verb: for buttons.
+        past: what is said of the requests before it is done.
+        done: how the outcome is called.
+        needs_verdict: a person says how the request ended.
+    """
+
+    kind: str
+    verb: str
+    past: str
+    done: str
+    needs_verdict: bool = False
+
+    @property
+    def fitting(self) -> frozenset[str]:
+        """States of the requests that it may have an effect on."""
+        return submissions.FITTING[self.kind]
+
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "cancel": Action("mrs.job.cancel", "Cancel", "cancelled", "cancel sent"),
+    "resolve": Action("mrs.job.resolve", "Resolve", "resolved", "verdict sent", needs_verdict=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request: `sent`, `passed` (its state does not allow it) or `failed`, and why."""
+
+    row: Mapping[str, Any]
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the caller says about all requests of a step."""
+
+    note: str
+    verdict: str
+    caller: callers.Caller
+
+
+class Bulk:
+    """
+    The handlers of bulk actions.
+
+    Args:
+        used: what pages are made of.
+    """
+
+    def __init__(self, used: sources.Sources) -> None:
+        self._used = used
+
+    async def preview(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what would be done: how many requests, and the first of them."""
+        given = links.given(request)
+        name, action = _action(given)
+        chosen = request_list.filters(given)
+        until_ms = self._used.time.now_ms()
+        wanted = _wanted(chosen, until_ms, scopes.of(request))
+
+        counts = await queries.count(self._used.opened, wanted)
+        sample = await queries.requests(self._used.opened, wanted, None, _LOOKED_AT)
+        fitting = [row for row in sample.rows if row["state"] in action.fitting]
+        return self._used.renderer.page(
+            "bulk",
+            path="/requests",
+            name=name,
+            action=action,
+            chosen=chosen,
+            until_ms=until_ms,
+            matching=sum(counts.values()),
+            fitting=sum(count for state, count in counts.items() if state in action.fitting),
+            sample=fitting[:_SAMPLE],
+            list_url=links.url("/requests", chosen),
+        )
+
+    async def step(self, request: web.Request) -> web.StreamResponse:
+        """Do it to the next requests, and answer with their outcomes and the form of the next step."""
+        given = await forms.fields(request)
+        name, action = _action(given)
+        note = forms.note(given)
+        verdict = forms.verdict(given) if action.needs_verdict else ""
+        chosen = {one: given[one] for one in request_list.FILTERS if given.get(one)}
+        until_ms = _number(given, "until_ms")
+        scope = scopes.of(request)
+        wanted = _wanted(chosen, until_ms, scope)
+
+        after = replies.place(given.get("cursor") or None, queries.PageEnd, wanted)
+        page = await queries.requests(self._used.opened, wanted, after, _STEP)
+        outcomes = await self._all(page.rows, action, Said(note, verdict, scope.caller))
+        counts = {one: _number(given, one) for one in _COUNTS}
+        counts["looked_at"] += len(outcomes)
+        for outcome in outcomes:
+            counts[outcome.kind] += 1
+
+        return self._used.renderer.page(
+            "bulk_step" if request.headers.get("HX-Request") else "bulk_page",
+            path="/requests",
+            name=name,
+            action=action,
+            chosen=chosen,
+            note=note,
+            verdict=verdict,
+            until_ms=until_ms,
+            outcomes=outcomes,
+            counts=counts,
+            total=max(_number(given, "total"), counts["looked_at"]),
+            cursor=replies.cursor(page.next, wanted),
+            list_url=links.url("/requests", chosen),
+        )
+
+    async def _all(self, rows: Sequence[Mapping[str, Any]], action: Action, said: Said) -> Sequence[Outcome]:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(self._one(row, action, said), name="bulk action") for row in rows]
+        return [task.result() for task in running]
+
+    async def _one(self, row: Mapping[str, Any], action: Action, said: Said) -> Outcome:
+        """Do it to one request; what fails is its outcome, and the others go on."""
+        if row["state"] not in action.fitting:
+            return Outcome(row, "passed", f"already {row['state']}" if row["ended"] else f"it is {row['state']}")
+        try:
+            if action.needs_verdict:
+                await self._used.submitted.resolve_one(row, said.verdict, said.note, said.caller)
+            else:
+                await self._used.submitted.cancel_one(row, said.note, said.caller)
+        except problems.ProblemError as problem:
+            return Outcome(row, "failed", problem.detail)
+        return Outcome(row, "sent", action.done)
+
+
+def _action(given: Mapping[str, str]) -> tuple[str, Action]:
+    name = given.get("action", "")
+    if name not in ACTIONS:
+        text = f"action {name[:50]!r}: expected one of {', '.join(ACTIONS)}"
+        raise problems.ProblemError(400, "invalid-parameter", text)
+    return name, ACTIONS[name]
+
+
+def _wanted(chosen: Mapping[str, str], until_ms: int, scope: scopes.Scope) -> queries.Filter:
+    """
+    Return the filter of a page, of requests that began up to the preview: later ones were not shown.
+
+    Raises:
+        ProblemError: a filter is wrong, or names a tenant for which the caller may not do this.
+    """
+    query = replies.checked(chosen, models.RequestsQuery)
+    scope.require_named(query.tenant)
+    found = requests.filter_of(query, scope.tenants)
+    if found.until_ms is None or found.until_ms > until_ms:
+        return queries.until(found, until_ms)
+    return found
+
+
+def _number(given: Mapping[str, str], name: str) -> int:
+    text = given.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise problems.ProblemError(422, "invalid-body", f"{name}: expected a number")
+    return int(text)

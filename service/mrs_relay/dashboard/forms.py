@@ -1,0 +1,71 @@
+"""Read the forms that pages send, and refuse those that other sites send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from mrs_relay.api import problems
+
+_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_LONGEST_NOTE = 500
+VERDICTS = ("succeeded", "failed", "cancelled")
+"""How a request that is unknown may have ended."""
+
+
+async def fields(request: web.Request) -> Mapping[str, str]:
+    """
+    Return the fields of a form of this site.
+
+    Raises:
+        ProblemError: another site sent it, or it is no form.
+    """
+    require_same_origin(request)
+    if request.content_type not in _TYPES:
+        text = f"Content-Type {request.content_type[:100]!r}: expected a form"
+        raise problems.ProblemError(415, "not-a-form", text)
+    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def require_same_origin(request: web.Request) -> None:
+    """
+    Refuse a form unless the browser says that a page of this site sent it.
+
+    Browsers send `Sec-Fetch-Site` with every form, and older ones at least `Origin`, neither of which a page can forge.
+
+    Raises:
+        ProblemError: another site sent it, or nothing says who.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    is_ours = site == "same-origin" if site is not None else origin == f"{request.scheme}://{request.host}"
+    if not is_ours:
+        text = "the form does not come from a page of this dashboard; programs use POST /v1/requests"
+        raise problems.ProblemError(403, "foreign-origin", text)
+
+
+def note(given: Mapping[str, str]) -> str:
+    """
+    Return the reason that a person gives.
+
+    Raises:
+        ProblemError: there is none, or it is too long.
+    """
+    text = given.get("note", "").strip()
+    if not text or len(text) > _LONGEST_NOTE:
+        raise problems.ProblemError(422, "invalid-body", f"reason: expected 1 to {_LONGEST_NOTE} characters")
+    return text
+
+
+def verdict(given: Mapping[str, str]) -> str:
+    """
+    Return how a person says that a request ended.
+
+    Raises:
+        ProblemError: not one of the ends.
+    """
+    found = given.get("verdict", "")
+    if found not in VERDICTS:
+        raise problems.ProblemError(422, "invalid-body", f"verdict: expected one of {', '.join(VERDICTS)}")
+    return found

@@ -1,0 +1,95 @@
+"""All pages, as values: paths and what answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from mrs_relay import errors
+from mrs_relay.api import problems, server, settings
+from mrs_relay.common import clock
+from mrs_relay.dashboard import bulk, letters, overview, rendering, request_list, request_page, sources, static_files
+from mrs_relay.read_model import database, figures, projector
+
+_log = structlog.get_logger(__name__)
+
+
+def routes(
+    api: server.Api,
+    chosen: settings.ApiSettings,
+    opened: database.Database,
+    topics: projector.Topics,
+    progress: Callable[[], projector.Progress],
+    time: clock.Clock,
+) -> Sequence[web.AbstractRouteDef]:
+    """
+    Return the routes of all pages.
+
+    Args:
+        api: the HTTP API beside them; pages show its answers.
+        chosen: its settings.
+        opened: the database.
+        topics: what is read into it.
+        progress: how far the reading is.
+        time: the clock.
+    """
+    files = static_files.StaticFiles()
+    renderer = rendering.Renderer(time, files, read_only=chosen.read_only)
+    used = sources.Sources(
+        opened=opened,
+        asked=api.asked,
+        submitted=api.submitted,
+        figures=figures.Figures(opened, time),
+        progress=progress,
+        tenants=sorted(topics.tenants.values()),
+        time=time,
+        renderer=renderer,
+    )
+    pages = [(verb, path, answering(renderer, handler)) for verb, path, handler in _pages(used)]
+    return [web.route(verb, path, handler) for verb, path, handler in (*pages, ("GET", _STATIC, files.serve))]
+
+
+_STATIC = "/static/{name}"
+
+
+def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]:
+    listed = request_list.RequestList(used)
+    one = request_page.RequestPage(used)
+    many = bulk.Bulk(used)
+    return (
+        ("GET", "/", overview.OverviewPage(used).show),
+        ("GET", "/requests", listed.show),
+        ("GET", "/live", listed.live),
+        ("GET", "/requests/{id}", one.show),
+        ("GET", "/requests/{id}/result.csv", one.result),
+        ("POST", "/requests/{id}/cancel", one.cancel),
+        ("POST", "/requests/{id}/resolve", one.resolve),
+        ("GET", "/bulk", many.preview),
+        ("POST", "/bulk", many.step),
+        ("GET", "/dead-letters", letters.DeadLetterList(used).show),
+    )
+
+
+def answering(renderer: rendering.Renderer, handler: problems.Handler) -> problems.Handler:
+    """Return a handler whose problems are pages, too."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except problems.ProblemError as problem:
+            found = problem
+        except (database.DatabaseDown, errors.StreamError) as error:
+            _log.warning("page_unavailable", path=request.path, error=str(error))
+            found = problems.unavailable("the database or Kafka does not answer; try again")
+        return _problem_page(renderer, request, found)
+
+    return answer
+
+
+def _problem_page(renderer: rendering.Renderer, request: web.Request, problem: problems.ProblemError) -> web.Response:
+    candidates = [{"id": request.match_info.get("id", ""), **one} for one in problem.extra.get("candidates", [])]
+    made = renderer.page("problem", path="", status=problem.status, problem=problem, candidates=candidates)
+    made.headers.update(problem.headers)
+    return made

@@ -1,0 +1,37 @@
+"""What pages are made of: the answers of the HTTP API, and the renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mrs_relay.api import requests, submissions
+from mrs_relay.common import clock
+from mrs_relay.dashboard import rendering
+from mrs_relay.read_model import database, figures, projector
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """
+    What the handlers of pages share.
+
+    Attributes:
+        opened: the database.
+        asked: finds requests.
+        submitted: sends messages about them.
+        figures: counts for the overview.
+        progress: how far the read model is.
+        tenants: names of the tenants; one that is "" without tenants.
+        time: the clock.
+        renderer: makes the pages.
+    """
+
+    opened: database.Database
+    asked: requests.Requests
+    submitted: submissions.Submissions
+    figures: figures.Figures
+    progress: Callable[[], projector.Progress]
+    tenants: Sequence[str]
+    time: clock.Clock
+    renderer: rendering.Renderer
