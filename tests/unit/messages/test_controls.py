@@ -124,12 +124,15 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 
 def test_every_control_of_a_request_holds_it_but_those_that_it_was_released_from() -> None:
     """The widest first."""
-    found = [
-        controls.Control(scope=controls.scope(text), mode=mode, reason="r", at_ms=1)
-        for text, mode in (("all", "hold"), ("cluster/c", "quarantine"), ("request/r", "release"), ("type/sql", "hold"))
-    ]
+    modes: dict[str, controls.Mode] = {
+        "all": "hold",
+        "cluster/c": "quarantine",
+        "request/r": "release",
+        "type/sql": "hold",
+    }
+    found = [controls.Control(scope=controls.scope(text), mode=mode, at_ms=1) for text, mode in modes.items()]
     scopes = controls.scopes_of("", "c", "job", {}, "r")
-    assert [one.mode for one in controls.holding({one.scope: one for one in found}, scopes, 2)] == ["hold"]
+    assert [str(one.scope) for one in controls.holding({one.scope: one for one in found}, scopes, 2)] == ["all"]
 
 
 def test_control_on_the_page_is_one() -> None:
