@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka tools check format schemas baseline operations oracles oracles-page docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,15 @@ baseline: venv ## at a release: keep what the schemas promise from now on
 
 operations: venv ## write docs/operations.md and docs/reference.md again from the operations and the models
 	$(BIN)/python -m mrs_relay.cli.reference write .
+
+ORACLES := .cache/oracles
+oracles: venv ## record anew what Apache Spark answers to the emulator's expressions (fetches pyspark, 300 MB; needs Java 17)
+	test -d $(ORACLES) || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt; }
+	$(ORACLES)/bin/python -m tools.oracles.spark tests/unit/emulator/expressions
+	$(MAKE) oracles-page
+
+oracles-page: venv ## write docs/emulator-sql.md again from the tables of expressions
+	$(BIN)/python -m tools.oracles.page
 
 docs: venv ## build the site of docs/ into .cache/site; a warning is an error, and so is an outdated picture
 	@$(BIN)/python docs/images/draw.py check

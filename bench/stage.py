@@ -89,7 +89,8 @@ async def make_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS)
     plain = [admin.NewTopic(f"{prefix}.{name}", partitions, copies) for name in ("requests", "events", "dead-letters")]
     compacted = {"cleanup.policy": "compact"}
     ledger = admin.NewTopic(f"{prefix}.requests.ledger", partitions, copies, topic_configs=compacted)
-    await client.create_topics([*plain, ledger])
+    status = admin.NewTopic(f"{prefix}.status", 1, copies, topic_configs=compacted)
+    await client.create_topics([*plain, ledger, status])
     await client.close()
 
 
@@ -136,6 +137,7 @@ def relay(
         "KAFKA__TOPICS__REQUESTS": f"{prefix}.requests",
         "KAFKA__TOPICS__EVENTS": f"{prefix}.events",
         "KAFKA__TOPICS__DEAD_LETTERS": f"{prefix}.dead-letters",
+        "KAFKA__TOPICS__STATUS": f"{prefix}.status",
         "MRS__ENDPOINT": address,
         "MRS__PROJECT_ID": PROJECT,
         "MRS__ACCESS_KEY": "BENCH",

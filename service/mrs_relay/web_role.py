@@ -89,7 +89,7 @@ async def running(
             sent.Sent(opened, time),
             kafka,
             Trial(chosen.tenancies).run,
-            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time),
+            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
@@ -110,9 +110,13 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
-        status=chosen.kafka.topics.status,
         audit=chosen.kafka.topics.audit,
+        status=chosen.kafka.topics.status,
     )
+
+
+def _warn(text: str) -> None:
+    _log.warning("audit_not_kept", reason=text)
 
 
 class Trial:

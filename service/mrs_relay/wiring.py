@@ -111,16 +111,14 @@ async def _publishing(
         yield
         return
     name = f"{platform.node() or 'relay'}-{secrets.token_hex(3)}"
-    read = functools.partial(_status, name, settings.engine, served, time)
+    read = functools.partial(_status, name, served, time)
     publisher = status_publisher.StatusPublisher(broker(settings.kafka), topic, name, time, read)
     async with tasks.TaskSupervisor(status_publisher.failed) as task_supervisor:
         task_supervisor.start(publisher.run(), name="status")
         yield
 
 
-def _status(
-    replica: str, engine: engine_settings.EngineSettings, served: Sequence[TenantService], time: clock.Clock
-) -> dict[str, status.Content]:
+def _status(replica: str, served: Sequence[TenantService], time: clock.Clock) -> dict[str, status.Content]:
     """Describe this process by the keys of `messages.status`."""
     found: dict[str, status.Content] = {}
     described, now_ms = [], time.now_ms()
@@ -128,7 +126,7 @@ def _status(
         seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
         described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
         for cluster in seen.clusters:
-            made = status_report.cluster(name, cluster, seen.slots, engine.priority_aging_s, now_ms)
+            made = status_report.cluster(name, cluster, seen.slots, now_ms)
             found[status.cluster_key(replica, name, cluster.cluster)] = made
 
     tenants_here = []

@@ -169,6 +169,26 @@ def test_jobs_shows_what_the_ledger_holds_and_no_sql(here: Here) -> None:
     assert "hush" not in shown.out + table.out
 
 
+def test_why_and_status_say_what_waits_from_kafka_alone(here: Here) -> None:
+    """Without the web role: the ledger has the request, the relay reports its partitions and its own moment."""
+    sent = here.run(*_SQL, "-s", "SELECT 'hush'", "--id", "later", "--not-before", "2099-01-01T00:00:00Z")
+    assert sent.code == 0
+    deadline_s = time.monotonic() + 60
+    while not (rows := here.run("why", "later", "--json").lines()) or "relay" not in rows[0]["holds"][0]:
+        assert time.monotonic() < deadline_s, rows
+    (hold,) = rows[0]["holds"]
+    assert (hold["code"], hold["earliest_at"]) == ("not_before", "2099-01-01T00:00:00.000Z")
+    shown = here.run("why", "later")
+    assert "not before: 2099-01-01" in shown.out
+    assert here.run("why", "nobody").code == 1
+
+    parts = here.run("status", "--json").lines()
+    assert {one["partition"] for one in parts if one["kind"] == "partition" and one["state"] == "running"} == {0, 1, 2}
+    overview = here.run("status")
+    assert "1 relay: " in overview.out
+    assert "hush" not in shown.out + overview.out + json.dumps(parts)
+
+
 def test_watch_from_the_beginning_ends_after_so_many_requests(here: Here) -> None:
     """`--until-done` makes it a tool for scripts; the filter keeps others out."""
     assert here.run(*_SQL, "-s", "SELECT 1", "--id", "watched", "--wait").code == 0
@@ -252,7 +272,9 @@ def test_check_names_what_cannot_be_reached(here: Here) -> None:
     assert "✗ mrs" in shown.out
 
 
-@pytest.mark.parametrize("words", [("watch",), ("jobs",), ("topics", "check"), (*_SQL, "-s", "SELECT 1")])
+@pytest.mark.parametrize(
+    "words", [("watch",), ("jobs",), ("status",), ("why", "r-1"), ("topics", "check"), (*_SQL, "-s", "SELECT 1")]
+)
 def test_without_kafka_a_command_ends_with_3_and_names_the_setting(here: Here, words: tuple[str, ...]) -> None:
     """One line with the address and the variable, no stack."""
     nowhere = f"127.0.0.1:{ports.free_port()}"

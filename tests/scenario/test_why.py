@@ -171,3 +171,16 @@ async def test_a_request_for_a_paused_and_full_connection_names_both() -> None:
         relay.put(service.job("r-3", cluster="c-2"))
         await asyncio.sleep(3)
         assert list(status_board.held(relay, "r-2")) == ["mrs_paused", "slots_taken"]
+
+
+async def test_a_request_that_a_person_holds_names_the_control() -> None:
+    """It is in no queue; the requests of other clusters are not held."""
+    async with service_harness.start(_settings()) as relay:
+        value = json.dumps({"mode": "hold", "reason": "maintenance", "by": "ann"}).encode()
+        relay.put(value, key=f"cluster/{service.CLUSTER}".encode(), topic="mrs.control")
+        await asyncio.sleep(2)
+        relay.put(service.job("r-1"))
+        await asyncio.sleep(3)
+        held = status_board.held(relay, "r-1")
+        assert list(held) == ["control"]
+        assert held["control"].text == f"hold of cluster/{service.CLUSTER} by ann: maintenance"

@@ -7,6 +7,7 @@ from typing import Any
 from tests.support import service, service_harness
 
 from mrs_relay.kafka.memory import memory_broker
+from mrs_relay.messages import controls
 from mrs_relay.read_model import holds, status_board, why
 
 TOPIC = "mrs.status"
@@ -34,5 +35,7 @@ def held(made: service_harness.ServiceHarness, request_id: str, **changes: Any) 
             **changes,
         }
     )
-    found = why.explain(asked, holds.Known(read(made.broker)), made.time.now_ms())
+    present = [controls.read(one.key, one.value, one.timestamp_ms)[1] for one in made.broker.committed("mrs.control")]
+    known = holds.Known(read(made.broker), (), [one for one in present if one is not None])
+    found = why.explain(asked, known, made.time.now_ms())
     return {one.code: one for one in found}

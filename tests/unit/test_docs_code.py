@@ -35,6 +35,7 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/access.md": {
         **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
+        7: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
         6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "README.md": {
@@ -44,12 +45,12 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
-    "docs/controls.md": dict.fromkeys(
-        (1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli/test_holds.py"
-    ),
     "docs/dashboard.md": {
         1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
     },
+    "docs/controls.md": dict.fromkeys(
+        (1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli/test_holds.py"
+    ),
     "docs/data-at-rest.md": {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),

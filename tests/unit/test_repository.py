@@ -74,7 +74,9 @@ def test_constraints_are_plain_pins() -> None:
 def test_every_tool_of_other_people_says_what_it_proves() -> None:
     """The page lists each file of tools/ and no other, and each client that pip installs for the tests."""
     tools = _ROOT / "tools"
-    listed = set(re.findall(r"`((?:node|programs|python|java_sdk|kafka)/[\w.-]+)`", (tools / "README.md").read_text()))
+    listed = set(
+        re.findall(r"`((?:node|oracles|programs|python|java_sdk|kafka)/[\w.-]+)`", (tools / "README.md").read_text())
+    )
     kept = {str(path.relative_to(tools)) for path in _tracked() if path.is_relative_to(tools)} - {"README.md"}
     assert listed == kept
     pins = re.findall(r"^([\w-]+)==", (tools / "python" / "requirements.txt").read_text(), flags=re.MULTILINE)

@@ -33,3 +33,18 @@ def value(found: object) -> object:  # noqa: PLR0911 - a table of types
             return [value(item) for item in found]
         case _:
             return found
+
+
+def same(got: object, wanted: object) -> bool:
+    """Equal, as a client sees it: whole decimals are printed like integers, doubles may differ in the last digit."""
+    match got, wanted:
+        case bool(), _:
+            return got is wanted
+        case int(), {"decimal": text}:
+            return str(got) == str(text)
+        case {"decimal": text}, int():
+            return str(wanted) == str(text)
+        case float(), float():
+            return math.isclose(got, wanted, rel_tol=1e-14)
+        case _:
+            return type(got) is type(wanted) and got == wanted

@@ -1,7 +1,7 @@
 """
 Record what Apache Spark answers to the expressions of the emulator's table.
 
-    python tools/oracles/spark.py tests/unit/emulator/expressions     (needs pyspark and Java; `make oracles` runs it)
+    python -m tools.oracles.spark tests/unit/emulator/expressions     (needs pyspark and Java; `make oracles` runs it)
 
 Reads `spark.txt`, an expression a line, and writes `spark.jsonl`: the engine with its version, then for each
 expression its type and value, or the class of the error. Sessions are UTC and not ANSI, as on MRS.
@@ -14,9 +14,9 @@ import pathlib
 import re
 import sys
 
-import canonical
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import CapturedException
+from tools.oracles import canonical
 
 _ERROR_CLASS = re.compile(r"^\[(?P<name>[A-Z0-9_.]+)\]")
 

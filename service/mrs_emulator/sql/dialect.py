@@ -186,6 +186,9 @@ def _name_columns(tree: exp.Expr, spoken: statement.Dialect) -> None:
         if isinstance(column, exp.Alias | exp.Column) or (column.is_star and not isinstance(column, exp.Count)):
             named.append(column)
             continue
+        if isinstance(column, exp.Explode) and spoken != "presto":
+            named.append(exp.alias_(column, "col", quoted=True))
+            continue
         name = {"presto": f"_col{index}", "hive": f"_c{index}"}.get(spoken) or column.sql("spark").lower()
         named.append(exp.alias_(column, "count(1)" if name == "count(*)" else name, quoted=True))
     tree.set("expressions", named)

@@ -41,15 +41,15 @@ def _java_int(name: str) -> str:
         WHEN {_FLOAT} THEN CASE WHEN isnan({number}) THEN 0 WHEN {number} >= {most} THEN {most}
             WHEN {number} <= {least} THEN {least} ELSE TRY_CAST(trunc({number}) AS {name}) END
         WHEN typeof(x) = 'TIMESTAMP' THEN CAST(floor(epoch(TRY_CAST({_TEXT} AS TIMESTAMP))) AS {name})
-        ELSE CAST(error('{REFUSED}CAST from ' || typeof(x) || ' to {name}') AS {name}) END"""
+        ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to {name}') AS {name}) END"""
 
 
 def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) -> str:
     """Numbers are rounded half away from zero; texts must be whole numbers. What does not fit is an error, or NULL."""
     text = f"CASE WHEN regexp_full_match(trim({_TEXT}), '[+-]?[0-9]+') THEN TRY_CAST({_TEXT} AS {name}) END"
     shown = {"int": "INT"}.get(name, name.upper())
-    refused = f"error('{FAILED}Cannot cast ''' || {_TEXT} || ''' to {shown}')" if strict else "NULL"
-    far = f"error('{FAILED}Out of range for {name}: ' || {_TEXT})" if strict else "NULL"
+    refused = f"__error('{FAILED}Cannot cast ''' || {_TEXT} || ''' to {shown}')" if strict else "NULL"
+    far = f"__error('{FAILED}Out of range for {name}: ' || {_TEXT})" if strict else "NULL"
     rounded = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DECIMAL(38, 10))) AS {name})"
     near = f"TRY_CAST(round(TRY_CAST({_TEXT} AS DOUBLE)) AS {name})"
     return f"""CREATE MACRO {prefix}{name}(x) AS CASE
@@ -59,14 +59,14 @@ def _presto_int(name: str, prefix: str = "__presto_", *, strict: bool = True) ->
         WHEN {_WHOLE} THEN coalesce(TRY_CAST({_TEXT} AS {name}), CAST({far} AS {name}))
         WHEN typeof(x) LIKE 'DECIMAL%' THEN coalesce({rounded}, CAST({far} AS {name}))
         WHEN {_FLOAT} THEN coalesce({near}, CAST({far} AS {name}))
-        ELSE CAST(error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name}) END"""
+        ELSE CAST(__error('{FAILED}line 1:1: Cannot cast ' || lower(typeof(x)) || ' to {name}') AS {name}) END"""
 
 
 def _presto_casts(prefix: str, *, strict: bool) -> tuple[str, ...]:
     """The casts of Presto: what does not fit is an error of CAST, and NULL of TRY_CAST."""
 
     def failed(text: str) -> str:
-        return f"error('{FAILED}{text}')" if strict else "NULL"
+        return f"__error('{FAILED}{text}')" if strict else "NULL"
 
     boolean = failed(f"Cannot cast ''' || {_TEXT} || ''' to BOOLEAN")
     double = failed(f"Cannot cast ''' || {_TEXT} || ''' to DOUBLE")
@@ -93,9 +93,11 @@ _JAVA_DOUBLE_TEXT = f"""CASE
         WHEN CAST(x AS DOUBLE) = 0 THEN {_TEXT}
         WHEN abs(CAST(x AS DOUBLE)) >= 0.001 AND abs(CAST(x AS DOUBLE)) < 10000000
             AND {_TEXT} NOT LIKE '%e%' THEN {_TEXT}
-        ELSE error('{REFUSED}text of a floating-point number with an exponent') END"""
+        ELSE __error('{REFUSED}text of a floating-point number with an exponent') END"""
 
 MACROS: Final[tuple[str, ...]] = (
+    # A cast that fails: unlike error() it is not volatile, so filters are still pushed down and TRY may hold it.
+    "CREATE MACRO __error(x) AS CAST(CAST(x AS UTINYINT) AS VARCHAR)",
     *map(_java_int, _BITS),
     # Casts of Spark and Hive: what does not fit is NULL.
     f"""CREATE MACRO __double_text(x) AS {_JAVA_DOUBLE_TEXT}""",
@@ -103,17 +105,17 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) IN ('VARCHAR', 'BOOLEAN', 'DATE') OR {_WHOLE} OR typeof(x) LIKE 'DECIMAL%' THEN {_TEXT}
         WHEN typeof(x) = 'TIMESTAMP' THEN regexp_replace({_TEXT}, '([.][0-9]*[1-9])0+$', '\\1')
         WHEN {_FLOAT} THEN __double_text(TRY_CAST({_TEXT} AS DOUBLE))
-        ELSE error('{REFUSED}CAST from ' || typeof(x) || ' to string') END""",
+        ELSE __error('{REFUSED}CAST from ' || typeof(x) || ' to string') END""",
     f"""CREATE MACRO __bool(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'BOOLEAN' THEN {_TEXT} = 'true'
         WHEN typeof(x) = 'VARCHAR' THEN CASE WHEN lower(trim({_TEXT})) IN ('t', 'true', 'y', 'yes', '1') THEN true
             WHEN lower(trim({_TEXT})) IN ('f', 'false', 'n', 'no', '0') THEN false END
         WHEN {_WHOLE} OR {_FLOAT} OR typeof(x) LIKE 'DECIMAL%' THEN TRY_CAST({_TEXT} AS DOUBLE) <> 0
-        ELSE CAST(error('{REFUSED}CAST from ' || typeof(x) || ' to boolean') AS BOOLEAN) END""",
+        ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to boolean') AS BOOLEAN) END""",
     f"""CREATE MACRO __double(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'BOOLEAN' THEN CASE {_TEXT} WHEN 'true' THEN 1e0 ELSE 0e0 END
         WHEN typeof(x) = 'TIMESTAMP' THEN epoch(TRY_CAST({_TEXT} AS TIMESTAMP))
-        WHEN typeof(x) = 'DATE' THEN CAST(error('{REFUSED}CAST from DATE to double') AS DOUBLE)
+        WHEN typeof(x) = 'DATE' THEN CAST(__error('{REFUSED}CAST from DATE to double') AS DOUBLE)
         ELSE TRY_CAST(trim({_TEXT}) AS DOUBLE) END""",
     f"""CREATE MACRO __date(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'DATE' THEN TRY_CAST({_TEXT} AS DATE)
@@ -121,19 +123,19 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T].*)?$')
             THEN TRY_CAST(regexp_extract(trim({_TEXT}), '^[0-9]+-[0-9]+-[0-9]+') AS DATE)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}(-[0-9]{{1,2}})?$')
-            THEN CAST(error('{REFUSED}a date without month or day') AS DATE)
+            THEN CAST(__error('{REFUSED}a date without month or day') AS DATE)
         WHEN typeof(x) = 'VARCHAR' THEN NULL
-        ELSE CAST(error('{REFUSED}CAST from ' || typeof(x) || ' to date') AS DATE) END""",
+        ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to date') AS DATE) END""",
     f"""CREATE MACRO __timestamp(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) IN ('DATE', 'TIMESTAMP') THEN TRY_CAST({_TEXT} AS TIMESTAMP)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}),
             '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-9]{{1,2}}([.][0-9]{{1,6}})?)?$')
             THEN TRY_CAST(trim({_TEXT}) AS TIMESTAMP)
         WHEN typeof(x) = 'VARCHAR' AND NOT regexp_matches({_TEXT}, '[0-9]') THEN NULL
-        ELSE CAST(error('{REFUSED}CAST from ' || typeof(x) || ' to timestamp in this form') AS TIMESTAMP) END""",
+        ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to timestamp in this form') AS TIMESTAMP) END""",
     # Texts
     f"""CREATE MACRO __substr(x, p, n) AS CASE
-        WHEN typeof(x) <> 'VARCHAR' AND x IS NOT NULL THEN error('{REFUSED}substr of ' || typeof(x))
+        WHEN typeof(x) <> 'VARCHAR' AND x IS NOT NULL THEN __error('{REFUSED}substr of ' || typeof(x))
         WHEN n <= 0 THEN CASE WHEN x IS NULL OR p IS NULL THEN NULL ELSE '' END
         WHEN p > 0 THEN substring({_TEXT}, p, n)
         WHEN p = 0 THEN substring({_TEXT}, 1, n)
@@ -167,11 +169,11 @@ MACROS: Final[tuple[str, ...]] = (
     "CREATE MACRO __space(n) AS repeat(' ', greatest(n, 0))",
     "CREATE MACRO __base64(x) AS to_base64(encode(x))",
     f"""CREATE MACRO __hex(x) AS CASE WHEN {_WHOLE} OR typeof(x) = 'VARCHAR' THEN hex(x)
-        ELSE error('{REFUSED}hex of ' || typeof(x)) END""",
+        ELSE __error('{REFUSED}hex of ' || typeof(x)) END""",
     # Regular expressions: only what RE2 and Java read alike
     f"""CREATE MACRO __re(p) AS CASE WHEN regexp_matches(p, '[(][?]|[\\\\][1-9pPbBGZzQEkxuhHvVR]|[*+?}}][+]|&&')
-        THEN error('{REFUSED}this regular expression, which the engine may read in another way') ELSE p END""",
-    f"""CREATE MACRO __by(r) AS CASE WHEN contains(r, '\\') THEN error('{REFUSED}a backslash in a replacement')
+        THEN __error('{REFUSED}this regular expression, which the engine may read in another way') ELSE p END""",
+    f"""CREATE MACRO __by(r) AS CASE WHEN contains(r, '\\') THEN __error('{REFUSED}a backslash in a replacement')
         ELSE regexp_replace(r, '[$]([0-9])', '\\\\\\1', 'g') END""",
     "CREATE MACRO __rlike(x, p) AS regexp_matches(x, __re(p))",
     # Numbers
@@ -179,7 +181,7 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN a % nullif(b, 0) < 0 THEN (a % nullif(b, 0) + b) % nullif(b, 0) ELSE a % nullif(b, 0) END""",
     f"""CREATE MACRO __round(x, d) AS CASE WHEN {_FLOAT} AND NOT isnan(TRY_CAST({_TEXT} AS DOUBLE)) AND coalesce(
             CAST(round(TRY_CAST({_TEXT} AS DECIMAL(38, 18)), d) AS DOUBLE) <> CAST(round(x, d) AS DOUBLE), true)
-        THEN cast_to_type(error('{REFUSED}rounding of this double; cast it to decimal'), round(x, d))
+        THEN cast_to_type(__error('{REFUSED}rounding of this double; cast it to decimal'), round(x, d))
         ELSE round(x, d) END""",
     """CREATE MACRO __ln(x) AS CASE WHEN x > 0 THEN ln(x) END""",
     """CREATE MACRO __log(b, x) AS CASE WHEN x > 0 AND b > 0 AND b <> 1 THEN ln(x) / ln(b) END""",
@@ -205,13 +207,13 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN 'mo' THEN __next(__date(x), 1) WHEN 'tu' THEN __next(__date(x), 2) WHEN 'we' THEN __next(__date(x), 3)
         WHEN 'th' THEN __next(__date(x), 4) WHEN 'fr' THEN __next(__date(x), 5) WHEN 'sa' THEN __next(__date(x), 6)
         WHEN 'su' THEN __next(__date(x), 7)
-        ELSE CAST(error('{REFUSED}next_day of an unknown weekday') AS DATE) END""",
+        ELSE CAST(__error('{REFUSED}next_day of an unknown weekday') AS DATE) END""",
     f"""CREATE MACRO __trunc(x, u) AS CAST(CASE
         WHEN lower(u) IN ('year', 'yyyy', 'yy') THEN date_trunc('year', __date(x))
         WHEN lower(u) = 'quarter' THEN date_trunc('quarter', __date(x))
         WHEN lower(u) IN ('month', 'mm', 'mon') THEN date_trunc('month', __date(x))
         WHEN lower(u) = 'week' THEN date_trunc('week', __date(x))
-        ELSE CAST(error('{REFUSED}trunc to this unit') AS DATE) END AS DATE)""",
+        ELSE CAST(__error('{REFUSED}trunc to this unit') AS DATE) END AS DATE)""",
     """CREATE MACRO __months_between(a, b) AS CASE
         WHEN a IS NULL OR b IS NULL THEN NULL
         WHEN day(__date(a)) = day(__date(b))
@@ -231,9 +233,9 @@ MACROS: Final[tuple[str, ...]] = (
     "CREATE MACRO __json(x, p) AS CASE WHEN json_valid(x) THEN CAST(x AS JSON) ->> p END",
     f"""CREATE MACRO __part(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) LIKE '%[]' OR typeof(x) LIKE 'MAP%' OR typeof(x) LIKE 'STRUCT%' OR typeof(x) = 'BLOB'
-            THEN error('{REFUSED}joining ' || typeof(x)) ELSE __text(x) END""",
+            THEN __error('{REFUSED}joining ' || typeof(x)) ELSE __text(x) END""",
     f"""CREATE MACRO __sub(a, b) AS CASE WHEN typeof(a) IN ('DATE', 'TIMESTAMP') AND typeof(b) IN ('DATE', 'TIMESTAMP')
-        THEN cast_to_type(error('{REFUSED}the interval between two dates; use datediff'), a - b) ELSE a - b END""",
+        THEN cast_to_type(__error('{REFUSED}the interval between two dates; use datediff'), a - b) ELSE a - b END""",
     """CREATE MACRO __array_contains(x, v) AS CASE WHEN x IS NULL OR v IS NULL THEN NULL
         WHEN list_contains(x, v) THEN true WHEN len(list_filter(x, lambda e : e IS NULL)) > 0 THEN NULL
         ELSE false END""",
@@ -241,26 +243,36 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE CAST(coalesce(list_position(x, v), 0) AS BIGINT) END""",
     "CREATE MACRO __array_repeat(v, n) AS list_transform(range(greatest(n, 0)), lambda e : v)",
     f"""CREATE MACRO __presto_at(x, i) AS CASE WHEN x IS NULL OR i IS NULL THEN NULL
-        WHEN i = 0 THEN cast_to_type(error('{FAILED}SQL array indices start at 1'), x[1])
-        WHEN i < 0 THEN cast_to_type(error('{FAILED}Array subscript is negative: ' || i), x[1])
-        WHEN i > len(x) THEN cast_to_type(error('{FAILED}Array subscript must be less than or equal to array length: '
+        WHEN i = 0 THEN cast_to_type(__error('{FAILED}SQL array indices start at 1'), x[1])
+        WHEN i < 0 THEN cast_to_type(__error('{FAILED}Array subscript is negative: ' || i), x[1])
+        WHEN i > len(x) THEN cast_to_type(__error('{FAILED}Array subscript must be less than or equal to array length: '
             || i || ' > ' || len(x)), x[1])
         ELSE x[i] END""",
     f"""CREATE MACRO __presto_key(x, k) AS CASE WHEN x IS NULL OR k IS NULL THEN NULL
         WHEN NOT list_contains(map_keys(x), k)
-            THEN cast_to_type(error('{FAILED}Key not present in map: ' || k), x[k])
+            THEN cast_to_type(__error('{FAILED}Key not present in map: ' || k), x[k])
         ELSE x[k] END""",
     f"""CREATE MACRO __presto_text(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) IN ('VARCHAR', 'BOOLEAN', 'DATE') OR {_WHOLE} OR typeof(x) LIKE 'DECIMAL%' THEN {_TEXT}
         WHEN typeof(x) = 'TIMESTAMP' THEN strftime(TRY_CAST({_TEXT} AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%g')
         WHEN {_FLOAT} THEN __double_text(TRY_CAST({_TEXT} AS DOUBLE))
-        ELSE error('{REFUSED}CAST from ' || typeof(x) || ' to varchar') END""",
+        ELSE __error('{REFUSED}CAST from ' || typeof(x) || ' to varchar') END""",
     "CREATE MACRO __presto_from_unix(x) AS make_timestamp(CAST(round(CAST(x AS DOUBLE) * 1000) * 1000 AS BIGINT))",
     f"""CREATE MACRO __presto_diff(u, a, b) AS CASE
-        WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week')
+        WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year')
             THEN date_sub(lower(u), CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP))
-        WHEN lower(u) IN ('month', 'quarter', 'year') THEN date_sub(lower(u), CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP))
-        ELSE CAST(error('{FAILED}''' || u || ''' is not a valid DATE field') AS BIGINT) END""",
+        ELSE CAST(__error('{FAILED}''' || u || ''' is not a valid DATE field') AS BIGINT) END""",
+    f"""CREATE MACRO __presto_div(a, b) AS CASE
+        WHEN b = 0 AND (typeof(a) IN ('FLOAT', 'DOUBLE') OR typeof(b) IN ('FLOAT', 'DOUBLE'))
+            THEN cast_to_type(CAST(CASE WHEN a = 0 THEN 'nan' WHEN a > 0 THEN 'inf' ELSE '-inf' END AS DOUBLE),
+                a / nullif(b, 0))
+        WHEN b = 0 THEN cast_to_type(__error('{FAILED}Division by zero'), a / nullif(b, 0))
+        ELSE a / nullif(b, 0) END""",
+    f"""CREATE MACRO __presto_beside(x, other) AS CASE WHEN typeof(other) IN ('VARCHAR', '"NULL"', 'BLOB') THEN x
+        ELSE __error('{FAILED}line 1:1: varchar cannot be compared with ' || lower(typeof(other))) END""",
+    f"""CREATE MACRO __presto_join(a, b) AS CASE WHEN typeof(a) = typeof(b) OR a IS NULL OR b IS NULL THEN a || b
+        ELSE cast_to_type(__error('{FAILED}line 1:1: ''||'' cannot be applied to ' || lower(typeof(a)) || ', '
+            || lower(typeof(b))), a || b) END""",
     *_presto_casts("__presto_", strict=True),
     *_presto_casts("__presto_try_", strict=False),
 )

@@ -19,8 +19,11 @@ _REFUSED_NODES: tuple[tuple[type[exp.Expr], str, str], ...] = (
     (exp.SessionParameter, "session variables", "write the value into the statement"),
     (exp.Collate, "COLLATE", "compare lower() or upper() of both sides"),
     (exp.WithinGroup, "WITHIN GROUP", "use aggregates without it"),
+    (exp.Qualify, "QUALIFY", "filter in an outer query"),
     (exp.QueryTransform, "TRANSFORM", "use SQL functions"),
 )
+
+_INTERVALS_IN = (exp.Add, exp.Sub, exp.WindowSpec)
 
 
 def played_with_meaning(tree: exp.Expr, spoken: statement.Dialect) -> exp.Expr:
@@ -52,6 +55,8 @@ def _check(
         for kind, what, instead in _REFUSED_NODES:
             if isinstance(node, kind):
                 raise refusing.not_played(what, instead)
+        if isinstance(node, exp.Interval) and not isinstance(node.parent, _INTERVALS_IN):
+            raise refusing.not_played("an interval as a value", "add it to a date, or subtract it")
         if isinstance(node, exp.Anonymous):
             name = node.name.lower()
             if name not in names and name not in played.NAMES[spoken]:

@@ -63,7 +63,6 @@ _EVERYWHERE: Final = frozenset(
         "Stddev",
         "StddevPop",
         "StddevSamp",
-        "Struct",
         "Sum",
         "Tan",
         "Tanh",
@@ -97,6 +96,7 @@ _EVERYWHERE: Final = frozenset(
 _JAVA: Final = frozenset(
     [
         "Contains",
+        "Struct",
         "Cot",
         "EndsWith",
         "First",

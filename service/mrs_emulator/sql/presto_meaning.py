@@ -6,6 +6,7 @@ Source: Presto documentation, Functions and Operators and Language > Types.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -43,12 +44,15 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 _TRUNCATES: Final = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})
 _END: Final = 2_147_483_647
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?")
 
 
 def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
     kind = node.to
     tried = isinstance(node, exp.TryCast)
     if not tried and rewriting.is_text(node.this) and kind.this in {_TYPE.DATE, _TYPE.TIMESTAMP}:
+        if _MOMENT.fullmatch(node.this.name) is None:
+            raise refusing.not_played(f"the moment {node.this.name!r}", "write year-month-day, and perhaps a time")
         return node
     if kind.this in _CASTS:
         return call(f"__presto_{'try_' if tried else ''}{_CASTS[kind.this]}", node.this)
@@ -73,9 +77,10 @@ def _decimal_type(value: exp.Expr) -> str:
 
 def _divide(node: exp.Div, _spoken: statement.Dialect) -> exp.Expr:
     left, right = rewriting.decimal_of(node.this), rewriting.decimal_of(node.expression)
-    plain = exp.Div(this=node.this, expression=node.expression)
-    if left is None or right is None or left[1] + right[1] == 0:
-        return exp.Paren(this=plain)
+    if left is None or right is None:
+        return call("__presto_div", node.this, node.expression)
+    if left[1] + right[1] == 0:
+        return exp.Paren(this=exp.Div(this=node.this, expression=node.expression))
     scale = max(left[1], right[1])
     precision = min(38, left[0] + right[1] + max(0, right[1] - left[1]))
     exact = exp.Div(this=rewriting.cast(node.this, "DOUBLE"), expression=node.expression)
@@ -202,10 +207,38 @@ def _greatest(node: exp.Greatest | exp.Least, _spoken: statement.Dialect) -> exp
 def _concat(node: exp.Concat, _spoken: statement.Dialect) -> exp.Expr:
     if any(isinstance(one, exp.Array) for one in node.expressions):
         return call("list_concat", *node.expressions)
-    joined = node.expressions[0]
+    if any(isinstance(one, exp.Null) for one in node.expressions):
+        return exp.Null()
+    joined = _typed(node.expressions[0])
     for one in node.expressions[1:]:
-        joined = exp.DPipe(this=joined, expression=one)
-    return exp.Paren(this=joined)
+        joined = call("__presto_join", joined, _typed(one))
+    return joined
+
+
+def _typed(value: exp.Expr) -> exp.Expr:
+    """A text literal that DuckDB does not turn into another type."""
+    return rewriting.cast(value, "TEXT") if rewriting.is_text(value) else value
+
+
+def _join(node: exp.DPipe, _spoken: statement.Dialect) -> exp.Expr:
+    if isinstance(node.this, exp.Null) or isinstance(node.expression, exp.Null):
+        return exp.Null()
+    return call("__presto_join", _typed(node.this), _typed(node.expression))
+
+
+def _compared(node: exp.Expr, _spoken: statement.Dialect) -> exp.Expr:
+    """Presto compares like with like; a text is never turned into a number or a date."""
+    for key in ("expression", "low", "high"):
+        value = node.args.get(key)
+        if isinstance(value, exp.Expr) and rewriting.is_text(value):
+            node.set(key, call("__presto_beside", value, node.this.copy()))
+    if isinstance(node, exp.Binary) and rewriting.is_text(node.this):
+        node.set("this", call("__presto_beside", node.this, node.expression.copy()))
+    if node.expressions:
+        parts = [(one, rewriting.is_text(one)) for one in node.expressions]
+        found = [call("__presto_beside", one, node.this.copy()) if is_text else one for one, is_text in parts]
+        node.set("expressions", found)
+    return node
 
 
 def _pad(node: exp.Pad, _spoken: statement.Dialect) -> exp.Expr:
@@ -276,6 +309,8 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.Greatest: _greatest,
     exp.Least: _greatest,
     exp.Concat: _concat,
+    exp.DPipe: _join,
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In), _compared),
     exp.Pad: _pad,
     exp.Ln: renamed("ln", "this"),
     exp.Log: _log,

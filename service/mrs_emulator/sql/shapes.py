@@ -62,7 +62,8 @@ def _lateral(lateral: exp.Lateral) -> None:
         return
     made = lateral.this
     if not isinstance(made, exp.Explode) or isinstance(made, exp.ExplodeOuter | exp.Posexplode):
-        raise refusing.not_played(f"LATERAL VIEW {made.sql_name().lower()}", "use LATERAL VIEW explode of an array")
+        name = made.sql("hive").partition("(")[0].lower()
+        raise refusing.not_played(f"LATERAL VIEW {name}", "use LATERAL VIEW explode of an array")
     alias = lateral.args["alias"]
     columns = alias.args.get("columns") or []
     select = lateral.parent

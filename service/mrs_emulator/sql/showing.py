@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import statement
+from mrs_emulator.sql import refusing, statement
 
 _SCHEMATA = (
     "SELECT CASE WHEN schema_name = 'main' THEN 'default' ELSE schema_name END AS {column} "
@@ -39,13 +39,16 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
             return _rows("SELECT 'hive' AS \"Catalog\"")
         case ["SHOW", "COLUMNS"]:
             return _columns(_after(words, "FROM", "IN"), spoken)
+        case ["DESC" | "DESCRIBE", "FUNCTION"]:
+            raise refusing.not_played("DESCRIBE FUNCTION", "docs/emulator-sql.md lists the functions that are played")
         case ["DESC" | "DESCRIBE", *_] if len(words) > 1:
             rest = words[1:]
             while rest and rest[0].upper() in _DETAIL_WORDS:
                 rest = rest[1:]
             return _columns(rest, spoken)
         case _:
-            raise failures.SqlRefused(f"the emulator does not play {' '.join(upper[:2])}")
+            text = "SHOW TABLES, VIEWS, SCHEMAS, CATALOGS, COLUMNS and DESCRIBE are played"
+            raise refusing.not_played(" ".join(upper[:2]), text)
 
 
 def _rows(sql: str) -> statement.Statement:

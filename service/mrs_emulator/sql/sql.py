@@ -235,12 +235,8 @@ class Warehouse:
                     answers.append(self._answer(cursor, ticket, wanted, work))
         except failures.SqlRefused as error:
             return Outcome(tuple(answers), error.message, error.line, error.column)
-        except duckdb.InterruptException:
-            return Outcome(tuple(answers), _INTERRUPTED)
-        except duckdb.Error as error:
-            return Outcome(tuple(answers), wording.said(str(error), work.dialect, _first_line))
-        except (failures.EmulatorError, OSError) as error:
-            return Outcome(tuple(answers), _first_line(error))
+        except (duckdb.Error, failures.EmulatorError, OSError) as error:
+            return Outcome(tuple(answers), _said(error, work.dialect))
         except Exception as error:  # noqa: BLE001 - a fault of the translator ends one statement, not the emulator
             _log.error("emulator.sql_crashed", kind=type(error).__name__)  # its text may quote the SQL
             return Outcome(tuple(answers), f"the emulator cannot run this statement ({type(error).__name__})")
@@ -347,6 +343,13 @@ def _prepare(cursor: duckdb.DuckDBPyConnection, work: Work) -> None:
 
 def _with_type_name(row: Row, index: int, spoken: statement.Dialect) -> Row:
     return (*row[:index], dialect.type_name(str(row[index]), spoken), *row[index + 1 :])
+
+
+def _said(error: Exception, spoken: statement.Dialect) -> str:
+    """An error of a statement as it is shown."""
+    if isinstance(error, duckdb.InterruptException):
+        return _INTERRUPTED
+    return wording.said(str(error), spoken, _first_line) if isinstance(error, duckdb.Error) else _first_line(error)
 
 
 def _first_line(error: BaseException | str) -> str:

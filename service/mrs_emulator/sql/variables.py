@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from mrs_emulator.sql import refusing
 
@@ -57,7 +58,7 @@ class Variables:
 def from_arguments(arguments: Sequence[str]) -> dict[str, str]:
     """What the arguments before the text or script set: --hiveconf name=value, --hivevar, --conf."""
     found = {}
-    for flag, pair in zip(arguments, arguments[1:], strict=False):
+    for flag, pair in pairwise(arguments):
         name, equals, value = pair.partition("=")
         if flag in _FLAGS and equals:
             found[name.strip()] = value

@@ -17,8 +17,8 @@ _NO_COLUMN = re.compile(r'(?:Referenced|does not have a) column (?:named )?"(?P<
 _NO_SCHEMA = re.compile(r'(?:schema named|Schema with name|because schema) "?(?P<name>[^"\s!]+)"?')
 _EXISTS = re.compile(r'(?:Table|View) with name "?(?P<name>[^"\s]+)"? already exists')
 _ZERO = re.compile(r"Division by zero", re.IGNORECASE)
-_PLAYED = re.compile(rf"{macros.REFUSED}.*", re.DOTALL)
-_ENGINE = re.compile(rf"{macros.FAILED}(?P<text>.*)", re.DOTALL)
+_PLAYED = re.compile(rf"(?P<text>{macros.REFUSED}.*)' to UINT8", re.DOTALL)
+_ENGINE = re.compile(rf"{macros.FAILED}(?P<text>.*)' to UINT8", re.DOTALL)
 
 Words = Mapping[re.Pattern[str], str]
 
@@ -50,7 +50,7 @@ def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], st
     """
     line = first_line(message)
     if found := _PLAYED.search(line):
-        text = found.group()
+        text = found["text"]
         return text if ";" in text else f"{text}; leave it out, or test this statement on a cluster of MRS"
     if found := _ENGINE.search(line):
         return found["text"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from mrs_relay.common import clock
 from mrs_relay.kafka import records
 from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
-from mrs_relay.read_model import database, holds
+from mrs_relay.read_model import database
 
 _SEND_S: Final = 30.0
 
@@ -99,10 +98,6 @@ class Controls:
         await self._note(scopes.of(request).caller, named, "release", "", {})
         await self._send(scope.encode(), None)
         return replies.reply(request, _shown(found))
-
-    async def holding(self, row: Mapping[str, Any]) -> list[holds.Hold]:
-        """Return the controls that hold the request of a row. Raises DatabaseDown."""
-        return await projected.holding(self._database, row, self._time.now_ms())
 
     async def _note(
         self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import controls, relay_models, replies, requests
+from mrs_relay.api import relay_models, replies, requests
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
-from mrs_relay.messages import status
-from mrs_relay.read_model import holds, projector, queue_holds, status_board, why
+from mrs_relay.messages import controls, status
+from mrs_relay.read_model import controls as projected
+from mrs_relay.read_model import database, holds, projector, queue_holds, status_board, why
 
 C = TypeVar("C", bound=status.Content)
 _M = TypeVar("_M", bound=pydantic.BaseModel)
@@ -25,27 +28,29 @@ class Relays:
     The handlers of what relays report.
 
     Args:
+        opened: the database.
         asked: finds requests.
         reading: reads events and the relays' status, in this process.
-        controlled: knows the controls.
     """
 
-    def __init__(self, asked: requests.Requests, reading: projector.Projector, controlled: controls.Controls) -> None:
+    def __init__(self, opened: database.Database, asked: requests.Requests, reading: projector.Projector) -> None:
+        self._database = opened
         self._asked = asked
-        self._controlled = controlled
         self._reading = reading
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Answer with what holds a request."""
         row = await self._asked.one(request)
-        known = holds.Known(self._board, self._problems(), await self._controlled.holding(row))
+        known = holds.Known(self._board, self._problems(), await self._controls())
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
-        return replies.reply(request, relay_models.Why(**same, holds=list(map(shown, found))))
+        shown_holds = _visible(request, map(shown, found))
+        return replies.reply(request, relay_models.Why(**same, holds=shown_holds))
 
     async def list_clusters(self, request: web.Request) -> web.StreamResponse:
         """Answer with the clusters in use."""
         query = replies.query(request, relay_models.ClustersQuery)
+        scopes.of(request).require(callers.EVERY)
         several: dict[tuple[str, str], list[status_board.Seen[status.Cluster]]] = {}
         for seen in self._board.clusters(self._reading.now_ms()):
             place = seen.content.connection, seen.content.cluster
@@ -60,7 +65,7 @@ class Relays:
         several: dict[tuple[str, str, str], list[tuple[status_board.Seen[status.Replica], status.Tenant]]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.tenants:
-                if _fits((one.name,), (query.tenant,)):
+                if _fits((one.name,), (query.tenant,)) and scopes.of(request).may(one.name):
                     several.setdefault((one.name, one.topic, one.connection), []).append((seen, one))
         items = [_tenant(*place, found) for place, found in sorted(several.items(), key=lambda item: item[0])]
         return self._reply(request, relay_models.TenantList, items, query.limit)
@@ -70,16 +75,18 @@ class Relays:
         query, board, now_ms = replies.query(request, relay_models.QueuesQuery), self._board, self._reading.now_ms()
         wanted = query.connection, query.cluster, query.tenant
         items = [
-            _queue(seen, one, queue_holds.of_queue(seen, one, board, now_ms))
+            _queue(seen, one, _visible(request, map(shown, queue_holds.of_queue(seen, one, board, now_ms))))
             for seen in board.clusters(now_ms)
             for one in seen.content.queues
             if _fits((seen.content.connection, seen.content.cluster, one.tenant), wanted)
+            and scopes.of(request).may(one.tenant)
         ]
         return self._reply(request, relay_models.QueueList, items, query.limit)
 
     async def list_budgets(self, request: web.Request) -> web.StreamResponse:
         """Answer with the budgets of the operations in use."""
         query = replies.query(request, relay_models.BudgetsQuery)
+        scopes.of(request).require(callers.EVERY)
         several: dict[tuple[str, str], list[_Budgeted]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.connections:
@@ -97,6 +104,7 @@ class Relays:
             _partition(seen)
             for seen in self._board.partitions(self._reading.now_ms())
             if _fits((seen.content.tenant, seen.content.topic), (query.tenant, query.topic))
+            and scopes.of(request).may(seen.content.tenant)
         ]
         return self._reply(request, relay_models.PartitionList, items, query.limit)
 
@@ -111,9 +119,21 @@ class Relays:
         late = f"this answer is {behind} records behind the topics of events" if behind > _BEHIND else None
         return [text for text in (progress.problem, late, self._reading.status.problem) if text is not None]
 
+    async def _controls(self) -> list[controls.Control]:
+        """Return the controls in effect. Raises DatabaseDown."""
+        rows = await projected.in_effect(self._database, self._reading.now_ms())
+        return [controls.Control(**{**row, "scope": controls.scope(row["scope"])}) for row in rows]
+
     def _reply(self, request: web.Request, model: type[Any], items: Sequence[_M], limit: int) -> web.Response:
         made = model(items=items[:limit], total=len(items), problem=self._reading.status.problem)
         return replies.reply(request, made)
+
+
+def _visible(request: web.Request, found: Iterable[relay_models.Hold]) -> list[relay_models.Hold]:
+    """Return holds as the caller may see them: without the requests that it waits for, if others' may be among them."""
+    if scopes.of(request).visible is None:
+        return list(found)
+    return [one.model_copy(update={"requests": None}) for one in found]
 
 
 _Budgeted = tuple[status_board.Seen[status.Replica], status.Connection, status.Budget]
@@ -137,6 +157,8 @@ def _asked_of(row: Mapping[str, Any]) -> holds.Asked:
         reason=": ".join(reason),
         job_id=row["job_id"] or "",
         progress=row["progress"],
+        kind=row["kind"],
+        labels={} if row["labels"] is None else msgspec.json.decode(row["labels"]),
     )
 
 
@@ -222,7 +244,7 @@ def _tenant(
 
 
 def _queue(
-    seen: status_board.Seen[status.Cluster], one: status.Queue, held: Sequence[holds.Hold]
+    seen: status_board.Seen[status.Cluster], one: status.Queue, held: list[relay_models.Hold]
 ) -> relay_models.Queue:
     return relay_models.Queue(
         **_origin(seen),
@@ -232,7 +254,7 @@ def _queue(
         tenant=one.tenant,
         waiting=one.waiting,
         oldest_since=_moment(one.oldest_ms),
-        holds=list(map(shown, held)),
+        holds=held,
         line=[
             relay_models.InLine(source=job.source, id=job.id, priority=job.priority, since=clock.shown(job.since_ms))
             for job in one.line

@@ -90,9 +90,9 @@ class Handlers:
     submitted: submissions.Submissions
     repeated: retries.Retries
     tried: trials.Trials
-    told: relays.Relays
     controlled: controls.Controls
     noted: decisions.Decisions
+    told: relays.Relays
 
 
 def routes(handlers: Handlers) -> Sequence[Route]:

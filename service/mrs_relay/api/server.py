@@ -110,9 +110,9 @@ class Api:
         repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, noted)
         tried = trials.Trials(composer, writing.attempt)
         controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen, noted)
-        told = relays.Relays(self.asked, reading, controlled)
+        told = relays.Relays(opened, self.asked, reading)
         self._routes = routes.routes(
-            routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, told, controlled, noted)
+            routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, controlled, noted, told)
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()

@@ -94,7 +94,10 @@ async def note(kafka: kafka_settings.KafkaSettings, *decided: tuple[str, records
     async def send(outgoing: Sequence[kafka_records.Outgoing]) -> None:
         await topic_io.send(broker, outgoing)
 
-    trail = auditing.AuditTrail(broker, kafka.topics.audit, compose.SOURCE, send, clock.SystemClock())
+    def warn(text: str) -> None:
+        view.err().print(view.plain(text, "yellow"), soft_wrap=True)
+
+    trail = auditing.AuditTrail(broker, kafka.topics.audit, compose.SOURCE, send, clock.SystemClock(), warn)
     await trail.write(auditing.person(), *decided)
 
 

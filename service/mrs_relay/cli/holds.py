@@ -20,7 +20,6 @@ from mrs_relay.cli import audit, connect, ledger, options, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
-from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.messages import codec, controls
 
 ScopeText = Annotated[
@@ -129,7 +128,7 @@ def release(
     """
     found = connect.tenancies(config, bootstrap)
     wanted = _scope(scope)
-    present = {one.scope: one for one in run.loop(_standing(found))}
+    present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
         run.loop(_send(found, str(wanted).encode(), None))
         if as_json:
@@ -147,7 +146,7 @@ def list_controls(
     *, as_json: options.AsJson = False, config: options.Config = None, bootstrap: options.Bootstrap = None
 ) -> None:
     """List the controls in effect."""
-    found = run.loop(_standing(connect.tenancies(config, bootstrap)))
+    found = run.loop(in_effect(connect.tenancies(config, bootstrap)))
     if as_json:
         for one in found:
             typer.echo(codec.encode(as_row(one)))
@@ -234,24 +233,21 @@ async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: byte
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 
 
-async def _standing(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
-    return list(await read(next(iter(found)).kafka))
-
-
-async def read(kafka: kafka_settings.KafkaSettings) -> standing.Controls:
+async def in_effect(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
     """
-    Read the controls in effect, in the order in which they were set; records that are none are named.
+    Read the controls in effect, in the order in which they were set; records that are none are passed over.
 
     Raises:
         SettingsError: there is no such topic. StreamDown: Kafka cannot be reached.
     """
+    kafka = next(iter(found)).kafka
     latest = standing.Controls(clock.SystemClock().now_ms)
     async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.control):
         try:
             latest.put(*controls.read(record.key, record.value, record.timestamp_ms))
         except ValueError as error:
             view.err().print(view.plain(f"record {record.partition}/{record.offset} is no control: {error}", "red"))
-    return latest
+    return list(latest)
 
 
 async def _drained(scope: controls.Scope, found: Iterable[tenants.ResolvedTenant], *, as_json: bool) -> None:

@@ -7,22 +7,21 @@ The same function answers over HTTP, see `read_model.why`. The ledger has the re
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 from rich import text
 
-from mrs_relay import errors
+from mrs_relay import errors, tenants
 from mrs_relay.cli import connect, ledger, options, run, view
-from mrs_relay.cli import holds as commands
+from mrs_relay.cli import holds as control_commands
 from mrs_relay.common import clock
 from mrs_relay.engine.model import jobs as engine_jobs
-from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
+from mrs_relay.messages import controls as control_messages
 from mrs_relay.read_model import holds, status_board
 from mrs_relay.read_model import why as reasons
 
@@ -44,7 +43,7 @@ def why(
     It reads the ledger and what the relays publish on kafka.topics.status. Exit code 1: there is no such request.
     """
     chosen = connect.chosen(connect.tenancies(config, bootstrap), tenant)
-    found, known, ordered = run.loop(_read(chosen.kafka))
+    found, known = run.loop(_read(chosen))
     meant = [job for job in found if job.id == request_id and source in {None, job.source}]
     if not meant:
         text_ = f"the ledger has no request {request_id!r}: it has not been read yet, or was forgotten after its time"
@@ -54,8 +53,7 @@ def why(
     now_ms = clock.SystemClock().now_ms()
     for job in meant:
         asked = asked_of(job, chosen.name)
-        controlled = [holds.of_control(one) for one in ordered.all_holding(job, chosen.name)]
-        held = reasons.explain(asked, dataclasses.replace(known, controls=controlled), now_ms)
+        held = reasons.explain(asked, known, now_ms)
         if as_json:
             typer.echo(codec.encode(_row(asked, job, held)))
         else:
@@ -63,17 +61,16 @@ def why(
                 view.out().print(line, soft_wrap=True)
 
 
-async def _read(
-    kafka: kafka_settings.KafkaSettings,
-) -> tuple[list[engine_jobs.Job], holds.Known, standing.Controls]:
-    found = [job for job in await ledger.read(kafka) if job.state is not engine_jobs.State.PENDING_CANCEL]
-    ordered = standing.Controls()
-    with contextlib.suppress(errors.SettingsError):  # a deployment from before the topic has no controls
-        ordered = await commands.read(kafka)
+async def _read(chosen: tenants.ResolvedTenant) -> tuple[list[engine_jobs.Job], holds.Known]:
+    found = [job for job in await ledger.read(chosen.kafka) if job.state is not engine_jobs.State.PENDING_CANCEL]
+    board, controls, problems = status_board.StatusBoard(), list[control_messages.Control](), list[str]()
     try:
-        return found, holds.Known(await read_board(kafka)), ordered
+        board = await read_board(chosen.kafka)
     except errors.SettingsError as error:  # a deployment from before the topic
-        return found, holds.Known(status_board.StatusBoard(), [str(error)]), ordered
+        problems.append(str(error))
+    with contextlib.suppress(errors.SettingsError):  # without the topic there are no controls
+        controls = await control_commands.in_effect([chosen])
+    return found, holds.Known(board, problems, controls)
 
 
 async def read_board(kafka: kafka_settings.KafkaSettings) -> status_board.StatusBoard:
@@ -111,6 +108,8 @@ def asked_of(job: engine_jobs.Job, tenant: str) -> holds.Asked:
         reason="" if job.reason is None else f"{job.reason.code}: {job.reason.message}",
         job_id="" if seen is None else seen.job_id,
         progress=None if seen is None else seen.progress,
+        kind=job.subject,
+        labels=job.labels or {},
         not_before_ms=job.not_before_ms if job.state is engine_jobs.State.QUEUED else 0,
     )
 

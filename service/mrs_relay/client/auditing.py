@@ -12,8 +12,6 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-import structlog
-
 from mrs_relay.client import wording
 from mrs_relay.common import clock
 from mrs_relay.kafka import records, topic_io
@@ -21,8 +19,6 @@ from mrs_relay.messages import audit, envelope
 
 _AGAIN_S: Final = 60.0
 _SUBJECT: Final = 300
-
-_log = structlog.get_logger(__name__)
 
 Send = Callable[[Sequence[records.Outgoing]], Awaitable[None]]
 """Writes records and waits until Kafka has them."""
@@ -38,14 +34,24 @@ class AuditTrail:
         source: CloudEvents `source` of the records.
         send: writes them.
         time: the clock.
+        warn: told, at most once a minute, that nothing is kept.
     """
 
-    def __init__(self, kafka: topic_io.TopicClient, topic: str, source: str, send: Send, time: clock.Clock) -> None:
+    def __init__(
+        self,
+        kafka: topic_io.TopicClient,
+        topic: str,
+        source: str,
+        send: Send,
+        time: clock.Clock,
+        warn: Callable[[str], None],
+    ) -> None:
         self._kafka = kafka
         self._topic = topic
         self._source = source
         self._send = send
         self._time = time
+        self._warn = warn
         self._exists = False
         self._asked_s = float("-inf")
 
@@ -80,7 +86,9 @@ class AuditTrail:
                 self._exists = self._topic in await admin.partition_counts()
             self._asked_s = now_s
             if not self._exists:
-                _log.warning("audit_not_kept", topic=self._topic, remedy="`mrs-relay topics create` makes it")
+                self._warn(
+                    f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
+                )
         return self._exists
 
 

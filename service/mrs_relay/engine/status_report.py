@@ -113,7 +113,7 @@ def _budget(budgets: limits.Limits, operation: str, needed: Collection[str]) -> 
     )
 
 
-def cluster(name: str, seen: overview.Cluster, slots: int, aging_s: float, now_ms: int) -> status.Cluster:
+def cluster(name: str, seen: overview.Cluster, slots: int, now_ms: int) -> status.Cluster:
     """
     Describe a cluster of a connection.
 
@@ -121,7 +121,6 @@ def cluster(name: str, seen: overview.Cluster, slots: int, aging_s: float, now_m
         name: of the connection.
         seen: the cluster as the scheduler sees it.
         slots: of each cluster.
-        aging_s: seconds of waiting that are worth one step of priority.
         now_ms: the moment of `seen`.
     """
     return status.Cluster(
@@ -131,7 +130,7 @@ def cluster(name: str, seen: overview.Cluster, slots: int, aging_s: float, now_m
         slots_limit=slots,
         holders=sorted((status.Ref(*_names(key)) for _, key in seen.holders), key=lambda one: (one.source, one.id)),
         pauses=[_pause(one, now_ms) for one in seen.paused],
-        queues=[_queue(one, aging_s, now_ms) for one in seen.lines],
+        queues=[_queue(one, now_ms) for one in seen.lines],
     )
 
 
@@ -146,8 +145,8 @@ def _pause(seen: overview.Paused, now_ms: int) -> status.Pause:
     )
 
 
-def _queue(seen: overview.Line, aging_s: float, now_ms: int) -> status.Queue:
-    line = [_in_line(entry, aging_s) for entry in seen.first]
+def _queue(seen: overview.Line, now_ms: int) -> status.Queue:
+    line = [_in_line(entry) for entry in seen.first]
     return status.Queue(
         tenant=seen.tenant,
         operation=seen.operation,
@@ -158,8 +157,8 @@ def _queue(seen: overview.Line, aging_s: float, now_ms: int) -> status.Queue:
     )
 
 
-def _in_line(entry: entries.QueueEntry, aging_s: float) -> status.InLine:
-    return status.InLine(*_names(entry.key), entry.job.priority, entry.since_ms(aging_s))
+def _in_line(entry: entries.QueueEntry) -> status.InLine:
+    return status.InLine(*_names(entry.key), entry.job.priority, entry.since_ms)
 
 
 def _until_ms(now_ms: int, left_s: float) -> int:

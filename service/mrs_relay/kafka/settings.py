@@ -55,6 +55,12 @@ class Topics(group.Group):
     and `mrs-relay check` say so.
     """
 
+    audit: str = Field(default="mrs.audit", pattern=_TOPIC_NAME)
+    """
+    Where decisions of people and programs are kept, such as cancels: a topic of one partition that all tenants share.
+    While it is missing they are carried out and not kept, and `mrs-relay check` says so.
+    """
+
     status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
         default="mrs.status", pattern=_TOPIC_NAME
     )
@@ -62,12 +68,6 @@ class Topics(group.Group):
     Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
     why`, `status` and `web`. A compacted topic of one partition, for all tenants. "", or a topic that is missing,
     publishes nothing; requests do not need it.
-    """
-
-    audit: str = Field(default="mrs.audit", pattern=_TOPIC_NAME)
-    """
-    Where decisions of people and programs are kept, such as cancels: a topic of one partition that all tenants share.
-    While it is missing they are carried out and not kept, and `mrs-relay check` says so.
     """
 
     @property
@@ -114,8 +114,9 @@ class KafkaSettings(group.Group):
 
     commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
     """
-    Seconds between two commits of a busy partition; an idle one commits at once. A transaction costs the broker 20
-    ms or more for its markers, so a much smaller value gains nothing; a bigger one adds to the delay of everything.
+    Seconds between two commits of a busy partition, up to twice as long where a commit with its batch takes more than
+    half of it; an idle one commits at once. A transaction costs the broker 20 ms or more for its markers, so a much
+    smaller value gains nothing; a bigger one adds to the delay of everything.
     """
 
     commit_timeout_s: float = Field(default=12.0, gt=0.0)
@@ -278,8 +279,8 @@ class KafkaSettings(group.Group):
     def _topics_differ(self) -> bool:
         topics = self.topics
         optional = [name for name in (topics.latest, topics.status) if name is not None]
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters]
-        names += [topics.control, topics.audit, *optional]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional]
+        names += [topics.control, topics.audit]
         return len(set(names)) == len(names)
 
     @property

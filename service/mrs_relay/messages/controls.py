@@ -170,21 +170,21 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.mode} of {self.scope}{by}{until}: {self.reason}"
 
 
-def scopes_of(tenant: str, cluster: str, kind: str, labels: Mapping[str, str], request_id: str) -> list[Scope]:
+def scopes(*, tenant: str, cluster: str, subject: str, labels: Mapping[str, str], request_id: str) -> list[Scope]:
     """Return the scopes that concern a request, the widest first."""
     return [
         Scope("all"),
         Scope("tenant", tenant),
         Scope("cluster", cluster),
-        Scope("type", kind),
+        Scope("type", subject),
         *(Scope("label", f"{name}={value}") for name, value in labels.items()),
         Scope("request", request_id),
     ]
 
 
-def holding(standing: Mapping[Scope, Control], scopes: Iterable[Scope], now_ms: int) -> Iterator[Control]:
-    """Yield the controls of these scopes that keep a request from being submitted, in their order."""
-    in_effect = [standing[one] for one in scopes if one in standing and not standing[one].is_over(now_ms)]
+def holding(found: Iterable[Control], now_ms: int) -> Iterator[Control]:
+    """Yield those of a request's controls that keep it from being submitted, in their order."""
+    in_effect = [one for one in found if not one.is_over(now_ms)]
     is_released = any(one.mode == "release" for one in in_effect)
     for one in in_effect:
         if one.is_holding and not (is_released and one.mode in SET_ASIDE):

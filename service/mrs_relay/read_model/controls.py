@@ -8,17 +8,16 @@ have removed a tombstone that was never read. The task runs only in the process 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import msgspec
 import sqlalchemy as sa
 import structlog
 
 from mrs_relay import errors
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.messages import controls
-from mrs_relay.read_model import database, holds, store, tables
+from mrs_relay.read_model import database, store, tables
 
 _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
@@ -114,17 +113,6 @@ def row(control: controls.Control) -> dict[str, Any]:
         "at_ms": control.at_ms,
         "until_ms": control.until_ms,
     }
-
-
-async def holding(opened: database.Database, request: Mapping[str, Any], now_ms: int) -> list[holds.Hold]:
-    """Return the controls that hold the request of a row. Raises DatabaseDown."""
-    standing = {}
-    for one in await in_effect(opened, now_ms):
-        scope = controls.scope(one["scope"])
-        standing[scope] = controls.Control(**{**one, "scope": scope})
-    labels = msgspec.json.decode(request["labels"]) if request["labels"] else {}
-    scopes = controls.scopes_of(request["tenant"], request["cluster"] or "", request["kind"], labels, request["id"])
-    return [holds.of_control(one) for one in controls.holding(standing, scopes, now_ms)]
 
 
 async def in_effect(opened: database.Database, now_ms: int) -> list[dict[str, Any]]:

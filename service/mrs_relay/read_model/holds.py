@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mrs_relay.messages import controls, status
@@ -26,6 +26,7 @@ class Asked:
         reason: of its last event, for people.
         job_id: its job on MRS.
         progress: of that job, per cent.
+        kind: job, sql, cluster or call.
         not_before_ms: the moment before which it is not submitted, epoch milliseconds; 0: none, or it is not known.
     """
 
@@ -41,6 +42,8 @@ class Asked:
     job_id: str = ""
     progress: float | None = None
     not_before_ms: int = 0
+    kind: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_it(self, one: status.Ref | status.Timed | status.InLine) -> bool:
         """Return whether an item of a list is this request; tenants are told apart by its record."""
@@ -81,20 +84,14 @@ class Known:
     Attributes:
         board: the status of the relays.
         problems: why the answer may be out of date; for people.
-        controls: holds that people have ordered and that concern the request; see `controls`.
+        controls: those in effect, which people have set.
     """
 
     board: status_board.StatusBoard
     problems: Sequence[str] = ()
-    controls: Sequence[Hold] = ()
+    controls: Sequence[controls.Control] = ()
 
 
 def of(seen: status_board.Seen[C], hold: Hold) -> Hold:
     """Return a hold with its origin."""
     return replace(hold, replica=seen.replica, at_ms=seen.at_ms, stale=seen.stale)
-
-
-def of_control(control: controls.Control) -> Hold:
-    """Return the hold that a control is."""
-    clears = f"`mrs-relay release {control.scope}`" + (", or its end" if control.until_ms else "")
-    return Hold("control", f"a control holds it: {control}", clears, control.until_ms)

@@ -46,8 +46,8 @@ class Topics:
         tenants: name of each tenant by the CloudEvents `source` of its events.
         tenants_by_topic: name of each tenant by its topic of requests.
         control: name of the topic of controls.
-        status: topic of the relays' status; None: there is none.
         audit: name of the topic of decisions; it may be missing.
+        status: topic of the relays' status; None: there is none.
     """
 
     events: frozenset[str]
@@ -55,8 +55,8 @@ class Topics:
     tenants: Mapping[str, str]
     tenants_by_topic: Mapping[str, str]
     control: str = "mrs.control"
-    status: str | None = None
     audit: str = "mrs.audit"
+    status: str | None = None
 
 
 @dataclass(slots=True)

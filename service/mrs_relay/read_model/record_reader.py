@@ -231,17 +231,17 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
 def decision(record: records.Record) -> dict[str, Any] | None:
     """Read a record of the audit topic as a row without its log; None: it is no record of a decision."""
     try:
-        found = audit.read(record.value)
+        made = audit.read(record.value)
         text = (record.value or b"").decode()
     except ValueError:
         return None
     row = {
         "offset": record.offset,
-        "time_ms": found.time_ms,
-        "tenant": found.data.tenant,
-        "action": found.data.action,
-        "by": None if found.sender is None else found.sender.authid,
-        "subject": found.subject,
+        "time_ms": made.time_ms,
+        "tenant": made.data.tenant,
+        "action": made.data.action,
+        "by": None if made.sender is None else made.sender.authid,
+        "subject": made.subject,
         "event": text,
     }
     return _storable(row)

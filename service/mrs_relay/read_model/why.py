@@ -9,12 +9,12 @@ holds are those of its queue, and the text says so. A moment is one before which
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import partitioning
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 from mrs_relay.read_model import holds, queue_holds, status_board
 
 _ON_MRS: Final = frozenset({"submitted", "running", "progress"})
@@ -29,21 +29,34 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
     if asked.state in _ON_MRS:
         return [*found, _on_mrs(asked)]
 
-    found += known.controls
+    ordered = _controls(asked, known.controls, now_ms)
+    found += ordered
     waits = [*_own_waits(asked, known.board, now_ms)]
     if not waits and asked.not_before_ms > now_ms:
         waits = [holds.Hold("not_before", *_OWN["not_before"], asked.not_before_ms)]
     queued = _queued(asked, known.board, now_ms)
     for one in queued:
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
-    if not waits and known.controls:
-        return found  # a held request is in no queue
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
     # What no living relay reports may be in a partition that nobody works on: that has to end first.
     if all(one.stale for one in waits):
-        waits = [*_not_served(asked, known.board, now_ms), *(waits or _perhaps(asked, known.board, now_ms))]
-    return [*found, *(waits or [_not_seen(asked)])]
+        perhaps = () if ordered else _perhaps(asked, known.board, now_ms)
+        waits = [*_not_served(asked, known.board, now_ms), *(waits or perhaps)]
+    return [*found, *waits] if ordered or waits else [*found, _not_seen(asked)]
+
+
+def _controls(asked: holds.Asked, present: Iterable[controls.Control], now_ms: int) -> list[holds.Hold]:
+    """Return the holds that people have ordered: what they concern takes part in no queue meanwhile."""
+    by_scope = {one.scope: one for one in present}
+    concerned = controls.scopes(
+        tenant=asked.tenant, cluster=asked.cluster, subject=asked.kind, labels=asked.labels, request_id=asked.id
+    )
+    found = [by_scope[scope] for scope in concerned if scope in by_scope]
+    return [
+        holds.Hold("control", str(one), f"`mrs-relay release {one.scope}`, or its end", one.until_ms)
+        for one in controls.holding(found, now_ms)
+    ]
 
 
 # Requests that do not wait

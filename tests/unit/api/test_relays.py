@@ -9,9 +9,8 @@ from tests.support import web_role
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 
-_NOW_MS: Final = clock.SystemClock().now_ms()
 _TOPIC: Final = "mrs.status"
 _SUBMIT: Final = "CreateExecuteJob"
 
@@ -59,11 +58,12 @@ def _replica(name: str, partition: int, used: int, at_ms: int) -> list[records.O
     return [_record(key, content, name, at_ms) for key, content in contents.items()]
 
 
-async def _stage() -> web_role.Stage:
-    stage = web_role.Stage()
-    await stage.put(*_replica("r-a", 0, 20, _NOW_MS), *_replica("r-b", 1, 10, _NOW_MS))
-    await stage.put(*_replica("r-c", 2, 5, _NOW_MS - 60_000))
-    return stage
+async def _stage() -> tuple[web_role.Stage, int]:
+    """A broker with three replicas, of which one is silent; and the moment at which the others have reported."""
+    stage, now_ms = web_role.Stage(), clock.SystemClock().now_ms()
+    await stage.put(*_replica("r-a", 0, 20, now_ms), *_replica("r-b", 1, 10, now_ms))
+    await stage.put(*_replica("r-c", 2, 5, now_ms - 60_000))
+    return stage, now_ms
 
 
 async def _items(client: web_role.Client, path: str) -> list[dict[str, Any]]:
@@ -78,7 +78,8 @@ async def _items(client: web_role.Client, path: str) -> list[dict[str, Any]]:
 
 async def test_clusters_tenants_and_budgets_are_the_sums_of_the_relays_that_report() -> None:
     """A stale one is shown and counts for nothing."""
-    async with web_role.role(await _stage()) as client:
+    stage, now_ms = await _stage()
+    async with web_role.role(stage) as client:
         (cluster,) = await _items(client, "/v1/clusters")
         assert (cluster["waiting"], cluster["slots_used"], cluster["paused"]) == (24, 2, True)
         assert [(one["relay"], one["stale"]) for one in cluster["relays"]] == [
@@ -93,12 +94,13 @@ async def test_clusters_tenants_and_budgets_are_the_sums_of_the_relays_that_repo
         assert (tenant["waiting"], tenant["partitions"], tenant["relays"][0]["most_running"]) == (24, 2, 5)
         (budget,) = await _items(client, "/v1/budgets")
         assert (budget["per_minute"], budget["used"], budget["paused_for"]) == (60, 30, "throttled")
-        assert budget["paused_until"] == clock.rfc3339(_NOW_MS + 60_000)
+        assert budget["paused_until"] == clock.rfc3339(now_ms + 60_000)
 
 
 async def test_queues_and_partitions_are_those_of_each_relay() -> None:
     """With what holds the first request, and who is next."""
-    async with web_role.role(await _stage()) as client:
+    stage, _ = await _stage()
+    async with web_role.role(stage) as client:
         queues = await _items(client, "/v1/queues")
         assert [one["relay"] for one in queues] == ["r-a", "r-b", "r-c"]
         assert [one["code"] for one in queues[0]["holds"]] == ["slots_taken", "quota"]
@@ -113,7 +115,8 @@ async def test_queues_and_partitions_are_those_of_each_relay() -> None:
 
 async def test_filters_leave_out_what_is_not_meant_and_limits_say_how_many_there_are() -> None:
     """As in the other lists."""
-    async with web_role.role(await _stage()) as client:
+    stage, _ = await _stage()
+    async with web_role.role(stage) as client:
         await _items(client, "/v1/clusters")
         for path in ("clusters?cluster=x", "tenants?tenant=x", "queues?tenant=x", "budgets?operation=x"):
             assert (await client.get(f"/v1/{path}"))["items"] == []
@@ -124,7 +127,7 @@ async def test_filters_leave_out_what_is_not_meant_and_limits_say_how_many_there
 
 async def test_a_request_says_why_it_waits_and_two_replicas_of_the_api_agree() -> None:
     """From its events and the status; an unknown one is not found."""
-    stage = await _stage()
+    stage, now_ms = await _stage()
     event: dict[str, Any] = {"event_source": "/mrs-relay/a", "cluster": "c-1"}
     await stage.put(web_role.event("r-b-1", 1, "accepted", **event), *web_role.story("ended", **event))
     with_settings = web_role.chosen(tenants={"a": {"requests": "in"}})
@@ -135,7 +138,7 @@ async def test_a_request_says_why_it_waits_and_two_replicas_of_the_api_agree() -
         assert found == same
         assert [hold["code"] for hold in found["holds"]] == ["slots_taken", "quota", "in_line"]
         assert found["holds"][0]["requests"] == [{"source": "/tests", "id": "r-b-9"}]
-        assert found["holds"][1]["earliest_at"] == clock.rfc3339(_NOW_MS + 60_000)
+        assert found["holds"][1]["earliest_at"] == clock.rfc3339(now_ms + 60_000)
         assert found["holds"][2]["requests"] == [{"source": "/tests", "id": "r-b-0"}]
         ended = await one.get("/v1/requests/ended/why")
         assert [hold["code"] for hold in ended["holds"]] == ["ended"]
@@ -153,3 +156,18 @@ async def test_without_the_topic_the_answers_say_so() -> None:
         assert found["items"] == []
         why = await client.get("/v1/requests/r-1/why")
         assert [hold["code"] for hold in why["holds"]] == ["answer_behind", "not_seen"]
+
+
+async def test_a_control_that_concerns_the_request_is_told() -> None:
+    """As it stands in the topic of controls."""
+    stage = web_role.Stage()
+    control = controls.Control(scope=controls.scope("label/team=a"), mode="hold", reason="why not", by="ann", at_ms=1)
+    await stage.put(records.Outgoing("mrs.control", *controls.write(control)))
+    await stage.put(web_role.event("r-1", 1, "accepted", labels={"team": "a"}), web_role.event("r-2", 1, "accepted"))
+    async with web_role.role(stage) as client, asyncio.timeout(20):
+        await _items(client, "/v1/queues")
+        while not (await client.get("/v1/controls"))["items"]:
+            await asyncio.sleep(0.01)
+        for request_id, codes in (("r-1", ["control"]), ("r-2", ["not_seen"])):
+            found = await client.get(f"/v1/requests/{request_id}/why")
+            assert [hold["code"] for hold in found["holds"]] == codes

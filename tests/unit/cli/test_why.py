@@ -15,8 +15,6 @@ from typer import testing
 from mrs_relay import errors
 from mrs_relay.cli import main, status, why
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.scheduling import controls as standing
-from mrs_relay.messages import controls
 from mrs_relay.messages import status as statuses
 from mrs_relay.read_model import holds, status_board
 
@@ -30,11 +28,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the ledger and the topic hold: jobs, and a board; no Kafka is asked."""
     given: list[Any] = [[_job()], made.board(made.replica(), made.cluster(statuses.Cause("slots_taken"), before=1))]
 
-    async def read(_kafka: object) -> tuple[list[jobs.Job], holds.Known, standing.Controls]:
-        ordered = standing.Controls(lambda: made.NOW_MS)
-        for one in given[2:]:
-            ordered.put(one.scope, one)
-        return given[0], holds.Known(given[1]), ordered
+    async def read(_kafka: object) -> tuple[list[jobs.Job], holds.Known]:
+        return given[0], holds.Known(given[1])
 
     async def read_board(_kafka: object) -> status_board.StatusBoard:
         if given[1] is None:
@@ -50,14 +45,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def _run(*words: str) -> testing.Result:
     return testing.CliRunner().invoke(main.app, list(words))
-
-
-def test_controls_come_first_and_say_how_they_are_lifted(told: list[Any]) -> None:
-    """What people have ordered holds before anything else."""
-    told.append(controls.Control(scope=controls.scope("cluster/c-1"), mode="hold", reason="upgrade", by="ann", at_ms=1))
-    lines = [line.strip() for line in _run("why", "r-1").output.splitlines()]
-    assert lines[1].startswith("1  control  a control holds it: hold of cluster/c-1 by ann: upgrade")
-    assert "clears: `mrs-relay release cluster/c-1`" in lines
 
 
 def test_each_hold_is_a_line_with_what_clears_it(told: list[Any]) -> None:

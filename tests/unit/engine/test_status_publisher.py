@@ -110,14 +110,17 @@ async def test_a_topic_that_is_missing_is_said_once_and_found_later() -> None:
 async def test_writes_that_fail_are_tried_again_and_end_nothing() -> None:
     """After them all is written anew, as nobody knows what Kafka has."""
     async with publishing() as stage:
+        stage.present[_PARTITION] = status.Partition(topic="in", partition=0, state="running")
         await asyncio.sleep(2)
-        stage.broker.fail_writes(3, applied=False, concerns=lambda _outgoing: True)
+        stage.broker.fail_writes(1, applied=False, concerns=lambda _outgoing: True)
         stage.use(2)
-        await asyncio.sleep(120)
-        found = status.decode(stage.published[-1].value or b"")
-        assert found is not None
-        assert isinstance(found.content, status.Cluster)
-        assert found.content.slots_used == 2
+        await asyncio.sleep(7)
+        last = {record.key: status.decode(record.value or b"") for record in stage.published}
+        cluster, partition = last[_CLUSTER.encode()], last[_PARTITION.encode()]
+        assert cluster is not None
+        assert partition is not None
+        assert cluster.content == stage.present[_CLUSTER]
+        assert cluster.at_ms == partition.at_ms
 
 
 async def test_a_record_is_bounded_and_says_how_many_there_are() -> None:
@@ -130,3 +133,8 @@ async def test_a_record_is_bounded_and_says_how_many_there_are() -> None:
     assert found is not None
     assert isinstance(found.content, status.Cluster)
     assert (found.content.slots_used, found.content.queues[0].waiting) == (7, 99)
+    made = status.encode_content(status.Cluster(connection="mrs", cluster="c", queues=queues[:5]))
+    found = status.decode(status.encode(made, at_ms=1, replica="me", epoch_ms=1))
+    assert found is not None
+    assert isinstance(found.content, status.Cluster)
+    assert [len(one.line) for one in found.content.queues] == [5] * 5

@@ -131,8 +131,7 @@ def test_every_control_of_a_request_holds_it_but_those_that_it_was_released_from
         "type/sql": "hold",
     }
     found = [controls.Control(scope=controls.scope(text), mode=mode, at_ms=1) for text, mode in modes.items()]
-    scopes = controls.scopes_of("", "c", "job", {}, "r")
-    assert [str(one.scope) for one in controls.holding({one.scope: one for one in found}, scopes, 2)] == ["all"]
+    assert [str(one.scope) for one in controls.holding(found, 2)] == ["all", "type/sql"]
 
 
 def test_control_on_the_page_is_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from mrs_relay.kafka import records
-from mrs_relay.messages import status
+from mrs_relay.messages import controls, status
 from mrs_relay.read_model import holds, status_board, why
 
 NOW_MS: Final = 1_800_000_000_000
@@ -139,7 +139,7 @@ def test_a_moment_that_has_passed_is_not_told() -> None:
 )
 def test_waits_of_its_own_are_told_with_their_moment(name: str, code: str) -> None:
     """By the partition that has the request; where it names only some, they are possible."""
-    waiting = status.Waiting(30, [status.Timed("/s", "r-1", NOW_MS + 7000)])
+    waiting: Any = status.Waiting(30, [status.Timed("/s", "r-1", NOW_MS + 7000)])
     there = status.Partition(topic="in", partition=0, state="running", **{name: waiting})
     held = told(board(replica(), there))
     assert [(one.code, one.earliest_ms) for one in held] == [(code, NOW_MS + 7000)]
@@ -213,9 +213,30 @@ def test_other_tenants_and_clusters_do_not_matter() -> None:
     assert [one.code for one in told(made, cluster="c-2")] == ["not_seen"]
 
 
+def _control(scope: str, mode: controls.Mode = "hold", until_ms: int = 0) -> controls.Control:
+    return controls.Control(
+        scope=controls.scope(scope), mode=mode, reason="maintenance", by="ann", at_ms=1, until_ms=until_ms
+    )
+
+
 def test_problems_of_the_answer_and_controls_come_first() -> None:
     """An answer that is behind says so; what people have ordered holds before anything else."""
-    control = holds.Hold("held", "held by ann: maintenance", "`mrs-relay release`")
-    known = holds.Known(board(cluster(status.Cause("quota"))), ["5000 records behind"], [control])
-    assert [one.code for one in why.explain(asked(), known, NOW_MS)] == ["answer_behind", "held", "quota"]
+    known = holds.Known(board(cluster(status.Cause("quota"))), ["5000 records behind"], [_control("cluster/c-1")])
+    assert [one.code for one in why.explain(asked(), known, NOW_MS)] == ["answer_behind", "control", "quota"]
     assert [one.code for one in why.explain(asked(ended=True), known, NOW_MS)] == ["answer_behind", "ended"]
+
+
+def test_controls_that_concern_the_request_are_named_the_widest_first() -> None:
+    """By whom, why, until when, and how each is lifted; a request that is held is in no queue."""
+    present = [
+        _control("label/team=a"),
+        _control("all", "drain", NOW_MS + 5000),
+        _control("tenant/other"),
+        _control("type/sql"),
+        _control("request/r-1", until_ms=NOW_MS - 1),
+    ]
+    request = asked(kind="job", labels={"team": "a"})
+    held = why.explain(request, holds.Known(board(replica()), (), present), NOW_MS)
+    assert [(one.code, one.earliest_ms) for one in held] == [("control", NOW_MS + 5000), ("control", 0)]
+    assert held[1].text == "hold of label/team=a by ann: maintenance"
+    assert "`mrs-relay release label/team=a`" in held[1].clears

@@ -102,7 +102,8 @@ class Controls:
 
     def all_holding(self, job: jobs.Job, tenant: str) -> Iterator[controls.Control]:
         """Return all controls that keep a job from being submitted, the widest first."""
-        return controls.holding(self._by_scope, scopes_of(job, tenant), self._now_ms())
+        found = [self._by_scope[scope] for scope in scopes_of(job, tenant) if scope in self._by_scope]
+        return controls.holding(found, self._now_ms())
 
     def held_back(self, job: jobs.Job, tenant: str) -> facts.HeldBack | None:
         """Return what happens instead of a job's turn: it stays queued, or it ends; None: it is submitted."""
@@ -128,7 +129,9 @@ class Controls:
 
 def scopes_of(job: jobs.Job, tenant: str) -> list[controls.Scope]:
     """Return the scopes that concern a job, the widest first."""
-    return controls.scopes_of(tenant, job.cluster, job.subject, job.labels or {}, job.id)
+    return controls.scopes(
+        tenant=tenant, cluster=job.cluster, subject=job.subject, labels=job.labels or {}, request_id=job.id
+    )
 
 
 def is_under_way(scope: controls.Scope, job: jobs.Job, tenant: str) -> bool:

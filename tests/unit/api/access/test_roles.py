@@ -47,7 +47,9 @@ _QUERIES: Final = {
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
 _OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics", "GET /static/{name}"}
+_OF_ALL: Final = {"GET /v1/clusters", "GET /v1/budgets"}
 _LISTS: Final = {
+    *("GET /v1/tenants", "GET /v1/queues", "GET /v1/partitions"),
     *("GET /v1/audit", "GET /v1/requests", "GET /v1/dead-letters", "GET /v1/events", "GET /v1/controls"),
     *("GET /", "GET /requests", "GET /live", "GET /bulk", "GET /dead-letters"),
 }
@@ -87,7 +89,7 @@ def _expected(route: str, name: str) -> int:
     least, grants = least_roles.LEAST[route], callers.read_grants(access.GRANTS[name])
     if route in _OF_NO_TENANT or route in _LISTS:
         return 200 if max(grants.values()) >= least else 403
-    here = max(grants.get("*", 0), grants.get("etl", 0))
+    here = max(grants.get("*", 0), 0 if route in _OF_ALL else grants.get("etl", 0))
     if here >= least:
         return _STATUS.get(route, 202 if route in _SENT else 200)
     if here < callers.Role.VIEWER and "{id}" in route and max(grants.values()) >= least:

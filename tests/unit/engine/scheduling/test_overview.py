@@ -31,7 +31,7 @@ async def test_a_line_is_in_the_order_of_the_turns() -> None:
     (line,) = cluster.lines
     assert (line.count, _ids(line)) == (26, ["j20", "j1", "j2", "j5", "j6"])
     assert [cause for cause, _ in line.causes] == [waits.Cause.SLOTS]
-    assert (line.first[0].job.priority, line.first[0].since_ms(scheduling_fakes.AGING_S)) == (9, 20)
+    assert (line.first[0].job.priority, line.first[0].since_ms) == (9, 20)
     partition.scheduler.close()
 
 

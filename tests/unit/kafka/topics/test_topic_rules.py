@@ -16,6 +16,7 @@ _UNLIMITED = (1 << 63) - 1
 _LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now", status=None)
 _OURS = ("in", "in.ledger", "ev", "dl")
 _CONTROL = "mrs.control"
+_AUDIT = "mrs.audit"
 _ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
 
 
@@ -157,7 +158,7 @@ def test_one_broker_alone_needs_one_replica_and_a_setting_asks_for_more() -> Non
     facts = _sound()
     single = broker.Partition(replicas=1, in_sync=1)
     described = {name: broker.Topic((single,) * 2) for name in _OURS}
-    described |= {name: broker.Topic((single,)) for name in ("dl", _CONTROL)}
+    described |= {name: broker.Topic((single,)) for name in ("dl", _CONTROL, _AUDIT)}
     loose = {name: {**configs, "min.insync.replicas": "1"} for name, configs in facts.configs.items()}
     alone = dataclasses.replace(facts, cluster=broker.Cluster(1, described), configs=loose)
     assert _only(alone).code == "too_few_replicas"

@@ -1,0 +1,73 @@
+"""Play the tables of expressions on the emulator's warehouse, and compare with what the engines answered."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from dataclasses import dataclass, field
+from functools import partial
+
+from tools.oracles import canonical
+
+from mrs_emulator.core import settings
+from mrs_emulator.sql import sql, statement
+
+ENGINES: tuple[statement.Dialect, ...] = ("spark", "hive", "presto")
+REFUSED = "not played: "
+_FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "unit" / "emulator" / "expressions"
+
+
+@dataclass(slots=True)
+class Played:
+    """
+    What became of a table.
+
+    Attributes:
+        name: the engine.
+        version: its version, or that of its documentation.
+        right: expressions with the engine's value or error.
+        refused: expressions that are not played.
+        wrong: expressions with another value: the expression, what came, what the engine says.
+    """
+
+    name: str
+    version: str
+    right: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    wrong: list[tuple[object, object, object]] = field(default_factory=list)
+
+
+async def play(engine: statement.Dialect) -> Played:
+    """Play the table of an engine."""
+    lines = (_FOLDER / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
+    head, *rows = map(json.loads, lines)
+    found = Played(head["engine"], head["version"])
+    warehouse = sql.Warehouse(settings.Sql(), None)
+    try:
+        for row in rows:
+            got, error = await value(warehouse, row["expression"], engine)
+            _judge(found, row, got, error)
+    finally:
+        await warehouse.close()
+    return found
+
+
+async def value(warehouse: sql.Warehouse, expression: str, spoken: statement.Dialect) -> tuple[object, str | None]:
+    """Value and error of an expression."""
+    work = sql.Work(partial(str, f"SELECT {expression} AS v"), spoken)
+    outcome = await warehouse.submit(work)[1]
+    if outcome.error is not None:
+        return None, outcome.error
+    return canonical.value(outcome.answers[0].rows[0][0]), None
+
+
+def _judge(found: Played, row: dict[str, object], got: object, error: str | None) -> None:
+    expression = str(row["expression"])
+    if error is not None and error.startswith(REFUSED):
+        found.refused.append(expression)
+    elif "error" in row:
+        (found.right.append(expression) if error else found.wrong.append((expression, got, "an error")))
+    elif error is None and canonical.same(got, row["value"]):
+        found.right.append(expression)
+    else:
+        found.wrong.append((expression, error or got, row["value"]))
