@@ -122,3 +122,19 @@ async def test_missing_topic_is_named_and_leaves_the_role_ready() -> None:
         assert found["items"] == []
         problem = await _call(client, "PUT", "all", 503, {"mode": "hold", "reason": "r"})
         assert "topics create" in problem["detail"]
+
+
+async def test_request_says_which_controls_hold_it() -> None:
+    """Those whose scope names it, and how they are lifted; a held request is in no queue."""
+    stage = web_role.Stage()
+    for scope in ("all", "tenant/x", "type/sql", "label/team=a", "label/team=b"):
+        stage.broker.put(_TOPIC, 0, scope.encode(), b'{"mode": "hold", "reason": "upgrade", "by": "ann"}')
+    await stage.put(web_role.event("r-1", 1, "accepted", cluster="c-1", labels={"team": "a"}))
+    async with web_role.role(stage) as client:
+        while len((await client.get("/v1/controls"))["items"]) < 5:
+            await asyncio.sleep(0.01)
+        held = (await client.get("/v1/requests/r-1/why"))["holds"]
+        named = [one for one in held if one["code"] == "control"]
+        assert [one["clears"].split()[-1] for one in named] == ["all`", "type/sql`", "label/team=a`"]
+        assert named[0]["text"] == "a control holds it: hold of all by ann: upgrade"
+        assert {one["code"] for one in held} <= {"control", "answer_behind"}

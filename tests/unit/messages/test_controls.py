@@ -122,6 +122,18 @@ def test_fields_of_a_later_version_are_ignored() -> None:
     assert str(control) == "hold of all: upgrade of the cluster"
 
 
+def test_every_control_of_a_request_holds_it_but_those_that_it_was_released_from() -> None:
+    """The widest first."""
+    modes: dict[str, controls.Mode] = {
+        "all": "hold",
+        "cluster/c": "quarantine",
+        "request/r": "release",
+        "type/sql": "hold",
+    }
+    found = [controls.Control(scope=controls.scope(text), mode=mode, at_ms=1) for text, mode in modes.items()]
+    assert [str(one.scope) for one in controls.holding(found, 2)] == ["all", "type/sql"]
+
+
 def test_control_on_the_page_is_one() -> None:
     """What docs/controls.md shows is read as it stands."""
     (block,) = [one for one in doc_code.blocks("docs/controls.md") if one.language == "json"]
