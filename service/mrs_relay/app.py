@@ -24,6 +24,7 @@ from mrs_relay import wiring
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine import probe, views
+from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import supervisor
 from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.mrs import client as clients
@@ -94,6 +95,7 @@ def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService
 def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
     """Return the counts and queues of all tenants and connections at this moment."""
     connections = {one.connection.name: one.connection for one in served}
+    controls = served[0].context.controls  # all tenants have the same
     return views.Snapshot(
         tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
         tuple(
@@ -107,6 +109,9 @@ def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.
             )
             for name, one in connections.items()
         ),
+        tuple(controls),
+        controls.rejected,
+        controls.draining,
     )
 
 
@@ -122,7 +127,9 @@ def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe
     With tenants the process is ready as long as one of them is served: an orchestrator that removes the process for
     one tenant's fault removes it for all tenants.
     """
-    tenants = {one.tenant.name: _health_of(one.kafka, probes[one.connection.name]) for one in served}
+    tenants = {
+        one.tenant.name: _health_of(one.kafka, probes[one.connection.name], one.context.controls) for one in served
+    }
     if len(tenants) == 1 and "" in tenants:
         return tenants[""]
 
@@ -130,9 +137,11 @@ def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe
     return health.Health(any(one.ready for one in tenants.values()), reasons, tenants=tenants)
 
 
-def _health_of(kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe) -> health.Health:
+def _health_of(
+    kafka: supervisor.Supervisor[contexts.Notice], mrs: probe.Probe, controls: standing.Controls
+) -> health.Health:
     now = kafka.status()
-    reasons = [mrs.problem] if mrs.problem else []
+    reasons = [reason for reason in (mrs.problem, controls.problem) if reason]
     if kafka.fault is not None and not now.ready:
         return health.Health(ready=False, reasons=(*reasons, f"ended, is tried again: {kafka.fault}"))
 

@@ -115,6 +115,7 @@ def _resolved(
         events=tenant.events or shared.events,
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
+        control=shared.control,
     )
 
     group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
@@ -140,6 +141,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.events, "events"),
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
+            (topics.control, "controls"),
         ):
             if topic is not None:
                 roles.setdefault(topic, set()).add(role)

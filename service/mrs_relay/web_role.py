@@ -92,4 +92,5 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         dead_letters=frozenset(one.kafka.topics.dead_letters for one in tenancies),
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
+        control=chosen.kafka.topics.control,
     )

@@ -19,11 +19,12 @@ from mrs_relay import errors, tenants
 from mrs_relay import settings as all_settings
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import relay, views
+from mrs_relay.engine import control_reader, relay, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions
 from mrs_relay.engine.quota_sharing import exchange
+from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.engine.scheduling import lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
 from mrs_relay.kafka import broker as brokers
@@ -81,15 +82,16 @@ async def opened(
 ) -> AsyncIterator[tuple[TenantService, ...]]:
     """Open the parts of all tenants for the length of the context; the caller runs and stops their runtimes."""
     async with contextlib.AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(_controlled(settings.kafka, broker(settings.kafka), time))
         connections: dict[str, Connection] = {}
         served = []
         for one in settings.tenancies:
             name = one.connection
             if name not in connections:
                 client = await stack.enter_async_context(connect(settings.connection(name)))
-                entered = _connection(name, client, settings.engine, time)
+                entered = _connection(name, client, settings.engine, time, reader.controls)
                 connections[name] = await stack.enter_async_context(entered)
-            served.append(_served(settings, one, connections[name], broker(one.kafka), time))
+            served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
         yield tuple(served)
 
 
@@ -133,13 +135,32 @@ def _with_tenants(error: _E, served: Sequence[TenantService]) -> _E:
 
 
 @contextlib.asynccontextmanager
+async def _controlled(
+    kafka: kafka_settings.KafkaSettings, broker: brokers.Broker, time: clock.Clock
+) -> AsyncIterator[control_reader.ControlReader]:
+    """Read the control topic for the length of the context: one reader for all tenants."""
+    reader = control_reader.ControlReader(broker, kafka.topics.control, standing.Controls(time.now_ms), time)
+    async with tasks.TaskSupervisor(reader.failed) as task_supervisor:
+        task_supervisor.start(reader.run(), name="controls")
+        task_supervisor.start(reader.drains.run(), name="drains")
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@contextlib.asynccontextmanager
 async def _connection(
-    name: str, client: clients.Client, engine: engine_settings.EngineSettings, time: clock.Clock
+    name: str,
+    client: clients.Client,
+    engine: engine_settings.EngineSettings,
+    time: clock.Clock,
+    controls: standing.Controls,
 ) -> AsyncIterator[Connection]:
     def spend(operation: str) -> float:
         return client.limits.try_acquire(registry.OPERATIONS[operation])
 
-    admitting = scheduler.SubmissionScheduler(engine, time, spend)
+    admitting = scheduler.SubmissionScheduler(engine, time, spend, controls)
     pollers = job_tracker.JobTracker(client, engine, time)
     watcher = cluster_tracker.ClusterTracker(client, engine, time)
     sharing = exchange.QuotaExchange(client.limits, time, admitting.look_again)
@@ -169,7 +190,7 @@ def _served(
     one: tenants.ResolvedTenant,
     connection: Connection,
     broker: brokers.Broker,
-    time: clock.Clock,
+    reader: control_reader.ControlReader,
 ) -> TenantService:
     share = quota.Share()
 
@@ -178,10 +199,12 @@ def _served(
         connection.quota.look_again()
         connection.scheduler.look_again()
 
-    context = _context(settings, one, connection, share, time)
+    context = _context(settings, one, connection, share, reader)
 
     def begin() -> runtime.Runtime[contexts.Notice]:
-        return runtime.Runtime(one.kafka, broker, _handler(context), time, on_share=note_share)
+        return runtime.Runtime(
+            one.kafka, broker, _handler(context), context.time, on_share=note_share, before_join=reader.require
+        )
 
     def note_end() -> None:
         note_share(0, share.total)
@@ -201,7 +224,7 @@ def _context(
     one: tenants.ResolvedTenant,
     connection: Connection,
     share: quota.Share,
-    time: clock.Clock,
+    reader: control_reader.ControlReader,
 ) -> contexts.TenantContext:
     engine, topics = settings.engine, one.kafka.topics
     return contexts.TenantContext(
@@ -216,7 +239,7 @@ def _context(
             settings.event_mode,
             topics.latest,
         ),
-        time=time,
+        time=reader.time,
         scheduler=connection.scheduler,
         tracker=connection.tracker,
         cluster_tracker=connection.clusters,
@@ -224,7 +247,8 @@ def _context(
         submitter=connection.submitter,
         lanes=connection.sending,
         counts=views.Counts(),
-        quota=quota.TenantQuota(one.policy, share, time),
+        quota=quota.TenantQuota(one.policy, share, reader.time),
+        controls=reader.controls,
     )
 
 

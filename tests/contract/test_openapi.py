@@ -71,9 +71,9 @@ def test_every_answer_is_one_that_the_document_describes(address: str, mode: sch
         def ask(case: Any) -> None:
             if case.path == "/v1/events":  # an endless stream without it
                 case.query = {**(case.query or {}), "wait": 0}
-            # What the data of a request must be depends on its type, which other schemas say.
-            is_new = case.method == "POST" and case.path == "/v1/requests"
-            case.call_and_validate(excluded_checks=[positive_data_acceptance] if is_new else [])
+            # What the data of a request must be depends on its type, and which modes a scope has on its kind.
+            depends = (case.method, case.path) in {("POST", "/v1/requests"), ("PUT", "/v1/controls/{scope}")}
+            case.call_and_validate(excluded_checks=[positive_data_acceptance] if depends else [])
 
         with cells.cell(operation.label):
             ask()
@@ -92,6 +92,8 @@ async def test_the_document_describes_every_route() -> None:
             "/v1/events",
             "/v1/requests/{id}/cancel",
             "/v1/requests/{id}/resolve",
+            "/v1/controls",
+            "/v1/controls/{scope}",
         ]
         assert list(document["paths"]["/v1/requests"]) == ["get", "post"]
         parameters = {one["name"] for one in document["paths"]["/v1/requests"]["get"]["parameters"]}

@@ -117,6 +117,19 @@ async def test_a_cluster_with_jobs_succeeds_when_its_jobs_have() -> None:
         assert here.states("c-1")[-1] == "succeeded"
 
 
+@pytest.mark.parametrize("gone_after", [True, False])
+async def test_jobs_that_show_up_long_after_the_cluster_runs_are_waited_for(*, gone_after: bool) -> None:
+    """The cluster runs without a job for 50 s: neither that nor the missing job is an outcome."""
+    emulated = {**_SLOW, "pace": {"create_s": 300, "run_s": 200, "delete_s": 60}, "quirks": {"late_steps_s": 50}}
+    steps = [{"job_execution": {"job_type": "SparkSubmit", "job_name": name}} for name in ("good", "will-fail")]
+    async with service_harness.start(emulated=emulated) as here:
+        here.put(_flow("c-1", steps=steps, delete_when_no_steps=gone_after))
+        await asyncio.sleep(400)
+        assert here.states("c-1")[-1] in {"running", "progress"}
+        await here.until_ended(["c-1"], 7200)
+        assert here.states("c-1")[-1] == "failed"
+
+
 async def test_a_cluster_whose_job_fails_has_failed() -> None:
     """All jobs must succeed."""
     steps = [{"job_execution": {"job_type": "SparkSubmit", "job_name": name}} for name in ("good", "will-fail")]

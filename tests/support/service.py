@@ -212,7 +212,8 @@ class Emulator:
         self._call("DELETE", "/emulator/faults")
 
     def _call(self, verb: str, path: str, body: bytes | None = None) -> Any:
-        request = urllib.request.Request(self.url + path, data=body, method=verb)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers, method=verb)
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.loads(reply.read() or b"null")
 

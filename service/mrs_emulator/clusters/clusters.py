@@ -137,7 +137,7 @@ class Clusters:
             "clusterType": record.kind,
             "safeMode": int(record.kerberos),
             "enterpriseProjectId": record.enterprise_project,
-            "tags": ",".join(f"{key}={value}" for key, value in record.tags.items()),
+            "tags": ",".join(f"{key}={value}" for key, value in record.tags.items()) or None,
             "bootstrapScripts": list(record.scripts),
         }
 

@@ -28,7 +28,7 @@ class Flows:
         world: the clusters.
         entering: enters jobs.
         acts: makes the segments of a delete.
-        chosen: whether a cluster goes when a job failed.
+        chosen: whether a cluster goes when a job failed, and how late its jobs exist.
         task_supervisor: owns the tasks of flows with SQL.
         timer: the time.
     """
@@ -38,14 +38,15 @@ class Flows:
         world: state.World,
         entering: jobs.Jobs,
         acts: stages.Stages,
-        chosen: settings.ClusterRules,
+        chosen: settings.EmulatorSettings,
         task_supervisor: tasks.TaskSupervisor,
         timer: clock.Clock,
     ) -> None:
         self._world = world
         self._jobs = entering
         self._stages = acts
-        self._rules = chosen
+        self._rules = chosen.cluster_rules
+        self._late_ms = round(chosen.quirks.late_steps_s * 1000)
         self._task_supervisor = task_supervisor
         self._clock = timer
         self._waking: set[str] = set()
@@ -66,12 +67,13 @@ class Flows:
             running_ms = record.life.first("running", now_ms)
             if running_ms is not None and any(one.runs_sql for one in flow.jobs):
                 self._waking.add(cluster_id)
-                self._task_supervisor.start(self._wake(cluster_id, running_ms), name=f"flow-{cluster_id}")
+                due_ms = running_ms + self._late_ms
+                self._task_supervisor.start(self._wake(cluster_id, due_ms), name=f"flow-{cluster_id}")
 
-    async def _wake(self, cluster_id: str, running_ms: int) -> None:
+    async def _wake(self, cluster_id: str, due_ms: int) -> None:
         try:
-            await asyncio.sleep(max(0, running_ms - self._clock.now_ms()) / 1000)
-            self.settle(max(running_ms, self._clock.now_ms()))
+            await asyncio.sleep(max(0, due_ms - self._clock.now_ms()) / 1000)
+            self.settle(max(due_ms, self._clock.now_ms()))
         finally:
             self._waking.discard(cluster_id)
 
@@ -82,9 +84,9 @@ class Flows:
             return
         if flow.job_ids is None:
             begin_ms = _began(cluster.record.life, now_ms)
-            if begin_ms is None:
+            if begin_ms is None or begin_ms + self._late_ms > now_ms:
                 return
-            flow = self._enter(cluster, flow, begin_ms)
+            flow = self._enter(cluster, flow, begin_ms + self._late_ms)
         end_ms = self._ended_ms(cluster, flow, now_ms)
         if end_ms is None:
             return

@@ -19,6 +19,13 @@ from mrs_emulator.core import state
 _SPACE = uuid.UUID("6f0d2a51-1f6e-5d3c-9a37-0c2f5b8e4d10")
 _LETTERS = string.ascii_letters
 _TYPES: Mapping[str, str] = {"master": "Master", "core": "Core", "task": "Task"}
+_MIXED = 2
+_MIXED_TYPES: Mapping[str, str] = {
+    f"{role}_node_{kind}_group": f"{kind.title()}_{role.title()}"
+    for role in ("core", "task")
+    for kind in ("analysis", "streaming")
+}
+_OWN_GROUP = "node_group_"
 _HOSTLESS = frozenset({"starting", "failed", "terminated"})
 _SIZES: Mapping[str, int] = {"large": 2, "xlarge": 4}
 _SIZE = re.compile(r"\.(?P<times>\d*)(?P<word>xlarge|large)(?:\.(?P<ratio>\d+))?")
@@ -49,16 +56,14 @@ def address(number: int) -> str:
 def _members(cluster: state.ClusterState, group: cluster_life.Group, number: int, place: int) -> dict[str, Any]:
     record = cluster.record
     vm = uuid.uuid5(_SPACE, f"{record.cluster_id}/{number}")
-    suffix = "".join(_LETTERS[byte % len(_LETTERS)] for byte in vm.bytes[:5])
-    role = f"master{place}" if group.role == "master" else group.role
     cores, memory_mb = _power(group.node_size)
     return {
         "id": str(vm),
-        "name": f"{record.cluster_id}_node_{role}_{suffix}",
+        "name": f"{record.cluster_id}_{_short_name(group, place, vm)}",
         "ip": address(number),
         "status": "ACTIVE",
         "flavor": group.node_size,
-        "type": _TYPES[group.role],
+        "type": _type(record.kind, group),
         "mem": str(memory_mb),
         "cpu": str(cores),
         "root_volume_size": str(group.root_size),
@@ -70,6 +75,22 @@ def _members(cluster: state.ClusterState, group: cluster_life.Group, number: int
         "resource_id": str(vm),
         "node_group_name": group.name,
     }
+
+
+def _short_name(group: cluster_life.Group, place: int, vm: uuid.UUID) -> str:
+    """What follows the cluster's id in a host's name; a CUSTOM group's hosts are named after their group."""
+    letters = "".join(_LETTERS[byte % len(_LETTERS)] for byte in vm.bytes[:5])
+    if group.name.startswith(_OWN_GROUP):
+        return f"{group.name}{letters[:4]}"
+    role = f"master{place}" if group.role == "master" else group.role
+    return f"node_{role}_{letters}"
+
+
+def _type(kind: int, group: cluster_life.Group) -> str:
+    """The type of a host; a MIXED cluster tells analysis from streaming. Source: the vendor's Terraform provider."""
+    if kind == _MIXED and group.name in _MIXED_TYPES:
+        return _MIXED_TYPES[group.name]
+    return _TYPES[group.role]
 
 
 def _power(flavor: str) -> tuple[int, int]:

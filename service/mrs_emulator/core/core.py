@@ -78,9 +78,7 @@ class Emulator:
             self._world, self._ids, self._warehouse, self._task_supervisor, self._obs, chosen.sql
         )
         acts = stages.Stages(chosen.pace, chosen.cluster_rules)
-        self._flows = flows.Flows(
-            self._world, self._jobs, acts, chosen.cluster_rules, self._task_supervisor, self._clock
-        )
+        self._flows = flows.Flows(self._world, self._jobs, acts, chosen, self._task_supervisor, self._clock)
         older = v11_api.V11Api(v11_store.Ground(self._world, self._ids, chosen, self._state_file), self._jobs)
         self._table = routes.Table(
             (
@@ -161,6 +159,7 @@ class Emulator:
         began_s = self._clock.monotonic_s()
         try:
             reply = await self._answer(request, request_id, entry)
+            await self._state_file.written()
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of a handler is caught
             _log.exception("emulator.request_failed", verb=request.verb, path=request.path, request_id=request_id)
             reply = refusals.internal().reply(request_id, older=False)
@@ -173,7 +172,7 @@ class Emulator:
         """The reply on the emulator's own paths: the page and the admin API."""
         if not self._settings.admin:
             return None
-        if request.path == "/" and request.verb == "GET":
+        if request.path == "/" and request.verb == "GET" and "text/html" in request.headers.get("accept", ""):
             return page.reply()
         if not request.path.startswith(admin.PREFIX):
             return None

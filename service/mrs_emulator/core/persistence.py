@@ -12,8 +12,9 @@ A part that remembers things asks for a table once and says how to restore it:
             self._binaries[row.key] = row.read(Binary)
 
 Rows come back in the order in which they were first put; tables in the order in which they were asked for. Changes
-wait for half a second at most and are then written as one transaction by a thread, so a kill of the process loses
-that half second and nothing else. Without a file all of this costs one call that does nothing.
+are written as one transaction by a thread: when a reply waits for them (`written`), at the latest half a second after
+they were noted. So a kill of the process loses nothing that a reply has shown. Replies that wait at the same time
+share a transaction. Without a file all of this costs one call that does nothing.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ class StateFile:
         self._restores: dict[str, Restore] = {}
         self._changes: dict[tuple[str, str], object] = {}
         self._writing = False
+        self._one_writer = asyncio.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._file: sqlite3.Connection | None = None
 
@@ -136,6 +138,19 @@ class StateFile:
             return
         self._changes[shelf, key] = value
         self._write_later()
+
+    async def written(self) -> None:
+        """
+        Wait until all changes noted so far are in the file.
+
+        Raises:
+            sqlite3.Error, TypeError: they could not be written; they stay noted for the next time.
+        """
+        if self._file is None or not (self._changes or self._one_writer.locked()):
+            return
+        async with self._one_writer:  # what was noted while another wrote is written by the first who waited
+            if self._changes:
+                await self._write()
 
     def _write_later(self) -> None:
         if self._changes and self._file is not None and not self._writing:
@@ -178,7 +193,8 @@ class StateFile:
         if self._pool is None:
             return
         if self._file is not None:
-            await self._write()
+            with contextlib.suppress(sqlite3.Error, TypeError):  # reported where it was raised
+                await self.written()
             await self._in_thread(self._file.close)
             self._file = None
         self._pool.shutdown(wait=False)
@@ -190,7 +206,8 @@ class StateFile:
         try:
             while self._changes:
                 await asyncio.sleep(_DEBOUNCE_S)
-                await self._write()
+                with contextlib.suppress(sqlite3.Error, TypeError):  # reported where it was raised
+                    await self.written()
         finally:
             self._writing = False
 
@@ -202,6 +219,7 @@ class StateFile:
         except (sqlite3.Error, TypeError) as error:
             _log.error("emulator.state_not_written", rows=len(changes), error=str(error))
             self._changes = {**changes, **self._changes}
+            raise
 
     def _load(self, path: Path) -> tuple[int, dict[str, list[Row]]]:
         file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)

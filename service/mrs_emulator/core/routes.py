@@ -106,7 +106,7 @@ class Table:
         self.routes = tuple(routes)
         self._patterns: dict[tuple[str, int], list[_Pattern]] = {}
         for route in self.routes:
-            parts = route.template.split("/")
+            parts = route.template.removesuffix("/").split("/")
             segments = tuple(None if part.startswith("{") else part for part in parts)
             names = tuple(part[1:-1] for part in parts if part.startswith("{"))
             self._patterns.setdefault((route.verb, len(parts)), []).append(_Pattern(segments, names, route))

@@ -99,6 +99,10 @@ class OldApi(iam_settings.Group):
     unique_names: bool = True
     """Names of data sources, of binaries and of job objects are unique, as in Sahara; False allows namesakes."""
 
+    times_as_text: bool = False
+    """True prints the times of submit-job and job-exes as texts of digits, as the examples of 2021 do; other numbers
+    stay numbers (`quirks.numbers_as_strings` turns all of them into texts)."""
+
     in_use_refused: bool = True
     """What others refer to cannot be deleted, as in Sahara; False deletes it all the same."""
 
@@ -148,6 +152,10 @@ class Quirks(iam_settings.Group):
 
     late_listing_s: float = pydantic.Field(default=0.0, ge=0)
     """Seconds for which a fresh job is missing from the job list (a single read finds it at once)."""
+
+    late_steps_s: float = pydantic.Field(default=0.0, ge=0)
+    """Seconds after `running` until the jobs that come with a new cluster (run-job-flow) exist; about 50 on the real
+    service. Until then no read shows them."""
 
     numbers_as_strings: bool = False
     """True prints numbers of replies as JSON strings, as the samples of 2021 do."""
@@ -319,7 +327,8 @@ class EmulatorSettings(iam_settings.Group):
     """Calls per minute."""
 
     state_file: Path | None = None
-    """File that keeps clusters, jobs, tags and all else over a restart; made when it is missing. Lost all the same:
+    """File that keeps clusters, jobs, tags and all else over a restart; made when it is missing. A reply leaves when
+    all that it reports is in the file, so a kill loses nothing that was acknowledged. Lost all the same:
     Presto statements, rows of SQL results, and tables that SQL wrote. None keeps nothing."""
 
     sql: Sql = Sql()

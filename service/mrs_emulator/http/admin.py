@@ -1,6 +1,9 @@
 """
 The emulator's own paths under /emulator/: health, what was really created, and faults. They carry no signature.
 
+A web page elsewhere on the machine must not change anything here: whatever changes state is refused when a browser
+sends it from another origin, and bodies must say that they are JSON, which a form of a page cannot.
+
     GET    /emulator/health     alive, and what there is
     GET    /emulator/effects    jobs and statements really created; ?kind=job&name=PATTERN&start=0&limit=1000
     GET    /emulator/faults     faults in force
@@ -16,6 +19,8 @@ from __future__ import annotations
 
 import collections
 import fnmatch
+import ipaddress
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,8 +74,10 @@ class Admin:
         The reply to a request under the prefix.
 
         Raises:
-            Refusal: 404 for an unknown path, 400 for a wrong parameter or order.
+            Refusal: 404 for an unknown path, 400 for a wrong parameter or order, 403 and 415 as `_check_writer` says.
         """
+        if request.verb != "GET":
+            _check_writer(request)
         query = dict(request.pairs())
         answers: dict[tuple[str, str], Callable[[], wire.Reply]] = {
             ("GET", "health"): lambda: self._health(now_ms),
@@ -166,6 +173,34 @@ class Admin:
         clock = self._clock
         members = {"now_ms": clock.now_ms(), "ahead_s": clock.ahead_ms / 1000, "stopped": clock.stopped}
         return wire.as_json(200, members)
+
+
+def _check_writer(request: wire.Request) -> None:
+    """
+    Make sure that no page of another origin sends this.
+
+    Raises:
+        Refusal: 403 for a foreign origin, 415 for a body of another type than JSON.
+    """
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if origin is not None and (origin.partition("://")[2] != host or not _is_address(host)):
+        text = f"origin {origin[:200]!r}: pages of other origins may not change the emulator; call it without a browser"
+        raise refusals.Refusal(403, {"error": text})
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise refusals.Refusal(403, {"error": "sec-fetch-site: pages of other sites may not change the emulator"})
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.body and kind != "application/json":
+        text = f"content-type: expected 'application/json', got {kind[:100]!r}; send the header with the body"
+        raise refusals.Refusal(415, {"error": text})
+
+
+def _is_address(host: str) -> bool:
+    """Whether a Host header names this machine by address; a name could be made to point here (DNS rebinding)."""
+    try:
+        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _number(query: Mapping[str, str], name: str, default: int | None) -> int | None:

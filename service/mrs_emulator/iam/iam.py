@@ -1,5 +1,5 @@
 """
-The IAM calls that clients of MRS make: tokens by password and by agency, temporary keys, and the project look-up.
+The IAM calls that clients of MRS make: tokens, temporary keys, projects, the catalogue of services, IAM's versions.
 
 They are served on MRS's port, whatever the host header says. Chosen where the pages are silent: a project that the
 user's account does not own is 401, an agency that does not exist is 404, one that trusts another account is 403.
@@ -19,6 +19,7 @@ from mrs_emulator.iam import accounts, signature
 
 _OK = 200
 _CREATED = 201
+_MULTIPLE_CHOICES = 300
 _DURATION_S = (900, 86_400)
 _TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 
@@ -49,6 +50,9 @@ class Iam:
             ("KeystoneCreateToken", "POST", "/v3/auth/tokens"): self.create_token,
             ("KeystoneListProjects", "GET", "/v3/projects"): self.list_projects,
             ("KeystoneListAuthDomains", "GET", "/v3/auth/domains"): self.list_domains,
+            ("KeystoneShowCatalog", "GET", "/v3/auth/catalog"): self.show_catalog,
+            ("KeystoneListVersions", "GET", "/"): self.list_versions,
+            ("KeystoneShowVersion", "GET", "/v3"): self.show_version,
             ("CreateTemporaryAccessKey", "POST", "/v3.0/OS-CREDENTIAL/securitytokens"): self.create_key,
         }
         return tuple(
@@ -142,6 +146,20 @@ class Iam:
         members = {**domain, "enabled": True, "description": ""}
         return wire.as_json(_OK, {"domains": [members], "links": {"self": f"{_base(call.request)}/v3/auth/domains"}})
 
+    async def show_catalog(self, call: routes.Call) -> wire.Reply:
+        """KeystoneShowCatalog: where the services are, as a token says it, too."""
+        self._caller(call)
+        links = {"self": f"{_base(call.request)}/v3/auth/catalog", "next": None, "previous": None}
+        return wire.as_json(_OK, {"catalog": self._catalog(call.request), "links": links})
+
+    async def list_versions(self, call: routes.Call) -> wire.Reply:
+        """KeystoneListVersions: the one version of IAM, for anybody; 300 as documented."""
+        return wire.as_json(_MULTIPLE_CHOICES, {"versions": {"values": [_version(call.request)]}})
+
+    async def show_version(self, call: routes.Call) -> wire.Reply:
+        """KeystoneShowVersion: version 3 of IAM, for anybody."""
+        return wire.as_json(_OK, {"version": _version(call.request)})
+
     def _caller(self, call: routes.Call, token: object = None) -> accounts.Caller:
         """Who calls: by a token in the body, else by headers."""
         if isinstance(token, str) and token:
@@ -217,7 +235,7 @@ class Iam:
         base = _base(request)
         places = {
             ("identity", "iam"): f"{base}/v3",
-            ("mrs", "mrs"): f"{base}/v1.1/{self._project_id}",
+            ("mrs", "mrs"): f"{base}/v1.1",
             ("map-reduce", "mrs"): f"{base}/v1.1/{self._project_id}",
         }
         return [
@@ -286,6 +304,17 @@ def _project(one: settings.Project) -> dict[str, Any]:
         "enabled": True,
         "description": "",
         "links": {"self": f"/v3/projects/{one.project_id}"},
+    }
+
+
+def _version(request: wire.Request) -> dict[str, Any]:
+    """Version 3 of IAM. Source: IAM API reference, pages iam_15_0002 and iam_15_0003 (2025)."""
+    return {
+        "id": "v3.6",
+        "status": "stable",
+        "updated": "2016-04-04T00:00:00Z",
+        "links": [{"rel": "self", "href": f"{_base(request)}/v3/"}],
+        "media-types": [{"type": "application/vnd.openstack.identity-v3+json", "base": "application/json"}],
     }
 
 

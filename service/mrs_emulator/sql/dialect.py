@@ -1,21 +1,25 @@
 """
-Presto, Hive and Spark SQL to DuckDB, by sqlglot; the one door to sqlglot.
+Presto, Hive and Spark SQL to DuckDB, by sqlglot.
 
 A text becomes statements, a statement becomes steps: one for most, several where DuckDB needs more (INSERT OVERWRITE).
 Only queries, DDL, DML and SHOW/DESC/USE pass; what could touch files or settings (COPY, ATTACH, PRAGMA …) is refused.
-The database `default` is DuckDB's schema `main`. SHOW and DESC are in `showing.py`.
+The database `default` is DuckDB's schema `main`. SHOW and DESC are in `showing.py`, what expressions mean in
+`meaning.py`, what is rewritten beyond expressions (grouping sets, lateral views, partitions) in `shapes.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import showing, statement
+from mrs_emulator.sql import refusing, showing, statement, variables
 
 try:
     import sqlglot
     from sqlglot import exp
+
+    from mrs_emulator.sql import meaning, shapes
 except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
     AVAILABLE = False
 else:
@@ -25,20 +29,31 @@ _CATALOGS = frozenset({"hive", "spark_catalog"})
 _WITHOUT_EFFECT = frozenset(
     {"SET", "RESET", "ANALYZE", "CACHE", "UNCACHE", "REFRESH", "MSCK", "CLEAR", "ADD", "RELOAD"}
 )
-_INCOMING = "__incoming"
 
 
-def translate(text: str, spoken: statement.Dialect) -> list[statement.Statement]:
+def translate(
+    text: str, spoken: statement.Dialect, given: Mapping[str, str] | None = None
+) -> list[statement.Statement]:
     """
     The statements of a text, separated by semicolons.
+
+    Args:
+        text: the text.
+        spoken: its dialect.
+        given: variables of Hive and Spark that are set before the first statement; SET in the text adds to them.
 
     Raises:
         SqlRefused: it does not parse or is not played; says where.
     """
     statements = []
+    known = variables.Variables(given or {})
     for tokens in _split(text, spoken):
         sql = text[tokens[0].start : tokens[-1].end + 1]
-        statements.append(_translate_one(sql, tokens[0].text.upper().split()[0], spoken))
+        first = tokens[0].text.upper().split()[0]
+        if spoken != "presto":
+            sql = known.put_into(sql)
+            known.note(sql)
+        statements.append(_translate_one(sql, first, spoken))
     return statements
 
 
@@ -85,7 +100,7 @@ def _explain(sql: str, spoken: statement.Dialect) -> statement.Statement:
         inner = rest.lstrip() if "SELECT" not in options.upper() else inner
     statements = translate(inner, spoken)
     if len(statements) != 1 or statements[0].kind is not statement.Kind.ROWS:
-        raise failures.SqlRefused("EXPLAIN is played for queries only")
+        raise refusing.not_played("EXPLAIN of anything but a query", "run the statement itself")
     return statement.Statement(statement.Kind.ROWS, (f"EXPLAIN {statements[0].steps[0]}",))
 
 
@@ -107,6 +122,9 @@ def _parsed(tree: exp.Expr, first_word: str, spoken: statement.Dialect) -> state
     _localise(tree)
     if isinstance(tree, exp.Query | exp.Values):
         _name_columns(tree, spoken)
+    shapes.rewrite(tree)
+    meaning.played_with_meaning(tree, spoken)
+    if isinstance(tree, exp.Query | exp.Values):
         return statement.Statement(statement.Kind.ROWS, (_sql(tree),))
     if isinstance(tree, exp.Use):
         return statement.Statement(statement.Kind.SESSION, (f"USE {_sql(tree.this)}",))
@@ -126,7 +144,7 @@ def _change(tree: exp.Expr, first_word: str) -> statement.Statement:
         case exp.Delete() | exp.Update() | exp.Merge() | exp.TruncateTable():
             return _write(tree)
         case _:
-            raise failures.SqlRefused(f"the emulator does not play {first_word} statements")
+            raise refusing.not_played(f"{first_word} statements", "the emulator plays queries, DDL and DML")
 
 
 def _localise(tree: exp.Expr) -> None:
@@ -207,8 +225,8 @@ def _drop(tree: exp.Drop) -> statement.Statement:
 def _insert(tree: exp.Insert) -> statement.Statement:
     table = _table(tree)
     if table is None or tree.expression is None:
-        raise failures.SqlRefused("INSERT is played for tables only")
-    fixed = _fixed_partition(table)
+        raise refusing.not_played("INSERT into anything but a table", "insert into a table")
+    fixed, dynamic = shapes.partition(table)
     rows = tree.expression
     for key in ("with_", "with"):  # sqlglot renamed the member
         if tree.args.get(key):
@@ -219,38 +237,20 @@ def _insert(tree: exp.Insert) -> statement.Statement:
     target = _sql(tree.this)
     if not tree.args.get("overwrite"):
         return statement.Statement(statement.Kind.WRITE, (f"INSERT INTO {target} {_sql(rows)}",), _named(table))
-    where = " AND ".join(f"{statement.quoted(name)} = {_sql(value)}" for name, value in fixed)
-    steps = (
-        f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS {_sql(rows)}",
-        f"DELETE FROM {_sql(table)}{' WHERE ' + where if where else ''}",  # noqa: S608 - printed by sqlglot
-        f"INSERT INTO {target} SELECT * FROM {_INCOMING}",  # noqa: S608 - printed by sqlglot
-        f"DROP TABLE {_INCOMING}",
-    )
-    return statement.Statement(statement.Kind.WRITE, steps, _named(table))
-
-
-def _fixed_partition(table: exp.Table) -> list[tuple[str, exp.Expr]]:
-    """Columns that a PARTITION clause fixes, the clause removed; columns that it only names come from the rows."""
-    partition = table.args.get("partition")
-    if partition is None:
-        return []
-    table.set("partition", None)
-    fixed = [(one.this.name, one.expression) for one in partition.expressions if isinstance(one, exp.EQ)]
-    if fixed and len(fixed) != len(partition.expressions):
-        raise failures.SqlRefused("a PARTITION clause that mixes fixed and dynamic columns is not played")
-    return fixed
+    replaced = shapes.Replaced(target, _sql(table), _sql(rows), [(name, _sql(value)) for name, value in fixed], dynamic)
+    return statement.Statement(statement.Kind.WRITE, replaced.steps(), _named(table))
 
 
 def _create(tree: exp.Create) -> statement.Statement:
     kind = str(tree.args.get("kind")).upper()
     if kind not in {"TABLE", "VIEW", "SCHEMA", "DATABASE"}:
-        raise failures.SqlRefused(f"the emulator does not play CREATE {kind}")
+        raise refusing.not_played(f"CREATE {kind}", "create tables, views and databases")
     if kind == "DATABASE":
         tree.set("kind", "SCHEMA")
     properties = tree.args.get("properties")
     for one in properties.expressions if properties else ():
         if isinstance(one, exp.LocationProperty) and kind == "TABLE":
-            raise failures.SqlRefused("tables with a LOCATION are not played; put the files into the data folder")
+            raise refusing.not_played("a table with a LOCATION", "put its files into the data folder")
         if isinstance(one, exp.PartitionedByProperty) and isinstance(tree.this, exp.Schema):
             for column in one.this.expressions if isinstance(one.this, exp.Schema) else ():
                 if isinstance(column, exp.ColumnDef):
@@ -266,9 +266,11 @@ def _create(tree: exp.Create) -> statement.Statement:
 def _alter(tree: exp.Alter) -> statement.Statement:
     table = _table(tree)
     if table is None:
-        raise failures.SqlRefused("the emulator plays ALTER TABLE only")
+        raise refusing.not_played("ALTER of anything but a table", "alter a table")
     steps: list[str] = []
     for action in tree.args.get("actions") or ():
+        if isinstance(action, exp.AddPartition | exp.DropPartition):
+            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; DELETE them")
         if isinstance(action, exp.Schema):  # Hive and Spark: ADD COLUMNS (a int, b string)
             steps += [f"ALTER TABLE {_sql(table)} ADD COLUMN {_sql(column)}" for column in action.expressions]
     return statement.Statement(statement.Kind.WRITE, tuple(steps), _named(table)) if steps else _write(tree)

@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from mrs_emulator.core import failures, settings
-from mrs_emulator.sql import dialect, statement, tables
+from mrs_emulator.sql import dialect, macros, statement, tables, wording
 
 try:
     import duckdb
@@ -50,12 +50,14 @@ class Work:
         dialect: the SQL dialect of the text.
         database: where unqualified names are looked up.
         sink: takes the rows of a query, on the worker thread; without it they are kept, up to the setting's number.
+        variables: variables of Hive and Spark that are set before the first statement.
     """
 
     read: Callable[[], str]
     dialect: statement.Dialect
     database: str = "default"
     sink: Sink | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class Warehouse:
         try:
             with closing(self._opened().cursor()) as cursor, ticket.using(cursor):
                 _prepare(cursor, work)
-                for wanted in dialect.translate(work.read(), work.dialect):
+                for wanted in dialect.translate(work.read(), work.dialect, work.variables):
                     if ticket.cancelled:
                         return Outcome(tuple(answers), _INTERRUPTED)
                     answers.append(self._answer(cursor, ticket, wanted, work))
@@ -235,7 +237,9 @@ class Warehouse:
             return Outcome(tuple(answers), error.message, error.line, error.column)
         except duckdb.InterruptException:
             return Outcome(tuple(answers), _INTERRUPTED)
-        except (duckdb.Error, failures.EmulatorError, OSError) as error:
+        except duckdb.Error as error:
+            return Outcome(tuple(answers), wording.said(str(error), work.dialect, _first_line))
+        except (failures.EmulatorError, OSError) as error:
             return Outcome(tuple(answers), _first_line(error))
         except Exception as error:  # noqa: BLE001 - a fault of the translator ends one statement, not the emulator
             _log.error("emulator.sql_crashed", kind=type(error).__name__)  # its text may quote the SQL
@@ -327,6 +331,8 @@ def _load(database: duckdb.DuckDBPyConnection, data: Path | None) -> set[tuple[s
     allowed = ", ".join(tables.literal(file) for table in found for file in table.files)
     database.execute(f"SET allowed_paths = [{allowed}]")
     database.execute("SET GLOBAL TimeZone = 'UTC'")
+    for macro in macros.MACROS:
+        database.execute(macro)
     database.execute("SET python_enable_replacements = false")
     database.execute("SET enable_external_access = false")
     return {("main", table.name.lower()) for table in found}
@@ -343,7 +349,7 @@ def _with_type_name(row: Row, index: int, spoken: statement.Dialect) -> Row:
     return (*row[:index], dialect.type_name(str(row[index]), spoken), *row[index + 1 :])
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | str) -> str:
     """The first line of a message, without the name of DuckDB's error class; the rest repeats the statement."""
     line = str(error).partition("\n")[0]
     kind, colon, rest = line.partition(" Error: ")

@@ -15,7 +15,7 @@ import structlog
 
 from mrs_emulator.core import checks, clock, failures, settings, tasks
 from mrs_emulator.jobs import job_index, life, rules
-from mrs_emulator.sql import obs, sql
+from mrs_emulator.sql import obs, sql, statement, variables
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,8 @@ class SqlJobs:
     def start(self, records: job_index.JobIndex, job: life.Job, wanted: checks.Submission) -> None:
         """Run a job that was just entered into the book; its ending is written there."""
         reader = _reader(wanted, self._folder)
-        work = sql.Work(reader, "hive" if wanted.job_type.startswith("Hive") else "spark")
+        spoken: statement.Dialect = "hive" if wanted.job_type.startswith("Hive") else "spark"
+        work = sql.Work(reader, spoken, variables=variables.from_arguments(wanted.arguments[:-1]))
         task = self._task_supervisor.start(self._play(records, job, work), name=f"sql-job-{job.job_id}")
         self._runs[job.job_id] = _Run(task)
         task.add_done_callback(lambda _: self._runs.pop(job.job_id, None))

@@ -26,6 +26,7 @@ _ENDS: Mapping[str, tuple[int, int]] = {
     "KILLED": (TERMINATED, 3),
 }
 _STATUS: Mapping[str, str] = {"SUCCEEDED": "SUCCEEDED", "FAILED": "FAILED", "KILLED": "KILLED"}
+_TIMES = ("created_at", "updated_at", "create_at", "update_at", "start_time", "end_time", "postpone_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,10 @@ class Printer:
         }
 
     def _encoded(self, members: dict[str, Any]) -> dict[str, Any]:
-        """With the quirk, numbers and flags become texts, as the samples of 2021 print them."""
+        """By setting, times alone or all numbers and flags become texts, as the samples of 2021 print them."""
+        if self._old.times_as_text:
+            times = {name: str(members[name]) for name in _TIMES if members.get(name) is not None}
+            members = {**members, **times}
         if not self._as_strings:
             return members
         return {

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from mrs_relay.common import clock
-from mrs_relay.messages import events
+from mrs_relay.messages import controls, events
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -243,6 +243,41 @@ class ResolveRequest(_Body):
 
     verdict: Literal["succeeded", "failed", "cancelled"]
     note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
+
+
+class Control(_Model):
+    """What the relay is to hold back, set aside or pass over; docs/controls.md describes the modes."""
+
+    scope: Annotated[str, pydantic.Field(description="The requests that it concerns.")]
+    mode: controls.Mode
+    reason: str
+    by: Annotated[str, pydantic.Field(description="Who set it.")]
+    at: Annotated[str, pydantic.Field(description="When it was set.")]
+    until: Annotated[str | None, pydantic.Field(description="When it ends by itself.")] = None
+
+
+class ControlsQuery(_Query):
+    """Which controls."""
+
+    mode: Annotated[controls.Mode | None, pydantic.Field(description="Only those of this mode.")] = None
+
+
+class ControlList(_Model):
+    """The controls in effect, those set first first."""
+
+    items: list[Control]
+    problem: Annotated[str | None, pydantic.Field(description="Why the list may be out of date.")] = None
+
+
+class NewControl(_Body):
+    """A control to set."""
+
+    mode: controls.Mode
+    reason: Annotated[
+        str, pydantic.Field(max_length=500, description="For people; required in all modes but release.")
+    ] = ""
+    by: Annotated[str, pydantic.Field(max_length=200, description="Who sets it.")] = ""
+    until: Annotated[Moment | None, pydantic.Field(description="When it ends by itself.")] = None
 
 
 class Accepted(_Model):

@@ -12,7 +12,19 @@ import mrs_relay
 from mrs_relay.api import models, problems, routes
 
 _SCHEMAS: Final = "#/components/schemas/{model}"
-_ID: Final = {"name": "id", "in": "path", "required": True, "description": "Id of the request."}
+_ID: Final[dict[str, Any]] = {"name": "id", "in": "path", "required": True, "description": "Id of the request."}
+_SCOPE: Final[dict[str, Any]] = {
+    "name": "scope",
+    "in": "path",
+    "required": True,
+    "description": "all, tenant%2FNAME, cluster%2FID, label%2FKEY%3DVALUE, type%2FKIND, request%2FID or "
+    "offset%2FTOPIC%2FPARTITION%2FOFFSET.",
+    "schema": {
+        "maxLength": 600,
+        "pattern": r"^(all|(tenant|cluster|request)/[!-~]+|label/[!-<>-~]+=[!-~]*|type/(job|sql|cluster|call)"
+        r"|offset/[a-zA-Z0-9._-]{1,249}/[0-9]{1,9}/[0-9]{1,18})$",
+    },
+}
 _DESCRIPTION: Final = (
     "Requests of mrs-relay and their events, as the topics of Kafka report them. What is sent becomes a message on "
     "Kafka. Errors are application/problem+json (RFC 9457). Answers have an ETag. Pass over members that you do not "
@@ -42,7 +54,10 @@ def document(all_routes: Sequence[routes.Route]) -> dict[str, Any]:
 
 
 def _operation(route: routes.Route) -> dict[str, Any]:
-    parameters = [{**_ID, "schema": {"type": "string", "minLength": 1}}] if "{id}" in route.path else []
+    named = [one for one in (_ID, _SCOPE) if f"{{{one['name']}}}" in route.path]
+    parameters: list[dict[str, Any]] = [
+        {**one, "schema": {"type": "string", "minLength": 1, **one.get("schema", {})}} for one in named
+    ]
     parameters += [] if route.query is None else _query(route.query)
     parameters += [
         {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}

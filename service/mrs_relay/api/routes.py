@@ -9,7 +9,7 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import models, problems, requests, streams, submissions
+from mrs_relay.api import controls, models, problems, requests, streams, submissions
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -66,9 +66,14 @@ class Route:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def routes(asked: requests.Requests, streamed: streams.Streams, submitted: submissions.Submissions) -> Sequence[Route]:
+def routes(
+    asked: requests.Requests,
+    streamed: streams.Streams,
+    submitted: submissions.Submissions,
+    controlled: controls.Controls,
+) -> Sequence[Route]:
     """Return all operations of the API."""
-    return (*_questions(asked, streamed), *_messages(submitted))
+    return (*_questions(asked, streamed), *_messages(submitted), *_controls(controlled))
 
 
 def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
@@ -166,6 +171,42 @@ def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
             {**_ONE, **_SENT, **wrong_state},
             verb="post",
             body=models.ResolveRequest,
+        ),
+    )
+
+
+def _controls(controlled: controls.Controls) -> Sequence[Route]:
+    path = "/v1/controls/{scope}"
+    return (
+        Route(
+            "/v1/controls",
+            "listControls",
+            "List the controls in effect, such as holds.",
+            controlled.list_controls,
+            models.ControlsQuery,
+            models.ControlList,
+            _COMMON,
+        ),
+        Route(
+            path,
+            "setControl",
+            "Set the control of a scope; answered when Kafka has it, and in effect within a second.",
+            controlled.set_control,
+            None,
+            models.Control,
+            {**_COMMON, **_SENT},
+            verb="put",
+            body=models.NewControl,
+        ),
+        Route(
+            path,
+            "liftControl",
+            "Lift the control of a scope; answers with the one that was in effect.",
+            controlled.lift_control,
+            None,
+            models.Control,
+            {**_COMMON, 403: _SENT[403], 404: "The scope has no control.", 422: "The scope is none."},
+            verb="delete",
         ),
     )
 

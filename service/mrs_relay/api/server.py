@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api import controls, guards, openapi, problems, requests, routes, settings, streams, submissions
 from mrs_relay.client import sending
 from mrs_relay.common import http_server
 from mrs_relay.kafka import settings as kafka_settings
@@ -59,6 +59,7 @@ class Api:
     Attributes:
         asked: finds requests.
         submitted: sends messages about them.
+        controlled: lists, sets and lifts controls.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class Api:
         self.submitted = submissions.Submissions(
             writing.tenants, writing.sender, writing.memory, self.asked, self._readers, chosen
         )
-        self._routes = routes.routes(self.asked, self._streams, self.submitted)
+        self.controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
+        self._routes = routes.routes(self.asked, self._streams, self.submitted, self.controlled)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

@@ -103,6 +103,39 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
             "mrs-relay resolve failed --cluster CLUSTER-ID --reason-code cluster_gone --note 'cluster was deleted'",
         ),
     ),
+    "hold": _Command(
+        "mrs_relay.cli.holds",
+        "hold",
+        _USE,
+        (
+            "mrs-relay hold cluster/CLUSTER-ID --reason 'upgrade' --until 2h",
+            "mrs-relay hold all --reason 'MRS misbehaves'",
+        ),
+    ),
+    "drain": _Command(
+        "mrs_relay.cli.holds", "drain", _USE, ("mrs-relay drain cluster/CLUSTER-ID --reason 'is deleted' --wait",)
+    ),
+    "quarantine": _Command(
+        "mrs_relay.cli.holds",
+        "quarantine",
+        _USE,
+        (
+            "mrs-relay quarantine label/team=etl --reason 'wrong input'",
+            "mrs-relay quarantine label/team=etl --reject --reason 'are sent again'",
+        ),
+    ),
+    "skip": _Command(
+        "mrs_relay.cli.holds", "skip", _USE, ("mrs-relay skip mrs.requests/3/1042 --reason 'sent by mistake'",)
+    ),
+    "release": _Command(
+        "mrs_relay.cli.holds",
+        "release",
+        _USE,
+        ("mrs-relay release cluster/CLUSTER-ID", "mrs-relay release request/r-1"),
+    ),
+    "controls": _Command(
+        "mrs_relay.cli.holds", "list_controls", _USE, ("mrs-relay controls", "mrs-relay controls --json")
+    ),
     "orphans": _Command(
         "mrs_relay.cli.orphans",
         "orphans",

@@ -47,8 +47,8 @@ def create(
     """
     Make the topics that are missing; those that exist are left as they are.
 
-    Requests, events, dead letters, the compacted ledger of the requests, and kafka.topics.latest if it is set; with
-    tenants, those of each.
+    Requests, events, dead letters, controls, the compacted ledger of the requests, and kafka.topics.latest if it is
+    set; with tenants, those of each.
     """
     changes = {"partitions": partitions, "replication_factor": replication}
     given = {name: value for name, value in changes.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -11,7 +11,7 @@ from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine import views
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
-from mrs_relay.engine.scheduling import lanes, quota, scheduler
+from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
 from mrs_relay.engine.trackers import cluster_tracker, job_tracker
 from mrs_relay.messages import events
 
@@ -47,6 +47,7 @@ class TenantContext:
         scheduler: admits queued jobs.
         lanes: bounds the calls in flight.
         quota: the tenant's policy, and its usage against the limits.
+        controls: those in effect in this process.
     """
 
     settings: engine_settings.EngineSettings
@@ -62,6 +63,7 @@ class TenantContext:
     lanes: lanes.Lanes
     counts: views.Counts
     quota: quota.TenantQuota
+    controls: controls.Controls = field(default_factory=controls.Controls)
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

@@ -67,6 +67,7 @@ class CommandExecutor:
         self._timers.close()
         self._context.scheduler.leave(self)
         self._context.quota.leave(self._lease)
+        self._context.controls.leave(self)
         self._context.tracker.drop_owner(self)
         self._context.cluster_tracker.drop_owner(self)
         await self._others.close()
@@ -83,6 +84,7 @@ class CommandExecutor:
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
+        self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
         now_ms = self._context.time.now_ms()

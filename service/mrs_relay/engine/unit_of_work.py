@@ -132,6 +132,10 @@ class UnitOfWork:
                 self.rest = replace(batch, notices=(), records=batch.records[number:])
                 return
             self._record = record
+            skip = self._context.controls.skipping(record.topic, record.partition, record.offset)
+            if skip is not None:
+                self._keep(reader.skipped(record, str(skip)))
+                continue
             meaning = reader.read(record, settings.result_job_types, most_bytes, policy, self._alarm)
             if isinstance(meaning, dead_letters.DeadLetter):
                 self._keep(meaning)
@@ -200,6 +204,8 @@ class UnitOfWork:
         if isinstance(fact, facts.Requested):
             fact, most_growth_bytes = self._within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
+        if isinstance(fact, facts.Admitted) and before is not None:
+            fact = self._context.controls.held_back(before, self._context.quota.policy.tenant) or fact
         decision = transitions.decide(before, fact, self._now_ms, self._config())
         if decision is None:
             return None
@@ -235,7 +241,7 @@ class UnitOfWork:
         """
         Add the job's admission to its acceptance, so that one commit holds both, if its turn comes at once.
 
-        An error leaves the acceptance as it is: its command, ENQUEUE, gives back a turn that was taken, and asks again.
+        An error leaves the acceptance as it is: its command, ENQUEUE, gives back a turn and asks again.
         """
         job = step.decision.job
         try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mrs_relay.engine.scheduling import waits
+from mrs_relay.messages import controls as control_records
 from mrs_relay.messages import events
 
 
@@ -96,7 +97,17 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The work under way in this process."""
+    """
+    The work under way in this process.
+
+    Attributes:
+        controls: those in effect.
+        controls_rejected: records of the control topic that are no controls, since the start.
+        draining: jobs under way by the scope of each drain.
+    """
 
     tenants: tuple[Tenant, ...]
     connections: tuple[Connection, ...]
+    controls: tuple[control_records.Control, ...] = ()
+    controls_rejected: int = 0
+    draining: Mapping[control_records.Scope, int] = field(default_factory=dict)

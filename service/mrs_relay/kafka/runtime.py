@@ -40,6 +40,10 @@ _COMING_UP = frozenset({partition_workers.State.RESTORING, partition_workers.Sta
 log = structlog.get_logger(__name__)
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Runtime(Generic[T]):
     """
     Run `handler` once for every partition of the requests topic that the group assigns to us.
@@ -51,6 +55,7 @@ class Runtime(Generic[T]):
         partition alone.
         time: measures the silence of Kafka, also over a suspension of the machine.
         on_share: called at each assignment with the number of our partitions and the number of all.
+        before_join: awaited before the group is joined, again and again while it raises StreamDown.
     """
 
     def __init__(
@@ -61,8 +66,10 @@ class Runtime(Generic[T]):
         time: clock.Clock,
         *,
         on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
+        before_join: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._kafka = kafka
+        self._before_join = before_join
         self._on_share = on_share
         self._broker = broker
         self._handler = handler
@@ -158,11 +165,8 @@ class Runtime(Generic[T]):
         self._joined = False
         self._poller.rebalanced()
         self._mirror.revoked()
-        log.info(
-            "partitions_revoked",
-            topic=self._kafka.topics.requests,
-            partitions=sorted(position.partition for position in positions),
-        )
+        partitions = sorted(position.partition for position in positions)
+        log.info("partitions_revoked", topic=self.topic, partitions=partitions)
 
         running = [worker for worker in self._workers.values() if worker.state is partition_workers.State.RUNNING]
         limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
@@ -181,11 +185,8 @@ class Runtime(Generic[T]):
         self._poller.rebalanced()
         self._mirror.assigned()
         self._health.polled()  # a poll that the rebalance has blocked returns only now
-        log.info(
-            "partitions_assigned",
-            topic=self._kafka.topics.requests,
-            partitions=sorted(position.partition for position in positions),
-        )
+        partitions = sorted(position.partition for position in positions)
+        log.info("partitions_assigned", topic=self.topic, partitions=partitions)
 
         for position, worker in list(self._workers.items()):
             if position not in positions or not worker.resume():
@@ -244,6 +245,7 @@ class Runtime(Generic[T]):
         return None
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
+        await self._before_join()
         consumer = self._broker.consumer()
         self._common = worker_context.WorkerContext(
             kafka=self._kafka,

@@ -48,6 +48,12 @@ class Topics(group.Group):
     mrs.latest, under the key `<source> <id>`. None writes none. It costs one more record for each commit of a request.
     """
 
+    control: str = Field(default="mrs.control", pattern=_TOPIC_NAME)
+    """
+    Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
+    missing there are no controls, and readiness and `mrs-relay check` say so.
+    """
+
     @property
     def ledger(self) -> str:
         """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
@@ -249,7 +255,7 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control]
         return len(set(names)) == len(names)
 
     @property

@@ -95,6 +95,14 @@ def _channels(messages: _Node) -> _Node:
             "messages": on("deadLetter"),
             "bindings": _topic("mrs.dead-letters"),
         },
+        "controls": {
+            "address": "mrs.control",
+            "title": "Controls",
+            "description": "What to hold back, set aside or pass over: one record for each scope, compacted. Who may "
+            "write here may stop all work.",
+            "messages": on("control"),
+            "bindings": _topic("mrs.control", "compact"),
+        },
         "ledger": {
             "address": "mrs.requests.ledger",
             "title": "Ledger (private)",
@@ -112,6 +120,7 @@ def _topic(name: str, cleanup: str = "delete") -> _Node:
 def _operations() -> _Node:
     operations = {
         "takeRequests": ("receive", "requests", "Takes requests and carries them out."),
+        "readControls": ("receive", "controls", "Follows the controls."),
         "tellEvents": ("send", "events", "Tells every change of a request."),
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
         "keepDeadLetters": ("send", "deadLetters", "Keeps what no event can answer."),
@@ -139,6 +148,20 @@ def _messages() -> _Node:
         "contentType": "application/octet-stream",
         "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
         "payload": {"description": "The bytes of the message as they came."},
+    }
+    control = schema.control()
+    made["control"] = {
+        "name": "control",
+        "title": "Control",
+        "summary": control["description"],
+        "contentType": _JSON,
+        "payload": {name: control[name] for name in ("type", "required", "properties")},
+        "bindings": {
+            "kafka": {
+                "key": {"type": "string", "description": f"The scope: {schema.SCOPES}."},
+                "bindingVersion": _BINDING,
+            }
+        },
     }
     made["ledgerRecord"] = {
         "name": "ledgerRecord",

@@ -26,6 +26,7 @@ def schemas() -> dict[str, schema.Schema]:
     files = {f"requests/{kind}/{version}.json": schema.request(kind) for kind in sorted(registry.REQUESTS)}
     files |= {f"events/{kind}/{version}.json": schema.event(kind) for kind in registry.EVENTS}
     files[schema.ANY_EVENT] = schema.any_event()
+    files[schema.CONTROL] = schema.control()
     return files
 
 
@@ -86,7 +87,9 @@ def baseline_text() -> str:
 def _read(baseline: pathlib.Path) -> dict[str, schema.Schema]:
     if not baseline.is_dir():
         return _object(baseline)
-    paths = sorted([*baseline.glob("requests/**/*.json"), *baseline.glob("events/**/*.json")])
+    paths = sorted(
+        path for folder in ("requests", "events", "controls") for path in baseline.glob(f"{folder}/**/*.json")
+    )
     found = {path.relative_to(baseline).as_posix(): _object(path) for path in paths}
     bundle = found.get(schema.ANY_EVENT)
     return found if bundle is None else {name: schema.resolved(each, bundle) for name, each in found.items()}

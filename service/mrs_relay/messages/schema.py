@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pydantic
 
-from mrs_relay.messages import envelope, events, registry
+from mrs_relay.messages import controls, envelope, events, registry
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,6 +25,12 @@ ANY_EVENT: Final = f"events/{VERSION}.json"
 
 _REASONED: Final[frozenset[events.State]] = frozenset({"rejected", "retrying", "failed", "cancelled", "unknown"})
 """States whose events always have a reason."""
+
+CONTROL: Final = f"controls/{VERSION}.json"
+"""Path of the schema of controls."""
+
+CONTROL_ID: Final = f"urn:mrs-relay:controls:{VERSION}"
+SCOPES: Final = "all, tenant/NAME, cluster/ID, label/KEY=VALUE, type/KIND, request/ID or offset/TOPIC/PARTITION/OFFSET"
 
 _ANY_EVENT_ID: Final = f"urn:mrs-relay:events:{VERSION}"
 
@@ -122,6 +128,26 @@ def _naming(kind: str) -> Schema:
         "$id": f"urn:mrs-relay:events:{kind}:{VERSION}",
         "title": kind,
         "description": f"Data of the event {kind}: {events.STATES[state_of(kind)].rstrip('.')}.",
+    }
+
+
+def control() -> Schema:
+    """Make the schema of the value of a control's record; the key is a scope."""
+    data, definitions = body(controls.ControlData, "validation")
+    fields = data["properties"]
+    moment = {"type": "string", "format": "date-time"}
+    for name in ("at", "until"):
+        fields = {**fields, name: {**moment, "description": fields[name]["description"]}}
+    return {
+        "$schema": DIALECT,
+        "$id": CONTROL_ID,
+        "title": "Control",
+        "type": "object",
+        "description": f"Value of a record of the control topic. Its key is a scope, as UTF-8 text: {SCOPES}. A "
+        "tombstone lifts the control of its scope. Unknown fields are ignored.",
+        "required": data["required"],
+        "properties": fields,
+        "$defs": definitions,
     }
 
 

@@ -19,7 +19,7 @@ from mrs_relay import errors
 from mrs_relay.client import reading
 from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records, topic_io
-from mrs_relay.read_model import changes, database, event_log, record_reader, settings, store
+from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, store
 
 _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
@@ -44,12 +44,14 @@ class Topics:
         dead_letters: names of the topics of dead letters.
         tenants: name of each tenant by the CloudEvents `source` of its events.
         tenants_by_topic: name of each tenant by its topic of requests.
+        control: name of the topic of controls.
     """
 
     events: frozenset[str]
     dead_letters: frozenset[str]
     tenants: Mapping[str, str]
     tenants_by_topic: Mapping[str, str]
+    control: str = "mrs.control"
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class Projector:
         self._shorter_since_s: dict[str, float] = {}
         self.progress = Progress()
         self.changes = changes.Changes()
+        self.controls = controls.ControlProjection(kafka, topics.control, self._store, self.changes.announce)
 
     async def run(self) -> None:
         """Write, or wait for the turn to write; failures are logged and tried again."""
@@ -141,6 +144,7 @@ class Projector:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold(), name="read model: lease")
             group.create_task(self._prune(), name="read model: prune")
+            group.create_task(self.controls.run(), name="read model: controls")
             for topic in sorted(self._topics.events | self._topics.dead_letters):
                 group.create_task(self._follow(topic), name=f"read model: {topic}")
 

@@ -208,6 +208,13 @@ class Store:
             if letters:
                 await connection.execute(insert(tables.DEAD_LETTERS).on_conflict_do_nothing(), letters)
 
+    async def replace_controls(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of controls again. Raises DatabaseDown."""
+        async with self._writing, self._database.transaction() as connection:
+            await connection.execute(sa.delete(tables.CONTROLS))
+            if rows:
+                await connection.execute(sa.insert(tables.CONTROLS), rows)
+
     async def _move(self, connection: sa_asyncio.AsyncConnection, moves: Mapping[int, tuple[int, int]]) -> None:
         logs = tables.LOGS
         # In one order, so that two writers never wait for each other.

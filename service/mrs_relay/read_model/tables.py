@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these tables. A database of another version is emptied and built again from the topics."""
 
 METADATA: Final = sa.MetaData()
@@ -135,6 +135,18 @@ SENT: Final = sa.Table(
     sa.Index("mrs_relay_sent_at", "sent_ms"),
 )
 """Digests of the payloads that were sent over HTTP."""
+
+CONTROLS: Final = sa.Table(
+    "mrs_relay_controls",
+    METADATA,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+)
+"""The control of each scope; `until_ms` is 0 for one that does not end by itself. Written again at each start."""
 
 FILTERED: Final = ("tenant", "state", "kind", "cluster", "reason_class")
 """Columns of requests with an index of their own: what is in it comes newest first."""

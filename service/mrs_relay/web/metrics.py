@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import prometheus_client
@@ -9,6 +10,7 @@ from prometheus_client import core, registry
 
 from mrs_relay.engine import views
 from mrs_relay.engine.scheduling import waits
+from mrs_relay.messages import controls
 
 
 class _Snapshots(registry.Collector):
@@ -21,6 +23,7 @@ class _Snapshots(registry.Collector):
         now = self._snapshot()
         yield from _of_tenants(now.tenants)
         yield from _of_connections(now.connections, labelled=any(one.name for one in now.tenants))
+        yield from _of_controls(now)
         yield core.GaugeMetricFamily("mrs_relay_ready", "1 when ready, else 0.", value=float(self._ready()))
 
 
@@ -86,6 +89,22 @@ def _of_connections(connections: Sequence[views.Connection], *, labelled: bool) 
         lag.add_metric(names, _buckets(one.detection_lag), sum_value=one.detection_lag.sum_s)
 
     yield from (flying, tracked, lag, waiting, since)
+
+
+def _of_controls(now: views.Snapshot) -> Iterator[core.Metric]:
+    standing = core.GaugeMetricFamily("mrs_relay_controls", "Controls in effect.", labels=["mode"])
+    counts = Counter(one.mode for one in now.controls)
+    for mode in controls.MODES:
+        standing.add_metric([mode], counts[mode])
+    draining = core.GaugeMetricFamily(
+        "mrs_relay_drain_running", "Jobs of this process under way that a drain waits for.", labels=["scope"]
+    )
+    for scope, count in now.draining.items():
+        draining.add_metric([str(scope)], count)
+    yield from (standing, draining)
+    yield core.CounterMetricFamily(
+        "mrs_relay_controls_rejected", "Records of the control topic that are no controls.", value=now.controls_rejected
+    )
 
 
 def _buckets(seen: views.Histogram) -> list[tuple[str, float]]:

@@ -18,6 +18,7 @@ from mrs_relay.cli import main, run
 
 _CONNECTION = ["--config", "--bootstrap", "--tenant"]
 _MESSAGE = ["--id", "--source", "--key", "--priority", "--label", "--not-before", "--no-validate"]
+_HERE = ["--json", "--config", "--bootstrap"]
 _DELIVERY = ["--wait", "--timeout", "--json", *_CONNECTION]
 
 OPTIONS = {
@@ -46,6 +47,12 @@ OPTIONS = {
         *("--all", "--yes", "--json"),
         *_CONNECTION,
     ],
+    "hold": ["scope", "--reason", "--until", "--by", *_HERE],
+    "drain": ["scope", "--reason", "--until", "--by", "--wait", *_HERE],
+    "quarantine": ["scope", "--reason", "--until", "--by", "--reject", *_HERE],
+    "skip": ["message", "--reason", "--by", *_HERE],
+    "release": ["scope", "--reason", "--by", *_HERE],
+    "controls": _HERE,
     "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 import pytest
-from tests.unit.emulator import http_client
+from tests.unit.emulator import cluster_requests, http_client
 
 from mrs_emulator.core import settings
 
@@ -14,6 +15,7 @@ CLUSTERS = (
     settings.Cluster(cluster_id="c2", name="ads", state="terminated"),
     settings.Cluster(cluster_id="c3", name="etl-2", state="scaling-out"),
 )
+_KINDS = ("analysis", "streaming")
 BASE = f"/v1.1/{http_client.PROJECT}/cluster_infos"
 
 
@@ -71,3 +73,47 @@ async def test_missing_cluster_is_12000003_with_400() -> None:
 async def test_wrong_parameter_is_12000002(query: str) -> None:
     """Query parameters are checked."""
     assert http_client.code(await http_client.create().ask("GET", f"{BASE}?{query}")) == "12000002"
+
+
+@pytest.mark.parametrize("url", [cluster_requests.INFOS, "one"])
+async def test_untagged_cluster_has_null_for_tags(url: str) -> None:
+    """No text at all, in the list and in the details."""
+    client = http_client.create()
+    if url == "one":
+        found = await cluster_requests.details(client)
+    else:
+        (found,) = (await client.ask("GET", url)).json()["clusters"]
+    assert found["tags"] is None
+    await cluster_requests.tag(client, "owner", "etl")
+    assert (await cluster_requests.details(client))["tags"] == "owner=etl"
+
+
+async def test_hosts_of_a_mixed_cluster_tell_analysis_from_streaming() -> None:
+    """Types as the vendor's Terraform provider reads them."""
+    client = http_client.create(pace={"create_s": 0})
+    size = {"node_size": "c6.xlarge", "data_volume": {"type": "SAS", "size": 600}}
+    names = ("master_node_default_group", *(f"{r}_node_{k}_group" for r in ("core", "task") for k in _KINDS))
+    groups = [{**size, "group_name": name, "node_num": 1} for name in names]
+    body = cluster_requests.v2(cluster_type="MIXED", node_groups=groups)
+    made = await cluster_requests.created(client, body, cluster_requests.V2_CLUSTERS)
+    client.clock.pass_s(1)
+    assert [one["type"] for one in await cluster_requests.hosts(made)] == [
+        "Master",
+        "Analysis_Core",
+        "Streaming_Core",
+        "Analysis_Task",
+        "Streaming_Task",
+    ]
+
+
+async def test_hosts_of_a_custom_group_are_named_after_it() -> None:
+    """The cluster's id, the group, four characters; masters are named as everywhere."""
+    client = http_client.create(pace={"create_s": 0})
+    size = {"node_size": "c6.xlarge", "data_volume": {"type": "SAS", "size": 600}, "assigned_roles": ["NodeManager"]}
+    groups = [{**size, "group_name": name, "node_num": 1} for name in ("master_node_default_group", "node_group_1")]
+    body = cluster_requests.v2(cluster_type="CUSTOM", node_groups=groups)
+    made = await cluster_requests.created(client, body, cluster_requests.V2_CLUSTERS)
+    client.clock.pass_s(1)
+    master, own = [one["name"].removeprefix(made.cluster) for one in await cluster_requests.hosts(made)]
+    assert re.fullmatch(r"_node_master1_[A-Za-z]{5}", master)
+    assert re.fullmatch(r"_node_group_1[A-Za-z]{4}", own)

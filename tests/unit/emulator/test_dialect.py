@@ -150,7 +150,7 @@ def test_insert_overwrite_replaces_the_table_or_the_partition() -> None:
 
 def test_mixed_partition_is_refused() -> None:
     """Fixed and dynamic partition columns in one clause are not played."""
-    with pytest.raises(failures.SqlRefused, match="mixes"):
+    with pytest.raises(failures.SqlRefused, match="not played: a PARTITION clause that mixes"):
         one("insert into t partition (a='x', b) select 1, 2")
 
 
@@ -176,7 +176,7 @@ def test_moments_carry_no_time_zone() -> None:
     """Spark's timestamps are read in UTC; zones would need more than DuckDB hands over."""
     (sql,) = one("select timestamp '2026-01-01 00:00:00' as a, current_timestamp() as b").steps
     assert "TIMESTAMPTZ" not in sql
-    assert "CAST(CURRENT_TIMESTAMP AS TIMESTAMP)" in sql
+    assert "CURRENT_TIMESTAMP AS TIMESTAMP" in sql or "__TIMESTAMP(CURRENT_TIMESTAMP" in sql
 
 
 @pytest.mark.parametrize(

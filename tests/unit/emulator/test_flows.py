@@ -185,3 +185,16 @@ async def test_cluster_lives_in_virtual_time() -> None:
     while await cluster_requests.state(client) != "terminated":
         await asyncio.sleep(60)
     assert asyncio.get_running_loop().time() // 60 == 91
+
+
+async def test_jobs_of_a_new_cluster_exist_late_by_quirk() -> None:
+    """The cluster runs, and for a while no read shows its jobs; it does not go before they have ended."""
+    client = http_client.create(quirks={"late_steps_s": 50}, pace={"create_s": 10, "run_s": 5})
+    body = cluster_requests.v2(steps=[cluster_requests.step("one")], delete_when_no_steps=True)
+    made = await cluster_requests.created(client, body, cluster_requests.V2_FLOW)
+    client.clock.pass_s(59)
+    assert (await cluster_requests.state(made), await made.listed()) == ("running", (0, []))
+    client.clock.pass_s(2)
+    assert (await cluster_requests.state(made), await made.listed()) == ("running", (1, ["one"]))
+    client.clock.pass_s(60)
+    assert await cluster_requests.state(made) in {"terminating", "terminated"}

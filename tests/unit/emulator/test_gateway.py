@@ -276,3 +276,30 @@ def test_faults_act_in_the_order_in_which_they_were_put() -> None:
     trouble = standing.meet(faults.Aim("StopJob", None, ""))
     assert (trouble.delay_s, trouble.fault and trouble.fault.action) == (3, faults.Action.DROP_AFTER)
     assert standing.meet(faults.Aim("StopJob", None, "")) == faults.NO_TROUBLE
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "application/json"}, 201),
+        ({"content-type": "application/json; charset=utf-8", "origin": "http://127.0.0.1:8181"}, 201),
+        ({"content-type": "application/json", "origin": "http://localhost:8000"}, 403),
+        ({"content-type": "application/json", "origin": "null"}, 403),
+        ({"content-type": "application/json", "origin": "http://evil.example:8181", "host": "evil.example:8181"}, 403),
+        ({"content-type": "application/json", "sec-fetch-site": "same-site"}, 403),
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+    ],
+)
+async def test_page_of_another_origin_changes_nothing(headers: dict[str, str], status: int) -> None:
+    """A page elsewhere on the machine may not order trouble, turn the clock or lift faults."""
+    client = http_client.create()
+    order = b'{"operation": "StopJob", "action": "latency"}'
+    sent = {"host": "127.0.0.1:8181", **headers}
+    assert (await client.emulator.handle(wire.Request.of("POST", "/emulator/faults", sent, order))).status == status
+    turned = await client.emulator.handle(wire.Request.of("POST", "/emulator/clock", sent, b'{"advance_s": 1}'))
+    assert turned.status == (200 if status == 201 else status)
+    lifted = await client.emulator.handle(wire.Request.of("DELETE", "/emulator/faults", sent))
+    assert lifted.status == (403 if status == 403 else 204)
+    assert (await client.emulator.handle(wire.Request.of("GET", "/emulator/faults", sent))).status == 200

@@ -13,8 +13,13 @@ from pathlib import Path
 import pytest
 from tests.unit.emulator.conftest import Opener
 
-HUGE = "SELECT a.range AS n, 'some text that makes the row long' AS t FROM range(2000) a, range(500) b"
-ENDLESS = "SELECT a.range AS n FROM range(1000000) a, range(1000000) b"
+TEXT = "'some text that makes the row long' AS t"
+HUGE = f"SELECT n, {TEXT} FROM UNNEST(sequence(1, 2000)) AS a(n), UNNEST(sequence(1, 500)) AS b(m)"
+HUGE_JOB = f"SELECT n, {TEXT} FROM (SELECT explode(sequence(1, 1000000)) AS n) a"
+ENDLESS = "SELECT n FROM UNNEST(sequence(1, 1000000)) AS a(n), UNNEST(sequence(1, 1000000)) AS b(m)"
+ENDLESS_JOB = (
+    "SELECT a.n FROM (SELECT explode(sequence(1, 1000000)) AS n) a, (SELECT explode(sequence(1, 1000000)) AS n) b"
+)
 
 
 def peak_bytes() -> int:
@@ -62,7 +67,7 @@ async def test_million_rows_of_a_job_are_not_kept(open_desk: Opener) -> None:
     """A job keeps so many rows and says that there were more."""
     async with open_desk(sql={"rows_kept": 1000}) as client:
         before = peak_bytes()
-        job_id = await client.submitted("huge", "SparkSql", arguments=[HUGE])
+        job_id = await client.submitted("huge", "SparkSql", arguments=[HUGE_JOB])
         assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
         reply = await client.results(job_id)
         assert reply.json()["error_code"] == "0182"
@@ -78,7 +83,7 @@ async def test_cancelled_work_frees_its_thread(open_desk: Opener, engine: str, t
             await client.statement_until(sql_id, "RUNNING")
             await client.ask("POST", f"{client.base}/sql-execution/{sql_id}/cancel")
         else:
-            job_id = await client.submitted("endless", "SparkSql", arguments=[f"CREATE TABLE t AS {ENDLESS}"])
+            job_id = await client.submitted("endless", "SparkSql", arguments=[f"CREATE TABLE t AS {ENDLESS_JOB}"])
             client.clock.pass_s(1)
             await asyncio.sleep(0.05)
             await client.kill(job_id)

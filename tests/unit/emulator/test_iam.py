@@ -153,7 +153,7 @@ async def test_catalog_names_the_place_where_the_client_came_in() -> None:
     client = signed_in()
     reply = await send(client, "POST", "/v3/auth/tokens", by_password(OWN), {"Host": "127.0.0.1:8181"})
     places = {one["type"]: one["endpoints"][0]["url"] for one in reply.json()["token"]["catalog"]}
-    assert places["mrs"] == f"http://127.0.0.1:8181/v1.1/{http_client.PROJECT}"
+    assert places["mrs"] == "http://127.0.0.1:8181/v1.1"
     bare = await send(client, "POST", "/v3/auth/tokens?nocatalog=true", by_password(OWN))
     assert "catalog" not in bare.json()["token"]
 
@@ -287,3 +287,26 @@ async def test_what_iam_gives_out_is_not_repeated_in_texts() -> None:
     client = signed_in()
     key = client.emulator._gate._known.key(own_key()[0])
     assert own_key()[1] not in repr(key)
+
+
+async def test_catalog_is_read_with_a_token_and_with_nothing_is_401() -> None:
+    """The same services as in a token, beside links."""
+    client = signed_in()
+    text, members = await token(client, by_password(OWN))
+    reply = await send(client, "GET", "/v3/auth/catalog", headers={"X-Auth-Token": text})
+    assert (reply.status, reply.json()["catalog"]) == (200, members["catalog"])
+    assert reply.json()["links"]["self"].endswith("/v3/auth/catalog")
+    assert (await send(client, "GET", "/v3/auth/catalog")).status == 401
+
+
+async def test_versions_of_iam_are_told_to_anybody() -> None:
+    """300 for the list and 200 for version 3, as documented; a client that wants HTML gets the page instead."""
+    client = signed_in()
+    listed = await send(client, "GET", "/", headers={"Accept": "application/json", "Host": "iam:80"})
+    (version,) = listed.json()["versions"]["values"]
+    assert (listed.status, version["id"], version["links"][0]["href"]) == (300, "v3.6", "http://iam:80/v3/")
+    for path in ("/v3", "/v3/"):
+        shown = await send(client, "GET", path, headers={"Host": "iam:80"})
+        assert (shown.status, shown.json()) == (200, {"version": version})
+    page = await send(client, "GET", "/", headers={"Accept": "text/html,*/*"})
+    assert page.content_type.startswith("text/html")

@@ -13,9 +13,13 @@ from tests.unit.emulator.conftest import Opener
 from mrs_emulator.core import core, settings, wire
 
 
+async def _page(client: http_client.Client) -> wire.Reply:
+    return await client.emulator.handle(wire.Request.of("GET", "/", {"Accept": "text/html,application/xml;q=0.9"}))
+
+
 async def test_page_may_run_its_own_script_and_nothing_else() -> None:
     """The policy names the hashes of exactly what is in the file, and no other place."""
-    reply = await http_client.create().ask("GET", "/")
+    reply = await _page(http_client.create())
     assert (reply.status, reply.content_type) == (200, "text/html;charset=UTF-8")
     policy = reply.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -32,8 +36,8 @@ async def test_page_may_run_its_own_script_and_nothing_else() -> None:
 async def test_page_is_off_with_the_admin_paths() -> None:
     """One switch for everything unsigned."""
     client = http_client.create(admin=False)
-    for path in ("/", "/emulator/overview"):
-        assert http_client.code(await client.ask("GET", path)) == "APIGW.0101"
+    assert (await _page(client)).json().keys() == {"versions"}
+    assert http_client.code(await client.ask("GET", "/emulator/overview")) == "APIGW.0101"
 
 
 async def test_overview_shows_clusters_jobs_faults_and_requests() -> None:

@@ -55,7 +55,7 @@ async def test_failing_statement_ends_a_spark_job_finished_and_failed(open_desk:
         assert await client.ended(job_id) == ("FINISHED", "FAILED")
         assert http_client.code(await client.results(job_id)) == "0172"
         (effect,) = (await client.effects())["effects"]
-        assert effect["error"] == "Table with name nope does not exist!"
+        assert effect["error"] == "Table or view not found: nope"
         tables = await client.execute("show tables")
     assert tables.json()["content"] == [["kept"]]
 
@@ -134,7 +134,7 @@ async def test_result_larger_than_kept_is_0182_and_never_cut(open_desk: Opener) 
     """A shortened answer would be a wrong one."""
     async with open_desk(sql={"rows_kept": 3}) as client:
         for rows, expected in ((3, 202), (4, 400)):
-            text = f"select unnest(range({rows})) as n"
+            text = f"select explode(sequence(1, {rows})) as n"
             job_id = await client.submitted("s", "SparkSql", arguments=[text])
             assert await client.ended(job_id) == ("FINISHED", "SUCCEEDED")
             reply = await client.results(job_id)

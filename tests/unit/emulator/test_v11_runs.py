@@ -250,3 +250,15 @@ async def test_rows_and_runs_survive_a_restart(tmp_path: Path) -> None:
             http_client.code(await client.ask("DELETE", f"{v11_requests.BASE}/data-sources/{found['input_id']}"))
             == "12000054"
         )
+
+
+async def test_times_are_texts_by_switch() -> None:
+    """The examples of 2021 print them so; codes and counts stay numbers."""
+    client = http_client.create(v11={"times_as_text": True})
+    made = await v11_requests.submitted(client)
+    assert (made["created_at"], made["job_type"]) == (str(http_client.START_MS // 1000), 1)
+    assert made["end_time"] is None
+    listed = (await client.ask("GET", f"{v11_requests.BASE}/job-exes?cluster_id={client.cluster}")).json()
+    (run,) = listed["job_executions"]
+    assert (run["create_at"], run["postpone_at"]) == (str(http_client.START_MS),) * 2
+    assert listed["totalRecord"] == 1

@@ -92,7 +92,7 @@ async def test_failing_step_leaves_the_table_as_it_was() -> None:
 async def test_crash_of_the_translator_fails_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the translator trips over, the thread lives on, and the error names no text of the statement."""
 
-    def trip(_text: str, _spoken: str) -> None:
+    def trip(_text: str, _spoken: str, _given: object) -> None:
         raise RecursionError("select secret")
 
     warehouse = sql.Warehouse(settings.Sql(threads=1), None)

@@ -223,6 +223,8 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "settled": facts.ResolveRequested(_S.SUCCEEDED, BY_HAND, "s-1", _sender()),
     "due": facts.DeadlineReached(),
     "turn": facts.Admitted(),
+    "held back": facts.HeldBack(),
+    "rejected by a control": facts.HeldBack(jobs.Reason("cancelled", "control_rejected", "reject of all: why")),
     "taken": facts.SubmissionAccepted(JOB_ID),
     "refused": facts.SubmissionRefused(REFUSAL),
     "not taken": facts.SubmissionNotApplied(),

@@ -17,6 +17,7 @@ from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, decisions, facts, job_records, jobs
 from mrs_relay.kafka import inbox as inboxes
 from mrs_relay.kafka import records
+from mrs_relay.messages import controls
 
 _C = commands.Command
 
@@ -54,6 +55,17 @@ def test_second_fact_builds_on_the_first() -> None:
     assert (written.state, written.sequence) == (jobs.State.RUNNING, 6)
     assert bench.jobs == bench.before
     assert list(bench.unit.apply()) == [(written.ledger_key, written, _C.TRACK)]
+
+
+def test_turn_is_given_back_under_a_control_that_came_after_it() -> None:
+    """No intent is decided any more: the job stays queued, and asks for its turn again."""
+    bench = unit_bench.Bench(samples.job("queued"))
+    hold = controls.Control(scope=controls.scope("all"), mode="hold", reason="why", at_ms=1)
+    bench.context.controls.put(hold.scope, hold)
+    bench.happen("turn")
+    (written,) = bench.written().values()
+    assert written == samples.job("queued")
+    assert [command for _, _, command in bench.unit.apply()] == [_C.ENQUEUE]
 
 
 def test_last_command_of_a_job_counts() -> None:

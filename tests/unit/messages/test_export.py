@@ -36,9 +36,9 @@ def test_schema_is_a_valid_schema(name: str) -> None:
 
 
 def test_every_type_has_a_schema() -> None:
-    """One file for each type of request and event, one for all events, each with its own id."""
+    """One file for each type of request and event, one for all events and one for controls, each with its own id."""
     wanted = {f"requests/{kind}/v1.json" for kind in registry.REQUESTS} | {"events/v1.json"}
-    wanted |= {f"events/{kind}/v1.json" for kind in registry.EVENTS}
+    wanted |= {f"events/{kind}/v1.json" for kind in registry.EVENTS} | {"controls/v1.json"}
     assert set(_SCHEMAS) == wanted
     assert len({schema["$id"] for schema in _SCHEMAS.values()}) == len(wanted)
 

@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from mrs_relay.engine import event_builder
-from mrs_relay.engine.decide import deadlines, doubt, duplicates, retry
+from mrs_relay.engine.decide import cancellation, deadlines, doubt, duplicates, retry
 from mrs_relay.engine.model import commands, decisions, facts, jobs
 from mrs_relay.engine.work import kinds
 
@@ -30,6 +30,17 @@ def admitted(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> de
 
     intent = _replace(jobs.moved(job, State.SUBMITTING), attempt=max(1, job.attempt), intent_ms=now_ms)
     return decisions.Decision(intent, (), commands.Command.SUBMIT)
+
+
+def held_back(
+    job: jobs.Job, fact: facts.HeldBack, now_ms: int, config: decisions.DecisionConfig
+) -> decisions.Decision | None:
+    """Leave a job in the queue that a control holds, where the command gives its turn back; or end it."""
+    if job.state is not State.QUEUED:
+        return None
+    if fact.rejection is None:
+        return decisions.Decision(job, (), commands.Command.ENQUEUE)
+    return cancellation.stop(cancellation.with_stop_request(job, fact.rejection, None), now_ms, config)
 
 
 def replied(

@@ -68,6 +68,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
         # The cases are tried in order, so those of every job come first.
         case facts.Admitted():
             return submission.admitted(job, now_ms, config)
+        case facts.HeldBack():
+            return submission.held_back(job, fact, now_ms, config)
         case (
             facts.SubmissionAccepted()
             | facts.CallReplied()

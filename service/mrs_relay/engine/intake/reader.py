@@ -119,6 +119,11 @@ def rejected(record: records.Record, fault: errors.BadMessage) -> Keyed | dead_l
         return _dead_letter(record, fault)
 
 
+def skipped(record: records.Record, why: str) -> dead_letters.DeadLetter:
+    """Return the dead letter of a message that a control passes over."""
+    return _dead_letter(record, errors.BadMessage("skipped", why))
+
+
 def undecided(record: records.Record, error: Exception) -> dead_letters.DeadLetter:
     """Return the dead letter of a message for which not even a rejection can be published."""
     return _dead_letter(record, _internal(error))

@@ -128,6 +128,17 @@ class Admitted(msgspec.Struct, frozen=True):
     """The scheduler admitted the job: there is a slot, and budget for one submission."""
 
 
+class HeldBack(msgspec.Struct, frozen=True):
+    """
+    The job got its turn, and a control holds it before the intent to submit it is decided.
+
+    Attributes:
+        rejection: the reason to end the job instead; None: it stays in the queue.
+    """
+
+    rejection: jobs.Reason | None = None
+
+
 class SubmissionAccepted(msgspec.Struct, frozen=True, gc=False):
     """
     MRS accepted the job and gave it an id.
@@ -322,6 +333,7 @@ Fact = (
     | ResolveRequested
     | DeadlineReached
     | Admitted
+    | HeldBack
     | SubmissionAccepted
     | CallReplied
     | SubmissionRefused

@@ -30,6 +30,7 @@ class QueueEntry(NamedTuple):
         place: the cluster and operation that it waits for.
         owner: its partition.
         admit: called when the job gets its turn.
+        job: as it was queued; controls go by it.
     """
 
     rank: tuple[int, int, int]
@@ -37,6 +38,16 @@ class QueueEntry(NamedTuple):
     place: Place
     owner: Owner
     admit: Callable[[jobs.LedgerKey], None]
+    job: jobs.Job
+
+    @property
+    def holder(self) -> Holder:
+        """The job, by its partition and key."""
+        return self.owner, self.key
+
+    def again(self) -> QueueEntry:
+        """Return the same entry for one more place in a queue: a withdrawn one may still be there."""
+        return self._replace(rank=(*self.rank[:2], next(_numbers)))
 
 
 def queue_entry(
@@ -51,4 +62,4 @@ def queue_entry(
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
     rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
-    return QueueEntry(rank, key, kinds.place(job), owner, admit)
+    return QueueEntry(rank, key, kinds.place(job), owner, admit, job)

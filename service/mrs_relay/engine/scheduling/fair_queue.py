@@ -46,7 +46,7 @@ class FairQueue:
         queue = self._queue_of(entry)
         heapq.heappush(queue.waiting, entry)
         queue.add(1)
-        self._entries[entry.owner, entry.key] = entry
+        self._entries[entry.holder] = entry
         self._drop_withdrawn(queue)
         self._open_up(queue)
 
@@ -75,6 +75,10 @@ class FairQueue:
         """Return the queue in which a job waits; None: it has no entry."""
         entry = self._entries.get(holder)
         return None if entry is None else self._queue_of(entry)
+
+    def waiting(self) -> list[entries.QueueEntry]:
+        """Return all entries that have not been withdrawn."""
+        return list(self._entries.values())
 
     def all_queues(self) -> Iterator[queues.TenantQueue]:
         """Yield the queues of all clusters."""

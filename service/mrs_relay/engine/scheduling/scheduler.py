@@ -14,7 +14,8 @@ from mrs_relay.common import clock
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import jobs
-from mrs_relay.engine.scheduling import admission, breaker, entries, fair_queue, quota, tokens, waits
+from mrs_relay.engine.scheduling import admission, breaker, entries, fair_queue, holds, quota, tokens, waits
+from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.engine.scheduling import pauses as pausing
 from mrs_relay.engine.work import kinds
 
@@ -27,15 +28,25 @@ class SubmissionScheduler:
         settings: slots, intents, pauses.
         time: both sides of the clock.
         spend: the write quota.
+        controls: those in effect; they hold entries back.
     """
 
-    def __init__(self, settings: engine_settings.EngineSettings, time: clock.Clock, spend: tokens.Spend) -> None:
+    def __init__(
+        self,
+        settings: engine_settings.EngineSettings,
+        time: clock.Clock,
+        spend: tokens.Spend,
+        controls: standing.Controls | None = None,
+    ) -> None:
         self._time = time
         self._admission: Final = admission.Admission(settings, time, spend, self._wake_in)
         default_tenant = quota.TenantQuota(policies.Policy(), quota.Share(), time)
         self._queue: Final = fair_queue.FairQueue(self._admission, default_tenant)
+        controls = controls or standing.Controls()
+        self._held: Final = holds.HeldEntries(controls, self._queue)
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
+        controls.on_change(self._controls_changed)
 
     @property
     def pauses(self) -> pausing.Pauses:
@@ -61,11 +72,16 @@ class SubmissionScheduler:
         """
         if self.enter_at_once(wanted):
             return True
-        self._queue.add(wanted)
+        if self._held.keep(wanted):
+            self.completed(wanted.key, wanted.owner)  # a turn that it had before the control is taken back
+        else:
+            self._queue.add(wanted)
         return False  # a new entry makes room for no other
 
     def enter_at_once(self, wanted: entries.QueueEntry) -> bool:
         """Admit a job if there is room now and its queue is empty; an entry that is not admitted is not kept."""
+        if self._held.control_of(wanted) is not None:
+            return False
         tenant = self._queue.tenant_of(wanted.owner)
         cluster = self._admission.cluster(wanted.place)
         queue = cluster.tenants.get(tenant)
@@ -97,6 +113,7 @@ class SubmissionScheduler:
         `release` gives back its slot.
         """
         self._queue.withdraw((owner, key))
+        self._held.withdraw((owner, key))
         self.completed(key, owner)
 
     def release(self, key: jobs.LedgerKey, job: jobs.Job, owner: entries.Owner) -> None:
@@ -129,6 +146,7 @@ class SubmissionScheduler:
         """Forget all entries, slots and places in flight of a partition that this process no longer owns."""
         self._admission.leave(owner)
         self._queue.leave(owner)
+        self._held.leave(owner)
         self._queue.tenant_of(owner).leave(owner)
         self._queue.tenants.pop(owner, None)
         self._count_tenants()
@@ -146,6 +164,8 @@ class SubmissionScheduler:
 
     def why(self, key: jobs.LedgerKey, owner: entries.Owner) -> waits.Waiting | None:
         """Return why a job waits; None: it has no entry here."""
+        if (held := self._held.entry_of((owner, key))) is not None:
+            return waits.Waiting(waits.Cause.CONTROL, held.place, control=self._held.control_of(held))
         queue = self._queue.queue_of((owner, key))
         if queue is None:
             return None
@@ -156,7 +176,7 @@ class SubmissionScheduler:
 
     def waiting_by_cause(self) -> dict[waits.Cause, int]:
         """Count the waiting entries by cause."""
-        counts: dict[waits.Cause, int] = {}
+        counts: dict[waits.Cause, int] = {waits.Cause.CONTROL: len(self._held)} if len(self._held) else {}
         for queue in self._queue.all_queues():
             cause, _ = self._admission.cause(queue)
             counts[cause] = counts.get(cause, 0) + queue.count
@@ -165,6 +185,10 @@ class SubmissionScheduler:
     def paused(self) -> list[waits.Paused]:
         """Return the places that take no calls now."""
         return self._admission.paused()
+
+    def _controls_changed(self) -> None:
+        self._held.look_again()
+        self._queue.let_go()
 
     def _count_tenants(self) -> None:
         self._admission.share_between(len(set(self._queue.tenants.values())))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import breaker, entries
+from mrs_relay.messages import controls
 
 
 class Cause(enum.StrEnum):
@@ -14,6 +15,7 @@ class Cause(enum.StrEnum):
 
     CHOICE = "cluster_choice"
     NOT_BEFORE = "not_before"
+    CONTROL = "control"
     CONNECTION = "mrs_paused"
     CLUSTER = "cluster_paused"
     PROBE = "cluster_probed"
@@ -28,6 +30,7 @@ class Cause(enum.StrEnum):
 _TEXTS = {
     Cause.CHOICE: "no cluster that it may run on has been chosen yet",
     Cause.NOT_BEFORE: "its not_before or the backoff of its retry has not come",
+    Cause.CONTROL: "a control holds it",
     Cause.CONNECTION: "MRS throttles or cannot be reached",
     Cause.CLUSTER: "cluster {cluster} is left alone",
     Cause.PROBE: "another request is tried on cluster {cluster} first",
@@ -52,6 +55,7 @@ class Waiting:
         state: the cluster's state by its last answers.
         since_ms: when that state began, epoch milliseconds; 0: no answer counts against the cluster.
         answer: the last bad answer.
+        control: the control that holds the job.
     """
 
     cause: Cause
@@ -60,11 +64,14 @@ class Waiting:
     state: breaker.State = breaker.State.CLOSED
     since_ms: int = 0
     answer: breaker.Answer = breaker.NO_ANSWER
+    control: controls.Control | None = None
 
     def __str__(self) -> str:
-        """Format the reason as a sentence with no names but the cluster, the operation and MRS's code."""
+        """Format the reason as a sentence with no names but the cluster, the operation, MRS's code and the control."""
         cluster, operation = self.place
         parts = [_TEXTS[self.cause].format(cluster=cluster, operation=operation)]
+        if self.control is not None:
+            parts.append(str(self.control))
         if self.since_ms:
             last = f", last answer {self.answer.code} ({self.answer.text})" if self.answer.code else ""
             since = clock.rfc3339(self.since_ms)

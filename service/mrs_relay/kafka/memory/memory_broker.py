@@ -101,10 +101,11 @@ class MemoryBroker:
     def create_topics(self, partitions: int, topics: settings.Topics | None = None) -> None:
         """Create the missing topics of the settings."""
         topics = topics or self._kafka.topics
-        compacted = {topics.ledger, topics.latest}
-        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest):
+        compacted = {topics.ledger, topics.latest, topics.control}
+        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control):
             if name is not None and name not in self._topics:
-                self.create_topic(name, partitions, {"cleanup.policy": "compact"} if name in compacted else {})
+                count = 1 if name == topics.control else partitions
+                self.create_topic(name, count, {"cleanup.policy": "compact"} if name in compacted else {})
 
     def put(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: records.Headers = ()
@@ -303,7 +304,7 @@ class MemoryBroker:
 
     @asynccontextmanager
     async def _reading(self, position: records.Position, offset: int | None) -> AsyncIterator[brokers.LogReader]:
-        await self.reach()
+        await self.reach_leader(position)
         yield memory_clients.Reader(self, position, self.log(position).first if offset is None else offset)
 
     @asynccontextmanager

@@ -40,7 +40,17 @@ def examine(facts: topic_facts.Facts) -> tuple[topic_facts.Finding, ...]:
 
 
 def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    if missing := [name for name in facts.uses if name not in facts.cluster.topics]:
+    control = facts.kafka.topics.control
+    missing = [name for name in facts.uses if name not in facts.cluster.topics]
+    if control in missing:
+        missing.remove(control)
+        yield topic_facts.Finding(
+            "warning",
+            "no_controls",
+            f"topic {control} (kafka.topics.control) is missing: there are no controls, such as holds",
+            "`mrs-relay topics create` makes it",
+        )
+    if missing:
         yield topic_facts.Finding(
             "error",
             MISSING,
@@ -138,6 +148,14 @@ _CLEANUP_POLICIES: Final = (
         "latest_forgets",
         "it must be compact: it would forget",
         name=" (kafka.topics.latest)",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.control,
+        "compact",
+        "error",
+        "controls_forgotten",
+        "it must be compact: a hold would end with its record",
+        name=" (kafka.topics.control)",
     ),
     _CleanupPolicy(
         lambda topics: topics.requests,
@@ -287,7 +305,11 @@ def _batches_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     least = facts.kafka.batch_bytes
     for name in facts.present:
         limit = facts.number(name, "max.message.bytes")
-        if name != facts.kafka.topics.requests and limit is not None and limit < least:
+        if (
+            name not in {facts.kafka.topics.requests, facts.kafka.topics.control}
+            and limit is not None
+            and limit < least
+        ):
             yield topic_facts.Finding(
                 "error",
                 "limit_below_batch",

@@ -79,10 +79,10 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return the topics that must exist: requests, ledger, events, dead letters and, if configured, latest states."""
+    """Return our topics: requests, ledger, events, dead letters, controls and, if configured, latest states."""
     topics = kafka.topics
     optional = () if topics.latest is None else (topics.latest,)
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -126,6 +126,7 @@ def plan(
         (topics.events, kafka.partitions, safe),
         (topics.dead_letters, 1, letter_configs),
         *latest,
+        (topics.control, 1, compacted),
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 

@@ -10,7 +10,8 @@ C = commands.Command
 States = tuple[str, ...]
 Row = tuple[str | None, States, commands.Command | None]
 """State afterwards (None: forgotten), states of the events (`*`: repeated), command."""
-SUBMISSION = ("turn", "taken", "refused", "not taken", "in doubt", "found", "two found", "not found")
+TURN = ("turn", "held back", "rejected by a control")
+SUBMISSION = (*TURN, "taken", "refused", "not taken", "in doubt", "found", "two found", "not found")
 RUNS = ("running", "progressed", "application known", "application left out")
 ENDS = ("succeeded", "failed", "killed")
 SEEN = ("waiting", *RUNS, "unsettled", *ENDS, "another job")
@@ -18,6 +19,11 @@ STATEMENT = ("statement queued", "statement running", "statement finished", "sta
 LOST = ("vanished", "missing")
 LATER = (*LOST, "collected", "expired")
 SAME = ("request, same record", "invalid, same record")
+
+
+def held(rejected: Row) -> dict[str, Row | None]:
+    """What a queued job does under a control: it stays there, or ends as rejected."""
+    return {"held back": REQUEUED, "rejected by a control": rejected}
 
 
 def nothing(*names: str) -> dict[str, Row | None]:
@@ -127,40 +133,40 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
     "queued": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled")),
-        {"turn": ("submitting", (), C.SUBMIT)},
-        nothing(*SUBMISSION[1:], *SEEN, *STATEMENT, *LATER),
+        {"turn": ("submitting", (), C.SUBMIT)} | held(end("cancelled")),
+        nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "queued, to be sent again": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled")),
-        {"turn": ("submitting", (), C.SUBMIT)},
-        nothing(*SUBMISSION[1:], *SEEN, *STATEMENT, *LATER),
+        {"turn": ("submitting", (), C.SUBMIT)} | held(end("cancelled")),
+        nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     # What may have run is not reported as cancelled.
     "queued, late, a statement in doubt": [
         known("queued", "accepted"),
         wished("queued", "accepted", UNKNOWN, due=UNKNOWN),
-        {"turn": UNKNOWN},
-        nothing(*SUBMISSION[1:], *SEEN, *STATEMENT, *LATER),
+        {"turn": UNKNOWN} | held(UNKNOWN),
+        nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "queued, late": [
         known("queued", "accepted"),
         wished("queued", "accepted", end("cancelled"), due=end("cancelled")),
-        {"turn": end("cancelled")},
-        nothing(*SUBMISSION[1:], *SEEN, *STATEMENT, *LATER),
+        {"turn": end("cancelled")} | held(end("cancelled")),
+        nothing(*SUBMISSION[len(TURN) :], *SEEN, *STATEMENT, *LATER),
     ],
     "submitting, for a retry": [
         known("submitting", "accepted"),
         wished("submitting", "accepted", ("submitting", (), None)),
         {"taken": SUBMITTED, "refused": RETRY, "not taken": REQUEUED, "in doubt": ("doubtful", (), C.LOOK_UP)},
-        nothing("turn", "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
     ],
     "submitting, to be cancelled": [
         known("submitting", "accepted"),
         stopped("submitting", "accepted"),
         {"taken": SUBMITTED_KILL, "refused": end("failed"), "not taken": end("cancelled")},
         {"in doubt": ("doubtful", (), C.LOOK_UP)},
-        nothing("turn", "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
     ],
     "submitting, a statement to be cancelled": [
         known("submitting", "accepted"),
@@ -169,7 +175,7 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
         each(["statement queued", "statement running"], SUBMITTED_KILL),
         # It failed by itself, before MRS was asked to stop it.
         {"statement finished": end("succeeded", "submitted"), "statement failed": end("failed", "submitted")},
-        nothing("turn", "found", "two found", "not found", *SEEN, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *LATER),
     ],
     "submitting": [
         known("submitting", "accepted"),
@@ -180,37 +186,37 @@ UNDER_WAY: dict[str, list[dict[str, Row | None]]] = {
             "not taken": REQUEUED,
             "in doubt": ("doubtful", (), C.LOOK_UP),
         },
-        nothing("turn", "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *STATEMENT, *LATER),
     ],
     "submitting, a statement that reads": [
         known("submitting", "accepted"),
         wished("submitting", "accepted", ("submitting", (), None)),
         STATEMENT_SENT | {"in doubt": REQUEUED},
-        nothing("turn", "found", "two found", "not found", *SEEN, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *LATER),
     ],
     "submitting, a statement that writes": [
         known("submitting", "accepted"),
         wished("submitting", "accepted", ("submitting", (), None)),
         STATEMENT_SENT | {"in doubt": UNKNOWN},
-        nothing("turn", "found", "two found", "not found", *SEEN, *LATER),
+        nothing(*TURN, "found", "two found", "not found", *SEEN, *LATER),
     ],
     "doubtful, to be cancelled": [
         known("doubtful", "accepted"),
         stopped("doubtful", "accepted"),
         {"found": SUBMITTED_KILL, "two found": SUBMITTED_KILL, "not found": end("cancelled")},
-        nothing("turn", "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
     ],
     "doubtful, for the last time": [
         known("doubtful", "accepted"),
         wished("doubtful", "accepted", ("doubtful", (), None)),
         {"found": SUBMITTED, "two found": SUBMITTED, "not found": UNKNOWN},
-        nothing("turn", "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
     ],
     "doubtful": [
         known("doubtful", "accepted"),
         wished("doubtful", "accepted", ("doubtful", (), None)),
         {"found": SUBMITTED, "two found": SUBMITTED, "not found": REQUEUED},
-        nothing("turn", "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
+        nothing(*TURN, "taken", "refused", "not taken", "in doubt", *SEEN, *STATEMENT, *LATER),
     ],
     "submitted": [
         known("submitted", "submitted"),

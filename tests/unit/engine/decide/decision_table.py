@@ -36,7 +36,7 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
         decision_rows.known("submitting", "accepted"),
         decision_rows.wished("submitting", "accepted", ("submitting", (), None)),
         _SENT | {"in doubt": decision_rows.REQUEUED, "replied": decision_rows.end("succeeded")},
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     # "No such cluster" may be the effect of the first submission, whose reply was lost.
     "submitting, a call that deletes, again": [
@@ -48,7 +48,7 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
             "replied": decision_rows.end("succeeded"),
             "refused": decision_rows.UNKNOWN,
         },
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     "submitting, a call to be cancelled": [
         decision_rows.known("submitting", "accepted"),
@@ -59,25 +59,25 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
             "not taken": decision_rows.end("cancelled"),
         },
         {"in doubt": decision_rows.UNKNOWN, "replied": decision_rows.end("succeeded")},
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     "submitting, a call that reads": [
         decision_rows.known("submitting", "accepted"),
         decision_rows.wished("submitting", "accepted", ("submitting", (), None)),
         _SENT | {"in doubt": decision_rows.REQUEUED, "replied": decision_rows.end("succeeded")},
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     "submitting, a call that writes": [
         decision_rows.known("submitting", "accepted"),
         decision_rows.wished("submitting", "accepted", ("submitting", (), None)),
         _SENT | {"in doubt": decision_rows.UNKNOWN, "replied": decision_rows.end("succeeded")},
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     "submitting, a cluster to create": [
         decision_rows.known("submitting", "accepted"),
         decision_rows.wished("submitting", "accepted", ("submitting", (), None)),
         _SENT | {"in doubt": ("doubtful", (), decision_rows.C.LOOK_UP), "replied": decision_rows.end("succeeded")},
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     # A resize is a difference: its effect does not show for sure, and it cannot be called back.
     "submitting, a cluster to resize": [
@@ -89,14 +89,14 @@ _CALLS: dict[str, list[dict[str, decision_rows.Row | None]]] = {
             "replied": decision_rows.end("succeeded"),
             "not taken": decision_rows.end("cancelled"),
         },
-        decision_rows.nothing("turn", *_OTHERS, *_CLUSTER),
+        decision_rows.nothing(*decision_rows.TURN, *_OTHERS, *_CLUSTER),
     ],
     "doubtful, a cluster to create": [
         decision_rows.known("doubtful", "accepted"),
         decision_rows.wished("doubtful", "accepted", ("doubtful", (), None)),
         {"found": decision_rows.SUBMITTED, "two found": decision_rows.SUBMITTED, "not found": decision_rows.REQUEUED},
         decision_rows.nothing(
-            "turn",
+            *decision_rows.TURN,
             "taken",
             "refused",
             "not taken",
@@ -137,7 +137,8 @@ TABLE["queued, a call that reads, without reply"] = [*TABLE["queued"]]
 TABLE["queued, a call in doubt"] = [
     *TABLE["queued"][:1],
     decision_rows.wished("queued", "accepted", decision_rows.UNKNOWN),
-    *TABLE["queued"][2:],
+    TABLE["queued"][2] | decision_rows.held(decision_rows.UNKNOWN),
+    *TABLE["queued"][3:],
 ]
 TABLE["submitting, a statement for the last time"] = [*TABLE["submitting, a statement that writes"]]
 TABLE["submitted, with a duplicate"] = [*TABLE["submitted"], {"duplicates stopped": ("submitted", (), None)}]

@@ -51,7 +51,7 @@ async def test_recreated_topic_stops_its_partition(guarantee: str, count: int) -
         await asyncio.sleep(30)
         (found,) = work.status().partitions
     assert (found.state, handler.taken) == (partition_worker.State.UNREADABLE, {})
-    for reported in ("was deleted and created again", "in#1", "in#5", "kafka.accept_loss=true"):
+    for reported in ("was deleted and created again", "in#1", "in#6", "kafka.accept_loss=true"):
         assert reported in (found.error or "")
 
 

@@ -15,6 +15,7 @@ _DAY_MS = 86_400_000
 _UNLIMITED = (1 << 63) - 1
 _LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
 _OURS = ("in", "in.ledger", "ev", "dl")
+_CONTROL = "mrs.control"
 _ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
 
 
@@ -125,6 +126,22 @@ def test_compaction_limit_is_the_setting_s_and_zero_asks_for_none() -> None:
     assert topic_rules.examine(_sound(max_compaction_lag_ms=0)) == ()
 
 
+def test_missing_control_topic_is_a_warning_and_refuses_no_start() -> None:
+    """A deployment from before controls goes on without them, and the check says so."""
+    facts = _sound()
+    others = {name: topic for name, topic in facts.cluster.topics.items() if name != _CONTROL}
+    finding = _only(dataclasses.replace(facts, cluster=dataclasses.replace(facts.cluster, topics=others)))
+    assert (finding.severity, finding.code) == ("warning", "no_controls")
+    assert f"topic {_CONTROL} (kafka.topics.control) is missing" in finding.text
+    assert "topics create" in finding.remedy
+
+
+def test_control_topic_that_forgets_by_age_refuses_the_start() -> None:
+    """A hold would end with its record."""
+    finding = _only(_configured(_sound(), _CONTROL, {"cleanup.policy": "delete"}))
+    assert (finding.severity, finding.code) == ("error", "controls_forgotten")
+
+
 @pytest.mark.parametrize("topic", [*_OURS, "__consumer_offsets", "__transaction_state"])
 def test_single_replicas_among_three_brokers_are_named(topic: str) -> None:
     """One disk holds the only copy; Kafka's own topics count, too."""
@@ -140,7 +157,7 @@ def test_one_broker_alone_needs_one_replica_and_a_setting_asks_for_more() -> Non
     facts = _sound()
     single = broker.Partition(replicas=1, in_sync=1)
     described = {name: broker.Topic((single,) * 2) for name in _OURS}
-    described["dl"] = broker.Topic((single,))
+    described |= {name: broker.Topic((single,)) for name in ("dl", _CONTROL)}
     loose = {name: {**configs, "min.insync.replicas": "1"} for name, configs in facts.configs.items()}
     alone = dataclasses.replace(facts, cluster=broker.Cluster(1, described), configs=loose)
     assert _only(alone).code == "too_few_replicas"

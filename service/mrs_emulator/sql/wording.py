@@ -1,0 +1,62 @@
+"""
+Errors while a statement runs, in the words of the engine that is played; DuckDB's words never leave.
+
+What has no wording here is refused as not played: the emulator failed at it, and the engine may not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from mrs_emulator.sql import macros, statement
+
+_UNKNOWN = f"{macros.REFUSED}something in this statement; simplify it, or test it on a cluster of MRS"
+_NO_TABLE = re.compile(r'Table with name "?(?P<name>[^"\s]+)"? does not exist')
+_NO_COLUMN = re.compile(r'(?:Referenced|does not have a) column (?:named )?"(?P<name>[^"]+)"')
+_NO_SCHEMA = re.compile(r'(?:schema named|Schema with name|because schema) "?(?P<name>[^"\s!]+)"?')
+_EXISTS = re.compile(r'(?:Table|View) with name "?(?P<name>[^"\s]+)"? already exists')
+_ZERO = re.compile(r"Division by zero", re.IGNORECASE)
+_PLAYED = re.compile(rf"{macros.REFUSED}.*", re.DOTALL)
+_ENGINE = re.compile(rf"{macros.FAILED}(?P<text>.*)", re.DOTALL)
+
+Words = Mapping[re.Pattern[str], str]
+
+_SPARK: Words = {
+    _NO_TABLE: "Table or view not found: {name}",
+    _NO_COLUMN: "cannot resolve '{name}' given input columns",
+    _NO_SCHEMA: "Database '{name}' not found",
+    _EXISTS: "Table {name} already exists",
+}
+_HIVE: Words = {
+    _NO_TABLE: "FAILED: SemanticException [Error 10001]: Table not found {name}",
+    _NO_COLUMN: "FAILED: SemanticException [Error 10004]: Invalid table alias or column reference '{name}'",
+    _NO_SCHEMA: "FAILED: SemanticException [Error 10072]: Database does not exist: {name}",
+    _EXISTS: "FAILED: Execution Error, return code 1: AlreadyExistsException(message:Table {name} already exists)",
+}
+_PRESTO: Words = {_ZERO: "Division by zero"}
+_WORDS: Mapping[statement.Dialect, Words] = {"spark": _SPARK, "hive": _HIVE, "presto": _PRESTO}
+_LEFT_TO_PRESTO = (_NO_TABLE, _NO_COLUMN, _NO_SCHEMA)
+
+
+def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], str]) -> str:
+    """
+    What the engine says where DuckDB says `message`.
+
+    Args:
+        message: DuckDB's message.
+        spoken: the dialect.
+        first_line: cuts a message down to its first line; Presto's own wording of names starts from that.
+    """
+    line = first_line(message)
+    if found := _PLAYED.search(line):
+        text = found.group()
+        return text if ";" in text else f"{text}; leave it out, or test this statement on a cluster of MRS"
+    if found := _ENGINE.search(line):
+        return found["text"]
+    for pattern, words in _WORDS[spoken].items():
+        if found := pattern.search(line):
+            return words.format(**found.groupdict())
+    if spoken == "presto" and any(pattern.search(line) for pattern in _LEFT_TO_PRESTO):
+        return line
+    return _UNKNOWN

@@ -1,0 +1,119 @@
+"""List, set and lift controls over HTTP; one that is set is a record of the control topic, like any sender's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from mrs_relay import errors
+from mrs_relay.api import models, problems, replies, settings, submissions
+from mrs_relay.client import sending
+from mrs_relay.common import clock
+from mrs_relay.kafka import records
+from mrs_relay.messages import controls
+from mrs_relay.read_model import controls as projected
+from mrs_relay.read_model import database
+
+_SEND_S: Final = 30.0
+
+
+class Controls:
+    """
+    The handlers of controls.
+
+    Args:
+        opened: the database.
+        projection: keeps its table of controls.
+        sender: writes records.
+        topic: the control topic.
+        chosen: the settings.
+    """
+
+    def __init__(
+        self,
+        opened: database.Database,
+        projection: projected.ControlProjection,
+        sender: sending.Sender,
+        topic: str,
+        chosen: settings.ApiSettings,
+    ) -> None:
+        self._database = opened
+        self._projection = projection
+        self._sender = sender
+        self._topic = topic
+        self._settings = chosen
+        self._time = clock.SystemClock()
+
+    async def list_controls(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the controls in effect."""
+        query = replies.query(request, models.ControlsQuery)
+        items = [_shown(row) for row in await self._in_effect() if query.mode in {None, row["mode"]}]
+        return replies.reply(request, models.ControlList(items=items, problem=self._projection.problem))
+
+    async def set_control(self, request: web.Request) -> web.StreamResponse:
+        """Set the control of a scope."""
+        self._require_writable()
+        scope, body = _scope(request), await submissions._body(request, models.NewControl)  # noqa: SLF001 - shared
+        control = controls.Control(
+            scope=scope,
+            mode=body.mode,
+            reason=body.reason,
+            by=body.by,
+            at_ms=self._time.now_ms(),
+            until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
+        )
+        key, value = controls.write(control)
+        try:
+            _, checked = controls.read(key, value, control.at_ms)  # as every replica will
+        except ValueError as error:
+            raise problems.ProblemError(422, "invalid-control", str(error)) from None
+        await self._send(key, value if checked is not None else None)
+
+        shown = _shown(projected.row(control)).model_dump_json(exclude_none=True).encode()
+        headers = {"Location": f"/v1/controls/{quote(str(scope), safe='')}"}
+        return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
+
+    async def lift_control(self, request: web.Request) -> web.StreamResponse:
+        """Lift the control of a scope."""
+        self._require_writable()
+        scope = str(_scope(request))
+        found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
+        if found is None:
+            raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
+        await self._send(scope.encode(), None)
+        return replies.reply(request, _shown(found))
+
+    async def _in_effect(self) -> list[dict[str, Any]]:
+        return await projected.in_effect(self._database, self._time.now_ms())
+
+    def _require_writable(self) -> None:
+        if self._settings.read_only:
+            raise problems.ProblemError(403, "read-only", "api.read_only is set: send the record to Kafka")
+
+    async def _send(self, key: bytes, value: bytes | None) -> None:
+        if self._projection.is_absent:  # a broker that makes topics by itself would make one that forgets
+            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
+        try:
+            async with asyncio.timeout(_SEND_S):
+                await self._sender.send(records.Outgoing(self._topic, key, value))
+        except (errors.StreamError, TimeoutError):
+            text = "Kafka has not acknowledged the control, which may have been written: send it again"
+            raise problems.unavailable(text) from None
+
+
+def _scope(request: web.Request) -> controls.Scope:
+    try:
+        return controls.scope(request.match_info["scope"])
+    except ValueError as error:
+        raise problems.ProblemError(422, "invalid-scope", str(error)) from None
+
+
+def _shown(row: dict[str, Any]) -> models.Control:
+    return models.Control(
+        **{name: row[name] for name in ("scope", "mode", "reason", "by")},
+        at=clock.shown(row["at_ms"]),
+        until=clock.shown(row["until_ms"]) if row["until_ms"] else None,
+    )

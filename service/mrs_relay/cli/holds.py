@@ -1,0 +1,260 @@
+"""
+`mrs-relay hold`, `drain`, `quarantine`, `skip`, `release` and `controls`: set, lift and list controls.
+
+A control is a record of the topic `kafka.topics.control`, which every replica follows; docs/controls.md describes it.
+The topic is shared by all tenants of a deployment, so no command here takes a tenant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import getpass
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
+
+import typer
+
+from mrs_relay import tenants
+from mrs_relay.cli import connect, ledger, options, run, view
+from mrs_relay.common import clock
+from mrs_relay.engine.scheduling import controls as standing
+from mrs_relay.kafka import records, topic_io
+from mrs_relay.messages import codec, controls
+
+ScopeText = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCOPE",
+        help="all, tenant/NAME, cluster/ID, label/KEY=VALUE, type/KIND (job, sql, cluster, call), or request/ID.",
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is shown wherever the control is.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who sets it; your user name unless it is given.")]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until", metavar="TIME", help="When it ends by itself: 2026-11-24T06:00:00Z, or after a duration such as 2h."
+    ),
+]
+
+_LOOK_S: Final = 2.0
+"""Seconds between two looks at the ledgers; within the first ones every replica has read the control."""
+
+
+def hold(
+    *,
+    scope: ScopeText,
+    reason: Reason,
+    until: Until = None,
+    by: By = "",
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """Submit nothing new that SCOPE names; intake, tracking and cancels go on."""
+    _set(_control(scope, "hold", reason, by, until), connect.tenancies(config, bootstrap), as_json=as_json)
+
+
+def drain(
+    *,
+    scope: ScopeText,
+    reason: Reason,
+    until: Until = None,
+    by: By = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the last job that runs has ended.")] = False,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """Submit nothing new that SCOPE names, and report when the last job that runs has ended."""
+    control, found = _control(scope, "drain", reason, by, until), connect.tenancies(config, bootstrap)
+    _set(control, found, as_json=as_json)
+    if wait:
+        run.loop(_drained(control.scope, found, as_json=as_json))
+
+
+def quarantine(
+    *,
+    scope: ScopeText,
+    reason: Reason,
+    until: Until = None,
+    by: By = "",
+    reject: Annotated[
+        bool, typer.Option("--reject", help="End what has been set aside so far, with the event cancelled.")
+    ] = False,
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """
+    Set aside the requests that SCOPE names, until they are released or rejected.
+
+    `mrs-relay release request/ID` lets one go, `mrs-relay release SCOPE` all.
+    """
+    control = _control(scope, "reject" if reject else "quarantine", reason, by, until)
+    _set(control, connect.tenancies(config, bootstrap), as_json=as_json)
+
+
+def skip(
+    *,
+    message: Annotated[
+        str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="The message to pass over.", show_default=False)
+    ],
+    reason: Reason,
+    by: By = "",
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """Pass over one message of a topic of requests that has not been read yet; it becomes a dead letter."""
+    control = _control(f"offset/{message}", "skip", reason, by, None)
+    _set(control, connect.tenancies(config, bootstrap), as_json=as_json)
+
+
+def release(
+    *,
+    scope: ScopeText,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    by: By = "",
+    as_json: options.AsJson = False,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+) -> None:
+    """
+    Lift the control of SCOPE.
+
+    A request without a control of its own is let out of the quarantine that it is in.
+    """
+    found = connect.tenancies(config, bootstrap)
+    wanted = _scope(scope)
+    present = {one.scope: one for one in run.loop(_standing(found))}
+    if wanted in present:
+        run.loop(_send(found, str(wanted).encode(), None))
+        if as_json:
+            typer.echo(codec.encode({"scope": str(wanted), "lifted": present[wanted].mode}))
+        else:
+            view.out().print(view.plain(f"lifted: {present[wanted]}"))
+        return
+    if wanted.kind != "request":
+        view.err().print(view.plain(f"{wanted} has no control; `mrs-relay controls` lists those in effect", "red"))
+        raise typer.Exit(run.Code.FAILED)
+    _set(_control(scope, "release", reason, by, None), found, as_json=as_json)
+
+
+def list_controls(
+    *, as_json: options.AsJson = False, config: options.Config = None, bootstrap: options.Bootstrap = None
+) -> None:
+    """List the controls in effect."""
+    found = run.loop(_standing(connect.tenancies(config, bootstrap)))
+    if as_json:
+        for one in found:
+            typer.echo(codec.encode(as_row(one)))
+        return
+    table = view.grid("scope", "mode", "since", "until", "by")
+    table.add_column("reason", overflow="fold")
+    for one in found:
+        until = clock.shown(one.until_ms) if one.until_ms else ""
+        cells = (str(one.scope), one.mode, clock.shown(one.at_ms), until, one.by, one.reason)
+        table.add_row(*(view.plain(cell) for cell in cells))
+    view.out().print(table if found else "no control is in effect")
+
+
+def as_row(control: controls.Control) -> dict[str, Any]:
+    """Make the row of a control for programs; members without a value are left out."""
+    row = {
+        "scope": str(control.scope),
+        "mode": control.mode,
+        "reason": control.reason,
+        "by": control.by,
+        "at": clock.shown(control.at_ms),
+        "until": clock.shown(control.until_ms) if control.until_ms else "",
+    }
+    return {name: value for name, value in row.items() if value}
+
+
+def _scope(text: str) -> controls.Scope:
+    try:
+        return controls.scope(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="SCOPE") from None
+
+
+def _control(scope: str, mode: controls.Mode, reason: str, by: str, until: str | None) -> controls.Control:
+    now_ms = clock.SystemClock().now_ms()
+    made = controls.Control(
+        scope=_scope(scope), mode=mode, reason=reason, by=by or _user(), at_ms=now_ms, until_ms=_until_ms(until, now_ms)
+    )
+    try:
+        controls.read(*controls.write(made), now_ms)  # as every replica will
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return made
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        return ""
+
+
+def _until_ms(text: str | None, now_ms: int) -> int:
+    if text is None:
+        return 0
+    if (after_s := options.seconds(text)) is not None:
+        return now_ms + round(after_s * 1000)
+    try:
+        moment = dt.datetime.fromisoformat(clock.without_leap_second(text))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        text = f"{text!r} is neither a duration such as 2h nor a time with offset such as 2026-11-24T06:00:00Z"
+        raise typer.BadParameter(text, param_hint="--until")
+    if (until_ms := round(moment.timestamp() * 1000)) <= now_ms:
+        raise typer.BadParameter(f"{text} is over", param_hint="--until")
+    return until_ms
+
+
+def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, as_json: bool) -> None:
+    run.loop(_send(found, *controls.write(control)))
+    if as_json:
+        typer.echo(codec.encode(as_row(control)))
+    else:
+        view.out().print(view.plain(f"set: {control}"))
+
+
+async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None) -> None:
+    kafka = next(iter(found)).kafka
+    await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
+
+
+async def _standing(found: Iterable[tenants.ResolvedTenant]) -> list[controls.Control]:
+    """Read the controls in effect, in the order in which they were set; records that are none are passed over."""
+    kafka = next(iter(found)).kafka
+    latest = standing.Controls(clock.SystemClock().now_ms)
+    async for record in topic_io.read_all(connect.broker(kafka), kafka.topics.control):
+        try:
+            latest.put(*controls.read(record.key, record.value, record.timestamp_ms))
+        except ValueError as error:
+            view.err().print(view.plain(f"record {record.partition}/{record.offset} is no control: {error}", "red"))
+    return list(latest)
+
+
+async def _drained(scope: controls.Scope, found: Iterable[tenants.ResolvedTenant], *, as_json: bool) -> None:
+    """Wait until the ledgers of all tenants hold no job under way that the scope names."""
+    before = -1
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        count = 0
+        for tenant in found:
+            jobs = await ledger.read(tenant.kafka)
+            count += sum(standing.is_under_way(scope, job, tenant.name) for job in jobs)
+        if count != before:
+            if as_json:
+                typer.echo(codec.encode({"scope": str(scope), "running": count}))
+            else:
+                view.out().print(view.plain(f"{count} still run" if count else "the last one has ended"))
+        if not count:
+            return
+        before = count

@@ -1,0 +1,216 @@
+"""
+Read the control topic, for all partitions and tenants of this process, from its beginning and then on and on.
+
+The reader has no group: every replica reads every control. No runtime joins its group before the topic was read to its
+end as of the start, so no replica submits what a control holds. Without the topic there are no controls, and readiness
+says so; it is looked for again and again, and counts from the moment when it has been read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import structlog
+
+from mrs_relay import errors
+from mrs_relay.common import backoff, clock
+from mrs_relay.engine import drains, timers
+from mrs_relay.engine.scheduling import controls as standing
+from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import records
+from mrs_relay.messages import controls
+
+_READ_S: Final = 10.0
+_ABSENT_S: Final = 5.0
+"""Seconds between two looks for a topic that is missing."""
+
+_WAIT_S: Final = 2.0
+_STEP_S: Final = 1.0
+_EMPTY_READS: Final = 3
+_BACKOFF: Final = backoff.Backoff(first_s=0.2, most_s=5.0)
+
+_Pending = dict[controls.Scope, controls.Control] | None
+"""The controls that were read so far; None: all are known."""
+
+log = structlog.get_logger(__name__)
+
+
+class ControlReader:
+    """
+    Keep `controls` as the topic says.
+
+    Args:
+        broker: the Kafka to read from.
+        topic: the control topic.
+        found: is kept up to date.
+        time: wall clock.
+
+    Attributes:
+        controls: those in effect.
+        time: the clock.
+        drains: counts what drains wait for.
+    """
+
+    def __init__(self, broker: brokers.Broker, topic: str, found: standing.Controls, time: clock.Clock) -> None:
+        self.controls: Final = found
+        self.time: Final = time
+        self.drains: Final = drains.Drains(found)
+        self._broker = broker
+        self._topic = topic
+        self._read = asyncio.Event()
+        self._timers = timers.Timers(time.now_ms)
+        self._due_ms = 0
+        self._rejected: set[tuple[int, int]] = set()
+        found.on_change(self._set_timer)
+
+    async def require(self) -> None:
+        """
+        Return once all controls that were there at the start are known.
+
+        Raises:
+            StreamDown: the topic could not be read yet.
+        """
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                await self._read.wait()
+        except TimeoutError:
+            why = self.controls.problem or "Kafka does not answer"
+            raise errors.StreamDown(f"the controls in topic {self._topic} have not been read yet: {why}") from None
+
+    async def run(self) -> None:
+        """Read until cancelled; an outage of Kafka leaves the controls as they are."""
+        failures = 0
+        while True:
+            try:
+                count = await self._partition_count()
+                if count:
+                    failures = 0
+                    await self._follow(count)
+                else:
+                    self._note_absent()
+                    await asyncio.sleep(_ABSENT_S)
+            except* errors.StreamError as several:
+                failures += 1
+                self._note_failure(_first(several))
+                await asyncio.sleep(_BACKOFF.delay_s(failures))
+
+    def failed(self, task: str, error: BaseException) -> None:
+        """Note that a task has failed by a bug: the controls stay as they are."""
+        self.controls.problem = f"the controls are not read any more: {task} has failed with {error!r}"
+        log.error("task_failed", task=task, exc_info=error)
+
+    def close(self) -> None:
+        """Cancel the timer."""
+        self._timers.close()
+
+    async def _partition_count(self) -> int:
+        async with self._broker.admin() as admin:
+            return (await admin.partition_counts()).get(self._topic, 0)
+
+    async def _follow(self, partitions: int) -> None:
+        """Read all partitions to their ends, replace all controls by what was found, and read on."""
+        pending: _Pending = {}
+        behind = set(range(partitions))
+
+        async def follow(partition: int) -> None:
+            nonlocal pending
+            position = records.Position(self._topic, partition)
+            async with self._broker.reader(position, None) as reader:
+                async for found in self._to_end(reader, position):
+                    self._take(found, pending)
+
+                # The last partition that reaches its end makes the controls known.
+                behind.discard(partition)
+                if not behind and pending is not None:
+                    self.controls.replace(pending)
+                    pending = None
+                    self._settle()
+
+                while True:
+                    self._take(await reader.read(_READ_S), pending)
+
+        async with asyncio.TaskGroup() as group:
+            for partition in range(partitions):
+                group.create_task(follow(partition), name=f"controls {partition}")
+
+    async def _to_end(
+        self, reader: brokers.LogReader, position: records.Position
+    ) -> AsyncIterator[Sequence[records.Record]]:
+        """Yield all records that could be read when the reader began."""
+        empty = 0
+        while not reader.caught_up:
+            found = await reader.read(_STEP_S)
+            yield found
+
+            # Compaction may have removed the last records. Silence alone proves nothing: the leader must answer, too.
+            empty = 0 if found else empty + 1
+            if empty >= _EMPTY_READS:
+                async with self._broker.reader(position, None):
+                    return
+
+    def _take(self, found: Sequence[records.Record], pending: _Pending) -> None:
+        for record in found:
+            try:
+                scope, control = controls.read(record.key, record.value, record.timestamp_ms)
+            except ValueError as error:
+                self._reject(record, error)
+                continue
+
+            if pending is None:
+                self.controls.put(scope, control)
+                what = {"mode": control.mode, "by": control.by, "reason": control.reason} if control else {}
+                log.info("control_changed", scope=str(scope), lifted=control is None, **what)
+                continue
+            pending.pop(scope, None)  # the last one that was set comes last
+            if control is not None:
+                pending[scope] = control
+
+    def _reject(self, record: records.Record, error: ValueError) -> None:
+        """Count a record that is no control, once; the control that its scope has is left as it is."""
+        place = (record.partition, record.offset)
+        if place not in self._rejected:
+            self._rejected.add(place)
+            self.controls.rejected += 1
+            log.error("control_rejected", partition=record.partition, offset=record.offset, error=str(error))
+
+    def _settle(self) -> None:
+        self.controls.problem = None
+        self._read.set()
+        log.info("controls_known", topic=self._topic, count=len(list(self.controls)))
+
+    def _note_absent(self) -> None:
+        """Go on without controls; those that were read before the topic vanished stay."""
+        problem = (
+            f"topic {self._topic} (kafka.topics.control) is missing, so controls cannot be set or lifted; "
+            "`mrs-relay topics create` makes it"
+        )
+        if problem != self.controls.problem:
+            self.controls.problem = problem
+            log.warning("control_topic_missing", topic=self._topic)
+        self._read.set()
+
+    def _note_failure(self, error: errors.StreamError) -> None:
+        self.controls.problem = f"the controls may be out of date: {error}"
+        log.warning("controls_unreachable", topic=self._topic, error=str(error))
+
+    def _set_timer(self) -> None:
+        """Wake up when the next control ends by itself."""
+        due_ms = min((one.until_ms for one in self.controls if one.until_ms), default=0)
+        if due_ms and due_ms != self._due_ms:
+            self._due_ms = due_ms
+            self._timers.at(due_ms, self._end_due)
+
+    def _end_due(self) -> None:
+        self._due_ms = 0
+        for one in self.controls.end_due():
+            log.info("control_ended", scope=str(one.scope), mode=one.mode)
+        self._set_timer()
+
+
+def _first(several: ExceptionGroup[errors.StreamError]) -> errors.StreamError:
+    found: BaseException = several
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, errors.StreamError) else errors.StreamError(repr(found))

@@ -1,0 +1,150 @@
+"""
+The controls in effect in this process, and which of them hold a job back.
+
+One instance serves all schedulers and partitions. `engine/control_reader.py` fills it from the control topic. Matching
+is by what a job's record holds: tenant, cluster, labels, kind and id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from mrs_relay.engine.model import facts, jobs
+from mrs_relay.messages import controls
+
+_ALL: Final = controls.Scope("all")
+_UNDER_WAY: Final = frozenset(
+    state for state, trait in jobs.TRAITS.items() if trait.holds_slot or state is jobs.State.COLLECTING
+)
+
+
+class Controls:
+    """
+    Keep the control of each scope.
+
+    Args:
+        now_ms: wall time, epoch milliseconds.
+
+    Attributes:
+        problem: why controls cannot be read; None: they are as the topic says.
+        rejected: records of the topic that are no controls, since the start.
+        draining: jobs of this process under way by the scope of each drain, as last counted.
+    """
+
+    def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
+        self._now_ms = now_ms
+        self._by_scope: dict[controls.Scope, controls.Control] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._owned: dict[object, tuple[str, Mapping[jobs.LedgerKey, jobs.Job]]] = {}
+        self.problem: str | None = None
+        self.rejected = 0
+        self.draining: Mapping[controls.Scope, int] = {}
+
+    def __iter__(self) -> Iterator[controls.Control]:
+        """Yield the controls that have not ended, in the order in which they were set."""
+        now_ms = self._now_ms()
+        return iter([one for one in self._by_scope.values() if not one.is_over(now_ms)])
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have `call` called after each change."""
+        self._listeners.append(call)
+
+    def join(self, owner: object, tenant: str, committed: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
+        """Count a partition's jobs among those that a drain waits for, until it leaves; a live view."""
+        self._owned[owner] = tenant, committed
+
+    def leave(self, owner: object) -> None:
+        """Forget a partition that this process no longer owns."""
+        self._owned.pop(owner, None)
+
+    def under_way(self, scope: controls.Scope) -> int:
+        """Count the jobs of this process under way that a scope names."""
+        return sum(
+            is_under_way(scope, job, tenant) for tenant, committed in self._owned.values() for job in committed.values()
+        )
+
+    # Changes
+
+    def replace(self, standing: Mapping[controls.Scope, controls.Control]) -> None:
+        """Replace all controls."""
+        if standing != self._by_scope:
+            self._by_scope = dict(standing)
+            self._changed()
+
+    def put(self, scope: controls.Scope, control: controls.Control | None) -> None:
+        """Set the control of a scope; None lifts it."""
+        if self._by_scope.get(scope) == control:
+            return
+        self._by_scope.pop(scope, None)
+        if control is not None:
+            self._by_scope[scope] = control
+        self._changed()
+
+    def end_due(self) -> list[controls.Control]:
+        """Remove the controls that have ended by themselves, and return them."""
+        now_ms = self._now_ms()
+        over = [one for one in self._by_scope.values() if one.is_over(now_ms)]
+        for one in over:
+            del self._by_scope[one.scope]
+        if over:
+            self._changed()
+        return over
+
+    def _changed(self) -> None:
+        for call in self._listeners:
+            call()
+
+    # What they concern
+
+    def holding(self, job: jobs.Job, tenant: str) -> controls.Control | None:
+        """Return the widest control that keeps a job from being submitted; None: none does."""
+        return next(self.all_holding(job, tenant), None) if self._by_scope else None
+
+    def all_holding(self, job: jobs.Job, tenant: str) -> Iterator[controls.Control]:
+        """Yield all controls that keep a job from being submitted, the widest first."""
+        now_ms = self._now_ms()
+        found = [self._by_scope[scope] for scope in scopes_of(job, tenant) if scope in self._by_scope]
+        in_effect = [one for one in found if not one.is_over(now_ms)]
+        is_released = any(one.mode == "release" for one in in_effect)
+        for one in in_effect:
+            if one.is_holding and not (is_released and one.mode in controls.SET_ASIDE):
+                yield one
+
+    def held_back(self, job: jobs.Job, tenant: str) -> facts.HeldBack | None:
+        """Return what happens instead of a job's turn: it stays queued, or it ends; None: it is submitted."""
+        if not self._by_scope or self.holding(job, tenant) is None:
+            return None
+        rejecting = self.rejecting(job, tenant)
+        if rejecting is None:
+            return facts.HeldBack()
+        return facts.HeldBack(jobs.Reason("cancelled", "control_rejected", str(rejecting)))
+
+    def rejecting(self, job: jobs.Job, tenant: str) -> controls.Control | None:
+        """Return the control that ends a job which was set aside before the control was set; None: none does."""
+        holding = self.all_holding(job, tenant) if self._by_scope else ()
+        return next((one for one in holding if one.mode == "reject" and job.arrived_ms <= one.at_ms), None)
+
+    def skipping(self, topic: str, partition: int, offset: int) -> controls.Control | None:
+        """Return the control by which an input message is passed over; None: it is not."""
+        if not self._by_scope:
+            return None
+        found = self._by_scope.get(controls.Scope("offset", controls.offset_name(topic, partition, offset)))
+        return None if found is None or found.is_over(self._now_ms()) else found
+
+
+def scopes_of(job: jobs.Job, tenant: str) -> list[controls.Scope]:
+    """Return the scopes that concern a job, the widest first."""
+    return [
+        _ALL,
+        controls.Scope("tenant", tenant),
+        controls.Scope("cluster", job.cluster),
+        controls.Scope("type", job.subject),
+        *(controls.Scope("label", f"{name}={value}") for name, value in (job.labels or {}).items()),
+        controls.Scope("request", job.id),
+    ]
+
+
+def is_under_way(scope: controls.Scope, job: jobs.Job, tenant: str) -> bool:
+    """Whether a scope names a job whose submission was decided, and that has not ended."""
+    return job.state in _UNDER_WAY and scope in scopes_of(job, tenant)

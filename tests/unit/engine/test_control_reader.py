@@ -1,0 +1,180 @@
+"""The reader keeps the controls as the topic says, through outages, bad records and a topic that is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import structlog
+from tests.support import runtimes
+
+from mrs_relay import errors
+from mrs_relay.common import clock, tasks
+from mrs_relay.engine import control_reader
+from mrs_relay.engine.scheduling import controls as standing
+from mrs_relay.kafka.memory import memory_broker
+
+pytestmark = pytest.mark.looptime
+
+_TOPIC = "mrs.control"
+_UNREADABLE = b"{"
+
+
+def put(broker: memory_broker.MemoryBroker, scope: str, mode: str | None = "hold", **more: Any) -> None:
+    """Send a control; None lifts one."""
+    value = None if mode is None else json.dumps({"mode": mode, "reason": "why", **more}).encode()
+    broker.put(_TOPIC, 0, scope.encode(), value)
+
+
+def _fail(task: str, error: BaseException) -> None:
+    raise AssertionError(task) from error
+
+
+@contextlib.asynccontextmanager
+async def _reading(broker: memory_broker.MemoryBroker) -> AsyncIterator[control_reader.ControlReader]:
+    time = clock.LoopClock()
+    reader = control_reader.ControlReader(broker, _TOPIC, standing.Controls(time.now_ms), time)
+    async with tasks.TaskSupervisor(_fail) as supervisor:
+        supervisor.start(reader.run(), name="controls")
+        yield reader
+        reader.close()
+
+
+def _scopes(reader: control_reader.ControlReader) -> list[str]:
+    return [str(one.scope) for one in reader.controls]
+
+
+def _broker() -> memory_broker.MemoryBroker:
+    return runtimes.cluster(runtimes.kafka_settings())
+
+
+async def test_all_that_was_there_is_known_before_it_is_used() -> None:
+    """The last record of each scope counts, and only when all of them have been read."""
+    broker = _broker()
+    for scope in ("all", "tenant/a", "cluster/c"):
+        put(broker, scope)
+    put(broker, "all", None)
+    put(broker, "tenant/a", "drain")
+    async with _reading(broker) as reader:
+        assert _scopes(reader) == []
+        await reader.require()
+        assert [(str(one.scope), one.mode) for one in reader.controls] == [("cluster/c", "hold"), ("tenant/a", "drain")]
+        assert reader.controls.problem is None
+
+
+async def test_control_is_in_effect_within_a_second_and_so_is_its_end() -> None:
+    """Also an end that nobody sends: `until`."""
+    broker = _broker()
+    async with _reading(broker) as reader:
+        await reader.require()
+        put(broker, "all")
+        await asyncio.sleep(1)
+        assert _scopes(reader) == ["all"]
+        put(broker, "all", "release")
+        await asyncio.sleep(1)
+        assert _scopes(reader) == []
+
+        changes: list[list[str]] = []
+        reader.controls.on_change(lambda: changes.append(_scopes(reader)))
+        until = dt.datetime.fromtimestamp(reader.time.now_ms() / 1000 + 60, dt.UTC).isoformat()
+        put(broker, "all", until=until)
+        await asyncio.sleep(59)
+        assert changes == [["all"]]
+        await asyncio.sleep(2)
+        assert changes == [["all"], []]
+
+
+async def test_nothing_is_known_while_kafka_is_down() -> None:
+    """Whoever asks is told why, and waits; no control is taken for absent."""
+    broker = _broker()
+    put(broker, "all")
+    broker.go_down()
+    async with _reading(broker) as reader:
+        with pytest.raises(errors.StreamDown, match=r"controls in topic mrs\.control have not been read yet"):
+            await reader.require()
+        broker.come_up()
+        await asyncio.sleep(10)
+        await reader.require()
+        assert (_scopes(reader), reader.controls.problem) == (["all"], None)
+
+
+async def test_outage_leaves_the_controls_as_they_were() -> None:
+    """A hold holds while its topic cannot be read; what came meanwhile is read afterwards."""
+    broker = _broker()
+    put(broker, "all")
+    async with _reading(broker) as reader:
+        await reader.require()
+        broker.go_down()
+        await asyncio.sleep(60)
+        assert _scopes(reader) == ["all"]
+        assert "may be out of date" in (reader.controls.problem or "")
+        put(broker, "all", None)
+        put(broker, "tenant/a")
+        broker.come_up()
+        await asyncio.sleep(10)
+        assert (_scopes(reader), reader.controls.problem) == (["tenant/a"], None)
+
+
+async def test_missing_topic_stops_nothing_and_counts_once_it_is_there() -> None:
+    """A deployment from before controls goes on; the topic needs no restart."""
+    broker = _broker()
+    broker.drop_topic(_TOPIC)
+    async with _reading(broker) as reader:
+        await reader.require()
+        assert "mrs.control (kafka.topics.control) is missing" in (reader.controls.problem or "")
+        broker.create_topic(_TOPIC, 1)
+        put(broker, "all")
+        await asyncio.sleep(7)
+        assert (_scopes(reader), reader.controls.problem) == (["all"], None)
+
+
+async def test_topic_that_vanishes_lifts_no_hold() -> None:
+    """Its controls stay until there is another topic that says otherwise."""
+    broker = _broker()
+    put(broker, "all")
+    async with _reading(broker) as reader:
+        await reader.require()
+        broker.go_down()
+        broker.drop_topic(_TOPIC)
+        await asyncio.sleep(20)
+        broker.come_up()
+        await asyncio.sleep(30)
+        assert _scopes(reader) == ["all"]
+        assert "is missing" in (reader.controls.problem or "")
+
+
+async def test_bad_record_is_counted_once_and_changes_nothing() -> None:
+    """It stops no worker, and the controls before and behind it count."""
+    broker = _broker()
+    put(broker, "all")
+    with structlog.testing.capture_logs() as logs:
+        async with _reading(broker) as reader:
+            await reader.require()
+            broker.put(_TOPIC, 0, b"all", _UNREADABLE)
+            broker.put(_TOPIC, 0, b"nowhere/x", b"{}")
+            put(broker, "tenant/a")
+            await asyncio.sleep(1)
+            broker.go_down()  # it is read again afterwards
+            await asyncio.sleep(20)
+            broker.come_up()
+            await asyncio.sleep(10)
+            assert _scopes(reader) == ["all", "tenant/a"]
+            assert reader.controls.rejected == 2
+    rejected = [line for line in logs if line["event"] == "control_rejected"]
+    assert [(line["partition"], line["offset"]) for line in rejected] == [(0, 1), (0, 2)]
+
+
+async def test_topic_of_several_partitions_is_read_whole() -> None:
+    """The broker may have made it by itself, with as many partitions as it makes."""
+    broker = _broker()
+    broker.create_topic(_TOPIC, 3)
+    for partition in range(3):
+        broker.put(_TOPIC, partition, f"tenant/{partition}".encode(), b'{"mode": "hold", "reason": "why"}')
+    async with _reading(broker) as reader:
+        await reader.require()
+        assert sorted(_scopes(reader)) == ["tenant/0", "tenant/1", "tenant/2"]
