@@ -50,13 +50,35 @@ class Controls:
     async def list_controls(self, request: web.Request) -> web.StreamResponse:
         """Answer with the controls in effect."""
         query = replies.query(request, models.ControlsQuery)
-        items = [_shown(row) for row in await self._in_effect() if query.mode in {None, row["mode"]}]
-        return replies.reply(request, models.ControlList(items=items, problem=self._projection.problem))
+        return replies.reply(request, await self.listed(query.mode))
 
     async def set_control(self, request: web.Request) -> web.StreamResponse:
         """Set the control of a scope."""
         self._require_writable()
-        scope, body = _scope(request), await submissions._body(request, models.NewControl)  # noqa: SLF001 - shared
+        scope, body = request.match_info["scope"], await submissions._body(request, models.NewControl)  # noqa: SLF001 - shared
+        control = await self.set_one(scope, body)
+        headers = {"Location": f"/v1/controls/{quote(control.scope, safe='')}"}
+        shown = control.model_dump_json(exclude_none=True).encode()
+        return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
+
+    async def lift_control(self, request: web.Request) -> web.StreamResponse:
+        """Lift the control of a scope."""
+        return replies.reply(request, await self.lift_one(request.match_info["scope"]))
+
+    async def listed(self, mode: str | None = None) -> models.ControlList:
+        """Return the controls in effect, of one mode or of all. Raises DatabaseDown."""
+        items = [_shown(row) for row in await self._in_effect() if mode in {None, row["mode"]}]
+        return models.ControlList(items=items, problem=self._projection.problem)
+
+    async def set_one(self, text: str, body: models.NewControl) -> models.Control:
+        """
+        Set the control of a scope.
+
+        Raises:
+            ProblemError: nothing may be written, scope or control is not valid, or Kafka has not acknowledged it.
+        """
+        self._require_writable()
+        scope = _scope(text)
         control = controls.Control(
             scope=scope,
             mode=body.mode,
@@ -71,20 +93,22 @@ class Controls:
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
         await self._send(key, value if checked is not None else None)
+        return _shown(projected.row(control))
 
-        shown = _shown(projected.row(control)).model_dump_json(exclude_none=True).encode()
-        headers = {"Location": f"/v1/controls/{quote(str(scope), safe='')}"}
-        return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
+    async def lift_one(self, text: str) -> models.Control:
+        """
+        Lift the control of a scope; returns what it was.
 
-    async def lift_control(self, request: web.Request) -> web.StreamResponse:
-        """Lift the control of a scope."""
+        Raises:
+            ProblemError: nothing may be written, there is none, or Kafka has not acknowledged it. DatabaseDown.
+        """
         self._require_writable()
-        scope = str(_scope(request))
+        scope = str(_scope(text))
         found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
         await self._send(scope.encode(), None)
-        return replies.reply(request, _shown(found))
+        return _shown(found)
 
     async def _in_effect(self) -> list[dict[str, Any]]:
         return await projected.in_effect(self._database, self._time.now_ms())
@@ -104,9 +128,9 @@ class Controls:
             raise problems.unavailable(text) from None
 
 
-def _scope(request: web.Request) -> controls.Scope:
+def _scope(text: str) -> controls.Scope:
     try:
-        return controls.scope(request.match_info["scope"])
+        return controls.scope(text)
     except ValueError as error:
         raise problems.ProblemError(422, "invalid-scope", str(error)) from None
 

@@ -79,6 +79,7 @@ class OverviewPage:
             places=places(now)[:_MOST_PLACES],
             left_out=max(0, len(places(now)) - _MOST_PLACES),
             failures=failures,
+            controls=(await self._used.controlled.listed()).items,
             progress=self._used.progress(),
         )
 

@@ -10,7 +10,17 @@ from aiohttp import web
 from mrs_relay import errors
 from mrs_relay.api import problems, server, settings
 from mrs_relay.common import clock
-from mrs_relay.dashboard import bulk, letters, overview, rendering, request_list, request_page, sources, static_files
+from mrs_relay.dashboard import (
+    bulk,
+    control_page,
+    letters,
+    overview,
+    rendering,
+    request_list,
+    request_page,
+    sources,
+    static_files,
+)
 from mrs_relay.read_model import database, figures, projector
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +51,7 @@ def routes(
         opened=opened,
         asked=api.asked,
         submitted=api.submitted,
+        controlled=api.controlled,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
@@ -58,6 +69,7 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
     listed = request_list.RequestList(used)
     one = request_page.RequestPage(used)
     many = bulk.Bulk(used)
+    control = control_page.ControlPage(used)
     return (
         ("GET", "/", overview.OverviewPage(used).show),
         ("GET", "/requests", listed.show),
@@ -68,6 +80,9 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("POST", "/requests/{id}/resolve", one.resolve),
         ("GET", "/bulk", many.preview),
         ("POST", "/bulk", many.step),
+        ("GET", "/controls", control.show),
+        ("POST", "/controls", control.set),
+        ("POST", "/controls/lift", control.lift),
         ("GET", "/dead-letters", letters.DeadLetterList(used).show),
     )
 

@@ -28,6 +28,7 @@ NAVIGATION: Final = (
     ("/", "Overview", "o"),
     ("/requests", "Requests", "r"),
     ("/dead-letters", "Dead letters", "d"),
+    ("/controls", "Controls", "c"),
 )
 """Path, title and key of each page in the order of the navigation."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import re
@@ -306,3 +307,49 @@ async def test_only_files_of_the_dashboard_are_served(path: str) -> None:
     """The name is looked up, never opened."""
     async with pages() as shown, shown.client.session.get(shown.client.url + path) as response:
         assert response.status == 404
+
+
+async def _shows(shown: Pages, path: str, words: str) -> str:
+    """Wait until a page shows some words."""
+    async with asyncio.timeout(20):
+        while words not in (text := await shown.get(path)):
+            await asyncio.sleep(0.02)
+    return text
+
+
+async def test_a_control_is_set_shown_on_the_overview_and_lifted() -> None:
+    """Who holds what, and why, is the first thing that the next person on call sees."""
+    async with pages() as shown:
+        fields = {
+            "scope": "cluster/c-1",
+            "mode": "hold",
+            "reason": "upgrade <b>",
+            "by": "ann",
+            "until": "2099-01-01T00:00",
+        }
+        _, headers = await shown.send("/controls", fields, 303)
+        assert "The control was sent" in await shown.get(headers["Location"])
+        text = await _shows(shown, "/controls", "cluster/c-1")
+        for words in ("ann", "upgrade &lt;b&gt;", "2099-01-01 00:00:00"):
+            assert words in text
+        assert "<strong>hold</strong> cluster/c-1" in await shown.get("/")
+
+        _, headers = await shown.send("/controls/lift", {"scope": "cluster/c-1"}, 303)
+        assert "The control was lifted" in await shown.get(headers["Location"])
+        await _shows(shown, "/controls", "Nothing is held")
+
+
+async def test_a_control_that_is_not_valid_is_refused_with_the_reason() -> None:
+    """The rules are those of the API."""
+    async with pages() as shown:
+        good = {"scope": "all", "mode": "hold", "reason": "x", "by": "", "until": ""}
+        assert "give a reason" in (await shown.send("/controls", {**good, "reason": " "}, 422))[0]
+        assert "unknown scope" in html.unescape((await shown.send("/controls", {**good, "scope": "moon/x"}, 422))[0])
+        assert "mode" in (await shown.send("/controls", {**good, "mode": "stop"}, 422))[0]
+        assert "until" in (await shown.send("/controls", {**good, "until": "soon"}, 422))[0]
+        assert "has no control" in (await shown.send("/controls/lift", {"scope": "all"}, 404))[0]
+        await shown.send("/controls", good, 403, {"Sec-Fetch-Site": "cross-site"})
+        await shown.send("/controls/lift", {"scope": "all"}, 403, {})
+    async with pages(read_only=True) as shown:
+        assert 'method="post"' not in await shown.get("/controls")
+        await shown.send("/controls", good, 403)
