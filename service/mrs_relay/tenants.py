@@ -116,6 +116,7 @@ def _resolved(
         dead_letters=tenant.dead_letters or shared.dead_letters,
         latest=tenant.latest or shared.latest,
         control=shared.control,
+        status=shared.status,
     )
 
     group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
@@ -142,6 +143,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.dead_letters, "dead letters"),
             (topics.latest, "latest states"),
             (topics.control, "controls"),
+            (topics.status, "status"),
         ):
             if topic is not None:
                 roles.setdefault(topic, set()).add(role)

@@ -77,6 +77,7 @@ async def running(
         writing = server.Writing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
+            supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
             api = server.Api(chosen.api, opened, topics, reading, writing)
             shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
@@ -93,4 +94,5 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants={one.event_source: one.name for one in tenancies},
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
+        status=chosen.kafka.topics.status,
     )

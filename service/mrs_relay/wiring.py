@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import platform
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import mrs_relay
 from mrs_relay import errors, tenants
 from mrs_relay import settings as all_settings
 from mrs_relay.common import clock, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import control_reader, relay, views
+from mrs_relay.engine import control_reader, relay, status_publisher, status_report, views
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions
@@ -31,6 +35,7 @@ from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import runtime, supervisor
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.messages import status
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import settings as mrs_settings
 from mrs_relay.mrs.operations import registry
@@ -92,7 +97,54 @@ async def opened(
                 entered = _connection(name, client, settings.engine, time, reader.controls)
                 connections[name] = await stack.enter_async_context(entered)
             served.append(_served(settings, one, connections[name], broker(one.kafka), reader))
-        yield tuple(served)
+        async with _publishing(settings, tuple(served), broker, time):
+            yield tuple(served)
+
+
+@contextlib.asynccontextmanager
+async def _publishing(
+    settings: all_settings.Settings, served: Sequence[TenantService], broker: Brokers, time: clock.Clock
+) -> AsyncIterator[None]:
+    """Publish the status for the length of the context; a bug in it ends nothing else."""
+    topic = settings.kafka.topics.status
+    if topic is None:
+        yield
+        return
+    name = f"{platform.node() or 'relay'}-{secrets.token_hex(3)}"
+    read = functools.partial(_status, name, settings.engine, served, time)
+    publisher = status_publisher.StatusPublisher(broker(settings.kafka), topic, name, time, read)
+    async with tasks.TaskSupervisor(status_publisher.failed) as task_supervisor:
+        task_supervisor.start(publisher.run(), name="status")
+        yield
+
+
+def _status(
+    replica: str, engine: engine_settings.EngineSettings, served: Sequence[TenantService], time: clock.Clock
+) -> dict[str, status.Content]:
+    """Describe this process by the keys of `messages.status`."""
+    found: dict[str, status.Content] = {}
+    described, now_ms = [], time.now_ms()
+    for name, one in {one.connection.name: one.connection for one in served}.items():
+        seen = one.scheduler.overview(status_report.MOST_CLUSTERS, status.FIRST)
+        described.append(status_report.connection(name, seen, one.client.limits, one.sending.taken, now_ms))
+        for cluster in seen.clusters:
+            made = status_report.cluster(name, cluster, seen.slots, engine.priority_aging_s, now_ms)
+            found[status.cluster_key(replica, name, cluster.cluster)] = made
+
+    tenants_here = []
+    for service in served:
+        partitions, context = service.kafka.status().partitions, service.context
+        for seen_partition in partitions:
+            held = context.held.get(seen_partition.partition)
+            key = status.partition_key(seen_partition.topic, seen_partition.partition)
+            found[key] = status_report.partition(service.tenant.name, seen_partition, held)
+        owned = [seen_partition.partition for seen_partition in partitions]
+        tenants_here.append(status_report.tenant(context, service.connection.name, owned))
+
+    found[status.replica_key(replica)] = status.Replica(
+        version=mrs_relay.__version__, tenants=tenants_here, connections=described
+    )
+    return found
 
 
 async def run(served: Sequence[TenantService]) -> None:

@@ -76,7 +76,7 @@ def place_on(name: str, bootstrap: str, session_ms: int) -> Place:
     own = f"contract-{uuid.uuid4().hex[:8]}"
     kafka = settings.KafkaSettings(
         bootstrap_servers=bootstrap,
-        topics=settings.Topics(requests=own, events=f"{own}.ev", dead_letters=f"{own}.dl"),
+        topics=settings.Topics(requests=own, events=f"{own}.ev", dead_letters=f"{own}.dl", status=None),
         app_id=own,
         group_id=own,
         guarantee="at-least-once" if name == "embedded" else "exactly-once",

@@ -152,6 +152,7 @@ class TestWriting:
         async with asyncio.timeout(5), place.broker.reader(position, None) as reader:
             await place.send("later")
             read: list[records.Record] = []
+            assert reader.part < 1
             while not reader.caught_up:
                 read += await reader.read(0.5)
             assert [record.value for record in read if record.key == b"k"][:3] == [b"a", b"b", b"c"]

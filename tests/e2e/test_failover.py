@@ -136,7 +136,7 @@ async def _at_work(cluster: nodes.KafkaCluster) -> AsyncIterator[_Stage]:
     name = f"failover-{uuid.uuid4().hex[:8]}"
     kafka = settings.KafkaSettings(
         bootstrap_servers=cluster.bootstrap,
-        topics=settings.Topics(requests=name, events=f"{name}.ev", dead_letters=f"{name}.dl"),
+        topics=settings.Topics(requests=name, events=f"{name}.ev", dead_letters=f"{name}.dl", status=None),
         app_id=name,
         group_id=name,
         partitions=_PARTITIONS,

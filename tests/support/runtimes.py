@@ -18,9 +18,9 @@ LEDGER = "in.ledger"
 
 
 def kafka_settings(**changes: object) -> settings.KafkaSettings:
-    """Settings for tests: topics `in`, `ev`, `dl`; everything else as in production unless changed."""
+    """Settings for tests: topics `in`, `ev`, `dl`, no status; everything else as in production unless changed."""
     base: dict[str, object] = {
-        "topics": settings.Topics(requests=IN, events=EV, dead_letters=DL),
+        "topics": settings.Topics(requests=IN, events=EV, dead_letters=DL, status=None),
         "app_id": "app",
         "group_id": "group",
     }

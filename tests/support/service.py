@@ -76,6 +76,7 @@ class Deployment:
             "KAFKA__TOPICS__REQUESTS": self.requests,
             "KAFKA__TOPICS__EVENTS": self.events,
             "KAFKA__TOPICS__DEAD_LETTERS": self.dead_letters,
+            "KAFKA__TOPICS__STATUS": f"{self.name}.status",
             "KAFKA__SESSION_TIMEOUT_MS": "6000",
             "KAFKA__HEARTBEAT_INTERVAL_MS": "500",
             "KAFKA__SHUTDOWN_S": "10",

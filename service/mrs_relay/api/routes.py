@@ -9,7 +9,7 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import controls, models, problems, requests, streams, submissions
+from mrs_relay.api import controls, models, problems, relay_models, relays, requests, streams, submissions
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -70,10 +70,11 @@ def routes(
     asked: requests.Requests,
     streamed: streams.Streams,
     submitted: submissions.Submissions,
+    told: relays.Relays,
     controlled: controls.Controls,
 ) -> Sequence[Route]:
     """Return all operations of the API."""
-    return (*_questions(asked, streamed), *_messages(submitted), *_controls(controlled))
+    return (*_questions(asked, streamed), *_of_relays(told), *_messages(submitted), *_controls(controlled))
 
 
 def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
@@ -128,6 +129,65 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
                 "application/x-ndjson": "Objects with `position` and either `event`, `reset` or nothing.",
             },
             headers={LAST_EVENT_ID: "As `after`, which wins; sent by browsers that reconnect."},
+        ),
+    )
+
+
+def _of_relays(told: relays.Relays) -> Sequence[Route]:
+    return (
+        Route(
+            "/v1/requests/{id}/why",
+            "explainRequest",
+            "Say what holds a request, in order, and what clears each of it.",
+            told.explain,
+            models.RequestQuery,
+            relay_models.Why,
+            _ONE,
+        ),
+        Route(
+            "/v1/clusters",
+            "listClusters",
+            "List the clusters in use: slots, queues and pauses, as the relays report them.",
+            told.list_clusters,
+            relay_models.ClustersQuery,
+            relay_models.ClusterList,
+            _COMMON,
+        ),
+        Route(
+            "/v1/tenants",
+            "listTenants",
+            "List the tenants: what waits and runs, and their limits.",
+            told.list_tenants,
+            relay_models.TenantsQuery,
+            relay_models.TenantList,
+            _COMMON,
+        ),
+        Route(
+            "/v1/queues",
+            "listQueues",
+            "List the queues: how many wait, what holds the first one, and which are first in line.",
+            told.list_queues,
+            relay_models.QueuesQuery,
+            relay_models.QueueList,
+            _COMMON,
+        ),
+        Route(
+            "/v1/budgets",
+            "listBudgets",
+            "List the budgets of MRS's operations: used and granted calls a minute.",
+            told.list_budgets,
+            relay_models.BudgetsQuery,
+            relay_models.BudgetList,
+            _COMMON,
+        ),
+        Route(
+            "/v1/partitions",
+            "listPartitions",
+            "List the partitions of the topics of requests: their owner, state and lag.",
+            told.list_partitions,
+            relay_models.PartitionsQuery,
+            relay_models.PartitionList,
+            _COMMON,
         ),
     )
 

@@ -15,7 +15,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import core, registry
 
-from mrs_relay.api import controls, guards, openapi, problems, requests, routes, settings, streams, submissions
+from mrs_relay.api import (
+    controls,
+    guards,
+    openapi,
+    problems,
+    relays,
+    requests,
+    routes,
+    settings,
+    streams,
+    submissions,
+)
 from mrs_relay.client import sending
 from mrs_relay.common import http_server
 from mrs_relay.kafka import settings as kafka_settings
@@ -60,6 +71,7 @@ class Api:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
+        told: what the relays report.
     """
 
     def __init__(
@@ -80,7 +92,8 @@ class Api:
             writing.tenants, writing.sender, writing.memory, self.asked, self._readers, chosen
         )
         self.controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
-        self._routes = routes.routes(self.asked, self._streams, self.submitted, self.controlled)
+        self.told = relays.Relays(self.asked, reading)
+        self._routes = routes.routes(self.asked, self._streams, self.submitted, self.told, self.controlled)
         self._document = codec.encode(openapi.document(self._routes))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))

@@ -87,6 +87,8 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         ("mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"),
     ),
     "jobs": _Command("mrs_relay.cli.ledger", "jobs", _USE, ("mrs-relay jobs --state running --state queued",)),
+    "why": _Command("mrs_relay.cli.why", "why", _USE, ("mrs-relay why nightly-7", "mrs-relay why nightly-7 --json")),
+    "status": _Command("mrs_relay.cli.status", "show", _USE, ("mrs-relay status", "mrs-relay status --watch")),
     "cancel": _Command(
         "mrs_relay.cli.control",
         "cancel",

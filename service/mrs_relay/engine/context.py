@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from mrs_relay.common import clock
+from mrs_relay.engine import held_jobs, views
 from mrs_relay.engine import settings as engine_settings
-from mrs_relay.engine import views
 from mrs_relay.engine.execution import cluster_selector, submitter
 from mrs_relay.engine.model import decisions, facts, jobs
 from mrs_relay.engine.scheduling import controls, lanes, quota, scheduler
@@ -48,6 +48,7 @@ class TenantContext:
         lanes: bounds the calls in flight.
         quota: the tenant's policy, and its usage against the limits.
         controls: those in effect in this process.
+        held: partition -> its jobs that wait for something of their own, for people who ask why.
     """
 
     settings: engine_settings.EngineSettings
@@ -64,6 +65,7 @@ class TenantContext:
     counts: views.Counts
     quota: quota.TenantQuota
     controls: controls.Controls = field(default_factory=controls.Controls)
+    held: dict[int, held_jobs.HeldJobs] = field(default_factory=dict)
 
 
 class FactNotice(msgspec.Struct, frozen=True, gc=False):

@@ -18,7 +18,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, sender, stopper, timers
+from mrs_relay.engine import activity, alarms, expiry, held_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
@@ -52,6 +52,7 @@ class CommandExecutor:
         self._sender = sender.SubmissionSender(lease, context, self._activities, self._replied, self._on_error)
         self._others = tasks.TaskSupervisor(self._on_error)
         self._stopper = stopper.JobStopper(lease, context, self._others)
+        self._held = held_jobs.HeldJobs()
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
@@ -59,12 +60,15 @@ class CommandExecutor:
 
     async def __aenter__(self) -> Self:
         self._context.scheduler.join(self, self._context.quota)
+        self._context.held[self._lease.partition] = self._held
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timers.close()
+        if self._context.held.get(self._lease.partition) is self._held:
+            del self._context.held[self._lease.partition]
         self._context.scheduler.leave(self)
         self._context.quota.leave(self._lease)
         self._context.controls.leave(self)
@@ -282,10 +286,12 @@ class CommandExecutor:
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
+        self._held.not_before[key] = when_ms
         self._activities.of(key).entry = self._timers.at(when_ms, functools.partial(self._enqueue_now, key, job))
 
     def _enqueue_now(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._activities.of(key).entry = None
+        self._held.not_before.pop(key, None)
         self._activities.drop_if_over(key)
         self._enqueue(key, job)
 
@@ -295,6 +301,7 @@ class CommandExecutor:
         if now is not None and now.entry is not None:
             self._timers.drop(now.entry)
             now.entry = None
+            self._held.not_before.pop(key, None)
             self._activities.drop_if_over(key)
 
     def _cancel_submission(self, key: jobs.LedgerKey) -> None:
@@ -317,14 +324,24 @@ class CommandExecutor:
 
     async def _select_cluster(self, key: jobs.LedgerKey, job: jobs.Job, choice: jobs.Choice) -> None:
         with self._alone(key, job, "choose"):
-            fact = await self._context.cluster_selector.select(job, choice, self._context.quota.policy)
+            self._held.choosing.add(key)
+            try:
+                fact = await self._context.cluster_selector.select(job, choice, self._context.quota.policy)
+            finally:
+                self._held.choosing.discard(key)
             self._activities.of(key).choosing = None
             self._activities.drop_if_over(key)
             self.report(key, fact)
 
     async def _look_up(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        with self._alone(key, job, "look_up"):
-            self.report(key, await self._context.submitter.look_up(job))
+        settings = self._context.settings
+        look_up_ms = round((settings.settle_s + settings.visibility_s) * 1000)
+        self._held.in_doubt[key] = self._context.time.now_ms() + look_up_ms
+        try:
+            with self._alone(key, job, "look_up"):
+                self.report(key, await self._context.submitter.look_up(job))
+        finally:
+            self._held.in_doubt.pop(key, None)
 
         # A second, later look finds duplicates that were not listed yet.
         if kinds.of(job).traits.is_listed:

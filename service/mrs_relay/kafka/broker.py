@@ -298,6 +298,10 @@ class LogReader(Protocol):
         It stays False for some logs whose last records were compacted away: a `read` without records ends those.
         """
 
+    @property
+    def part(self) -> float:
+        """Part of the offsets readable at the start that `read` has passed, from 0 to 1; for people."""
+
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds. Raises StreamDown, BatchUnreadable."""
 

@@ -92,6 +92,7 @@ class Ledger:
 
     Attributes:
         topic_id: of the input topic; every commit notes it. It is that of the last commit until the owner sets it.
+        read_part: part of the ledger that `open` has read, from 0 to 1; for people.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Ledger:
         self._unsettled = False
         self._outbox_left = 0
         self.topic_id: str | None = None
+        self.read_part = 0.0
 
     async def open(
         self, previous_claim: int | None = None, before_fencing: Callable[[], Awaitable[None]] | None = None
@@ -283,6 +285,7 @@ class Ledger:
             read = await reader.read(_READ_S)
             empty_reads = 0 if read else empty_reads + 1
             replay.add(read)
+            self.read_part = reader.part
 
     async def _read(self, reader: brokers.LogReader) -> Sequence[records.Record]:
         try:

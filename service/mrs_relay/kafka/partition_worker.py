@@ -90,6 +90,7 @@ class PartitionWorker(Generic[T]):
         self._parked = False
         self._scope: asyncio.Timeout | None = None
         self._death: errors.StreamError | None = None
+        self._ledger: ledgers.Ledger | None = None
         self._before_unreadable = False
         self._log = log.bind(topic=position.topic, partition=position.partition)
 
@@ -142,6 +143,11 @@ class PartitionWorker(Generic[T]):
         if self.state not in _MAY_LACK_LEADER:
             return None
         return self._common.leaders.awaited(self.position, failed=self.failures > 0)
+
+    @property
+    def restored(self) -> float | None:
+        """Part of the ledger that has been read, from 0 to 1; None while it is not being restored."""
+        return self._ledger.read_part if self.state is State.RESTORING and self._ledger is not None else None
 
     @property
     def lag_offset(self) -> int | None:
@@ -306,7 +312,7 @@ class PartitionWorker(Generic[T]):
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
-        ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)

@@ -380,6 +380,7 @@ class Runtime(Generic[T]):
             failures=worker.failures,
             crashes=worker.crashes,
             error=worker.missing_leader or worker.error,
+            restored=worker.restored,
         )
 
     def _look_again(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mrs_relay.kafka import group
 from mrs_relay.kafka import security as security_settings
@@ -52,6 +52,15 @@ class Topics(group.Group):
     """
     Where controls, such as holds, are read from: a compacted topic of one partition that all tenants share. While it is
     missing there are no controls, and readiness and `mrs-relay check` say so.
+    """
+
+    status: Annotated[str | None, BeforeValidator(lambda name: name or None)] = Field(
+        default="mrs.status", pattern=_TOPIC_NAME
+    )
+    """
+    Where relays publish what only they know: queues, slots, budgets, pauses and the state of partitions, for `mrs-relay
+    why`, `status` and `web`. A compacted topic of one partition, for all tenants. "", or a topic that is missing,
+    publishes nothing; requests do not need it.
     """
 
     @property
@@ -255,7 +264,8 @@ class KafkaSettings(group.Group):
 
     def _topics_differ(self) -> bool:
         topics = self.topics
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control]
+        optional = [name for name in (topics.latest, topics.status) if name is not None]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional]
         return len(set(names)) == len(names)
 
     @property

@@ -31,6 +31,7 @@ class Partition:
         failures: in a row; 0 after some time without one.
         crashes: number of failures of the handler by a bug.
         error: the last failure; None once it works again.
+        restored: part of the ledger that has been read, from 0 to 1; None while it is not being restored.
     """
 
     topic: str
@@ -42,6 +43,7 @@ class Partition:
     failures: int
     crashes: int
     error: str | None
+    restored: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

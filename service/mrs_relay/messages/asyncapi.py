@@ -110,6 +110,14 @@ def _channels(messages: _Node) -> _Node:
             "messages": on("ledger"),
             "bindings": _topic("mrs.requests.ledger", "compact"),
         },
+        "status": {
+            "address": "mrs.status",
+            "title": "Status of the relays (private)",
+            "description": "What relays publish about themselves, for `mrs-relay why`, `status` and `web`; the form "
+            "changes without notice.",
+            "messages": on("status"),
+            "bindings": _topic("mrs.status", "compact"),
+        },
     }
 
 
@@ -125,6 +133,7 @@ def _operations() -> _Node:
         "tellLatest": ("send", "latest", "Keeps the last event of each request, if a setting asks for it."),
         "keepDeadLetters": ("send", "deadLetters", "Keeps what no event can answer."),
         "keepLedger": ("send", "ledger", "Keeps the service's state."),
+        "publishStatus": ("send", "status", "Publishes queues, slots, budgets and the state of partitions."),
     }
     return {
         name: {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
@@ -168,6 +177,12 @@ def _messages() -> _Node:
         "title": "Record of the ledger (private)",
         "contentType": "application/octet-stream",
         "payload": {"description": "Private."},
+    }
+    made["statusRecord"] = {
+        "name": "statusRecord",
+        "title": "Record of a relay's status (private)",
+        "contentType": "application/json",
+        "payload": {"type": "object", "description": "Private."},
     }
     return made
 

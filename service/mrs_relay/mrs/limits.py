@@ -171,6 +171,18 @@ class Limits:
         since_s = self._clock.monotonic_s() - _NEEDED_S
         return sorted(name for name, moment_s in self._needed_s.items() if moment_s > since_s)
 
+    def usage(self, wanted: operation.AnyOperation) -> tuple[int, int]:
+        """Return the calls of this process in the last `WINDOW_S` seconds, and the most that it may make in them."""
+        used = len(self._window(wanted.name, self._clock.monotonic_s()))
+        if self._lease is not None:
+            return used, self._lease.of(wanted).calls if self._lease.is_valid() else 0
+        return used, max(1, math.ceil(per_minute(wanted) * self._share))
+
+    @property
+    def in_use(self) -> list[str]:
+        """Return the operations of which this process has made calls, or wanted to."""
+        return sorted(self._calls)
+
     def every_s(self, wanted: operation.AnyOperation) -> float:
         """Return the seconds between two calls of this process when it spends its part evenly; 0.0: not limited."""
         if not self.enabled:

@@ -19,7 +19,7 @@ from mrs_relay import errors
 from mrs_relay.client import reading
 from mrs_relay.common import clock
 from mrs_relay.kafka import broker, records, topic_io
-from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, store
+from mrs_relay.read_model import changes, controls, database, event_log, record_reader, settings, status_reader, store
 
 _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
@@ -45,6 +45,7 @@ class Topics:
         tenants: name of each tenant by the CloudEvents `source` of its events.
         tenants_by_topic: name of each tenant by its topic of requests.
         control: name of the topic of controls.
+        status: topic of the relays' status; None: there is none.
     """
 
     events: frozenset[str]
@@ -52,6 +53,7 @@ class Topics:
     tenants: Mapping[str, str]
     tenants_by_topic: Mapping[str, str]
     control: str = "mrs.control"
+    status: str | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +118,11 @@ class Projector:
         self.progress = Progress()
         self.changes = changes.Changes()
         self.controls = controls.ControlProjection(kafka, topics.control, self._store, self.changes.announce)
+        self.status = status_reader.StatusReader(kafka, topics.status)
+
+    def now_ms(self) -> int:
+        """Return the present moment, epoch milliseconds."""
+        return self._time.now_ms()
 
     async def run(self) -> None:
         """Write, or wait for the turn to write; failures are logged and tried again."""

@@ -41,6 +41,8 @@ OPTIONS = {
     "web": ["--config"],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
+    "why": ["request_id", "--source", "--json", *_CONNECTION],
+    "status": ["--watch", "--json", "--config", "--bootstrap"],
     "cancel": ["request_id", "--source", "--key", "--note", "--json", *_CONNECTION],
     "resolve": [
         *("request_ids", "verdict", "--note", "--file", "--source", "--key", "--cluster", "--reason-code", "--since"),

@@ -44,7 +44,7 @@ def test_addresses_are_the_topics_of_the_settings() -> None:
     """The defaults are the addresses of the document."""
     topics = settings.Topics()
     published = {channel["address"] for channel in _DOCUMENT["channels"].values()}
-    own = {topics.requests, topics.events, topics.dead_letters, topics.ledger, topics.control}
+    own = {topics.requests, topics.events, topics.dead_letters, topics.ledger, topics.control, topics.status}
     assert published == {*own, "mrs.latest"}
 
 

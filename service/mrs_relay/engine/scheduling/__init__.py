@@ -12,6 +12,7 @@ Schedule submissions: choose who submits next, and say why a job waits.
                         tokens   the write quota, and the part of it for probes
                         quota    a tenant's usage against its limits
                      waits: the reason why an entry waits
+     overview: slots, pauses and queues at one moment, for people
 
 An entry is admitted when its cluster has a slot, its tenant is within its limits, its lane has a place, nothing is
 paused and the write quota has a token. Tenants take turns, and so do the queues of each tenant. Within a queue the

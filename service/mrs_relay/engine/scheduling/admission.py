@@ -160,14 +160,23 @@ class Admission:
 
     # Why entries wait
 
+    @property
+    def now_s(self) -> float:
+        """The present moment, monotonic seconds."""
+        return self._time.monotonic_s()
+
     def cause(self, queue: queues.TenantQueue) -> tuple[waits.Cause, float]:
         """Return why the first entry of a queue waits, and for how many seconds where time alone decides it."""
+        return self.causes(queue)[0]
+
+    def causes(self, queue: queues.TenantQueue) -> list[tuple[waits.Cause, float]]:
+        """Return all that the first entry of a queue waits for, the first cause first; see `cause`."""
         cluster, tenant, now_s = queue.cluster, queue.tenant, self._time.monotonic_s()
         all_s, here_s = self.pauses.paused_until_s - now_s, cluster.breaker.until_s - now_s
         dry_s = self.tokens.dry_s(cluster.place[1], now_s)
         has_place = cluster.lane.may_take((tenant, cluster.place[0]))
 
-        # The first cause that holds counts: the order is part of the answer.
+        # The order is part of the answer.
         checks: tuple[tuple[waits.Cause, bool, float], ...] = (
             (waits.Cause.CONNECTION, all_s > 0, all_s),
             (waits.Cause.CLUSTER, here_s > 0, here_s),
@@ -178,7 +187,8 @@ class Admission:
             (waits.Cause.IN_FLIGHT, not has_place, 0.0),
             (waits.Cause.QUOTA, dry_s > 0, dry_s),
         )
-        return next(((cause, wait_s) for cause, holds, wait_s in checks if holds), (waits.Cause.TURN, 0.0))
+        found = [(cause, wait_s) for cause, holds, wait_s in checks if holds]
+        return found or [(waits.Cause.TURN, 0.0)]
 
     def paused(self) -> list[waits.Paused]:
         """Return the places that take no calls now."""

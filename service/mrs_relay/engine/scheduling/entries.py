@@ -49,6 +49,10 @@ class QueueEntry(NamedTuple):
         """Return the same entry for one more place in a queue: a withdrawn one may still be there."""
         return self._replace(rank=(*self.rank[:2], next(_numbers)))
 
+    def since_ms(self, aging_s: float) -> int:
+        """Return since when the job waits, epoch milliseconds."""
+        return self.rank[0] + _advance_ms(self.job.priority, aging_s)
+
 
 def queue_entry(
     key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None], aging_s: float
@@ -61,5 +65,9 @@ def queue_entry(
     priority 9 that arrives more than nine times `aging_s` later. The time before its `not_before` does not count.
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
-    rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
+    rank = (since_ms - _advance_ms(job.priority, aging_s), job.order, next(_numbers))
     return QueueEntry(rank, key, kinds.place(job), owner, admit, job)
+
+
+def _advance_ms(priority: int, aging_s: float) -> int:
+    return priority * round(aging_s * 1000)

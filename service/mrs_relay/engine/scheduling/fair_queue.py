@@ -10,9 +10,13 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 from mrs_relay.engine.scheduling import admission as admissions
 from mrs_relay.engine.scheduling import entries, queues, quota, tokens
+
+_LOOKS: Final = 10
+"""Entries that `line` looks at for each one that is wanted: behind many withdrawn ones it finds fewer."""
 
 
 class FairQueue:
@@ -84,6 +88,22 @@ class FairQueue:
         """Yield the queues of all clusters."""
         for cluster in self._admission.clusters.values():
             yield from cluster.tenants.values()
+
+    def line(self, queue: queues.TenantQueue, most: int) -> list[entries.QueueEntry]:
+        """Return the first entries of a queue, in order; a walk over the heap that looks at few of its entries."""
+        heap, found = queue.waiting, list[entries.QueueEntry]()
+        nearest = [(heap[0], 0)] if heap else []
+        looks = _LOOKS * most
+
+        while nearest and len(found) < most and looks:
+            looks -= 1
+            entry, index = heapq.heappop(nearest)
+            if self._is_live(entry):
+                found.append(entry)
+            for child in (2 * index + 1, 2 * index + 2):
+                if child < len(heap):
+                    heapq.heappush(nearest, (heap[child], child))
+        return found
 
     def reopen(self, cluster: queues.ClusterQueue) -> None:
         """Open the queues of a cluster again, because a slot is free."""

@@ -48,6 +48,11 @@ class Pauses:
         self._unreachable_s = float("-inf")
         self.paused_until_s = 0.0
 
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the last call could not be sent at all."""
+        return self._unreachable > 0
+
     def must_wait(self, cluster: queues.ClusterQueue) -> bool:
         """Whether a place waits for the end of a pause, or for the outcome of its probe; sets the timer."""
         now_s = self._time.monotonic_s()

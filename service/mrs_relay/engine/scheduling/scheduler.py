@@ -16,6 +16,7 @@ from mrs_relay.engine.intake import policy as policies
 from mrs_relay.engine.model import jobs
 from mrs_relay.engine.scheduling import admission, breaker, entries, fair_queue, holds, quota, tokens, waits
 from mrs_relay.engine.scheduling import controls as standing
+from mrs_relay.engine.scheduling import overview as overviews
 from mrs_relay.engine.scheduling import pauses as pausing
 from mrs_relay.engine.work import kinds
 
@@ -185,6 +186,10 @@ class SubmissionScheduler:
     def paused(self) -> list[waits.Paused]:
         """Return the places that take no calls now."""
         return self._admission.paused()
+
+    def overview(self, most_clusters: int, most_jobs: int) -> overviews.Overview:
+        """Return slots, pauses and queues of the clusters in use; at most so many clusters, and jobs of each list."""
+        return overviews.of(self._admission, self._queue, most_clusters, most_jobs)
 
     def _controls_changed(self) -> None:
         self._held.look_again()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from mrs_relay.engine.model import jobs
@@ -21,6 +22,20 @@ class Slots:
     def __init__(self, most: int) -> None:
         self._most: Final = most
         self._holders: dict[str, set[entries.Holder]] = {}
+
+    @property
+    def most(self) -> int:
+        """Slots of a cluster; 0: no bound."""
+        return self._most
+
+    @property
+    def clusters(self) -> Collection[str]:
+        """The clusters of which slots are taken."""
+        return self._holders.keys()
+
+    def holders(self, cluster_id: str) -> Collection[entries.Holder]:
+        """Return the jobs that hold a slot of a cluster."""
+        return self._holders.get(cluster_id, _NO_HOLDERS)
 
     def taken(self, cluster_id: str) -> int:
         """Count the slots of a cluster that are taken."""

@@ -39,6 +39,14 @@ class KafkaLogReader:
         position = self._unpacker.position(self._tp)
         return position is not None and position >= self._first_end
 
+    @property
+    def part(self) -> float:
+        """Part of the offsets readable at the start that have been passed."""
+        length, position = self._first_end - self.beginning, self._unpacker.position(self._tp)
+        if length <= 0:
+            return 1.0
+        return 0.0 if position is None else min(1.0, (position - self.beginning) / length)
+
     async def go_to(self, offset: int | None) -> None:
         """Begin at an offset, or at the oldest record."""
         self._client.assign([self._tp])

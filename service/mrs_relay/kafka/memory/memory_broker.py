@@ -102,6 +102,8 @@ class MemoryBroker:
         """Create the missing topics of the settings."""
         topics = topics or self._kafka.topics
         compacted = {topics.ledger, topics.latest, topics.control}
+        if topics.status is not None and topics.status not in self._topics:
+            self.create_topic(topics.status, 1, {"cleanup.policy": "compact,delete"})
         for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control):
             if name is not None and name not in self._topics:
                 count = 1 if name == topics.control else partitions
@@ -170,7 +172,7 @@ class MemoryBroker:
         count: int = 1,
         *,
         applied: bool,
-        concerns: Callable[[Sequence[records.Outgoing]], bool] = lambda _outgoing: True,
+        concerns: Callable[[Sequence[records.Outgoing]], bool] | None = None,
     ) -> None:
         """
         Make the next writes fail.
@@ -179,9 +181,12 @@ class MemoryBroker:
             count: number of writes.
             applied: True loses only the reply: the records are stored and committed. False stores them without
             committing, or, from a producer without transactions, not at all.
-            concerns: only writes for which this returns True count.
+            concerns: only writes for which this returns True count; None: all but those of the relay's status.
         """
-        self._faults.extend([_Fault(applied, concerns)] * count)
+        self._faults.extend([_Fault(applied, concerns or self._is_no_status)] * count)
+
+    def _is_no_status(self, outgoing: Sequence[records.Outgoing]) -> bool:
+        return any(record.topic != self._kafka.topics.status for record in outgoing)
 
     def evict(self, member: int = 0) -> None:
         """End the session of the group's n-th member; it notices only after its session timeout."""

@@ -165,6 +165,12 @@ class Reader:
         """Whether all records that were readable at the start have been returned."""
         return self._offset >= self._first_end
 
+    @property
+    def part(self) -> float:
+        """Part of the offsets readable at the start that have been passed."""
+        length = self._first_end - self.beginning
+        return min(1.0, (self._offset - self.beginning) / length) if length > 0 else 1.0
+
     async def read(self, timeout_s: float) -> Sequence[records.Record]:
         """Return the next records, or none after `timeout_s` seconds."""
         await self._broker.reach()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from mrs_relay.kafka import codecs, settings
-from mrs_relay.kafka.topics import topic_facts
+from mrs_relay.kafka.topics import status_rules, topic_facts
 
 ENVELOPE_BYTES: Final = 128 * 1024
 """Bytes that a dead letter or a job's record adds to the message that it came from."""
@@ -418,4 +418,5 @@ _RULES: Final = (
     _compaction,
     _replicas,
     _unclean_election,
+    status_rules.examine,
 )

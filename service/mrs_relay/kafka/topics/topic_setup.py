@@ -79,10 +79,10 @@ class Report:
 
 
 def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
-    """Return our topics: requests, ledger, events, dead letters, controls and, if configured, latest states."""
+    """Return our topics; those of latest states and status if configured."""
     topics = kafka.topics
-    optional = () if topics.latest is None else (topics.latest,)
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, *optional, topics.control
+    optional = [name for name in (topics.latest, topics.status) if name is not None]
+    return topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -120,6 +120,9 @@ def plan(
 
     letter_configs = safe | {"max.message.bytes": str(input_bytes + topic_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
+    # What a replica that was killed has left behind is deleted by age: live ones write their records again and again.
+    lately = safe | {"cleanup.policy": "compact,delete", "retention.ms": str(_DAY_MS), "segment.ms": str(_HOUR_MS)}
+    status = [] if topics.status is None else [(topics.status, 1, lately)]
     wanted: list[tuple[str, int, dict[str, str]]] = [
         (topics.requests, partitions, safe),
         (topics.ledger, partitions, ledger_configs),
@@ -127,6 +130,7 @@ def plan(
         (topics.dead_letters, 1, letter_configs),
         *latest,
         (topics.control, 1, compacted),
+        *status,
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 

@@ -13,7 +13,7 @@ from mrs_relay.kafka.topics import topic_facts, topic_rules, topic_setup
 
 _DAY_MS = 86_400_000
 _UNLIMITED = (1 << 63) - 1
-_LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
+_LATEST = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now", status=None)
 _OURS = ("in", "in.ledger", "ev", "dl")
 _CONTROL = "mrs.control"
 _ALL = frozenset({"READ", "WRITE", "DESCRIBE"})

@@ -147,7 +147,7 @@ def test_ledger_without_transactions_keeps_zombies_in_sight() -> None:
 @pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 def test_compacted_topics_forget_overwritten_records_within_the_setting(guarantee: str) -> None:
     """Ledger and latest states get the limit, not below what the ledger must keep; 0 leaves it to Kafka."""
-    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
+    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now", status=None)
     for limit_ms, expected in ((3_600_000, "3600000"), (86_400_000, "86400000"), (0, None)):
         kafka = runtimes.kafka_settings(topics=wanted, max_compaction_lag_ms=limit_ms, guarantee=guarantee)
         specs = {spec.name: spec.configs for spec in topic_setup.plan(kafka, partitions=4)}
@@ -165,7 +165,7 @@ def test_compaction_limit_below_an_hour_is_refused() -> None:
 
 async def test_topic_of_latest_states_is_made_compacted_and_checked() -> None:
     """Where it is wanted it must be there, and it must forget by key and not by age."""
-    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now")
+    wanted = settings.Topics(requests="in", events="ev", dead_letters="dl", latest="now", status=None)
     broker = memory_broker.MemoryBroker(runtimes.kafka_settings(topics=wanted))
     assert any("now" in problem for problem in (await _check(broker)).problems)
     assert "now" in await _create(broker)
