@@ -35,37 +35,50 @@ class Relays:
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Answer with what holds a request."""
-        row = await self._asked.one(request)
+        return replies.reply(request, await self.explained(await self._asked.one(request)))
+
+    async def explained(self, row: Mapping[str, Any]) -> relay_models.Why:
+        """Return what holds a request. Raises DatabaseDown."""
         known = holds.Known(self._board, self._problems(), self._controls(row))
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
-        return replies.reply(request, relay_models.Why(**same, holds=list(map(shown, found))))
+        return relay_models.Why(**same, holds=list(map(shown, found)))
 
     async def list_clusters(self, request: web.Request) -> web.StreamResponse:
         """Answer with the clusters in use."""
-        query = replies.query(request, relay_models.ClustersQuery)
+        return replies.reply(request, self.clusters(replies.query(request, relay_models.ClustersQuery)))
+
+    def clusters(self, query: relay_models.ClustersQuery) -> relay_models.ClusterList:
+        """Return the clusters in use."""
         several: dict[tuple[str, str], list[status_board.Seen[status.Cluster]]] = {}
         for seen in self._board.clusters(self._reading.now_ms()):
             place = seen.content.connection, seen.content.cluster
             if _fits(place, (query.connection, query.cluster)):
                 several.setdefault(place, []).append(seen)
         items = [_cluster(*place, found) for place, found in several.items()]
-        return self._reply(request, relay_models.ClusterList, items, query.limit)
+        return relay_models.ClusterList(**self._shown(items, query.limit))
 
     async def list_tenants(self, request: web.Request) -> web.StreamResponse:
         """Answer with the tenants."""
-        query = replies.query(request, relay_models.TenantsQuery)
+        return replies.reply(request, self.tenants(replies.query(request, relay_models.TenantsQuery)))
+
+    def tenants(self, query: relay_models.TenantsQuery) -> relay_models.TenantList:
+        """Return the tenants."""
         several: dict[tuple[str, str, str], list[tuple[status_board.Seen[status.Replica], status.Tenant]]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.tenants:
                 if _fits((one.name,), (query.tenant,)):
                     several.setdefault((one.name, one.topic, one.connection), []).append((seen, one))
         items = [_tenant(*place, found) for place, found in sorted(several.items(), key=lambda item: item[0])]
-        return self._reply(request, relay_models.TenantList, items, query.limit)
+        return relay_models.TenantList(**self._shown(items, query.limit))
 
     async def list_queues(self, request: web.Request) -> web.StreamResponse:
         """Answer with the queues."""
-        query, board, now_ms = replies.query(request, relay_models.QueuesQuery), self._board, self._reading.now_ms()
+        return replies.reply(request, self.queues(replies.query(request, relay_models.QueuesQuery)))
+
+    def queues(self, query: relay_models.QueuesQuery) -> relay_models.QueueList:
+        """Return the queues."""
+        board, now_ms = self._board, self._reading.now_ms()
         wanted = query.connection, query.cluster, query.tenant
         items = [
             _queue(seen, one, queue_holds.of_queue(seen, one, board, now_ms))
@@ -73,11 +86,14 @@ class Relays:
             for one in seen.content.queues
             if _fits((seen.content.connection, seen.content.cluster, one.tenant), wanted)
         ]
-        return self._reply(request, relay_models.QueueList, items, query.limit)
+        return relay_models.QueueList(**self._shown(items, query.limit))
 
     async def list_budgets(self, request: web.Request) -> web.StreamResponse:
         """Answer with the budgets of the operations in use."""
-        query = replies.query(request, relay_models.BudgetsQuery)
+        return replies.reply(request, self.budgets(replies.query(request, relay_models.BudgetsQuery)))
+
+    def budgets(self, query: relay_models.BudgetsQuery) -> relay_models.BudgetList:
+        """Return the budgets of the operations in use."""
         several: dict[tuple[str, str], list[_Budgeted]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.connections:
@@ -86,17 +102,20 @@ class Relays:
                     if _fits(place, (query.connection, query.operation)):
                         several.setdefault(place, []).append((seen, one, budget))
         items = [_budget(*place, found) for place, found in sorted(several.items(), key=lambda item: item[0])]
-        return self._reply(request, relay_models.BudgetList, items, query.limit)
+        return relay_models.BudgetList(**self._shown(items, query.limit))
 
     async def list_partitions(self, request: web.Request) -> web.StreamResponse:
         """Answer with the partitions of the topics of requests."""
-        query = replies.query(request, relay_models.PartitionsQuery)
+        return replies.reply(request, self.partitions(replies.query(request, relay_models.PartitionsQuery)))
+
+    def partitions(self, query: relay_models.PartitionsQuery) -> relay_models.PartitionList:
+        """Return the partitions of the topics of requests."""
         items = [
             _partition(seen)
             for seen in self._board.partitions(self._reading.now_ms())
             if _fits((seen.content.tenant, seen.content.topic), (query.tenant, query.topic))
         ]
-        return self._reply(request, relay_models.PartitionList, items, query.limit)
+        return relay_models.PartitionList(**self._shown(items, query.limit))
 
     @property
     def _board(self) -> status_board.StatusBoard:
@@ -113,9 +132,9 @@ class Relays:
         """Return the holds that people have ordered and that concern a request: none are known yet."""
         return ()
 
-    def _reply(self, request: web.Request, model: type[Any], items: Sequence[_M], limit: int) -> web.Response:
-        made = model(items=items[:limit], total=len(items), problem=self._reading.status.problem)
-        return replies.reply(request, made)
+    def _shown(self, items: Sequence[_M], limit: int) -> dict[str, Any]:
+        """Return the members of a list: the first items, the number of all, and what is wrong with them."""
+        return {"items": items[:limit], "total": len(items), "problem": self._reading.status.problem}
 
 
 _Budgeted = tuple[status_board.Seen[status.Replica], status.Connection, status.Budget]

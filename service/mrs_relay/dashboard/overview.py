@@ -9,8 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
-from mrs_relay.api import models
-from mrs_relay.dashboard import sources
+from mrs_relay.api import models, relay_models
+from mrs_relay.dashboard import relay_pages, sources
 from mrs_relay.read_model import figures
 
 _RUNNING: Final = ("submitted", "running", "progress")
@@ -64,6 +64,7 @@ class OverviewPage:
         for some in now.ended:
             ended[some.state] += some.count
 
+        told = self._used.told
         failures, _ = await self._used.asked.page(models.RequestsQuery(state="failed", limit=_FAILURES))
         return self._used.renderer.page(
             "overview",
@@ -79,9 +80,16 @@ class OverviewPage:
             places=places(now)[:_MOST_PLACES],
             left_out=max(0, len(places(now)) - _MOST_PLACES),
             failures=failures,
+            clusters=relay_pages.slots(told.clusters(relay_models.ClustersQuery()).items)[:_MOST_PLACES],
+            budgets=[one for one in told.budgets(relay_models.BudgetsQuery()).items if one.used],
+            partitions=[one for one in told.partitions(relay_models.PartitionsQuery()).items if _is_ill(one)],
             controls=(await self._used.controlled.listed()).items,
             progress=self._used.progress(),
         )
+
+
+def _is_ill(partition: relay_models.Partition) -> bool:
+    return partition.stale or partition.state != "running"
 
 
 def places(now: figures.Overview) -> Sequence[Place]:

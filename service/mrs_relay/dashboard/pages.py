@@ -15,6 +15,7 @@ from mrs_relay.dashboard import (
     control_page,
     letters,
     overview,
+    relay_pages,
     rendering,
     request_list,
     request_page,
@@ -52,6 +53,7 @@ def routes(
         asked=api.asked,
         submitted=api.submitted,
         controlled=api.controlled,
+        told=api.told,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
@@ -69,6 +71,7 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
     listed = request_list.RequestList(used)
     one = request_page.RequestPage(used)
     many = bulk.Bulk(used)
+    relays = relay_pages.RelayPages(used)
     control = control_page.ControlPage(used)
     return (
         ("GET", "/", overview.OverviewPage(used).show),
@@ -80,6 +83,8 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("POST", "/requests/{id}/resolve", one.resolve),
         ("GET", "/bulk", many.preview),
         ("POST", "/bulk", many.step),
+        ("GET", "/clusters", relays.clusters),
+        ("GET", "/tenants", relays.tenants),
         ("GET", "/controls", control.show),
         ("POST", "/controls", control.set),
         ("POST", "/controls/lift", control.lift),

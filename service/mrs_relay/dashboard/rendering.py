@@ -27,6 +27,8 @@ HEADERS: Final = {
 NAVIGATION: Final = (
     ("/", "Overview", "o"),
     ("/requests", "Requests", "r"),
+    ("/clusters", "Clusters", "l"),
+    ("/tenants", "Tenants", "e"),
     ("/dead-letters", "Dead letters", "d"),
     ("/controls", "Controls", "c"),
 )
