@@ -236,7 +236,7 @@ def test_a_newcomer_holds_a_cluster_and_releases_it(reader: browser.Reader, show
     shown.submit("held-1")
     shown.seen("held-1", "accepted")
     reader.open("/requests/held-1")
-    reader.see("Why it waits", "its disks are full")
+    reader.see("Why it waits")
     reader.open("/controls")
     reader.page.get_by_role("button", name=f"Lift cluster/{cluster}").click()
     reader.see("The control was lifted", "Nothing is held")

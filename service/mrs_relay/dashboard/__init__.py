@@ -5,6 +5,6 @@ The dashboard of `mrs-relay web`: pages made on the server from the same answers
                             control_page, relay_pages → api, read_model
                           → rendering → templates/, static/
 
-It asks `api.requests`, `api.relays` and `read_model`, and writes only by `api.submissions` and `api.controls`. Pages are read without
-JavaScript; htmx and idiomorph, which lie in `static/`, keep them up to date. Read `pages` first.
+It asks `api.requests`, `api.relays` and `read_model`, and writes only by `api.submissions` and `api.controls`. Pages are
+read without JavaScript; htmx and idiomorph, which lie in `static/`, keep them up to date. Read `pages` first.
 """
