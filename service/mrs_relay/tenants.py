@@ -117,6 +117,7 @@ def _resolved(
         latest=tenant.latest or shared.latest,
         control=shared.control,
         status=shared.status,
+        audit=shared.audit,
     )
 
     group_id = kafka.group_id if tenant.requests == shared.requests else f"{kafka.group_id}.{tenant.requests}"
@@ -144,6 +145,7 @@ def topic_faults(tenancies: tuple[ResolvedTenant, ...]) -> Iterator[str]:
             (topics.latest, "latest states"),
             (topics.control, "controls"),
             (topics.status, "status"),
+            (topics.audit, "decisions"),
         ):
             if topic is not None:
                 roles.setdefault(topic, set()).add(role)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
 from mrs_relay import settings as all_settings
-from mrs_relay.api import server
-from mrs_relay.client import sending
+from mrs_relay import tenants
+from mrs_relay.api import models, server
+from mrs_relay.api.access import authentication
+from mrs_relay.client import auditing, sending
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.dashboard import pages
+from mrs_relay.engine import trial
+from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
-from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.adapter import client as kafka_client
 from mrs_relay.read_model import database, projector, sent
 
@@ -66,20 +70,32 @@ async def running(
         report: called when a task failed in a way that nothing here handles.
 
     Raises:
-        SettingsError: the server cannot listen. DatabaseDown: the database cannot be opened.
+        SettingsError: the server cannot listen, or a file of it cannot be read.
+        DatabaseDown: the database cannot be opened.
     """
     topics = topics_of(chosen)
     owner = str(uuid.uuid4())
-    async with database.opened(chosen.read_model) as opened:
+    async with (
+        authentication.opened(chosen.api.access, time) as authenticator,
+        database.opened(chosen.read_model) as opened,
+    ):
         kafka = connect(chosen.kafka)
         reading = projector.Projector(kafka, topics, opened, chosen.read_model, time, owner)
-        tenants = {one.name: one.kafka for one in chosen.tenancies}
-        writing = server.Writing(tenants, sending.Sender(kafka), sent.Sent(opened, time))
+        kafkas = {one.name: one.kafka for one in chosen.tenancies}
+        sender = sending.Sender(kafka)
+        writing = server.Writing(
+            kafkas,
+            sender,
+            sent.Sent(opened, time),
+            kafka,
+            Trial(chosen.tenancies).run,
+            auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time),
+        )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
             supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
-            api = server.Api(chosen.api, opened, topics, reading, writing)
+            api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
             shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
             async with server.serving(api, chosen.api, shown) as port:
                 yield port
@@ -95,4 +111,31 @@ def topics_of(chosen: all_settings.WebRoleSettings) -> projector.Topics:
         tenants_by_topic={one.kafka.topics.requests: one.name for one in tenancies},
         control=chosen.kafka.topics.control,
         status=chosen.kafka.topics.status,
+        audit=chosen.kafka.topics.audit,
     )
+
+
+class Trial:
+    """
+    Says what the engine would do with a message.
+
+    Args:
+        tenancies: the tenants and their rules.
+    """
+
+    def __init__(self, tenancies: Sequence[tenants.ResolvedTenant]) -> None:
+        self._tenancies = {one.name: one for one in tenancies}
+
+    async def run(self, tenant: str, record: records.Record) -> models.DryRun:
+        """Return what would become of a message of a tenant."""
+        served = self._tenancies[tenant]
+        found = await trial.run(record, served.policy, served.kafka.record_bytes)
+        reason, call = found.reason, found.call
+        return models.DryRun(
+            accepted=reason is None,
+            reason=reason and models.Reason(kind=reason.kind, code=reason.code, message=reason.message),
+            call=call and models.MrsCall(**dataclasses.asdict(call)),
+            chooses_cluster=found.chooses_cluster,
+            not_before=clock.rfc3339(found.not_before_ms) if found.not_before_ms else None,
+            limits=dict(found.limits) or None,
+        )

@@ -99,7 +99,7 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     )
     assert dead is not None
     await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
-    ((found,), _) = await queries.dead_letters(opened, None, "ab", None, 10)
+    ((found,), _) = await queries.dead_letters(opened, queries.LetterFilter(code="ab"), None, 10)
     assert found["code"] == "ab"
 
 

@@ -29,6 +29,7 @@ PAGES = {
     "controls": "/controls?scope=cluster/c-1",
     "clusters": "/clusters",
     "tenants": "/tenants",
+    "audit": "/audit",
 }
 
 
@@ -241,6 +242,8 @@ def test_a_newcomer_holds_a_cluster_and_releases_it(reader: browser.Reader, show
     reader.page.get_by_role("button", name=f"Lift cluster/{cluster}").click()
     reader.see("The control was lifted", "Nothing is held")
     shown.seen("held-1", "running")
+    reader.page.get_by_role("link", name="Audit").click()
+    reader.see("its disks are full", "release")
 
 
 def test_rows_of_a_result_are_downloaded(reader: browser.Reader) -> None:

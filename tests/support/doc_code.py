@@ -104,6 +104,8 @@ def parse(words: Sequence[str], *, complete: bool = True) -> str | None:
             if not isinstance(command, core.TyperGroup):
                 return None
             left = [*context._protected_args, *context.args]
+            if not left and command.invoke_without_command:
+                return None
             _, command, left = command.resolve_command(context, left)
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer has errors of its own, under names that are not public

@@ -173,14 +173,20 @@ class Client:
 @contextlib.asynccontextmanager
 async def role(stage: Stage, with_settings: settings.WebRoleSettings | None = None) -> AsyncIterator[Client]:
     """Run the role; yields a client of it once it has read all topics."""
-    raised: list[BaseException] = []
-    running = web_role.running(
-        with_settings or chosen(), stage.client, clock.SystemClock(), lambda _name, error: raised.append(error)
-    )
-    async with running as port, aiohttp.ClientSession() as session:
+    async with running(stage, with_settings or chosen()) as port, aiohttp.ClientSession() as session:
         client = Client(session, port)
         await client.ready()
         yield client
+
+
+@contextlib.asynccontextmanager
+async def running(stage: Stage, with_settings: settings.WebRoleSettings) -> AsyncIterator[int]:
+    """Run the role; yields its port."""
+    raised: list[BaseException] = []
+    async with web_role.running(
+        with_settings, stage.client, clock.SystemClock(), lambda _name, error: raised.append(error)
+    ) as port:
+        yield port
     assert not raised, raised
 
 

@@ -17,6 +17,7 @@ from mrs_relay.messages import checking, registry
 _ROOT = doc_code.ROOT
 
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
+    "docs/access.md": {(4, 5): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
@@ -31,6 +32,10 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 """Which blocks of a page are run, and by which test."""
 
 _NOT_RUN: dict[str, dict[int, str]] = {
+    "docs/access.md": {
+        **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
+        6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
+    },
     "README.md": {
         3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",
         4: "installs from a package registry and needs an account of MRS; its commands and variables are checked here",
@@ -53,7 +58,6 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         2: "a placeholder for a request; tests/contract/test_openapi.py asks these paths",
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
-        5: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",

@@ -9,11 +9,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from mrs_relay import errors
-from mrs_relay.api import models, problems, replies, settings, submissions
+from mrs_relay.api import composing, decisions, models, problems, replies, settings
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import controls
+from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database
 
@@ -30,6 +31,7 @@ class Controls:
         sender: writes records.
         topic: the control topic.
         chosen: the settings.
+        noted: keeps who decided what.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Controls:
         sender: sending.Sender,
         topic: str,
         chosen: settings.ApiSettings,
+        noted: decisions.Decisions,
     ) -> None:
+        self._decisions = noted
         self._database = opened
         self._projection = projection
         self._sender = sender
@@ -50,40 +54,43 @@ class Controls:
     async def list_controls(self, request: web.Request) -> web.StreamResponse:
         """Answer with the controls in effect."""
         query = replies.query(request, models.ControlsQuery)
-        return replies.reply(request, await self.listed(query.mode))
+        return replies.reply(request, await self.listed(scopes.of(request), query.mode))
 
     async def set_control(self, request: web.Request) -> web.StreamResponse:
         """Set the control of a scope."""
         self._require_writable()
-        scope, body = request.match_info["scope"], await submissions._body(request, models.NewControl)  # noqa: SLF001 - shared
-        control = await self.set_one(scope, body)
+        scope, body = request.match_info["scope"], await composing.body(request, models.NewControl)
+        control = await self.set_one(scopes.of(request), scope, body)
         headers = {"Location": f"/v1/controls/{quote(control.scope, safe='')}"}
         shown = control.model_dump_json(exclude_none=True).encode()
         return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
 
     async def lift_control(self, request: web.Request) -> web.StreamResponse:
         """Lift the control of a scope."""
-        return replies.reply(request, await self.lift_one(request.match_info["scope"]))
+        return replies.reply(request, await self.lift_one(scopes.of(request), request.match_info["scope"]))
 
-    async def listed(self, mode: str | None = None) -> models.ControlList:
-        """Return the controls in effect, of one mode or of all. Raises DatabaseDown."""
-        items = [_shown(row) for row in await self._in_effect() if mode in {None, row["mode"]}]
+    async def listed(self, allowed: scopes.Scope, mode: str | None = None) -> models.ControlList:
+        """Return the controls in effect that the caller may see, of one mode or of all. Raises DatabaseDown."""
+        found = [row for row in await self._in_effect() if mode in {None, row["mode"]}]
+        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
         return models.ControlList(items=items, problem=self._projection.problem)
 
-    async def set_one(self, text: str, body: models.NewControl) -> models.Control:
+    async def set_one(self, allowed: scopes.Scope, text: str, body: models.NewControl) -> models.Control:
         """
         Set the control of a scope.
 
         Raises:
-            ProblemError: nothing may be written, scope or control is not valid, or Kafka has not acknowledged it.
+            ProblemError: nothing may be written, the caller may not, scope or control is not valid, or Kafka has not
+                acknowledged it.
         """
         self._require_writable()
         scope = _scope(text)
+        allowed.require(_tenant(scope))
         control = controls.Control(
             scope=scope,
             mode=body.mode,
             reason=body.reason,
-            by=body.by,
+            by=allowed.caller.name or body.by,
             at_ms=self._time.now_ms(),
             until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
         )
@@ -92,23 +99,46 @@ class Controls:
             _, checked = controls.read(key, value, control.at_ms)  # as every replica will
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
+        after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
+        await self._note(allowed.caller, scope, body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
         return _shown(projected.row(control))
 
-    async def lift_one(self, text: str) -> models.Control:
+    async def lift_one(self, allowed: scopes.Scope, text: str) -> models.Control:
         """
         Lift the control of a scope; returns what it was.
 
         Raises:
-            ProblemError: nothing may be written, there is none, or Kafka has not acknowledged it. DatabaseDown.
+            ProblemError: nothing may be written, the caller may not, there is none, or Kafka has not acknowledged it.
+            DatabaseDown.
         """
         self._require_writable()
-        scope = str(_scope(text))
+        named = _scope(text)
+        allowed.require(_tenant(named))
+        scope = str(named)
         found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
+        await self._note(allowed.caller, named, "release", "", {})
         await self._send(scope.encode(), None)
         return _shown(found)
+
+    async def _note(
+        self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
+    ) -> None:
+        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
+        before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
+        data = audit.Data(
+            action=action,
+            via="http",
+            place=caller.place,
+            why=why,
+            tenant=scope.name if scope.kind == "tenant" else None,
+            what={"scope": str(scope)},
+            before={} if not before else before[0].model_dump(exclude_none=True),
+            after=after,
+        )
+        await self._decisions.note(caller, str(scope), data)
 
     async def _in_effect(self) -> list[dict[str, Any]]:
         return await projected.in_effect(self._database, self._time.now_ms())
@@ -133,6 +163,22 @@ def _scope(text: str) -> controls.Scope:
         return controls.scope(text)
     except ValueError as error:
         raise problems.ProblemError(422, "invalid-scope", str(error)) from None
+
+
+_FOR_ALL: Final = frozenset({"all", "cluster", "type", "label"})
+
+
+def _tenant(scope: controls.Scope, *, seen: bool = False) -> str:
+    """
+    Return the tenant for which a caller needs the role of the route, `*` if for all.
+
+    Args:
+        scope: of the control.
+        seen: it is only shown; those that may hold requests of any tenant are shown to everybody.
+    """
+    if scope.kind == "tenant":
+        return scope.name
+    return callers.ANY if seen and scope.kind in _FOR_ALL else callers.EVERY
 
 
 def _shown(row: dict[str, Any]) -> models.Control:

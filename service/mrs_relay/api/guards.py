@@ -1,16 +1,17 @@
 """
 Refuse HTTP requests before they reach a handler: foreign hosts and origins, and too many of them.
 
-A page of another site can make a browser send requests here. Its `Origin` shows it, and `Host` shows a name that was
-pointed at this address (DNS rebinding).
+A page of another site can make a browser send requests here. `Origin` or `Sec-Fetch-Site` shows it, and `Host` shows a
+name that was pointed at this address (DNS rebinding).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import typedefs, web
 
@@ -21,6 +22,7 @@ Middleware = typedefs.Middleware
 
 _PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 _BURST_S: Final = 2.0
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Bucket:
@@ -47,17 +49,30 @@ class Bucket:
         return 0.0
 
 
-def local_only() -> Middleware:
-    """Return the middleware that accepts requests to this machine's own names, and from no other site."""
+def own_addresses(known: Collection[str]) -> Middleware:
+    """
+    Return the middleware that accepts requests to this service's own addresses, and from no other site.
+
+    Args:
+        known: addresses by which callers know the service, such as https://mrs.example.
+    """
+    hosts = {_host(urlsplit(one)) for one in known}
+    origins = {_origin(one) for one in known}
 
     @web.middleware
     async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
-        if not _is_local(request.host):
-            text = f"Host {request.host[:200]!r}: expected localhost or a loopback address"
+        host = _parsed(f"{request.scheme}://{request.host}")
+        if host is None or not (_is_this_machine(host, request) or _host(host) in hosts):
+            text = f"Host {request.host[:200]!r}: expected a loopback address, or one of api.addresses"
             raise problems.ProblemError(403, "foreign-host", text)
+
         origin = request.headers.get("Origin")
-        if origin is not None and origin != f"{request.scheme}://{request.host}":
+        own = _origin(f"{request.scheme}://{request.host}")
+        if origin is not None and (found := _origin(origin)) != own and found not in origins:
             text = f"Origin {origin[:200]!r}: pages of other sites may not call this API"
+            raise problems.ProblemError(403, "foreign-origin", text)
+        if origin is None and _is_of_other_site(request):
+            text = "Sec-Fetch-Site: pages of other sites may not call this API"
             raise problems.ProblemError(403, "foreign-origin", text)
         return await handler(request)
 
@@ -80,8 +95,38 @@ def rate(bucket: Bucket) -> Middleware:
     return check
 
 
-def _is_local(host: str) -> bool:
-    try:
-        return addresses.is_loopback(urlsplit(f"//{host}").hostname or "")
-    except ValueError:
+def _is_of_other_site(request: web.Request) -> bool:
+    """Return whether a page of another site sent a request; a link that a person follows is none."""
+    if request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}:
         return False
+    is_link = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method in {"GET", "HEAD"}
+    return not (is_link and request.headers.get("Sec-Fetch-Dest") == "document")
+
+
+def _is_this_machine(host: SplitResult, request: web.Request) -> bool:
+    """Return whether the host is a loopback name, or the very address that was connected to, which no name is."""
+    name = host.hostname or ""
+    if addresses.is_loopback(name):
+        return True
+    found = None if request.transport is None else request.transport.get_extra_info("sockname")
+    return isinstance(found, tuple) and found[0] == name
+
+
+def _host(found: SplitResult) -> tuple[str, int | None]:
+    """Return name and port as they are compared: letters small, the port that the scheme implies filled in."""
+    return found.hostname or "", found.port or _PORTS.get(found.scheme)
+
+
+def _origin(text: str) -> tuple[str, str, int | None] | None:
+    """Return scheme, name and port of an address; None: it is none, such as the origin "null"."""
+    found = _parsed(text)
+    return None if found is None else (found.scheme, *_host(found))
+
+
+def _parsed(text: str) -> SplitResult | None:
+    try:
+        found = urlsplit(text)
+        _ = found.port  # raises on ports that are none
+    except ValueError:
+        return None
+    return found if found.hostname else None

@@ -245,6 +245,51 @@ class ResolveRequest(_Body):
     note: Annotated[str, pydantic.Field(min_length=1, max_length=500, description="Who says so and why.")]
 
 
+class RetryRequest(_Body):
+    """Why a request is sent again."""
+
+    note: Annotated[str, pydantic.Field(max_length=500, description="Why.")] = ""
+    id: Annotated[
+        Text | None,
+        pydantic.Field(description="Id of the new request, unless Idempotency-Key has it; made of the old one's."),
+    ] = None
+
+
+class Valid(_Model):
+    """A request that the relay's models accept; the tenant's rules may still refuse it, see dry-run."""
+
+    type: str
+    source: str
+    tenant: str
+
+
+class MrsCall(_Model):
+    """A call to MRS, as the relay would send it."""
+
+    operation: str
+    method: str
+    path: Annotated[
+        str,
+        pydantic.Field(description="With its query. PROJECT stands for the project, CHOSEN for a cluster to choose."),
+    ]
+    body: Annotated[dict[str, Any] | list[Any] | None, pydantic.Field(description="Without passwords and keys.")] = None
+
+
+class DryRun(_Model):
+    """What would become of a request."""
+
+    accepted: Annotated[bool, pydantic.Field(description="Whether the relay would accept it.")]
+    reason: Annotated[Reason | None, pydantic.Field(description="Why it would be rejected; the rule is in `code`.")] = (
+        None
+    )
+    call: Annotated[MrsCall | None, pydantic.Field(description="What MRS would be asked for at first.")] = None
+    chooses_cluster: Annotated[bool, pydantic.Field(description="Whether a cluster is chosen before.")] = False
+    not_before: Annotated[str | None, pydantic.Field(description="It waits until then.")] = None
+    limits: Annotated[
+        dict[str, float] | None, pydantic.Field(description="The tenant's limits; it waits while they are used up.")
+    ] = None
+
+
 class Control(_Model):
     """What the relay is to hold back, set aside or pass over; docs/controls.md describes the modes."""
 
@@ -278,6 +323,47 @@ class NewControl(_Body):
     ] = ""
     by: Annotated[str, pydantic.Field(max_length=200, description="Who sets it.")] = ""
     until: Annotated[Moment | None, pydantic.Field(description="When it ends by itself.")] = None
+
+
+class Decision(_Model):
+    """A decision of a person or a program. What became of it is told by the events that `message` caused."""
+
+    id: str
+    time: str
+    action: str
+    by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
+    by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
+    via: Annotated[str, pydantic.Field(description="http, page or cli.")]
+    place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None
+    why: Annotated[str, pydantic.Field(description="The reason given.")]
+    tenant: Annotated[str | None, pydantic.Field(description="Missing: it is not about one tenant's requests.")] = None
+    subject: Annotated[str, pydantic.Field(description="What it concerns, such as the id of a request.")]
+    what: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    message: Annotated[str | None, pydantic.Field(description="Id of the message that carries it out.")] = None
+
+
+class DecisionPage(_Model):
+    """Decisions, the newest first."""
+
+    items: list[Decision]
+    next: Annotated[str | None, pydantic.Field(description="`cursor` of the next page; missing on the last one.")] = (
+        None
+    )
+
+
+class AuditQuery(_Query):
+    """Filters of decisions."""
+
+    tenant: Annotated[str | None, pydantic.Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
+    action: Annotated[Text | None, pydantic.Field(description="Such as cancel.")] = None
+    by: Annotated[Text | None, pydantic.Field(description="Who decided.")] = None
+    subject: Annotated[Text | None, pydantic.Field(description="What it concerns, such as the id of a request.")] = None
+    since: Annotated[Moment | None, pydantic.Field(description="At this time or later.")] = None
+    until: Annotated[Moment | None, pydantic.Field(description="Before this time.")] = None
+    limit: Annotated[Limit, pydantic.Field(description="Most items.")] = 50
+    cursor: Annotated[Cursor | None, pydantic.Field(description="`next` of the page before, same filters.")] = None
 
 
 class Accepted(_Model):

@@ -32,8 +32,22 @@ _DESCRIPTION: Final = (
 )
 
 
-def document(all_routes: Sequence[routes.Route]) -> dict[str, Any]:
-    """Return the document as JSON values."""
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of the file of tokens, or a JSON Web Token of the OpenID Connect provider.",
+}
+_CERTIFICATE: Final = {"type": "mutualTLS", "description": "A client certificate."}
+
+
+def document(all_routes: Sequence[routes.Route], *, is_open: bool = True) -> dict[str, Any]:
+    """
+    Return the document as JSON values.
+
+    Args:
+        all_routes: what is served.
+        is_open: whether callers need not authenticate.
+    """
     answers: list[type[pydantic.BaseModel]] = [*(route.answer for route in all_routes), models.Problem]
     bodies = [route.body for route in all_routes if route.body is not None]
     modes: list[tuple[type[pydantic.BaseModel], Literal["validation", "serialization"]]] = [
@@ -45,11 +59,15 @@ def document(all_routes: Sequence[routes.Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in all_routes:
         paths.setdefault(route.path, {})[route.verb] = _operation(route)
+    components: dict[str, Any] = {"schemas": shared["$defs"]}
+    if not is_open:
+        components["securitySchemes"] = {"token": _BEARER, "certificate": _CERTIFICATE}
     return {
         "openapi": "3.1.0",
         "info": {"title": "mrs-relay", "version": mrs_relay.__version__, "description": _DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": shared["$defs"]},
+        "components": components,
+        **({} if is_open else {"security": [{"token": []}, {"certificate": []}]}),
     }
 
 
@@ -68,7 +86,7 @@ def _operation(route: routes.Route) -> dict[str, Any]:
     done: dict[str, Any] = {"200": {"description": route.summary, "content": {**answer, **others}}}
     if route.body is None:
         done["304"] = {"description": "Nothing has changed since the answer with the ETag of If-None-Match."}
-    else:
+    elif route.sends:
         location = {"Location": {"description": "Path of the request.", "schema": {"type": "string"}}}
         done["202"] = {"description": "Kafka has the message.", "content": answer, "headers": location}
     body = (

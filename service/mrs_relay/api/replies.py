@@ -51,7 +51,7 @@ def reply(request: web.Request, model: pydantic.BaseModel) -> web.Response:
     known = request.if_none_match or ()
     if any(one.value in {etag, "*"} for one in known):
         return web.Response(status=304, headers={"ETag": f'"{etag}"'})
-    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-cache"})
+    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "private, no-cache"})
     response.etag = etag
     return response
 

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies
+from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
 from mrs_relay.read_model import database, queries
 
@@ -28,7 +29,8 @@ class Requests:
 
     async def list_requests(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of requests."""
-        rows, following = await self.page(replies.query(request, models.RequestsQuery))
+        query = replies.query(request, models.RequestsQuery)
+        rows, following = await self.page(query, scopes.of(request))
         items = [shown(row) for row in rows]
         return replies.reply(request, models.RequestPage(items=items, next=following))
 
@@ -44,16 +46,20 @@ class Requests:
 
     async def list_dead_letters(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of dead letters."""
-        return replies.reply(request, await self.dead_letters(replies.query(request, models.DeadLettersQuery)))
+        query = replies.query(request, models.DeadLettersQuery)
+        return replies.reply(request, await self.dead_letters(query, scopes.of(request)))
 
-    async def page(self, query: models.RequestsQuery) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    async def page(
+        self, query: models.RequestsQuery, scope: scopes.Scope
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
         """
-        Return the rows of a page of requests, and the cursor of the next page.
+        Return the rows of a page of requests that the caller may see, and the cursor of the next page.
 
         Raises:
-            ProblemError: the cursor is not one of ours. DatabaseDown.
+            ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
         """
-        chosen = filter_of(query)
+        scope.require_named(query.tenant)
+        chosen = filter_of(query, scope.tenants)
         after = replies.place(query.cursor, queries.PageEnd, chosen)
         page = await queries.requests(self._database, chosen, after, query.limit)
         return page.rows, replies.cursor(page.next, chosen)
@@ -68,16 +74,17 @@ class Requests:
         found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
         return [msgspec.json.decode(event) for event in found]
 
-    async def dead_letters(self, query: models.DeadLettersQuery) -> models.DeadLetterPage:
+    async def dead_letters(self, query: models.DeadLettersQuery, scope: scopes.Scope) -> models.DeadLetterPage:
         """
-        Return a page of dead letters.
+        Return a page of dead letters that the caller may see.
 
         Raises:
-            ProblemError: the cursor is not one of ours. DatabaseDown.
+            ProblemError: the tenant is not the caller's, or the cursor is not one of ours. DatabaseDown.
         """
-        filters = (query.tenant, query.code)
+        scope.require_named(query.tenant)
+        filters = queries.LetterFilter(query.tenant, query.code, scope.visible)
         after = replies.place(query.cursor, queries.LetterPageEnd, filters)
-        rows, following = await queries.dead_letters(self._database, query.tenant, query.code, after, query.limit)
+        rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
         return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
 
     async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
@@ -87,20 +94,23 @@ class Requests:
 
     async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
-        Return the row of the request that the path names.
+        Return the row of the request that the path names, for which the caller has the role of the route.
 
         Args:
             request: its query may name source and tenant.
             extra: parameters that others read.
 
         Raises:
-            ProblemError: there is none, or more than one.
+            ProblemError: there is none, or more than one, or the caller's role does not suffice.
         """
-        query = replies.query(request, models.RequestQuery, extra=extra)
+        query, scope = replies.query(request, models.RequestQuery, extra=extra), scopes.of(request)
+        scope.require_named(query.tenant)
         request_id = request.match_info["id"]
         found = []
         if "\0" not in request_id:
-            found = await queries.of_id(self._database, request_id, tenant=query.tenant, source=query.source)
+            found = await queries.of_id(
+                self._database, request_id, tenant=query.tenant, source=query.source, visible=scope.visible
+            )
         if not found:
             text = f"there is no request with the id {request_id[:300]!r}; it may be new, or forgotten after its time"
             raise problems.ProblemError(404, "no-such-request", text)
@@ -108,11 +118,12 @@ class Requests:
             several = [{"tenant": row["tenant"], "source": row["source"]} for row in found]
             text = f"{len(found)} requests have this id: add `source` and `tenant` to the query"
             raise problems.ProblemError(409, "ambiguous-id", text, extra={"candidates": several})
+        scope.require(found[0]["tenant"])
         return found[0]
 
 
-def filter_of(query: models.RequestsQuery) -> queries.Filter:
-    """Return which requests a query asks for."""
+def filter_of(query: models.RequestsQuery, tenants: frozenset[str] | None) -> queries.Filter:
+    """Return which requests a query asks for, of some tenants; None: of all."""
     return queries.Filter(
         tenant=query.tenant,
         state=query.state,
@@ -123,6 +134,7 @@ def filter_of(query: models.RequestsQuery) -> queries.Filter:
         since_ms=None if query.since is None else queries.milliseconds(query.since),
         until_ms=None if query.until is None else queries.milliseconds(query.until),
         text=query.text,
+        visible=tenants,
     )
 
 

@@ -9,7 +9,19 @@ from typing import Final
 import pydantic
 from aiohttp import web
 
-from mrs_relay.api import controls, models, problems, relay_models, relays, requests, streams, submissions
+from mrs_relay.api import (
+    controls,
+    decisions,
+    models,
+    problems,
+    relay_models,
+    relays,
+    requests,
+    retries,
+    streams,
+    submissions,
+    trials,
+)
 
 JSON: Final = "application/json"
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -17,7 +29,8 @@ LAST_EVENT_ID: Final = "Last-Event-ID"
 
 _COMMON: Final = {
     400: "A parameter is wrong or unknown.",
-    403: "A foreign Host or Origin.",
+    401: "Authentication is needed, or the token is not accepted any longer.",
+    403: "A foreign Host or Origin, or the caller's role does not suffice.",
     429: "More requests than `api.requests_per_s` allows.",
     503: "The database or Kafka does not answer, or too many streams, calls or messages wait.",
 }
@@ -27,7 +40,7 @@ _ONE: Final = {
     409: "Several requests have this id: name source and tenant.",
 }
 _SENT: Final = {
-    403: "A foreign Host or Origin, or `api.read_only` is set.",
+    403: "A foreign Host or Origin, the caller's role does not suffice, or `api.read_only` is set.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "The message would be rejected, or its key was used for another request.",
@@ -51,6 +64,7 @@ class Route:
         body: the model of its body.
         others: further content types of its answer, with what they are.
         headers: header parameters, with what they are.
+        sends: whether a body becomes a message, so that the status may be 202.
     """
 
     path: str
@@ -64,17 +78,41 @@ class Route:
     body: type[pydantic.BaseModel] | None = None
     others: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    sends: bool = True
 
 
-def routes(
-    asked: requests.Requests,
-    streamed: streams.Streams,
-    submitted: submissions.Submissions,
-    told: relays.Relays,
-    controlled: controls.Controls,
-) -> Sequence[Route]:
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What answers: an object for each subject."""
+
+    asked: requests.Requests
+    streamed: streams.Streams
+    submitted: submissions.Submissions
+    repeated: retries.Retries
+    tried: trials.Trials
+    told: relays.Relays
+    controlled: controls.Controls
+    noted: decisions.Decisions
+
+
+def routes(handlers: Handlers) -> Sequence[Route]:
     """Return all operations of the API."""
-    return (*_questions(asked, streamed), *_of_relays(told), *_messages(submitted), *_controls(controlled))
+    return (
+        *_questions(handlers.asked, handlers.streamed),
+        *_of_relays(handlers.told),
+        *_messages(handlers.submitted, handlers.repeated),
+        *_trials(handlers.tried),
+        *_controls(handlers.controlled),
+        Route(
+            "/v1/audit",
+            "listDecisions",
+            "List the decisions of people and programs, the newest first.",
+            handlers.noted.list_decisions,
+            models.AuditQuery,
+            models.DecisionPage,
+            _COMMON,
+        ),
+    )
 
 
 def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[Route]:
@@ -192,7 +230,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
     )
 
 
-def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
+def _messages(submitted: submissions.Submissions, repeated: retries.Retries) -> Sequence[Route]:
     wrong_state = {409: "Several requests have this id, or its state does not allow it."}
     return (
         Route(
@@ -231,6 +269,50 @@ def _messages(submitted: submissions.Submissions) -> Sequence[Route]:
             {**_ONE, **_SENT, **wrong_state},
             verb="post",
             body=models.ResolveRequest,
+        ),
+        Route(
+            "/v1/requests/{id}/retry",
+            "retryRequest",
+            "Send a request that failed, was cancelled or rejected again, under a new id.",
+            repeated.retry,
+            models.RequestQuery,
+            models.Accepted,
+            {**_ONE, **_SENT, **wrong_state, 410: "Its message has left the topic of requests: send it anew."},
+            verb="post",
+            body=models.RetryRequest,
+            headers={"Idempotency-Key": "Id of the new request; made of the old one's id and state if missing."},
+        ),
+    )
+
+
+def _trials(tried: trials.Trials) -> Sequence[Route]:
+    key = {"Idempotency-Key": "Id that the request would have."}
+    return (
+        Route(
+            "/v1/requests/validate",
+            "validateRequest",
+            "Say whether a request is valid, with all its faults; nothing is sent.",
+            tried.validate,
+            None,
+            models.Valid,
+            {**_COMMON, **_SENT},
+            verb="post",
+            body=models.NewRequest,
+            headers=key,
+            sends=False,
+        ),
+        Route(
+            "/v1/requests/dry-run",
+            "tryRequest",
+            "Say what MRS would be asked for by a request, or why it would be rejected; nothing is sent.",
+            tried.dry_run,
+            None,
+            models.DryRun,
+            {**_COMMON, **_SENT},
+            verb="post",
+            body=models.NewRequest,
+            headers=key,
+            sends=False,
         ),
     )
 

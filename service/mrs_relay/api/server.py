@@ -16,20 +16,27 @@ from aiohttp import web
 from prometheus_client import core, registry
 
 from mrs_relay.api import (
+    composing,
     controls,
+    decisions,
     guards,
+    headers,
     openapi,
     problems,
     relays,
     requests,
+    retries,
     routes,
     settings,
     streams,
     submissions,
+    trials,
 )
-from mrs_relay.client import sending
-from mrs_relay.common import http_server
+from mrs_relay.api.access import authentication, certificates, least_roles
+from mrs_relay.client import auditing, sending
+from mrs_relay.common import addresses, http_server
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
 from mrs_relay.read_model import database, projector, sent
 
@@ -49,11 +56,17 @@ class Writing:
         tenants: the settings of Kafka of each tenant by its name; "" without tenants.
         sender: writes records.
         memory: which payloads were sent under which ids.
+        kafka: reads the topics of requests.
+        attempt: says what would become of a message.
+        trail: writes records of decisions.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
     sender: sending.Sender
     memory: sent.Sent
+    kafka: topic_io.TopicClient
+    attempt: trials.Try
+    trail: auditing.AuditTrail
 
 
 class Api:
@@ -66,12 +79,14 @@ class Api:
         topics: what is read into it.
         reading: reads it, in this process.
         writing: where messages go, and what writes them.
+        authenticator: tells who calls.
 
     Attributes:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
         told: what the relays report.
+        noted: what people and programs decided.
     """
 
     def __init__(
@@ -81,20 +96,29 @@ class Api:
         topics: projector.Topics,
         reading: projector.Projector,
         writing: Writing,
+        authenticator: authentication.Authenticator,
     ) -> None:
         self._settings = chosen
+        self._authenticator = authenticator
         self._reading = reading
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         self.asked = requests.Requests(opened)
+        composer = composing.Composer(writing.tenants, chosen.source)
+        self.noted = noted = decisions.Decisions(opened, writing.trail)
         self.submitted = submissions.Submissions(
-            writing.tenants, writing.sender, writing.memory, self.asked, self._readers, chosen
+            composer, submissions.Output(writing.sender, writing.memory, noted), self.asked, self._readers, chosen
         )
-        self.controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen)
+        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, noted)
+        tried = trials.Trials(composer, writing.attempt)
         self.told = relays.Relays(self.asked, reading)
-        self._routes = routes.routes(self.asked, self._streams, self.submitted, self.told, self.controlled)
-        self._document = codec.encode(openapi.document(self._routes))
+        self.controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen, noted)
+        told, controlled = self.told, self.controlled
+        self._routes = routes.routes(
+            routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, told, controlled, self.noted)
+        )
+        self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
 
@@ -104,7 +128,8 @@ class Api:
             client_max_size=self._settings.body_bytes,
             middlewares=[
                 problems.middleware,
-                guards.local_only(),
+                guards.own_addresses(self._settings.addresses),
+                authentication.middleware(self._authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
@@ -118,6 +143,8 @@ class Api:
             ]
         )
         application.add_routes(pages)
+        least_roles.require_complete(application)
+        application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
         return application
 
@@ -182,8 +209,11 @@ async def serving(
     Serve the API, and pages beside it, for the length of the context; yields the port.
 
     Raises:
-        SettingsError: the server cannot listen on the address.
+        SettingsError: the server cannot listen on the address, or the files of TLS cannot be used.
     """
+    tls = certificates.server_context(chosen.tls)
+    if tls is None and not addresses.is_loopback(chosen.host):
+        _log.warning("api_without_tls", host=chosen.host)
     runner = web.AppRunner(
         api.application(pages),
         access_log=None,
@@ -192,6 +222,6 @@ async def serving(
         max_field_size=_LINE_BYTES,
     )
     setting = "api.port (MRS_RELAY_API__PORT)"
-    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting) as port:
-        _log.info("api_started", host=chosen.host, port=port)
+    async with http_server.listening(runner, chosen.host, chosen.port, setting=setting, tls=tls) as port:
+        _log.info("api_started", host=chosen.host, port=port, tls=tls is not None, open=not chosen.access.is_set)
         yield port

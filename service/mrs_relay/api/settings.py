@@ -6,7 +6,11 @@ from typing import Annotated, Self
 
 import pydantic
 
+from mrs_relay.api.access import settings as access_settings
 from mrs_relay.common import addresses
+
+Address = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/?#@]+$")]
+"""An address without a path, such as https://mrs.example."""
 
 
 class ApiSettings(pydantic.BaseModel):
@@ -16,12 +20,24 @@ class ApiSettings(pydantic.BaseModel):
 
     host: str = "127.0.0.1"
     """
-    Address to listen on. Only a loopback address is accepted: the API has no authentication yet, so every program
-    that reaches it may read everything. Put a proxy that authenticates in front of it to serve others.
+    Address to listen on. Others than loopback addresses are accepted only where api.access says who may call, because
+    every program that reaches the API could read and send everything.
     """
 
     port: Annotated[int, pydantic.Field(ge=0, le=65535)] = 8090
     """Port to listen on; 0 takes a free one, which the log names."""
+
+    addresses: frozenset[Address] = frozenset()
+    """
+    Addresses by which callers know the API, such as https://mrs.example; needed for names. Requests for other names
+    than these, loopback names and the address that was connected to are refused, and so are pages of other sites.
+    """
+
+    access: access_settings.AccessSettings = pydantic.Field(default_factory=access_settings.AccessSettings)
+    """Who may call."""
+
+    tls: access_settings.TlsSettings = pydantic.Field(default_factory=access_settings.TlsSettings)
+    """TLS."""
 
     read_only: bool = False
     """Whether to answer questions only: then nothing is sent to Kafka, and no right to write is needed."""
@@ -45,10 +61,13 @@ class ApiSettings(pydantic.BaseModel):
     """Seconds that a reader of a stream may leave what was sent unread; then it is cut off, and may resume."""
 
     @pydantic.model_validator(mode="after")
-    def _loopback_only(self) -> Self:
-        if not addresses.is_loopback(self.host):
+    def _safe(self) -> Self:
+        if not self.access.is_set and not addresses.is_loopback(self.host):
             raise ValueError(
-                f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: there is no authentication "
-                "yet, so every program on the network could read everything; put a proxy that authenticates in front"
+                f"host: expected a loopback address such as 127.0.0.1, got {self.host!r}: every program on the network "
+                "could read and send everything; to serve others set api.access.tokens_file, api.access.oidc.issuer or "
+                "api.access.certificates"
             )
+        if self.access.certificates and self.tls.client_authorities is None:
+            raise ValueError("access.certificates: client certificates need api.tls.client_authorities")
         return self

@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies, settings
+from mrs_relay.api.access import scopes
 from mrs_relay.messages import codec
 from mrs_relay.read_model import changes, database, event_log, projector, record_reader
 
@@ -76,13 +77,17 @@ class Matcher:
     Args:
         query: the filters.
         tenants: name of each tenant by the CloudEvents `source` of its events.
+        visible: names of the tenants that the reader may see; None: all of them.
     """
 
-    def __init__(self, query: models.EventsQuery, tenants: Mapping[str, str]) -> None:
+    def __init__(
+        self, query: models.EventsQuery, tenants: Mapping[str, str], visible: frozenset[str] | None = None
+    ) -> None:
         self._query = query
         self._tenants = tenants
+        self._visible = visible
         self._label = None if query.label is None else query.label.partition("=")
-        wanted = (query.tenant, query.state, query.type, query.cluster, query.label, query.source, query.id)
+        wanted = (query.tenant, query.state, query.type, query.cluster, query.label, query.source, query.id, visible)
         self._all = all(one is None for one in wanted)
 
     def wants(self, text: str) -> bool:
@@ -92,6 +97,8 @@ class Matcher:
         event, query = _decoder.decode(text), self._query
         data = event.data
         tenant = self._tenants.get(event.source, event.source)
+        if self._visible is not None and tenant not in self._visible:
+            return False
         pairs = (
             (query.tenant, tenant),
             (query.state, data.state),
@@ -165,11 +172,13 @@ class EventReaders:
         Return a reader from where the request wants to begin.
 
         Raises:
-            ProblemError: it is no position, or "now" is not known yet.
+            ProblemError: it is no position, or "now" is not known yet, or the tenant is not the caller's.
         """
+        scope = scopes.of(request)
+        scope.require_named(query.tenant)
         text = query.after or request.headers.get("Last-Event-ID") or None
         cursor = event_log.Cursor(self._database, self._topics.events, await self._start(text))
-        return Reader(cursor, Matcher(query, self._topics.tenants), self._changed)
+        return Reader(cursor, Matcher(query, self._topics.tenants, scope.visible), self._changed)
 
     async def _start(self, text: str | None) -> event_log.Position:
         if text is not None and text != BEGINNING:

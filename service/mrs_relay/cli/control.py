@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mrs_relay.cli import compose, connect, options, run, settling, wait
+from mrs_relay.cli import audit, compose, connect, options, run, settling, wait
+from mrs_relay.kafka import settings as kafka_settings
 
 Request = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
 RequestSource = Annotated[str, typer.Option("--source", help="Source of the request.")]
@@ -101,7 +102,24 @@ def resolve(
 
 def _send(kind: str, data: Sequence[Mapping[str, Any]], key: str | None, how: wait.How) -> None:
     messages = [compose.message({"type": kind, "data": one}, compose.Defaults(key=key)) for one in data]
-    _end(wait.deliver(messages, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+    _end(_noted(messages, data, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+
+
+async def _noted(
+    messages: Sequence[compose.Message],
+    data: Sequence[Mapping[str, Any]],
+    kafka: kafka_settings.KafkaSettings,
+    how: wait.How,
+) -> run.Code:
+    """Note who decides, and then send the messages."""
+    decided = []
+    for message, one in zip(messages, data, strict=True):
+        after = {"verdict": one["verdict"]} if "verdict" in one else {}
+        action = message.type.rpartition(".")[2]
+        made = audit.data(action, one["note"], one["request"], tenant=how.tenant or "", after=after, message=message.id)
+        decided.append((one["request"]["id"], made))
+    await audit.note(kafka, *decided)
+    return await wait.deliver(messages, kafka, how)
 
 
 def _end(work: Coroutine[Any, Any, run.Code]) -> None:

@@ -15,11 +15,12 @@ from typing import Annotated, Final
 import typer
 from rich import console
 
-from mrs_relay.cli import connect, dead_letter_view, options, run, table_layout, view
+from mrs_relay.cli import audit, connect, dead_letter_view, options, run, table_layout, view
 from mrs_relay.common import clock
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.topics import topic_setup
+from mrs_relay.messages import audit as decisions
 from mrs_relay.messages import codec, reasons
 
 app = typer.Typer(no_args_is_help=True, help="Look at messages that no event could answer, and send them once more.")
@@ -175,8 +176,15 @@ async def _replay(
             outcomes.append(Outcome(one, sent=not dry_run, text="would be sent" if dry_run else "sent"))
 
     if sending and not dry_run:
+        replayed = [one for one in outcomes if one.sent]
+        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found)) for one in replayed))
         await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
+
+
+def _decision(found: dead_letter_view.FoundLetter) -> decisions.Data:
+    letter = found.letter
+    return audit.data("replay", "", {"position": letter.origin}, before={"code": letter.code})
 
 
 def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: int) -> console.Group:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from mrs_relay import tenants
-from mrs_relay.cli import connect, ledger, options, run, view
+from mrs_relay.cli import audit, connect, ledger, options, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
@@ -225,7 +225,11 @@ def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, 
 
 
 async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None) -> None:
-    kafka = next(iter(found)).kafka
+    kafka, scope = next(iter(found)).kafka, key.decode()
+    given = {"mode": "release"} if value is None else codec.decode(value)
+    after = {name: given[name] for name in ("mode", "until") if name in given}
+    decided = audit.data(given["mode"], given.get("reason", ""), {"scope": scope}, after=after)
+    await audit.note(kafka, (scope, decided))
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 
 

@@ -65,7 +65,7 @@ class _Command:
 
 _COMMANDS: Final[Mapping[str, _Command]] = {
     "serve": _Command("mrs_relay.cli.serve", "serve", _RUN, ("mrs-relay serve", "mrs-relay serve --config relay.toml")),
-    "web": _Command("mrs_relay.cli.web", "web", _RUN, ("mrs-relay web", "mrs-relay web --config relay.toml")),
+    "web": _Command("mrs_relay.cli.web", "app", _RUN),
     "demo": _Command(
         "mrs_relay.demo.command",
         "demo",
@@ -143,6 +143,12 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "orphans",
         _USE,
         ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+    ),
+    "audit": _Command(
+        "mrs_relay.cli.audit",
+        "audit",
+        _USE,
+        ("mrs-relay audit", "mrs-relay audit --since 30d --action cancel --json", "mrs-relay audit --id nightly-7"),
     ),
     "dead-letters": _Command("mrs_relay.cli.dead_letters", "app", _USE),
     "call": _Command(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from mrs_relay import errors, settings
-from mrs_relay.cli import connect, ledger, options, run, settling, table_layout, view
+from mrs_relay.cli import audit, connect, ledger, options, run, settling, table_layout, view
 from mrs_relay.common import clock
 from mrs_relay.engine import orphans as finding
 from mrs_relay.engine.model import jobs as engine_jobs
 from mrs_relay.engine.model import verdict
 from mrs_relay.engine.work import codes
 from mrs_relay.kafka import records, topic_io
+from mrs_relay.messages import audit as decisions
 from mrs_relay.messages import codec
 
 if TYPE_CHECKING:
@@ -164,11 +165,19 @@ async def _orphans(
         killed = [one for one in seen if one.job_id in kill.job_ids or (kill.everything and _may_go(one))]
         if not yes and (settled or killed):
             typer.confirm(f"adopt {len(settled)} and kill {len(killed)}?", abort=True, err=True)
+        whys = {"adopt": [by_id[job_id] for job_id in adopt], "kill": killed}
+        decided = [(one.job_id, _decision(action, one)) for action, several in whys.items() for one in several]
+        if decided:
+            await audit.note(found.kafka, *decided)
         if settled:
             await topic_io.send(connect.broker(found.kafka), settled)
         for one in killed:
             await _kill(mrs, one, _api_of(one, old_ids))
     return _leave([one for one in seen if kill.everything and one not in killed and _may_be_foreign(one)])
+
+
+def _decision(action: str, one: finding.Orphan) -> decisions.Data:
+    return audit.data(f"orphan.{action}", "", {"job_id": one.job_id, "cluster": one.cluster})
 
 
 def _matters(one: finding.Orphan) -> bool:

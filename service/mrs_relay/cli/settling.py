@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import typer
 
-from mrs_relay.cli import compose, connect, ledger, run, view
+from mrs_relay.cli import audit, compose, connect, ledger, run, view
 from mrs_relay.common import clock
 from mrs_relay.engine.model import jobs as engine_jobs
 from mrs_relay.kafka import records, topic_io
 from mrs_relay.kafka import settings as kafka_settings
+from mrs_relay.messages import audit as decisions
 from mrs_relay.messages import codec
 
 
@@ -110,8 +111,14 @@ async def settle(
     if outgoing:
         if not yes:
             typer.confirm(f"settle {len(outgoing)} as {said.verdict}?", abort=True, err=True)
+        await audit.note(kafka, *((job.id, _decision(job, said)) for job in shown))
         await topic_io.send(connect.broker(kafka), outgoing)
     return run.Code.FAILED if others else run.Code.OK
+
+
+def _decision(job: engine_jobs.Job, said: Verdict) -> decisions.Data:
+    what, before = {"id": job.id, "source": job.source}, {"state": job.state.value}
+    return audit.data("resolve", said.note, what, before=before, after={"verdict": said.verdict})
 
 
 def _show(shown: Sequence[engine_jobs.Job], said: Verdict, now_ms: int, *, as_json: bool) -> None:

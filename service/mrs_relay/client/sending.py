@@ -7,11 +7,13 @@ The task belongs to `relay.RelayClient`. A caller that stops waiting does not af
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker, records, topic_io
 
+_SEND_S: Final = 30.0
 _MOST: Final = 500
 """Records written at once; more in one request would delay the records behind them."""
 
@@ -55,6 +57,12 @@ class Sender:
         self._waiting.append((record, acknowledged))
         self._wanted.set()
         await acknowledged
+
+    async def send_all(self, outgoing: Sequence[records.Outgoing]) -> None:
+        """Write records, one after the other; see `send`. Waits `_SEND_S` seconds at most. Raises TimeoutError, too."""
+        async with asyncio.timeout(_SEND_S):
+            for record in outgoing:
+                await self.send(record)
 
     async def run(self) -> None:
         """Write waiting records until cancelled; then fail the remaining ones as not written."""

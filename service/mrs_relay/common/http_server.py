@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 
 import prometheus_client
@@ -12,7 +13,9 @@ from mrs_relay import errors
 
 
 @contextlib.asynccontextmanager
-async def listening(runner: web.AppRunner, host: str, port: int, *, setting: str) -> AsyncIterator[int]:
+async def listening(
+    runner: web.AppRunner, host: str, port: int, *, setting: str, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """
     Serve for the length of the context; yields the port.
 
@@ -21,6 +24,7 @@ async def listening(runner: web.AppRunner, host: str, port: int, *, setting: str
         host: address to listen on.
         port: 0 takes a free one.
         setting: name of the port's setting, for the error.
+        tls: of the server; None: it speaks plain HTTP.
 
     Raises:
         SettingsError: the server cannot listen on the address.
@@ -28,7 +32,7 @@ async def listening(runner: web.AppRunner, host: str, port: int, *, setting: str
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             raise errors.SettingsError(f"{setting}: cannot listen on {host}:{port}: {error.strerror}") from error
         yield int(runner.addresses[0][1])

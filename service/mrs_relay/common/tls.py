@@ -1,4 +1,4 @@
-"""TLS for clients: certificates and authorities are reloaded when their files change."""
+"""TLS of clients and servers: certificates and authorities are reloaded when their files change."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies, requests, submissions
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, request_list, sources
 from mrs_relay.read_model import queries
 
@@ -66,6 +67,15 @@ class Outcome:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the caller says about all requests of a step."""
+
+    note: str
+    verdict: str
+    caller: callers.Caller
+
+
 class Bulk:
     """
     The handlers of bulk actions.
@@ -83,7 +93,7 @@ class Bulk:
         name, action = _action(given)
         chosen = request_list.filters(given)
         until_ms = self._used.time.now_ms()
-        wanted = _wanted(chosen, until_ms)
+        wanted = _wanted(chosen, until_ms, scopes.of(request))
 
         counts = await queries.count(self._used.opened, wanted)
         sample = await queries.requests(self._used.opened, wanted, None, _LOOKED_AT)
@@ -109,11 +119,12 @@ class Bulk:
         verdict = forms.verdict(given) if action.needs_verdict else ""
         chosen = {one: given[one] for one in request_list.FILTERS if given.get(one)}
         until_ms = _number(given, "until_ms")
-        wanted = _wanted(chosen, until_ms)
+        scope = scopes.of(request)
+        wanted = _wanted(chosen, until_ms, scope)
 
         after = replies.place(given.get("cursor") or None, queries.PageEnd, wanted)
         page = await queries.requests(self._used.opened, wanted, after, _STEP)
-        outcomes = await self._all(page.rows, action, note, verdict)
+        outcomes = await self._all(page.rows, action, Said(note, verdict, scope.caller))
         counts = {one: _number(given, one) for one in _COUNTS}
         counts["looked_at"] += len(outcomes)
         for outcome in outcomes:
@@ -135,22 +146,20 @@ class Bulk:
             list_url=links.url("/requests", chosen),
         )
 
-    async def _all(
-        self, rows: Sequence[Mapping[str, Any]], action: Action, note: str, verdict: str
-    ) -> Sequence[Outcome]:
+    async def _all(self, rows: Sequence[Mapping[str, Any]], action: Action, said: Said) -> Sequence[Outcome]:
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(self._one(row, action, note, verdict), name="bulk action") for row in rows]
+            running = [group.create_task(self._one(row, action, said), name="bulk action") for row in rows]
         return [task.result() for task in running]
 
-    async def _one(self, row: Mapping[str, Any], action: Action, note: str, verdict: str) -> Outcome:
+    async def _one(self, row: Mapping[str, Any], action: Action, said: Said) -> Outcome:
         """Do it to one request; what fails is its outcome, and the others go on."""
         if row["state"] not in action.fitting:
             return Outcome(row, "passed", f"already {row['state']}" if row["ended"] else f"it is {row['state']}")
         try:
             if action.needs_verdict:
-                await self._used.submitted.resolve_one(row, verdict, note)
+                await self._used.submitted.resolve_one(row, said.verdict, said.note, said.caller)
             else:
-                await self._used.submitted.cancel_one(row, note)
+                await self._used.submitted.cancel_one(row, said.note, said.caller)
         except problems.ProblemError as problem:
             return Outcome(row, "failed", problem.detail)
         return Outcome(row, "sent", action.done)
@@ -164,9 +173,16 @@ def _action(given: Mapping[str, str]) -> tuple[str, Action]:
     return name, ACTIONS[name]
 
 
-def _wanted(chosen: Mapping[str, str], until_ms: int) -> queries.Filter:
-    """Return the filter of a page, of requests that began up to the preview: later ones were not shown."""
-    found = requests.filter_of(replies.checked(chosen, models.RequestsQuery))
+def _wanted(chosen: Mapping[str, str], until_ms: int, scope: scopes.Scope) -> queries.Filter:
+    """
+    Return the filter of a page, of requests that began up to the preview: later ones were not shown.
+
+    Raises:
+        ProblemError: a filter is wrong, or names a tenant for which the caller may not do this.
+    """
+    query = replies.checked(chosen, models.RequestsQuery)
+    scope.require_named(query.tenant)
+    found = requests.filter_of(query, scope.tenants)
     if found.until_ms is None or found.until_ms > until_ms:
         return queries.until(found, until_ms)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from mrs_relay.api import models
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import forms, links, sources
 from mrs_relay.messages import controls
 
@@ -28,7 +29,7 @@ class ControlPage:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer with the controls in effect, and the form that sets one."""
         given = links.given(request)
-        found = await self._used.controlled.listed()
+        found = await self._used.controlled.listed(scopes.of(request))
         return self._used.renderer.page(
             "controls",
             path="/controls",
@@ -46,11 +47,11 @@ class ControlPage:
         moment = links.with_zone(given.get("until", "").strip())
         fields = {name: given.get(name, "").strip() for name in ("mode", "reason", "by")}
         body = forms.checked({**fields, "until": moment or None}, models.NewControl)
-        await self._used.controlled.set_one(given.get("scope", "").strip(), body)
+        await self._used.controlled.set_one(scopes.of(request), given.get("scope", "").strip(), body)
         raise web.HTTPSeeOther(links.url("/controls", done="set"))
 
     async def lift(self, request: web.Request) -> web.StreamResponse:
         """Take the form that lifts a control, and go back to the page."""
         given = await forms.fields(request)
-        await self._used.controlled.lift_one(given.get("scope", ""))
+        await self._used.controlled.lift_one(scopes.of(request), given.get("scope", ""))
         raise web.HTTPSeeOther(links.url("/controls", done="lifted"))

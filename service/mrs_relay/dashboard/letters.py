@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from mrs_relay.api import models, replies
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import links, sources
 
 
@@ -22,7 +23,7 @@ class DeadLetterList:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of dead letters."""
         given = links.given(request)
-        page = await self._used.asked.dead_letters(replies.checked(given, models.DeadLettersQuery))
+        page = await self._used.asked.dead_letters(replies.checked(given, models.DeadLettersQuery), scopes.of(request))
         following = None if page.next is None else links.url("/dead-letters", {**given, "cursor": page.next})
         return self._used.renderer.page(
             "dead_letters",

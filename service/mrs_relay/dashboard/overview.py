@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from mrs_relay.api import models, relay_models
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import relay_pages, sources
 from mrs_relay.read_model import figures
 
@@ -54,9 +55,10 @@ class OverviewPage:
     def __init__(self, used: sources.Sources) -> None:
         self._used = used
 
-    async def show(self, _request: web.Request) -> web.StreamResponse:
+    async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page."""
-        now = await self._used.figures.overview()
+        scope = scopes.of(request)
+        now = await self._used.figures.overview(scope.tenants)
         under_way: collections.Counter[str] = collections.Counter()
         for one in now.under_way:
             under_way[one.state] += one.count
@@ -65,7 +67,7 @@ class OverviewPage:
             ended[some.state] += some.count
 
         told = self._used.told
-        failures, _ = await self._used.asked.page(models.RequestsQuery(state="failed", limit=_FAILURES))
+        failures, _ = await self._used.asked.page(models.RequestsQuery(state="failed", limit=_FAILURES), scope)
         return self._used.renderer.page(
             "overview",
             path="/",
@@ -83,7 +85,7 @@ class OverviewPage:
             clusters=relay_pages.slots(told.clusters(relay_models.ClustersQuery()).items)[:_MOST_PLACES],
             budgets=[one for one in told.budgets(relay_models.BudgetsQuery()).items if one.used],
             partitions=[one for one in told.partitions(relay_models.PartitionsQuery()).items if _is_ill(one)],
-            controls=(await self._used.controlled.listed()).items,
+            controls=(await self._used.controlled.listed(scope)).items,
             progress=self._used.progress(),
         )
 

@@ -11,6 +11,7 @@ from mrs_relay import errors
 from mrs_relay.api import problems, server, settings
 from mrs_relay.common import clock
 from mrs_relay.dashboard import (
+    audit_page,
     bulk,
     control_page,
     letters,
@@ -54,6 +55,7 @@ def routes(
         submitted=api.submitted,
         controlled=api.controlled,
         told=api.told,
+        noted=api.noted,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
@@ -85,6 +87,7 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("POST", "/bulk", many.step),
         ("GET", "/clusters", relays.clusters),
         ("GET", "/tenants", relays.tenants),
+        ("GET", "/audit", audit_page.AuditPage(used).show),
         ("GET", "/controls", control.show),
         ("POST", "/controls", control.set),
         ("POST", "/controls/lift", control.lift),

@@ -31,6 +31,7 @@ NAVIGATION: Final = (
     ("/tenants", "Tenants", "e"),
     ("/dead-letters", "Dead letters", "d"),
     ("/controls", "Controls", "c"),
+    ("/audit", "Audit", "a"),
 )
 """Path, title and key of each page in the order of the navigation."""
 

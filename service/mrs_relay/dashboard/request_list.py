@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies, requests
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import links, sources
 from mrs_relay.messages import events
 from mrs_relay.read_model import queries
@@ -41,7 +42,7 @@ class RequestList:
         given = links.given(request)
         try:
             query = replies.checked(given, models.RequestsQuery)
-            rows, following = await self._used.asked.page(query)
+            rows, following = await self._used.asked.page(query, scopes.of(request))
         except problems.ProblemError as problem:
             if not problem.faults:
                 raise
@@ -60,8 +61,10 @@ class RequestList:
         shown_at_ms = _moment_ms(given.pop("shown_at", ""))
         query = replies.checked(given, models.RequestsQuery)
 
-        rows = await queries.of_keys(self._used.opened, keys)
-        chosen = requests.filter_of(query)
+        scope = scopes.of(request)
+        scope.require_named(query.tenant)
+        rows = [row for row in await queries.of_keys(self._used.opened, keys) if scope.may(row["tenant"])]
+        chosen = requests.filter_of(query, scope.tenants)
         newer = _since(chosen, shown_at_ms)
         new = [] if newer is None else (await queries.requests(self._used.opened, newer, None, _MOST_NEW + 1)).rows
         count = sum(row["key"] not in keys for row in new)
@@ -98,7 +101,7 @@ class RequestList:
             first="cursor" not in given,
             list_url=links.url("/requests", chosen),
             here=request.path_qs,
-            tenants=[name for name in self._used.tenants if name],
+            tenants=[name for name in self._used.tenants if name and scopes.of(request).may(name)],
             kinds=list(events.SUBJECTS),
             **shown,
         )

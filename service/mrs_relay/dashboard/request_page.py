@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import problems, submissions
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import forms, links, rendering, sources, timeline
 
 _SHOWN_EVENTS: Final = 200
@@ -67,14 +68,14 @@ class RequestPage:
         """Take the form that cancels the request, and go back to its page."""
         given = await forms.fields(request)
         row = await self._used.asked.one(request)
-        await self._used.submitted.cancel_one(row, forms.note(given))
+        await self._used.submitted.cancel_one(row, forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="cancel"))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Take the form that settles the request, and go back to its page."""
         given = await forms.fields(request)
         row = await self._used.asked.one(request)
-        await self._used.submitted.resolve_one(row, forms.verdict(given), forms.note(given))
+        await self._used.submitted.resolve_one(row, forms.verdict(given), forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="resolve"))
 
     async def result(self, request: web.Request) -> web.StreamResponse:

@@ -42,7 +42,16 @@ def end(
     if state is jobs.State.REJECTED:
         return decisions.Decision(rejected(updated, now_ms, config), (event,), commands.Command.RELEASE)
     expires_ms = now_ms + config.remember_ms
-    shrunk = _replace(updated, work=None, doubt=None, traceparent=None, tracestate=None, expires_ms=expires_ms)
+    shrunk = _replace(
+        updated,
+        work=None,
+        doubt=None,
+        traceparent=None,
+        tracestate=None,
+        sender=None,
+        asked_sender=None,
+        expires_ms=expires_ms,
+    )
     return decisions.Decision(shrunk, (event,), commands.Command.RELEASE)
 
 
@@ -57,6 +66,7 @@ def rejected(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> jo
         reason=None if job.reason is None else _shared_reason(job.reason.kind, job.reason.code),
         traceparent=None,
         tracestate=None,
+        sender=None,
         expires_ms=now_ms + config.remember_rejected_ms,
     )
 
@@ -126,6 +136,7 @@ def build_event(
         causation_id=job.asked_by if is_granted else None,
         traceparent=job.traceparent,
         tracestate=job.tracestate,
+        sender=job.asked_sender if is_granted and not repeated else job.sender,
     )
     return updated, event
 

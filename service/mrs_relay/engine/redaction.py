@@ -72,9 +72,15 @@ class Asked(NamedTuple):
 def is_hidden(name: str, value: object) -> bool:
     """Whether the value of this field of the API never appears in events."""
     lowered = name.lower()
-    if lowered in NEVER_SHOWN or any(word in lowered for word in _SECRET_WORDS):
+    if lowered in NEVER_SHOWN or is_secret(name):
         return True
     return lowered in _NEVER_AS_TEXT and isinstance(value, str)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field or property of this name holds a password, a key or another secret."""
+    lowered = name.lower()
+    return any(word in lowered for word in _SECRET_WORDS)
 
 
 def redact(text: str, asked: Asked | None) -> str:

@@ -63,6 +63,12 @@ class Topics(group.Group):
     publishes nothing; requests do not need it.
     """
 
+    audit: str = Field(default="mrs.audit", pattern=_TOPIC_NAME)
+    """
+    Where decisions of people and programs are kept, such as cancels: a topic of one partition that all tenants share.
+    While it is missing they are carried out and not kept, and `mrs-relay check` says so.
+    """
+
     @property
     def ledger(self) -> str:
         """The compacted topic of our own state: `<requests>.ledger`, with as many partitions as `requests`."""
@@ -226,6 +232,12 @@ class KafkaSettings(group.Group):
     replication_factor: int = Field(default=-1, ge=-1)
     """Replicas of topics that `topics create` makes; -1 is the broker's default. Production wants 3."""
 
+    audit_days: float = Field(default=400, gt=0, le=36_500)
+    """
+    Days for which the topic of decisions keeps them: its retention.ms, for a topic that `topics create` makes. Other
+    topics need not be kept so long.
+    """
+
     max_compaction_lag_ms: int = Field(default=86_400_000, ge=0)
     """
     How long an overwritten record may stay in the ledger, and in `topics.latest`, before Kafka compacts it away: their
@@ -265,7 +277,8 @@ class KafkaSettings(group.Group):
     def _topics_differ(self) -> bool:
         topics = self.topics
         optional = [name for name in (topics.latest, topics.status) if name is not None]
-        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional]
+        names = [topics.requests, topics.ledger, topics.events, topics.dead_letters]
+        names += [topics.control, topics.audit, *optional]
         return len(set(names)) == len(names)
 
     @property

@@ -180,18 +180,35 @@ async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> 
     """
     async with _reading(kafka, topic) as (reader, bounds):
         places = await _start_offsets(reader, bounds, start)
-        reader.go_to(places)
-        left = {partition: _Goal(bound.end) for partition, bound in bounds.items() if bound.end > places[partition]}
+        async for record in read_span(reader, places, {partition: bound.end for partition, bound in bounds.items()}):
+            yield record
 
-        while left:
-            for record in await reader.read(_POLL_S):
-                yield record
 
-            left = {
-                partition: goal
-                for partition, old in left.items()
-                if (goal := old.after(await reader.position(partition), reader.last_answer(partition))) is not None
-            }
+async def read_span(
+    reader: TopicReader, starts: Mapping[int, int], ends: Mapping[int, int]
+) -> AsyncIterator[records.Record]:
+    """
+    Read from some offsets to others, and perhaps a few records more.
+
+    Args:
+        reader: of the topic.
+        starts: where to begin, for each partition.
+        ends: where to end; a partition that is missing need not be read.
+
+    Raises:
+        StreamDown: Kafka cannot be reached.
+    """
+    reader.go_to(starts)
+    left = {partition: _Goal(end) for partition, end in ends.items() if end > starts[partition]}
+    while left:
+        for record in await reader.read(_POLL_S):
+            yield record
+
+        left = {
+            partition: goal
+            for partition, old in left.items()
+            if (goal := old.after(await reader.position(partition), reader.last_answer(partition))) is not None
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

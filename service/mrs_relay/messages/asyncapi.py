@@ -266,6 +266,8 @@ def _traits() -> _Node:
     optional = {
         "ce_traceparent": {**_TEXT, "description": "W3C trace context of the request."},
         "ce_tracestate": {**_TEXT, "description": "The same."},
+        "ce_authid": {**_TEXT, "description": "Who sent the message that brought the event about, as it says."},
+        "ce_authtype": {**_TEXT, "description": "The kind of that sender, such as user or api_key."},
         "traceparent": {**_TEXT, "description": "The same, where tracing libraries look for it."},
         "tracestate": {**_TEXT, "description": "The same."},
     }

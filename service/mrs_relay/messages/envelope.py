@@ -52,6 +52,21 @@ _NOT_TEXT: Final = re.compile(
 """Control characters, surrogates and noncharacters. Source: CloudEvents 1.0.2, type system, String."""
 
 
+class Sender(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    Who sent a message, as the message says. It proves nothing: whoever may write to the topic may write any name.
+
+    Source: CloudEvents, auth context extension; its names are the attributes' names.
+
+    Attributes:
+        authid: names the sender.
+        authtype: the kind of the sender, such as user or api_key.
+    """
+
+    authid: str
+    authtype: str | None = None
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """
     A message whose request is identified.
@@ -84,6 +99,13 @@ class Envelope(msgspec.Struct, frozen=True):
         if not isinstance(value, str):
             value = codec.encode(value).decode() if isinstance(value, int | float | decimal.Decimal) else ""
         return value if len(value) <= MAX_ID * 2 and is_text(value) else None
+
+    @property
+    def sender(self) -> Sender | None:
+        """Who sent it, as the attributes `authid` and `authtype` say; None: they say nothing."""
+        if not (self.attributes or self.headers) or (name := self.text("authid")) is None:
+            return None
+        return Sender(name, self.text("authtype"))
 
 
 def is_text(value: str) -> bool:

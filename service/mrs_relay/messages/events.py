@@ -215,6 +215,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         causation_id: id of the message that caused it; None means the request itself.
         traceparent: W3C trace context of the request, passed on.
         tracestate: the same.
+        sender: who sent the message that caused it; None: it does not say so.
     """
 
     subject: Subject
@@ -226,6 +227,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     causation_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    sender: envelope.Sender | None = None
 
     @property
     def changes_state(self) -> bool:
@@ -318,7 +320,15 @@ def _binary(event: Event, event_source: str) -> list[tuple[str, bytes]]:
         headers.append(("ce_traceparent", event.traceparent.encode()))
     if event.tracestate:
         headers.append(("ce_tracestate", event.tracestate.encode()))
+    if event.sender is not None:
+        headers.extend(_sender_headers(event.sender))
     return headers
+
+
+@functools.lru_cache(maxsize=1024)
+def _sender_headers(sender: envelope.Sender) -> Headers:
+    pairs = (("ce_authid", sender.authid), ("ce_authtype", sender.authtype))
+    return tuple((name, text.encode()) for name, text in pairs if text)
 
 
 def _attributes(event: Event, event_source: str) -> dict[str, str]:

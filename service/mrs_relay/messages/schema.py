@@ -174,6 +174,8 @@ def attributes(kind: str) -> dict[str, Schema]:
         "correlationid": {"type": "string", "description": "Comes back in every event."},
         "traceparent": {"type": "string", "description": "W3C trace context; comes back in every event."},
         "tracestate": {"type": "string", "description": "The same."},
+        "authid": {"type": "string", "description": "Who sends it; comes back in every event that it causes."},
+        "authtype": {"type": "string", "description": "The kind of the sender, such as user or api_key."},
     }
 
 

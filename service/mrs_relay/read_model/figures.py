@@ -86,23 +86,27 @@ class Figures:
         self._database = opened
         self._time = time
         self._counting = asyncio.Lock()
-        self._last: Overview | None = None
-        self._until_s = 0.0
+        self._last: dict[frozenset[str] | None, tuple[float, Overview]] = {}
 
-    async def overview(self) -> Overview:
-        """Return the numbers, which are a second old at most. Raises DatabaseDown."""
+    async def overview(self, tenants: frozenset[str] | None = None) -> Overview:
+        """Return the numbers of some tenants, None: of all; they are a second old at most. Raises DatabaseDown."""
         async with self._counting:
-            if self._last is None or self._time.monotonic_s() >= self._until_s:
-                self._last = await _count(self._database, self._time.now_ms())
-                self._until_s = self._time.monotonic_s() + _KEPT_S
-            return self._last
+            now_s = self._time.monotonic_s()
+            self._last = {one: found for one, found in self._last.items() if now_s < found[0]}
+            if tenants not in self._last:
+                counted = await _count(self._database, self._time.now_ms(), tenants)
+                self._last[tenants] = self._time.monotonic_s() + _KEPT_S, counted
+            return self._last[tenants][1]
 
 
-async def _count(opened: database.Database, now_ms: int) -> Overview:
+async def _count(opened: database.Database, now_ms: int, tenants: frozenset[str] | None) -> Overview:
     since_ms = now_ms - HOUR_MS
-    under_way, ended, unknown, letters, *oldest = await opened.rows(
-        _under_way(), _ended(since_ms), _unknown(), _dead_letters(since_ms), *(_oldest(state) for state in WAITING)
-    )
+    asked = [_under_way(), _ended(since_ms), _unknown(), *(_oldest(state) for state in WAITING)]
+    letters_asked = _dead_letters(since_ms)
+    if tenants is not None:
+        asked = [one.where(_requests.tenant.in_(sorted(tenants))) for one in asked]
+        letters_asked = letters_asked.where(_letters.tenant.in_(sorted(tenants)))
+    under_way, ended, unknown, *oldest, letters = await opened.rows(*asked, letters_asked)
     waiting = sorted((row._asdict() for rows in oldest for row in rows), key=lambda row: row["started_ms"])
     return Overview(
         at_ms=now_ms,

@@ -23,6 +23,7 @@ from mrs_relay.read_model import changes, controls, database, event_log, record_
 
 _TAKE_S: Final = 0.5
 _AGAIN_S: Final = 2.0
+_ABSENT_S: Final = 10.0
 _LOOK_S: Final = 0.25
 _PRUNE_S: Final = 600.0
 _MARKERS: Final = 100
@@ -46,6 +47,7 @@ class Topics:
         tenants_by_topic: name of each tenant by its topic of requests.
         control: name of the topic of controls.
         status: topic of the relays' status; None: there is none.
+        audit: name of the topic of decisions; it may be missing.
     """
 
     events: frozenset[str]
@@ -54,6 +56,7 @@ class Topics:
     tenants_by_topic: Mapping[str, str]
     control: str = "mrs.control"
     status: str | None = None
+    audit: str = "mrs.audit"
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ class Projector:
             group.create_task(self._hold(), name="read model: lease")
             group.create_task(self._prune(), name="read model: prune")
             group.create_task(self.controls.run(), name="read model: controls")
-            for topic in sorted(self._topics.events | self._topics.dead_letters):
+            for topic in sorted(self._topics.events | self._topics.dead_letters | {self._topics.audit}):
                 group.create_task(self._follow(topic), name=f"read model: {topic}")
 
     async def _claim(self) -> bool:
@@ -185,6 +188,7 @@ class Projector:
             while pruned := await self._store.prune(before_ms):
                 count += pruned
             await self._store.prune_others(before_ms)
+            await self._store.prune_decisions(self._time.now_ms() - round(self._settings.audit_days * _DAY_MS))
             if count:
                 _log.info("read_model_pruned", requests=count)
             await asyncio.sleep(_PRUNE_S)
@@ -197,6 +201,9 @@ class Projector:
             except store.Overtaken:
                 raise
             except errors.RelayError as error:
+                if topic == self._topics.audit and isinstance(error, errors.SettingsError):
+                    await asyncio.sleep(_ABSENT_S)  # there is none: no decisions are kept
+                    continue
                 self.progress.failure = None
                 self.progress.topic_failures[topic] = str(error)
                 _log.warning("read_model_topic_delayed", topic=topic, error=str(error))
@@ -295,6 +302,11 @@ class Projector:
                 if event is not None:
                     batch.events.setdefault(log, []).append(event)
                 self.progress.skipped += event is None
+            elif topic == self._topics.audit:
+                decided = record_reader.decision(record)
+                if decided is not None:
+                    batch.decisions.setdefault(log, []).append(decided)
+                self.progress.skipped += decided is None
             else:
                 letter = record_reader.dead_letter(record, self._topics.tenants_by_topic)
                 if letter is not None:

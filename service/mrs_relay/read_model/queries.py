@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -35,6 +35,7 @@ class Filter(msgspec.Struct, frozen=True):
 
     Attributes:
         tenant: name of the tenant.
+        visible: names of the tenants that the asking one may see.
         state: of the last event.
         kind: job, sql, cluster or call.
         cluster: MRS cluster id.
@@ -54,6 +55,7 @@ class Filter(msgspec.Struct, frozen=True):
     since_ms: int | None = None
     until_ms: int | None = None
     text: str | None = None
+    visible: frozenset[str] | None = None
 
 
 def since(chosen: Filter, since_ms: int) -> Filter:
@@ -84,6 +86,21 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: list[dict[str, Any]]
     next: PageEnd | None
+
+
+class LetterFilter(msgspec.Struct, frozen=True):
+    """
+    Which dead letters; None: any.
+
+    Attributes:
+        tenant: name of the tenant.
+        code: of the reason.
+        visible: names of the tenants that the asking one may see.
+    """
+
+    tenant: str | None = None
+    code: str | None = None
+    visible: frozenset[str] | None = None
 
 
 class LetterPageEnd(msgspec.Struct, frozen=True, array_like=True):
@@ -136,7 +153,9 @@ async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None
 
 def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dict[str, Any]]:
     """Return the rows that one index yields in order, and the filters that are left to check."""
-    left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text")}
+    left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text", "visible")}
+    if chosen.visible is not None and len(chosen.visible) == 1 and chosen.tenant is None:
+        (left["tenant"],) = chosen.visible  # which has an index
     left = {name: wanted for name, wanted in left.items() if wanted is not None}
     statement, started, key = sa.select(tables.REQUESTS), _requests.started_ms, _requests.key
 
@@ -158,10 +177,17 @@ def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dic
     return statement.order_by(started.desc(), key.desc()), left
 
 
-def _matches(columns: Any, name: str, wanted: str) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery
+def _matches(columns: Any, name: str, wanted: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery; as filters have it
+    if name == "visible":
+        return _is_visible(columns.tenant, wanted)
     found: sa.ColumnElement[bool] = (
         columns.words.contains(wanted.lower(), autoescape=True) if name == "text" else columns[name] == wanted
     )
+    return found
+
+
+def _is_visible(tenant: Any, visible: Collection[str]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+    found: sa.ColumnElement[bool] = tenant.in_(sorted(visible))
     return found
 
 
@@ -200,14 +226,33 @@ async def count(opened: database.Database, chosen: Filter) -> dict[str, int]:
 
 
 async def of_id(
-    opened: database.Database, request_id: str, *, tenant: str | None, source: str | None
+    opened: database.Database,
+    request_id: str,
+    *,
+    tenant: str | None,
+    source: str | None,
+    visible: frozenset[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the requests with an id, of a tenant and source; several may use the same one. Raises DatabaseDown."""
+    """
+    Return the requests with an id; several may use the same one.
+
+    Args:
+        opened: the database.
+        request_id: the id.
+        tenant: of this tenant only.
+        source: of this source only.
+        visible: of these tenants only.
+
+    Raises:
+        DatabaseDown.
+    """
     statement = sa.select(tables.REQUESTS).where(_requests.id == request_id)
     if tenant is not None:
         statement = statement.where(_requests.tenant == tenant)
     if source is not None:
         statement = statement.where(_requests.source == source)
+    if visible is not None:
+        statement = statement.where(_is_visible(_requests.tenant, visible))
     (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
     return _mappings(rows)
 
@@ -240,16 +285,18 @@ async def event_at(opened: database.Database, log: int, offset: int, key: bytes)
 
 
 async def dead_letters(
-    opened: database.Database, tenant: str | None, code: str | None, after: LetterPageEnd | None, limit: int
+    opened: database.Database, chosen: LetterFilter, after: LetterPageEnd | None, limit: int
 ) -> tuple[list[dict[str, Any]], LetterPageEnd | None]:
     """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
     letters = tables.DEAD_LETTERS.c
     order = letters.written_ms, letters.log, letters.offset
     statement = sa.select(tables.DEAD_LETTERS)
-    if tenant is not None:
-        statement = statement.where(letters.tenant == tenant)
-    if code is not None:
-        statement = statement.where(letters.code == code)
+    if chosen.tenant is not None:
+        statement = statement.where(letters.tenant == chosen.tenant)
+    if chosen.code is not None:
+        statement = statement.where(letters.code == chosen.code)
+    if chosen.visible is not None:
+        statement = statement.where(_is_visible(letters.tenant, chosen.visible))
     if after is not None:
         statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.written_ms, after.log, after.offset))
 
@@ -258,6 +305,64 @@ async def dead_letters(
     if len(rows) <= limit:
         return found, None
     return found, LetterPageEnd(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
+
+
+class DecisionFilter(msgspec.Struct, frozen=True):
+    """
+    Which decisions; None: any.
+
+    Attributes:
+        tenant: name of the tenant.
+        action: such as cancel.
+        by: who decided.
+        subject: what it concerns, such as the id of a request.
+        since_ms: at this time or later, epoch milliseconds.
+        until_ms: before this time.
+        visible: names of the tenants that the asking one may see.
+    """
+
+    tenant: str | None = None
+    action: str | None = None
+    by: str | None = None
+    subject: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    visible: frozenset[str] | None = None
+
+
+class DecisionPageEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of decisions ends."""
+
+    time_ms: _Int64
+    log: _Int32
+    offset: _Int64
+
+
+async def decisions(
+    opened: database.Database, chosen: DecisionFilter, after: DecisionPageEnd | None, limit: int
+) -> tuple[list[str], DecisionPageEnd | None]:
+    """Return a page of decisions as CloudEvents JSON, newest first, and where it ends. Raises DatabaseDown."""
+    found = tables.DECISIONS.c
+    order = found.time_ms, found.log, found.offset
+    statement = sa.select(tables.DECISIONS)
+    for name in ("tenant", "action", "by", "subject"):
+        if (wanted := getattr(chosen, name)) is not None:
+            statement = statement.where(found[name] == wanted)
+    if chosen.since_ms is not None:
+        statement = statement.where(found.time_ms >= chosen.since_ms)
+    if chosen.until_ms is not None:
+        statement = statement.where(found.time_ms < chosen.until_ms)
+    if chosen.visible is not None:
+        statement = statement.where(_is_visible(found.tenant, chosen.visible))
+    if after is not None:
+        statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.time_ms, after.log, after.offset))
+
+    (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
+    texts = [row.event for row in rows[:limit]]
+    if len(rows) <= limit:
+        return texts, None
+    last = rows[limit - 1]
+    return texts, DecisionPageEnd(last.time_ms, last.log, last.offset)
 
 
 def milliseconds(moment: dt.datetime) -> int:

@@ -15,7 +15,7 @@ import msgspec
 
 from mrs_relay.common import clock
 from mrs_relay.kafka import records
-from mrs_relay.messages import dead_letters, envelope, events
+from mrs_relay.messages import audit, dead_letters, envelope, events
 
 _NO_CHANGE: Final = ("conflict",)
 _UNKNOWN_REQUEST: Final = "unknown_request"
@@ -224,6 +224,25 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
         "code": letter.code,
         "message": letter.message,
         "size_bytes": len(letter.value or b""),
+    }
+    return _storable(row)
+
+
+def decision(record: records.Record) -> dict[str, Any] | None:
+    """Read a record of the audit topic as a row without its log; None: it is no record of a decision."""
+    try:
+        found = audit.read(record.value)
+        text = (record.value or b"").decode()
+    except ValueError:
+        return None
+    row = {
+        "offset": record.offset,
+        "time_ms": found.time_ms,
+        "tenant": found.data.tenant,
+        "action": found.data.action,
+        "by": None if found.sender is None else found.sender.authid,
+        "subject": found.subject,
+        "event": text,
     }
     return _storable(row)
 

@@ -30,6 +30,9 @@ class ReadModelSettings(pydantic.BaseModel):
     them. A request under way is kept. About 4 kB of disk for each request.
     """
 
+    audit_days: Annotated[float, pydantic.Field(gt=0, le=36_500)] = 400.0
+    """Days for which records of decisions are kept, also when their topic no longer holds them."""
+
     batch_records: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 5_000
     """Most records written in one transaction of the database. More is quicker while catching up, and takes memory."""
 

@@ -61,11 +61,13 @@ class Batch(msgspec.Struct):
     Attributes:
         events: by log, in the order of the logs.
         dead_letters: rows of dead letters by log.
+        decisions: rows of decisions by log.
         moves: for each log the offset of its first unread record, before and after this batch.
     """
 
     events: dict[int, list[record_reader.Event]] = msgspec.field(default_factory=dict)
     dead_letters: dict[int, list[dict[str, Any]]] = msgspec.field(default_factory=dict)
+    decisions: dict[int, list[dict[str, Any]]] = msgspec.field(default_factory=dict)
     moves: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
 
 
@@ -204,9 +206,10 @@ class Store:
             for log, rows in batch.events.items():
                 await _write_events(connection, insert, log, rows)
 
-            letters = [{"log": log, **row} for log, rows in batch.dead_letters.items() for row in rows]
-            if letters:
-                await connection.execute(insert(tables.DEAD_LETTERS).on_conflict_do_nothing(), letters)
+            for table, by_log in ((tables.DEAD_LETTERS, batch.dead_letters), (tables.DECISIONS, batch.decisions)):
+                found = [{"log": log, **row} for log, rows in by_log.items() for row in rows]
+                if found:
+                    await connection.execute(insert(table).on_conflict_do_nothing(), found)
 
     async def replace_controls(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of controls again. Raises DatabaseDown."""
@@ -266,6 +269,13 @@ class Store:
             offset: int | None = 0
             while offset is not None:
                 offset = await self._prune_log(row.log, offset, row.first, before_ms)
+
+    async def prune_decisions(self, before_ms: int) -> None:
+        """Delete the records of decisions before a moment, in steps."""
+        decisions = tables.DECISIONS
+        place = sa.tuple_(decisions.c.log, decisions.c.offset)
+        old = sa.select(decisions.c.log, decisions.c.offset).where(decisions.c.time_ms < before_ms)
+        await self._delete_all(sa.delete(decisions).where(place.in_(old.limit(_PRUNED_AT_ONCE))))
 
     async def _delete_all(self, some: sa.Delete) -> None:
         """Repeat a statement that deletes some rows until none is left."""

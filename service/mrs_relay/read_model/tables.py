@@ -148,6 +148,21 @@ CONTROLS: Final = sa.Table(
 )
 """The control of each scope; `until_ms` is 0 for one that does not end by itself. Written again at each start."""
 
+DECISIONS: Final = sa.Table(
+    "mrs_relay_decisions",
+    METADATA,
+    sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("tenant", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("by", sa.Text),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Index("mrs_relay_decisions_time", "time_ms", "log", "offset"),
+)
+"""Each record of the audit as CloudEvents JSON. People decide seldom, so one index serves all filters."""
+
 FILTERED: Final = ("tenant", "state", "kind", "cluster", "reason_class")
 """Columns of requests with an index of their own: what is in it comes newest first."""
 

@@ -50,9 +50,38 @@ async def test_more_requests_than_allowed_are_told_when_to_come_again_and_probes
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "relay.example", ""])  # noqa: S104 - they are refused
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    """There is no authentication, so the API does not start where strangers could ask."""
+    """As long as nothing says who may call, the API does not start where strangers could ask."""
     with pytest.raises(pydantic.ValidationError, match=r"expected a loopback address such as 127\.0\.0\.1, got"):
         settings.ApiSettings(host=host)
+
+
+async def test_names_of_the_settings_are_accepted_and_pages_at_them_may_ask() -> None:
+    """Behind a proxy that speaks TLS, browsers know the service by another address than it does itself."""
+    api = {"addresses": ["https://mrs.example", "http://relay:8090"]}
+    async with web_role.role(web_role.Stage(), web_role.chosen(api=api)) as client:
+        for host in ("mrs.example:443", "RELAY:8090"):
+            with cells.cell(host):
+                await client.get("/v1/requests", headers={"Host": host, "Origin": "https://mrs.example"})
+        for refused in ({"Host": "mrs.example:8090"}, {"Host": "relay"}, {"Host": "x.mrs.example"}):
+            with cells.cell(refused):
+                await client.get("/v1/requests", status=403, headers=refused)
+        for origin in ("http://mrs.example", "https://mrs.example.attacker.example", "https://mrs.example:8443"):
+            with cells.cell(origin):
+                await client.get("/v1/requests", status=403, headers={"Origin": origin})
+
+
+async def test_a_browser_says_which_site_asks() -> None:
+    """Where a request has no Origin, as for images and scripts; a link that a person follows is harmless."""
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with web_role.role(web_role.Stage()) as client:
+        for accepted in ({"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}, link):
+            with cells.cell(accepted):
+                await client.get("/v1/requests", headers=accepted)
+        for changes in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "no-cors"}):
+            with cells.cell(changes):
+                await client.get("/v1/requests", status=403, headers={**link, **changes})
+        await client.post("/v1/requests/r-1/cancel", {}, 403, link)
+        await client.get("/v1/requests", status=403, headers={"Sec-Fetch-Site": "same-site"})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.9"])

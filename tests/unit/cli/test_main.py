@@ -39,6 +39,7 @@ OPTIONS = {
     ],
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "web": ["--config"],
+    "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "why": ["request_id", "--source", "--json", *_CONNECTION],
@@ -57,6 +58,7 @@ OPTIONS = {
     "controls": _HERE,
     "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
+    "audit": ["--since", "--action", "--by", "--id", "--json", *_CONNECTION],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
     "dead-letters replay": [
@@ -80,10 +82,14 @@ OPTIONS = {
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> dict[str, list[str]]:
     if hasattr(command, "commands"):
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = _own(command, path) if command.invoke_without_command else {}
         for name, inner in command.commands.items():
             found |= _commands(inner, (*path, name))
         return found
+    return _own(command, path)
+
+
+def _own(command: Any, path: tuple[str, ...]) -> dict[str, list[str]]:
     return {" ".join(path): [parameter.opts[0] for parameter in command.params]}
 
 

@@ -338,6 +338,9 @@ async def test_a_control_is_set_shown_on_the_overview_and_lifted() -> None:
         _, headers = await shown.send("/controls/lift", {"scope": "cluster/c-1"}, 303)
         assert "The control was lifted" in await shown.get(headers["Location"])
         await _shows(shown, "/controls", "Nothing is held")
+        text = await _shows(shown, "/audit", "<strong>release</strong>")
+        assert "upgrade &lt;b&gt;" in text
+        assert "<strong>hold</strong>" not in await shown.get("/audit?action=release")
 
 
 async def test_a_control_that_is_not_valid_is_refused_with_the_reason() -> None:

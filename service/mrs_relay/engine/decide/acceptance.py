@@ -48,7 +48,7 @@ def _start(
     # A cancel arrived before its request: the job ends at once, and the partition that sent the cancel gets a reply.
     if before is not None and before.state is State.PENDING_CANCEL:
         stopped = cancellation.accepted_and_stopped(
-            cancellation.with_stop_request(fresh, before.stop, before.asked_by), now_ms, config
+            cancellation.with_stop_request(fresh, before.stop, before.asked_by, before.sender), now_ms, config
         )
         return _replace(stopped, pass_back=before.came_from)
 

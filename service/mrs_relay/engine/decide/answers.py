@@ -16,8 +16,12 @@ _replace = msgspec.structs.replace
 
 
 def with_trace_of(job: jobs.Job, by: jobs.Job) -> jobs.Job:
-    """Return the job with the trace context of `by`: an answer belongs to the trace of the message that it answers."""
-    return _replace(job, traceparent=by.traceparent, tracestate=by.tracestate)
+    """
+    Return the job with the trace context and the sender of `by`.
+
+    An answer belongs to the trace of the message that it answers, and its cause is that message's sender.
+    """
+    return _replace(job, traceparent=by.traceparent, tracestate=by.tracestate, sender=by.sender)
 
 
 def repeat_event(job: jobs.Job, by: str, sender: jobs.Job, now_ms: int) -> decisions.Decision:

@@ -15,6 +15,7 @@ from mrs_relay.engine import event_builder
 from mrs_relay.engine.decide import answers, doubt
 from mrs_relay.engine.model import commands, decisions, facts, jobs
 from mrs_relay.engine.work import kinds
+from mrs_relay.messages import envelope
 
 State = jobs.State
 _replace = msgspec.structs.replace
@@ -55,7 +56,7 @@ def cancel_requested(
     elif job.state in _ON_MRS and not kinds.of(job).traits.can_be_stopped:
         decision = answers.repeat_event(job, fact.by, fact.job, now_ms)  # MRS cannot cancel this kind of work
     else:
-        decision = stop(with_stop_request(job, fact.reason, fact.by), now_ms, config)
+        decision = stop(with_stop_request(job, fact.reason, fact.by, fact.job.sender), now_ms, config)
 
     return _replace(decision, pass_back=fact.came_from)
 
@@ -73,9 +74,11 @@ def _already_requested(job: jobs.Job, fact: facts.CancelRequested, now_ms: int) 
     )
 
 
-def with_stop_request(job: jobs.Job, reason: jobs.Reason | None, by: str | None) -> jobs.Job:
-    """Return the job with the reason to stop it and the id of the message that asked for that."""
-    return _replace(job, stop=reason, asked_by=by)
+def with_stop_request(
+    job: jobs.Job, reason: jobs.Reason | None, by: str | None, sender: envelope.Sender | None = None
+) -> jobs.Job:
+    """Return the job with the reason to stop it, and the id and the sender of the message that asked for that."""
+    return _replace(job, stop=reason, asked_by=by, asked_sender=sender)
 
 
 def accepted_and_stopped(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> decisions.Decision:

@@ -106,7 +106,8 @@ def withdrawn(job: jobs.Job, now_ms: int, config: decisions.DecisionConfig) -> d
         f"{stop.message}; it is not sent again, but {_unanswered(doubt)}, so {kind.traits.lost_effect}: {doubt.message}"
     )
     ended = _unknown(job, text, now_ms, config)
-    return _replace(ended, events=tuple(_replace(event, causation_id=job.asked_by) for event in ended.events))
+    asked = {"causation_id": job.asked_by, "sender": job.asked_sender}
+    return _replace(ended, events=tuple(_replace(event, **asked) for event in ended.events))
 
 
 def of_next_attempt(doubt: jobs.Doubt | None) -> jobs.Doubt | None:

@@ -22,7 +22,13 @@ def broadcast(record: records.Record, asked: facts.CancelRequested, partitions: 
     larger than the topic accepts.
     """
     waits = asked.job
-    words = {"correlationid": waits.correlation_id, "traceparent": waits.traceparent, "tracestate": waits.tracestate}
+    words = {
+        "correlationid": waits.correlation_id,
+        "traceparent": waits.traceparent,
+        "tracestate": waits.tracestate,
+        "authid": waits.sender and waits.sender.authid,
+        "authtype": waits.sender and waits.sender.authtype,
+    }
     message = {
         "id": asked.by,
         "source": waits.asked_source,

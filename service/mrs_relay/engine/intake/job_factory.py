@@ -68,6 +68,7 @@ def create_job(
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
+        sender=message.sender,
         api=draft.api,
         kind=kinds.recorded(adapter),
     )

@@ -279,6 +279,7 @@ def _identity(message: envelope.Envelope, record: records.Record, state: jobs.St
         correlation_id=message.text("correlationid"),
         traceparent=message.text("traceparent"),
         tracestate=message.text("tracestate"),
+        sender=message.sender,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from mrs_relay.engine.model import job_names, job_values
-from mrs_relay.messages import events
+from mrs_relay.messages import envelope, events
 
 Choice = job_values.Choice
 Reason = job_values.Reason
@@ -263,6 +263,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         correlation_id: the request's.
         traceparent: the request's.
         tracestate: the request's.
+        sender: who sent the request, as its message says; None: it does not say so, or the job has ended.
         expires_ms: when a finished job is forgotten, epoch milliseconds.
         retry: the request's rule for further attempts after a bad end.
         queue_deadline_s: seconds that it may wait for its submission; 0 means for ever.
@@ -272,6 +273,7 @@ class Job(job_values.Record, frozen=True, gc=False):
         stop: the reason to stop it; None: nothing has requested a stop.
         asked_by: id of the message that requested the stop.
         asked_source: source of that message; only while PENDING_CANCEL.
+        asked_sender: who sent that message, as it says; while PENDING_CANCEL it is `sender`.
         came_from: while PENDING_CANCEL: the partition that the message was sent to, -1 for this one.
         duplicates: MRS ids of further jobs with the same token, which are to be stopped.
         api: the job API that a batch job runs on; it is the one that knows the job's id.
@@ -312,6 +314,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     correlation_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    sender: envelope.Sender | None = None
     expires_ms: int = 0
     retry: Retry | None = None
     queue_deadline_s: float = UNLIMITED_S
@@ -321,6 +324,7 @@ class Job(job_values.Record, frozen=True, gc=False):
     stop: Reason | None = None
     asked_by: str | None = None
     asked_source: str | None = None
+    asked_sender: envelope.Sender | None = None
     came_from: int = -1
     duplicates: tuple[str, ...] = msgspec.field(default=(), name="twins")
     api: Api = "v2"
@@ -357,6 +361,7 @@ def without_payload(job: Job) -> Job:
         correlation_id=job.correlation_id,
         traceparent=job.traceparent,
         tracestate=job.tracestate,
+        sender=job.sender,
     )
 
 

@@ -102,11 +102,13 @@ class MemoryBroker:
         """Create the missing topics of the settings."""
         topics = topics or self._kafka.topics
         compacted = {topics.ledger, topics.latest, topics.control}
+        single = {topics.control, topics.audit}
+        several = topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest
         if topics.status is not None and topics.status not in self._topics:
             self.create_topic(topics.status, 1, {"cleanup.policy": "compact,delete"})
-        for name in (topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.latest, topics.control):
+        for name in (*several, topics.control, topics.audit):
             if name is not None and name not in self._topics:
-                count = 1 if name == topics.control else partitions
+                count = 1 if name in single else partitions
                 self.create_topic(name, count, {"cleanup.policy": "compact"} if name in compacted else {})
 
     def put(

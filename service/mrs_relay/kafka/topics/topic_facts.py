@@ -59,7 +59,7 @@ class Facts:
         topics = self.kafka.topics
         both, writes = frozenset({"READ", "WRITE"}), frozenset({"WRITE"})
         used = {topics.requests: both, topics.ledger: both, topics.events: writes, topics.dead_letters: writes}
-        used[topics.control] = frozenset({"READ"})
+        used |= {topics.control: frozenset({"READ"}), topics.audit: frozenset()}
         return used if topics.latest is None else used | {topics.latest: writes}
 
     @property

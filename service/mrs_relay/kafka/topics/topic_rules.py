@@ -50,6 +50,15 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             f"topic {control} (kafka.topics.control) is missing: there are no controls, such as holds",
             "`mrs-relay topics create` makes it",
         )
+    audit = facts.kafka.topics.audit
+    if audit in missing:
+        missing.remove(audit)
+        yield topic_facts.Finding(
+            "warning",
+            "no_audit",
+            f"topic {audit} (kafka.topics.audit) is missing: decisions of people, such as cancels, are not kept",
+            "`mrs-relay topics create` makes it",
+        )
     if missing:
         yield topic_facts.Finding(
             "error",
@@ -156,6 +165,14 @@ _CLEANUP_POLICIES: Final = (
         "controls_forgotten",
         "it must be compact: a hold would end with its record",
         name=" (kafka.topics.control)",
+    ),
+    _CleanupPolicy(
+        lambda topics: topics.audit,
+        "delete",
+        "warning",
+        "audit_forgotten",
+        "it must not be compact: it would keep the last decision on each request alone",
+        name=" (kafka.topics.audit)",
     ),
     _CleanupPolicy(
         lambda topics: topics.requests,
@@ -306,7 +323,7 @@ def _batches_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     for name in facts.present:
         limit = facts.number(name, "max.message.bytes")
         if (
-            name not in {facts.kafka.topics.requests, facts.kafka.topics.control}
+            name not in {facts.kafka.topics.requests, facts.kafka.topics.control, facts.kafka.topics.audit}
             and limit is not None
             and limit < least
         ):

@@ -82,7 +82,8 @@ def names(kafka: settings.KafkaSettings) -> tuple[str, ...]:
     """Return our topics; those of latest states and status if configured."""
     topics = kafka.topics
     optional = [name for name in (topics.latest, topics.status) if name is not None]
-    return topics.requests, topics.ledger, topics.events, topics.dead_letters, topics.control, *optional
+    ours = topics.requests, topics.ledger, topics.events, topics.dead_letters
+    return *ours, topics.control, topics.audit, *optional
 
 
 def probe_id(kafka: settings.KafkaSettings) -> str:
@@ -131,6 +132,7 @@ def plan(
         *latest,
         (topics.control, 1, compacted),
         *status,
+        (topics.audit, 1, safe | {"retention.ms": str(round(kafka.audit_days * _DAY_MS))}),
     ]
     return tuple(brokers.TopicSpec(name, count, replicas, configs) for name, count, configs in wanted)
 

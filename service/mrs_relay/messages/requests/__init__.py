@@ -19,7 +19,7 @@ from mrs_relay.messages.requests.calls import Call
 from mrs_relay.messages.requests.clusters import ClusterCreate, ClusterDelete, ClusterFlow, ClusterResize
 from mrs_relay.messages.requests.control import JobCancel, JobResolve, Target
 from mrs_relay.messages.requests.jobs import MAX_ARGUMENTS, MAX_PROPERTIES, BatchJob, JobDelete, JobSubmit, JobType
-from mrs_relay.messages.requests.parsing import MODELS, ClusterRequest, Request, Work, parse
+from mrs_relay.messages.requests.parsing import MODELS, ClusterRequest, Request, Work, faults, parse
 from mrs_relay.messages.requests.sql import SqlSubmit
 
 __all__ = [
@@ -50,5 +50,6 @@ __all__ = [
     "Submission",
     "Target",
     "Work",
+    "faults",
     "parse",
 ]

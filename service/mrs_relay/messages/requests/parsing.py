@@ -83,13 +83,33 @@ def parse(message: envelope.Envelope) -> Request:
     return request
 
 
+def faults(message: envelope.Envelope) -> list[errors.BadMessage]:
+    """Return all faults of a request that its model finds at once, or the first one before that; empty: it has none."""
+    try:
+        parse(message)
+    except errors.BadMessage as error:
+        cause = error.__cause__
+        if not isinstance(cause, pydantic.ValidationError):
+            return [error]
+        return [_fault(one) for one in _faults_of(cause)]
+    return []
+
+
 def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
     return json.dumps(value[:80]) if isinstance(value, str) else f"that is {envelope.json_type(value)}"
 
 
+def _faults_of(error: pydantic.ValidationError) -> list[Any]:
+    found: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+    return found
+
+
 def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    fault: Any = faults[0]
+    first, *others = _faults_of(error)
+    return _fault(first, f" (and {len(others)} more)" if others else "")
+
+
+def _fault(fault: Any, more: str = "") -> errors.BadMessage:  # noqa: ANN401 - pydantic's
     kind = str(fault["type"])
     code = _PYDANTIC_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "bad_value")
     loc = fault["loc"]
@@ -97,6 +117,5 @@ def _first_fault(error: pydantic.ValidationError) -> errors.BadMessage:
         loc = (loc[0], *loc[2:])
     place = next((given for given in _MAPS if loc[: len(given)] == given), loc)
     field = ".".join(["data", *map(safe_text.name, place)])
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     text = _PYDANTIC_TEXTS.get(kind, str(fault["msg"]).removeprefix("Value error, "))
     return errors.BadMessage(code, f"`{field}`: {text}{more}", field=field)

@@ -13,7 +13,7 @@ from tests.unit.engine import samples
 from mrs_relay import errors
 from mrs_relay.engine.intake import reader
 from mrs_relay.engine.model import facts, job_names, job_records, jobs
-from mrs_relay.messages import codec
+from mrs_relay.messages import codec, envelope
 
 _TEXT = st.text(max_size=20)
 _COUNT = st.integers(0, 2**62)
@@ -34,6 +34,7 @@ _reasons = st.builds(
     mrs_request_id=st.none() | _TEXT,
     retryable=st.booleans(),
 )
+_senders = st.builds(envelope.Sender, _TEXT, st.none() | _TEXT)
 _jobs = st.builds(
     jobs.Job,
     source=_TEXT,
@@ -64,6 +65,7 @@ _jobs = st.builds(
     correlation_id=st.none() | _TEXT,
     traceparent=st.none() | _TEXT,
     tracestate=st.none() | _TEXT,
+    sender=st.none() | _senders,
     expires_ms=_COUNT,
     retry=st.none()
     | st.builds(jobs.Retry, st.integers(2, 20), st.floats(0, 86_400), st.lists(_TEXT, max_size=3).map(tuple)),
@@ -74,6 +76,7 @@ _jobs = st.builds(
     stop=st.none() | _reasons,
     asked_by=st.none() | _TEXT,
     asked_source=st.none() | _TEXT,
+    asked_sender=st.none() | _senders,
     kind=st.sampled_from(["", "echo"]),
     came_from=st.integers(-1, 10**9),
     duplicates=st.lists(_TEXT, max_size=2).map(tuple),

@@ -31,7 +31,7 @@ async def _create(broker: memory_broker.MemoryBroker) -> tuple[str, ...]:
 async def test_what_is_made_passes_the_check(guarantee: str) -> None:
     """Creation and check agree; a second creation makes nothing."""
     broker = memory_broker.MemoryBroker(runtimes.kafka_settings(guarantee=guarantee))
-    assert set(await _create(broker)) == {"in", "in.ledger", "ev", "dl", "mrs.control"}
+    assert set(await _create(broker)) == {"in", "in.ledger", "ev", "dl", "mrs.control", "mrs.audit"}
     report = await _check(broker)
     assert report.problems == ()
     assert report.partitions == 4

@@ -1,0 +1,110 @@
+"""Find out who calls, and refuse those who may not."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp import typedefs, web
+
+from mrs_relay.api import problems
+from mrs_relay.api.access import callers, certificates, least_roles, oidc, scopes, settings, tokens
+from mrs_relay.common import clock
+
+_SCHEME = "bearer"
+_DOTS_OF_JWT = 2
+
+
+class Authenticator:
+    """
+    Tells the caller of an HTTP request.
+
+    Args:
+        chosen: the settings.
+        provider: reads JSON Web Tokens; None: none is accepted.
+        time: the clock.
+
+    Raises:
+        SettingsError: the file of tokens cannot be read.
+    """
+
+    def __init__(self, chosen: settings.AccessSettings, provider: oidc.Provider | None, time: clock.Clock) -> None:
+        self._is_set = chosen.is_set
+        self._tokens = None if chosen.tokens_file is None else tokens.TokenFile(chosen.tokens_file)
+        self._provider = provider
+        self._owners = certificates.Owners(chosen.certificates)
+        self._time = time
+
+    async def caller(self, request: web.Request) -> callers.Caller:
+        """
+        Return who calls.
+
+        Raises:
+            ProblemError: nobody that we know.
+        """
+        if not self._is_set:
+            return callers.LOCAL
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == _SCHEME:
+            return await self._of_token(token.strip())
+        owner = self._owners.caller(request)
+        if owner is None:
+            raise self._unauthorized("authentication is needed: see docs/access.md")
+        return owner
+
+    async def _of_token(self, token: str) -> callers.Caller:
+        found = None if self._tokens is None else self._tokens.find(token)
+        if found is not None:
+            if found.until_ms is not None and self._time.now_ms() >= found.until_ms:
+                raise self._unauthorized("the token has expired; get a new one", invalid=True)
+            return found.caller
+        if self._provider is None or token.count(".") != _DOTS_OF_JWT:
+            raise self._unauthorized("the token is not known; it may have been taken back", invalid=True)
+        try:
+            return await self._provider.caller(token)
+        except oidc.BadToken as error:
+            raise self._unauthorized(str(error), invalid=True) from None
+        except oidc.ProviderDown:
+            raise problems.unavailable("the OpenID Connect provider does not answer; try again") from None
+
+    def _unauthorized(self, detail: str, *, invalid: bool = False) -> problems.ProblemError:
+        takes_tokens = self._tokens is not None or self._provider is not None
+        challenge = f'{"Bearer" if takes_tokens else "Certificate"} realm="mrs-relay"'
+        if invalid:
+            challenge += ', error="invalid_token"'
+        return problems.ProblemError(401, "unauthorized", detail, headers={"WWW-Authenticate": challenge})
+
+
+@contextlib.asynccontextmanager
+async def opened(chosen: settings.AccessSettings, time: clock.Clock) -> AsyncIterator[Authenticator]:
+    """
+    Yield what tells callers, for the length of the context.
+
+    Raises:
+        SettingsError: the file of tokens cannot be read.
+    """
+    if chosen.oidc.issuer is None:
+        yield Authenticator(chosen, None, time)
+        return
+    async with aiohttp.ClientSession() as session:
+        yield Authenticator(chosen, oidc.Provider(chosen.oidc, session, time), time)
+
+
+def middleware(authenticator: Authenticator) -> typedefs.Middleware:
+    """Return the middleware that lets those pass who have the least role of the route for some tenant."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
+        if request.path in least_roles.OPEN:
+            return await handler(request)
+        scope = scopes.Scope(
+            dataclasses.replace(await authenticator.caller(request), place=request.remote), least_roles.of(request)
+        )
+        if scope.caller.tenants(scope.role) == frozenset():
+            raise scopes.forbidden(scope.role, callers.EVERY)
+        scopes.put(request, scope)
+        return await handler(request)
+
+    return check

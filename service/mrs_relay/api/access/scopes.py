@@ -1,0 +1,74 @@
+"""What the caller of a request may see and do; handlers ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from mrs_relay.api import problems
+from mrs_relay.api.access import callers
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """
+    The caller, and the role that the route wants.
+
+    Attributes:
+        caller: who calls.
+        role: the least role of the route.
+    """
+
+    caller: callers.Caller
+    role: callers.Role
+
+    @property
+    def visible(self) -> frozenset[str] | None:
+        """Tenants whose requests the caller may see; None: all of them."""
+        return self.caller.tenants(callers.Role.VIEWER)
+
+    @property
+    def tenants(self) -> frozenset[str] | None:
+        """Tenants for which the caller has the role of the route; None: all of them."""
+        return self.caller.tenants(self.role)
+
+    def may(self, tenant: str) -> bool:
+        """Return whether the caller has the role of the route for a tenant."""
+        return self.caller.may(self.role, tenant)
+
+    def require(self, tenant: str) -> None:
+        """
+        Refuse what the caller may not do for a tenant.
+
+        Raises:
+            ProblemError: the caller has a lesser role for it, or none.
+        """
+        if not self.may(tenant):
+            raise forbidden(self.role, tenant)
+
+    def require_named(self, tenant: str | None) -> None:
+        """Refuse a filter by a tenant that the caller may not see. Raises ProblemError."""
+        if tenant is not None:
+            self.require(tenant)
+
+
+_KEY: Final = web.RequestKey("scope", Scope)
+
+
+def put(request: web.Request, scope: Scope) -> None:
+    """Note the scope of a request."""
+    request[_KEY] = scope
+
+
+def of(request: web.Request) -> Scope:
+    """Return the scope of a request."""
+    return request[_KEY]
+
+
+def forbidden(role: callers.Role, tenant: str) -> problems.ProblemError:
+    """Return the problem of a caller whose role does not suffice."""
+    whom = "any tenant" if tenant == callers.EVERY else f"tenant {tenant[:200]!r}"
+    text = f"this needs the role {role.name.lower()} for {whom}, which you have not; ask the operator of mrs-relay"
+    return problems.ProblemError(403, "forbidden", text)

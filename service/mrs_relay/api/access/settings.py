@@ -1,0 +1,109 @@
+"""Settings of who may call the HTTP API."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import pydantic
+
+from mrs_relay.api.access import callers
+from mrs_relay.common import addresses
+
+_CONFIG = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _checked(text: str) -> str:
+    callers.read_grants(text)
+    return text
+
+
+GrantText = Annotated[str, pydantic.AfterValidator(_checked)]
+"""Grants such as `operator@etl,viewer@*`."""
+
+Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s?#]+$")]
+
+
+class TlsSettings(pydantic.BaseModel):
+    """TLS of the HTTP API; without a certificate it speaks plain HTTP, and a proxy in front of it speaks TLS."""
+
+    model_config = _CONFIG
+
+    certificate: pathlib.Path | None = None
+    """PEM file with the server's certificate and those of its authorities. It is read again when it changes."""
+
+    key: pathlib.Path | None = None
+    """PEM file with the certificate's private key; needed unless the file of the certificate holds it."""
+
+    client_authorities: pathlib.Path | None = None
+    """PEM file of the authorities whose client certificates are accepted; see api.access.certificates."""
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.certificate is None and (self.key is not None or self.client_authorities is not None):
+            raise ValueError("certificate: needed where key or client_authorities is set")
+        return self
+
+
+class OidcSettings(pydantic.BaseModel):
+    """An OpenID Connect provider whose JSON Web Tokens are accepted as bearer tokens."""
+
+    model_config = _CONFIG
+
+    issuer: Url | None = None
+    """
+    Address of the provider, exactly as in the claim `iss`; https, or a loopback address. Its keys are found by
+    discovery, kept for an hour and fetched again when a token names another one.
+    """
+
+    audience: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    """What the claim `aud` must name. Without this check a token that was made for another service would do here."""
+
+    claim: str = "groups"
+    """The claim that says what its owner may do: a text or a list of texts. Dots lead into objects."""
+
+    grants: Mapping[str, GrantText] = pydantic.Field(default_factory=dict)
+    """
+    What each value of the claim stands for, such as {data-team = "operator@etl"}; other values count for nothing.
+    Without it the values themselves are read as ROLE@TENANT.
+    """
+
+    name_claim: str = "sub"
+    """The claim that names the caller in messages, events and the audit trail."""
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer is None:
+            return self
+        if self.audience is None:
+            raise ValueError("audience: needed where issuer is set, so that tokens for other services are refused")
+        if not addresses.keeps_secrets(self.issuer):
+            raise ValueError("issuer: expected https://, or http:// on a loopback address: its keys must be authentic")
+        return self
+
+
+class AccessSettings(pydantic.BaseModel):
+    """Who may call the HTTP API. Nothing set: every program of this machine, and nobody else."""
+
+    model_config = _CONFIG
+
+    tokens_file: pathlib.Path | None = None
+    """
+    File with one bearer token a line, as `mrs-relay web token` writes them; it holds only their hashes, and is read
+    again when it changes.
+    """
+
+    oidc: OidcSettings = pydantic.Field(default_factory=OidcSettings)
+    """OpenID Connect."""
+
+    certificates: Mapping[str, GrantText] = pydantic.Field(default_factory=dict)
+    """
+    What owners of client certificates may do, by the subject as RFC 4514 writes it, such as
+    {"CN=nightly,O=example" = "operator@etl"}. Needs api.tls.client_authorities.
+    """
+
+    @property
+    def is_set(self) -> bool:
+        """Whether callers must authenticate."""
+        return self.tokens_file is not None or self.oidc.issuer is not None or bool(self.certificates)
