@@ -26,6 +26,10 @@ PAGES = {
     "bulk cancel": "/bulk?action=cancel",
     "bulk resolve": "/bulk?action=resolve&state=unknown",
     "dead letters": "/dead-letters",
+    "controls": "/controls?scope=cluster/c-1",
+    "clusters": "/clusters",
+    "tenants": "/tenants",
+    "audit": "/audit",
 }
 
 
@@ -215,6 +219,31 @@ def test_a_hundred_and_more_go_step_by_step(reader: browser.Reader, shown: brows
     reader.page.get_by_role("button", name="Cancel 120 requests").click()
     reader.see("120 of 120 looked at: 120 sent, 0 passed over, 0 failed. Done.")
     assert reader.page.locator("td.o-sent").count() == 120
+
+
+def test_a_newcomer_holds_a_cluster_and_releases_it(reader: browser.Reader, shown: browser.Dashboard) -> None:
+    """From the list to the control and back: what waits for the cluster stays, and goes on when it is lifted."""
+    cluster = shown.relay.cluster
+    reader.open(f"/requests?cluster={cluster}")
+    reader.page.get_by_role("link", name="Hold this cluster …").click()
+    expect(reader.page.get_by_label("Scope")).to_have_value(f"cluster/{cluster}")
+    reader.page.get_by_label("Reason").fill("its disks are full")
+    reader.page.get_by_label("Your name").fill("jo")
+    reader.page.get_by_role("button", name="Set it").click()
+    reader.see("The control was sent", "its disks are full")
+    reader.open("/")
+    reader.see(f"hold cluster/{cluster} by jo: its disks are full")
+
+    shown.submit("held-1")
+    shown.seen("held-1", "accepted")
+    reader.open("/requests/held-1")
+    reader.see("Why it waits")
+    reader.open("/controls")
+    reader.page.get_by_role("button", name=f"Lift cluster/{cluster}").click()
+    reader.see("The control was lifted", "Nothing is held")
+    shown.seen("held-1", "running")
+    reader.page.get_by_role("link", name="Audit").click()
+    reader.see("its disks are full", "release")
 
 
 def test_rows_of_a_result_are_downloaded(reader: browser.Reader) -> None:

@@ -54,16 +54,37 @@ class Controls:
     async def list_controls(self, request: web.Request) -> web.StreamResponse:
         """Answer with the controls in effect."""
         query = replies.query(request, models.ControlsQuery)
-        allowed = scopes.of(request)
-        found = [row for row in await self._in_effect() if query.mode in {None, row["mode"]}]
-        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
-        return replies.reply(request, models.ControlList(items=items, problem=self._projection.problem))
+        return replies.reply(request, await self.listed(scopes.of(request), query.mode))
 
     async def set_control(self, request: web.Request) -> web.StreamResponse:
         """Set the control of a scope."""
         self._require_writable()
-        scope, body = _scope(request), await composing.body(request, models.NewControl)
-        allowed = scopes.of(request)
+        scope, body = request.match_info["scope"], await composing.body(request, models.NewControl)
+        control = await self.set_one(scopes.of(request), scope, body)
+        headers = {"Location": f"/v1/controls/{quote(control.scope, safe='')}"}
+        shown = control.model_dump_json(exclude_none=True).encode()
+        return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
+
+    async def lift_control(self, request: web.Request) -> web.StreamResponse:
+        """Lift the control of a scope."""
+        return replies.reply(request, await self.lift_one(scopes.of(request), request.match_info["scope"]))
+
+    async def listed(self, allowed: scopes.Scope, mode: str | None = None) -> models.ControlList:
+        """Return the controls in effect that the caller may see, of one mode or of all. Raises DatabaseDown."""
+        found = [row for row in await self._in_effect() if mode in {None, row["mode"]}]
+        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
+        return models.ControlList(items=items, problem=self._projection.problem)
+
+    async def set_one(self, allowed: scopes.Scope, text: str, body: models.NewControl) -> models.Control:
+        """
+        Set the control of a scope.
+
+        Raises:
+            ProblemError: nothing may be written, the caller may not, scope or control is not valid, or Kafka has not
+                acknowledged it.
+        """
+        self._require_writable()
+        scope = _scope(text)
         allowed.require(_tenant(scope))
         control = controls.Control(
             scope=scope,
@@ -81,23 +102,26 @@ class Controls:
         after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
         await self._note(allowed.caller, scope, body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
+        return _shown(projected.row(control))
 
-        shown = _shown(projected.row(control)).model_dump_json(exclude_none=True).encode()
-        headers = {"Location": f"/v1/controls/{quote(str(scope), safe='')}"}
-        return web.Response(status=202, body=shown, content_type="application/json", headers=headers)
+    async def lift_one(self, allowed: scopes.Scope, text: str) -> models.Control:
+        """
+        Lift the control of a scope; returns what it was.
 
-    async def lift_control(self, request: web.Request) -> web.StreamResponse:
-        """Lift the control of a scope."""
+        Raises:
+            ProblemError: nothing may be written, the caller may not, there is none, or Kafka has not acknowledged it.
+            DatabaseDown.
+        """
         self._require_writable()
-        named = _scope(request)
-        scopes.of(request).require(_tenant(named))
+        named = _scope(text)
+        allowed.require(_tenant(named))
         scope = str(named)
         found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
-        await self._note(scopes.of(request).caller, named, "release", "", {})
+        await self._note(allowed.caller, named, "release", "", {})
         await self._send(scope.encode(), None)
-        return replies.reply(request, _shown(found))
+        return _shown(found)
 
     async def _note(
         self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
@@ -134,9 +158,9 @@ class Controls:
             raise problems.unavailable(text) from None
 
 
-def _scope(request: web.Request) -> controls.Scope:
+def _scope(text: str) -> controls.Scope:
     try:
-        return controls.scope(request.match_info["scope"])
+        return controls.scope(text)
     except ValueError as error:
         raise problems.ProblemError(422, "invalid-scope", str(error)) from None
 

@@ -45,7 +45,15 @@ class Decisions:
 
     async def list_decisions(self, request: web.Request) -> web.StreamResponse:
         """Answer with a page of decisions."""
-        query, scope = replies.query(request, models.AuditQuery), scopes.of(request)
+        return replies.reply(request, await self.page(replies.query(request, models.AuditQuery), scopes.of(request)))
+
+    async def page(self, query: models.AuditQuery, scope: scopes.Scope) -> models.DecisionPage:
+        """
+        Return a page of decisions.
+
+        Raises:
+            ProblemError: the caller may not see them, or the cursor is not one of ours. DatabaseDown.
+        """
         scope.require_named(query.tenant)
         chosen = queries.DecisionFilter(
             tenant=query.tenant,
@@ -59,7 +67,7 @@ class Decisions:
         after = replies.place(query.cursor, queries.DecisionPageEnd, chosen)
         found, following = await queries.decisions(self._database, chosen, after, query.limit)
         items = [_shown(audit.read(text.encode())) for text in found]
-        return replies.reply(request, models.DecisionPage(items=items, next=replies.cursor(following, chosen)))
+        return models.DecisionPage(items=items, next=replies.cursor(following, chosen))
 
 
 def of_request(row: Mapping[str, Any], action: str, message_id: str, caller: callers.Caller, **more: Any) -> audit.Data:  # noqa: ANN401 - fields of a decision

@@ -40,53 +40,71 @@ class Relays:
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Answer with what holds a request."""
-        row = await self._asked.one(request)
+        return replies.reply(request, await self.explained(await self._asked.one(request), scopes.of(request)))
+
+    async def explained(self, row: Mapping[str, Any], scope: scopes.Scope) -> relay_models.Why:
+        """Return what holds a request. Raises DatabaseDown."""
         known = holds.Known(self._board, self._problems(), await self._controls())
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
-        shown_holds = _visible(request, map(shown, found))
-        return replies.reply(request, relay_models.Why(**same, holds=shown_holds))
+        return relay_models.Why(**same, holds=_visible(scope, map(shown, found)))
 
     async def list_clusters(self, request: web.Request) -> web.StreamResponse:
         """Answer with the clusters in use."""
         query = replies.query(request, relay_models.ClustersQuery)
-        scopes.of(request).require(callers.EVERY)
+        return replies.reply(request, self.clusters(query, scopes.of(request)))
+
+    def clusters(self, query: relay_models.ClustersQuery, scope: scopes.Scope) -> relay_models.ClusterList:
+        """Return the clusters in use, which all tenants share. Raises ProblemError: the caller has no role for all."""
+        scope.require(callers.EVERY)
         several: dict[tuple[str, str], list[status_board.Seen[status.Cluster]]] = {}
         for seen in self._board.clusters(self._reading.now_ms()):
             place = seen.content.connection, seen.content.cluster
             if _fits(place, (query.connection, query.cluster)):
                 several.setdefault(place, []).append(seen)
         items = [_cluster(*place, found) for place, found in several.items()]
-        return self._reply(request, relay_models.ClusterList, items, query.limit)
+        return relay_models.ClusterList(**self._shown(items, query.limit))
 
     async def list_tenants(self, request: web.Request) -> web.StreamResponse:
         """Answer with the tenants."""
         query = replies.query(request, relay_models.TenantsQuery)
+        return replies.reply(request, self.tenants(query, scopes.of(request)))
+
+    def tenants(self, query: relay_models.TenantsQuery, scope: scopes.Scope) -> relay_models.TenantList:
+        """Return the tenants."""
         several: dict[tuple[str, str, str], list[tuple[status_board.Seen[status.Replica], status.Tenant]]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.tenants:
-                if _fits((one.name,), (query.tenant,)) and scopes.of(request).may(one.name):
+                if _fits((one.name,), (query.tenant,)) and scope.may(one.name):
                     several.setdefault((one.name, one.topic, one.connection), []).append((seen, one))
         items = [_tenant(*place, found) for place, found in sorted(several.items(), key=lambda item: item[0])]
-        return self._reply(request, relay_models.TenantList, items, query.limit)
+        return relay_models.TenantList(**self._shown(items, query.limit))
 
     async def list_queues(self, request: web.Request) -> web.StreamResponse:
         """Answer with the queues."""
-        query, board, now_ms = replies.query(request, relay_models.QueuesQuery), self._board, self._reading.now_ms()
+        query = replies.query(request, relay_models.QueuesQuery)
+        return replies.reply(request, self.queues(query, scopes.of(request)))
+
+    def queues(self, query: relay_models.QueuesQuery, scope: scopes.Scope) -> relay_models.QueueList:
+        """Return the queues."""
+        board, now_ms = self._board, self._reading.now_ms()
         wanted = query.connection, query.cluster, query.tenant
         items = [
-            _queue(seen, one, _visible(request, map(shown, queue_holds.of_queue(seen, one, board, now_ms))))
+            _queue(seen, one, _visible(scope, map(shown, queue_holds.of_queue(seen, one, board, now_ms))))
             for seen in board.clusters(now_ms)
             for one in seen.content.queues
-            if _fits((seen.content.connection, seen.content.cluster, one.tenant), wanted)
-            and scopes.of(request).may(one.tenant)
+            if _fits((seen.content.connection, seen.content.cluster, one.tenant), wanted) and scope.may(one.tenant)
         ]
-        return self._reply(request, relay_models.QueueList, items, query.limit)
+        return relay_models.QueueList(**self._shown(items, query.limit))
 
     async def list_budgets(self, request: web.Request) -> web.StreamResponse:
         """Answer with the budgets of the operations in use."""
         query = replies.query(request, relay_models.BudgetsQuery)
-        scopes.of(request).require(callers.EVERY)
+        return replies.reply(request, self.budgets(query, scopes.of(request)))
+
+    def budgets(self, query: relay_models.BudgetsQuery, scope: scopes.Scope) -> relay_models.BudgetList:
+        """Return the budgets in use, which all tenants share. Raises ProblemError: the caller has no role for all."""
+        scope.require(callers.EVERY)
         several: dict[tuple[str, str], list[_Budgeted]] = {}
         for seen in self._board.replicas(self._reading.now_ms()):
             for one in seen.content.connections:
@@ -95,18 +113,22 @@ class Relays:
                     if _fits(place, (query.connection, query.operation)):
                         several.setdefault(place, []).append((seen, one, budget))
         items = [_budget(*place, found) for place, found in sorted(several.items(), key=lambda item: item[0])]
-        return self._reply(request, relay_models.BudgetList, items, query.limit)
+        return relay_models.BudgetList(**self._shown(items, query.limit))
 
     async def list_partitions(self, request: web.Request) -> web.StreamResponse:
         """Answer with the partitions of the topics of requests."""
         query = replies.query(request, relay_models.PartitionsQuery)
+        return replies.reply(request, self.partitions(query, scopes.of(request)))
+
+    def partitions(self, query: relay_models.PartitionsQuery, scope: scopes.Scope) -> relay_models.PartitionList:
+        """Return the partitions of the topics of requests."""
         items = [
             _partition(seen)
             for seen in self._board.partitions(self._reading.now_ms())
             if _fits((seen.content.tenant, seen.content.topic), (query.tenant, query.topic))
-            and scopes.of(request).may(seen.content.tenant)
+            and scope.may(seen.content.tenant)
         ]
-        return self._reply(request, relay_models.PartitionList, items, query.limit)
+        return relay_models.PartitionList(**self._shown(items, query.limit))
 
     @property
     def _board(self) -> status_board.StatusBoard:
@@ -124,14 +146,14 @@ class Relays:
         rows = await projected.in_effect(self._database, self._reading.now_ms())
         return [controls.Control(**{**row, "scope": controls.scope(row["scope"])}) for row in rows]
 
-    def _reply(self, request: web.Request, model: type[Any], items: Sequence[_M], limit: int) -> web.Response:
-        made = model(items=items[:limit], total=len(items), problem=self._reading.status.problem)
-        return replies.reply(request, made)
+    def _shown(self, items: Sequence[_M], limit: int) -> dict[str, Any]:
+        """Return the members of a list: the first items, the number of all, and what is wrong with them."""
+        return {"items": items[:limit], "total": len(items), "problem": self._reading.status.problem}
 
 
-def _visible(request: web.Request, found: Iterable[relay_models.Hold]) -> list[relay_models.Hold]:
+def _visible(scope: scopes.Scope, found: Iterable[relay_models.Hold]) -> list[relay_models.Hold]:
     """Return holds as the caller may see them: without the requests that it waits for, if others' may be among them."""
-    if scopes.of(request).visible is None:
+    if scope.visible is None:
         return list(found)
     return [one.model_copy(update={"requests": None}) for one in found]
 

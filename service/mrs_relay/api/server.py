@@ -84,6 +84,9 @@ class Api:
     Attributes:
         asked: finds requests.
         submitted: sends messages about them.
+        controlled: lists, sets and lifts controls.
+        told: what the relays report.
+        noted: what people and programs decided.
     """
 
     def __init__(
@@ -103,16 +106,20 @@ class Api:
         self._streams = streams.Streams(self._readers, chosen, self._count_cut)
         self.asked = requests.Requests(opened)
         composer = composing.Composer(writing.tenants, chosen.source)
-        noted = decisions.Decisions(opened, writing.trail)
+        self.noted = decisions.Decisions(opened, writing.trail)
         self.submitted = submissions.Submissions(
-            composer, submissions.Output(writing.sender, writing.memory, noted), self.asked, self._readers, chosen
+            composer, submissions.Output(writing.sender, writing.memory, self.noted), self.asked, self._readers, chosen
         )
-        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, noted)
+        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
         tried = trials.Trials(composer, writing.attempt)
-        controlled = controls.Controls(opened, reading.controls, writing.sender, topics.control, chosen, noted)
-        told = relays.Relays(opened, self.asked, reading)
+        self.told = relays.Relays(opened, self.asked, reading)
+        self.controlled = controls.Controls(
+            opened, reading.controls, writing.sender, topics.control, chosen, self.noted
+        )
         self._routes = routes.routes(
-            routes.Handlers(self.asked, self._streams, self.submitted, repeated, tried, controlled, noted, told)
+            routes.Handlers(
+                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.told
+            )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()

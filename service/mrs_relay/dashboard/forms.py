@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
+import pydantic
 from aiohttp import web
 
 from mrs_relay.api import problems
+
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 _TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _LONGEST_NOTE = 500
@@ -43,6 +47,19 @@ def require_same_origin(request: web.Request) -> None:
     if not is_ours:
         text = "the form does not come from a page of this dashboard; programs use POST /v1/requests"
         raise problems.ProblemError(403, "foreign-origin", text)
+
+
+def checked(given: Mapping[str, object], model: type[_Model]) -> _Model:
+    """
+    Read fields as the body of a call of the API.
+
+    Raises:
+        ProblemError: one is wrong.
+    """
+    try:
+        return model.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise problems.of_body(error) from None
 
 
 def note(given: Mapping[str, str]) -> str:

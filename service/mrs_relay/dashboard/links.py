@@ -52,8 +52,11 @@ def given(request: web.Request) -> dict[str, str]:
             raise problems.ProblemError(400, "invalid-parameter", f"{name}: expected once, got several")
         if value.strip():
             found[name] = value.strip()
-    for name in _MOMENTS:
-        if _WITHOUT_ZONE.fullmatch(found.get(name, "")):
-            seconds = ":00" if len(found[name]) == _TO_MINUTE else ""
-            found[name] += f"{seconds}Z"
-    return found
+    return {name: with_zone(value) if name in _MOMENTS else value for name, value in found.items()}
+
+
+def with_zone(moment: str) -> str:
+    """Return a time as browsers write it, without a zone, as one in UTC; any other text as it is."""
+    if _WITHOUT_ZONE.fullmatch(moment) is None:
+        return moment
+    return f"{moment}{':00' if len(moment) == _TO_MINUTE else ''}Z"

@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
-from mrs_relay.api import models
+from mrs_relay.api import models, relay_models
 from mrs_relay.api.access import scopes
-from mrs_relay.dashboard import sources
+from mrs_relay.dashboard import relay_pages, sources
 from mrs_relay.read_model import figures
 
 _RUNNING: Final = ("submitted", "running", "progress")
@@ -66,6 +66,7 @@ class OverviewPage:
         for some in now.ended:
             ended[some.state] += some.count
 
+        told, sees_all = self._used.told, scope.visible is None  # clusters and budgets are of all tenants together
         failures, _ = await self._used.asked.page(models.RequestsQuery(state="failed", limit=_FAILURES), scope)
         return self._used.renderer.page(
             "overview",
@@ -81,8 +82,20 @@ class OverviewPage:
             places=places(now)[:_MOST_PLACES],
             left_out=max(0, len(places(now)) - _MOST_PLACES),
             failures=failures,
+            clusters=relay_pages.slots(told.clusters(relay_models.ClustersQuery(), scope).items)[:_MOST_PLACES]
+            if sees_all
+            else (),
+            budgets=[one for one in told.budgets(relay_models.BudgetsQuery(), scope).items if one.used]
+            if sees_all
+            else (),
+            partitions=[one for one in told.partitions(relay_models.PartitionsQuery(), scope).items if _is_ill(one)],
+            controls=(await self._used.controlled.listed(scope)).items,
             progress=self._used.progress(),
         )
+
+
+def _is_ill(partition: relay_models.Partition) -> bool:
+    return partition.stale or partition.state != "running"
 
 
 def places(now: figures.Overview) -> Sequence[Place]:

@@ -10,7 +10,19 @@ from aiohttp import web
 from mrs_relay import errors
 from mrs_relay.api import problems, server, settings
 from mrs_relay.common import clock
-from mrs_relay.dashboard import bulk, letters, overview, rendering, request_list, request_page, sources, static_files
+from mrs_relay.dashboard import (
+    audit_page,
+    bulk,
+    control_page,
+    letters,
+    overview,
+    relay_pages,
+    rendering,
+    request_list,
+    request_page,
+    sources,
+    static_files,
+)
 from mrs_relay.read_model import database, figures, projector
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +53,9 @@ def routes(
         opened=opened,
         asked=api.asked,
         submitted=api.submitted,
+        controlled=api.controlled,
+        told=api.told,
+        noted=api.noted,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
@@ -58,6 +73,8 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
     listed = request_list.RequestList(used)
     one = request_page.RequestPage(used)
     many = bulk.Bulk(used)
+    relays = relay_pages.RelayPages(used)
+    control = control_page.ControlPage(used)
     return (
         ("GET", "/", overview.OverviewPage(used).show),
         ("GET", "/requests", listed.show),
@@ -68,6 +85,12 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("POST", "/requests/{id}/resolve", one.resolve),
         ("GET", "/bulk", many.preview),
         ("POST", "/bulk", many.step),
+        ("GET", "/clusters", relays.clusters),
+        ("GET", "/tenants", relays.tenants),
+        ("GET", "/audit", audit_page.AuditPage(used).show),
+        ("GET", "/controls", control.show),
+        ("POST", "/controls", control.set),
+        ("POST", "/controls/lift", control.lift),
         ("GET", "/dead-letters", letters.DeadLetterList(used).show),
     )
 

@@ -27,7 +27,11 @@ HEADERS: Final = {
 NAVIGATION: Final = (
     ("/", "Overview", "o"),
     ("/requests", "Requests", "r"),
+    ("/clusters", "Clusters", "l"),
+    ("/tenants", "Tenants", "e"),
     ("/dead-letters", "Dead letters", "d"),
+    ("/controls", "Controls", "c"),
+    ("/audit", "Audit", "a"),
 )
 """Path, title and key of each page in the order of the navigation."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mrs_relay.api import requests, submissions
+from mrs_relay.api import controls, decisions, relays, requests, submissions
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
 from mrs_relay.read_model import database, figures, projector
@@ -20,6 +20,9 @@ class Sources:
         opened: the database.
         asked: finds requests.
         submitted: sends messages about them.
+        controlled: lists, sets and lifts controls.
+        told: what the relays report.
+        noted: what people and programs decided.
         figures: counts for the overview.
         progress: how far the read model is.
         tenants: names of the tenants; one that is "" without tenants.
@@ -30,6 +33,9 @@ class Sources:
     opened: database.Database
     asked: requests.Requests
     submitted: submissions.Submissions
+    controlled: controls.Controls
+    told: relays.Relays
+    noted: decisions.Decisions
     figures: figures.Figures
     progress: Callable[[], projector.Progress]
     tenants: Sequence[str]

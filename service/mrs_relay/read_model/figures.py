@@ -123,13 +123,13 @@ def _under_way() -> sa.Select[Any]:
     group = _requests.state, _requests.tenant, _requests.cluster
     first = sa.func.min(_requests.started_ms).label("started_ms")
     counted: sa.Select[Any] = sa.select(*group, sa.func.count().label("count"), first)
-    return counted.where(_requests.ended.is_(False)).group_by(*group)
+    return counted.where(tables.IS_UNDER_WAY).group_by(*group)
 
 
 def _ended(since_ms: int) -> sa.Select[Any]:
     minute = _requests.updated_ms // sa.literal_column(str(MINUTE_MS), sa.BigInteger)  # PostgreSQL groups by literals
     counted: sa.Select[Any] = sa.select(minute.label("minute"), _requests.state, sa.func.count().label("count"))
-    return counted.where(_requests.ended, _requests.updated_ms >= since_ms).group_by(minute, _requests.state)
+    return counted.where(tables.HAS_ENDED, _requests.updated_ms >= since_ms).group_by(minute, _requests.state)
 
 
 def _unknown() -> sa.Select[Any]:

@@ -234,7 +234,7 @@ class Store:
         events of these requests, which only repeat their last state, stay until their own time.
         """
         requests, events, labels = tables.REQUESTS, tables.EVENTS, tables.LABELS
-        ended = requests.c.ended, requests.c.updated_ms < before_ms
+        ended = tables.HAS_ENDED, requests.c.updated_ms < before_ms
         async with self._writing, self._database.transaction() as connection:
             old = sa.select(requests.c.key).where(*ended).limit(_PRUNED_AT_ONCE)
             keys = list((await connection.execute(old)).scalars())

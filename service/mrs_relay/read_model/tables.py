@@ -170,15 +170,26 @@ for _name in FILTERED:
     sa.Index(f"mrs_relay_requests_{_name}", REQUESTS.c[_name], REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_started", REQUESTS.c.started_ms, REQUESTS.c.key)
 sa.Index("mrs_relay_requests_id", REQUESTS.c.id)
-sa.Index("mrs_relay_requests_ended", REQUESTS.c.ended, REQUESTS.c.updated_ms, REQUESTS.c.state)
-_IS_UNDER_WAY: Final = REQUESTS.c.ended.is_(False)
+HAS_ENDED: Final = REQUESTS.c.ended.is_(True)
+IS_UNDER_WAY: Final = REQUESTS.c.ended.is_(False)
+"""Conditions with an index of their own, which SQLite uses only for queries that write them in the same way."""
+
+sa.Index(
+    "mrs_relay_requests_ended",
+    REQUESTS.c.updated_ms,
+    REQUESTS.c.state,
+    REQUESTS.c.ended,
+    sqlite_where=HAS_ENDED,
+    postgresql_where=HAS_ENDED,
+)
 sa.Index(
     "mrs_relay_requests_under_way",
     REQUESTS.c.state,
     REQUESTS.c.tenant,
     REQUESTS.c.cluster,
     REQUESTS.c.started_ms,
-    sqlite_where=_IS_UNDER_WAY,
-    postgresql_where=_IS_UNDER_WAY,
+    REQUESTS.c.ended,
+    sqlite_where=IS_UNDER_WAY,
+    postgresql_where=IS_UNDER_WAY,
 )
 sa.Index("mrs_relay_dead_letters_written", DEAD_LETTERS.c.written_ms, DEAD_LETTERS.c.log, DEAD_LETTERS.c.offset)

@@ -48,6 +48,12 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "GET /bulk": _OPERATOR,
     "POST /bulk": _OPERATOR,
     "GET /dead-letters": _VIEWER,
+    "GET /clusters": _VIEWER,
+    "GET /tenants": _VIEWER,
+    "GET /controls": _VIEWER,
+    "POST /controls": _OPERATOR,
+    "POST /controls/lift": _OPERATOR,
+    "GET /audit": _VIEWER,
     "GET /static/{name}": _VIEWER,
 }
 """By method and path. The role counts for the tenant concerned; a path of no tenant wants it for any."""

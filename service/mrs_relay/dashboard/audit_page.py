@@ -1,0 +1,35 @@
+"""The page of decisions: who decided what, when, from where and why."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from mrs_relay.api import models, replies
+from mrs_relay.api.access import scopes
+from mrs_relay.dashboard import links, sources
+
+
+class AuditPage:
+    """
+    The handler of the page.
+
+    Args:
+        used: what pages are made of.
+    """
+
+    def __init__(self, used: sources.Sources) -> None:
+        self._used = used
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a page of decisions."""
+        given = links.given(request)
+        page = await self._used.noted.page(replies.checked(given, models.AuditQuery), scopes.of(request))
+        following = None if page.next is None else links.url("/audit", {**given, "cursor": page.next})
+        return self._used.renderer.page(
+            "audit",
+            path="/audit",
+            given=given,
+            decisions=page.items,
+            following=following,
+            first="cursor" not in given,
+        )
