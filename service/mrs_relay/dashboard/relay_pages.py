@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from mrs_relay.api import relay_models, replies
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import links, sources
 
 
@@ -33,19 +33,22 @@ class RelayPages:
         self._used = used
 
     async def clusters(self, request: web.Request) -> web.StreamResponse:
-        """Answer with clusters, their queues, and the budgets of calls to MRS."""
+        """Answer with queues; and with clusters and budgets, which all tenants share, to who may see all tenants."""
         query = replies.checked(links.given(request), relay_models.ClustersQuery)
         told, scope = self._used.told, scopes.of(request)
-        found = told.clusters(query, scope)
+        sees_all = scope.may(callers.EVERY)
         queues = told.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
         return self._used.renderer.page(
             "clusters",
             path="/clusters",
             here=request.path_qs,
-            problem=found.problem,
-            clusters=slots(found.items),
+            problem=queues.problem,
+            sees_all=sees_all,
+            clusters=slots(told.clusters(query, scope).items) if sees_all else (),
             queues=[queue for queue in queues.items if not queue.stale],
-            budgets=told.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items,
+            budgets=told.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items
+            if sees_all
+            else (),
         )
 
     async def tenants(self, request: web.Request) -> web.StreamResponse:
