@@ -56,7 +56,7 @@ class CommandExecutor:
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
-        self._taken_s = float("-inf")
+        self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._context.scheduler.join(self, self._context.quota)
@@ -120,29 +120,17 @@ class CommandExecutor:
 
         Returns None when the process stops and the reply of the last submission in flight has been taken.
         """
-        # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
-        loop = asyncio.get_running_loop()
-        next_commit_s = self._taken_s + self._interval_s(loop.time() - self._taken_s)
-
         while True:
             try:
-                batch = await self._lease.inbox.take(self._context.settings.batch_records, next_commit_s)
+                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 if not await self._sender.next_landed():
                     return None
             else:
-                self._taken_s = loop.time()
+                # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
+                self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
-
-    def _interval_s(self, busy_s: float) -> float:
-        """
-        Return the time from one commit to the next: the interval, or up to twice as long if the last one took longer.
-
-        A transaction costs the same for a few records and for many: groups grow where the process has no time to spare.
-        """
-        interval_s = self._context.commit_interval_s
-        return min(max(interval_s, 2 * busy_s), 2 * interval_s)
 
     def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
