@@ -72,7 +72,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/tenants.md": {2: "a message of the relay"},
     "docs/why.md": dict.fromkeys(
         range(1, 5),
-        "a placeholder for a request, and what is answered; tests/unit/cli/test_why.py and tests/unit/api/test_relays.py ask",
+        "a placeholder for a request, and what is answered; tests/e2e/test_cli.py asks",
     ),
 }
 """Why a block is not run."""
