@@ -32,5 +32,5 @@ class DeadLetterList:
             letters=page.items,
             following=following,
             first="cursor" not in given,
-            tenants=[name for name in self._used.tenants if name],
+            tenants=[name for name in self._used.tenants if name and scopes.of(request).may(name)],
         )
