@@ -69,6 +69,20 @@ class Writing:
     trail: auditing.AuditTrail
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """
+    The pages beside the API.
+
+    Attributes:
+        routes: of the pages.
+        problem: makes the page of a problem.
+    """
+
+    routes: Sequence[web.AbstractRouteDef]
+    problem: problems.Page
+
+
 class Api:
     """
     The HTTP application.
@@ -125,12 +139,12 @@ class Api:
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
 
-    def application(self, pages: Sequence[web.AbstractRouteDef] = ()) -> web.Application:
-        """Return the application, with further pages; needs a running loop."""
+    def application(self, pages: Pages) -> web.Application:
+        """Return the application, with the pages; needs a running loop."""
         application = web.Application(
             client_max_size=self._settings.body_bytes,
             middlewares=[
-                problems.middleware,
+                problems.middleware(pages.problem),
                 guards.own_addresses(self._settings.addresses),
                 authentication.middleware(self._authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
@@ -145,7 +159,7 @@ class Api:
                 web.get("/metrics", self._measured),
             ]
         )
-        application.add_routes(pages)
+        application.add_routes(pages.routes)
         least_roles.require_complete(application)
         application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
@@ -205,11 +219,9 @@ class _Collector(registry.Collector):
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    api: Api, chosen: settings.ApiSettings, pages: Sequence[web.AbstractRouteDef] = ()
-) -> AsyncIterator[int]:
+async def serving(api: Api, chosen: settings.ApiSettings, pages: Pages) -> AsyncIterator[int]:
     """
-    Serve the API, and pages beside it, for the length of the context; yields the port.
+    Serve the API, and the pages beside it, for the length of the context; yields the port.
 
     Raises:
         SettingsError: the server cannot listen on the address, or the files of TLS cannot be used.

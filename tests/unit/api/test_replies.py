@@ -22,7 +22,7 @@ print(replies.cursor(queries.PageEnd(5, b"k"), queries.Filter(state="failed", vi
 def test_a_cursor_is_read_at_any_replica() -> None:
     """The tenants that a caller may see are a set, whose order differs by process."""
     cursors = {
-        subprocess.run(  # noqa: S603 - this interpreter
+        subprocess.run(
             [sys.executable, "-c", _PROGRAM], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout.strip()
         for seed in ("1", "2")

@@ -89,6 +89,14 @@ def known(tmp_path: pathlib.Path) -> access.Callers:
     return access.Callers(tmp_path)
 
 
+def _require_kind(route: str, found: Any, kind: str) -> None:
+    """Programs get the problem as JSON, people as a page."""
+    if route.partition(" ")[2].startswith(("/v1/", "/metrics", "/health", "/ready")):
+        assert found["type"] == f"urn:mrs-relay:problem:{kind}"
+    else:
+        assert "That did not work" in found
+
+
 def _expected(route: str, name: str) -> int:
     """The status that a caller gets who asks for what concerns the tenant etl."""
     least, grants = least_roles.LEAST[route], callers.read_grants(access.GRANTS[name])
@@ -129,7 +137,8 @@ async def test_callers_whom_nobody_knows_get_401_on_every_route(known: access.Ca
             for name in (None, "expired", "mrsr_made-up", "a.b.c", ""):
                 with cells.cell(route, name):
                     status, found, headers = await matrix.ask(route, name)
-                    assert (status, found["type"]) == (401, "urn:mrs-relay:problem:unauthorized")
+                    assert status == 401
+                    _require_kind(route, found, "unauthorized")
                     assert headers["WWW-Authenticate"].startswith('Bearer realm="mrs-relay"')
         assert not access.written(stage, "etl")
 
@@ -153,7 +162,8 @@ async def test_foreign_hosts_and_origins_are_refused_on_every_route_whoever_asks
         for route in (*least_roles.LEAST, "GET /health", "GET /ready"):
             with cells.cell(route):
                 status, found, _ = await matrix.ask(route, "admin of all", **headers)
-                assert (status, found["type"]) == (403, f"urn:mrs-relay:problem:{kind}")
+                assert status == 403
+                _require_kind(route, found, kind)
         assert not access.written(stage, "etl")
 
 
