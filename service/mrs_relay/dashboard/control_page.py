@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from mrs_relay.api import models
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, sources
 from mrs_relay.messages import controls
 
@@ -30,6 +30,7 @@ class ControlPage:
         """Answer with the controls in effect, and the form that sets one."""
         given = links.given(request)
         found = await self._used.controlled.listed(scopes.of(request))
+        may_lift = {one.scope for one in found.items if self._used.may_decide(request, _tenant(one.scope))}
         return self._used.renderer.page(
             "controls",
             path="/controls",
@@ -38,6 +39,8 @@ class ControlPage:
             controls=found.items,
             problem=found.problem,
             modes=controls.MODES,
+            may_decide=self._used.may_decide(request),
+            may_lift=may_lift,
             notice=_NOTICES.get(given.get("done", "")),
         )
 
@@ -55,3 +58,9 @@ class ControlPage:
         given = await forms.fields(request)
         await self._used.controlled.lift_one(scopes.of(request), given.get("scope", ""))
         raise web.HTTPSeeOther(links.url("/controls", done="lifted"))
+
+
+def _tenant(scope: str) -> str:
+    """Return for which tenant a caller must be an operator to lift the control of a scope."""
+    found = controls.scope(scope)
+    return found.name if found.kind == "tenant" else callers.EVERY

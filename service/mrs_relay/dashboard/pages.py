@@ -45,7 +45,7 @@ def made(
         time: the clock.
     """
     files = static_files.StaticFiles()
-    renderer = rendering.Renderer(time, files, read_only=chosen.read_only)
+    renderer = rendering.Renderer(time, files)
     used = sources.Sources(
         opened=opened,
         asked=api.asked,
@@ -58,6 +58,7 @@ def made(
         tenants=sorted(topics.tenants.values()),
         time=time,
         renderer=renderer,
+        read_only=chosen.read_only,
     )
     routes = [web.route(*one) for one in (*_pages(used), ("GET", "/static/{name}", files.serve))]
     return server.Pages(routes, functools.partial(_problem_page, renderer))

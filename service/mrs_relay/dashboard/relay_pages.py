@@ -44,6 +44,7 @@ class RelayPages:
             here=request.path_qs,
             problem=queues.problem,
             sees_all=sees_all,
+            may_hold=self._used.may_decide(request, callers.EVERY),
             clusters=slots(told.clusters(query, scope).items) if sees_all else (),
             queues=[queue for queue in queues.items if not queue.stale],
             budgets=told.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items
@@ -57,6 +58,8 @@ class RelayPages:
         told, scope = self._used.told, scopes.of(request)
         found = told.tenants(query, scope)
         partitions = told.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
+        names = {one.tenant for one in found.items}
+        may_hold = {name for name in names if self._used.may_decide(request, name or callers.EVERY)}
         return self._used.renderer.page(
             "tenants",
             path="/tenants",
@@ -65,6 +68,7 @@ class RelayPages:
             tenants=found.items,
             partitions=partitions.items,
             most=most,
+            may_hold=may_hold,
         )
 
 

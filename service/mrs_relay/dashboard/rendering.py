@@ -43,10 +43,9 @@ class Renderer:
     Args:
         time: the clock, for ages.
         files: the files that pages refer to.
-        read_only: pages offer no action.
     """
 
-    def __init__(self, time: clock.Clock, files: static_files.StaticFiles, *, read_only: bool) -> None:
+    def __init__(self, time: clock.Clock, files: static_files.StaticFiles) -> None:
         self._time = time
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("mrs_relay.dashboard"),
@@ -65,7 +64,6 @@ class Renderer:
             navigation=NAVIGATION,
             states=events.STATES,
             last_states=events.LAST,
-            read_only=read_only,
         )
 
     def page(

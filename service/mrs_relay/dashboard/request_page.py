@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import problems, submissions
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, rendering, sources, timeline
 
 _SHOWN_EVENTS: Final = 200
@@ -61,6 +61,8 @@ class RequestPage:
             tables=[_table(one) for one in _statements(result)],
             can_cancel=row["state"] in submissions.FITTING["mrs.job.cancel"],
             can_resolve=row["state"] in submissions.FITTING["mrs.job.resolve"],
+            may_decide=self._used.may_decide(request, row["tenant"]),
+            may_hold=self._used.may_decide(request, callers.EVERY),
             notice=_NOTICES.get(request.query.get("done", "")),
         )
 

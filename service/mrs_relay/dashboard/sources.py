@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from mrs_relay.api import controls, decisions, relays, requests, submissions
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
 from mrs_relay.read_model import database, figures, projector
@@ -28,6 +31,7 @@ class Sources:
         tenants: names of the tenants; one that is "" without tenants.
         time: the clock.
         renderer: makes the pages.
+        read_only: nobody decides anything here.
     """
 
     opened: database.Database
@@ -41,3 +45,8 @@ class Sources:
     tenants: Sequence[str]
     time: clock.Clock
     renderer: rendering.Renderer
+    read_only: bool
+
+    def may_decide(self, request: web.Request, tenant: str = callers.ANY) -> bool:
+        """Return whether to offer the caller decisions on a tenant; `ANY`: on one at least, `EVERY`: on all."""
+        return not self.read_only and scopes.of(request).caller.may(callers.Role.OPERATOR, tenant)

@@ -68,6 +68,11 @@ def until(chosen: Filter, until_ms: int) -> Filter:
     return msgspec.structs.replace(chosen, until_ms=until_ms)
 
 
+def of_state(chosen: Filter, state: str) -> Filter:
+    """Return the filter with another state."""
+    return msgspec.structs.replace(chosen, state=state)
+
+
 class PageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: the last row that was looked at."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from tests.support import access, cells, web_role
+
+from mrs_relay.common import clock
+from mrs_relay.kafka import records
+from mrs_relay.messages import status
 
 _OURS = {"Sec-Fetch-Site": "same-origin"}
 
@@ -16,6 +21,17 @@ class _Shown:
     def __init__(self, client: web_role.Client, known: access.Callers) -> None:
         self._client = client
         self._known = known
+
+    async def is_held(self, scope: str) -> None:
+        """Hold a scope, and wait until pages show it."""
+        headers = {**_OURS, **self._known.headers("operator of all")}
+        fields = {"scope": scope, "mode": "hold", "reason": "upgrade", "by": "", "until": ""}
+        url = f"{self._client.url}/controls"
+        async with self._client.session.post(url, headers=headers, data=fields, allow_redirects=False) as response:
+            assert response.status == 303
+        async with asyncio.timeout(20):
+            while f"<code>{scope}</code>" not in (await self.page("/controls", "operator of all"))[1]:
+                await asyncio.sleep(0.02)
 
     async def page(
         self, path: str, caller: str | None, *, method: str = "GET", fields: Mapping[str, str] | None = None
@@ -32,6 +48,17 @@ class _Shown:
 async def _shown(folder: pathlib.Path) -> AsyncIterator[_Shown]:
     known, stage = access.Callers(folder), access.stage()
     await access.put_requests(stage)
+    tenants = [
+        status.Tenant(name=name, topic=f"{name}.requests", connection="mrs", partitions=[0], total=1)
+        for name in access.TENANTS
+    ]
+    told = status.encode_content(status.Replica(version="1", tenants=tenants, connections=[]))
+    now_ms = clock.SystemClock().now_ms()
+    value = status.encode(told, at_ms=now_ms, replica="r-a", epoch_ms=1)
+    await stage.put(
+        web_role.event("etl-4", 1, "accepted", event_source="/mrs-relay/etl", cluster="c-1"),
+        records.Outgoing("mrs.status", status.replica_key("r-a").encode(), value),
+    )
     async with web_role.role(stage, known.chosen()) as client:
         yield _Shown(client, known)
 
@@ -62,3 +89,32 @@ async def test_only_the_readers_own_tenants_are_named(tmp_path: pathlib.Path) ->
             _, text = await shown.page(path, "viewer")
             assert '<option value="etl">' in text
             assert '<option value="bi">' not in text
+
+
+async def test_decisions_are_offered_only_to_those_who_may_take_them(tmp_path: pathlib.Path) -> None:
+    """A button that is refused helps nobody; what holds requests of several tenants needs the role for all."""
+    here, everywhere = {"operator", "operator here, viewer there", "operator of all"}, {"operator of all"}
+    offers = {
+        ("/requests", "Resolve unknown"): here,
+        ("/requests?tenant=etl", "Resolve unknown"): here,
+        ("/requests?cluster=c-1", "Hold this cluster"): everywhere,
+        ("/requests/etl-4", "Cancel this request"): here,
+        ("/requests/etl-4", "Hold this request"): everywhere,
+        ("/clusters", ">Control</th>"): everywhere,
+        ("/tenants", 'href="/controls?scope=tenant%2Fetl"'): here,
+        ("/tenants", 'href="/controls?scope=tenant%2Fbi"'): everywhere,
+        ("/controls", "Set a control"): here,
+        ("/controls", ">Lift<"): everywhere,
+    }
+    async with _shown(tmp_path) as shown:
+        await shown.is_held("all")
+        for (path, words), those in offers.items():
+            for caller in ("viewer", *here):
+                with cells.cell(path, words, caller):
+                    status, text = await shown.page(path, caller)
+                    assert status == 200
+                    assert (words in text) == (caller in those)
+        _, text = await shown.page("/requests?tenant=bi", "operator here, viewer there")
+        assert "Resolve unknown" not in text
+        _, text = await shown.page("/", "viewer")
+        assert text.count("are shown to who may see all tenants") == 2

@@ -14,6 +14,7 @@ import pytest
 from tests.support import web_role
 
 from mrs_relay.common import clock
+from mrs_relay.dashboard import bulk
 from mrs_relay.kafka import records
 from mrs_relay.messages import codec, events, reasons, status
 
@@ -148,18 +149,18 @@ async def test_rows_stay_where_they_are_and_new_ones_are_counted() -> None:
         first = await shown.get("/requests?state=accepted")
         live = re.search(r'hx-get="(/live[^"]+)"', first)
         assert live is not None
-        address = re.sub(r"shown_at=\d+", f"shown_at={web_role.NOW_MS + 10}", html.unescape(live[1]))
+        address = re.sub(r"new_since=\d+", f"new_since={web_role.NOW_MS - 10}", html.unescape(live[1]))
         await shown.stage.put(
             web_role.event("r-1", 2, "submitted", time_ms=web_role.NOW_MS + 20),
-            web_role.event("r-9", 1, "accepted", time_ms=web_role.NOW_MS + 30),
+            web_role.event("r-9", 1, "accepted", time_ms=web_role.NOW_MS - 5),  # before the page, read after it
         )
         await shown.client.seen("r-9", "accepted")
         again = await shown.get(address)
         assert re.findall(r'class="open" href="/requests/(r-\d)', again) == ["r-2", "r-1", "r-0"]
         assert "1 new: show" in again
         assert again.count("no longer matches") == 1
-        assert "expected those of a page" in await shown.get("/live?keys=zz&shown_at=1", 400)
-        assert "expected the time of a page" in await shown.get("/live?shown_at=x", 400)
+        assert "expected those of a page" in await shown.get("/live?keys=zz&new_since=1", 400)
+        assert "expected that of a page" in await shown.get("/live?new_since=x", 400)
 
 
 async def test_a_request_shows_its_life_its_result_and_what_mrs_said() -> None:
@@ -265,6 +266,21 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
         assert fields == {}
         assert [(kind, note) for kind, _, note in shown.sent()] == [("mrs.job.cancel", "wrong & late")] * 120
         assert "late" not in {request for _, request, _ in shown.sent()}
+
+
+async def test_what_one_state_fits_is_found_among_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few that a person must settle may be older than all that the preview would look at."""
+    monkeypatch.setattr(bulk, "_LOOKED_AT", 5)
+    monkeypatch.setattr(bulk, "_STEP", 5)
+    others = [web_role.event(f"r-{n}", 1, "accepted", time_ms=web_role.NOW_MS + n) for n in range(20)]
+    async with pages(web_role.event("u-1", 5, "unknown", time_ms=web_role.NOW_MS - 1), *others) as shown:
+        preview = await shown.get("/bulk?action=resolve")
+        assert "<strong>1</strong> of 21 matching requests will be resolved" in preview
+        assert "/requests/u-1?" in preview
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        text, _ = await shown.send("/bulk", {**fields, "note": "looked", "verdict": "failed"})
+        assert "1 of 1 looked at: 1 sent, 0 passed over, 0 failed. Done." in text
+        assert shown.sent() == [("mrs.job.resolve", "u-1", "looked")]
 
 
 async def test_a_step_of_another_filter_or_with_wrong_numbers_is_refused() -> None:

@@ -46,7 +46,7 @@ _STATUS: Final = {
 }
 _QUERIES: Final = {
     "GET /v1/events": "?after=beginning&wait=0",
-    "GET /live": "?shown_at=0",
+    "GET /live": "?new_since=0",
     "GET /bulk": "?action=cancel",
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
