@@ -200,7 +200,7 @@ def test_ten_by_filter_are_cancelled_and_each_outcome_is_shown(
         reader.page.get_by_label("Label").fill(f"team={team}")
         reader.page.get_by_role("button", name="Filter").click()
         reader.page.get_by_role("link", name="Cancel …").click()
-        reader.see("10 of 10 matching requests will be cancelled", ids[0])
+        reader.see("10 of 10 matching requests will be asked to stop", ids[0])
         reader.page.get_by_label("Reason").fill("wrong input")
         reader.page.get_by_role("button", name="Cancel 10 requests").click()
         reader.see("10 of 10 looked at: 10 sent, 0 passed over, 0 failed. Done.")

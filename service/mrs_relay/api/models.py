@@ -333,7 +333,7 @@ class Decision(_Model):
     action: str
     by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
     by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
-    via: Annotated[str, pydantic.Field(description="http, page or cli.")]
+    via: Annotated[str, pydantic.Field(description="http or cli.")]
     place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None
     why: Annotated[str, pydantic.Field(description="The reason given.")]
     tenant: Annotated[str | None, pydantic.Field(description="Missing: it is not about one tenant's requests.")] = None

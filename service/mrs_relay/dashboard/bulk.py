@@ -35,14 +35,14 @@ class Action:
     Attributes:
         kind: type of the message.
         verb: for buttons.
-        past: what is said of the requests before it is done.
+        asked: what is said of the requests before it is done.
         done: how the outcome is called.
         needs_verdict: a person says how the request ended.
     """
 
     kind: str
     verb: str
-    past: str
+    asked: str
     done: str
     needs_verdict: bool = False
 
@@ -53,7 +53,7 @@ class Action:
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "cancel": Action("mrs.job.cancel", "Cancel", "cancelled", "cancel sent"),
+    "cancel": Action("mrs.job.cancel", "Cancel", "asked to stop", "cancel sent"),
     "resolve": Action("mrs.job.resolve", "Resolve", "resolved", "verdict sent", needs_verdict=True),
 }
 
@@ -116,7 +116,7 @@ class Bulk:
 
     async def step(self, request: web.Request) -> web.StreamResponse:
         """Do it to the next requests, and answer with their outcomes and the form of the next step."""
-        given = await forms.fields(request)
+        given = await forms.fields(request, self._used.addresses)
         name, action = _action(given)
         note = forms.note(given)
         verdict = forms.verdict(given) if action.needs_verdict else ""

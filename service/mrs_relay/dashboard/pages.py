@@ -58,6 +58,7 @@ def made(
         tenants=sorted(topics.tenants.values()),
         time=time,
         renderer=renderer,
+        addresses=chosen.addresses,
         read_only=chosen.read_only,
     )
     routes = [web.route(*one) for one in (*_pages(used), ("GET", "/static/{name}", files.serve))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -31,6 +31,7 @@ class Sources:
         tenants: names of the tenants; one that is "" without tenants.
         time: the clock.
         renderer: makes the pages.
+        addresses: by which browsers know the service, beside its own.
         read_only: nobody decides anything here.
     """
 
@@ -45,6 +46,7 @@ class Sources:
     tenants: Sequence[str]
     time: clock.Clock
     renderer: rendering.Renderer
+    addresses: Collection[str]
     read_only: bool
 
     def may_decide(self, request: web.Request, tenant: str = callers.ANY) -> bool:

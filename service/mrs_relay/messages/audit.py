@@ -28,7 +28,7 @@ class Data(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     Attributes:
         action: cancel, resolve, retry, replay, kill, hold …
-        via: http, page or cli.
+        via: http or cli.
         place: from where: an address, or a host.
         why: the reason that the deciding one gave.
         tenant: whose requests it concerns; "" without tenants, None: not those of one tenant.

@@ -44,6 +44,22 @@ class _Shown:
             return response.status, await response.text()
 
 
+def _full_cluster() -> status.Cluster:
+    """One whose only slot a request of the tenant bi has, while one of etl waits."""
+    queue = status.Queue(
+        tenant="etl",
+        operation="CreateExecuteJob",
+        waiting=1,
+        oldest_ms=1,
+        causes=[status.Cause("slots_taken")],
+        line=[status.InLine("/tests", "etl-4", 5, web_role.NOW_MS)],
+    )
+    holder = status.Ref("/tests", "bi-1")
+    return status.Cluster(
+        connection="mrs", cluster="c-1", slots_used=1, slots_limit=1, holders=[holder], queues=[queue]
+    )
+
+
 @contextlib.asynccontextmanager
 async def _shown(folder: pathlib.Path) -> AsyncIterator[_Shown]:
     known, stage = access.Callers(folder), access.stage()
@@ -55,9 +71,11 @@ async def _shown(folder: pathlib.Path) -> AsyncIterator[_Shown]:
     told = status.encode_content(status.Replica(version="1", tenants=tenants, connections=[]))
     now_ms = clock.SystemClock().now_ms()
     value = status.encode(told, at_ms=now_ms, replica="r-a", epoch_ms=1)
+    full = status.encode(status.encode_content(_full_cluster()), at_ms=now_ms, replica="r-a", epoch_ms=1)
     await stage.put(
         web_role.event("etl-4", 1, "accepted", event_source="/mrs-relay/etl", cluster="c-1"),
         records.Outgoing("mrs.status", status.replica_key("r-a").encode(), value),
+        records.Outgoing("mrs.status", status.cluster_key("r-a", "mrs", "c-1").encode(), full),
     )
     async with web_role.role(stage, known.chosen()) as client:
         yield _Shown(client, known)
@@ -118,3 +136,11 @@ async def test_decisions_are_offered_only_to_those_who_may_take_them(tmp_path: p
         assert "Resolve unknown" not in text
         _, text = await shown.page("/", "viewer")
         assert text.count("are shown to who may see all tenants") == 2
+
+
+async def test_who_holds_a_slot_may_be_of_another_tenant_than_who_waits(tmp_path: pathlib.Path) -> None:
+    """The link to it names no tenant."""
+    async with _shown(tmp_path) as shown:
+        _, text = await shown.page("/clusters", "operator of all")
+        assert text.count('"/requests/bi-1?source=%2Ftests"') == 2  # in the line of the cluster, and of the queue
+        assert (await shown.page("/requests/bi-1?source=%2Ftests", "operator of all"))[0] == 200

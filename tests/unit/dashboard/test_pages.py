@@ -244,7 +244,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
     others = [web_role.event("other", 1, "accepted", cluster="c-2"), *web_role.story("ended", cluster="c-1")]
     async with pages(*stories, *others) as shown:
         preview = await shown.get("/bulk?action=cancel&cluster=c-1")
-        assert "<strong>120</strong> of 121 matching requests will be cancelled" in preview
+        assert "<strong>120</strong> of 121 matching requests will be asked to stop" in preview
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
         fields["until_ms"] = str(web_role.NOW_MS + 100_000)
         await shown.stage.put(web_role.event("late", 1, "accepted", cluster="c-1", time_ms=web_role.NOW_MS + 200_000))
@@ -317,6 +317,13 @@ async def test_dead_letters_are_listed_with_their_reason() -> None:
         assert "mrs.requests-0-5" in text
         assert "mrs-relay dead-letters show" in text
         assert "mrs.requests-0-5" not in await shown.get("/dead-letters?code=bad_source")
+
+
+async def test_an_empty_audit_says_whether_a_filter_makes_it_so() -> None:
+    """What a filter leaves out has been decided all the same."""
+    async with pages() as shown:
+        assert "Nobody has decided anything yet" in await shown.get("/audit")
+        assert "No decision here matches" in await shown.get("/audit?by=ann")
 
 
 @pytest.mark.parametrize("path", ["/static/none.css", "/static/..%2Fpages.py", "/static/"])
