@@ -301,6 +301,14 @@ def test_a_lost_connection_is_said(chromium: sync_api.Browser) -> None:
         expect(reader.page.locator("#lost")).to_be_visible()
 
 
+def test_an_answer_that_is_refused_is_said(chromium: sync_api.Browser, shown: browser.Dashboard) -> None:
+    """It is no lost connection, and the reader can do something about it."""
+    with browser.window(chromium, "", expected="") as reader:
+        reader.page.goto(shown.url + "/clusters")
+        reader.page.route("**/clusters", lambda route: route.fulfill(status=429))
+        expect(reader.page.locator("#lost")).to_contain_text("mrs-relay refused this (429); reload the page")
+
+
 def test_a_form_of_another_site_is_refused(chromium: sync_api.Browser, shown: browser.Dashboard) -> None:
     """The browser says where a form comes from, and the dashboard listens."""
     before = len(shown.stage.broker.committed(web_role.KAFKA.topics.requests))

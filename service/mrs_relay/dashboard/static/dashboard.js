@@ -27,8 +27,15 @@ Idiomorph.defaults.ignoreActiveValue = true;
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(node.tagName === "DETAILS" && name === "open");
 
 const lost = document.getElementById("lost");
-document.body.addEventListener("htmx:sendError", () => { lost.hidden = false; });
-document.body.addEventListener("htmx:responseError", () => { lost.hidden = false; });
+const noConnection = lost.textContent;
+function warn(text) {
+  lost.textContent = text;
+  lost.hidden = false;
+}
+document.body.addEventListener("htmx:sendError", () => warn(noConnection));
+document.body.addEventListener("htmx:responseError", (event) => {
+  warn(`mrs-relay refused this (${event.detail.xhr.status}); reload the page.`);
+});
 document.body.addEventListener("htmx:afterOnLoad", () => { lost.hidden = true; });
 
 function isDark() {
