@@ -436,3 +436,11 @@ async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> Non
         for words in ("3 of 10", "20 of 60", "bad record 7"):
             assert words in text
         assert "Why it waits" in await shown.get("/requests/w-1")
+
+
+async def test_a_reader_who_asks_too_often_reads_so_on_a_page() -> None:
+    """The limit is asked before any page."""
+    async with pages(requests_per_s=1) as shown:
+        await shown.get("/audit")
+        await shown.get("/audit")
+        assert "more requests than api.requests_per_s allows" in await shown.get("/audit", 429)
