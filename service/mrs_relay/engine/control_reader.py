@@ -160,6 +160,7 @@ class ControlReader:
                     return
 
     def _take(self, found: Sequence[records.Record], pending: _Pending) -> None:
+        changes: list[tuple[controls.Scope, controls.Control | None]] = []
         for record in found:
             try:
                 scope, control = controls.read(record.key, record.value, record.timestamp_ms)
@@ -168,13 +169,14 @@ class ControlReader:
                 continue
 
             if pending is None:
-                self.controls.put(scope, control)
+                changes.append((scope, control))
                 what = {"mode": control.mode, "by": control.by, "reason": control.reason} if control else {}
                 log.info("control_changed", scope=str(scope), lifted=control is None, **what)
                 continue
             pending.pop(scope, None)  # the last one that was set comes last
             if control is not None:
                 pending[scope] = control
+        self.controls.put_all(changes)
 
     def _reject(self, partition: int, offset: int, error: Exception) -> None:
         """Count a record that is no control, once; the control that its scope has is left as it is."""

@@ -117,7 +117,7 @@ async def test_outage_leaves_the_controls_as_they_were() -> None:
         put(broker, "all", None)
         put(broker, "tenant/a")
         broker.come_up()
-        await asyncio.sleep(10)
+        await asyncio.sleep(30)
         assert (_scopes(reader), reader.controls.problem) == (["tenant/a"], None)
 
 
