@@ -234,7 +234,7 @@ class ControlReader:
         """Go on without controls; those that were read before the topic vanished stay."""
         problem = (
             f"topic {self._topic} (kafka.topics.control) is missing, so controls cannot be set or lifted; "
-            "`mrs-relay topics create` makes it"
+            "`mrs-relay topics create` makes it; one that is there and not seen needs the right to describe it"
         )
         if problem != self.controls.problem:
             self.controls.problem = problem

@@ -268,3 +268,23 @@ def test_turn_that_a_control_took_is_given_back_when_the_control_is_gone_again()
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
+
+
+def test_jobs_under_way_are_counted_for_all_scopes_in_one_pass() -> None:
+    """Many drains cost as much as one; a job counts for each of them that names it."""
+
+    class Counted(dict[jobs.LedgerKey, jobs.Job]):
+        passes = 0
+
+        def values(self) -> Any:
+            self.passes += 1
+            return super().values()
+
+    found = standing.Controls(lambda: _NOW_MS)
+    several = [samples.request(id=f"r-{n}", state=jobs.State.RUNNING, labels={"n": str(n)}) for n in range(3)]
+    owned = Counted((one.ledger_key, one) for one in [*several, samples.request(id="r-4", labels={"n": "1"})])
+    found.join(object(), "a", owned)
+    scopes = [controls.scope(one) for one in ("all", "label/n=1", "tenant/b")]
+    assert list(found.under_way(scopes).values()) == [3, 1, 0]
+    assert owned.passes == 1
+    assert found.under_way([]) == {}
