@@ -19,6 +19,7 @@ from mrs_relay.engine import control_reader
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_broker
+from mrs_relay.messages import controls
 
 pytestmark = pytest.mark.looptime
 
@@ -272,7 +273,7 @@ async def test_bug_does_not_end_the_reader(monkeypatch: pytest.MonkeyPatch) -> N
     async with _reading(broker) as reader:
         await reader.require()
         with monkeypatch.context() as broken:
-            broken.setattr(control_reader.controls, "read", lambda *_: 1 / 0)
+            broken.setattr(controls, "read", lambda *_: 1 / 0)
             put(broker, "all")
             await asyncio.sleep(5)
             assert "ZeroDivisionError" in (reader.controls.problem or "")
