@@ -212,16 +212,21 @@ async def test_silence_is_not_taken_for_no_change(is_dropped: bool) -> None:
         assert _scopes(reader) == ["all"]
 
 
-async def test_who_joins_again_during_an_outage_waits_for_the_controls() -> None:
+@pytest.mark.parametrize("is_all", [False, True])
+async def test_who_joins_again_during_an_outage_waits_for_the_controls(is_all: bool) -> None:
     """A hold that was set meanwhile must be known before the replica takes a partition again."""
     broker = _broker()
     async with _reading(broker) as reader:
         await reader.require()
-        broker.lose_leader(_TOPIC, 0)
+        if is_all:
+            broker.go_down()
+        else:
+            broker.lose_leader(_TOPIC, 0)
         await asyncio.sleep(60)
         with pytest.raises(errors.StreamDown, match="have not been read yet"):
             await reader.require()
         put(broker, "all")
+        broker.come_up()
         broker.regain_leaders()
         await asyncio.sleep(30)
         await reader.require()
