@@ -282,7 +282,8 @@ class CommandExecutor:
             self._admitted(key)
 
     def _entry(self, key: jobs.LedgerKey, job: jobs.Job) -> entries.QueueEntry:
-        return entries.queue_entry(key, job, self, self._admitted, self._context.settings.priority_aging_s)
+        aging_s = self._context.settings.priority_aging_s
+        return entries.queue_entry(key, job, self, self._admitted, self._rejection_due, aging_s)
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
@@ -317,6 +318,9 @@ class CommandExecutor:
 
     def _admitted(self, key: jobs.LedgerKey) -> None:
         self.report(key, facts.Admitted())
+
+    def _rejection_due(self, key: jobs.LedgerKey) -> None:
+        self.report(key, facts.RejectionDue())
 
     def _replied(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         self._context.scheduler.completed(key, self)

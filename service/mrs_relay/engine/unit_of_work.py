@@ -204,8 +204,8 @@ class UnitOfWork:
         if isinstance(fact, facts.Requested):
             fact, most_growth_bytes = self._within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
-        if isinstance(fact, facts.Admitted) and before is not None:
-            fact = self._context.controls.held_back(before, self._context.quota.policy.tenant) or fact
+        if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
+            fact = self._under_controls(before, fact)
         decision = transitions.decide(before, fact, self._now_ms, self._config())
         if decision is None:
             return None
@@ -228,6 +228,13 @@ class UnitOfWork:
 
         step = _Step(before, decision, value, published, passed, size_bytes)
         return self._admitted(key, step) if decision.command is commands.Command.ENQUEUE else step
+
+    def _under_controls(self, job: jobs.Job, fact: facts.Admitted | facts.RejectionDue) -> facts.Fact:
+        """Return what happens to a job under the controls of this moment, which may have changed since the fact."""
+        held = self._context.controls.held_back(job, self._context.quota.policy.tenant)
+        if held is None or (isinstance(fact, facts.RejectionDue) and held.rejection is None):
+            return fact
+        return held
 
     def _fitting_bytes(self, key: jobs.LedgerKey, value: bytes | None, growth_bytes: int = 0) -> int:
         """Return the size of a ledger record, or raise TooLarge if it does not fit with so much growth."""

@@ -34,8 +34,7 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
     waits = [*_own_waits(asked, known.board, now_ms)]
     if not waits and asked.not_before_ms > now_ms:
         waits = [holds.Hold("not_before", *_OWN["not_before"], asked.not_before_ms)]
-    queued = _queued(asked, known.board, now_ms)
-    for one in queued:
+    for one in _queued(asked, known.board, now_ms, may_be_behind=not (ordered or waits)):
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
@@ -125,8 +124,8 @@ def _perhaps(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) -
 # Its queue
 
 
-def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) -> list[_Queued]:
-    """Return the queue in which the request is, or else all in which it may be behind those that are named."""
+def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int, *, may_be_behind: bool) -> list[_Queued]:
+    """Return the queue that names the request, or else all in which it may be behind those that are named."""
     there: list[_Queued] = [
         (seen, queue)
         for seen in board.clusters(now_ms)
@@ -137,7 +136,8 @@ def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) ->
     named = [(seen, queue) for seen, queue in there if any(map(asked.is_it, queue.line))]
     if named:
         return sorted(named, key=lambda one: one[0].stale)[:1]  # of two replicas the one that lives
-    if any(asked.is_it(one) for seen in board.clusters(now_ms) for one in seen.content.holders):
+    has_turn = any(asked.is_it(one) for seen in board.clusters(now_ms) for one in seen.content.holders)
+    if has_turn or not may_be_behind:
         return []
     return [(seen, queue) for seen, queue in there if queue.waiting > len(queue.line)]
 

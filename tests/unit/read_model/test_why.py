@@ -126,7 +126,21 @@ def test_a_request_behind_those_that_are_named_says_so() -> None:
     """A queue names its first ones only."""
     held = told(board(cluster(status.Cause("slots_taken"), before=20, named=False)))
     assert [one.code for one in held] == ["slots_taken", "in_line"]
-    assert held[1].text == "it is not among the first 20 of the 30 that wait in its queue"
+    assert held[1].text == (
+        "perhaps, as it is not among the first 20 of the 30 that wait in its queue: else it is being submitted"
+    )
+
+
+def test_a_request_that_waits_elsewhere_is_told_to_be_in_no_queue() -> None:
+    """What a control holds, or what waits for its moment, has no entry there; a queue that names it is believed."""
+    queue = cluster(status.Cause("slots_taken"), before=20, named=False)
+    waiting = status.Waiting(1, [status.Timed("/s", "r-1", NOW_MS + 7000)])
+    there = status.Partition(topic="in", partition=0, state="running", not_before=waiting)
+    assert [one.code for one in told(board(replica(), there, queue))] == ["not_before"]
+    assert [one.code for one in told(board(replica(), queue), not_before_ms=NOW_MS + 7000)] == ["not_before"]
+
+    known = holds.Known(board(replica(), queue), (), [_control("all")])
+    assert [one.code for one in why.explain(asked(), known, NOW_MS)] == ["control"]
 
 
 def test_a_moment_that_has_passed_is_not_told() -> None:

@@ -30,6 +30,7 @@ class QueueEntry(NamedTuple):
         place: the cluster and operation that it waits for.
         owner: its partition.
         admit: called when the job gets its turn.
+        reject: called when a control rejects the job while it is held.
         job: as it was queued; controls go by it.
     """
 
@@ -38,6 +39,7 @@ class QueueEntry(NamedTuple):
     place: Place
     owner: Owner
     admit: Callable[[jobs.LedgerKey], None]
+    reject: Callable[[jobs.LedgerKey], None]
     job: jobs.Job
 
     @property
@@ -56,7 +58,12 @@ class QueueEntry(NamedTuple):
 
 
 def queue_entry(
-    key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None], aging_s: float
+    key: jobs.LedgerKey,
+    job: jobs.Job,
+    owner: Owner,
+    admit: Callable[[jobs.LedgerKey], None],
+    reject: Callable[[jobs.LedgerKey], None],
+    aging_s: float,
 ) -> QueueEntry:
     """
     Build the entry of a queued job.
@@ -67,4 +74,4 @@ def queue_entry(
     """
     since_ms = max(job.arrived_ms, job.not_before_ms)
     rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
-    return QueueEntry(rank, key, kinds.place(job), owner, admit, job)
+    return QueueEntry(rank, key, kinds.place(job), owner, admit, reject, job)

@@ -48,7 +48,7 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "warning",
             "no_controls",
             f"topic {control} (kafka.topics.control) is missing: there are no controls, such as holds",
-            "`mrs-relay topics create` makes it",
+            "`mrs-relay topics create` makes it; one that is there and not seen needs the right to describe it",
         )
     audit = facts.kafka.topics.audit
     if audit in missing:
@@ -81,6 +81,19 @@ def _ledger_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding
             "as its input",
             f"`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} --alter --topic {grown} "
             f"--partitions {most}`",
+        )
+
+
+def _control_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    control = facts.kafka.topics.control
+    found = facts.count(control)
+    if found > 1:
+        yield topic_facts.Finding(
+            "warning",
+            "control_partitions",
+            f"topic {control} (kafka.topics.control) has {found} partitions, 1 was expected: controls of one scope "
+            "that clients write to different ones have no order",
+            "while no control is in effect (`mrs-relay controls`), delete it and run `mrs-relay topics create`",
         )
 
 
@@ -420,6 +433,7 @@ def _listed(names: list[str]) -> str:
 _RULES: Final = (
     _missing,
     _ledger_partitions,
+    _control_partitions,
     _rights,
     _versions,
     _codecs,
