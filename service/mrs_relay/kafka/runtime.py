@@ -40,10 +40,6 @@ _COMING_UP = frozenset({partition_workers.State.RESTORING, partition_workers.Sta
 log = structlog.get_logger(__name__)
 
 
-async def _nothing() -> None:
-    pass
-
-
 class Runtime(Generic[T]):
     """
     Run `handler` once for every partition of the requests topic that the group assigns to us.
@@ -66,7 +62,7 @@ class Runtime(Generic[T]):
         time: clock.Clock,
         *,
         on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
-        before_join: Callable[[], Awaitable[None]] = _nothing,
+        before_join: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._kafka = kafka
         self._before_join = before_join
@@ -245,7 +241,8 @@ class Runtime(Generic[T]):
         return None
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
-        await self._before_join()
+        if self._before_join is not None:
+            await self._before_join()
         consumer = self._broker.consumer()
         self._common = worker_context.WorkerContext(
             kafka=self._kafka,

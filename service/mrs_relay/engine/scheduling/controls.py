@@ -136,6 +136,13 @@ class Controls:
             return facts.HeldBack()
         return facts.HeldBack(jobs.Reason("cancelled", "control_rejected", str(rejecting)))
 
+    def applied(self, fact: facts.Admitted | facts.RejectionDue, job: jobs.Job, tenant: str) -> facts.Fact:
+        """Return what happens to a job under the controls of this moment, which may have changed since the fact."""
+        held = self.held_back(job, tenant)
+        if held is None or (isinstance(fact, facts.RejectionDue) and held.rejection is None):
+            return fact
+        return held
+
     def rejecting(self, job: jobs.Job, tenant: str) -> controls.Control | None:
         """Return the control that ends a job which was set aside before the control was set; None: none does."""
         holding = self.all_holding(job, tenant) if self._by_scope else ()
