@@ -274,6 +274,8 @@ class Streams:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer with a stream, or once if the query says how long to wait."""
         query = replies.query(request, models.EventsQuery)
+        if request.method == "HEAD":  # its answer has no body, so it would never end
+            return web.Response(content_type=_SSE)
         with self._readers.counted():
             reader = await self._readers.open(request, query)
             if query.wait is not None:

@@ -169,6 +169,7 @@ async def test_missing_topic_is_named_and_leaves_the_role_ready() -> None:
         assert found["items"] == []
         problem = await _call(client, "PUT", "all", 503, {"mode": "hold", "reason": "r"})
         assert "topics create" in problem["detail"]
+        assert stage.broker.committed("mrs.audit") == []
 
 
 async def test_request_says_which_controls_hold_it() -> None:

@@ -34,7 +34,7 @@ class Scope:
         """Tenants for which the caller has the role of the route; None: all of them."""
         return self.caller.tenants(self.role)
 
-    def may(self, tenant: str) -> bool:
+    def may(self, tenant: str | callers.Some) -> bool:
         """Return whether the caller has the role of the route for a tenant."""
         return self.caller.may(self.role, tenant)
 

@@ -215,3 +215,14 @@ async def test_replies_tell_browsers_to_run_and_embed_nothing(known: access.Call
             _, _, headers = await matrix.ask(route, caller)
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; frame-ancestors 'none'")
             assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) -> None:
+    """A caller's text must not mean "whichever tenant"."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        ours = known.headers("operator")
+        for name in ("+", "*"):
+            await client.get(f"/v1/requests?tenant={'%2B' if name == '+' else name}", 403, ours)
+            body = {**_NEW, "tenant": name}
+            await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
