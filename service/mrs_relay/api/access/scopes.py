@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,12 +55,25 @@ class Scope:
             self.require(tenant)
 
 
+Ask = Callable[[], Awaitable[Scope]]
+"""Asks once more who calls; raises ProblemError like the first time."""
+
 _KEY: Final = web.RequestKey("scope", Scope)
+_ASK: Final = web.RequestKey[Ask]("ask", object)
 
 
-def put(request: web.Request, scope: Scope) -> None:
-    """Note the scope of a request."""
+def put(request: web.Request, scope: Scope, ask: Ask) -> None:
+    """Note the scope of a request, and how it is asked for again."""
     request[_KEY] = scope
+    request[_ASK] = ask
+
+
+async def has_changed(request: web.Request) -> bool:
+    """Return whether the caller of a long request has lost the token that it came with, or has other roles now."""
+    try:
+        return await request[_ASK]() != request[_KEY]
+    except problems.ProblemError:
+        return True
 
 
 def of(request: web.Request) -> Scope:

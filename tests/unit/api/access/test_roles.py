@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pathlib
 from typing import Any, Final
@@ -226,3 +227,19 @@ async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) ->
             await client.get(f"/v1/requests?tenant={'%2B' if name == '+' else name}", 403, ours)
             body = {**_NEW, "tenant": name}
             await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
+
+
+async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path) -> None:
+    """At the next heartbeat, not when its reader happens to leave."""
+    known = access.Callers(tmp_path)
+    chosen = known.chosen()
+    chosen = chosen.model_copy(update={"api": chosen.api.model_copy(update={"heartbeat_s": 0.1})})
+    async with web_role.role(access.stage(), chosen) as client, asyncio.timeout(20):
+        async with client.session.get(f"{client.url}/v1/events", headers=known.headers("viewer")) as response:
+            beats = 0
+            async for line in response.content:
+                beats += line.startswith(b": heartbeat")
+                if beats == 3:
+                    known.file.write_text("")
+            assert beats >= 3
+        await client.get("/v1/events", 401, known.headers("viewer"))
