@@ -54,6 +54,14 @@ class Authenticator:
             raise self._unauthorized("authentication is needed: see docs/access.md")
         return owner
 
+    async def knows(self, request: web.Request) -> bool:
+        """Return whether the caller is one that we know, or anybody may call."""
+        try:
+            await self.caller(request)
+        except problems.ProblemError:
+            return False
+        return True
+
     async def _of_token(self, token: str) -> callers.Caller:
         found = None if self._tokens is None else self._tokens.find(token)
         if found is not None:

@@ -59,7 +59,7 @@ Ask = Callable[[], Awaitable[Scope]]
 """Asks once more who calls; raises ProblemError like the first time."""
 
 _KEY: Final = web.RequestKey("scope", Scope)
-_ASK: Final = web.RequestKey[Ask]("ask", object)
+_ASK: Final[web.RequestKey[Ask]] = web.RequestKey("ask")
 
 
 def put(request: web.Request, scope: Scope, ask: Ask) -> None:

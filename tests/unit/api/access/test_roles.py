@@ -243,3 +243,11 @@ async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path
                     known.file.write_text("")
             assert beats >= 3
         await client.get("/v1/events", 401, known.headers("viewer"))
+
+
+async def test_strangers_learn_whether_it_is_ready_and_no_names(tmp_path: pathlib.Path) -> None:
+    """Reasons and topics tell how the service is built."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        assert await client.get("/ready") == {"ready": True, "writes": True}
+        assert "behind" in await client.get("/ready", headers=known.headers("viewer"))
