@@ -73,7 +73,10 @@ class Retries:
         again = models.NewRequest.model_construct(
             type=original.type, data=original.data, source=row["source"], tenant=row["tenant"], key=None
         )
-        message, digest = self._composer.message(again, request_id, attributes, kafka_key=row["kafka_key"])
+        try:
+            message, digest = self._composer.message(again, request_id, attributes, kafka_key=row["kafka_key"])
+        except errors.BadMessage as error:
+            raise composing.invalid([error]) from None
         decided = decisions.of_request(
             row, "retry", request_id, caller, why=body.note, after={"id": request_id, "source": row["source"]}
         )

@@ -235,5 +235,5 @@ def _decoded(token: str, keys: jwk.KeySet) -> dict[str, Any]:
         return jwt.decode(token, keys, registry=_REGISTRY).claims
     except jose_errors.InvalidKeyIdError:
         raise
-    except (jose_errors.JoseError, ValueError, TypeError, KeyError) as error:
+    except (jose_errors.JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadToken(f"the token cannot be read, or its signature is wrong: {type(error).__name__}") from None
