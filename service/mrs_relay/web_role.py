@@ -93,6 +93,7 @@ async def running(
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
+            supervisor.start(reading.controls.run(), name="controls")
             supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
             api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)

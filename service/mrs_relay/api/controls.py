@@ -19,6 +19,7 @@ from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database
 
 _SEND_S: Final = 30.0
+_MOST_BY: Final = 200
 
 
 class Controls:
@@ -72,7 +73,7 @@ class Controls:
     async def listed(self, allowed: scopes.Scope, mode: str | None = None) -> models.ControlList:
         """Return the controls in effect that the caller may see, of one mode or of all. Raises DatabaseDown."""
         found = [row for row in await self._in_effect() if mode in {None, row["mode"]}]
-        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
+        items = [_shown(row) for row in found if allowed.may(_reader(controls.scope(row["scope"])))]
         return models.ControlList(items=items, problem=self._projection.problem)
 
     async def set_one(self, allowed: scopes.Scope, text: str, body: models.NewControl) -> models.Control:
@@ -90,7 +91,7 @@ class Controls:
             scope=scope,
             mode=body.mode,
             reason=body.reason,
-            by=allowed.caller.name or body.by,
+            by=(allowed.caller.name or body.by)[:_MOST_BY],
             at_ms=self._time.now_ms(),
             until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
         )
@@ -126,7 +127,9 @@ class Controls:
     async def _note(
         self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
     ) -> None:
-        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
+        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record, or no control."""
+        if self._projection.is_absent:  # a broker that makes topics by itself would make one that forgets
+            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
         before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
         data = audit.Data(
             action=action,
@@ -148,8 +151,6 @@ class Controls:
             raise problems.ProblemError(403, "read-only", "api.read_only is set: send the record to Kafka")
 
     async def _send(self, key: bytes, value: bytes | None) -> None:
-        if self._projection.is_absent:  # a broker that makes topics by itself would make one that forgets
-            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
         try:
             async with asyncio.timeout(_SEND_S):
                 await self._sender.send(records.Outgoing(self._topic, key, value))
@@ -168,17 +169,14 @@ def _scope(text: str) -> controls.Scope:
 _FOR_ALL: Final = frozenset({"all", "cluster", "type", "label"})
 
 
-def _tenant(scope: controls.Scope, *, seen: bool = False) -> str:
-    """
-    Return the tenant for which a caller needs the role of the route, `*` if for all.
+def _tenant(scope: controls.Scope) -> str:
+    """Return the tenant for which a caller needs the role of the route, `*` if for all."""
+    return scope.name if scope.kind == "tenant" else callers.EVERY
 
-    Args:
-        scope: of the control.
-        seen: it is only shown; those that may hold requests of any tenant are shown to everybody.
-    """
-    if scope.kind == "tenant":
-        return scope.name
-    return callers.ANY if seen and scope.kind in _FOR_ALL else callers.EVERY
+
+def _reader(scope: controls.Scope) -> str | callers.Some:
+    """Return the tenant whose viewers see a control; one that may hold requests of any tenant is shown to everybody."""
+    return callers.Some.TENANT if scope.kind in _FOR_ALL else _tenant(scope)
 
 
 def _shown(row: dict[str, Any]) -> models.Control:

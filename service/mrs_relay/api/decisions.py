@@ -88,7 +88,7 @@ def _shown(record: audit.Record) -> models.Decision:
     data, sender = record.data, record.sender
     return models.Decision(
         id=record.id,
-        time=clock.rfc3339(record.time_ms),
+        time=clock.shown(record.time_ms),
         action=data.action,
         by=sender and sender.authid,
         by_kind=sender and sender.authtype,

@@ -319,9 +319,12 @@ class NewControl(_Body):
 
     mode: controls.Mode
     reason: Annotated[
-        str, pydantic.Field(max_length=500, description="For people; required in all modes but release.")
+        str,
+        pydantic.Field(
+            max_length=500, pattern=controls.ONE_LINE, description="For people; required in all modes but release."
+        ),
     ] = ""
-    by: Annotated[str, pydantic.Field(max_length=200, description="Who sets it.")] = ""
+    by: Annotated[str, pydantic.Field(max_length=200, pattern=controls.ONE_LINE, description="Who sets it.")] = ""
     until: Annotated[Moment | None, pydantic.Field(description="When it ends by itself.")] = None
 
 

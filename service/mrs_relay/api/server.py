@@ -174,11 +174,13 @@ class Api:
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._document, content_type=routes.JSON)
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def _ready(self, request: web.Request) -> web.Response:
         now = self._reading.progress
         reasons = [now.problem] if now.problem else []
         reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
-        body = {"ready": not reasons, "reasons": reasons, "writes": now.writes, "behind": now.behind or {}}
+        body: dict[str, Any] = {"ready": not reasons, "writes": now.writes}
+        if await self._authenticator.knows(request):  # names of topics and of the database are not for everybody
+            body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 
     async def _measured(self, _request: web.Request) -> web.Response:

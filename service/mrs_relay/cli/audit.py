@@ -73,7 +73,7 @@ def _table(found: Sequence[records.Record]) -> table.Table:
         who = one.sender.authid if one.sender else "-"
         before = ", ".join(map(str, data.before.values()))
         place = f"{data.via} {data.place or ''}".strip()
-        row = (clock.rfc3339(one.time_ms), who, place, data.action, one.subject, before, data.why)
+        row = (clock.shown(one.time_ms), who, place, data.action, one.subject, before, data.why)
         shown.add_row(*(view.plain(cell) for cell in row))
     return shown
 

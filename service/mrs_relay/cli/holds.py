@@ -130,7 +130,7 @@ def release(
     wanted = _scope(scope)
     present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
-        run.loop(_send(found, str(wanted).encode(), None))
+        run.loop(_send(found, str(wanted).encode(), None, reason))
         if as_json:
             typer.echo(codec.encode({"scope": str(wanted), "lifted": present[wanted].mode}))
         else:
@@ -224,11 +224,13 @@ def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, 
         view.out().print(view.plain(f"set: {control}"))
 
 
-async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None) -> None:
+async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None, why: str = "") -> None:
     kafka, scope = next(iter(found)).kafka, key.decode()
     given = {"mode": "release"} if value is None else codec.decode(value)
     after = {name: given[name] for name in ("mode", "until") if name in given}
-    decided = audit.data(given["mode"], given.get("reason", ""), {"scope": scope}, after=after)
+    named = controls.scope(scope)
+    tenant = named.name if named.kind == "tenant" else None
+    decided = audit.data(given["mode"], given.get("reason", why), {"scope": scope}, tenant=tenant, after=after)
     await audit.note(kafka, (scope, decided))
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 

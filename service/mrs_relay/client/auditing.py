@@ -7,6 +7,7 @@ deployment without the topic, as after an upgrade, decides as before: a warning 
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,6 +54,7 @@ class AuditTrail:
         self._time = time
         self._warn = warn
         self._exists = False
+        self._asking = asyncio.Lock()
         self._asked_s = float("-inf")
 
     async def write(self, sender: envelope.Sender | None, *decided: tuple[str, audit.Data]) -> None:
@@ -80,15 +82,16 @@ class AuditTrail:
 
     async def _is_there(self) -> bool:
         """Return whether there is such a topic, asked once a minute while there is none."""
-        now_s = self._time.monotonic_s()
-        if not self._exists and now_s - self._asked_s >= _AGAIN_S:
-            async with self._kafka.admin() as admin:
-                self._exists = self._topic in await admin.partition_counts()
-            self._asked_s = now_s
-            if not self._exists:
-                self._warn(
-                    f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
-                )
+        async with self._asking:  # those who decide meanwhile wait for the same answer
+            now_s = self._time.monotonic_s()
+            if not self._exists and now_s - self._asked_s >= _AGAIN_S:
+                async with self._kafka.admin() as admin:
+                    self._exists = self._topic in await admin.partition_counts()
+                self._asked_s = now_s
+                if not self._exists:
+                    self._warn(
+                        f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
+                    )
         return self._exists
 
 

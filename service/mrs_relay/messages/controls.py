@@ -39,7 +39,11 @@ SUBJECTS: Final = ("job", "sql", "cluster", "call")
 """What `type/` may name: the kinds of requests, as they stand in the types of events."""
 
 MAX_SCOPE: Final = 600
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Pattern of text without control characters, as JSON Schema writes it."""
+
 _MAX_TEXT: Final = 500
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 _OFFSET: Final = re.compile(r"([a-zA-Z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})")
 
@@ -117,6 +121,12 @@ class ControlData(pydantic.BaseModel):
     until: Annotated[
         dt.datetime | None, pydantic.Field(description="When it ends by itself; without it, when it is lifted.")
     ] = None
+
+    @pydantic.field_validator("reason", "by")
+    @classmethod
+    def _on_one_line(cls, value: str) -> str:
+        """Replace control characters: to refuse them would lift a hold that somebody meant."""
+        return _CONTROL_CHARACTERS.sub(" ", value)
 
     @pydantic.field_validator("at", "until", mode="before")
     @classmethod

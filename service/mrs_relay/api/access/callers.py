@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 EVERY: Final = "*"
-ANY: Final = "+"
-"""Stands for some tenant, whichever it is, where a role is asked for; no tenant has this name."""
+
+
+class Some(enum.Enum):
+    """Stands for some tenant, whichever it is, where a role is asked for; no text of a caller equals it."""
+
+    TENANT = enum.auto()
+
 
 _GRANT: Final = re.compile(r"(viewer|operator|admin)@(\*|[a-z][a-z0-9_-]*)")
 
@@ -51,9 +56,9 @@ class Caller:
     grants: Grants
     place: str | None = None
 
-    def may(self, role: Role, tenant: str) -> bool:
-        """Return whether the caller has a role for a tenant; `EVERY`: for all, `ANY`: for one at least."""
-        if tenant == ANY:
+    def may(self, role: Role, tenant: str | Some) -> bool:
+        """Return whether the caller has a role for a tenant; `EVERY`: for all, `Some`: for one at least."""
+        if isinstance(tenant, Some):
             return max(self.grants.values(), default=0) >= role
         return max(self.grants.get(EVERY, 0), self.grants.get(tenant, 0)) >= role
 

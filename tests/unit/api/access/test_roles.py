@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pathlib
 from typing import Any, Final
@@ -225,3 +226,38 @@ async def test_replies_tell_browsers_to_run_and_embed_nothing(known: access.Call
             _, _, headers = await matrix.ask(route, caller)
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; frame-ancestors 'none'")
             assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) -> None:
+    """A caller's text must not mean "whichever tenant"."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        ours = known.headers("operator")
+        for name in ("+", "*"):
+            await client.get(f"/v1/requests?tenant={'%2B' if name == '+' else name}", 403, ours)
+            body = {**_NEW, "tenant": name}
+            await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
+
+
+async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path) -> None:
+    """At the next heartbeat, not when its reader happens to leave."""
+    known = access.Callers(tmp_path)
+    chosen = known.chosen()
+    chosen = chosen.model_copy(update={"api": chosen.api.model_copy(update={"heartbeat_s": 0.1})})
+    async with web_role.role(access.stage(), chosen) as client, asyncio.timeout(20):
+        async with client.session.get(f"{client.url}/v1/events", headers=known.headers("viewer")) as response:
+            beats = 0
+            async for line in response.content:
+                beats += line.startswith(b": heartbeat")
+                if beats == 3:
+                    known.file.write_text("")
+            assert beats >= 3
+        await client.get("/v1/events", 401, known.headers("viewer"))
+
+
+async def test_strangers_learn_whether_it_is_ready_and_no_names(tmp_path: pathlib.Path) -> None:
+    """Reasons and topics tell how the service is built."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        assert await client.get("/ready") == {"ready": True, "writes": True}
+        assert "behind" in await client.get("/ready", headers=known.headers("viewer"))
