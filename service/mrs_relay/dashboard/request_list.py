@@ -106,7 +106,7 @@ class RequestList:
             here=request.path_qs,
             tenants=[name for name in self._used.tenants if name and scopes.of(request).may(name)],
             kinds=list(events.SUBJECTS),
-            may_decide=self._used.may_decide(request, chosen.get("tenant", callers.ANY)),
+            may_decide=self._used.may_decide(request, chosen.get("tenant") or callers.Some.TENANT),
             may_hold=self._used.may_decide(request, callers.EVERY),
             **shown,
         )

@@ -49,6 +49,6 @@ class Sources:
     addresses: Collection[str]
     read_only: bool
 
-    def may_decide(self, request: web.Request, tenant: str = callers.ANY) -> bool:
-        """Return whether to offer the caller decisions on a tenant; `ANY`: on one at least, `EVERY`: on all."""
+    def may_decide(self, request: web.Request, tenant: str | callers.Some = callers.Some.TENANT) -> bool:
+        """Return whether to offer the caller decisions on a tenant; `Some`: on one at least, `EVERY`: on all."""
         return not self.read_only and scopes.of(request).caller.may(callers.Role.OPERATOR, tenant)
