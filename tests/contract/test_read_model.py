@@ -108,7 +108,7 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
         [controls.row(control_records.Control(scope=scope, mode="hold", reason=nul, by=nul, at_ms=1))]
     )
     (held,) = await controls.in_effect(opened, 2)
-    assert (held["scope"], held["reason"], held["by"]) == ("label/a=b", "ab", "ab")
+    assert (str(held.scope), held.reason, held.by) == ("label/a=b", "ab", "ab")
     await writes.writes.replace_controls([])
 
 

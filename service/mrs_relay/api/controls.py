@@ -72,8 +72,8 @@ class Controls:
 
     async def listed(self, allowed: scopes.Scope, mode: str | None = None) -> models.ControlList:
         """Return the controls in effect that the caller may see, of one mode or of all. Raises DatabaseDown."""
-        found = [row for row in await self._in_effect() if mode in {None, row["mode"]}]
-        items = [_shown(row) for row in found if allowed.may(_reader(controls.scope(row["scope"])))]
+        found = [one for one in await self._in_effect() if mode in {None, one.mode}]
+        items = [_shown(one) for one in found if allowed.may(_reader(one.scope))]
         return models.ControlList(items=items, problem=self._projection.problem)
 
     async def set_one(self, allowed: scopes.Scope, text: str, body: models.NewControl) -> models.Control:
@@ -86,7 +86,7 @@ class Controls:
         """
         self._require_writable()
         scope = _scope(text)
-        allowed.require(_tenant(scope))
+        allowed.require(deciding_tenant(scope))
         control = controls.Control(
             scope=scope,
             mode=body.mode,
@@ -101,9 +101,10 @@ class Controls:
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
         after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
-        await self._note(allowed.caller, scope, body.mode, body.reason, after)
+        self._require_topic()
+        await self._note(allowed.caller, scope, await self._find(scope), body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
-        return _shown(projected.row(control))
+        return _shown(control)
 
     async def lift_one(self, allowed: scopes.Scope, text: str) -> models.Control:
         """
@@ -114,36 +115,48 @@ class Controls:
             DatabaseDown.
         """
         self._require_writable()
-        named = _scope(text)
-        allowed.require(_tenant(named))
-        scope = str(named)
-        found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
+        scope = _scope(text)
+        allowed.require(deciding_tenant(scope))
+        found = await self._find(scope)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
-        await self._note(allowed.caller, named, "release", "", {})
-        await self._send(scope.encode(), None)
+        self._require_topic()
+        await self._note(allowed.caller, scope, found, "release", "", {})
+        await self._send(str(scope).encode(), None)
         return _shown(found)
 
     async def _note(
-        self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
+        self,
+        caller: callers.Caller,
+        scope: controls.Scope,
+        before: controls.Control | None,
+        action: str,
+        why: str,
+        after: dict[str, Any],
     ) -> None:
-        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record, or no control."""
-        if self._projection.is_absent:  # a broker that makes topics by itself would make one that forgets
-            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
-        before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
+        """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
         data = audit.Data(
             action=action,
             via="http",
             place=caller.place,
             why=why,
-            tenant=scope.name if scope.kind == "tenant" else None,
+            tenant=scope.tenant,
             what={"scope": str(scope)},
-            before={} if not before else before[0].model_dump(exclude_none=True),
+            before={} if before is None else controls.shown(before),
             after=after,
         )
         await self._decisions.note(caller, str(scope), data)
 
-    async def _in_effect(self) -> list[dict[str, Any]]:
+    def _require_topic(self) -> None:
+        """Refuse to write without the topic: a broker that makes topics by itself would make one that forgets."""
+        if self._projection.is_absent:
+            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
+
+    async def _find(self, scope: controls.Scope) -> controls.Control | None:
+        """Return the control of a scope; None: it has none. Raises DatabaseDown."""
+        return next((one for one in await self._in_effect() if one.scope == scope), None)
+
+    async def _in_effect(self) -> list[controls.Control]:
         return await projected.in_effect(self._database, self._time.now_ms())
 
     def _require_writable(self) -> None:
@@ -169,19 +182,15 @@ def _scope(text: str) -> controls.Scope:
 _FOR_ALL: Final = frozenset({"all", "cluster", "type", "label"})
 
 
-def _tenant(scope: controls.Scope) -> str:
+def deciding_tenant(scope: controls.Scope) -> str:
     """Return the tenant for which a caller needs the role of the route, `*` if for all."""
-    return scope.name if scope.kind == "tenant" else callers.EVERY
+    return callers.EVERY if scope.tenant is None else scope.tenant
 
 
 def _reader(scope: controls.Scope) -> str | callers.Some:
     """Return the tenant whose viewers see a control; one that may hold requests of any tenant is shown to everybody."""
-    return callers.Some.TENANT if scope.kind in _FOR_ALL else _tenant(scope)
+    return callers.Some.TENANT if scope.kind in _FOR_ALL else deciding_tenant(scope)
 
 
-def _shown(row: dict[str, Any]) -> models.Control:
-    return models.Control(
-        **{name: row[name] for name in ("scope", "mode", "reason", "by")},
-        at=clock.shown(row["at_ms"]),
-        until=clock.shown(row["until_ms"]) if row["until_ms"] else None,
-    )
+def _shown(control: controls.Control) -> models.Control:
+    return models.Control.model_validate(controls.shown(control))

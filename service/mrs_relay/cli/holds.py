@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import getpass
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from mrs_relay import tenants
 from mrs_relay.cli import audit, connect, ledger, options, run, view
+from mrs_relay.client import auditing
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
@@ -160,17 +160,9 @@ def list_controls(
     view.out().print(table if found else "no control is in effect")
 
 
-def as_row(control: controls.Control) -> dict[str, Any]:
+def as_row(control: controls.Control) -> dict[str, str]:
     """Make the row of a control for programs; members without a value are left out."""
-    row = {
-        "scope": str(control.scope),
-        "mode": control.mode,
-        "reason": control.reason,
-        "by": control.by,
-        "at": clock.shown(control.at_ms),
-        "until": clock.shown(control.until_ms) if control.until_ms else "",
-    }
-    return {name: value for name, value in row.items() if value}
+    return {name: value for name, value in controls.shown(control).items() if value}
 
 
 def _scope(text: str) -> controls.Scope:
@@ -183,20 +175,18 @@ def _scope(text: str) -> controls.Scope:
 def _control(scope: str, mode: controls.Mode, reason: str, by: str, until: str | None) -> controls.Control:
     now_ms = clock.SystemClock().now_ms()
     made = controls.Control(
-        scope=_scope(scope), mode=mode, reason=reason, by=by or _user(), at_ms=now_ms, until_ms=_until_ms(until, now_ms)
+        scope=_scope(scope),
+        mode=mode,
+        reason=reason,
+        by=by or auditing.user() or "",
+        at_ms=now_ms,
+        until_ms=_until_ms(until, now_ms),
     )
     try:
         controls.read(*controls.write(made), now_ms)  # as every replica will
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return made
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
-        return ""
 
 
 def _until_ms(text: str | None, now_ms: int) -> int:
@@ -225,13 +215,12 @@ def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, 
 
 
 async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None, why: str = "") -> None:
-    kafka, scope = next(iter(found)).kafka, key.decode()
+    kafka, scope = next(iter(found)).kafka, controls.scope(key.decode())
     given = {"mode": "release"} if value is None else codec.decode(value)
     after = {name: given[name] for name in ("mode", "until") if name in given}
-    named = controls.scope(scope)
-    tenant = named.name if named.kind == "tenant" else None
-    decided = audit.data(given["mode"], given.get("reason", why), {"scope": scope}, tenant=tenant, after=after)
-    await audit.note(kafka, (scope, decided))
+    what = {"scope": str(scope)}
+    decided = audit.data(given["mode"], given.get("reason", why), what, tenant=scope.tenant, after=after)
+    await audit.note(kafka, (str(scope), decided))
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 
 

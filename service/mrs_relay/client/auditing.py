@@ -97,11 +97,15 @@ class AuditTrail:
 
 def person() -> envelope.Sender:
     """Return who runs this process, as the operating system says."""
+    return envelope.Sender(f"{user() or 'unknown'}@{host()}", "user")
+
+
+def user() -> str | None:
+    """Return the name of the user of this process; None: a container's user may have none."""
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        name = "unknown"
-    return envelope.Sender(f"{name}@{host()}", "user")
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
 
 
 def host() -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from mrs_relay.api import controls as api_controls
 from mrs_relay.api import models
-from mrs_relay.api.access import callers, scopes
+from mrs_relay.api.access import scopes
 from mrs_relay.dashboard import forms, links, sources
 from mrs_relay.messages import controls
 
@@ -30,7 +31,8 @@ class ControlPage:
         """Answer with the controls in effect, and the form that sets one."""
         given = links.given(request)
         found = await self._used.controlled.listed(scopes.of(request))
-        may_lift = {one.scope for one in found.items if self._used.may_decide(request, _tenant(one.scope))}
+        tenants = {one.scope: api_controls.deciding_tenant(controls.scope(one.scope)) for one in found.items}
+        may_lift = {scope for scope, tenant in tenants.items() if self._used.may_decide(request, tenant)}
         return self._used.renderer.page(
             "controls",
             path="/controls",
@@ -58,9 +60,3 @@ class ControlPage:
         given = await forms.fields(request, self._used.addresses)
         await self._used.controlled.lift_one(scopes.of(request), given.get("scope", ""))
         raise web.HTTPSeeOther(links.url("/controls", done="lifted"))
-
-
-def _tenant(scope: str) -> str:
-    """Return for which tenant a caller must be an operator to lift the control of a scope."""
-    found = controls.scope(scope)
-    return found.name if found.kind == "tenant" else callers.EVERY

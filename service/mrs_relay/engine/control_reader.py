@@ -212,9 +212,7 @@ class ControlReader:
                 what = {"mode": control.mode, "by": control.by, "reason": control.reason} if control else {}
                 log.info("control_changed", scope=str(scope), lifted=control is None, **what)
                 continue
-            pending.pop(scope, None)  # the last one that was set comes last
-            if control is not None:
-                pending[scope] = control
+            controls.put(pending, scope, control)
         self.controls.put_all(changes)
 
     def _reject(self, partition: int, offset: int, error: Exception) -> None:

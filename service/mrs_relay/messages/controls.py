@@ -60,6 +60,11 @@ class Scope(NamedTuple):
     kind: Kind
     name: str = ""
 
+    @property
+    def tenant(self) -> str | None:
+        """The one tenant that the scope names; None: it names something else."""
+        return self.name if self.kind == "tenant" else None
+
     def __str__(self) -> str:
         """Format the scope as the key of its record."""
         return f"{self.kind}/{self.name}" if self.name else self.kind
@@ -192,6 +197,13 @@ def scopes(*, tenant: str, cluster: str, subject: str, labels: Mapping[str, str]
     ]
 
 
+def put(present: dict[Scope, Control], scope: Scope, control: Control | None) -> None:
+    """Set the control of a scope among those present, which are in the order in which they were set; None lifts it."""
+    present.pop(scope, None)
+    if control is not None:
+        present[scope] = control
+
+
 def holding(found: Iterable[Control], now_ms: int) -> Iterator[Control]:
     """Yield those of a request's controls that keep it from being submitted, in their order."""
     in_effect = [one for one in found if not one.is_over(now_ms)]
@@ -260,6 +272,18 @@ def write(found: Control) -> tuple[bytes, bytes]:
     if found.until_ms:
         value["until"] = clock.rfc3339(found.until_ms)
     return str(found.scope).encode(), msgspec.json.encode(value)
+
+
+def shown(found: Control) -> dict[str, str]:
+    """Return the members of a control for people and programs; a control that does not end by itself has no `until`."""
+    members = {
+        "scope": str(found.scope),
+        "mode": found.mode,
+        "reason": found.reason,
+        "by": found.by,
+        "at": clock.shown(found.at_ms),
+    }
+    return {**members, "until": clock.shown(found.until_ms)} if found.until_ms else members
 
 
 def _ms(moment: dt.datetime | None) -> int:

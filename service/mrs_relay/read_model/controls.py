@@ -106,9 +106,7 @@ def _take(present: dict[controls.Scope, controls.Control], found: Iterable[recor
             scope, control = controls.read(record.key, record.value, record.timestamp_ms)
         except ValueError:
             continue  # the relay reports it
-        present.pop(scope, None)
-        if control is not None:
-            present[scope] = control
+        controls.put(present, scope, control)
 
 
 def row(control: controls.Control) -> dict[str, Any]:
@@ -124,9 +122,9 @@ def row(control: controls.Control) -> dict[str, Any]:
     return record_reader.storable(row)
 
 
-async def in_effect(opened: database.Database, now_ms: int) -> list[dict[str, Any]]:
+async def in_effect(opened: database.Database, now_ms: int) -> list[controls.Control]:
     """Return the controls that have not ended, those set first first. Raises DatabaseDown."""
     found = tables.CONTROLS.c
     is_on = sa.or_(found.until_ms == 0, found.until_ms > now_ms)
     (rows,) = await opened.rows(sa.select(tables.CONTROLS).where(is_on).order_by(found.at_ms, found.scope))
-    return [dict(one._mapping) for one in rows]  # noqa: SLF001 - SQLAlchemy's documented way
+    return [controls.Control(**{**one._asdict(), "scope": controls.scope(one.scope)}) for one in rows]

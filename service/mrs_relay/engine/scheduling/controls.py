@@ -93,9 +93,7 @@ class Controls:
             if self._by_scope.get(scope) == control:
                 continue
             has_changed = True
-            self._by_scope.pop(scope, None)
-            if control is not None:
-                self._by_scope[scope] = control
+            controls.put(self._by_scope, scope, control)
         if has_changed:
             self._changed()
 
@@ -129,9 +127,12 @@ class Controls:
 
     def held_back(self, job: jobs.Job, tenant: str) -> facts.HeldBack | None:
         """Return what happens instead of a job's turn: it stays queued, or it ends; None: it is submitted."""
-        if not self._by_scope or self.holding(job, tenant) is None:
+        holding = list(self.all_holding(job, tenant)) if self._by_scope else []
+        if not holding:
             return None
-        rejecting = self.rejecting(job, tenant)
+
+        # It ends if it was set aside before the control was set.
+        rejecting = next((one for one in holding if one.mode == "reject" and job.arrived_ms <= one.at_ms), None)
         if rejecting is None:
             return facts.HeldBack()
         return facts.HeldBack(jobs.Reason("cancelled", "control_rejected", str(rejecting)))
@@ -142,11 +143,6 @@ class Controls:
         if held is None or (isinstance(fact, facts.RejectionDue) and held.rejection is None):
             return fact
         return held
-
-    def rejecting(self, job: jobs.Job, tenant: str) -> controls.Control | None:
-        """Return the control that ends a job which was set aside before the control was set; None: none does."""
-        holding = self.all_holding(job, tenant) if self._by_scope else ()
-        return next((one for one in holding if one.mode == "reject" and job.arrived_ms <= one.at_ms), None)
 
     def skipping(self, topic: str, partition: int, offset: int) -> controls.Control | None:
         """Return the control by which an input message is passed over; None: it is not."""

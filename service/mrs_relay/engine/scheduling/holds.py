@@ -40,13 +40,14 @@ class HeldEntries:
     def keep(self, entry: entries.QueueEntry) -> bool:
         """Keep an entry if a control holds it; returns whether one does."""
         tenant = self._queue.tenant_of(entry.owner).policy.tenant
-        if self._controls.holding(entry.job, tenant) is None:
+        held = self._controls.held_back(entry.job, tenant)
+        if held is None:
             self.withdraw(entry.holder)
             return False
         self._entries[entry.holder] = entry
 
         # It ends without a turn. That is asked for once, as the controls may change many times before it is decided.
-        if self._controls.rejecting(entry.job, tenant) is None:
+        if held.rejection is None:
             self._rejected.discard(entry.holder)
         elif entry.holder not in self._rejected:
             self._rejected.add(entry.holder)
