@@ -182,16 +182,7 @@ def _asked_of(row: Mapping[str, Any]) -> holds.Asked:
 
 def shown(hold: holds.Hold) -> relay_models.Hold:
     """Return a hold as the API shows it."""
-    return relay_models.Hold(
-        code=hold.code,
-        text=hold.text,
-        clears=hold.clears,
-        earliest_at=_moment(hold.earliest_ms),
-        requests=[_ref(one) for one in hold.jobs] or None,
-        relay=hold.replica or None,
-        reported_at=_moment(hold.at_ms),
-        stale=hold.stale,
-    )
+    return relay_models.Hold.model_validate(holds.members(hold))
 
 
 def _moment(epoch_ms: int) -> str | None:

@@ -99,7 +99,7 @@ class Retries:
             text = f"the message was not found in topic {topic} within {_FIND_S:.0f} s: send the request anew"
             raise problems.ProblemError(503, "unavailable", text) from None
         except errors.SettingsError as error:
-            raise problems.unavailable(f"{error}; `mrs-relay topics create` makes it") from None
+            raise problems.unavailable(str(error)) from None
         if not found:
             text = f"the message of the request has left topic {topic}: send the request anew, by POST /v1/requests"
             raise problems.ProblemError(410, "original-gone", text)

@@ -42,13 +42,7 @@ async def find(kafka: topic_io.TopicClient, wanted: Wanted) -> Sequence[envelope
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
-    async with kafka.admin() as admin:
-        counts = await admin.partition_counts()
-    if wanted.topic not in counts:
-        raise errors.SettingsError(f"Kafka has no topic {wanted.topic}")
-
-    async with kafka.topic(wanted.topic, counts[wanted.topic]) as reader:
-        bounds = await reader.bounds()
+    async with topic_io.reading(kafka, wanted.topic) as (reader, bounds):
         usual = partitioning.murmur2(wanted.kafka_key) % len(bounds)
         for partitions in ([usual], [number for number in bounds if number != usual]):
             # Other partitions are left at their ends, where nothing is to be read.

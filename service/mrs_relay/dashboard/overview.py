@@ -67,6 +67,7 @@ class OverviewPage:
             ended[some.state] += some.count
 
         told, sees_all = self._used.told, scope.visible is None  # clusters and budgets are of all tenants together
+        busy = places(now)
         failures, more_failures = await self._used.asked.page(
             models.RequestsQuery(state="failed", limit=_FAILURES), scope
         )
@@ -81,8 +82,8 @@ class OverviewPage:
             ends=_ENDS,
             columns=chart(now),
             most=max(_by_minute(now).values(), default=0),
-            places=places(now)[:_MOST_PLACES],
-            left_out=max(0, len(places(now)) - _MOST_PLACES),
+            places=busy[:_MOST_PLACES],
+            left_out=max(0, len(busy) - _MOST_PLACES),
             failures=failures,
             more_failures=more_failures,
             sees_all=sees_all,

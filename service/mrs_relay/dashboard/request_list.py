@@ -53,8 +53,7 @@ class RequestList:
         keys = ",".join(row["key"].hex() for row in rows)
         new_since_ms = _new_since_ms(now_ms, rows if following else ())
         live = None if query.cursor else links.url("/live", chosen, keys=keys, new_since=new_since_ms)
-        following_url = None if following is None else links.url("/requests", {**given, "cursor": following})
-        return self._page(request, given, rows, live=live, following=following_url)
+        return self._page(request, given, rows, live=live, following=links.following("/requests", given, following))
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """Answer with the rows that a page shows, as they are now, and the number of new ones."""
@@ -104,7 +103,7 @@ class RequestList:
             first="cursor" not in given,
             list_url=links.url("/requests", chosen),
             here=request.path_qs,
-            tenants=[name for name in self._used.tenants if name and scopes.of(request).may(name)],
+            tenants=self._used.tenants_of(request),
             kinds=list(events.SUBJECTS),
             may_decide=self._used.may_decide(request, chosen.get("tenant") or callers.Some.TENANT),
             may_hold=self._used.may_decide(request, callers.EVERY),

@@ -52,3 +52,7 @@ class Sources:
     def may_decide(self, request: web.Request, tenant: str | callers.Some = callers.Some.TENANT) -> bool:
         """Return whether to offer the caller decisions on a tenant; `Some`: on one at least, `EVERY`: on all."""
         return not self.read_only and scopes.of(request).caller.may(callers.Role.OPERATOR, tenant)
+
+    def tenants_of(self, request: web.Request) -> list[str]:
+        """Return the names of the tenants that the caller may see, for a form; none without tenants."""
+        return [name for name in self.tenants if name and scopes.of(request).may(name)]

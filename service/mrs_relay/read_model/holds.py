@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from mrs_relay.common import clock
 from mrs_relay.messages import controls, status
 from mrs_relay.read_model import status_board
 
@@ -90,6 +91,21 @@ class Known:
     board: status_board.StatusBoard
     problems: Sequence[str] = ()
     controls: Sequence[controls.Control] = ()
+
+
+def members(hold: Hold) -> dict[str, Any]:
+    """Return the members of a hold for programs, without those that are not known."""
+    found = {
+        "code": hold.code,
+        "text": hold.text,
+        "clears": hold.clears,
+        "earliest_at": clock.shown(hold.earliest_ms) if hold.earliest_ms else None,
+        "requests": [{"source": job.source, "id": job.id} for job in hold.jobs] or None,
+        "relay": hold.replica or None,
+        "reported_at": clock.shown(hold.at_ms) if hold.at_ms else None,
+        "stale": hold.stale,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def of(seen: status_board.Seen[C], hold: Hold) -> Hold:
