@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
 
-from mrs_relay import errors
-from mrs_relay.api import composing, decisions, models, problems, replies, settings
+from mrs_relay.api import composing, decisions, models, problems, replies, settings, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending
 from mrs_relay.common import clock
@@ -18,7 +16,6 @@ from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database
 
-_SEND_S: Final = 30.0
 _MOST_BY: Final = 200
 
 
@@ -160,16 +157,10 @@ class Controls:
         return await projected.in_effect(self._database, self._time.now_ms())
 
     def _require_writable(self) -> None:
-        if self._settings.read_only:
-            raise problems.ProblemError(403, "read-only", "api.read_only is set: send the record to Kafka")
+        writing.require_writable(self._settings, "record")
 
     async def _send(self, key: bytes, value: bytes | None) -> None:
-        try:
-            async with asyncio.timeout(_SEND_S):
-                await self._sender.send(records.Outgoing(self._topic, key, value))
-        except (errors.StreamError, TimeoutError):
-            text = "Kafka has not acknowledged the control, which may have been written: send it again"
-            raise problems.unavailable(text) from None
+        await writing.send(self._sender, records.Outgoing(self._topic, key, value), "control")
 
 
 def _scope(text: str) -> controls.Scope:
