@@ -329,7 +329,7 @@ class NewControl(_Body):
 
 
 class Decision(_Model):
-    """A decision of a person or a program. What became of it is told by the events that `message` caused."""
+    """A decision of a person or a program. The events that `message` caused say what became of it."""
 
     id: str
     time: str

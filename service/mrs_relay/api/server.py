@@ -99,7 +99,7 @@ class Api:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
-        told: what the relays report.
+        reported: what the relays report.
         noted: what people and programs decided.
     """
 
@@ -126,13 +126,13 @@ class Api:
         )
         repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
         tried = trials.Trials(composer, writing.attempt)
-        self.told = relays.Relays(opened, self.asked, reading)
+        self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
             opened, reading.controls, writing.sender, topics.control, chosen, self.noted
         )
         self._routes = routes.routes(
             routes.Handlers(
-                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.told
+                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.reported
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))

@@ -33,7 +33,7 @@ def audit(
     """
     Show the decisions of people and programs: who, from where, what, why, and what changed.
 
-    What became of a decision is told by the events that its message caused: `mrs-relay watch --id …`.
+    The events that its message caused say what became of a decision: `mrs-relay watch --id …`.
     """
     since_s = options.seconds(since)
     if since_s is None:

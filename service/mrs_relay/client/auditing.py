@@ -1,7 +1,7 @@
 """
 Write records of decisions, each before the decision is carried out.
 
-So no decision goes unrecorded; a record whose message was then not written shows by the events that are missing. A
+So every decision is on record; a record whose message was then not written shows by the events that are missing. A
 deployment without the topic, as after an upgrade, decides as before: a warning says once a minute that nothing is kept.
 """
 
@@ -35,7 +35,7 @@ class AuditTrail:
         source: CloudEvents `source` of the records.
         send: writes them.
         time: the clock.
-        warn: told, at most once a minute, that nothing is kept.
+        warn: called, at most once a minute, with the text that nothing is kept.
     """
 
     def __init__(

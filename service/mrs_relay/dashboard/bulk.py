@@ -2,7 +2,7 @@
 Cancel or settle everything that a filter matches, some requests with each step.
 
 A step is one form that the page sends after another: it names the filter, the moment up to which requests began, and
-where the step before ended. So it goes on at any replica, nothing works on when nobody looks, and each request's
+where the step before ended. So any replica takes the next step, nothing continues unseen, and each request's
 outcome is shown.
 """
 

@@ -66,7 +66,12 @@ class OverviewPage:
         for some in now.ended:
             ended[some.state] += some.count
 
-        told, sees_all = self._used.told, scope.visible is None  # clusters and budgets are of all tenants together
+        # Clusters and budgets are of all tenants together.
+        reported, sees_all = self._used.reported, scope.visible is None
+        clusters = reported.clusters(relay_models.ClustersQuery(), scope).items if sees_all else ()
+        budgets = reported.budgets(relay_models.BudgetsQuery(), scope).items if sees_all else ()
+        partitions = reported.partitions(relay_models.PartitionsQuery(), scope).items
+
         busy = places(now)
         failures, more_failures = await self._used.asked.page(
             models.RequestsQuery(state="failed", limit=_FAILURES), scope
@@ -87,13 +92,9 @@ class OverviewPage:
             failures=failures,
             more_failures=more_failures,
             sees_all=sees_all,
-            clusters=relay_pages.slots(told.clusters(relay_models.ClustersQuery(), scope).items)[:_MOST_PLACES]
-            if sees_all
-            else (),
-            budgets=[one for one in told.budgets(relay_models.BudgetsQuery(), scope).items if one.used]
-            if sees_all
-            else (),
-            partitions=[one for one in told.partitions(relay_models.PartitionsQuery(), scope).items if _is_ill(one)],
+            clusters=relay_pages.slots(clusters)[:_MOST_PLACES],
+            budgets=[one for one in budgets if one.used],
+            partitions=[one for one in partitions if _is_ill(one)],
             controls=(await self._used.controlled.listed(scope)).items,
             progress=self._used.progress(),
         )

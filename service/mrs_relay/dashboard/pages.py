@@ -51,7 +51,7 @@ def made(
         asked=api.asked,
         submitted=api.submitted,
         controlled=api.controlled,
-        told=api.told,
+        reported=api.reported,
         noted=api.noted,
         figures=figures.Figures(opened, time),
         progress=progress,

@@ -35,9 +35,9 @@ class RelayPages:
     async def clusters(self, request: web.Request) -> web.StreamResponse:
         """Answer with queues; and with clusters and budgets, which all tenants share, to who may see all tenants."""
         query = replies.checked(links.given(request), relay_models.ClustersQuery)
-        told, scope = self._used.told, scopes.of(request)
+        reported, scope = self._used.reported, scopes.of(request)
         sees_all = scope.may(callers.EVERY)
-        queues = told.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
+        queues = reported.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
         return self._used.renderer.page(
             "clusters",
             path="/clusters",
@@ -45,9 +45,9 @@ class RelayPages:
             problem=queues.problem,
             sees_all=sees_all,
             may_hold=self._used.may_decide(request, callers.EVERY),
-            clusters=slots(told.clusters(query, scope).items) if sees_all else (),
+            clusters=slots(reported.clusters(query, scope).items) if sees_all else (),
             queues=[queue for queue in queues.items if not queue.stale],
-            budgets=told.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items
+            budgets=reported.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items
             if sees_all
             else (),
         )
@@ -55,9 +55,9 @@ class RelayPages:
     async def tenants(self, request: web.Request) -> web.StreamResponse:
         """Answer with tenants and the partitions of their topics."""
         query = replies.checked(links.given(request), relay_models.TenantsQuery)
-        told, scope = self._used.told, scopes.of(request)
-        found = told.tenants(query, scope)
-        partitions = told.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
+        reported, scope = self._used.reported, scopes.of(request)
+        found = reported.tenants(query, scope)
+        partitions = reported.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
         names = {one.tenant for one in found.items}
         may_hold = {name for name in names if self._used.may_decide(request, name or callers.EVERY)}
         return self._used.renderer.page(

@@ -52,7 +52,7 @@ class RequestPage:
             events_left_out=max(0, len(found) - _SHOWN_EVENTS),
             picture=timeline.draw(found, self._used.time.now_ms()),
             picture_width=timeline.WIDTH,
-            why=None if row["ended"] else await self._used.told.explained(row, scopes.of(request)),
+            why=None if row["ended"] else await self._used.reported.explained(row, scopes.of(request)),
             operation=data.get("operation"),
             mrs=_mapping(data.get("mrs")),
             reason=_mapping(data.get("reason")),

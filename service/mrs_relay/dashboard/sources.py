@@ -24,7 +24,7 @@ class Sources:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
-        told: what the relays report.
+        reported: what the relays report.
         noted: what people and programs decided.
         figures: counts for the overview.
         progress: how far the read model is.
@@ -32,14 +32,14 @@ class Sources:
         time: the clock.
         renderer: makes the pages.
         addresses: by which browsers know the service, beside its own.
-        read_only: nobody decides anything here.
+        read_only: no decision is taken here.
     """
 
     opened: database.Database
     asked: requests.Requests
     submitted: submissions.Submissions
     controlled: controls.Controls
-    told: relays.Relays
+    reported: relays.Relays
     noted: decisions.Decisions
     figures: figures.Figures
     progress: Callable[[], projector.Progress]

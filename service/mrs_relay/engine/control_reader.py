@@ -240,7 +240,7 @@ class ControlReader:
         self._read.set()
 
     async def _pause(self, error: Exception) -> None:
-        """Keep the controls as they are, and have nobody join a group before they have been read again."""
+        """Keep the controls as they are, and let no runtime join a group before they have been read again."""
         why = str(error) if isinstance(error, errors.StreamError) else f"reading them has failed with {error!r}"
         self.controls.problem = f"the controls may be out of date: {why}"
         self._read.clear()

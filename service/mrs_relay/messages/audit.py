@@ -2,7 +2,7 @@
 Records of decisions: CloudEvents of the topic `kafka.topics.audit`, in structured mode. Pure.
 
 One record says who decided what, from where and why, and what changed. It holds no content of requests and no secret.
-What became of a decision that is a message is told by the events that the message causes: `data.message` is its id.
+The events that a decision's message causes say what became of it: `data.message` is the id of that message.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Scope(NamedTuple):
     The requests that a control concerns.
 
     Attributes:
-        kind: what the scope goes by.
+        kind: the property of requests that the scope names.
         name: the tenant, cluster, label as `key=value`, type or request id; `<topic>/<partition>/<offset>`; "" for all.
     """
 

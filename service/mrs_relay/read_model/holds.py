@@ -47,7 +47,7 @@ class Asked:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_it(self, one: status.Ref | status.Timed | status.InLine) -> bool:
-        """Return whether an item of a list is this request; tenants are told apart by its record."""
+        """Return whether an item of a list is this request; tenants are distinguished by its record."""
         return one.id == self.id and one.source == self.source
 
 
@@ -60,7 +60,7 @@ class Hold:
         code: for programs; never renamed.
         text: what holds it.
         clears: what ends that.
-        earliest_ms: not before this moment, as far as is known now, epoch milliseconds; 0: nobody can tell.
+        earliest_ms: not before this moment, as far as is known now, epoch milliseconds; 0: it is not known.
         jobs: the requests that it waits for, as far as they are known.
         replica: the relay that says so; "": none.
         at_ms: when it said so.

@@ -3,7 +3,7 @@ Say what holds a request, and what clears each of these holds, in the order in w
 
     request and status of the relays → explain → holds
 
-A hold is told only where a relay has published it. Where the published lists are too short to name the request, its
+A hold is reported only where a relay has published it. Where the published lists are too short to name the request, its
 holds are those of its queue, and the text says so. A moment is one before which a hold does not end, never a promise.
 """
 
@@ -38,7 +38,7 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
-    # What no living relay reports may be in a partition that nobody works on: that has to end first.
+    # What no living relay reports may be in a partition without an owner: that has to end first.
     if all(one.stale for one in waits):
         perhaps = () if ordered else _perhaps(asked, known.board, now_ms)
         waits = [*_not_served(asked, known.board, now_ms), *(waits or perhaps)]

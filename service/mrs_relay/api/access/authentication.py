@@ -42,7 +42,7 @@ class Authenticator:
         Return who calls.
 
         Raises:
-            ProblemError: nobody that we know.
+            ProblemError: the caller is not known.
         """
         if not self._is_set:
             return callers.LOCAL

@@ -46,7 +46,7 @@ class Caller:
 
     Attributes:
         kind: as `authtype` names it.
-        name: unique among callers of this kind; None: nobody authenticates.
+        name: unique among callers of this kind; None: callers do not authenticate.
         grants: what the caller may do.
         place: address that the request came from; None: not known.
     """
@@ -71,7 +71,7 @@ class Caller:
     @property
     def attributes(self) -> dict[str, str]:
         """
-        Return the extension attributes of a message of this caller; none where nobody authenticates.
+        Return the extension attributes of a message of this caller; none where callers do not authenticate.
 
         Source: CloudEvents, auth context extension.
         """

@@ -7,7 +7,7 @@ const keep = {
   set(name, value) { try { localStorage.setItem(name, value); } catch { /* a browser that keeps nothing */ } },
 };
 
-// Parts of a page that ask for themselves again do so on `tick`. Nobody looks at a hidden page, so it does not ask.
+// Parts of a page that ask for themselves again do so on `tick`. A hidden page does not ask.
 let paused = false;
 setInterval(() => {
   if (!paused && document.visibilityState === "visible") htmx.trigger(document.body, "tick");

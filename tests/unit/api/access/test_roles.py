@@ -128,7 +128,7 @@ async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.
                         assert found["type"] == "urn:mrs-relay:problem:forbidden"
 
 
-async def test_callers_whom_nobody_knows_get_401_on_every_route(known: access.Callers) -> None:
+async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> None:
     """Without a token, with one that has expired, with one that was never made."""
     stage = access.stage()
     await access.put_requests(stage)
