@@ -8,7 +8,6 @@ The topic is shared by all tenants of a deployment, so no command here takes a t
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Iterable
 from typing import Annotated, Final
 
@@ -195,13 +194,11 @@ def _until_ms(text: str | None, now_ms: int) -> int:
     if (after_s := options.seconds(text)) is not None:
         return now_ms + round(after_s * 1000)
     try:
-        moment = dt.datetime.fromisoformat(clock.without_leap_second(text))
+        until_ms = clock.epoch_ms(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
         text = f"{text!r} is neither a duration such as 2h nor a time with offset such as 2026-11-24T06:00:00Z"
-        raise typer.BadParameter(text, param_hint="--until")
-    if (until_ms := round(moment.timestamp() * 1000)) <= now_ms:
+        raise typer.BadParameter(text, param_hint="--until") from None
+    if until_ms <= now_ms:
         raise typer.BadParameter(f"{text} is over", param_hint="--until")
     return until_ms
 
