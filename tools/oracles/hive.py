@@ -8,7 +8,6 @@ Hive 3.1.3 runs in one process, its jobs by Hadoop's local runner. Moments are U
 
 from __future__ import annotations
 
-import base64
 import decimal
 import json
 import math
@@ -16,7 +15,7 @@ import pathlib
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tools.oracles import canonical, jvm, lists
@@ -41,7 +40,7 @@ def value(found: Any, kind: str) -> object:
         number = float(found)
         return number if math.isfinite(number) else {"double": str(number)}
     if kind == "binary":
-        return {"binary": base64.b64decode(found).hex()}
+        return {"binary": found.encode().hex()}
     return canonical.short(found) if kind.startswith("timestamp") else found
 
 
@@ -55,11 +54,11 @@ def _expression(ask: Ask, expression: str) -> dict[str, object]:
 
 def _mistake(ask: Ask, statement: str) -> dict[str, object]:
     found = ask(statement)
-    return {key: found.get(key) for key in ("error", "code", "state")} | {"statement": statement}
+    return {"statement": statement} | {key: found.get(key) for key in ("error", "code", "state")}
 
 
-def main(cache: pathlib.Path, folder: pathlib.Path) -> None:
-    """Write `hive.jsonl` beside each `hive.txt`."""
+def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = lists.ALL) -> None:
+    """Write the chosen lists: `hive.jsonl` beside `hive.txt`, and the names of functions."""
     cache.mkdir(parents=True, exist_ok=True)
     head = {"engine": "Apache Hive", "version": "3.1.3"}
     with tempfile.TemporaryDirectory() as home:
@@ -70,15 +69,19 @@ def main(cache: pathlib.Path, folder: pathlib.Path) -> None:
                 found: dict[str, Any] = json.loads(program.line(json.dumps(statement)))
                 return found
 
-            wanted = lists.expressions(folder, "hive")
-            rows = [head, *(_expression(ask, one) for one in wanted)]
-            lists.write(folder / lists.EXPRESSIONS / "hive.jsonl", rows)
-            made, wrong = lists.mistakes(folder, "hive")
-            for statement in made:
-                assert "error" not in ask(statement), statement
-            rows = [{**head, "made": made}, *(_mistake(ask, one) for one in wrong)]
-            lists.write(folder / lists.MISTAKES / "hive.jsonl", rows)
+            if lists.FUNCTIONS in chosen:
+                names = sorted(str(row[0]) for row in ask("SHOW FUNCTIONS")["rows"])
+                lists.write_functions("hive", dict.fromkeys(names, ""))
+            if lists.MISTAKES in chosen:
+                made, wrong = lists.mistakes(folder, "hive")
+                for statement in made:
+                    assert "error" not in ask(statement), statement
+                rows = [{**head, "made": made}, *(_mistake(ask, one) for one in wrong)]
+                lists.write(folder / lists.MISTAKES / "hive.jsonl", rows)
+            if lists.EXPRESSIONS in chosen:
+                rows = [head, *(_expression(ask, one) for one in lists.expressions(folder, "hive"))]
+                lists.write(folder / lists.EXPRESSIONS / "hive.jsonl", rows)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] or lists.ALL)

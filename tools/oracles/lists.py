@@ -13,7 +13,10 @@ from collections.abc import Iterable, Mapping
 
 EXPRESSIONS = "expressions"
 MISTAKES = "mistakes"
+FUNCTIONS = "functions"
+ALL = (FUNCTIONS, MISTAKES, EXPRESSIONS)
 FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "unit" / "emulator"
+_FUNCTIONS = pathlib.Path(__file__).parents[2] / "service" / "mrs_emulator" / "sql" / "functions"
 
 
 def expressions(folder: pathlib.Path, engine: str) -> list[str]:
@@ -32,3 +35,9 @@ def mistakes(folder: pathlib.Path, engine: str) -> tuple[list[str], list[str]]:
 def write(path: pathlib.Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write JSON lines."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_functions(engine: str, found: Mapping[str, str]) -> None:
+    """Write the names of an engine's functions, and what each expects where the engine says it."""
+    text = json.dumps(found, ensure_ascii=False, indent=0, sort_keys=True)
+    (_FUNCTIONS / f"{engine}.json").write_text(text + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ import math
 import pathlib
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.oracles import canonical, jvm, lists
@@ -93,8 +93,18 @@ def _mistake(server: str, statement: str) -> dict[str, object]:
     }
 
 
-def main(cache: pathlib.Path, folder: pathlib.Path) -> None:
-    """Write `presto.jsonl` beside each `presto.txt`."""
+def _functions(server: str) -> dict[str, str]:
+    """What each function expects, in the words of the error that follows arguments of no use to any."""
+    nonsense = ", ".join(["CAST(NULL AS row(nonsense integer))"] * 9)
+    found = {}
+    for name in sorted({str(row[0]) for row in ask(server, "SHOW FUNCTIONS")["data"]}):
+        error = ask(server, f'SELECT "{name}"({nonsense})').get("error") or {}  # noqa: S608 - the server's own name
+        found[name] = str(error.get("message", "")).partition("Expected: ")[2]
+    return found
+
+
+def main(cache: pathlib.Path, folder: pathlib.Path, chosen: Sequence[str] = lists.ALL) -> None:
+    """Write the chosen lists: `presto.jsonl` beside `presto.txt`, and the functions."""
     cache.mkdir(parents=True, exist_ok=True)
     command = ["-cp", "{classes}:{jars}/*", "PrestoServer"]
     with jvm.Program("java_presto", cache, command, cache / "presto.log") as program:
@@ -103,15 +113,18 @@ def main(cache: pathlib.Path, folder: pathlib.Path) -> None:
             line = program.line()
         server = line.removeprefix("READY ")
         head = {"engine": "Presto", "version": "333 (prestosql)"}
-        wanted = lists.expressions(folder, "presto")
-        rows = [head, *(_expression(server, one) for one in wanted)]
-        lists.write(folder / lists.EXPRESSIONS / "presto.jsonl", rows)
-        made, wrong = lists.mistakes(folder, "presto")
-        for statement in made:
-            assert "error" not in ask(server, statement), statement
-        rows = [{**head, "made": made}, *(_mistake(server, one) for one in wrong)]
-        lists.write(folder / lists.MISTAKES / "presto.jsonl", rows)
+        if lists.FUNCTIONS in chosen:
+            lists.write_functions("presto", _functions(server))
+        if lists.MISTAKES in chosen:
+            made, wrong = lists.mistakes(folder, "presto")
+            for statement in made:
+                assert "error" not in ask(server, statement), statement
+            rows = [{**head, "made": made}, *(_mistake(server, one) for one in wrong)]
+            lists.write(folder / lists.MISTAKES / "presto.jsonl", rows)
+        if lists.EXPRESSIONS in chosen:
+            rows = [head, *(_expression(server, one) for one in lists.expressions(folder, "presto"))]
+            lists.write(folder / lists.EXPRESSIONS / "presto.jsonl", rows)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] or lists.ALL)

@@ -96,13 +96,13 @@ public final class HiveProgram {
         return answer;
     }
 
-    /** The cells of a row; all but whole numbers, doubles, truths and bytes as texts. */
+    /** The cells of a row; all but whole numbers, doubles and truths as texts. */
     private static List<Object> plain(Object[] row) {
         List<Object> cells = new ArrayList<>();
         for (Object cell : row) {
-            boolean known = cell == null || cell instanceof Boolean || cell instanceof byte[]
+            boolean known = cell == null || cell instanceof Boolean
                 || cell instanceof Number && !(cell instanceof BigDecimal) && !(cell instanceof HiveDecimal);
-            cells.add(known ? cell : cell.toString());
+            cells.add(known ? cell : cell instanceof byte[] ? new String((byte[]) cell, StandardCharsets.UTF_8) : cell.toString());
         }
         return cells;
     }

@@ -1,0 +1,68 @@
+"""
+The functions that each engine has, and what Presto's take, as the engines themselves list them (`make oracles`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from mrs_emulator.sql import kinds, statement
+
+WINDOW = frozenset({"row_number", "rank", "dense_rank", "ntile", "percent_rank", "cume_dist", "lag", "lead"})
+"""Functions that are only ever over a window."""
+
+_CALL = re.compile(r"(?P<name>\w+)\((?P<kinds>(?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*)\)")
+_GENERIC = re.compile(r"[A-Z]\d?")
+_WIDER = ("tinyint", "smallint", "integer", "bigint", "decimal", "real", "double")
+
+
+@functools.cache
+def _functions(spoken: statement.Dialect) -> dict[str, str]:
+    text = resources.files("mrs_emulator.sql").joinpath("functions", f"{spoken}.json").read_text(encoding="utf-8")
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
+def expected(spoken: statement.Dialect, name: str) -> str | None:
+    """What a function takes, in Presto's words; empty where that is not known, None where there is no such function."""
+    return _functions(spoken).get(name)
+
+
+def fit(listed: str, given: Sequence[str | None]) -> bool:
+    """Whether the types of arguments fit one of the listed forms, as far as both are known."""
+    if any(one is None for one in given):
+        return True
+    return any(_fits(_parts(found["kinds"]), [str(one) for one in given]) for found in _CALL.finditer(listed))
+
+
+def _parts(text: str) -> list[str]:
+    """The types of a form, at the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _fits(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    if len(wanted) != len(given):
+        return False
+    return all(_accepts(one, other) for one, other in zip(wanted, given, strict=True))
+
+
+def _accepts(wanted: str, given: str) -> bool:
+    into, of = kinds.base(wanted), kinds.base(given)
+    if of == "unknown" or into == of or _GENERIC.fullmatch(wanted):
+        return True
+    if into in _WIDER and of in _WIDER:
+        return _WIDER.index(of) <= _WIDER.index(into)
+    return (of, into) in {("date", "timestamp"), ("char", "varchar"), ("varchar", "char")} or into not in {
+        *_WIDER, "varchar", "char", "boolean", "date", "timestamp", "varbinary", "array", "map", "row"
+    }
