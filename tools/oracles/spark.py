@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import CapturedException
 from tools.oracles import canonical, lists
 
-_PLAN = re.compile(r";?\s*\n'?[A-Z][A-Za-z]*(?: .*|\(.*)?\n[:+].*", re.DOTALL)
+_PLAN = re.compile(r";\n'?[A-Z]\w+[ \[(\n].*", re.DOTALL)
 _ERROR_CLASS = re.compile(r"^\[(?P<name>[A-Z0-9_.]+)\]")
 
 

@@ -19,15 +19,20 @@ AGGREGATES = frozenset(
     "corr count count_if covar_pop covar_samp every first geometric_mean histogram kurtosis last map_agg max max_by mean min "
     "min_by percentile percentile_approx skewness stddev stddev_pop stddev_samp sum var_pop var_samp variance".split()
 )
-_KEPT = frozenset("cast try_cast extract trim substring position if coalesce nullif exists try row array map".split())
+_KEPT = frozenset("cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split())
+_NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())
+"""Words after which a name before a bracket is no function."""
+_ENDING = (sqlglot.TokenType.R_PAREN, sqlglot.TokenType.VAR)
+"""What stands before an alias with columns."""
 
 
 def masked(sql: str, tokens: Sequence[Any]) -> str:
     """The statement with the names of its functions masked; it has the same length."""
     letters = list(sql)
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for before, token, following in zip([None, *tokens], tokens, tokens[1:], strict=False):
         is_call = token.token_type == sqlglot.TokenType.VAR and following.token_type == sqlglot.TokenType.L_PAREN
-        if is_call and token.text.lower() not in _KEPT and token.text.isidentifier() and sql[token.start].isascii():
+        is_name = before is not None and (before.text.upper() in _NAMING or before.token_type in _ENDING)
+        if is_call and not is_name and token.text.lower() not in _KEPT and sql[token.start].isascii():
             letters[token.start] = chr(_SHIFT + ord(letters[token.start].lower()))
     return "".join(letters)
 

@@ -117,7 +117,7 @@ class Checker:
                 found = None if stars is None or found is None else found + [output for _, output in stars]
                 continue
             self._expression(one.unalias(), scope, named)
-            name = one.alias_or_name or None
+            name = one.alias or (one.name if isinstance(one, exp.Column) else None)
             if found is not None:
                 found.append(scopes.Output(name, self.kind(one, scope)))
             if isinstance(one.unalias(), exp.Explode | exp.Unnest | exp.Inline):
@@ -191,7 +191,7 @@ class Checker:
         parts = list(_own(node))
         for part in parts:
             if isinstance(part, exp.Query) and part is not node:
-                self.query(part, scope, named)
+                self._says.subquery(part, self.query(part, scope, named))
             elif isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
                 self._column(part, scope)
         for part in reversed(parts):

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import sqlglot
 from sqlglot import exp
 
-from mrs_emulator.sql import calls, catalogue, changes_presto, checking, places, statement, wording_presto
+from mrs_emulator.core import failures
+from mrs_emulator.sql import (
+    calls,
+    catalogue,
+    changes_presto,
+    checking,
+    places,
+    showing,
+    statement,
+    syntax,
+    syntax_presto,
+    wording_presto,
+)
+
+_SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
 
 
 def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
@@ -15,9 +33,19 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     Raises:
         SqlRefused: the first mistake, in the engine's words.
     """
+    tokens = _tokens(sql, spoken)
+    slip = syntax.find(tokens)
+    if slip is not None and spoken == "presto":
+        raise syntax_presto.refused(sql, tokens, slip)
+    if spoken == "presto":
+        _substring(sql, tokens)
+    if tokens[0].text.upper() in _SHOWN:
+        _shown(sql, spoken, known)
+        return
     try:
-        tokens = sqlglot.tokenize(sql, read=spoken)
         tree = sqlglot.parse_one(calls.masked(sql, tokens), read=spoken)
+    except sqlglot.errors.ParseError as error:
+        raise _unread(sql, tokens, spoken, error) from error
     except sqlglot.errors.SqlglotError:
         return
     where = places.Places(sql, tokens, tree)
@@ -28,3 +56,71 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
             queries.query(tree)
         else:
             changes_presto.PrestoChanges(known, says, queries).check(tree)
+
+
+def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
+    if spoken == "presto" and "`" in sql and "'" not in sql:
+        text = "backquoted identifiers are not supported; use double quotes to quote identifiers"
+        line, column = places.line_column(sql, sql.index("`"))
+        raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
+    try:
+        return list(sqlglot.tokenize(sql, read=spoken))
+    except sqlglot.errors.SqlglotError as error:
+        raise unclosed(sql, spoken) from error
+
+
+def _substring(sql: str, tokens: Sequence[Any]) -> None:
+    """Presto has substring(x FROM 1), and no function of this name."""
+    for index, token in enumerate(tokens[:-1]):
+        if token.text.upper() == "SUBSTRING" and tokens[index + 1].text == "(":
+            depth = 0
+            for inner in tokens[index + 1 :]:
+                depth += {"(": 1, ")": -1}.get(inner.text, 0)
+                if not depth or (depth == 1 and inner.text.upper() == "FROM"):
+                    break
+            if not depth:
+                line, column = places.line_column(sql, token.start)
+                raise failures.SqlRefused(f"line {line}:{column}: Function 'substring' not registered")
+
+
+def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
+    """A quote that is not closed: Presto stumbles over what stands before it, where that needs what follows."""
+    quote = next((one for one in ("'", '"') if sql.count(one) % 2), "'")
+    at = sql.rfind(quote)
+    before = sqlglot.tokenize(sql[:at], read=spoken)
+    if spoken == "presto" and before:
+        last = before[-1]
+        if last.text in {"=", "<", ">", "<>", "!=", "<=", ">="}:
+            return syntax_presto.mismatched(sql, at, last.text, "<predicate>")
+        if last.text.upper() == "SELECT":
+            return syntax_presto.refused(sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before)))
+    return failures.SqlRefused("the statement cannot be read: unclosed quote or comment")
+
+
+def _unread(
+    sql: str, tokens: Sequence[Any], spoken: statement.Dialect, error: sqlglot.errors.ParseError
+) -> failures.SqlRefused:
+    """A statement that does not parse."""
+    first = error.errors[0] if error.errors else {}
+    found = [one for one in tokens if (one.line, one.col) == (first.get("line"), first.get("col"))]
+    offset, text = (found[0].start, sql[found[0].start : found[0].end + 1]) if found else (len(sql), "<EOF>")
+    return syntax_presto.mismatched(sql, offset, text)
+
+
+def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
+    """The table or database that SHOW or DESCRIBE names must be there."""
+    what, database, name = showing.named(sql, spoken)
+    says = wording_presto.PrestoWords(places.Places(sql, (), exp.Null()))
+    changes = changes_presto.PrestoChanges(known, says, checking.Checker(known, says, spoken))
+    if what == "table" and name is not None:
+        changes.described(database, name)
+    elif what == "database" and database is not None:
+        changes.listed(database)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """A quote that no token has."""
+
+    start: int
+    end: int

@@ -88,7 +88,7 @@ def _split(text: str, spoken: statement.Dialect) -> list[list[Any]]:
     try:
         tokens = sqlglot.tokenize(text, read=spoken)
     except sqlglot.errors.SqlglotError as error:
-        raise failures.SqlRefused("the statement cannot be read: unclosed quote or comment") from error
+        raise checks.unclosed(text, spoken) from error
     groups: list[list[Any]] = [[]]
     for token in tokens:
         if token.token_type == sqlglot.TokenType.SEMICOLON:

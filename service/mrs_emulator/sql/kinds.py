@@ -10,6 +10,7 @@ from mrs_emulator.sql import calls, rewriting, statement
 
 _INT_MAX = 2**31 - 1
 _WHOLE = ("tinyint", "smallint", "integer", "int", "bigint")
+_QUANTIFIED = (exp.Any, exp.All)
 _BOOLEANS = (exp.Predicate, exp.And, exp.Or, exp.Not, exp.Boolean)
 
 Columns = Callable[[exp.Column], str | None]
@@ -38,7 +39,7 @@ def kind(node: exp.Expr, spoken: statement.Dialect, columns: Columns) -> str | N
             return kind(node.expressions[0], spoken, columns)
         case exp.Add() | exp.Sub() | exp.Mul():
             return _arithmetic(kind(node.this, spoken, columns), kind(node.expression, spoken, columns))
-        case _ if isinstance(node, _BOOLEANS):
+        case _ if isinstance(node, _BOOLEANS) and not isinstance(node, _QUANTIFIED):
             return "boolean"
     return None
 

@@ -268,7 +268,8 @@ MACROS: Final[tuple[str, ...]] = (
     f"""CREATE MACRO __presto_diff(u, a, b) AS CASE
         WHEN lower(u) IN ('millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year')
             THEN date_sub(lower(u), CAST(__of_moment(a, u) AS TIMESTAMP), CAST(__of_moment(b, u) AS TIMESTAMP))
-        ELSE CAST(__error('{FAILED}''' || u || ''' is not a valid DATE field') AS BIGINT) END""",
+        ELSE CAST(__error('{FAILED}''' || u || ''' is not a valid '
+            || CASE typeof(a) WHEN 'DATE' THEN 'DATE' ELSE 'Timestamp' END || ' field') AS BIGINT) END""",
     # The type of a quotient: whole numbers stay whole, decimals have the larger scale, as the sum has.
     f"""CREATE MACRO __presto_div(a, b) AS CASE
         WHEN b = 0 AND (typeof(a) IN ('FLOAT', 'DOUBLE') OR typeof(b) IN ('FLOAT', 'DOUBLE'))
@@ -282,6 +283,11 @@ MACROS: Final[tuple[str, ...]] = (
     "CREATE MACRO __presto_floor(x) AS cast_to_type(floor(x), round(x))",
     "CREATE MACRO __presto_sign(x) AS cast_to_type(sign(x), round(x))",
     "CREATE MACRO __presto_round(x, d) AS cast_to_type(round(x, d), nullif(x, x) + nullif(x, x))",
+    *(
+        f"CREATE MACRO __presto_{name}(x) AS CASE WHEN x = 0 THEN CAST('-inf' AS DOUBLE) "
+        f"WHEN x < 0 THEN CAST('nan' AS DOUBLE) ELSE {name}(x) END"
+        for name in ("ln", "log2", "log10")
+    ),
     "CREATE MACRO __presto_log(b, x) AS ln(x) / ln(b)",
     # A median has the type that Presto's average has: of decimals the same, of other numbers double.
     "CREATE MACRO __presto_avg(x) AS cast_to_type(avg(x), median(x))",

@@ -33,11 +33,6 @@ class Places:
                     self._literals[id(parsed.pop(index))] = token.start
                     break
 
-    def line_column(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset, both from 1."""
-        before = self.sql[:offset]
-        return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-
     def start(self, node: exp.Expr) -> int | None:
         """Where a part starts, as far as its names, functions and literals show it."""
         if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
@@ -96,3 +91,9 @@ class Places:
         start, end = node.meta.get("start"), node.meta.get("end")
         return None if start is None or end is None else self.sql[start : end + 1]
 
+
+
+def line_column(sql: str, offset: int) -> tuple[int, int]:
+    """Line and column of an offset, both from 1."""
+    before = sql[:offset]
+    return before.count("\n") + 1, offset - before.rfind("\n")

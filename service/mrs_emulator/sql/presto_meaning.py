@@ -55,7 +55,7 @@ def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
         form = _DAY if kind.this == _TYPE.DATE else _MOMENT
         if form.fullmatch(node.this.name) is None:
             raise refusing.not_played(f"the moment {node.this.name!r}", "write year-month-day, and perhaps a time")
-        return node
+        return node if kind.this == _TYPE.TIMESTAMP else call("__presto_date", node.this)
     if kind.this in _CASTS:
         return call(f"__presto_{'try_' if tried else ''}{_CASTS[kind.this]}", node.this)
     if kind.this in {_TYPE.VARCHAR, _TYPE.TEXT}:
@@ -273,6 +273,9 @@ def _pad(node: exp.Pad, _spoken: statement.Dialect) -> exp.Expr:
 def _log(node: exp.Log, _spoken: statement.Dialect) -> exp.Expr:
     if node.args.get("expression") is None:
         raise refusing.not_played("log with one argument", "use ln")
+    short = {"10": "__presto_log10", "2": "__presto_log2"}.get(node.this.name)
+    if short is not None:
+        return call(short, node.expression)
     return call("__presto_log", node.expression, node.this)  # sqlglot has read them the other way round
 
 
@@ -346,7 +349,7 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.DPipe: _join,
     **dict.fromkeys((exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In), _compared),
     exp.Pad: _pad,
-    exp.Ln: renamed("ln", "this"),
+    exp.Ln: renamed("__presto_ln", "this"),
     exp.Log: _log,
     exp.Sqrt: renamed("__sqrt", "this"),
     exp.Asin: renamed("__asin", "this"),
@@ -388,7 +391,7 @@ NAMES: Final[rewriting.NamedRewrites] = {
     "every": named("bool_and", 1),
     "contains": named("__array_contains", 2),
     "cardinality": lambda node, _: rewriting.cast(call("cardinality", *node.expressions), "BIGINT"),
-    "log10": named("log10", 1),
-    "log2": named("log2", 1),
+    "log10": named("__presto_log10", 1),
+    "log2": named("__presto_log2", 1),
 }
 """Rewrites by name."""

@@ -19,6 +19,10 @@ _CALL = re.compile(r"(?P<name>\w+)\((?P<kinds>(?:[^()]|\([^()]*\)|\((?:[^()]|\([
 _GENERIC = re.compile(r"[A-Z]\d?")
 _WIDER = ("tinyint", "smallint", "integer", "bigint", "decimal", "real", "double")
 
+_KNOWN = frozenset([*_WIDER, "varchar", "char", "boolean", "date", "timestamp", "varbinary", "array", "map", "row"])
+_INTO = frozenset([("date", "timestamp"), ("char", "varchar"), ("varchar", "char"), ("varchar", "json")])
+_VARIADIC = frozenset("concat concat_ws format greatest least map_concat".split())
+
 
 @functools.cache
 def _functions(spoken: statement.Dialect) -> dict[str, str]:
@@ -34,7 +38,7 @@ def expected(spoken: statement.Dialect, name: str) -> str | None:
 
 def fit(listed: str, given: Sequence[str | None]) -> bool:
     """Whether the types of arguments fit one of the listed forms, as far as both are known."""
-    if any(one is None for one in given):
+    if any(one is None for one in given) or listed.partition("(")[0] in _VARIADIC:
         return True
     return any(_fits(_parts(found["kinds"]), [str(one) for one in given]) for found in _CALL.finditer(listed))
 
@@ -63,6 +67,5 @@ def _accepts(wanted: str, given: str) -> bool:
         return True
     if into in _WIDER and of in _WIDER:
         return _WIDER.index(of) <= _WIDER.index(into)
-    return (of, into) in {("date", "timestamp"), ("char", "varchar"), ("varchar", "char")} or into not in {
-        *_WIDER, "varchar", "char", "boolean", "date", "timestamp", "varbinary", "array", "map", "row"
-    }
+    is_pattern = of == "varchar" and into[:1].isupper()  # JoniRegExp, JsonPath and their like are written as texts
+    return (of, into) in _INTO or of not in _KNOWN or is_pattern

@@ -12,7 +12,7 @@ from typing import NoReturn
 from sqlglot import exp
 
 from mrs_emulator.core import failures
-from mrs_emulator.sql import calls, kinds, places, scopes, signatures, words
+from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
 
 _COMPARED: Mapping[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -42,7 +42,7 @@ class PrestoWords:
         """Raise an error of Presto, at a place if it names one."""
         if offset is None:
             raise failures.SqlRefused(text)
-        line, column = self._where.line_column(offset)
+        line, column = places.line_column(self._where.sql, offset)
         raise failures.SqlRefused(f"line {line}:{column}: {text}", line=line, column=column)
 
     def start(self, node: exp.Expr) -> int | None:
@@ -117,7 +117,9 @@ class PrestoWords:
             case _ if type(node) in _COMPARED:
                 self._both(node, _COMPARED[type(node)], kind, _alike)
             case _ if type(node) in _COUNTED:
-                self._both(node, _COUNTED[type(node)], kind, _countable)
+                self._both(node, _COUNTED[type(node)], kind, _taken_away if isinstance(node, exp.Sub) else _countable)
+            case exp.DPipe():
+                self._joined(node, kind)
             case exp.Neg():
                 if (of := kind(node.this)) and not kinds.is_number(of) and of != "unknown":
                     self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
@@ -143,6 +145,21 @@ class PrestoWords:
         left, right = kind(node.this), kind(node.expression)
         if left and right and not fits(left, right):
             self.fail(f"'{symbol}' cannot be applied to {left}, {right}", self._at(node))
+
+    def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
+        """A query inside of an expression has one column."""
+        if outputs is not None and len(outputs) > 1 and isinstance(node.parent, exp.In | exp.Subquery):
+            text = f"Multiple columns returned by subquery are not yet supported. Found {len(outputs)}"
+            compared = node.find_ancestor(exp.In)
+            self.fail(text, self._where.after(compared.this, "IN") if compared else self._where.before(node, "("))
+
+    def _joined(self, node: exp.DPipe, kind: words.Kind) -> None:
+        left, right = kind(node.this), kind(node.expression)
+        texts = [kinds.base(one) in {*_TEXTS, "unknown", "array", "varbinary"} for one in (left, right) if one]
+        if left and right and not all(texts):
+            text = f"Unexpected parameters ({left}, {right}) for function concat"
+            expected = signatures.expected("presto", "concat")
+            self.fail(f"{text}. Expected: {expected}", self._where.between(node.this, node.expression, "||"))
 
     def _conditions(self, node: exp.Expr, kind: words.Kind) -> None:
         said = [(node.this, "Left side of logical expression")]
@@ -212,6 +229,8 @@ class PrestoWords:
                 self.fail(f"Cannot nest aggregations inside aggregation '{name}': [{shown}]", at)
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
             self.fail(f"Window function {name} requires an OVER clause", at)
+        if name == "log" and any(one.name in {"2", "10"} for one in node.expressions[1:]):
+            raise refusing.not_played("log of 2 or 10", "write log2 or log10 for those bases")
         given = [kind(one) for one in node.expressions]
         if expected and isinstance(node, exp.Anonymous) and not signatures.fit(expected, given):
             shown = ", ".join(str(one) for one in given)
@@ -235,3 +254,8 @@ def _countable(one: str, other: str) -> bool:
     if "unknown" in {one, other}:
         return True
     return kinds.is_number(one) and kinds.is_number(other)
+
+
+def _taken_away(one: str, other: str) -> bool:
+    """Whether the difference of values of two types can be formed."""
+    return _countable(one, other) or {one, other} <= _MOMENTS

@@ -47,6 +47,9 @@ class Words(Protocol):
     ) -> None:
         """The types of both sides of UNION and its kin."""
 
+    def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
+        """A query inside of an expression, and its columns."""
+
     def star_alone(self, node: exp.Expr) -> None:
         """A star without FROM."""
 
