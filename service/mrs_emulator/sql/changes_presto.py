@@ -48,16 +48,25 @@ class PrestoChanges:
                 self._alter(tree)
             case exp.Insert():
                 self._insert(tree)
+            case exp.Use():
+                self._use(tree)
 
-    def described(self, database: str | None, table: str) -> None:
+    def described(self, table: exp.Table) -> None:
         """A table that DESCRIBE or SHOW COLUMNS names."""
-        if self._known.relation(database or self._known.current(), table) is None:
-            self._no_table(database, table, _START)
+        if self._relation(table) is None:
+            self._no_table(table.db, table.name, _START)
 
     def listed(self, database: str) -> None:
         """A schema that SHOW TABLES names."""
         if not self._known.has_database(database):
             self._says.fail(f"Schema '{database.lower()}' does not exist", _START)
+
+    def _use(self, tree: exp.Use) -> None:
+        catalog, name = tree.this.db, tree.this.name
+        if catalog and catalog.lower() != "hive":
+            self._says.fail(f"Catalog does not exist: {catalog.lower()}")
+        if not self._known.has_database(name):
+            self._says.fail(f"Schema does not exist: hive.{name.lower()}")
 
     def _no_table(self, database: str | None, table: str, at: int | None, what: str = "Table") -> None:
         name = f"hive.{(database or self._known.current()).lower()}.{table.lower()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlglot
 from sqlglot import exp
@@ -13,17 +13,37 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import (
     calls,
     catalogue,
+    changes_hive,
     changes_presto,
+    changes_spark,
     checking,
+    kinds,
     places,
     showing,
     statement,
     syntax,
+    syntax_java,
     syntax_presto,
+    wording_hive,
     wording_presto,
+    wording_spark,
 )
 
+_SLIPS = {"presto": syntax_presto.refused, "spark": syntax_java.spark, "hive": syntax_java.hive}
 _SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
+
+
+class Changes(Protocol):
+    """Checks of statements that are no queries."""
+
+    def check(self, tree: exp.Expr) -> None:
+        """Check a statement."""
+
+    def described(self, table: exp.Table) -> None:
+        """A table that DESCRIBE or SHOW COLUMNS names."""
+
+    def listed(self, database: str) -> None:
+        """A database that is named."""
 
 
 def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
@@ -35,8 +55,8 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     """
     tokens = _tokens(sql, spoken)
     slip = syntax.find(tokens)
-    if slip is not None and spoken == "presto":
-        raise syntax_presto.refused(sql, tokens, slip)
+    if slip is not None:
+        raise _SLIPS[spoken](sql, tokens, slip)
     if spoken == "presto":
         _substring(sql, tokens)
     if tokens[0].text.upper() in _SHOWN:
@@ -48,14 +68,46 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
         raise _unread(sql, tokens, spoken, error) from error
     except sqlglot.errors.SqlglotError:
         return
-    where = places.Places(sql, tokens, tree)
+    _types(sql, tokens, spoken, tree)
+    queries, changes = _checkers(places.Places(sql, tokens, tree), spoken, known)
+    if isinstance(tree, exp.Query):
+        queries.query(tree)
+    else:
+        changes.check(tree)
+
+
+def _checkers(
+    where: places.Places, spoken: statement.Dialect, known: catalogue.Catalogue
+) -> tuple[checking.Checker, Changes]:
+    """The checks of queries and of other statements, in the words of an engine."""
     if spoken == "presto":
-        says = wording_presto.PrestoWords(where)
-        queries = checking.Checker(known, says, spoken)
-        if isinstance(tree, exp.Query):
-            queries.query(tree)
-        else:
-            changes_presto.PrestoChanges(known, says, queries).check(tree)
+        presto = wording_presto.PrestoWords(where)
+        queries = checking.Checker(known, presto, spoken)
+        return queries, changes_presto.PrestoChanges(known, presto, queries)
+    if spoken == "spark":
+        spark = wording_spark.SparkWords(where)
+        queries = checking.Checker(known, spark, spoken)
+        return queries, changes_spark.SparkChanges(known, spark, queries)
+    hive = wording_hive.HiveWords(where)
+    queries = checking.Checker(known, hive, spoken)
+    return queries, changes_hive.HiveChanges(known, hive, queries)
+
+
+def _types(sql: str, tokens: Sequence[Any], spoken: statement.Dialect, tree: exp.Expr) -> None:
+    """Spark's and Hive's parsers know the types."""
+    if spoken == "presto":
+        return
+    for node in tree.find_all(exp.DataType):
+        if node.this != exp.DataType.Type.USERDEFINED:
+            continue
+        name = kinds.named(node, spoken)
+        offset = next((token.start for token in tokens if token.text.lower() == name), None)
+        if offset is None:
+            continue
+        if spoken == "spark":
+            raise syntax_java.spark_parse(sql, offset, f'[UNSUPPORTED_DATATYPE] Unsupported data type "{name.upper()}".')
+        is_column = node.find_ancestor(exp.ColumnDef) is not None
+        raise syntax_java.hive_type(sql, tokens, offset, "column type" if is_column else "primitive type specification")
 
 
 def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
@@ -87,8 +139,12 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
     """A quote that is not closed: Presto stumbles over what stands before it, where that needs what follows."""
     quote = next((one for one in ("'", '"') if sql.count(one) % 2), "'")
     at = sql.rfind(quote)
+    if spoken == "hive":
+        return syntax_java.hive_parse(sql, len(sql), f"character '{syntax_java.EOF}' not supported here")
+    if spoken == "spark":
+        return syntax_java.spark_near(sql, at, quote)
     before = sqlglot.tokenize(sql[:at], read=spoken)
-    if spoken == "presto" and before:
+    if before:
         last = before[-1]
         if last.text in {"=", "<", ">", "<>", "!=", "<=", ">="}:
             return syntax_presto.mismatched(sql, at, last.text, "<predicate>")
@@ -104,16 +160,22 @@ def _unread(
     first = error.errors[0] if error.errors else {}
     found = [one for one in tokens if (one.line, one.col) == (first.get("line"), first.get("col"))]
     offset, text = (found[0].start, sql[found[0].start : found[0].end + 1]) if found else (len(sql), "<EOF>")
-    return syntax_presto.mismatched(sql, offset, text)
+    if spoken == "presto":
+        return syntax_presto.mismatched(sql, offset, text)
+    if spoken == "spark":
+        return syntax_java.spark_near(sql, offset, text)
+    return syntax_java.hive_parse(sql, offset, f"cannot recognize input near '{text}'")
 
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
     """The table or database that SHOW or DESCRIBE names must be there."""
     what, database, name = showing.named(sql, spoken)
-    says = wording_presto.PrestoWords(places.Places(sql, (), exp.Null()))
-    changes = changes_presto.PrestoChanges(known, says, checking.Checker(known, says, spoken))
+    tokens = sqlglot.tokenize(sql, read=spoken)
+    _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:
-        changes.described(database, name)
+        table = exp.to_table(f"{database}.{name}" if database else name)
+        table.this.meta["start"] = next((token.start for token in tokens if token.text.lower() == name.lower()), 0)
+        changes.described(table)
     elif what == "database" and database is not None:
         changes.listed(database)
 

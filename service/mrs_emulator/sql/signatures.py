@@ -15,6 +15,31 @@ from mrs_emulator.sql import kinds, statement
 WINDOW = frozenset({"row_number", "rank", "dense_rank", "ntile", "percent_rank", "cume_dist", "lag", "lead"})
 """Functions that are only ever over a window."""
 
+SPARK_COUNTS = dict.fromkeys(
+    (
+        "abs acos array_distinct ascii asin atan base64 bin bit_length cbrt char_length cos cosh cot crc32 date_from_unix_date "
+        "degrees exp factorial flatten hex hour initcap isnan isnotnull isnull last_day length lower map_keys map_values md5 "
+        "minute month quarter radians reverse second sign sin sinh size soundex space sqrt tan tanh upper weekday weekofyear year"
+    ).split(),
+    1,
+)
+"""Functions of Spark that take one argument, whose errors say so."""
+
+SPARK_FIRST = {
+    "array_contains": '"ARRAY"',
+    "array_distinct": '"ARRAY"',
+    "explode": '("ARRAY" or "MAP")',
+    "sum": '"NUMERIC" or "ANSI INTERVAL"',
+    "avg": '"NUMERIC" or "ANSI INTERVAL"',
+}
+"""What the first argument of functions of Spark must be."""
+
+HIVE_COUNTS = {"length": 1, "abs": 1}
+"""Functions of Hive that take one argument, whose errors were recorded."""
+
+HIVE_SPELLED = {"abs": "ABS()"}
+"""How an error of Hive spells a function, where not in capital letters."""
+
 _CALL = re.compile(r"(?P<name>\w+)\((?P<kinds>(?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*)\)")
 _GENERIC = re.compile(r"[A-Z]\d?")
 _WIDER = ("tinyint", "smallint", "integer", "bigint", "decimal", "real", "double")
