@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, checking, wording_hive
+from mrs_emulator.sql import catalogue, checking, refusing, wording_hive
 
 _TASK: Final = "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. "
 
@@ -110,10 +110,10 @@ class HiveChanges:
             return
         found = self._relation(table)
         if found is None:  # Hive says nothing about a table that is not there
-            tree.set("exists", True)
-        elif kind == "TABLE" and found.is_view:
+            return
+        if kind == "TABLE" and found.is_view:
             self._says.fail(f"{_TASK}Cannot drop a view with DROP TABLE")
-        elif kind == "VIEW" and not found.is_view:
+        if kind == "VIEW" and not found.is_view:
             self._says.fail(f"{_TASK}Cannot drop a base table with DROP VIEW")
 
     def _alter(self, tree: exp.Alter) -> None:
@@ -135,7 +135,10 @@ class HiveChanges:
             return
         self._queries.table(table)
         found = self._relation(table)
-        if found is None or table.args.get("partition") is not None:
+        if found is None:
+            return
+        if table.args.get("partition") is not None:
+            self._partition(table, found)
             return
         for one in named:
             if one.name.lower() not in found.columns:
@@ -145,8 +148,21 @@ class HiveChanges:
                     f"columns of {self._named(table)} nor dynamic partition columns.. Error encountered near token '{one.name}'"
                 )
         rows = self._queries.query(tree.expression)
+        for name, one in zip(found.columns, rows or (), strict=False):
+            is_nested = one.kind is not None and one.kind.startswith(("array", "map", "struct"))
+            if not named and is_nested and not self._says.type_name(found.columns[name]).startswith(str(one.kind)[:3]):
+                raise refusing.not_played(f"INSERT of {one.kind} into the column {name}", "insert a value of its type")
         wanted = len(named) or len(found.columns)
         if rows is not None and len(rows) != wanted:
             text = "Cannot insert into target table because column number/types are different"
             more = f"Table insclause-0 has {wanted} columns, but query has {len(rows)} columns."
             self._says.fail(f"{text} '{table.name}': {more}", 10044, self._says.start(table))
+
+    def _partition(self, table: exp.Table, found: catalogue.Relation) -> None:
+        """The columns of PARTITION are there."""
+        for one in table.args["partition"].expressions:
+            name = one.this.name if isinstance(one, exp.EQ) else one.name
+            if name.lower() not in found.columns:
+                spec = f"{name}={one.expression.name}" if isinstance(one, exp.EQ) else f"{name}=null"
+                text = f"{self._named(table)}: Partition spec {{{spec}}} contains non-partition columns"
+                self._says.fail(f"ValidationFailureSemanticException {text}")

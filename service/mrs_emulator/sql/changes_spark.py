@@ -161,12 +161,32 @@ class SparkChanges:
         rows = self._queries.query(tree.expression)
         self._queries.table(table)
         found = self._relation(table)
-        if found is None or table.args.get("partition") is not None:
+        if found is None:
+            return
+        if table.args.get("partition") is not None:
+            self._partition(table, found)
             return
         self._named([one.name for one in named], found, table)
         columns = [one.name for one in named] or list(found.columns)
         if rows is not None and len(rows) != len(columns):
             self._arity(table, columns, rows)
+        for name, one in zip(columns, rows or (), strict=False):
+            self._fits(table, name, self._says.type_name(found.columns[name.lower()]), one.kind)
+
+    def _fits(self, table: exp.Table, name: str, wanted: str, given: str | None) -> None:
+        if given and given.startswith(("array", "map", "struct")) and not wanted.startswith(("array", "map", "struct")):
+            self._says.fail(
+                "[INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST] Cannot write incompatible data for the table "
+                f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`: Cannot safely cast `{name}` "
+                f'"{given.upper()}" to "{wanted.upper()}".'
+            )
+
+    def _partition(self, table: exp.Table, found: catalogue.Relation) -> None:
+        for one in table.args["partition"].expressions:
+            name = one.this.name if isinstance(one, exp.EQ) else one.name
+            if name.lower() not in found.columns:
+                whole = f"`spark_catalog`.`{table.db or self._known.current()}`.`{table.name}`"
+                self._says.fail(f"{name} is not a valid partition column in table {whole}.")
 
     def _named(self, names: list[str], found: catalogue.Relation, table: exp.Table) -> None:
         for index, name in enumerate(names):

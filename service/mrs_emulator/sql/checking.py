@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
-from mrs_emulator.sql import catalogue, grouping, kinds, scopes, statement, words
+from mrs_emulator.sql import calls, catalogue, grouping, kinds, scopes, statement, words
 
 Outputs = tuple[scopes.Output, ...] | None
 _CATALOGS = frozenset({"", "hive", "spark_catalog"})
-_LATERAL_NAMES: Mapping[int, tuple[str, ...]] = {1: ("col",), 2: ("key", "value")}
+_WITH_UNITS = frozenset({"datediff", "date_diff", "dateadd", "date_add", "timestampadd", "timestampdiff"})
 
 
 class Checker:
@@ -117,7 +117,7 @@ class Checker:
                 found = None if stars is None or found is None else found + [output for _, output in stars]
                 continue
             self._expression(one.unalias(), scope, named)
-            name = one.alias or (one.name if isinstance(one, exp.Column) else None)
+            name = one.alias or (one.name if isinstance(one, exp.Column) else self._says.column_name(one))
             if found is not None:
                 found.append(scopes.Output(name, self.kind(one, scope)))
             if isinstance(one.unalias(), exp.Explode | exp.Unnest | exp.Inline):
@@ -152,7 +152,9 @@ class Checker:
         alias = node.args.get("alias")
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
             found = named[node.name.lower()] if not node.db and node.name.lower() in named else self.table(node)
-            return scopes.Source(node.alias_or_name, _renamed(found, alias), node.db or None)
+            is_common = not node.db and node.name.lower() in named
+            database = None if is_common else node.db or self._known.current()
+            return scopes.Source(node.alias_or_name, _renamed(found, alias), database)
         if isinstance(node, exp.Subquery | exp.Values):
             return scopes.Source(node.alias_or_name, _renamed(self.query(node, scope.outer, named), alias))
         names = [one.name for one in alias.args.get("columns") or []] if alias else []
@@ -221,6 +223,8 @@ def _own(node: exp.Expr) -> Iterator[exp.Expr]:
 def _is_bound(node: exp.Column) -> bool:
     """Whether a name is a parameter of a lambda around it, or no column at all."""
     first = node.parts[0].name.lower()
+    if node.parent is not None and calls.name(node.parent) in _WITH_UNITS and node.parent.expressions[0] is node:
+        return True
     above = node.parent
     while above is not None:
         if isinstance(above, exp.Lambda) and any(one.name.lower() == first for one in above.expressions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from mrs_emulator.sql import (
     checking,
     kinds,
     places,
+    refusing,
     showing,
     statement,
     syntax,
@@ -30,6 +32,8 @@ from mrs_emulator.sql import (
 )
 
 _SLIPS = {"presto": syntax_presto.refused, "spark": syntax_java.spark, "hive": syntax_java.hive}
+_CAST_TYPE = "primitive type specification"
+_COLUMN_TYPE = "column type"
 _SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
 
 
@@ -57,8 +61,7 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     slip = syntax.find(tokens)
     if slip is not None:
         raise _SLIPS[spoken](sql, tokens, slip)
-    if spoken == "presto":
-        _substring(sql, tokens)
+    _special(sql, tokens, spoken)
     if tokens[0].text.upper() in _SHOWN:
         _shown(sql, spoken, known)
         return
@@ -104,10 +107,27 @@ def _types(sql: str, tokens: Sequence[Any], spoken: statement.Dialect, tree: exp
         offset = next((token.start for token in tokens if token.text.lower() == name), None)
         if offset is None:
             continue
-        if spoken == "spark":
-            raise syntax_java.spark_parse(sql, offset, f'[UNSUPPORTED_DATATYPE] Unsupported data type "{name.upper()}".')
         is_column = node.find_ancestor(exp.ColumnDef) is not None
-        raise syntax_java.hive_type(sql, tokens, offset, "column type" if is_column else "primitive type specification")
+        raise _unknown_type(sql, tokens, spoken, offset, _COLUMN_TYPE if is_column else _CAST_TYPE)
+
+
+def _unknown_type(
+    sql: str, tokens: Sequence[Any], spoken: statement.Dialect, offset: int, where: str
+) -> failures.SqlRefused:
+    """A type that Spark or Hive does not have."""
+    if spoken == "hive":
+        return syntax_java.hive_type(sql, tokens, offset, where)
+    name = next(token.text for token in tokens if token.start == offset).upper()
+    return syntax_java.spark_parse(sql, offset, f'[UNSUPPORTED_DATATYPE] Unsupported data type "{name}".')
+
+
+def _type_place(tokens: Sequence[Any], index: int) -> str | None:
+    """What wants a type at a token: CAST, a column of CREATE TABLE, or nothing."""
+    texts = [token.text.upper() for token in tokens[:index]]
+    if texts[-1:] == ["AS"] and "CAST" in texts:
+        return _CAST_TYPE
+    is_column = texts[:2] == ["CREATE", "TABLE"] and texts[-2:-1] and texts[-2] in {"(", ","}
+    return _COLUMN_TYPE if is_column else None
 
 
 def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
@@ -121,16 +141,21 @@ def _tokens(sql: str, spoken: statement.Dialect) -> list[Any]:
         raise unclosed(sql, spoken) from error
 
 
-def _substring(sql: str, tokens: Sequence[Any]) -> None:
-    """Presto has substring(x FROM 1), and no function of this name."""
+def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None:
+    """Presto has substring(x FROM 1), and no function of this name; Hive has the functions, and no such forms."""
     for index, token in enumerate(tokens[:-1]):
-        if token.text.upper() == "SUBSTRING" and tokens[index + 1].text == "(":
+        word = token.text.upper()
+        if spoken == "hive" and word == "POSITION" and tokens[index + 1].text == "(":
+            raise refusing.not_played("position, which Hive does not have", "use instr or locate")
+        if word == "SUBSTRING" and spoken != "spark" and tokens[index + 1].text == "(":
             depth = 0
             for inner in tokens[index + 1 :]:
                 depth += {"(": 1, ")": -1}.get(inner.text, 0)
                 if not depth or (depth == 1 and inner.text.upper() == "FROM"):
                     break
-            if not depth:
+            if depth and spoken == "hive":
+                raise refusing.not_played("substring with FROM, which Hive does not have", "use commas")
+            if not depth and spoken == "presto":
                 line, column = places.line_column(sql, token.start)
                 raise failures.SqlRefused(f"line {line}:{column}: Function 'substring' not registered")
 
@@ -160,11 +185,9 @@ def _unread(
     first = error.errors[0] if error.errors else {}
     found = [one for one in tokens if (one.line, one.col) == (first.get("line"), first.get("col"))]
     offset, text = (found[0].start, sql[found[0].start : found[0].end + 1]) if found else (len(sql), "<EOF>")
-    if spoken == "presto":
-        return syntax_presto.mismatched(sql, offset, text)
-    if spoken == "spark":
-        return syntax_java.spark_near(sql, offset, text)
-    return syntax_java.hive_parse(sql, offset, f"cannot recognize input near '{text}'")
+    if found and spoken != "presto" and (where := _type_place(tokens, tokens.index(found[0]))):
+        return _unknown_type(sql, tokens, spoken, offset, where)
+    return refusing.not_played(f"the syntax at '{text}'", "see whether it is right, or test it on a cluster of MRS")
 
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
@@ -174,7 +197,8 @@ def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> N
     _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:
         table = exp.to_table(f"{database}.{name}" if database else name)
-        table.this.meta["start"] = next((token.start for token in tokens if token.text.lower() == name.lower()), 0)
+        named = re.search(rf"(?<![\w]){re.escape(database or name)}(?!\w)", sql)
+        (table.args.get("db") or table.this).meta["start"] = named.start() if named else 0
         changes.described(table)
     elif what == "database" and database is not None:
         changes.listed(database)

@@ -138,6 +138,8 @@ def _parse(sql: str, spoken: statement.Dialect) -> exp.Expr:
 
 def _parsed(tree: exp.Expr, first_word: str, spoken: statement.Dialect) -> statement.Statement:
     _localise(tree)
+    if spoken == "hive" and isinstance(tree, exp.Drop):  # it says nothing about a table that is not there
+        tree.set("exists", True)
     if isinstance(tree, exp.Query | exp.Values):
         _name_columns(tree, spoken)
     shapes.rewrite(tree)

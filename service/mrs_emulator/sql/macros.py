@@ -121,11 +121,14 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) = 'TIMESTAMP' THEN epoch(TRY_CAST({_TEXT} AS TIMESTAMP))
         WHEN typeof(x) = 'DATE' THEN CAST(__error('{REFUSED}CAST from DATE to double') AS DOUBLE)
         ELSE TRY_CAST(trim({_TEXT}) AS DOUBLE) END""",
+    # Hive takes the thirteenth month for the first of the next year; Spark and the others take it for nothing.
+    f"""CREATE MACRO __no_moment() AS CASE WHEN getvariable('spoken') = 'hive'
+        THEN CAST(__error('{REFUSED}a date that the calendar does not have') AS DATE) END""",
     f"""CREATE MACRO __date(x) AS CASE WHEN x IS NULL THEN NULL
         WHEN typeof(x) = 'DATE' THEN TRY_CAST({_TEXT} AS DATE)
         WHEN typeof(x) = 'TIMESTAMP' THEN TRY_CAST(left({_TEXT}, 10) AS DATE)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T].*)?$')
-            THEN TRY_CAST(regexp_extract(trim({_TEXT}), '^[0-9]+-[0-9]+-[0-9]+') AS DATE)
+            THEN coalesce(TRY_CAST(regexp_extract(trim({_TEXT}), '^[0-9]+-[0-9]+-[0-9]+') AS DATE), __no_moment())
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}), '^[0-9]{{4}}(-[0-9]{{1,2}})?$')
             THEN CAST(__error('{REFUSED}a date without month or day') AS DATE)
         WHEN typeof(x) = 'VARCHAR' THEN NULL
@@ -134,7 +137,7 @@ MACROS: Final[tuple[str, ...]] = (
         WHEN typeof(x) IN ('DATE', 'TIMESTAMP') THEN TRY_CAST({_TEXT} AS TIMESTAMP)
         WHEN typeof(x) = 'VARCHAR' AND regexp_matches(trim({_TEXT}),
             '^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-9]{{1,2}}([.][0-9]{{1,6}})?)?$')
-            THEN TRY_CAST(trim({_TEXT}) AS TIMESTAMP)
+            THEN coalesce(TRY_CAST(trim({_TEXT}) AS TIMESTAMP), CAST(__no_moment() AS TIMESTAMP))
         WHEN typeof(x) = 'VARCHAR' AND NOT regexp_matches({_TEXT}, '[0-9]') THEN NULL
         ELSE CAST(__error('{REFUSED}CAST from ' || typeof(x) || ' to timestamp in this form') AS TIMESTAMP) END""",
     # Texts
@@ -168,7 +171,8 @@ MACROS: Final[tuple[str, ...]] = (
         ELSE array_to_string(string_split(x, d)[greatest(1, len(string_split(x, d)) + n + 1):], d) END""",
     """CREATE MACRO __find_in_set(x, s) AS CASE WHEN x IS NULL OR s IS NULL THEN NULL
         WHEN contains(x, ',') THEN 0 ELSE coalesce(list_position(string_split(s, ','), x), 0) END""",
-    """CREATE MACRO __concat_ws(d, l) AS array_to_string(list_filter(l, lambda e : e IS NOT NULL), d)""",
+    """CREATE MACRO __concat_ws(d, l) AS CASE WHEN d IS NOT NULL THEN array_to_string(list_filter(l, lambda e : e IS NOT NULL), d) END""",
+    "CREATE MACRO __chr(n) AS CASE WHEN n < 0 THEN '' ELSE chr(CAST(n % 256 AS INT)) END",
     """CREATE MACRO __ascii(x) AS CASE WHEN x = '' THEN 0 ELSE unicode(x) END""",
     "CREATE MACRO __space(n) AS repeat(' ', greatest(n, 0))",
     "CREATE MACRO __base64(x) AS to_base64(encode(x))",
@@ -306,7 +310,7 @@ MACROS: Final[tuple[str, ...]] = (
     f"""CREATE MACRO __presto_rpad(x, n, p) AS CASE
         WHEN n < 0 THEN __error('{FAILED}Target length must be in the range [0..2147483647]')
         WHEN p = '' THEN __error('{FAILED}Padding string must not be empty') ELSE __rpad(x, n, p) END""",
-    f"""CREATE MACRO __presto_replace(x, s, r) AS CASE WHEN s = '' THEN __error('{REFUSED}replace of an empty text')
+    f"""CREATE MACRO __replace_some(x, s, r) AS CASE WHEN s = '' THEN __error('{REFUSED}replace of an empty text')
         ELSE replace(x, s, r) END""",
     f"""CREATE MACRO __upper(x) AS CASE WHEN contains(x, 'ß') THEN __error('{REFUSED}upper of ß') ELSE upper(x) END""",
     f"""CREATE MACRO __presto_clock(x) AS CASE WHEN typeof(x) = 'DATE'
@@ -316,6 +320,30 @@ MACROS: Final[tuple[str, ...]] = (
     f"""CREATE MACRO __presto_join(a, b) AS CASE WHEN typeof(a) = typeof(b) OR a IS NULL OR b IS NULL THEN a || b
         ELSE cast_to_type(__error('{FAILED}line 1:1: ''||'' cannot be applied to ' || lower(typeof(a)) || ', '
             || lower(typeof(b))), a || b) END""",
+    # Hive alone
+    f"""CREATE MACRO __hive_text(x) AS CASE WHEN typeof(x) = 'BOOLEAN' THEN upper({_TEXT})
+        WHEN typeof(x) LIKE 'DECIMAL%' AND contains({_TEXT}, '.') THEN regexp_replace({_TEXT}, '[.]?0+$', '')
+        ELSE __text(x) END""",
+    f"""CREATE MACRO __hive_bool(x) AS CASE WHEN x IS NULL THEN NULL
+        WHEN typeof(x) = 'VARCHAR' THEN lower({_TEXT}) NOT IN ('', 'false', 'no', 'off', '0') ELSE __bool(x) END""",
+    f"""CREATE MACRO __hive_sign(x) AS CASE WHEN typeof(x) LIKE 'DECIMAL%'
+        THEN CAST(__error('{REFUSED}sign of a decimal') AS DOUBLE) ELSE __sign(x) END""",
+    "CREATE MACRO __hive_sqrt(x) AS CASE WHEN x >= 0 THEN sqrt(x) END",
+    "CREATE MACRO __hive_asin(x) AS CASE WHEN abs(x) <= 1 THEN asin(x) END",
+    "CREATE MACRO __hive_acos(x) AS CASE WHEN abs(x) <= 1 THEN acos(x) END",
+    f"""CREATE MACRO __hive_lpad(x, n, p) AS CASE WHEN n < 0 THEN __error('{REFUSED}lpad to less than nothing')
+        WHEN p <> '' THEN __lpad(x, n, p) END""",
+    f"""CREATE MACRO __hive_rpad(x, n, p) AS CASE WHEN n < 0 THEN __error('{REFUSED}rpad to less than nothing')
+        WHEN p <> '' THEN __rpad(x, n, p) END""",
+    "CREATE MACRO __hive_pmod(a, b) AS CASE WHEN b <> 0 THEN (a % nullif(b, 0) + b) % nullif(b, 0) END",
+    f"""CREATE MACRO __hive_ascii(x) AS CASE WHEN unicode(x) > 127 THEN CAST(__error('{REFUSED}ascii of ' || x) AS INT)
+        ELSE __ascii(x) END""",
+    f"""CREATE MACRO __hive_ws(x) AS CASE WHEN typeof(x) IN ('VARCHAR', '"NULL"') THEN {_TEXT}
+        ELSE __error('{REFUSED}concat_ws of ' || typeof(x)) END""",
+    """CREATE MACRO __hive_add_months(x, n) AS CASE WHEN __date(x) = last_day(__date(x))
+        THEN last_day(CAST(__date(x) + to_months(CAST(n AS INT)) AS DATE)) ELSE __add_months(x, n) END""",
+    f"""CREATE MACRO __hive_part(x) AS CASE WHEN typeof(x) = 'BOOLEAN' OR typeof(x) LIKE 'DECIMAL%' THEN __hive_text(x)
+        ELSE __part(x) END""",
     *_presto_casts("__presto_", strict=True),
     *_presto_casts("__presto_try_", strict=False),
 )

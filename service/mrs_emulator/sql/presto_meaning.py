@@ -366,7 +366,7 @@ REWRITES: Final[rewriting.Rewrites] = {
     exp.ArrayMin: renamed("__presto_array_min", "this"),
     exp.GenerateSeries: _sequence,
     exp.Rand: renamed("random"),
-    exp.Replace: renamed("__presto_replace", "this", "expression", "replacement"),
+    exp.Replace: renamed("__replace_some", "this", "expression", "replacement"),
     exp.StrPosition: renamed("strpos", "this", "substr"),
     exp.Upper: renamed("__upper", "this"),
     exp.Round: _round,

@@ -345,6 +345,7 @@ def _prepare(cursor: duckdb.DuckDBPyConnection, work: Work) -> None:
     """Make a fresh session behave as the dialect's own: its database, and what `/` does to integers."""
     if work.dialect == "presto":
         cursor.execute("SET integer_division = true")
+    cursor.execute(f"SET VARIABLE spoken = '{work.dialect}'")
     cursor.execute(f"USE {statement.quoted(statement.schema_name(work.database))}")
 
 

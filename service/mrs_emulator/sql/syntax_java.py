@@ -31,7 +31,7 @@ _HIVE_MISSING: Final[Mapping[syntax.Slip, str]] = {_S.NO_BY: "BY", _S.OPEN: ")",
 
 def spark(sql: str, tokens: Sequence[Any], found: syntax.Found) -> failures.SqlRefused:
     """Spark's error at a slip; where it takes the next keyword for a name, the statement is not played."""
-    if found.slip in _LACKING:
+    if found.slip in _LACKING or found.slip is _S.LIMIT:
         return refusing.not_played(f"a statement where {found.slip.value}", "add what is missing")
     index = found.index
     if found.slip is _S.NO_END:  # CASE is then a column, WHEN its alias

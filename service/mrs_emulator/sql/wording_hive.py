@@ -51,6 +51,10 @@ class HiveWords:
         """A type of DuckDB as Hive writes it."""
         return kinds.of_duckdb(duckdb_type, "hive")
 
+    def column_name(self, _node: exp.Expr) -> str | None:
+        """A column without an alias has a name that no part of the query uses."""
+        return None
+
     def no_catalog(self, node: exp.Table) -> None:
         """There is no such catalogue, of which Hive has none."""
         self.no_table(node, node.db)
@@ -122,8 +126,12 @@ class HiveWords:
                 self._conditions(node, kind)
             case exp.If():
                 self._condition(node, kind)
+            case exp.EQ() if isinstance(node.expression, exp.Not):
+                raise refusing.not_played("NOT behind an operator", "put it into brackets")
             case exp.EQ() | exp.GT() | exp.LT():
                 self._both(node, kind)
+            case exp.Add() | exp.Sub():
+                self._counted(node, kind)
             case exp.Cast() | exp.TryCast():
                 self._cast(node, kind)
             case exp.Func():
@@ -137,6 +145,9 @@ class HiveWords:
 
     def _condition(self, node: exp.If, kind: words.Kind) -> None:
         of = kind(node.this)
+        branches = {kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))}
+        if len(branches) > 1 and not isinstance(node.parent, exp.Case):
+            raise refusing.not_played("if() of values of different types", "cast them")
         if of in {None, "boolean", "unknown"}:
             return
         name = self._where.sql[self._where.start(node.this) or 0 :].split(")", 1)[0].split(",")[0].split(" ")[0]
@@ -152,6 +163,12 @@ class HiveWords:
             name = _COMPARED[type(node)]
             said = f"The 2nd argument of {name} is expected to a primitive type, but list is found"
             self.fail(f"Argument type mismatch '{node.expression.name}': {said}", 10016, self._where.start(node.expression))
+
+    def _counted(self, node: exp.Expr, kind: words.Kind) -> None:
+        """Hive fails in words of its own classes where a number is added to a date."""
+        for one, other in ((node.this, node.expression), (node.expression, node.this)):
+            if kind(one) in {"date", "timestamp"} and kinds.is_number(kind(other) or ""):
+                raise refusing.not_played("a number added to a date", "use date_add")
 
     def _cast(self, node: exp.Expr, kind: words.Kind) -> None:
         of = kind(node.this)
@@ -178,11 +195,13 @@ class HiveWords:
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
             text = "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
             self.fail(f"{text} {name} function")
+        if name == "explode" and len(getattr(node.parent_select, "expressions", [])) > 1:
+            raise refusing.not_played("explode beside other columns", "use LATERAL VIEW explode")
         self._first_argument(node, name, kind)
 
     def _first_argument(self, node: exp.Expr, name: str, kind: words.Kind) -> None:
         of = kind(node.expressions[0]) if node.expressions else None
-        if of is None or of == "unknown":
+        if of is None or (of == "unknown" and name != "length"):
             return
         first = node.expressions[0]
         at = self._where.start(first)
@@ -194,6 +213,8 @@ class HiveWords:
         if name in {"sum", "avg"} and not (kinds.is_number(of) or of == "string"):
             text = f"Only numeric or string type arguments are accepted but {of} is passed."
             self.fail(f"UDFArgumentTypeException {text}")
+        if name == "length" and (_is_nested(of) or isinstance(node.expressions[0], exp.Null)):
+            raise refusing.not_played(f"length of {of}", "use size")
         if name == "explode" and not _is_nested(of):
             self.fail("UDFArgumentException explode() takes an array or a map as a parameter")
 

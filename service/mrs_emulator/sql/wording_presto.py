@@ -53,6 +53,10 @@ class PrestoWords:
         """A type of DuckDB as Presto writes it."""
         return kinds.of_duckdb(duckdb_type, "presto")
 
+    def column_name(self, _node: exp.Expr) -> str | None:
+        """A column without an alias has no name."""
+        return None
+
     def no_catalog(self, node: exp.Table) -> None:
         """There is no such catalogue."""
         self.fail(f"Catalog '{node.catalog}' does not exist", self._where.start(node))

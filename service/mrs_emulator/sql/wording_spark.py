@@ -45,6 +45,10 @@ class SparkWords:
         """A type of DuckDB as Spark writes it."""
         return kinds.of_duckdb(duckdb_type, "spark")
 
+    def column_name(self, node: exp.Expr) -> str | None:
+        """A column without an alias is named as it is written."""
+        return _shown(node)
+
     def no_catalog(self, node: exp.Table) -> None:
         """There is no such catalogue."""
         self.no_table(node, node.db)
@@ -109,7 +113,8 @@ class SparkWords:
             inner = ", ".join(_shown(one) for one in found)
             self.fail(
                 f'[INVALID_WHERE_CONDITION] The WHERE condition "{_shown(node)}" contains invalid expressions: {inner}.\n'
-                "Rewrite the query to avoid window functions, aggregate functions, and generator functions in the WHERE clause."
+                "Rewrite the query to avoid window functions, aggregate functions, and generator functions in the WHERE clause.",
+                self._where.word("SELECT"),
             )
         if kind not in {None, "boolean", "unknown"}:
             text = f'Filter expression "{_shown(node)}" of type "{_type(kind)}" is not a boolean.'
@@ -307,7 +312,8 @@ def _suggested(parts: Sequence[str], scope: scopes.Scope, *, is_late: bool) -> l
             for source in scope.sources
             for column in source.columns or ()
         ]
-    return sorted(sorted(names), key=lambda name: _distance(name, wanted))[:_SUGGESTED]
+    by_column = sorted(names, key=lambda name: (name.rpartition(".")[2], name))
+    return sorted(by_column, key=lambda name: _distance(name, wanted))[:_SUGGESTED]
 
 
 def _distance(one: str, other: str) -> int:

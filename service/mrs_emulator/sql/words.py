@@ -18,6 +18,9 @@ class Words(Protocol):
     def type_name(self, duckdb_type: str) -> str:
         """A type of DuckDB as the engine writes it."""
 
+    def column_name(self, node: exp.Expr) -> str | None:
+        """The name of a column without an alias, where other parts of the query may use it."""
+
     def no_catalog(self, node: exp.Table) -> None:
         """There is no such catalogue."""
 

@@ -78,7 +78,7 @@ public final class HiveProgram {
             IDriver driver = (IDriver) processor;
             List<Object> rows = new ArrayList<>();
             try {
-                driver.getResults(rows);
+                while (driver.getResults(rows)) { } // a hundred at a time, behind those that are there
             } catch (Exception failure) {
                 answer.put("code", -1);
                 answer.put("error", String.valueOf(failure.getMessage()));
