@@ -58,7 +58,9 @@ class PrestoWords:
         return None
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue."""
+        """There is no such catalogue; a Presto of MRS has its own beside `hive`."""
+        if node.catalog.lower() in {"system", "jmx"}:
+            raise refusing.not_played(f"the catalogue {node.catalog.lower()}", "the emulator has the catalogue hive")
         self.fail(f"Catalog '{node.catalog}' does not exist", self._where.start(node))
 
     def no_database(self, node: exp.Table, database: str) -> None:
