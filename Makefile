@@ -16,10 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations oracles oracles-page docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign foreign-clients demo kafka tools check format schemas baseline operations oracles oracles-page docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## create .venv and install the package with all its extras
 
@@ -49,6 +49,9 @@ foreign: $(FOREIGN) ## add the foreign clients that the contract tests need
 $(FOREIGN): $(INSTALLED) tools/python/requirements.txt
 	@$(PIP) install -q -c constraints.txt -r tools/python/requirements.txt
 	@touch $@
+
+foreign-clients: foreign kafka ## nightly: other people's clients of MRS, all that they have, against the emulator; writes docs/foreign-clients.md (needs Go)
+	@PYTHONPATH=. $(BIN)/python -m tools.foreign.run $(ARGS)
 
 demo: venv ## run everything on this machine: broker, emulator, relay, 30 requests (ARGS=--keep to go on)
 	@$(BIN)/mrs-relay demo $(ARGS)

@@ -13,6 +13,7 @@ sends it from another origin, and bodies must say that they are JSON, which a fo
     POST   /emulator/clock      {"advance_s": 3600} puts it forward, {"stopped": true} or {"stopped": false} stops it
                                 or lets it catch up; it never goes back
     GET    /emulator/overview   what the page at / shows
+    GET    /emulator/calls      how often each operation was called, by HTTP status
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Admin:
             ("GET", "clock"): self._time,
             ("POST", "clock"): lambda: self._turn(request.body),
             ("GET", "overview"): lambda: wire.as_json(200, self._overview.members(now_ms)),
+            ("GET", "calls"): lambda: wire.as_json(200, self._overview.calls()),
         }
         answer = answers.get((request.verb, request.path.removeprefix(PREFIX)))
         if answer is None:

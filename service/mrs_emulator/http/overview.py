@@ -54,6 +54,10 @@ class Overview:
             "request_count": self._requests.count,
         }
 
+    def calls(self) -> dict[str, Any]:
+        """Which operations were called since the start, how often, and with which HTTP status."""
+        return {"calls": self._requests.calls()}
+
     def _jobs(self, now_ms: int) -> list[dict[str, Any]]:
         """The newest jobs of all clusters, newest first."""
         newest = []
