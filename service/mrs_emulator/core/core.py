@@ -36,6 +36,7 @@ from mrs_emulator.core import (
 from mrs_emulator.http import admin, overview, page
 from mrs_emulator.iam import accounts, iam, signature
 from mrs_emulator.jobs import jobs
+from mrs_emulator.obs import service, store
 from mrs_emulator.sql import obs, presto, sql, sql_jobs
 from mrs_emulator.v11 import v11_api, v11_store
 
@@ -45,6 +46,8 @@ _log = structlog.get_logger(__name__)
 class Emulator:
     """
     One project of MRS with its clusters.
+
+    `objects` is OBS, which `http/server.py` serves on a port of its own.
 
     An async context manager: entering opens the data folder, leaving ends SQL and tasks. Without SQL and data it may be
     used as it is.
@@ -72,6 +75,9 @@ class Emulator:
         self._recent = recent.Recent()
         self._warehouse = sql.Warehouse(chosen.sql, chosen.data)
         self._obs = obs.Obs(chosen.obs_dir or (chosen.data / "obs" if chosen.data else None))
+        self.objects = service.Service(
+            known, store.Store(lambda: self._obs.root), chosen.iam.region, chosen.iam.domain, checks=chosen.auth
+        )
         running = sql_jobs.SqlJobs(self._warehouse, self._task_supervisor, self._obs, self._clock, chosen.sql)
         self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
         statements = presto.Presto(
@@ -136,6 +142,10 @@ class Emulator:
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()
+
+    def now_ms(self) -> int:
+        """The emulator's time, in milliseconds since the epoch."""
+        return self._clock.now_ms()
 
     def add_faults(self, *orders: faults.Fault) -> None:
         """Put faults in force, as POST /emulator/faults does."""
