@@ -33,7 +33,7 @@ def own_python(program: str) -> list[str]:
     return [sys.executable, "-m", f"tools.foreign.{program}"]
 
 
-def venv(name: str, program: str) -> list[str]:
+def venv(name: str, program: str, *arguments: str) -> list[str]:
     """
     Return the command of a program in a virtual environment with the packages of `requirements/{name}.txt`.
 
@@ -51,7 +51,7 @@ def venv(name: str, program: str) -> list[str]:
         _run([*pip, "--no-deps", "-r", str(wanted)])
 
     _once(folder, [wanted], install)
-    return [python, "-m", f"tools.foreign.{program}"]
+    return [python, "-m", f"tools.foreign.{program}", *arguments]
 
 
 def jars() -> list[str]:

@@ -18,6 +18,7 @@ AK = os.environ.get("CLIENT_AK", "")
 SK = os.environ.get("CLIENT_SK", "")
 PROJECT = os.environ.get("CLIENT_PROJECT", "")
 ENDPOINT = os.environ.get("CLIENT_ENDPOINT", "")
+OBS = os.environ.get("CLIENT_OBS", "")
 
 
 def serve(version: str, methods: Mapping[str, list[str]], answer: Answer) -> None:

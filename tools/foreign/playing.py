@@ -14,6 +14,7 @@ from typing import Any
 from tools.foreign import scenario
 
 from mrs_emulator.core import core, settings, wire
+from mrs_emulator.http import server
 
 ROOT = Path(__file__).resolve().parents[2]
 _REPLY_S = 120.0
@@ -63,12 +64,13 @@ class Program:
         self._process = process
 
     @classmethod
-    async def start(cls, command: Sequence[str], url: str) -> Program:
+    async def start(cls, command: Sequence[str], live: server.Running) -> Program:
         """Start a program with the emulator's address and keys in its environment."""
         pair = settings.Credential()
         environment = {
             **os.environ,
-            "CLIENT_ENDPOINT": url,
+            "CLIENT_ENDPOINT": live.url,
+            "CLIENT_OBS": live.obs_url,
             "CLIENT_AK": pair.access_key,
             "CLIENT_SK": pair.secret_key.get_secret_value(),
             "CLIENT_PROJECT": settings.EmulatorSettings().project_id,
@@ -154,7 +156,9 @@ class Player:
     async def _play(self, step: scenario.Step) -> None:
         row = self._played.rows.setdefault(step.call, Row(step.call))
         before = await self._succeeded()
-        api, _, call = step.call.rpartition(".") if step.call[:3] in {"v1.", "v2."} else ("", "", step.call)
+        api, _, call = (
+            step.call.rpartition(".") if step.call.partition(".")[0] in scenario.APIS else ("", "", step.call)
+        )
         try:
             wanted = {
                 "api": api,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 from rich import box, console, table
-from tools.foreign import installing, page, playing, scenario
+from tools.foreign import installing, page, playing, scenario, scenario_objects
 
 from mrs_emulator.core import settings
 from mrs_emulator.http import server
@@ -23,6 +23,7 @@ from mrs_emulator.http import server
 _PACE = {"create_s": 0.3, "resize_s": 0.2, "delete_s": 0.2, "new_s": 0, "submitted_s": 0, "accepted_s": 0}
 _SETTINGS = {
     "port": 0,
+    "obs_port": 0,
     "pace": {**_PACE, "run_s": 0.3, "kill_s": 0},
     "v11": {"strict_required": False},  # otcextensions leaves out the type when it changes a data source
 }
@@ -39,12 +40,14 @@ class Client:
         install: brings it here; returns its command.
         steps: what it is asked to do.
         of_overview: only its methods of the API overview must be called; False: all that it has.
+        bucket: a bucket that is there from the start, for clients that cannot make one.
     """
 
     title: str
     install: Callable[[], list[str]]
     steps: Sequence[scenario.Step]
     of_overview: bool = False
+    bucket: str = ""
 
 
 CLIENTS = {
@@ -56,6 +59,16 @@ CLIENTS = {
     "otc": Client("otcextensions", lambda: installing.venv("otc", "otc"), scenario.OTC),
     "airflow": Client("Airflow's provider", lambda: installing.venv("airflow", "airflow_provider"), scenario.AIRFLOW),
     "sahara": Client("OpenStack's Sahara client", lambda: installing.own_python("sahara"), scenario.SAHARA),
+    "boto3": Client("boto3", lambda: installing.venv("obs", "objects", "boto3"), scenario_objects.BOTO3),
+    "obstore": Client(
+        "obstore", lambda: installing.venv("obs", "objects", "obstore"), scenario_objects.OBSTORE, bucket="lake"
+    ),
+    "esdk": Client(
+        "esdk-obs-python of the vendor", lambda: installing.venv("obs", "objects", "esdk"), scenario_objects.ESDK
+    ),
+    "duckdb": Client(
+        "DuckDB's httpfs", lambda: installing.venv("obs", "objects", "duckdb"), scenario_objects.DUCKDB, bucket="lake"
+    ),
 }
 
 
@@ -67,7 +80,9 @@ async def played(client: Client) -> playing.Played:
         return playing.Played(client.title, "not installed", {"": playing.Row("", error=str(error))})
     async with server.running(settings.EmulatorSettings.model_validate(_SETTINGS)) as live:
         known = frozenset(name.removesuffix("V11") for name in live.emulator.operations) | _OTHER_NAMES
-        program = await playing.Program.start(command, live.url)
+        if client.bucket:
+            live.emulator.objects.store.create_bucket(client.bucket)
+        program = await playing.Program.start(command, live)
         try:
             player = playing.Player(client.title, program, live.emulator)
             return await player.play(client.steps, known if client.of_overview else None)

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+APIS = frozenset({"v1", "v2", "v4", "v4-host", "obs-host"})
+"""What may stand before a call: the version of MRS's API, or the signature for OBS and where the bucket stands."""
+
 CLUSTER = "6b2f1c34-7f0e-4a52-9c11-2f6f0d8a7e01"
 
 
@@ -20,7 +23,7 @@ class Step:
     One call.
 
     Attributes:
-        call: the client's method; `v1.` or `v2.` before it chooses the API.
+        call: the client's method; one of `APIS` and a dot before it choose the API.
         fields: its arguments by name.
         values: its arguments by place.
         save: names for later steps, with the paths of their values in the reply.

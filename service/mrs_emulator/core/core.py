@@ -147,6 +147,11 @@ class Emulator:
         """The emulator's time, in milliseconds since the epoch."""
         return self._clock.now_ms()
 
+    def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
+        """Remember a call of OBS beside those of MRS, for the page."""
+        entry = recent.Entry(verb, self._clock.now_ms(), f"OBS.{operation}", status, took_s * 1000)
+        self._recent.note(entry)
+
     def add_faults(self, *orders: faults.Fault) -> None:
         """Put faults in force, as POST /emulator/faults does."""
         self._faults.add(orders)

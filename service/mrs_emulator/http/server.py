@@ -18,7 +18,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from mrs_emulator.core import clock, core, failures, ids, refusals, settings, wire
+from mrs_emulator.core import clock, core, failures, refusals, settings, wire
 from mrs_emulator.iam import signature
 from mrs_emulator.obs import listener
 
@@ -93,7 +93,7 @@ async def _objects(chosen: settings.EmulatorSettings, emulator: core.Emulator) -
         yield None
         return
     domains = (*chosen.obs_domains, f"obs.{chosen.iam.region}.myhuaweicloud.com")
-    played = listener.Listener(emulator.objects, ids.Ids(None), emulator.now_ms, domains)
+    played = listener.Listener(emulator, domains)
     async with listener.listening(played, chosen.host, chosen.obs_port) as port:
         yield port
 

@@ -64,10 +64,12 @@ class Buckets:
         return wire.Reply(204)
 
     def location(self, request: wire.Request, admitted: access.Admitted) -> wire.Reply:
-        """GetBucketLocation: OBS's own clients read `Location`, others `LocationConstraint`."""
+        """GetBucketLocation; of S3's clients some read the root's text, and OBS's own an element in it."""
         self._objects.bucket(request.bucket)
-        name = "LocationConstraint" if admitted.prefix == "x-amz-" else "Location"
-        return wire.Reply(200, _XML, markup.document(name, self._region))
+        if admitted.prefix == "x-obs-":
+            return wire.Reply(200, _XML, markup.document("Location", self._region))
+        both: list[markup.Element] = [("", self._region), ("LocationConstraint", self._region)]
+        return wire.Reply(200, _XML, markup.document("LocationConstraint", both))
 
     def versioning(self, request: wire.Request) -> wire.Reply:
         """GetBucketVersioning: it was never turned on."""

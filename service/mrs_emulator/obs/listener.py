@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from aiohttp import web
 
-from mrs_emulator.core import failures, ids
+from mrs_emulator.core import failures
 from mrs_emulator.obs import access, chunks, errors, service, wire
 
 _PIECE_BYTES = 1 << 20
@@ -29,51 +31,63 @@ _NEGOTIATION = {"x-obs-api": "3.0"}
 _log = structlog.get_logger(__name__)
 
 
+class Owner(Protocol):
+    """What OBS is a part of: it has the time, and remembers calls."""
+
+    @property
+    def objects(self) -> service.Service:
+        """OBS without a socket."""
+
+    def now_ms(self) -> int:
+        """The time, in milliseconds since the epoch."""
+
+    def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
+        """Remember a call."""
+
+
 class Listener:
     """
     Turns aiohttp's requests into OBS's and replies back.
 
     Args:
-        played: the service.
-        making: source of request ids.
-        now_ms: the time, in milliseconds since the epoch.
+        owner: what OBS is a part of.
         domains: hosts whose sub-domains are buckets.
     """
 
-    def __init__(
-        self, played: service.Service, making: ids.Ids, now_ms: Callable[[], int], domains: Sequence[str]
-    ) -> None:
-        self._service = played
-        self._ids = making
-        self._now_ms = now_ms
+    def __init__(self, owner: Owner, domains: Sequence[str]) -> None:
+        self._owner = owner
+        self._service = owner.objects
         self._domains = domains
 
     async def handle(self, asked: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        request_id = self._ids.request_id().upper()
-        request, prefix = None, "x-amz-"
+        request_id = secrets.token_hex(16).upper()
+        request, prefix, name = None, "x-amz-", "unknown"
+        began_s = asyncio.get_running_loop().time()
         try:
             lowered = {name.lower(): value for name, value in asked.headers.items()}
             request = wire.request(asked.method, asked.raw_path, lowered, self._domains)
             if asked.method == "HEAD" and request.parameter("apiversion") is not None:
                 reply = wire.Reply(200, _NEGOTIATION)
             else:
-                now_ms = self._now_ms()
+                now_ms = self._owner.now_ms()
                 admitted = self._service.gate.admit(request, now_ms)
                 prefix = admitted.prefix
+                name = service.operation(request)  # what is not played is refused before its body is received
                 reply = await self._answer(asked, request, admitted, now_ms)
         except errors.ObsError as error:
             reply = service.refused(error, request, request_id)
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of OBS is caught
             _log.exception("emulator.obs_request_failed", verb=asked.method, request_id=request_id)
             reply = service.refused(errors.ObsError("InternalError"), request, request_id)
+        took_s = asyncio.get_running_loop().time() - began_s
+        self._owner.note_object_call(asked.method, name, reply.status, took_s)
         headers = {"Server": "OBS", f"{prefix}request-id": request_id, f"{prefix}id-2": request_id, **reply.headers}
         return await _sent(asked, reply, headers)
 
     async def _answer(
         self, asked: web.BaseRequest, request: wire.Request, admitted: access.Admitted, now_ms: int
     ) -> wire.Reply:
-        service.operation(request)  # refused before the body is sent
         place = await asyncio.to_thread(self._service.store.incoming)
         try:
             body = _NO_BODY

@@ -17,7 +17,7 @@ _NOT_OF_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def document(name: str, elements: Iterable[Element]) -> bytes:
-    """A whole document."""
+    """A whole document; an element without a name is text between others."""
     return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n{_element(name, elements)}'.encode()
 
 
@@ -53,4 +53,4 @@ def _element(name: str, content: str | int | Iterable[Element]) -> str:
         inner = saxutils.escape(_NOT_OF_XML.sub("\ufffd", str(content)), {"\r": "&#13;", "\n": "&#10;"})
     else:
         inner = "".join(_element(*one) for one in content)
-    return f"<{name}>{inner}</{name}>"
+    return f"<{name}>{inner}</{name}>" if name else inner
