@@ -13,7 +13,7 @@ from typing import Any
 
 from tools.foreign import scenario
 
-from mrs_emulator.core import core, settings, wire
+from mrs_emulator.core import core, settings
 from mrs_emulator.http import server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ class Player:
 
     async def _play(self, step: scenario.Step) -> None:
         row = self._played.rows.setdefault(step.call, Row(step.call))
-        before = await self._succeeded()
+        before = self._succeeded()
         api, _, call = (
             step.call.rpartition(".") if step.call.partition(".")[0] in scenario.APIS else ("", "", step.call)
         )
@@ -170,7 +170,7 @@ class Player:
         except (KeyError, RuntimeError, TimeoutError) as failed:
             error = f"{type(failed).__name__}: {failed}"
         row.error = row.error or error
-        after = await self._succeeded()
+        after = self._succeeded()
         row.operations |= {name for name, number in after.items() if number > before.get(name, 0)}
 
     async def _answered(self, step: scenario.Step, wanted: Mapping[str, Any]) -> str:
@@ -200,11 +200,10 @@ class Player:
             return {key: self._filled(one) for key, one in value.items()}
         return [self._filled(one) for one in value] if isinstance(value, list | tuple) else value
 
-    async def _succeeded(self) -> dict[str, int]:
-        reply = await self._emulator.handle(wire.Request.of("GET", "/emulator/calls"))
+    def _succeeded(self) -> dict[str, int]:
         return {
             name: sum(number for status, number in by_status.items() if status.startswith("2"))
-            for name, by_status in reply.json()["calls"].items()
+            for name, by_status in self._emulator.calls().items()
         }
 
 

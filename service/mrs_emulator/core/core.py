@@ -147,6 +147,10 @@ class Emulator:
         """The emulator's time, in milliseconds since the epoch."""
         return self._clock.now_ms()
 
+    def calls(self) -> dict[str, dict[str, int]]:
+        """How often each operation was called since the start, by HTTP status; those of OBS begin with `OBS.`."""
+        return self._recent.calls()
+
     def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
         """Remember a call of OBS beside those of MRS, for the page."""
         entry = recent.Entry(verb, self._clock.now_ms(), f"OBS.{operation}", status, took_s * 1000)

@@ -97,13 +97,11 @@ class Store:
     def buckets(self) -> list[tuple[str, int]]:
         """Names of buckets, and when they were last changed, in milliseconds since the epoch."""
         root = self._root()
-        with contextlib.suppress(FileNotFoundError):
-            return sorted(
-                (one.name, one.stat().st_mtime_ns // 1_000_000)
-                for one in os.scandir(root)
-                if keys.is_folder(one.name) and one.is_dir(follow_symlinks=False)
-            )
-        return []
+        return sorted(
+            (one.name, one.stat().st_mtime_ns // 1_000_000)
+            for one in _entries(root)
+            if keys.is_folder(one.name) and one.is_dir(follow_symlinks=False)
+        )
 
     def bucket(self, name: str) -> Path:
         """
@@ -271,12 +269,20 @@ def _tag_of_file(seen: os.stat_result) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; links are no files."""
-    with contextlib.suppress(*_NO_FILE):
-        for one in os.scandir(folder):
-            if one.is_dir(follow_symlinks=False):
-                yield from _files(Path(one.path))
-            elif one.is_file(follow_symlinks=False):
-                yield Path(one.path)
+    for one in _entries(folder):
+        if one.is_dir(follow_symlinks=False):
+            yield from _files(Path(one.path))
+        elif one.is_file(follow_symlinks=False):
+            yield Path(one.path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing, where it is not there."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except _NO_FILE:
+        return []
 
 
 def _prune(folder: Path, base: Path) -> None:
