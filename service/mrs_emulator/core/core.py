@@ -33,7 +33,7 @@ from mrs_emulator.core import (
     tasks,
     wire,
 )
-from mrs_emulator.http import admin, overview, page
+from mrs_emulator.http import admin, job_page, overview, page
 from mrs_emulator.iam import accounts, iam, signature
 from mrs_emulator.jobs import jobs
 from mrs_emulator.obs import service, store
@@ -142,6 +142,11 @@ class Emulator:
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()
+
+    def serve_pages(self) -> None:
+        """Let jobs name their pages, since there is a socket through which these can be read."""
+        if self._settings.admin:
+            self._jobs.page_path = job_page.path
 
     def now_ms(self) -> int:
         """The emulator's time, in milliseconds since the epoch."""

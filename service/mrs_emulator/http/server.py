@@ -80,6 +80,7 @@ async def running(chosen: settings.EmulatorSettings, *, timer: clock.Clock | Non
             except OSError as error:
                 raise failures.CannotStart(f"cannot listen on {chosen.host}:{chosen.port}: {error.strerror}") from error
             host, port = runner.addresses[0][:2]
+            emulator.serve_pages()
             async with _objects(chosen, emulator) as obs_port:
                 yield Running(host, port, emulator, obs_port)
         finally:

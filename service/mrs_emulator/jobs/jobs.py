@@ -8,7 +8,7 @@ Source: API reference, pages mrs_02_0085 to mrs_02_0090 (2022 to 2025); error co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,9 @@ class Jobs:
         making: source of ids.
         chosen: pace and quirks.
         running: runs SQL jobs.
+
+    Attributes:
+        page_path: path of the page of a job, by cluster and job; None where pages are not served.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Jobs:
         self._pace = chosen.pace
         self._quirks = chosen.quirks
         self._sql = running
+        self.page_path: Callable[[str, str], str] | None = None
 
     def operations(self) -> Iterable[routes.Route]:
         """The operations and their documented calls per minute."""
@@ -109,7 +113,7 @@ class Jobs:
     async def show(self, call: routes.Call) -> wire.Reply:
         """ShowSingleJobExe: one job as it is now."""
         cluster, job = self._find(call)
-        return wire.as_json(self._quirks.job_status, {"job_detail": self._json(cluster, job, call.now_ms)})
+        return wire.as_json(self._quirks.job_status, {"job_detail": self._json(call, cluster, job)})
 
     async def list_page(self, call: routes.Call) -> wire.Reply:
         """ShowJobExeListNew: a page of jobs."""
@@ -118,7 +122,7 @@ class Jobs:
         total, jobs = listing.page(cluster.index, query, call.now_ms, self._quirks)
         found: dict[str, Any] = {
             "total_record": str(total) if self._quirks.numbers_as_strings else total,
-            "job_list": [self._json(cluster, job, call.now_ms) for job in jobs],
+            "job_list": [self._json(call, cluster, job) for job in jobs],
         }
         return wire.as_json(self._quirks.job_status, found)
 
@@ -206,9 +210,13 @@ class Jobs:
             raise refusals.business("0176")
         return cluster, job
 
-    def _json(self, cluster: state.ClusterState, job: life.Job, now_ms: int) -> dict[str, Any]:
+    def _json(self, call: routes.Call, cluster: state.ClusterState, job: life.Job) -> dict[str, Any]:
         as_strings = self._quirks.numbers_as_strings
-        return job_json.render(job, cluster.created_ms, now_ms, numbers_as_strings=as_strings)
+        host = call.request.headers.get("host", "")
+        page = (
+            f"http://{host}{self.page_path(cluster.record.cluster_id, job.job_id)}" if self.page_path and host else ""
+        )
+        return job_json.render(job, cluster.created_ms, call.now_ms, numbers_as_strings=as_strings, page=page)
 
     def _rows(self, answer: sql.Answer) -> list[dict[str, Any]]:
         if not answer.columns:
