@@ -269,3 +269,35 @@ async def test_objects_and_uploads_are_there_after_a_restart(tmp_path: Path) -> 
         await asyncio.to_thread(go_on, live.obs_url, upload)
         calls = {name for name in live.emulator.calls() if name.startswith("OBS.")}
         assert calls == {"OBS.HeadObject", "OBS.ListMultipartUploads"}
+
+
+async def test_jobs_that_have_ended_leave_their_drivers_logs(tmp_path: Path) -> None:
+    """Why a job failed stands in its stderr: what its SQL met, or the cause that it was ordered to have."""
+    pace = {"new_s": 0, "submitted_s": 0, "accepted_s": 0, "run_s": 0}
+    async with serving(tmp_path, pace=pace, obs_job_logs="obs://lake/logs") as live:
+        sdk = vendor_sdk.Vendor(live.url)
+
+        async def log(**body: object) -> str:
+            """The stderr of a job that has ended."""
+            made = await sdk.ask(
+                sdk.v2.create_execute_job, v2.CreateExecuteJobRequest(CLUSTER, v2.JobExecution(**body))
+            )
+            job_id = made.job_submit_result.job_id
+            wanted = v2.ShowSingleJobExeRequest(job_execution_id=job_id, cluster_id=CLUSTER)
+            async with asyncio.timeout(20):
+                while (await sdk.ask(sdk.v2.show_single_job_exe, wanted)).job_detail.job_result == "UNDEFINED":
+                    await asyncio.sleep(0.02)
+            key = f"logs/{CLUSTER}/{job_id}/stderr"
+            return await asyncio.to_thread(read, key)
+
+        def read(key: str) -> str:
+            with opened(live.obs_url) as s3:
+                return str(s3.get_object(Bucket="lake", Key=key)["Body"].read().decode())
+
+        cause = {"emulator.cause": "memory"}
+        assert "java.lang.OutOfMemoryError" in await log(job_name="a", job_type="SparkSubmit", properties=cause)
+        assert "ordered to fail" in await log(job_name="fail", job_type="MapReduce")
+        failed = await log(job_name="b", job_type="SparkSql", arguments=["SELECT secret FROM nowhere"])
+        assert ("nowhere" in failed, "SELECT" in failed) == (True, False)
+        fine = await log(job_name="c", job_type="SparkSubmit", arguments=["--password=secret"])
+        assert ("driver ended: SUCCEEDED" in fine, "secret" in fine) == (True, False)

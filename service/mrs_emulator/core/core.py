@@ -10,6 +10,7 @@ Scripted jobs cost neither threads nor timers. SQL runs on the warehouse's threa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +36,7 @@ from mrs_emulator.core import (
 )
 from mrs_emulator.http import admin, job_page, overview, page
 from mrs_emulator.iam import accounts, iam, signature
-from mrs_emulator.jobs import jobs
+from mrs_emulator.jobs import driver_logs, jobs
 from mrs_emulator.obs import service, store
 from mrs_emulator.sql import obs, presto, sql, sql_jobs
 from mrs_emulator.v11 import v11_api, v11_store
@@ -78,8 +79,10 @@ class Emulator:
         self.objects = service.Service(
             known, store.Store(lambda: self._obs.root), chosen.iam.region, chosen.iam.domain, checks=chosen.auth
         )
+        self._writing_logs = asyncio.Lock()
         running = sql_jobs.SqlJobs(self._warehouse, self._task_supervisor, self._obs, self._clock, chosen.sql)
-        self._jobs = jobs.Jobs(self._world, self._ids, chosen, running)
+        self._logs = driver_logs.DriverLogs(self._world, chosen.obs_job_logs)
+        self._jobs = jobs.Jobs(self._world, self._ids, chosen, running, self._logs)
         statements = presto.Presto(
             self._world, self._ids, self._warehouse, self._task_supervisor, self._obs, chosen.sql
         )
@@ -119,6 +122,7 @@ class Emulator:
             now_ms = self._clock.now_ms()
             self._ids.start_again(starts)
             self._jobs.end_cut_off(now_ms)
+            self._logs.watch_all()
             self._flows.settle(now_ms)
             self._flows.watch(now_ms)
         return self
@@ -142,6 +146,16 @@ class Emulator:
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()
+
+    async def settle_objects(self) -> None:
+        """Write what jobs have left in OBS until now."""
+        async with self._writing_logs:
+            if due := self._logs.due(self.now_ms()):
+                await asyncio.to_thread(self._write_logs, due)
+
+    def _write_logs(self, due: Mapping[str, str]) -> None:
+        for url, text in due.items():
+            self._obs.new_file(url).write_text(text, encoding="utf-8")
 
     def serve_pages(self) -> None:
         """Let jobs name their pages, since there is a socket through which these can be read."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from mrs_emulator.clusters import cluster_life
 from mrs_emulator.core import checks, failures, ids, refusals, routes, settings, state, wire
-from mrs_emulator.jobs import job_json, life, listing, rules
+from mrs_emulator.jobs import driver_logs, job_json, life, listing, rules
 from mrs_emulator.sql import sql, sql_jobs, values
 
 _WITH_RESULTS = frozenset({"SparkSql", "SparkScript"})
@@ -30,19 +30,26 @@ class Jobs:
         making: source of ids.
         chosen: pace and quirks.
         running: runs SQL jobs.
+        logs: writes their logs.
 
     Attributes:
         page_path: path of the page of a job, by cluster and job; None where pages are not served.
     """
 
     def __init__(
-        self, world: state.World, making: ids.Ids, chosen: settings.EmulatorSettings, running: sql_jobs.SqlJobs
+        self,
+        world: state.World,
+        making: ids.Ids,
+        chosen: settings.EmulatorSettings,
+        running: sql_jobs.SqlJobs,
+        logs: driver_logs.DriverLogs,
     ) -> None:
         self._world = world
         self._ids = making
         self._pace = chosen.pace
         self._quirks = chosen.quirks
         self._sql = running
+        self._logs = logs
         self.page_path: Callable[[str, str], str] | None = None
 
     def operations(self) -> Iterable[routes.Route]:
@@ -89,10 +96,12 @@ class Jobs:
             properties=job_json.java_map(wanted.properties),
             timetable=planned.timetable,
             ending=planned.ending,
+            error=planned.error,
         )
         records.add(job)
         cluster_id = cluster.record.cluster_id
         self._world.note(state.Effect("job", job.job_id, job.name, cluster_id, job.timetable.created_ms))
+        self._logs.watch(cluster_id, job.job_id)
         if wanted.runs_sql:
             self._sql.start(records, job, wanted)
         return job

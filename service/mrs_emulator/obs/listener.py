@@ -41,6 +41,9 @@ class Owner(Protocol):
     def now_ms(self) -> int:
         """The time, in milliseconds since the epoch."""
 
+    async def settle_objects(self) -> None:
+        """Write what jobs have left in OBS until now."""
+
     def note_object_call(self, verb: str, operation: str, status: int, took_s: float) -> None:
         """Remember a call."""
 
@@ -88,6 +91,7 @@ class Listener:
     async def _answer(
         self, asked: web.BaseRequest, request: wire.Request, admitted: access.Admitted, now_ms: int
     ) -> wire.Reply:
+        await self._owner.settle_objects()
         place = await asyncio.to_thread(self._service.store.incoming)
         try:
             body = _NO_BODY
