@@ -41,10 +41,11 @@ not call these by message.
 Foreign clients are programs that others wrote against MRS, unmodified: the vendor's Python SDK (`huaweicloudsdkmrs`,
 files `test_vendor_sdk_*`), the vendor's former Java SDK (`com.huawei:openstack4j`, `test_java_sdk`), and OpenStack's
 Sahara client, whose API MRS V1.1 inherited (`python-saharaclient`, `test_sahara_sdk`). Python SDKs newer than V1.1's
-stored jobs lack those; the Java SDK has all of them. Also tried by hand: `otcextensions` 0.34.8 with `openstacksdk`
-up to 4.21 drives data sources, job binaries and stored jobs, if the emulator runs with `v11.strict_required=false` (its
-update of a data source leaves out the type); from `openstacksdk` 4.22 on it cannot create rows, on any server. The Java
-SDK logs in by password here: with a key pair it signs in an older form that the emulator does not know.
+stored jobs lack those; the Java SDK has all of them. It logs in by password here: with a key pair it signs in an older
+form that the emulator does not know. `make foreign-clients` runs more of them, all that they have
+([table](foreign-clients.md)): the vendor's SDKs in Python, Java and Go, Airflow's provider, and `otcextensions` with
+`openstacksdk` up to 4.21, if the emulator runs with `v11.strict_required=false` (its update of a data source leaves out
+the type); from `openstacksdk` 4.22 on it cannot create rows, on any server.
 """
 _COLUMNS: Final = (
     *("operation", "sent as", "safety", "budget", "followed as", "body", "query", "reply", "emulator"),
