@@ -22,12 +22,18 @@ import obstore
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
 from huaweicloudsdkmrs import v2
 from obstore.store import S3Store
 from tests.support import vendor_sdk
 
-from mrs_emulator.core import settings
+from mrs_emulator.core import faults, settings
 from mrs_emulator.http import server
 
 KEY = settings.Credential()
@@ -56,7 +62,7 @@ def opened(url: str, access: str = KEY.access_key, secret: str = SECRET, token: 
         aws_secret_access_key=secret,
         aws_session_token=token,
         region_name="cn-north-4",
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
     try:
         yield client
@@ -301,3 +307,32 @@ async def test_jobs_that_have_ended_leave_their_drivers_logs(tmp_path: Path) -> 
         assert ("nowhere" in failed, "SELECT" in failed) == (True, False)
         fine = await log(job_name="c", job_type="SparkSubmit", arguments=["--password=secret"])
         assert ("driver ended: SUCCEEDED" in fine, "secret" in fine) == (True, False)
+
+
+async def test_faults_trouble_obs_and_leave_mrs_alone(tmp_path: Path) -> None:
+    """Lost replies, missing and slow objects, replies that end early; `*` means MRS, `OBS.*` means OBS."""
+    orders = [
+        faults.Fault(action=faults.Action.DROP_AFTER, operation="OBS.PutObject"),
+        faults.Fault(action=faults.Action.STATUS, operation="OBS.GetObject", name="lake/o*", status=404),
+        faults.Fault(action=faults.Action.HALF_BODY, operation="OBS.GetObject", name="lake/o*", nth=2),
+        faults.Fault(action=faults.Action.STATUS_AFTER, operation="OBS.DeleteObject", status=503),
+        faults.Fault(action=faults.Action.DROP_BEFORE, operation="*", count=None),
+    ]
+
+    def play(url: str) -> None:
+        with opened(url) as s3:
+            s3.create_bucket(Bucket="lake")
+            one = {"Bucket": "lake", "Key": "one"}
+            with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
+                s3.put_object(**one, Body=b"12345678")
+            assert s3.head_object(**one)["ContentLength"] == 8
+            assert refused(s3.get_object, **one) == "NoSuchKey"
+            with pytest.raises((IncompleteReadError, ResponseStreamingError)):
+                s3.get_object(**one)["Body"].read()
+            assert s3.get_object(**one)["Body"].read() == b"12345678"
+            assert refused(s3.delete_object, **one) == "SlowDown"
+            assert refused(s3.head_object, **one) == "404"
+
+    async with serving(tmp_path) as live:
+        live.emulator.add_faults(*orders)
+        await asyncio.to_thread(play, live.obs_url)

@@ -37,7 +37,7 @@ def boto3_client() -> None:
 
     def made(signature: str, style: str) -> Any:
         at = lines.OBS.replace("127.0.0.1", "localhost") if style == "virtual" else lines.OBS
-        config = Config(signature_version=signature, s3={"addressing_style": style}, retries={"max_attempts": 1})
+        config = Config(signature_version=signature, s3={"addressing_style": style}, retries={"total_max_attempts": 1})
         return boto3.client(
             "s3",
             endpoint_url=at,

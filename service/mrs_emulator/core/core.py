@@ -102,7 +102,8 @@ class Emulator:
                 *iam.Iam(known, self._gate, self._ids, chosen).operations(),
             )
         )
-        self._faults = faults.Faults([route.operation for route in self._table.routes])
+        played = [route.operation for route in self._table.routes]
+        self._faults = faults.Faults([*played, *(f"OBS.{name}" for name in service.OPERATIONS)])
         if chosen.faults_file is not None:
             self._faults.load(chosen.faults_file)
         self._aiming = fault_matching.FaultMatcher(self._world, older)
@@ -146,6 +147,15 @@ class Emulator:
     def effects(self) -> list[state.Effect]:
         """Jobs and statements really created, oldest first."""
         return self._world.effects()
+
+    def object_trouble(self, operation: str, place: str) -> faults.Trouble:
+        """What happens to a call of OBS at bucket/key; deeds on the clock are done now."""
+        if not self._faults:
+            return faults.NO_TROUBLE
+        aim = faults.Aim(f"OBS.{operation}", None, place)
+        trouble = self._faults.meet(aim)
+        self._meddler.before(trouble.deeds, aim)
+        return trouble
 
     async def settle_objects(self) -> None:
         """Write what jobs have left in OBS until now."""

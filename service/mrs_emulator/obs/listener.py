@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -19,8 +20,8 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
-from mrs_emulator.core import failures
-from mrs_emulator.obs import access, chunks, errors, service, wire
+from mrs_emulator.core import failures, faults
+from mrs_emulator.obs import access, chunks, errors, service, troubles, wire
 
 _PIECE_BYTES = 1 << 20
 _SHUTDOWN_S = 5.0
@@ -40,6 +41,9 @@ class Owner(Protocol):
 
     def now_ms(self) -> int:
         """The time, in milliseconds since the epoch."""
+
+    def object_trouble(self, operation: str, place: str) -> faults.Trouble:
+        """What happens to a call at bucket/key."""
 
     async def settle_objects(self) -> None:
         """Write what jobs have left in OBS until now."""
@@ -77,7 +81,11 @@ class Listener:
                 admitted = self._service.gate.admit(request, now_ms)
                 prefix = admitted.prefix
                 name = service.operation(request)  # what is not played is refused before its body is received
-                reply = await self._answer(asked, request, admitted, now_ms)
+                trouble = self._owner.object_trouble(name, f"{request.bucket}/{request.key}")
+                await asyncio.sleep(trouble.delay_s)
+                instead = troubles.instead(trouble, request_id)
+                reply = instead or await self._answer(asked, request, admitted, now_ms)
+                reply = troubles.after(trouble, reply, request_id)
         except errors.ObsError as error:
             reply = service.refused(error, request, request_id)
         except Exception:  # noqa: BLE001 - the one place where an unforeseen error of OBS is caught
@@ -134,20 +142,27 @@ async def _received(asked: web.BaseRequest, place: Path, admitted: access.Admitt
 
 async def _sent(asked: web.BaseRequest, reply: wire.Reply, headers: dict[str, str]) -> web.StreamResponse:
     part = reply.body
-    if isinstance(part, bytes):
+    if reply.dropped and asked.transport is not None:
+        asked.transport.close()
+    if isinstance(part, bytes) and not reply.halved:
         if asked.method != "HEAD":
-            return web.Response(status=reply.status, headers=headers, body=part)
-        return web.Response(status=reply.status, headers=headers)
+            return web.Response(status=reply.status or 200, headers=headers, body=part)
+        return web.Response(status=reply.status or 200, headers=headers)
+    if isinstance(part, bytes):
+        part = wire.Slice(io.BytesIO(part), 0, len(part))
     with contextlib.closing(part.file):
         response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Length": str(part.length)})
         await response.prepare(asked)
         if asked.method != "HEAD":
             await asyncio.to_thread(part.file.seek, part.start)
-            left = part.length
+            left = part.length // 2 if reply.halved else part.length
             while left and (data := await asyncio.to_thread(part.file.read, min(left, _PIECE_BYTES))):
                 await response.write(data)
                 left -= len(data)
-        await response.write_eof()
+        if reply.halved and asked.transport is not None:
+            asked.transport.close()
+        else:
+            await response.write_eof()
         return response
 
 

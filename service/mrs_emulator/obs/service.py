@@ -37,6 +37,9 @@ _OF_OBJECT = (
     ("POST", "uploadId", "CompleteMultipartUpload"),
     ("POST", "uploads", "InitiateMultipartUpload"),
 )
+OPERATIONS = ("ListBuckets", *(name for _, _, name in (*_OF_BUCKET, *_OF_OBJECT)))
+"""Names of all operations that are played."""
+
 _PLAYED = frozenset({"uploads", "location", "versioning", "delete", "uploadid", "partnumber"})
 
 

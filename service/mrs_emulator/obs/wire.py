@@ -91,11 +91,19 @@ class Reply:
         status: HTTP status.
         headers: header fields beside the length.
         body: bytes, or a stretch of a file.
+        dropped: the connection ends without any reply.
+        halved: it ends in the middle of the body.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Slice = b""
+    dropped: bool = False
+    halved: bool = False
+
+
+DROPPED = Reply(0, dropped=True)
+"""The connection was closed without a reply."""
 
 
 def request(verb: str, raw_path: str, headers: Mapping[str, str], domains: Sequence[str]) -> Request:
