@@ -55,11 +55,19 @@ def kept(request: wire.Request) -> dict[str, str]:
     meta = {match["name"]: value for name, value in request.headers.items() if (match := _META.fullmatch(name))}
     if sum(len(name) + len(value) for name, value in meta.items()) > _META_MAX_BYTES:
         raise errors.ObsError("InvalidArgument", f"the metadata have more than {_META_MAX_BYTES} bytes")
+    for name, value in (*found.items(), *meta.items()):
+        if not value.isascii():
+            raise errors.ObsError("InvalidArgument", f"the header {name[:100]} must be ASCII: encode it")
     return {"content-type": "binary/octet-stream", **found, **meta}
 
 
 def shown(found: store.Found, request: wire.Request, prefix: str) -> dict[str, str]:
-    """The headers of a reply that shows an object; a request may choose some of them."""
+    """
+    The headers of a reply that shows an object; a request may choose some of them.
+
+    Raises:
+        ObsError: InvalidArgument, it chooses what no header can be.
+    """
     headers = {
         "ETag": f'"{found.etag}"',
         "Last-Modified": email.utils.formatdate(found.changed_ms / 1000, usegmt=True),
@@ -69,6 +77,8 @@ def shown(found: store.Found, request: wire.Request, prefix: str) -> dict[str, s
     for name, value in found.headers.items():
         headers[f"{prefix}{name}" if name.startswith("meta-") else name.title()] = value
     chosen = {_ANSWERS[name].title(): value for name, value in request.query if name in _ANSWERS and value}
+    if not all(value.isprintable() for value in chosen.values()):
+        raise errors.ObsError("InvalidArgument", "a header of the reply must be printable")
     return headers | chosen
 
 

@@ -28,10 +28,10 @@ class Objects:
         try:
             heads.check_conditions(request.headers, found)
             stretch = heads.stretch(request.headers.get("range", ""), found.size)
+            headers = heads.shown(found, request, admitted.prefix)
         except BaseException:
             file.close()
             raise
-        headers = heads.shown(found, request, admitted.prefix)
         if stretch is None:
             return wire.Reply(200, headers, wire.Slice(file, 0, found.size))
         start, length = stretch

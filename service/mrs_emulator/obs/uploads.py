@@ -116,13 +116,13 @@ class Uploads:
         """
         chosen = _chosen({one.number: one for one in self.parts(upload)}, wanted)
         fresh = self._objects.incoming()
-        with fresh.open("wb") as whole:
-            for one in chosen:
-                with (self._folder(upload.upload_id) / f"{one.number}.part").open("rb") as part:
-                    shutil.copyfileobj(part, whole, _COPY_BYTES)
         digests = b"".join(bytes.fromhex(one.etag) for one in chosen)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(chosen)}"
         try:
+            with fresh.open("wb") as whole:
+                for one in chosen:
+                    with (self._folder(upload.upload_id) / f"{one.number}.part").open("rb") as part:
+                        shutil.copyfileobj(part, whole, _COPY_BYTES)
             self._objects.put(upload.bucket, upload.key, fresh, store.About(etag, upload.headers))
         finally:
             fresh.unlink(missing_ok=True)

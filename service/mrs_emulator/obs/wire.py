@@ -125,10 +125,11 @@ def request(verb: str, raw_path: str, headers: Mapping[str, str], domains: Seque
     try:
         plain = urllib.parse.unquote(path, errors="strict").removeprefix("/")
         pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError as error:
+        bucket, key = (host.removesuffix(f".{domain}"), plain) if domain else _split(plain)
+        size = len(key.encode())
+    except UnicodeError as error:
         raise errors.ObsError("InvalidURI") from error
-    bucket, key = (host.removesuffix(f".{domain}"), plain) if domain else _split(plain)
-    if len(key.encode()) > keys.KEY_MAX_BYTES:
+    if size > keys.KEY_MAX_BYTES:
         raise errors.ObsError("KeyTooLong")
     return Request(verb, path, pairs, headers, bucket, key, domain is not None)
 
