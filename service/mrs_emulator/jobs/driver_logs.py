@@ -3,7 +3,7 @@ Logs of drivers in OBS: each job that has ended leaves stdout and stderr below a
 
     PATH/cluster id/job id/stdout|stderr
 
-Nothing ticks in a scripted job, so its log is written when somebody asks OBS for anything after its end. Not documented
+Nothing ticks in a scripted job, so its log is written when a client asks OBS for anything after its end. Not documented
 and chosen here: where the files lie, since MRS lets each cluster choose it.
 """
 

@@ -64,7 +64,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _pieces(name: str) -> list[str]:
-    """Cut a name that is too long for a file; no cut goes through a letter or an escape."""
+    """Cut a name that is too long for a file; no cut is inside of a letter or an escape."""
     if len(name.encode()) <= _PIECE_MAX_BYTES:
         return [name]
     pieces, size = [""], 0

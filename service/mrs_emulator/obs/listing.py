@@ -16,7 +16,7 @@ class Page:
     Attributes:
         keys: the keys on it.
         prefixes: what stands for the keys with a delimiter behind the prefix.
-        last: the last key or prefix, with which the next page goes on; empty on the last page.
+        last: the last key or prefix, behind which the next page begins; empty on the last page.
     """
 
     keys: tuple[str, ...]

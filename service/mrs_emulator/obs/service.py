@@ -1,5 +1,5 @@
 """
-OBS without a socket: the head of a request goes in and is admitted, then the body, and a reply comes out.
+OBS without a socket: the head of a request is admitted, then its body is received, and a reply comes out.
 
     head → wire.request → access.Gate → body received (listener.py) → answer: buckets.py, objects.py, multipart.py
 
