@@ -40,7 +40,8 @@ def text(found: Sequence[playing.Played]) -> str:
     missing = sorted(overview.OVERVIEW.keys() - reached(found))
     parts = [_HEAD, f"\n{summary(found)}."]
     if missing:
-        parts.append(f" No client here has {', '.join(f'`{name}`' for name in missing)}.")
+        names = ", ".join(f"`{name}`" for name in missing)
+        parts.append(f" No client here has {names}; [operations](operations.md) names the tests that call it.")
     parts.append("\n\n| client | version | calls | right |\n| --- | --- | --- | --- |\n")
     parts += [
         f"| {one.name} | {one.version} | {len(one.rows)} | {len(one.rows) - len(one.failed)} |\n" for one in found

@@ -1,5 +1,5 @@
 r"""
-Bodies that AWS's clients send in chunks of their own (`aws-chunked`), each with a size; signed ones have a signature too.
+Bodies that AWS's clients send in chunks of their own (`aws-chunked`), each with a size and, in one form, a signature.
 
     400;chunk-signature=ad80…\r\n<1024 bytes>\r\n0;chunk-signature=b6c6…\r\n[trailers]\r\n
 """
