@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tools.foreign import scenario
 
@@ -50,6 +50,16 @@ class Played:
     def failed(self) -> list[Row]:
         """The rows with an error."""
         return [row for row in self.rows.values() if row.error]
+
+
+class Answers(Protocol):
+    """A client program as the player sees it."""
+
+    async def read(self) -> Any:
+        """Read the next line that it writes."""
+
+    async def ask(self, what: Mapping[str, Any]) -> Any:
+        """Have it make one call, and return its reply."""
 
 
 class Program:
@@ -128,7 +138,7 @@ class Player:
         emulator: what it calls.
     """
 
-    def __init__(self, name: str, program: Program, emulator: core.Emulator) -> None:
+    def __init__(self, name: str, program: Answers, emulator: core.Emulator) -> None:
         self._program = program
         self._emulator = emulator
         self._saved: dict[str, Any] = {}
@@ -171,7 +181,10 @@ class Player:
             error = f"{type(failed).__name__}: {failed}"
         row.error = row.error or error
         after = self._succeeded()
-        row.operations |= {name for name, number in after.items() if number > before.get(name, 0)}
+        answered = {name for name, number in after.items() if number > before.get(name, 0)}
+        if not (answered or step.local or row.error):
+            row.error = "the emulator has answered no operation with success"
+        row.operations |= answered
 
     async def _answered(self, step: scenario.Step, wanted: Mapping[str, Any]) -> str:
         """Make the call, again until the reply is right where the step says so; return what is wrong."""

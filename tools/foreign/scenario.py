@@ -29,6 +29,7 @@ class Step:
         save: names for later steps, with the paths of their values in the reply.
         expect: paths with the values that they must have.
         until: repeat the call until the reply is as expected.
+        local: the client answers it without the emulator.
     """
 
     call: str
@@ -37,6 +38,7 @@ class Step:
     save: Mapping[str, str] = field(default_factory=dict)
     expect: Mapping[str, Any] = field(default_factory=dict)
     until: bool = False
+    local: bool = False
 
 
 _SIZE = "c6.4xlarge.4.linux.mrs"

@@ -29,6 +29,7 @@ def _boto3(api: str) -> tuple[Step, ...]:
             {"Params": one, "ExpiresIn": 60},
             ("get_object",),
             {"url": ""},
+            local=True,
         ),
         Step("fetch", {"url": "$url"}, expect={"": "hello"}),
         Step(f"{api}.delete_object", one),

@@ -75,7 +75,7 @@ class Listener:
             lowered = {name.lower(): value for name, value in asked.headers.items()}
             request = wire.request(asked.method, asked.raw_path, lowered, self._domains)
             if asked.method == "HEAD" and request.parameter("apiversion") is not None:
-                reply = wire.Reply(200, _NEGOTIATION)
+                name, reply = "ApiVersion", wire.Reply(200, _NEGOTIATION)
             else:
                 now_ms = self._owner.now_ms()
                 admitted = self._service.gate.admit(request, now_ms)
