@@ -86,7 +86,7 @@ baseline: venv ## at a release: keep what the schemas promise from now on
 	$(BIN)/mrs-relay schemas baseline > .cache/baseline.json
 	@mv .cache/baseline.json tests/recorded/schemas-0.1.json
 
-operations: venv ## write docs/operations.md and docs/reference.md again from the operations and the models
+operations: venv ## write docs/operations.md, docs/reference.md and docs/metrics.md again from the code
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 ORACLES := .cache/oracles

@@ -54,6 +54,14 @@ class ConsumerHealth:
         self._excused_s = 0.0
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since Kafka last answered, or since the partition that has been silent longest was heard of."""
+        if self._looked_s is None:
+            return 0.0  # we have not joined yet
+        oldest_s = min((since_s for _, since_s in self._answers.values()), default=self._heard_s)
+        return max(0.0, _now_s() - min(oldest_s, self._heard_s))
+
     def heard(self) -> None:
         """Note an answer of Kafka."""
         self._heard_s = _now_s()
