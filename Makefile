@@ -56,9 +56,9 @@ demo: venv ## run everything on this machine: broker, emulator, relay, 30 reques
 kafka: venv ## fetch Kafka and the Java client of the tests into .cache (needs Maven; Java 17 or newer if there is one)
 	@PYTHONPATH=. $(BIN)/python -m tools.kafka.fetch
 
-tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL, Chromium (needs Node.js 20, npm)
+tools: $(KERBEROS) ## fetch other people's tools for the tests: Node packages into .cache, kcat, Kerberos, PostgreSQL, Chromium, Prometheus (needs Node.js 20, npm)
 
-$(KERBEROS): $(INSTALLED) tools/node/package.json tools/node/package-lock.json
+$(KERBEROS): $(INSTALLED) tools/node/fetch.py tools/node/package.json tools/node/package-lock.json
 	@PYTHONPATH=. $(BIN)/python -m tools.node.fetch
 	@$(PIP) install -q -c constraints.txt -e '.[kerberos]'
 	@touch $@

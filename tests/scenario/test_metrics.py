@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import prometheus_client
 import pytest
 from prometheus_client import exposition
-from tests.support import service, service_harness
+from tests.support import measured, service, service_harness
 
-from mrs_relay import measuring
-from mrs_relay.common import tasks
-from mrs_relay.engine import probe
 from mrs_relay.messages import codec
-from mrs_relay.web import metrics
 
 pytestmark = pytest.mark.looptime
 
 _FREE: dict[str, Any] = {"mrs": {"budgets": False}}
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _STATE = {"error_code": "12000062", "error_msg": "The cluster state does not allow this"}
-
-
-def _fail(task: str, error: BaseException) -> None:
-    raise AssertionError(f"{task} failed") from error
-
-
-@contextlib.asynccontextmanager
-async def _measured(relay: service_harness.ServiceHarness) -> AsyncIterator[prometheus_client.CollectorRegistry]:
-    """Measure the first replica, as `serve` does."""
-    served = relay.replicas[0].served
-    meter = measuring.Meter(served, relay.chosen, relay.time)
-    probes = {"mrs": probe.Probe(served[0].connection.client, "http://mrs.test")}
-    async with tasks.TaskSupervisor(_fail) as supervisor:
-        meter.start(supervisor)
-        yield metrics.collect_from(lambda: measuring.snapshot(served, probes, meter), lambda: True)
 
 
 def _value(registry: prometheus_client.CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -47,7 +26,7 @@ def _value(registry: prometheus_client.CollectorRegistry, name: str, **labels: s
 async def test_waits_runs_and_calls_are_counted_once_for_each_job() -> None:
     """A restore counts nothing again: the second replica has seen no job of the first."""
     async with service_harness.start(service_harness.settings(**_FREE), emulated={"pace": {"run_s": 100}}) as relay:
-        async with _measured(relay) as seen:
+        async with measured.measured(relay) as seen:
             for number in range(3):
                 relay.put(service.job(f"r-{number}"))
             await relay.until_ended([f"r-{number}" for number in range(3)], 600)
@@ -77,7 +56,7 @@ async def test_waits_runs_and_calls_are_counted_once_for_each_job() -> None:
 
 async def test_the_oldest_request_and_the_time_of_a_pause_grow_while_a_cluster_is_away() -> None:
     """By cluster, with its share of the time."""
-    async with service_harness.start(service_harness.settings(**_FREE)) as relay, _measured(relay) as seen:
+    async with service_harness.start(service_harness.settings(**_FREE)) as relay, measured.measured(relay) as seen:
         relay.trouble(action="status", operation="CreateExecuteJob", status=400, body=_STATE, count=None)
         relay.put(service.job("r-1"))
         await asyncio.sleep(240)
@@ -93,7 +72,7 @@ async def test_the_oldest_request_and_the_time_of_a_pause_grow_while_a_cluster_i
 
 async def test_a_429_is_counted_and_so_is_the_time_that_it_costs() -> None:
     """The answer, and the seconds in which nothing may be sent."""
-    async with service_harness.start(service_harness.settings(**_FREE)) as relay, _measured(relay) as seen:
+    async with service_harness.start(service_harness.settings(**_FREE)) as relay, measured.measured(relay) as seen:
         relay.trouble(action="status", operation="CreateExecuteJob", status=429)
         relay.put(service.job("r-1"))
         await relay.until_ended(["r-1"], 600)
@@ -106,7 +85,7 @@ async def test_a_429_is_counted_and_so_is_the_time_that_it_costs() -> None:
 
 async def test_a_bucket_shows_the_trace_of_a_request_to_callers_who_accept_openmetrics() -> None:
     """The trace id of the last one; plain text has no place for it."""
-    async with service_harness.start(service_harness.settings(**_FREE)) as relay, _measured(relay) as seen:
+    async with service_harness.start(service_harness.settings(**_FREE)) as relay, measured.measured(relay) as seen:
         relay.put(codec.encode({**codec.decode(service.job("r-1")), "traceparent": f"00-{_TRACE}-00f067aa0ba902b7-01"}))
         await relay.until_ended(["r-1"], 600)
         encode, _ = exposition.choose_encoder("application/openmetrics-text; version=1.0.0")
@@ -117,7 +96,7 @@ async def test_a_bucket_shows_the_trace_of_a_request_to_callers_who_accept_openm
 
 async def test_a_consumer_is_silent_for_as_long_as_kafka_is() -> None:
     """Seconds since it was heard, and that commits and look-ups fail meanwhile."""
-    async with service_harness.start(service_harness.settings(**_FREE)) as relay, _measured(relay) as seen:
+    async with service_harness.start(service_harness.settings(**_FREE)) as relay, measured.measured(relay) as seen:
         await asyncio.sleep(30)
         assert (_value(seen, "mrs_relay_consumer_silent_seconds") or 0.0) < 5
         assert _value(seen, "mrs_relay_kafka_connected") == 1

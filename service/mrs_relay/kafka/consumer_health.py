@@ -56,11 +56,12 @@ class ConsumerHealth:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since Kafka last answered, or since the partition that has been silent longest was heard of."""
+        """Seconds since the partition that has been silent longest was heard of, or since Kafka was, if it is away."""
         if self._looked_s is None:
             return 0.0  # we have not joined yet
-        oldest_s = min((since_s for _, since_s in self._answers.values()), default=self._heard_s)
-        return max(0.0, _now_s() - min(oldest_s, self._heard_s))
+        # A partition that is not being read, such as an unreadable one, is asked for nothing.
+        heard_s = [since_s for _, since_s in self._answers.values()]
+        return max(0.0, _now_s() - min([*heard_s, _now_s() if self.connected else self._heard_s]))
 
     def heard(self) -> None:
         """Note an answer of Kafka."""

@@ -73,7 +73,7 @@ class Status:
         stopping: shutting down.
         partitions: ours, by number.
         error: the last reason why Kafka could not be used; None once it can.
-        silent_s: seconds since the consumer last heard of Kafka, or of the partition that has been silent longest.
+        silent_s: seconds since the partition that has been silent longest was heard of; if Kafka is away, since it was.
     """
 
     connected: bool

@@ -119,7 +119,7 @@ def _consumers(tenants: Labelled, own: Sequence[str]) -> Iterator[core.Metric]:
     silent = Values(
         "gauge",
         "mrs_relay_consumer_silent_seconds",
-        "Time since the consumer heard of Kafka, or of the partition that has been silent longest.",
+        "Time since the consumer heard of the partition that has been silent longest, or of Kafka, if it is away.",
         own,
         max,
     )
