@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv foreign demo kafka tools check format schemas baseline operations oracles oracles-page docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
+.PHONY: help venv foreign demo kafka tools check format schemas baseline operations oracles oracles-page dashboards docs pictures contract test unit e2e bench guards chaos simulate run lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,7 @@ check: foreign ## look without running: lint, format, types, imports between par
 	$(BIN)/lint-imports
 	$(BIN)/mrs-relay schemas check schemas --baseline tests/recorded/schemas-0.1.json
 	$(BIN)/python -m mrs_relay.cli.reference check .
+	@PYTHONPATH=. $(BIN)/python -m tools.dashboards.generate check
 	@$(MAKE) --no-print-directory docs
 
 format: venv ## format the code and apply the safe fixes of the linter
@@ -97,6 +98,9 @@ oracles: venv ## record again what Apache Spark answers to the emulator's expres
 
 oracles-page: venv ## write docs/emulator-sql.md again from the tables of expressions
 	$(BIN)/python -m tools.oracles.page
+
+dashboards: venv ## write deploy/observe/dashboards again from tools/dashboards
+	@PYTHONPATH=. $(BIN)/python -m tools.dashboards.generate write
 
 docs: venv ## build the site of docs/ into .cache/site; a warning is an error, and so is an outdated picture
 	@$(BIN)/python docs/images/draw.py check
