@@ -35,7 +35,7 @@ def _pod(manifest: dict[str, Any]) -> dict[str, Any]:
 @_SETS
 def test_helm_finds_nothing_to_complain_about(values: dict[str, Any]) -> None:
     """Its linter counts warnings, too."""
-    assert "0 chart(s) failed" in helm.run("lint", "--strict", str(helm.CHART), values=values)
+    assert "0 chart(s) failed" in helm.lint(values)
 
 
 @_SETS
@@ -192,3 +192,13 @@ def test_the_alerts_of_the_chart_are_those_that_are_tested() -> None:
     for rule in expected:
         rule["annotations"]["runbook_url"] = f"https://wiki.example/mrs-relay/{rule['annotations']['runbook_url']}"
     assert rules["spec"]["groups"][0]["rules"] == expected
+
+
+def test_the_dashboards_of_the_chart_are_those_that_have_data() -> None:
+    """Each one is a file of the map that Grafana's sidecar reads."""
+    values = chart_values.FEWEST | {"prometheus": {"dashboards": {"enabled": True}}}
+    (shown,) = [one for one in helm.manifests(values) if one["metadata"]["name"].endswith("-dashboards")]
+    assert shown["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert shown["data"] == {
+        path.name: path.read_text() for path in (promtool.RULES.parent / "dashboards").glob("*.json")
+    }

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 FEWEST: Final[dict[str, Any]] = {
     "kafka": {"bootstrapServers": "kafka:9092"},
-    "mrs": {"region": "cn-north-4"},
+    "mrs": {"region": "cn-north-4", "credentialsSecret": {"name": "mrs", "key": "credentials.json"}},
+    "web": {"tokensSecret": {"name": "tokens", "key": "tokens"}},
 }
 
 SECURED: Final[dict[str, Any]] = {
@@ -57,7 +58,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "settings": {
         "kafka": {"app_id": "lake", "group_id": "lake-relay", "topics": {"requests": "lake.requests"}},
         "engine": {"slots_per_cluster": 20},
-        "log": {"level": "debug"},
+        "log": {"level": "DEBUG"},
     },
     "keda": {"enabled": True, "prometheus": "http://prometheus:9090", "maxReplicas": 12},
     "prometheus": {
@@ -67,7 +68,6 @@ EVERYTHING: Final[dict[str, Any]] = {
             "webTokenSecret": {"name": "relay-viewer", "key": "token"},
         },
         "rules": {"enabled": True, "runbooks": "https://wiki.example/mrs-relay/"},
-        "dashboards": {"enabled": True},
     },
     "strimzi": {"enabled": True, "cluster": "kafka", "namespace": "kafka", "partitions": 24},
     "networkPolicy": {

@@ -15,6 +15,7 @@ CHART = ROOT / "deploy/helm/mrs-relay"
 FOLDER = ROOT / ".cache/helm"
 PROGRAM = FOLDER / "helm"
 STAMP = ".built"
+_CLUSTER = ("--kube-version", "1.31.0")
 
 
 class HelmMissing(RuntimeError):  # noqa: N818 - named for what is the case
@@ -50,7 +51,12 @@ def run(*arguments: str, values: Mapping[str, Any] | None = None) -> str:
 
 def template(values: Mapping[str, Any], *more: str) -> str:
     """Return the manifests of a release `relay` in the namespace `data`."""
-    return run("template", "relay", str(CHART), "--namespace", "data", *more, values=values)
+    return run("template", "relay", str(CHART), "--namespace", "data", *_CLUSTER, *more, values=values)
+
+
+def lint(values: Mapping[str, Any]) -> str:
+    """Return what Helm's linter says of the chart; a warning is an error."""
+    return run("lint", "--strict", str(CHART), *_CLUSTER, values=values)
 
 
 def manifests(values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -46,7 +46,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if .Values.mrs.credentialsSecret.name }}{{ $_ := set $mrs "credentials_file" "/etc/mrs-relay/mrs-credentials/value" }}{{ end -}}
 {{- if .Values.mrs.authoritySecret.name }}{{ $_ := set $mrs "ca_file" "/etc/mrs-relay/mrs-authority/value" }}{{ end -}}
 {{- $made := dict "kafka" $kafka "mrs" $mrs "web" (dict "host" "0.0.0.0" "port" 8080) "log" (dict "format" "json") -}}
-{{- mergeOverwrite $made (deepCopy .Values.settings) | toToml -}}
+{{- include "mrs-relay.toml" (mergeOverwrite $made (deepCopy .Values.settings)) -}}
+{{- end }}
+
+{{/* TOML of a dictionary. Numbers of values are floats; whole ones are written as such. */}}
+{{- define "mrs-relay.toml" -}}
+{{- regexReplaceAll "(?m)(= -?[0-9]+)\\.0$" (toToml .) "${1}" -}}
 {{- end }}
 
 {{- define "mrs-relay.api" -}}
