@@ -70,6 +70,7 @@ def test_rendered_files_are_up_to_date() -> None:
         ({"keda": {"enabled": True, "prometheus": "http://p:9090", "minReplicas": 0}}, "minReplicas"),
         ({"strimzi": {"enabled": True}}, "cluster"),
         ({"unknown": 1}, "unknown"),
+        ({"web": {"enabled": True}}, "tokensSecret"),
     ],
 )
 def test_values_that_cannot_work_are_refused(change: dict[str, Any], complaint: str) -> None:

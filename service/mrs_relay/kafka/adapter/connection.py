@@ -110,9 +110,7 @@ class Connection:
         elif isinstance(error, _UNREACHABLE):
             reason = f"no answer ({type(error).__name__}); is the address right, and kafka.security?"
         elif (resource := _RESOURCES.get(type(error))) is not None:
-            reason = (
-                f"a right on {resource} is missing ({error!r}); `mrs-relay topics acls` prints those that are needed"
-            )
+            reason = f"a right on {resource} is missing ({error!r}); `mrs-relay topics acls` prints what is needed"
         else:
             reason = repr(error)
         return errors.StreamDown(
