@@ -19,21 +19,21 @@ from mrs_relay.engine import held_jobs, overdue
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.model import jobs
 
-_SLICE: Final = 2_000
+_SLICE: Final = 1_000
 """Jobs that are counted at once: about a millisecond."""
 
 _PAUSE_S: Final = 5.0
 _PAUSE_FACTOR: Final = 200.0
 """A pause is at least so many times as long as the counting before it."""
 
-_WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
-
-_TIMED: Final = frozenset({jobs.State.SUBMITTING, jobs.State.IN_DOUBT, jobs.State.CANCELLING})
+_TIMED_IDS: Final = frozenset(map(id, (jobs.State.SUBMITTING, jobs.State.IN_DOUBT, jobs.State.CANCELLING)))
 """States whose jobs do not say since when they are in it: the census notes when it first saw them there."""
 
+_WAITING_IDS: Final = frozenset(map(id, (jobs.State.QUEUED, jobs.State.CHOOSING)))
+_FOLLOWED_IDS: Final = frozenset(map(id, (jobs.State.SUBMITTED, jobs.State.RUNNING, jobs.State.COLLECTING)))
 
 _Timed = tuple[int, jobs.LedgerKey, jobs.State]
-"""A job in one of `_TIMED`: its partition, its key, the state."""
+"""A job in a state that is timed: its partition, its key, the state."""
 
 
 @dataclass(slots=True)
@@ -97,34 +97,58 @@ class JobCensus:
 
 
 class _Counting:
-    """One count under way; `known_ms` is the `since_ms` of the count before."""
+    """
+    One count under way; `known_ms` is the `since_ms` of the count before.
+
+    States are told apart by their identity: looking an enum up by its hash would be most of the work.
+    """
 
     def __init__(self, settings: engine_settings.EngineSettings, now_ms: int, known_ms: Mapping[_Timed, int]) -> None:
-        self.census = Census()
         self.since_ms: dict[_Timed, int] = {}
+        self._census = Census()
+        self._counts = dict.fromkeys(map(id, jobs.State), 0)
         self._settings = settings
         self._now_ms = now_ms
         self._known_ms = known_ms
 
+    @property
+    def census(self) -> Census:
+        """What has been counted."""
+        self._census.states = Counter(
+            {state: self._counts[id(state)] for state in jobs.State if self._counts[id(state)]}
+        )
+        return self._census
+
     def add(self, partition: int, held: Mapping[jobs.LedgerKey, jobs.Job], keys: Sequence[jobs.LedgerKey]) -> None:
         """Count some jobs of a partition; those that were forgotten meanwhile are left out."""
-        states = self.census.states
+        counts = self._counts
         for key in keys:
             job = held.get(key)
             if job is None:
                 continue
-            states[job.state] += 1
-            if not jobs.TRAITS[job.state].last:
-                self._look_at(partition, key, job)
+            state = id(job.state)
+            counts[state] += 1
 
-    def _look_at(self, partition: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
-        """Note how long a job that has not ended waits, and whether it is overdue."""
-        since_ms = self._now_ms
-        if job.state in _TIMED:
-            timed = (partition, key, job.state)
-            since_ms = self.since_ms[timed] = self._known_ms.get(timed, self._now_ms)
-        elif job.state in _WAITING and job.not_before_ms <= self._now_ms:
-            oldest_ms = self.census.oldest_waiting_ms
-            oldest_ms[job.cluster] = min(oldest_ms.get(job.cluster, job.arrived_ms), job.arrived_ms)
+            if state in _TIMED_IDS:
+                self._look_at_timed(partition, key, job)
+            elif state in _WAITING_IDS:
+                self._look_at_waiting(job)
+            elif state in _FOLLOWED_IDS and (job.run_deadline_ms or job.missing or job.unsettled):
+                self._note_if_overdue(job, self._now_ms)
+
+    def _look_at_timed(self, partition: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
+        timed = (partition, key, job.state)
+        since_ms = self.since_ms[timed] = self._known_ms.get(timed, self._now_ms)
+        self._note_if_overdue(job, since_ms)
+
+    def _look_at_waiting(self, job: jobs.Job) -> None:
+        if job.not_before_ms <= self._now_ms:
+            oldest_ms = self._census.oldest_waiting_ms
+            if job.arrived_ms < oldest_ms.get(job.cluster, self._now_ms + 1):
+                oldest_ms[job.cluster] = job.arrived_ms
+        if job.queue_deadline_ms:
+            self._note_if_overdue(job, self._now_ms)
+
+    def _note_if_overdue(self, job: jobs.Job, since_ms: int) -> None:
         if overdue.is_overdue(job, self._now_ms, since_ms, self._settings):
-            self.census.overdue[job.state] += 1
+            self._census.overdue[job.state] += 1
