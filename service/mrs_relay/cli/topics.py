@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -88,7 +88,7 @@ def check(
 def acls(
     *,
     role: Annotated[
-        Literal["relay", "web", "producer", "subscriber"],
+        acl_plan.Role,
         typer.Option("--role", help="Who gets the rights: serve, web, or a service that sends or reads."),
     ] = "relay",
     principal: Annotated[

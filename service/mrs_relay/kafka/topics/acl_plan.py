@@ -8,12 +8,11 @@ the right to describe.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Literal
 
 from mrs_relay.kafka import settings
 
 Role = Literal["relay", "web", "producer", "subscriber"]
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Kind = Literal["topic", "group", "transactional-id"]
 
