@@ -18,12 +18,12 @@ from typing import Any
 
 import structlog
 
+from mrs_relay import measuring, wiring
 from mrs_relay import settings as all_settings
 from mrs_relay import tenants as all_tenants
-from mrs_relay import wiring
 from mrs_relay.common import clock, logs, signals, tasks
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import probe, views
+from mrs_relay.engine import probe
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import supervisor
 from mrs_relay.kafka.adapter import client as kafka_client
@@ -72,13 +72,16 @@ async def serve(settings: all_settings.Settings) -> int:
             for one in served
         }
 
-        status, counts = functools.partial(health_of, served, probes), functools.partial(snapshot, served, probes)
+        meter = measuring.Meter(served, settings, time)
+        status = functools.partial(health_of, served, probes)
+        counts = functools.partial(measuring.snapshot, served, probes, meter)
         _stop_on_signals(served)
         _log.info("relay_started", kafka=settings.kafka.bootstrap_servers, **_what(settings, served))
 
         async with server.serving(settings.web, status, counts), tasks.TaskSupervisor(_report) as task_supervisor:
             for name, one in probes.items():
                 task_supervisor.start(one.run(), name=f"mrs probe {name}")
+            meter.start(task_supervisor)
             await wiring.run(served)
 
         _log.info("relay_stopped")
@@ -90,34 +93,6 @@ def _what(settings: all_settings.Settings, served: Sequence[wiring.TenantService
     tenants = [one.tenant.name for one in served if one.tenant.name]
     addresses = sorted({settings.connection(one.connection.name).base_url for one in served})
     return {"mrs": ", ".join(addresses), **({"tenants": tenants} if tenants else {})}
-
-
-def snapshot(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> views.Snapshot:
-    """Return the counts and queues of all tenants and connections at this moment."""
-    connections = {one.connection.name: one.connection for one in served}
-    controls = served[0].context.controls  # all tenants have the same
-    return views.Snapshot(
-        tuple(_tenant_view(one, probes[one.connection.name]) for one in served),
-        tuple(
-            views.Connection(
-                name,
-                one.sending.taken,
-                one.tracker.followed,
-                one.tracker.lag,
-                one.scheduler.waiting_by_cause(),
-                one.scheduler.paused(),
-            )
-            for name, one in connections.items()
-        ),
-        tuple(controls),
-        controls.rejected,
-        controls.draining,
-    )
-
-
-def _tenant_view(one: wiring.TenantService, mrs: probe.Probe) -> views.Tenant:
-    tenant_quota, is_ready = one.context.quota, one.kafka.status().ready and mrs.problem is None
-    return views.Tenant(one.tenant.name, one.context.counts, tenant_quota.queued, tenant_quota.running, is_ready)
 
 
 def health_of(served: Sequence[wiring.TenantService], probes: Mapping[str, probe.Probe]) -> health.Health:

@@ -1,7 +1,8 @@
 """
 `python -m mrs_relay.cli.reference`: write the generated pages of docs/, and check that they are up to date.
 
-docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`. Neighbours:
+docs/operations.md is made from the operations, docs/reference.md by `cli.message_reference`, docs/metrics.md by
+`cli.metric_reference`. Neighbours:
 `mrs.reference` describes the client, the emulator's routes the emulator. The operations that a foreign client is tested
 with are found in the tests, by the calls of its methods or by the names of listed operations.
 """
@@ -15,7 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from mrs_emulator.core import core, settings
-from mrs_relay.cli import message_reference, run, view
+from mrs_relay.cli import message_reference, metric_reference, run, view
 from mrs_relay.engine.intake import policy_check
 from mrs_relay.mrs import operation, reference
 from mrs_relay.mrs.models import base
@@ -125,7 +126,11 @@ def _model(model: type[base.Asked | base.Reply] | None) -> str:
 
 def _pages(folder: pathlib.Path) -> dict[pathlib.Path, str]:
     docs = folder / "docs"
-    return {docs / "operations.md": markdown(folder), docs / "reference.md": message_reference.markdown()}
+    return {
+        docs / "operations.md": markdown(folder),
+        docs / "reference.md": message_reference.markdown(),
+        docs / "metrics.md": metric_reference.markdown(),
+    }
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ class CommandExecutor:
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
+        self._held.in_memory = restored
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)

@@ -313,9 +313,13 @@ class PartitionWorker(Generic[T]):
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        loop, is_restored = asyncio.get_running_loop(), False
+        begun_s = loop.time()
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
+            is_restored = True
+            common.counts.restores.add(loop.time() - begun_s)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)
 
@@ -325,6 +329,7 @@ class PartitionWorker(Generic[T]):
                 raise RuntimeError(f"the handler of {self.position} ended although it was not asked to")
             await lease.settle()
         finally:
+            common.counts.restore_failures += not is_restored and not self._leaving.is_set()
             self._let_go()
             await ledger.kill()
 

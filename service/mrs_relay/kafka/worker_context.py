@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from mrs_relay import errors
 from mrs_relay.common import clock as clocks
 from mrs_relay.kafka import broker as brokers
+from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import lease as leases
 from mrs_relay.kafka import ledger as ledgers
@@ -33,6 +34,7 @@ class WorkerContext(Generic[T]):
         clock: measures the silence of Kafka.
         first_partitions: number of the topic's partitions when the process began.
         leaders: knows the partitions that have no leader.
+        counts: for metrics.
         on_room: called when a full inbox has room again.
         on_change: called when a worker's state has changed.
         on_fatal: called when the process must not continue.
@@ -46,6 +48,7 @@ class WorkerContext(Generic[T]):
     clock: clocks.Clock
     first_partitions: int
     leaders: leading.Leaders
+    counts: runtime_counts.RuntimeCounts
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]

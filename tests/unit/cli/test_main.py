@@ -66,6 +66,7 @@ OPTIONS = {
         *_CONNECTION,
     ],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
+    "topics acls": ["--role", "--principal", "--strimzi", *_CONNECTION],
     "topics check": ["--json", *_CONNECTION],
     "check": ["--json", "--config", "--tenant"],
     "settings": ["words", "--json"],
