@@ -22,11 +22,12 @@ from mrs_relay.kafka import records
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.memory import memory_broker, memory_topic_io
 from mrs_relay.messages import events
-from mrs_relay.read_model import database, projector, queries, record_reader, settings, tables
+from mrs_relay.read_model import changes, database, projector, queries, record_reader, settings, tables
 
 NOW_MS: Final = 1_795_420_800_000
 STORY: Final[tuple[events.State, ...]] = ("accepted", "submitted", "running", "succeeded")
 PARTITIONS: Final = 4
+UNDER_WAY: Final = 10_000
 AT_ONCE: Final = 20_000
 TRIES: Final = 9
 SELECTIONS: Final = {
@@ -70,15 +71,24 @@ def event(number: int, sequence: int) -> tuple[bytes, bytes, events.Headers]:
     return events.write(made, "/mrs-relay")
 
 
-async def rebuild(count: int) -> dict[str, float]:
-    """Read this many events into an empty database."""
+async def rebuild(count: int, under_way: int) -> dict[str, float]:
+    """
+    Read events into an empty database.
+
+    Args:
+        count: how many events.
+        under_way: requests whose events lie between each other's.
+    """
     kafka = kafka_settings.KafkaSettings()
     broker = memory_broker.MemoryBroker(kafka, latency_s=0)
     broker.create_topics(PARTITIONS)
-    for number in range(count // len(STORY)):
-        log = broker.log(records.Position(kafka.topics.events, number % PARTITIONS))
-        some = [records.Outgoing(kafka.topics.events, *event(number, one + 1)) for one in range(len(STORY))]
-        log.append(some, NOW_MS)
+    for first in range(0, count // len(STORY), under_way):
+        numbers = range(first, min(first + under_way, count // len(STORY)))
+        for sequence in range(1, len(STORY) + 1):
+            for partition in range(PARTITIONS):
+                log = broker.log(records.Position(kafka.topics.events, partition))
+                some = [number for number in numbers if number % PARTITIONS == partition]
+                log.append([records.Outgoing(kafka.topics.events, *event(one, sequence)) for one in some], NOW_MS)
 
     chosen = settings.ReadModelSettings()
     topics = projector.Topics(
@@ -91,8 +101,10 @@ async def rebuild(count: int) -> dict[str, float]:
         started_s, started_cpu_s = time.perf_counter(), time.process_time()
         async with tasks.TaskSupervisor(lambda _name, error: failed.append(error)) as supervisor:
             supervisor.start(reading.run(), name="read model")
-            while reading.progress.written < count and not failed:
-                await reading.changes.next.wait()
+            while reading.progress.written < count:
+                await changes.within(reading.changes.next, 1.0)
+                if failed:
+                    raise failed[0]
         took_s, took_cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
     return {"events_per_s": round(count / took_s), "events_per_cpu_s": round(count / took_cpu_s)}
 
@@ -157,7 +169,7 @@ async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> fl
 
 async def measure(event_count: int, request_count: int) -> dict[str, Any]:
     """All figures."""
-    found = await rebuild(event_count)
+    found = await rebuild(event_count, UNDER_WAY)
     first = await pages(request_count)
     return {"events": event_count, "requests": request_count, **found, "first_page_ms": first}
 

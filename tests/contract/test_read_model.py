@@ -63,7 +63,7 @@ async def test_an_id_that_is_sent_again_after_it_was_forgotten_begins_anew(opene
     await writes.write(*web_role.story("r-1", labels={"run": "new"}, start_ms=later_ms)[:2])
     row = await read_models.shown(opened)
     assert (row["state"], row["sequence"], row["started_ms"]) == ("submitted", 2, later_ms + 1000)
-    assert len(await queries.events_of(opened, row["key"], limit=100)) == 6
+    assert len(await event_log.events_of(opened, row["key"], limit=100)) == 6
     for label, count in (("run=old", 0), ("run=new", 1)):
         page = await queries.requests(opened, queries.Filter(label=label), None, 10)
         assert len(page.rows) == count
@@ -218,7 +218,7 @@ async def test_a_topic_that_stays_shorter_than_it_was_is_read_again_and_its_read
         await event_log.Cursor(opened, [read_models.TOPIC], position).read(10)
     await read_models.Writer(writes.writes, log).write(*web_role.story("r-2"))
     row = await read_models.shown(opened)
-    assert await queries.event_at(opened, row["log"], row["offset"], row["key"]) is None
+    assert await event_log.event_at(opened, row["log"], row["offset"], row["key"]) is None
     assert await read_models.sequences(opened) == [("r-2", number) for number in range(1, 5)]
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from mrs_relay.api import models, problems, replies
 from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
-from mrs_relay.read_model import database, queries
+from mrs_relay.read_model import database, event_log, queries
 
 _MOST_EVENTS = 1_000
 
@@ -66,12 +66,12 @@ class Requests:
 
     async def last_event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the event that brought the state of a request; None: it is not kept. Raises DatabaseDown."""
-        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
+        event = await event_log.event_at(self._database, row["log"], row["offset"], row["key"])
         return None if event is None else msgspec.json.decode(event, type=dict[str, Any])
 
     async def events(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the last events of a request, in order. Raises DatabaseDown."""
-        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        found = await event_log.events_of(self._database, row["key"], limit=_MOST_EVENTS)
         return [msgspec.json.decode(event) for event in found]
 
     async def dead_letters(self, query: models.DeadLettersQuery, scope: scopes.Scope) -> models.DeadLetterPage:

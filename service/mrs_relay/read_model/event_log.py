@@ -214,3 +214,30 @@ def _after(log: store.Log, offset: int, limit: int) -> sa.Select[tuple[object, .
         events.c.log == log.log, events.c.offset >= offset, events.c.offset < log.next
     )
     return chosen.order_by(events.c.offset).limit(limit)
+
+
+async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
+    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
+    events = tables.EVENTS.c
+    newest = sa.select(events.event).where(events.key == key)
+    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
+    return [row.event for row in reversed(rows)]
+
+
+async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
+    """
+    Return one event as CloudEvents JSON; None: it is not kept.
+
+    Args:
+        opened: the database.
+        log: its log.
+        offset: its offset.
+        key: of its request; another request's event is at the place of an earlier one after the log was read again.
+
+    Raises:
+        DatabaseDown.
+    """
+    events = tables.EVENTS.c
+    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
+    (rows,) = await opened.rows(at)
+    return rows[0].event if rows else None

@@ -90,6 +90,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return self.data.sequence
 
     @property
+    def reason_class(self) -> str:
+        """Class of its reason; "" if it has none."""
+        return "" if self.data.reason is None else self.data.reason.kind
+
+    @property
     def ended(self) -> bool:
         """Whether its state is a last one."""
         return self.data.state in events.LAST
@@ -184,11 +189,12 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "app_id": mrs.app_id,
         "progress": mrs.progress,
         "tracking_url": mrs.tracking_url,
-        "words": " ".join(filter(None, searched)).lower()[:_WORDS],
+        "words": "\n".join(filter(None, searched)).lower()[:_WORDS],
         "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
-    return storable(row)
+    # The event's text is JSON, which writes the character that PostgreSQL refuses in one way only.
+    return storable(row) if "\\u0000" in found.text else row
 
 
 def labels(found: Event) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mrs_relay.common import clock
-from mrs_relay.read_model import database, store, tables
+from mrs_relay.read_model import database, tables
 
 
 class Sent:
@@ -34,7 +34,7 @@ class Sent:
         """
         table = tables.SENT
         async with self._database.transaction() as connection:
-            insert = store.INSERTS[connection.dialect.name](table)
+            insert = database.INSERTS[connection.dialect.name](table)
             values = {"key": key, "digest": digest, "sent_ms": self._time.now_ms()}
             await connection.execute(insert.values(values).on_conflict_do_nothing())
             known = (await connection.execute(sa.select(table.c.digest).where(table.c.key == key))).scalar_one()
