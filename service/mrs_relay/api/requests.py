@@ -87,11 +87,6 @@ class Requests:
         rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
         return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
 
-    async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
-        """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
-        found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
-        return [row["state"] for row in found] == ["rejected"]
-
     async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """
         Return the row of the request that the path names, for which the caller has the role of the route.

@@ -111,6 +111,7 @@ EVENTS: Final = sa.Table(
     sa.Column("key", sa.LargeBinary(16), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.Integer, nullable=False),
     sa.Column("event", sa.Text, nullable=False),
     sa.Index("mrs_relay_events_of", "key", "sequence", "time_ms", unique=True),
 )
