@@ -123,7 +123,7 @@ async def test_a_page_of_any_filter_reads_no_whole_table_and_sorts_none(opened: 
 
 
 def _slow(plan: Sequence[str]) -> list[str]:
-    """Return the steps of a plan, of either database, that read a table without an index, or sort more than some rows."""
+    """Return the steps of a plan that read a table without an index, or sort more than some rows."""
     found = [step for step in plan if step.startswith("SCAN mrs_relay_") and "INDEX" not in step]
     if "SCAN anon_1" not in plan:  # the rows of a query within, which has a limit
         found += [step for step in plan if "USE TEMP B-TREE" in step]
