@@ -3,7 +3,7 @@ The read model of `mrs-relay web`: events a second from the topics into the data
 
 Events lie on a broker in memory, four for each request, between those of 10,000 others that are under way, and are read
 from nothing as after a start without a database. Pages are asked of a database with many more requests, by each filter
-alone and by some together.
+alone and by some together; and pages of the dashboard of one with 100,000.
 
     PYTHONPATH=. python bench/readmodel.py [--events 200000] [--requests 1000000] [--database postgresql://…] [--json]
 """
@@ -15,8 +15,11 @@ import asyncio
 import json
 import random
 import statistics
+import tempfile
 import time
 from typing import Any, Final
+
+from tests.support import web_role
 
 from mrs_relay.common import clock, logs, tasks
 from mrs_relay.kafka import records
@@ -31,6 +34,14 @@ PARTITIONS: Final = 4
 UNDER_WAY: Final = 10_000
 AT_ONCE: Final = 20_000
 TRIES: Final = 9
+DASHBOARD_REQUESTS: Final = 100_000
+PAGES: Final = (
+    "/",
+    "/requests",
+    "/requests?state=failed",
+    "/requests?cluster=c-7&state=unknown",
+    "/requests?text=needle",
+)
 SELECTIONS: Final = {
     "none": queries.Filter(),
     "state, many": queries.Filter(state="succeeded"),
@@ -145,21 +156,46 @@ def row(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
+async def fill(opened: database.Database, count: int) -> None:
+    """Write requests as the projection leaves them."""
+    chance = random.Random(1)  # noqa: S311 - the same rows in each run
+    for first in range(0, count, AT_ONCE):
+        rows = [row(number, chance) for number in range(first, min(count, first + AT_ONCE))]
+        labels = [
+            {"label": f"team=t{one['offset'] % 10}", "started_ms": one["started_ms"], "key": one["key"]} for one in rows
+        ]
+        async with opened.transaction() as connection:
+            await connection.execute(tables.REQUESTS.insert(), rows)
+            await connection.execute(tables.LABELS.insert(), labels)
+            await text_index.write(connection, rows)
+
+
 async def pages(count: int, chosen: settings.ReadModelSettings) -> dict[str, float]:
     """Milliseconds of the first page of each selection among so many requests: the median of some tries."""
-    chance = random.Random(1)  # noqa: S311 - the same rows in each run
     async with database.opened(chosen) as opened:
-        for first in range(0, count, AT_ONCE):
-            rows = [row(number, chance) for number in range(first, min(count, first + AT_ONCE))]
-            labels = [
-                {"label": f"team=t{one['offset'] % 10}", "started_ms": one["started_ms"], "key": one["key"]}
-                for one in rows
-            ]
-            async with opened.transaction() as connection:
-                await connection.execute(tables.REQUESTS.insert(), rows)
-                await connection.execute(tables.LABELS.insert(), labels)
-                await text_index.write(connection, rows)
+        await fill(opened, count)
         return {name: await first_page_ms(opened, one) for name, one in SELECTIONS.items()}
+
+
+async def dashboard(count: int) -> dict[str, float]:
+    """Milliseconds of pages of the dashboard among so many requests: the slowest of some tries."""
+    with tempfile.TemporaryDirectory(prefix="mrs-relay-bench-") as folder:
+        chosen = web_role.chosen(f"sqlite:///{folder}/web.db")
+        async with database.opened(chosen.read_model) as opened:
+            await fill(opened, count)
+        async with web_role.role(web_role.Stage(), chosen) as client:
+            return {path: await _slowest_ms(client, path) for path in PAGES}
+
+
+async def _slowest_ms(client: web_role.Client, path: str) -> float:
+    took_ms = []
+    for _ in range(TRIES):
+        started_s = time.perf_counter()
+        async with client.session.get(client.url + path) as response:
+            await response.read()
+            response.raise_for_status()
+        took_ms.append((time.perf_counter() - started_s) * 1000)
+    return round(max(took_ms), 1)
 
 
 async def first_page_ms(opened: database.Database, chosen: queries.Filter) -> float:
@@ -180,6 +216,7 @@ async def measure(event_count: int, request_count: int, address: str | None) -> 
         found |= await rebuild(event_count, UNDER_WAY, chosen)
     if request_count:
         found["first_page_ms"] = await pages(request_count, chosen)
+    found["dashboard_ms"] = await dashboard(DASHBOARD_REQUESTS)
     return found
 
 
