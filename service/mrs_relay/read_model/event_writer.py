@@ -46,38 +46,28 @@ async def write(
     rows = [{"log": log, **record_reader.event_row(one)} for one in found]
     await database.write_rows(connection, _event_insert(dialect), rows)
 
-    changed, repeated = _last_states(found)
-    known = await _known(connection, [one.key for one, _ in (*changed, *repeated)])
-    whole = [state for state in repeated if state[0].key not in known]
-    later = []
-    for one, started_ms in changed:
-        before = known.get(one.key)
-        if before is None or _is_sent_again(one, before):
-            whole.append((one, started_ms))
-        elif one.sequence > before.sequence:
-            if before.ended or (before.cluster, before.reason_class or "") != (one.data.cluster, one.reason_class):
-                whole.append((one, before.started_ms))
-            else:
-                later.append(one)
+    states = _last_states(found)
+    known = await _known(connection, [one.key for one, _ in states])
+    whole, later = _compared(states, known)
 
     fresh = [{"log": log, **record_reader.request_row(*state)} for state in whole]
     await database.write_rows(connection, _upsert(dialect), fresh)
-    later.sort(key=lambda one: known[one.key].number)
     moved = [{"log": log, "of": one.key, **record_reader.request_row(one, 0)} for one in later]
     await database.write_rows(connection, _update(), moved)
-    if indexes_words:
-        more = [row for row in moved if row["words"] != known[row["key"]].words]
-        await text_index.write(connection, [*(_new_words(row, known[row["key"]].words) for row in more), *fresh])
+
     labelled = [
         {"label": label, "started_ms": started_ms, "key": one.key}
         for one, started_ms in whole
         for label in record_reader.labels(one)
     ]
     await database.write_rows(connection, _label_insert(dialect), labelled)
+    if indexes_words:
+        more = [_with_new_words(row, known[row["key"]].words) for row in moved]
+        await text_index.write(connection, [*(row for row in more if row["words"]), *fresh])
 
 
-def _last_states(found: Iterable[record_reader.Event]) -> tuple[list[_State], list[_State]]:
-    """Return the last state of each request: of those that changed, and of those of which one was only repeated."""
+def _last_states(found: Iterable[record_reader.Event]) -> list[_State]:
+    """Return the last state of each request; a repeated one only of a request that has no other."""
     changed: dict[bytes, _State] = {}
     repeated: dict[bytes, _State] = {}
     for one in found:
@@ -90,10 +80,29 @@ def _last_states(found: Iterable[record_reader.Event]) -> tuple[list[_State], li
             changed[one.key] = one, started_ms
         elif last.ended and one.time_ms > last.time_ms:  # the id was sent again, see `_is_sent_again`
             changed[one.key] = one, one.time_ms
-    return list(changed.values()), [state for key, state in repeated.items() if key not in changed]
+    return list({**repeated, **changed}.values())
 
 
-def _new_words(row: Mapping[str, Any], before: str) -> Mapping[str, Any]:
+def _compared(
+    states: Sequence[_State], known: Mapping[bytes, database.Row]
+) -> tuple[list[_State], list[record_reader.Event]]:
+    """Return the states of requests that are written whole, and the events that only move a request on, in order."""
+    whole: list[_State] = []
+    later: list[record_reader.Event] = []
+    for one, started_ms in states:
+        before = known.get(one.key)
+        if before is None or (one.changes and _is_sent_again(one, before)):
+            whole.append((one, started_ms))
+        elif not one.changes or one.sequence <= before.sequence:
+            continue
+        elif before.ended or (before.cluster, before.reason_class or "") != (one.data.cluster, one.reason_class):
+            whole.append((one, before.started_ms))
+        else:
+            later.append(one)
+    return whole, sorted(later, key=lambda one: known[one.key].number)
+
+
+def _with_new_words(row: Mapping[str, Any], before: str) -> Mapping[str, Any]:
     """Return a row with those words only that it did not have before."""
     known = before.split("\n")
     return {**row, "words": "\n".join(word for word in row["words"].split("\n") if word not in known)}
