@@ -11,7 +11,7 @@ from aiohttp import web
 from mrs_relay.api import models, problems, replies
 from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
-from mrs_relay.read_model import database, queries
+from mrs_relay.read_model import database, event_log, queries
 
 _MOST_EVENTS = 1_000
 
@@ -66,12 +66,12 @@ class Requests:
 
     async def last_event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the event that brought the state of a request; None: it is not kept. Raises DatabaseDown."""
-        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
+        event = await event_log.event_at(self._database, row["log"], row["offset"], row["key"])
         return None if event is None else msgspec.json.decode(event, type=dict[str, Any])
 
     async def events(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the last events of a request, in order. Raises DatabaseDown."""
-        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        found = await event_log.events_of(self._database, row["key"], limit=_MOST_EVENTS)
         return [msgspec.json.decode(event) for event in found]
 
     async def dead_letters(self, query: models.DeadLettersQuery, scope: scopes.Scope) -> models.DeadLetterPage:
@@ -86,11 +86,6 @@ class Requests:
         after = replies.place(query.cursor, queries.RecordPageEnd, filters)
         rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
         return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
-
-    async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
-        """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
-        found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
-        return [row["state"] for row in found] == ["rejected"]
 
     async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """

@@ -24,6 +24,9 @@ from mrs_relay.read_model import changes, database, event_log, projector, record
 
 BEGINNING: Final = "beginning"
 _READ: Final = 500
+_READ_BYTES: Final = 1_000_000
+"""Of events that are in memory at once for each stream."""
+
 _RETRY_MS: Final = 2_000
 _NDJSON: Final = "application/x-ndjson"
 _SSE: Final = "text/event-stream"
@@ -238,7 +241,7 @@ class Reader:
 
     async def _read(self) -> list[Delivered]:
         try:
-            found, ends = await self._cursor.read(_READ)
+            found, ends = await self._cursor.read(_READ, _READ_BYTES)
         except event_log.Gone as gone:
             await self._cursor.go_to_end()
             return [Delivered(self.position, reset=gone.reason)]

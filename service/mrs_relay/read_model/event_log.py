@@ -149,11 +149,15 @@ class Cursor:
         """Note that everything before these ends has been delivered, or was not asked for."""
         self._position = ends
 
-    async def read(self, limit: int) -> tuple[list[Stored], Position]:
+    async def read(self, limit: int, most_bytes: int) -> tuple[list[Stored], Position]:
         """
         Read the next events, in order within each partition, and the position behind them and all that is no event.
 
         The cursor itself does not move: `passed` is called for each event that was delivered.
+
+        Args:
+            limit: most events.
+            most_bytes: of all events together; one event of each partition may come beyond it.
 
         Raises:
             Gone: some of the events are no longer there. DatabaseDown.
@@ -166,15 +170,16 @@ class Cursor:
         if not unread:
             return [], {**self._position, **_position(logs, starts)}
 
-        share = max(1, limit // len(unread))
+        share, share_bytes = max(1, limit // len(unread)), max(1, most_bytes // len(unread))
         found: list[Stored] = []
         ends = dict(starts)
         answers = await self._database.rows(
-            *(_after(log, starts[log.log], share) for log in unread), _current(self.topics)
+            *(_after(log, starts[log.log], share, share_bytes) for log in unread), _current(self.topics)
         )
         for log, rows in zip(unread, answers, strict=False):
             found += [Stored(log, row.offset, row.event) for row in rows]
-            ends[log.log] = rows[-1].offset + 1 if len(rows) == share else log.next
+            is_cut = len(rows) == share or sum(row.size_bytes for row in rows) >= share_bytes
+            ends[log.log] = rows[-1].offset + 1 if is_cut else log.next
 
         # What was deleted meanwhile is missing from the answers: compare with the logs' beginnings after reading.
         for log in map(store.log_of, answers[-1]):
@@ -208,9 +213,41 @@ class Cursor:
         self._position = {**self._position, log.topic: moved}
 
 
-def _after(log: store.Log, offset: int, limit: int) -> sa.Select[tuple[object, ...]]:
-    events = tables.EVENTS
-    chosen = sa.select(events.c.offset, events.c.event).where(
-        events.c.log == log.log, events.c.offset >= offset, events.c.offset < log.next
+def _after(log: store.Log, offset: int, limit: int, most_bytes: int) -> sa.Select[tuple[object, ...]]:
+    """Return a query for some events from an offset on: the last of them is the first that reaches the bytes."""
+    events = tables.EVENTS.c
+    some = sa.select(events.offset, events.size_bytes).where(
+        events.log == log.log, events.offset >= offset, events.offset < log.next
     )
-    return chosen.order_by(events.c.offset).limit(limit)
+    sizes = some.order_by(events.offset).limit(limit).subquery()
+    before = sa.func.sum(sizes.c.size_bytes).over(order_by=sizes.c.offset) - sizes.c.size_bytes
+    sums = sa.select(sizes.c.offset, before.label("before")).subquery()
+    chosen = sa.select(events.offset, events.size_bytes, events.event).join(sums, events.offset == sums.c.offset)
+    return chosen.where(events.log == log.log, sums.c.before < most_bytes).order_by(events.offset)
+
+
+async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
+    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
+    events = tables.EVENTS.c
+    newest = sa.select(events.event).where(events.key == key)
+    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
+    return [row.event for row in reversed(rows)]
+
+
+async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
+    """
+    Return one event as CloudEvents JSON; None: it is not kept.
+
+    Args:
+        opened: the database.
+        log: its log.
+        offset: its offset.
+        key: of its request; another request's event is at the place of an earlier one after the log was read again.
+
+    Raises:
+        DatabaseDown.
+    """
+    events = tables.EVENTS.c
+    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
+    (rows,) = await opened.rows(at)
+    return rows[0].event if rows else None
