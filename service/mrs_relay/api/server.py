@@ -96,6 +96,8 @@ class Api:
         authenticator: tells who calls.
 
     Attributes:
+        own: addresses of this service.
+        authenticator: tells who calls.
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
@@ -113,7 +115,8 @@ class Api:
         authenticator: authentication.Authenticator,
     ) -> None:
         self._settings = chosen
-        self._authenticator = authenticator
+        self.own = authenticator.own
+        self.authenticator = authenticator
         self._reading = reading
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
@@ -145,8 +148,8 @@ class Api:
             client_max_size=self._settings.body_bytes,
             middlewares=[
                 problems.middleware(pages.problem),
-                guards.own_addresses(self._settings.addresses),
-                authentication.middleware(self._authenticator),
+                guards.own_addresses(self.own),
+                authentication.middleware(self.authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
@@ -179,7 +182,7 @@ class Api:
         reasons = [now.problem] if now.problem else []
         reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
         body: dict[str, Any] = {"ready": not reasons, "writes": now.writes}
-        if await self._authenticator.knows(request):  # names of topics and of the database are not for everybody
+        if await self.authenticator.knows(request):  # names of topics and of the database are not for everybody
             body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 

@@ -116,7 +116,7 @@ class Bulk:
 
     async def step(self, request: web.Request) -> web.StreamResponse:
         """Do it to the next requests, and answer with their outcomes and the form of the next step."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         name, action = _action(given)
         note = forms.note(given)
         verdict = forms.verdict(given) if action.needs_verdict else ""

@@ -68,14 +68,14 @@ class RequestPage:
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Take the form that cancels the request, and go back to its page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         row = await self._used.asked.one(request)
         await self._used.submitted.cancel_one(row, forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="cancel"))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Take the form that settles the request, and go back to its page."""
-        given = await forms.fields(request, self._used.addresses)
+        given = await forms.fields(request, self._used.own)
         row = await self._used.asked.one(request)
         await self._used.submitted.resolve_one(row, forms.verdict(given), forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="resolve"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from mrs_relay.api import controls, decisions, relays, requests, submissions
+from mrs_relay.api import controls, decisions, guards, relays, requests, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
@@ -31,7 +31,7 @@ class Sources:
         tenants: names of the tenants; one that is "" without tenants.
         time: the clock.
         renderer: makes the pages.
-        addresses: by which browsers know the service, beside its own.
+        own: addresses of the service.
         read_only: no decision is taken here.
     """
 
@@ -46,7 +46,7 @@ class Sources:
     tenants: Sequence[str]
     time: clock.Clock
     renderer: rendering.Renderer
-    addresses: Collection[str]
+    own: guards.OwnAddresses
     read_only: bool
 
     def may_decide(self, request: web.Request, tenant: str | callers.Some = callers.Some.TENANT) -> bool:

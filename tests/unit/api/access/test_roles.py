@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from tests.support import access, cells, web_role
+from tests.support import access, cells, logins, web_role
 
 from mrs_relay.api.access import callers, least_roles
 from mrs_relay.common import http_server
@@ -51,7 +51,7 @@ _QUERIES: Final = {
     "GET /bulk": "?action=cancel",
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
-_OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics", "GET /static/{name}"}
+_OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics"}
 _OF_ALL: Final = {"GET /v1/clusters", "GET /v1/budgets"}
 _LISTS: Final = {
     *("GET /v1/tenants", "GET /v1/queues", "GET /v1/partitions"),
@@ -62,10 +62,31 @@ _LISTS: Final = {
 
 
 class _Matrix:
+    """
+    Asks for every route as every caller.
+
+    Args:
+        client: of the role.
+        known: the callers.
+    """
+
     def __init__(self, client: web_role.Client, known: access.Callers) -> None:
         self.client = client
         self.known = known
         self.number = 0
+        self._cookies: dict[str, str] = {}
+
+    async def log_in(self) -> None:
+        """Log a browser of each caller in; from now on their sessions authenticate, as their own pages send them."""
+        for name in access.GRANTS:
+            async with logins.browser(self.client.url) as browser:
+                [cookie] = (await browser.log_in(self.known.tokens[name])).cookies
+                self._cookies[name] = cookie.partition(";")[0]
+
+    def _authentication(self, caller: str | None) -> dict[str, str]:
+        if not self._cookies or caller is None:
+            return self.known.headers(caller)
+        return {"Sec-Fetch-Site": "same-origin", "Cookie": self._cookies[caller]}
 
     async def ask(self, route: str, caller: str | None, **headers: str) -> tuple[int, Any, dict[str, str]]:
         """Ask for what concerns the tenant etl."""
@@ -73,7 +94,7 @@ class _Matrix:
         path = path.replace("{id}", _IDS.get(route, "etl-1")).replace("{name}", "theme.js") + _QUERIES.get(route, "")
         path = path.replace("{scope}", "tenant%2Fetl")
         self.number += 1
-        given = {"Idempotency-Key": f"new-{self.number}", **self.known.headers(caller), **headers}
+        given = {"Idempotency-Key": f"new-{self.number}", **self._authentication(caller), **headers}
         content: dict[str, Any] = {"json": _BODIES.get(route)}
         if route in _FORMS:
             content = {"data": _FORMS[route]}
@@ -95,7 +116,7 @@ def _require_kind(route: str, found: Any, kind: str) -> None:
     if route.partition(" ")[2].startswith(("/v1/", "/metrics", "/health", "/ready")):
         assert found["type"] == f"urn:mrs-relay:problem:{kind}"
     else:
-        assert "That did not work" in found
+        assert ("<h1>Log in</h1>" if kind == "unauthorized" else "That did not work") in found
 
 
 def _expected(route: str, name: str) -> int:
@@ -111,12 +132,15 @@ def _expected(route: str, name: str) -> int:
     return 403
 
 
-async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.Callers) -> None:
+@pytest.mark.parametrize("by", ["token", "session"])
+async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.Callers, by: str) -> None:
     """A viewer reads, an operator writes too; nobody reads or writes for a tenant that is not theirs."""
     stage = access.stage()
     await access.put_requests(stage)
     async with web_role.role(stage, known.chosen()) as client:
         matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
         for route in least_roles.LEAST:
             for name in access.GRANTS:
                 with cells.cell(route, name):
@@ -144,6 +168,7 @@ async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> 
         assert not access.written(stage, "etl")
 
 
+@pytest.mark.parametrize("by", ["token", "session"])
 @pytest.mark.parametrize(
     ("headers", "kind"),
     [
@@ -153,13 +178,15 @@ async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> 
     ],
 )
 async def test_foreign_hosts_and_origins_are_refused_on_every_route_whoever_asks(
-    known: access.Callers, headers: dict[str, str], kind: str
+    known: access.Callers, headers: dict[str, str], kind: str, by: str
 ) -> None:
     """A page of another site may make the browser of an administrator ask."""
     stage = access.stage()
     await access.put_requests(stage)
     async with web_role.role(stage, known.chosen()) as client:
         matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
         for route in (*least_roles.LEAST, "GET /health", "GET /ready"):
             with cells.cell(route):
                 status, found, _ = await matrix.ask(route, "admin of all", **headers)
