@@ -100,6 +100,7 @@ class Api:
         authenticator: tells who calls.
         asked: finds requests.
         submitted: sends messages about them.
+        repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
         noted: what people and programs decided.
@@ -127,7 +128,7 @@ class Api:
         self.submitted = submissions.Submissions(
             composer, submissions.Output(writing.sender, writing.memory, self.noted), self.asked, self._readers, chosen
         )
-        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
         tried = trials.Trials(composer, writing.attempt)
         self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
@@ -135,7 +136,14 @@ class Api:
         )
         self._routes = routes.routes(
             routes.Handlers(
-                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.reported
+                asked=self.asked,
+                streamed=self._streams,
+                submitted=self.submitted,
+                repeated=self.repeated,
+                tried=tried,
+                controlled=self.controlled,
+                noted=self.noted,
+                reported=self.reported,
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))

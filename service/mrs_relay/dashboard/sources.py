@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from mrs_relay.api import controls, decisions, guards, relays, requests, submissions
+from mrs_relay.api import controls, decisions, guards, relays, requests, retries, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
@@ -23,6 +23,7 @@ class Sources:
         opened: the database.
         asked: finds requests.
         submitted: sends messages about them.
+        repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
         noted: what people and programs decided.
@@ -38,6 +39,7 @@ class Sources:
     opened: database.Database
     asked: requests.Requests
     submitted: submissions.Submissions
+    repeated: retries.Retries
     controlled: controls.Controls
     reported: relays.Relays
     noted: decisions.Decisions

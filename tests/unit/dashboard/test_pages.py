@@ -10,9 +10,16 @@ import pytest
 from tests.support import web_role
 from tests.unit.dashboard.shown import pages
 
+from mrs_relay.client import wording
 from mrs_relay.dashboard import bulk
 from mrs_relay.kafka import records
-from mrs_relay.messages import codec, events, reasons
+from mrs_relay.messages import audit, codec, events, reasons
+
+
+def hidden(text: str) -> dict[str, str]:
+    """What a form of the page sends besides what people fill in."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
+    return {name: html.unescape(value) for name, value in found}
 
 
 async def test_pages_are_strict_about_what_browsers_may_load() -> None:
@@ -190,6 +197,44 @@ async def test_a_cancel_and_a_verdict_need_a_reason_and_become_messages() -> Non
         assert shown.sent() == [("mrs.job.cancel", "r-1", "wrong date"), ("mrs.job.resolve", "u-1", "looked")]
 
 
+async def test_requests_that_failed_are_sent_again_one_by_one_or_all_that_match() -> None:
+    """Under ids that name the old ones, with a reason; the messages of a step are looked for together."""
+    data = {"cluster": "c-1", "engine": "spark", "statement": "select 1"}
+    ids = [f"r-{number}" for number in range(60)]
+    made = [
+        records.Outgoing(
+            "mrs.requests",
+            one.encode(),
+            codec.encode({"id": one, "source": "/tests", "type": "mrs.sql.submit", "data": data}),
+            wording.HEADERS,
+        )
+        for one in ids[:-1]
+    ]
+    async with pages(*made, *map(web_role.failed, ids), web_role.event("ok", 3, "running")) as shown:
+        assert "Send it again" in await shown.get("/requests/r-1")
+        assert "Send it again" not in await shown.get("/requests/ok")
+        await shown.send("/requests/r-1/retry", {"note": ""}, 422)
+        await shown.send("/requests/ok/retry", {"note": "x"}, 409)
+        _, headers = await shown.send("/requests/r-1/retry", {"note": "input was late"}, 303)
+        assert "It was sent again" in (page := await shown.get(headers["Location"]))
+        assert "r-1-retry-4" in page
+
+        assert "action=retry&amp;state=failed" in await shown.get("/requests")
+        preview = await shown.get("/bulk?action=retry&state=failed")
+        assert "<strong>60</strong> of 60 matching requests will be sent again under new ids" in preview
+        fields = {**hidden(preview), "note": "input was late"}
+        text, _ = await shown.send("/bulk", fields)
+        text += (await shown.send("/bulk", hidden(text)))[0]
+        assert text.count("sent again as") == 59
+        assert "has left topic mrs.requests" in text
+        assert "59 sent, 0 passed over, 1 failed. Done." in text
+
+        sent = [codec.decode(one.value or b"")["id"] for one in shown.stage.broker.committed("mrs.requests")]
+        assert set(sent) == {one + end for one in ids[:-1] for end in ("", "-retry-4")}
+        whys = [audit.read(one.value) for one in shown.stage.broker.committed("mrs.audit")]
+        assert {(one.data.action, one.data.why) for one in whys} == {("retry", "input was late")}
+
+
 async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> None:
     """The preview counts, later requests are left alone, and each outcome is shown."""
     stories = [
@@ -199,7 +244,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
     async with pages(*stories, *others) as shown:
         preview = await shown.get("/bulk?action=cancel&cluster=c-1")
         assert "<strong>120</strong> of 121 matching requests will be asked to stop" in preview
-        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        fields = hidden(preview)
         fields["until_ms"] = str(web_role.NOW_MS + 100_000)
         await shown.stage.put(web_role.event("late", 1, "accepted", cluster="c-1", time_ms=web_role.NOW_MS + 200_000))
         await shown.client.seen("late", "accepted")
@@ -211,10 +256,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
         for _ in range(3):
             text, _headers = await shown.send("/bulk", fields)
             outcomes += re.findall(r'class="o-(\w+)"', text)
-            fields = {
-                name: html.unescape(value)
-                for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
-            }
+            fields = hidden(text)
         assert sorted(outcomes) == ["passed"] + ["sent"] * 120
         assert "121 of 121 looked at: 120 sent, 1 passed over, 0 failed. Done." in text
         assert fields == {}
@@ -231,7 +273,7 @@ async def test_what_one_state_fits_is_found_among_many_others(monkeypatch: pytes
         preview = await shown.get("/bulk?action=resolve")
         assert "<strong>1</strong> of 21 matching requests will be resolved" in preview
         assert "/requests/u-1?" in preview
-        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        fields = hidden(preview)
         text, _ = await shown.send("/bulk", {**fields, "note": "looked", "verdict": "failed"})
         assert "1 of 1 looked at: 1 sent, 0 passed over, 0 failed. Done." in text
         assert shown.sent() == [("mrs.job.resolve", "u-1", "looked")]

@@ -45,6 +45,7 @@ LEAST: Final[Mapping[str, callers.Role]] = {
     "GET /requests/{id}/result.csv": _VIEWER,
     "POST /requests/{id}/cancel": _OPERATOR,
     "POST /requests/{id}/resolve": _OPERATOR,
+    "POST /requests/{id}/retry": _OPERATOR,
     "GET /bulk": _OPERATOR,
     "POST /bulk": _OPERATOR,
     "GET /dead-letters": _VIEWER,

@@ -28,10 +28,12 @@ _IDS: Final = {
     "POST /v1/requests/{id}/resolve": "etl-2",
     "POST /v1/requests/{id}/retry": "etl-3",
     "POST /requests/{id}/resolve": "etl-2",
+    "POST /requests/{id}/retry": "etl-3",
 }
 _FORMS: Final[dict[str, dict[str, str]]] = {
     "POST /requests/{id}/cancel": {"note": "late"},
     "POST /requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
+    "POST /requests/{id}/retry": {"note": "again"},
     "POST /controls": {"scope": "tenant/etl", "mode": "hold", "reason": "a test"},
     "POST /controls/lift": {"scope": "tenant/etl"},
     "POST /bulk": {"action": "cancel", "note": "late", "tenant": "etl", "until_ms": "1"},
@@ -39,6 +41,7 @@ _FORMS: Final[dict[str, dict[str, str]]] = {
 _STATUS: Final = {
     "POST /requests/{id}/cancel": 303,
     "POST /requests/{id}/resolve": 303,
+    "POST /requests/{id}/retry": 303,
     "POST /controls": 303,
     "POST /controls/lift": 404,  # as with DELETE
     "GET /requests/{id}/result.csv": 404,  # the request has none
