@@ -90,6 +90,7 @@ async def running(
             kafka,
             Trial(chosen.tenancies).run,
             auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),
+            time,
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")

@@ -21,9 +21,11 @@ from mrs_relay.api import (
     decisions,
     guards,
     headers,
+    letters,
     openapi,
     problems,
     relays,
+    replays,
     requests,
     retries,
     routes,
@@ -34,7 +36,7 @@ from mrs_relay.api import (
 )
 from mrs_relay.api.access import authentication, certificates, least_roles
 from mrs_relay.client import auditing, sending
-from mrs_relay.common import addresses, http_server
+from mrs_relay.common import addresses, clock, http_server
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
@@ -59,6 +61,7 @@ class Writing:
         kafka: reads the topics of requests.
         attempt: says what would become of a message.
         trail: writes records of decisions.
+        time: the clock.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
@@ -67,6 +70,7 @@ class Writing:
     kafka: topic_io.TopicClient
     attempt: trials.Try
     trail: auditing.AuditTrail
+    time: clock.Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class Api:
         repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
+        lettered: finds dead letters.
+        replayed: sends them once more.
         noted: what people and programs decided.
     """
 
@@ -129,6 +135,9 @@ class Api:
             composer, submissions.Output(writing.sender, writing.memory, self.noted), self.asked, self._readers, chosen
         )
         self.repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.lettered = letters.Letters(opened, writing.kafka)
+        output = replays.Output(writing.sender, writing.kafka, self.noted, writing.time)
+        self.replayed = replays.Replays(composer, self.lettered, output, opened, chosen)
         tried = trials.Trials(composer, writing.attempt)
         self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
@@ -144,6 +153,8 @@ class Api:
                 controlled=self.controlled,
                 noted=self.noted,
                 reported=self.reported,
+                lettered=self.lettered,
+                replayed=self.replayed,
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))

@@ -23,7 +23,6 @@ from mrs_relay.read_model import queries
 _STEP: Final = 50
 _SAMPLE: Final = 10
 _LOOKED_AT: Final = 500
-_DIGITS: Final = 15
 _COUNTS: Final = ("looked_at", "sent", "passed", "failed")
 
 
@@ -120,14 +119,15 @@ class Bulk:
         note = forms.note(given)
         verdict = forms.verdict(given) if action.needs_verdict else ""
         chosen = {one: given[one] for one in request_list.FILTERS if given.get(one)}
-        until_ms = _number(given, "until_ms")
+        until_ms = forms.number(given, "until_ms")
+        counts = {one: forms.number(given, one) for one in _COUNTS}
+        total = forms.number(given, "total")
         scope = scopes.of(request)
         wanted = _narrowed(_wanted(chosen, until_ms, scope), action)
 
         after = replies.place(given.get("cursor") or None, queries.PageEnd, wanted)
         page = await queries.requests(self._used.opened, wanted, after, _STEP)
         outcomes = await self._all(page.rows, action, Said(name, note, verdict, scope.caller))
-        counts = {one: _number(given, one) for one in _COUNTS}
         counts["looked_at"] += len(outcomes)
         for outcome in outcomes:
             counts[outcome.kind] += 1
@@ -143,7 +143,7 @@ class Bulk:
             until_ms=until_ms,
             outcomes=outcomes,
             counts=counts,
-            total=max(_number(given, "total"), counts["looked_at"]),
+            total=max(total, counts["looked_at"]),
             cursor=replies.cursor(page.next, wanted),
             list_url=links.url("/requests", chosen),
         )
@@ -209,10 +209,3 @@ def _narrowed(wanted: queries.Filter, action: Action) -> queries.Filter:
     if wanted.state is None and len(action.fitting) == 1:
         return queries.of_state(wanted, *action.fitting)
     return wanted
-
-
-def _number(given: Mapping[str, str], name: str) -> int:
-    text = given.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise problems.ProblemError(422, "invalid-body", f"{name}: expected a number")
-    return int(text)

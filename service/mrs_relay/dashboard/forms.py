@@ -14,6 +14,7 @@ _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 _TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _LONGEST_NOTE = 500
+_DIGITS = 15
 VERDICTS = ("succeeded", "failed", "cancelled")
 """How a request that is unknown may have ended."""
 
@@ -73,3 +74,16 @@ def verdict(given: Mapping[str, str]) -> str:
     if found not in VERDICTS:
         raise problems.ProblemError(422, "invalid-body", f"verdict: expected one of {', '.join(VERDICTS)}")
     return found
+
+
+def number(given: Mapping[str, str], name: str) -> int:
+    """
+    Return a number that an earlier page wrote; 0: there is none.
+
+    Raises:
+        ProblemError: it is no number.
+    """
+    text = given.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise problems.ProblemError(422, "invalid-body", f"{name}: expected a number")
+    return int(text)

@@ -59,6 +59,8 @@ def made(
         controlled=api.controlled,
         reported=api.reported,
         noted=api.noted,
+        lettered=api.lettered,
+        replayed=api.replayed,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
@@ -77,6 +79,7 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
     many = bulk.Bulk(used)
     relays = relay_pages.RelayPages(used)
     control = control_page.ControlPage(used)
+    lettered = letters.LetterPages(used)
     return (
         ("GET", "/", overview.OverviewPage(used).show),
         ("GET", "/requests", listed.show),
@@ -94,7 +97,12 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("GET", "/controls", control.show),
         ("POST", "/controls", control.set),
         ("POST", "/controls/lift", control.lift),
-        ("GET", "/dead-letters", letters.DeadLetterList(used).show),
+        ("GET", "/dead-letters", lettered.show),
+        ("GET", "/dead-letters/replay", lettered.preview),
+        ("POST", "/dead-letters/replay", lettered.step),
+        ("GET", "/dead-letters/{position}", lettered.one),
+        ("GET", "/dead-letters/{position}/message", lettered.message),
+        ("POST", "/dead-letters/{position}/replay", lettered.replay),
     )
 
 

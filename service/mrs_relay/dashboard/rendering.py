@@ -55,6 +55,7 @@ class Renderer:
             static=files.address,
             url=links.url,
             request_url=links.request_url,
+            letter_url=links.letter_url,
             navigation=NAVIGATION,
             has_logins=has_logins,
             states=events.STATES,

@@ -18,7 +18,6 @@ _SHOWN_EVENTS: Final = 200
 _SHOWN_ROWS: Final = 200
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_UNSAFE_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _NOTICES: Final = {
     "cancel": "The cancel was sent. The events below say whether the job was stopped.",
     "resolve": "The verdict was sent. The events below say what became of it.",
@@ -104,7 +103,7 @@ class RequestPage:
             raise problems.ProblemError(404, "no-such-result", text)
 
         columns, rows = _cells(statements[int(number) - 1])
-        name = f"{_UNSAFE_IN_NAMES.sub('-', row['id'])[:100]}-{number}.csv"
+        name = f"{links.file_name(row['id'])}-{number}.csv"
         headers = {**rendering.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(text=as_csv(columns, rows), content_type="text/csv", headers=headers)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from mrs_relay.api import controls, decisions, guards, relays, requests, retries, submissions
+from mrs_relay.api import controls, decisions, guards, letters, relays, replays, requests, retries, submissions
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
@@ -27,6 +27,8 @@ class Sources:
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
         noted: what people and programs decided.
+        lettered: finds dead letters.
+        replayed: sends them once more.
         figures: counts for the overview.
         progress: how far the read model is.
         tenants: names of the tenants; one that is "" without tenants.
@@ -43,6 +45,8 @@ class Sources:
     controlled: controls.Controls
     reported: relays.Relays
     noted: decisions.Decisions
+    lettered: letters.Letters
+    replayed: replays.Replays
     figures: figures.Figures
     progress: Callable[[], projector.Progress]
     tenants: Sequence[str]

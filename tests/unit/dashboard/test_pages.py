@@ -13,7 +13,7 @@ from tests.unit.dashboard.shown import pages
 from mrs_relay.client import wording
 from mrs_relay.dashboard import bulk
 from mrs_relay.kafka import records
-from mrs_relay.messages import audit, codec, events, reasons
+from mrs_relay.messages import audit, codec, dead_letters, events, reasons
 
 
 def hidden(text: str) -> dict[str, str]:
@@ -197,6 +197,51 @@ async def test_a_cancel_and_a_verdict_need_a_reason_and_become_messages() -> Non
         assert shown.sent() == [("mrs.job.cancel", "r-1", "wrong date"), ("mrs.job.resolve", "u-1", "looked")]
 
 
+async def test_a_dead_letter_is_read_kept_and_sent_once_more() -> None:
+    """Its bytes are text that nobody runs; a replay needs a reason, and each outcome is shown."""
+    evil = dead_letters.DeadLetter(
+        key=b"k",
+        value=b"<script>alert(1)</script>",
+        headers=(("x", b"<b>"),),
+        code="bad_id",
+        message="no id",
+        topic="mrs.requests",
+        partition=0,
+        offset=70,
+        timestamp_ms=web_role.NOW_MS,
+    )
+    made = [web_role.letter(number) for number in range(60)]
+    async with pages(*made, records.Outgoing("mrs.dead-letters", *evil.write())) as shown:
+        assert "/dead-letters/mrs.requests-0-70" in (listed := await shown.get("/dead-letters?code=bad_id"))
+        assert "/dead-letters/replay?code=bad_id" in listed
+        page = await shown.get("/dead-letters/mrs.requests-0-70")
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script>alert" not in page
+        url = f"{shown.client.url}/dead-letters/mrs.requests-0-70/message"
+        async with shown.client.session.get(url) as answer:
+            assert (await answer.read(), answer.content_type) == (evil.value, "application/octet-stream")
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="mrs.requests-0-70"'
+
+        path = "/dead-letters/mrs.requests-0-70/replay"
+        await shown.send(path, {"note": " "}, 422)
+        await shown.send(path, {"note": "x"}, 403, {"Sec-Fetch-Site": "cross-site"})
+        _, headers = await shown.send(path, {"note": "repaired"}, 303)
+        assert "was sent once more" in await shown.get(headers["Location"])
+
+        preview = await shown.get("/dead-letters/replay?code=bad_id")
+        assert "<strong>61</strong> dead letters will be looked at" in preview
+        assert preview.count("sent to partition 0 of mrs.requests") == 10
+        fields = {**hidden(preview), "note": "repaired"}
+        await shown.send("/dead-letters/replay", hidden(preview), 422)
+        text, _ = await shown.send("/dead-letters/replay", fields)
+        text += (await shown.send("/dead-letters/replay", hidden(text)))[0]
+        assert text.count('class="o-sent"') == 61
+        assert "61 sent, 0 passed over, 0 failed. Done." in text
+        await shown.send("/dead-letters/replay", {**fields, "sent": "many"}, 422)
+        assert len(shown.stage.broker.committed("mrs.requests")) == 62
+        await shown.get("/dead-letters/none", 404)
+
+
 async def test_requests_that_failed_are_sent_again_one_by_one_or_all_that_match() -> None:
     """Under ids that name the old ones, with a reason; the messages of a step are looked for together."""
     data = {"cluster": "c-1", "engine": "spark", "statement": "select 1"}
@@ -307,11 +352,11 @@ async def test_a_read_only_dashboard_offers_and_does_nothing() -> None:
 
 
 async def test_dead_letters_are_listed_with_their_reason() -> None:
-    """The bytes are the sender's; the page says how to print them."""
+    """The bytes are the sender's, and are not in the list."""
     async with pages(web_role.letter(5), web_role.letter(6, code="bad_source")) as shown:
         text = await shown.get("/dead-letters")
         assert "mrs.requests-0-5" in text
-        assert "mrs-relay dead-letters show" in text
+        assert "not json" not in text
         assert "mrs.requests-0-5" not in await shown.get("/dead-letters?code=bad_source")
 
 

@@ -23,6 +23,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
     "PUT /v1/controls/{scope}": {"mode": "hold", "reason": "a test", "by": "somebody else"},
     "POST /v1/requests/{id}/cancel": {"note": "late"},
     "POST /v1/requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
+    "POST /v1/dead-letters/replay": {"tenant": "etl", "note": "again"},
 }
 _IDS: Final = {
     "POST /v1/requests/{id}/resolve": "etl-2",
@@ -34,6 +35,8 @@ _FORMS: Final[dict[str, dict[str, str]]] = {
     "POST /requests/{id}/cancel": {"note": "late"},
     "POST /requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
     "POST /requests/{id}/retry": {"note": "again"},
+    "POST /dead-letters/{position}/replay": {"note": "again"},
+    "POST /dead-letters/replay": {"note": "again", "tenant": "etl"},
     "POST /controls": {"scope": "tenant/etl", "mode": "hold", "reason": "a test"},
     "POST /controls/lift": {"scope": "tenant/etl"},
     "POST /bulk": {"action": "cancel", "note": "late", "tenant": "etl", "until_ms": "1"},
@@ -42,6 +45,7 @@ _STATUS: Final = {
     "POST /requests/{id}/cancel": 303,
     "POST /requests/{id}/resolve": 303,
     "POST /requests/{id}/retry": 303,
+    "POST /dead-letters/{position}/replay": 303,
     "POST /controls": 303,
     "POST /controls/lift": 404,  # as with DELETE
     "GET /requests/{id}/result.csv": 404,  # the request has none
@@ -52,6 +56,7 @@ _QUERIES: Final = {
     "GET /v1/events": "?after=beginning&wait=0",
     "GET /live": "?new_since=0",
     "GET /bulk": "?action=cancel",
+    "GET /dead-letters/replay": "?tenant=etl",
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
 _OF_NO_TENANT: Final = {"GET /v1/openapi.json", "GET /metrics"}
@@ -95,7 +100,7 @@ class _Matrix:
         """Ask for what concerns the tenant etl."""
         method, _, path = route.partition(" ")
         path = path.replace("{id}", _IDS.get(route, "etl-1")).replace("{name}", "theme.js") + _QUERIES.get(route, "")
-        path = path.replace("{scope}", "tenant%2Fetl")
+        path = path.replace("{scope}", "tenant%2Fetl").replace("{position}", "etl.requests-0-1")
         self.number += 1
         given = {"Idempotency-Key": f"new-{self.number}", **self._authentication(caller), **headers}
         content: dict[str, Any] = {"json": _BODIES.get(route)}
@@ -130,7 +135,8 @@ def _expected(route: str, name: str) -> int:
     here = max(grants.get("*", 0), 0 if route in _OF_ALL else grants.get("etl", 0))
     if here >= least:
         return _STATUS.get(route, 202 if route in _SENT else 200)
-    if here < callers.Role.VIEWER and "{id}" in route and max(grants.values()) >= least:
+    is_one = "{id}" in route or "{position}" in route
+    if here < callers.Role.VIEWER and is_one and max(grants.values()) >= least:
         return 404  # what one may not see is not there
     return 403
 
