@@ -120,6 +120,8 @@ class Submissions:
             reader = await self._reader(request, message)  # before sending, so that no event is missed
             await self._send(message)
             end = await self._end(reader, wait_s)
+            if await scopes.has_changed(request):
+                return accepted(message)  # it was sent; who may not read any longer learns no more
             return accepted(message, end, waited=True)
 
     async def send(self, message: composing.Message, digest: str) -> None:

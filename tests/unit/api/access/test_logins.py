@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -66,15 +68,21 @@ async def test_the_session_of_a_token_that_is_taken_back_or_has_ended_is_over(kn
     """With the next request; other sessions go on, and roles are those that the file has now."""
     async with web_role.role(await _furnished(), known.chosen()) as client, logins.browser(client.url) as browser:
         await browser.log_in(known.tokens["viewer"])
+        live = re.search(r'hx-get="(/live[^"]*)"', (await browser.ask("GET", "/requests")).text)
+        assert live is not None
+        rows = html.unescape(live[1])  # what an open list asks for all the time
+        assert "etl-1" in (await browser.ask("GET", rows)).text
         lines = known.file.read_text().splitlines()
         [line] = [one for one in lines if " viewer " in one]
         known.file.write_text(line.replace("viewer@etl", "viewer@bi"))
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 404
+        assert "etl-1" not in (await browser.ask("GET", rows)).text
         known.file.write_text(f"{line} 2020-01-01T00:00:00Z")
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 401
         known.file.write_text(f"{line}\n")
         assert (await browser.ask("GET", "/v1/requests/etl-1")).status == 200
         known.file.write_text("# none\n")
+        assert (await browser.ask("GET", rows)).status == 401
         page = await browser.ask("GET", "/requests")
         assert (page.status, "the session has ended, or its token was taken back" in page.text) == (401, True)
 

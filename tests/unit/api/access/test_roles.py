@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from tests.support import access, cells, logins, web_role
 
+from mrs_relay.api import streams
 from mrs_relay.api.access import callers, least_roles
 from mrs_relay.common import http_server
 
@@ -275,20 +276,42 @@ async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) ->
             await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
 
 
-async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path) -> None:
-    """At the next heartbeat, not when its reader happens to leave."""
-    known = access.Callers(tmp_path)
-    chosen = known.chosen()
-    chosen = chosen.model_copy(update={"api": chosen.api.model_copy(update={"heartbeat_s": 0.1})})
-    async with web_role.role(access.stage(), chosen) as client, asyncio.timeout(20):
-        async with client.session.get(f"{client.url}/v1/events", headers=known.headers("viewer")) as response:
-            beats = 0
-            async for line in response.content:
-                beats += line.startswith(b": heartbeat")
-                if beats == 3:
-                    known.file.write_text("")
-            assert beats >= 3
-        await client.get("/v1/events", 401, known.headers("viewer"))
+@pytest.mark.parametrize("by", ["token", "session"])
+@pytest.mark.parametrize("change", ["taken back", "another role"])
+async def test_a_stream_ends_soon_after_its_token_is_taken_back_or_has_another_role(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, change: str, by: str
+) -> None:
+    """Within seconds, not with the next heartbeat, nor when its reader happens to leave."""
+    monkeypatch.setattr(streams, "_ASK_S", 0.1)
+    known, stage = access.Callers(tmp_path), access.stage()
+    async with web_role.role(stage, known.chosen()) as client, asyncio.timeout(12):  # the heartbeat comes after 15 s
+        matrix = _Matrix(client, known)
+        if by == "session":
+            await matrix.log_in()
+        headers = matrix._authentication("viewer")
+        async with client.session.get(f"{client.url}/v1/events", headers=headers) as response:
+            assert (await response.content.readline()).startswith(b"retry:")
+            text = known.file.read_text()
+            known.file.write_text("" if change == "taken back" else text.replace("viewer@etl", "viewer@bi"))
+            await asyncio.sleep(0.3)
+            await stage.put(web_role.event("etl-9", 1, "accepted", event_source="/mrs-relay/etl"))
+            assert b"etl-9" not in await response.content.read()
+        await client.get("/v1/events?wait=0", 401 if change == "taken back" else 200, headers)
+
+
+async def test_a_call_that_has_waited_is_not_answered_to_who_may_not_read_any_longer(tmp_path: pathlib.Path) -> None:
+    """The event comes after the token was taken back."""
+    known, stage = access.Callers(tmp_path), access.stage()
+    async with web_role.role(stage, known.chosen()) as client, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        headers = known.headers("viewer")
+        for roles, status in (("viewer@bi", 403), ("", 401)):
+            known.file.write_text(text := known.file.read_text())
+            waits = group.create_task(client.get("/v1/events?wait=15", status, headers), name="waits")
+            await asyncio.sleep(0.3)
+            known.file.write_text(text.replace("viewer@etl", roles) if roles else "")
+            await stage.put(web_role.event("etl-9", status, "accepted", event_source="/mrs-relay/etl"))
+            assert "etl-9" not in str(await waits)
+            known.file.write_text(text)
 
 
 async def test_strangers_learn_whether_it_is_ready_and_no_names(tmp_path: pathlib.Path) -> None:
