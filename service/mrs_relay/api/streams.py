@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from mrs_relay.api import models, problems, replies, settings
+from mrs_relay.api import event_json, models, problems, replies, settings
 from mrs_relay.api.access import scopes
 from mrs_relay.messages import codec
 from mrs_relay.read_model import changes, database, event_log, projector, record_reader
@@ -302,7 +302,7 @@ class Streams:
             text = f"{found[0].reset}: load /v1/requests, then continue after `position`"
             raise problems.ProblemError(410, "position-gone", text, extra={"position": found[0].position})
         some = found[: query.limit]
-        events = [msgspec.json.decode(one.event) for one in some if one.event is not None]
+        events = [event_json.decoded(one.event) for one in some if one.event is not None]
         end = some[-1].position if len(found) > len(some) else reader.position
         return replies.reply(request, models.EventBatch(items=events, position=end))
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from mrs_relay.api import composing, decisions, models, problems, requests, settings, streams, writing
+from mrs_relay.api import composing, decisions, event_json, models, problems, requests, settings, streams, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
@@ -284,7 +284,7 @@ def accepted(message: composing.Message, end: str | None = None, *, waited: bool
         tenant=message.tenant,
         request=f"{path}?{names}",
         events=f"{path}/events?{names}",
-        last_event=None if end is None else msgspec.json.decode(end),
+        last_event=None if end is None else event_json.decoded(end),
     )
     headers = {"Location": answer.request, **({"Preference-Applied": "wait"} if waited else {})}
     body = answer.model_dump_json(exclude_none=True).encode()
