@@ -160,7 +160,7 @@ def _one_of(found: Found, topic: str) -> envelope.Envelope:
     if isinstance(found, problems.ProblemError):
         raise found
     if not found:
-        text = f"the message of the request has left topic {topic}: send the request anew, by POST /v1/requests"
+        text = f"the message of the request has left topic {topic}: send the request as a new one, by POST /v1/requests"
         raise problems.ProblemError(410, "original-gone", text)
     if len({codec.encode_ordered([one.type, one.data]) for one in found}) > 1:
         text = "several payloads have this id: send a new request, by POST /v1/requests"

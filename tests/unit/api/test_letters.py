@@ -154,7 +154,7 @@ async def test_a_call_says_which_and_why() -> None:
         assert (nothing["matching"], nothing["items"]) == (0, [])
 
 
-async def test_nobody_replays_what_is_another_tenants(tmp_path: pathlib.Path) -> None:
+async def test_no_caller_replays_what_is_another_tenants(tmp_path: pathlib.Path) -> None:
     """Neither by position nor by filter; a viewer replays nothing."""
     known, stage = access.Callers(tmp_path), access.stage()
     await stage.put(letter(1, topic="etl.requests"), letter(2, topic="bi.requests"))

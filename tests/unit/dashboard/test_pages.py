@@ -198,7 +198,7 @@ async def test_a_cancel_and_a_verdict_need_a_reason_and_become_messages() -> Non
 
 
 async def test_a_dead_letter_is_read_kept_and_sent_once_more() -> None:
-    """Its bytes are text that nobody runs; a replay needs a reason, and each outcome is shown."""
+    """Its bytes are text that is never run; a replay needs a reason, and each outcome is shown."""
     evil = dead_letters.DeadLetter(
         key=b"k",
         value=b"<script>alert(1)</script>",

@@ -36,7 +36,7 @@ class Ways:
     Attributes:
         tokens: the bearer tokens; None: there are none.
         flow: asks the provider; None: it is not asked.
-        provider: tells what its users may do; None: there is none.
+        provider: says what its users may do; None: there is none.
     """
 
     tokens: tokens.TokenFile | None
@@ -105,7 +105,7 @@ class Logins:
 
     def with_token(self, request: web.Request, token: str, target: str) -> web.Response:
         """
-        Log in whoever has this token; returns the way to the target.
+        Log in the browser of who has this token; returns the way to the target.
 
         Raises:
             ProblemError: the token is not known, or too many logins have failed.

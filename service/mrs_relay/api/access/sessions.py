@@ -187,7 +187,7 @@ class Sessions:
         return self._cookie.read(request, self._own) is not None
 
     def content(self, request: web.Request) -> Content | None:
-        """Return who logged in; None: nobody, or the session is over."""
+        """Return who logged in; None: no one, or the session is over."""
         value = self._cookie.read(request, self._own)
         found = None if value is None else self._seal.open(self._PURPOSE, value, _Session)
         return None if found is None or found.until_ms <= self._time.now_ms() else found.content

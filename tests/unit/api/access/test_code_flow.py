@@ -73,7 +73,9 @@ async def test_a_person_who_logs_in_at_the_provider_may_do_what_the_claim_says()
         assert (repeated.status, repeated.cookies) == (401, [])  # its cookie is gone
 
 
-async def test_a_client_with_a_secret_proves_itself_and_a_wrong_secret_logs_nobody_in(tmp_path: pathlib.Path) -> None:
+async def test_a_client_with_a_secret_proves_itself_and_a_wrong_secret_logs_no_browser_in(
+    tmp_path: pathlib.Path,
+) -> None:
     """By HTTP basic authentication; the secret may be in a file, which is read at each login."""
     file = tmp_path / "secret"
     file.write_text("s3 cret\n")
@@ -127,7 +129,7 @@ async def test_answers_that_do_not_belong_to_the_login_of_this_browser_are_refus
         {"groups": None},
     ],
 )
-async def test_id_tokens_for_another_login_client_or_time_log_nobody_in(claims: dict[str, Any]) -> None:
+async def test_id_tokens_for_another_login_client_or_time_log_no_browser_in(claims: dict[str, Any]) -> None:
     """Nor does one of a person who has no role here."""
     async with asked() as (provider, browser, _stage):
         provider.claims = {**provider.claims, **claims}
@@ -135,7 +137,7 @@ async def test_id_tokens_for_another_login_client_or_time_log_nobody_in(claims: 
         assert (answer.status, answer.cookies) == (401, [])
 
 
-async def test_an_id_token_of_a_stranger_logs_nobody_in() -> None:
+async def test_an_id_token_of_a_stranger_logs_no_browser_in() -> None:
     """Its signature must be of a key that the provider shows."""
     async with asked() as (provider, browser, _stage):
         back = (await browser.at_provider()).target
@@ -166,7 +168,7 @@ async def test_a_login_leads_to_no_other_site() -> None:
                 assert (done.status, done.target) == (303, "/")
 
 
-async def test_where_nobody_logs_in_at_a_provider_there_is_no_such_path(tmp_path: pathlib.Path) -> None:
+async def test_where_no_one_logs_in_at_a_provider_there_is_no_such_path(tmp_path: pathlib.Path) -> None:
     """Tokens alone are no reason to ask a provider."""
     known = access.Callers(tmp_path)
     async with web_role.role(access.stage(), known.chosen()) as client, logins.browser(client.url) as browser:

@@ -111,7 +111,7 @@ async def test_a_session_writes_only_from_pages_of_this_service(known: access.Ca
     assert len(access.written(stage, "etl")) == 3
 
 
-async def test_other_sites_log_nobody_in(known: access.Callers) -> None:
+async def test_other_sites_log_no_browser_in(known: access.Callers) -> None:
     """Else a page could make its reader work under another name."""
     async with web_role.role(access.stage(), known.chosen()) as client, logins.browser(client.url) as browser:
         for headers in ({}, logins.FOREIGN):
