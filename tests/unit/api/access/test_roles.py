@@ -299,6 +299,11 @@ async def test_a_stream_ends_soon_after_its_token_is_taken_back_or_has_another_r
         await client.get("/v1/events?wait=0", 401 if change == "taken back" else 200, headers)
 
 
+async def _metrics(client: web_role.Client, known: access.Callers) -> str:
+    async with client.session.get(f"{client.url}/metrics", headers=known.headers("admin of all")) as answer:
+        return await answer.text()
+
+
 async def test_a_call_that_has_waited_is_not_answered_to_who_may_not_read_any_longer(tmp_path: pathlib.Path) -> None:
     """The event comes after the token was taken back."""
     known, stage = access.Callers(tmp_path), access.stage()
@@ -307,7 +312,8 @@ async def test_a_call_that_has_waited_is_not_answered_to_who_may_not_read_any_lo
         for roles, status in (("viewer@bi", 403), ("", 401)):
             known.file.write_text(text := known.file.read_text())
             waits = group.create_task(client.get("/v1/events?wait=15", status, headers), name="waits")
-            await asyncio.sleep(0.3)
+            while "mrs_relay_web_streams 1.0" not in await _metrics(client, known):
+                await asyncio.sleep(0.01)
             known.file.write_text(text.replace("viewer@etl", roles) if roles else "")
             await stage.put(web_role.event("etl-9", status, "accepted", event_source="/mrs-relay/etl"))
             assert "etl-9" not in str(await waits)
