@@ -243,7 +243,9 @@ class Provider:
         self._require_meant(claims, self._settings.client_id)
         if not hmac.compare_digest(str(claims.get("nonce")).encode(errors="replace"), nonce.encode()):
             raise BadToken("the token belongs to another login")
-        if claims.get("azp", self._settings.client_id) != self._settings.client_id:
+        audience = claims.get("aud")
+        is_ours_alone = not isinstance(audience, list) or len(audience) == 1
+        if claims.get("azp", self._settings.client_id if is_ours_alone else None) != self._settings.client_id:
             raise BadToken("the token was made for another client")
         return self._owner(claims)
 

@@ -122,6 +122,7 @@ async def test_answers_that_do_not_belong_to_the_login_of_this_browser_are_refus
         {"aud": oidc_provider.AUDIENCE},
         {"aud": None},
         {"azp": "another-client"},
+        {"aud": [oidc_provider.CLIENT, "another-service"]},
         {"iss": "https://other.example"},
         {"exp": 1},
         {"sub": None},
