@@ -31,6 +31,7 @@ class Provider:
         asked: how often its keys were read.
         is_away: it answers 503.
         claims: further claims of the ID tokens that it makes.
+        access: claims of the access tokens that come with them; None: they are no JSON Web Tokens.
         codes: what was asked for, by the codes that are not used yet.
         exchanges: the requests to exchange a code, with their headers.
         secret: of its client, which says so by HTTP basic authentication; None: the client is public.
@@ -43,6 +44,7 @@ class Provider:
         self.asked = 0
         self.is_away = False
         self.claims: dict[str, Any] = {}
+        self.access: dict[str, Any] | None = None
         self.codes: dict[str, dict[str, str]] = {}
         self.exchanges: list[tuple[dict[str, str], dict[str, str]]] = []
         self.secret: str | None = None
@@ -97,7 +99,8 @@ class Provider:
         if asked is None or not is_right or not self._is_client(request, form):
             return web.json_response({"error": "invalid_grant"}, status=400)
         claims = {"nonce": asked["nonce"], "aud": CLIENT, **self.claims}
-        return web.json_response({"token_type": "Bearer", "access_token": "a", "id_token": self.token(**claims)})
+        access = "opaque" if self.access is None else self.token(**self.access)
+        return web.json_response({"token_type": "Bearer", "access_token": access, "id_token": self.token(**claims)})
 
     def _is_client(self, request: web.Request, form: Mapping[str, str]) -> bool:
         if self.secret is None:

@@ -342,12 +342,16 @@ async def test_a_step_of_another_filter_or_with_wrong_numbers_is_refused() -> No
 
 async def test_a_read_only_dashboard_offers_and_does_nothing() -> None:
     """`api.read_only` holds for pages, too."""
-    async with pages(web_role.event("r-1", 1, "accepted"), read_only=True) as shown:
-        for path in ("/requests", "/requests/r-1", "/bulk?action=cancel"):
+    made = (web_role.event("r-1", 1, "accepted"), web_role.failed("r-2"), web_role.letter(1))
+    async with pages(*made, read_only=True) as shown:
+        letter = "/dead-letters/mrs.requests-0-1"
+        shown_pages = ("/requests", "/requests/r-1", "/bulk?action=cancel", "/requests/r-2", letter)
+        for path in (*shown_pages, "/dead-letters/replay", "/bulk?action=retry&state=failed"):
             text = await shown.get(path)
             assert "Cancel this" not in text
             assert 'method="post"' not in text
-        await shown.send("/requests/r-1/cancel", {"note": "x"}, 403)
+        for path in ("/requests/r-1/cancel", "/requests/r-2/retry", f"{letter}/replay", "/dead-letters/replay"):
+            await shown.send(path, {"note": "x"}, 403)
         assert shown.sent() == []
 
 

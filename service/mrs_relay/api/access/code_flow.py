@@ -123,7 +123,16 @@ class CodeFlow:
         if "error" in given:
             raise oidc.BadToken(f"the provider says {given['error'][:100]!r}; log in again")
         reply = await self._exchange(flow, given.get("code", ""))
-        return await self._provider.owner_of_id_token(str(reply.get("id_token", "")), flow.nonce)
+        owner = await self._provider.owner_of_id_token(str(reply.get("id_token", "")), flow.nonce)
+        return owner if owner.values else await self._with_access(owner, str(reply.get("access_token", "")))
+
+    async def _with_access(self, owner: oidc.Owner, token: str) -> oidc.Owner:
+        """Return an owner whose ID token has no value that counts with those of the access token that came along."""
+        try:
+            found = await self._provider.owner(token)
+        except oidc.BadToken:  # it is not for this service, or no JSON Web Token
+            return owner
+        return found if found.name == owner.name else owner
 
     async def _exchange(self, flow: Flow, code: str) -> Mapping[str, Any]:
         """Exchange a code for tokens. Raises BadToken: it is not accepted. ProviderDown."""

@@ -224,9 +224,13 @@ class Provider:
         Raises:
             BadToken: it is not accepted. ProviderDown: the keys are not there.
         """
+        return self.caller_of(await self.owner(token))
+
+    async def owner(self, token: str) -> Owner:
+        """Return the owner of an access token. Raises BadToken and ProviderDown as `caller`."""
         claims = await self._verified(token)
         self._require_meant(claims, self._settings.audience)
-        return self.caller_of(self._owner(claims))
+        return self._owner(claims)
 
     async def owner_of_id_token(self, token: str, nonce: str) -> Owner:
         """

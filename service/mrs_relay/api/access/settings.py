@@ -89,7 +89,8 @@ class OidcSettings(pydantic.BaseModel):
 
     scope: Annotated[str, pydantic.Field(pattern=r"^openid( \S+)*$")] = "openid"
     """
-    What is asked for at a login, such as "openid profile groups": the ID token must have `claim` and `name_claim`.
+    What is asked for at a login, such as "openid profile groups": the ID token must have `name_claim`, and it or the
+    access token `claim`.
     """
 
     @pydantic.model_validator(mode="after")

@@ -138,6 +138,27 @@ async def test_id_tokens_for_another_login_client_or_time_log_no_browser_in(clai
         assert (answer.status, answer.cookies) == (401, [])
 
 
+@pytest.mark.parametrize(
+    ("access", "status"),
+    [
+        ({"groups": ["readers"]}, 303),
+        ({"groups": ["readers"], "aud": "another-service"}, 401),
+        ({"groups": ["readers"], "sub": "bob"}, 401),
+        ({"groups": ["football"]}, 401),
+        (None, 401),
+    ],
+)
+async def test_a_claim_that_only_the_access_token_has_counts_if_that_is_for_this_service(
+    access: dict[str, Any] | None, status: int
+) -> None:
+    """Some providers write roles into access tokens alone."""
+    async with asked() as (provider, browser, _stage):
+        provider.claims.pop("groups")
+        provider.access = None if access is None else {**provider.claims, **access}
+        answer = await browser.ask("GET", (await browser.at_provider()).target)
+        assert (answer.status, len(answer.cookies)) == (status, 2 if status == 303 else 0)
+
+
 async def test_an_id_token_of_a_stranger_logs_no_browser_in() -> None:
     """Its signature must be of a key that the provider shows."""
     async with asked() as (provider, browser, _stage):
