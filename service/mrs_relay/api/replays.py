@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -26,8 +26,6 @@ from mrs_relay.read_model import letters as letter_rows
 
 _Outcome = letter_models.ReplayOutcome
 
-_GONE: Final = "the message is no longer in the topic of dead letters"
-
 
 @dataclass(frozen=True, slots=True)
 class _Topics:
@@ -35,6 +33,14 @@ class _Topics:
 
     partitions: Mapping[str, int]
     limits_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message, and the record that replays it."""
+
+    letter: dead_letters.DeadLetter
+    outgoing: records.Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +130,15 @@ class Replays:
         if not rows:
             return []
         found, topics = await self._letters.contents(rows), await self._topics()
-        judged: list[records.Outgoing | _Outcome] = []
         seen: set[str] = set()
-        for row, letter in zip(rows, found, strict=True):
-            judged.append(self._judged(row, letter, topics, seen, by_filter=body.positions is None))
+        judged = [
+            self._judged(row, letter, topics, seen, by_filter=body.positions is None)
+            for row, letter in zip(rows, found, strict=True)
+        ]
         async with asyncio.TaskGroup() as group:
             running = [
-                group.create_task(self._one(row, letter, one, body, caller), name="replay")
-                for row, letter, one in zip(rows, found, judged, strict=True)
+                group.create_task(self._one(row, one, body, caller), name="replay")
+                for row, one in zip(rows, judged, strict=True)
             ]
         return [task.result() for task in running]
 
@@ -149,10 +156,10 @@ class Replays:
         seen: set[str],
         *,
         by_filter: bool,
-    ) -> records.Outgoing | _Outcome:
-        """Return the record that replays a message, or why there is none."""
+    ) -> _Ready | _Outcome:
+        """Return a message with the record that replays it, or why there is none."""
         if letter is None:
-            return _of(row, "failed", _GONE)
+            return _of(row, "failed", "the message is no longer in the topic of dead letters")
         if by_filter and letter.origin != letter.position:
             return _of(row, "passed", f"it is a replay of {letter.origin}, which is sent itself")
         if letter.origin in seen:
@@ -162,20 +169,20 @@ class Replays:
         if tenant is None or tenant.topics.requests != letter.topic:  # what is written there is no replay
             return _of(row, "failed", f"{letter.topic} is no topic of requests of a tenant")
         try:
-            return replaying.outgoing(letter, topics.partitions, topics.limits_bytes)
+            return _Ready(letter, replaying.outgoing(letter, topics.partitions, topics.limits_bytes))
         except ValueError as error:
             return _of(row, "failed", str(error))
 
     async def _one(
         self,
         row: Mapping[str, Any],
-        letter: dead_letters.DeadLetter | None,
-        judged: records.Outgoing | _Outcome,
+        judged: _Ready | _Outcome,
         body: letter_models.ReplayRequest,
         caller: callers.Caller,
     ) -> _Outcome:
-        if letter is None or isinstance(judged, _Outcome):
-            return judged if isinstance(judged, _Outcome) else _of(row, "failed", _GONE)
+        if not isinstance(judged, _Ready):
+            return judged
+        letter = judged.letter
         if body.dry_run:
             return _of(row, "would_be_sent", f"to partition {letter.partition} of {letter.topic}")
         decided = audit.Data(
@@ -189,7 +196,7 @@ class Replays:
         )
         try:
             await self._output.noted.note(caller, letter.origin, decided)
-            await writing.send(self._output.sender, judged, "message")
+            await writing.send(self._output.sender, judged.outgoing, "message")
         except problems.ProblemError as problem:
             return _of(row, "failed", problem.detail)
         return _of(row, "sent", f"to partition {letter.partition} of {letter.topic}")
