@@ -70,7 +70,8 @@ class Letters:
             ProblemError: there is none, or Kafka does not answer. DatabaseDown.
         """
         row = await self.one(request)
-        content, withheld = None, None
+        content: letter_models.Content | None = None
+        withheld: str | None = None
         if not scopes.of(request).caller.may(callers.Role.OPERATOR, row["tenant"]):
             withheld = "the content is the sender's own data, which operators of the tenant see"
         elif (letter := (await self.contents([row]))[0]) is None:

@@ -25,7 +25,8 @@ class LoginPage:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page; the reason why somebody is not logged in is no failure here."""
-        problem, caller = None, None
+        problem: problems.ProblemError | None = None
+        caller: callers.Caller | None = None
         try:
             caller = await self._authenticator.caller(request)
         except problems.ProblemError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.support import clocks, web_role
@@ -36,11 +36,11 @@ async def test_those_who_decide_meanwhile_wait_for_the_same_answer(*, is_there: 
     if not is_there:
         stage.broker.drop_topic("mrs.audit")
 
-    async def send(outgoing: list[records.Outgoing]) -> None:
+    async def send(outgoing: Sequence[records.Outgoing]) -> None:
         kept.extend(outgoing)
 
     kafka, time = _Asked(stage.broker), clocks.HandClock(web_role.NOW_MS)
-    trail = auditing.AuditTrail(kafka, "mrs.audit", "/x", send, time, warnings.append)  # type: ignore[arg-type]
+    trail = auditing.AuditTrail(kafka, "mrs.audit", "/x", send, time, warnings.append)
     data = audit.Data(action="cancel", via="http")
     async with asyncio.TaskGroup() as group:
         for number in range(10):
