@@ -16,7 +16,7 @@ from mrs_relay import settings as all_settings
 from mrs_relay.kafka import broker, records
 from mrs_relay.messages import controls as control_records
 from mrs_relay.messages import events, reasons
-from mrs_relay.read_model import controls, database, event_log, queries, record_reader, settings, store, tables
+from mrs_relay.read_model import controls, database, event_log, letters, queries, record_reader, settings, store, tables
 
 
 async def test_the_last_event_decides_in_whatever_order_and_number_they_come(opened: database.Database) -> None:
@@ -100,7 +100,7 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     )
     assert dead is not None
     await writes.writes.apply(store.Batch(dead_letters={writes.log.log: [dead]}))
-    ((found,), _) = await queries.dead_letters(opened, queries.LetterFilter(code="ab"), None, 10)
+    ((found,), _) = await letters.page(opened, letters.Filter(code="ab"), None, 10)
     assert found["code"] == "ab"
 
     scope = control_records.Scope("label", "a=\0b")

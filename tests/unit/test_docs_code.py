@@ -17,7 +17,7 @@ from mrs_relay.messages import checking, registry
 _ROOT = doc_code.ROOT
 
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
-    "docs/access.md": {(4, 5): "tests/unit/api/access/test_settings.py"},
+    "docs/access.md": {(4, 5, 6): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
@@ -35,8 +35,8 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/access.md": {
         **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
-        7: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
-        6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
+        8: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
+        7: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "README.md": {
         3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",

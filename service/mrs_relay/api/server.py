@@ -22,10 +22,12 @@ from mrs_relay.api import (
     decisions,
     guards,
     headers,
+    letters,
     metrics,
     openapi,
     problems,
     relays,
+    replays,
     requests,
     retries,
     routes,
@@ -36,7 +38,7 @@ from mrs_relay.api import (
 )
 from mrs_relay.api.access import authentication, certificates, least_roles
 from mrs_relay.client import auditing, sending
-from mrs_relay.common import addresses, http_server
+from mrs_relay.common import addresses, clock, http_server
 from mrs_relay.common import certificates as expiry
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
@@ -62,6 +64,7 @@ class Writing:
         kafka: reads the topics of requests.
         attempt: says what would become of a message.
         trail: writes records of decisions.
+        time: the clock.
     """
 
     tenants: Mapping[str, kafka_settings.KafkaSettings]
@@ -70,6 +73,7 @@ class Writing:
     kafka: topic_io.TopicClient
     attempt: trials.Try
     trail: auditing.AuditTrail
+    time: clock.Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +103,15 @@ class Api:
         authenticator: tells who calls.
 
     Attributes:
+        own: addresses of this service.
+        authenticator: tells who calls.
         asked: finds requests.
         submitted: sends messages about them.
+        repeated: sends them again.
         controlled: lists, sets and lifts controls.
         reported: what the relays report.
+        lettered: finds dead letters.
+        replayed: sends them once more.
         noted: what people and programs decided.
     """
 
@@ -116,7 +125,8 @@ class Api:
         authenticator: authentication.Authenticator,
     ) -> None:
         self._settings = chosen
-        self._authenticator = authenticator
+        self.own = authenticator.own
+        self.authenticator = authenticator
         self._reading = reading
         self._cut_off = 0
         self._readers = streams.EventReaders(opened, topics, reading.changes, lambda: reading.progress, chosen.streams)
@@ -127,7 +137,10 @@ class Api:
         self.submitted = submissions.Submissions(
             composer, submissions.Output(writing.sender, writing.memory, self.noted), self.asked, self._readers, chosen
         )
-        repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
+        self.lettered = letters.Letters(opened, writing.kafka)
+        output = replays.Output(writing.sender, writing.kafka, self.noted, writing.time)
+        self.replayed = replays.Replays(composer, self.lettered, output, opened, chosen)
         tried = trials.Trials(composer, writing.attempt)
         self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
@@ -135,7 +148,16 @@ class Api:
         )
         self._routes = routes.routes(
             routes.Handlers(
-                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.reported
+                asked=self.asked,
+                streamed=self._streams,
+                submitted=self.submitted,
+                repeated=self.repeated,
+                tried=tried,
+                controlled=self.controlled,
+                noted=self.noted,
+                reported=self.reported,
+                lettered=self.lettered,
+                replayed=self.replayed,
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
@@ -150,8 +172,8 @@ class Api:
             client_max_size=self._settings.body_bytes,
             middlewares=[
                 problems.middleware(pages.problem),
-                guards.own_addresses(self._settings.addresses),
-                authentication.middleware(self._authenticator),
+                guards.own_addresses(self.own),
+                authentication.middleware(self.authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
             ],
         )
@@ -184,7 +206,7 @@ class Api:
         reasons = [now.problem] if now.problem else []
         reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
         body: dict[str, Any] = {"ready": not reasons, "writes": now.writes}
-        if await self._authenticator.knows(request):  # names of topics and of the database are not for everybody
+        if await self.authenticator.knows(request):  # names of topics and of the database are not for everybody
             body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 

@@ -1,5 +1,5 @@
 """
-Ask for requests and dead letters, newest first, page by page.
+Ask for requests and decisions, newest first, page by page; `letters` asks for dead letters.
 
 A page takes a bounded time, whatever the filter: one filter has an index, and the rows in its order are checked for the
 others until the page is full or `_BUDGET_S` is over. A page may therefore have fewer items than asked for, or none, and
@@ -91,21 +91,6 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: list[dict[str, Any]]
     next: PageEnd | None
-
-
-class LetterFilter(msgspec.Struct, frozen=True):
-    """
-    Which dead letters; None: any.
-
-    Attributes:
-        tenant: name of the tenant.
-        code: of the reason.
-        visible: names of the tenants that the asking one may see.
-    """
-
-    tenant: str | None = None
-    code: str | None = None
-    visible: frozenset[str] | None = None
 
 
 class RecordPageEnd(msgspec.Struct, frozen=True, array_like=True):
@@ -221,32 +206,34 @@ def _within(
 
 def _matches(columns: Any, name: str, wanted: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery; as filters have it
     if name == "visible":
-        return _is_visible(columns.tenant, wanted)
+        return is_visible(columns.tenant, wanted)
     found: sa.ColumnElement[bool] = (
         columns.words.contains(wanted.lower(), autoescape=True) if name == "text" else columns[name] == wanted
     )
     return found
 
 
-def _is_visible(tenant: Any, visible: Collection[str]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+def is_visible(tenant: Any, visible: Collection[str]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+    """Return the condition that a row is of one of these tenants."""
     found: sa.ColumnElement[bool] = tenant.in_(sorted(visible))
     return found
 
 
 def _page(rows: Sequence[database.Row], limit: int) -> Page:
-    found = _mappings(rows[:limit])
+    found = mappings(rows[:limit])
     last = found[-1] if len(rows) > limit else None
     return Page(found, None if last is None else PageEnd(last["started_ms"], last["key"]))
 
 
-def _mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+def mappings(rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+    """Return rows as mappings by column."""
     return [row._asdict() for row in rows]
 
 
 async def of_keys(opened: database.Database, keys: Sequence[bytes]) -> list[dict[str, Any]]:
     """Return the requests with these keys, in their order, without those that are not there. Raises DatabaseDown."""
     (rows,) = await opened.rows(sa.select(tables.REQUESTS).where(_requests.key.in_(keys)))
-    found = {row["key"]: row for row in _mappings(rows)}
+    found = {row["key"]: row for row in mappings(rows)}
     return [found[key] for key in keys if key in found]
 
 
@@ -294,24 +281,9 @@ async def of_id(
     if source is not None:
         statement = statement.where(_requests.source == source)
     if visible is not None:
-        statement = statement.where(_is_visible(_requests.tenant, visible))
+        statement = statement.where(is_visible(_requests.tenant, visible))
     (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
-    return _mappings(rows)
-
-
-async def dead_letters(
-    opened: database.Database, chosen: LetterFilter, after: RecordPageEnd | None, limit: int
-) -> tuple[list[dict[str, Any]], RecordPageEnd | None]:
-    """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
-    letters = tables.DEAD_LETTERS.c
-    statement = sa.select(tables.DEAD_LETTERS)
-    if chosen.tenant is not None:
-        statement = statement.where(letters.tenant == chosen.tenant)
-    if chosen.code is not None:
-        statement = statement.where(letters.code == chosen.code)
-    if chosen.visible is not None:
-        statement = statement.where(_is_visible(letters.tenant, chosen.visible))
-    return await _newest(opened, statement, letters.written_ms, after, limit)
+    return mappings(rows)
 
 
 class DecisionFilter(msgspec.Struct, frozen=True):
@@ -351,12 +323,12 @@ async def decisions(
     if chosen.until_ms is not None:
         statement = statement.where(found.time_ms < chosen.until_ms)
     if chosen.visible is not None:
-        statement = statement.where(_is_visible(found.tenant, chosen.visible))
-    rows, end = await _newest(opened, statement, found.time_ms, after, limit)
+        statement = statement.where(is_visible(found.tenant, chosen.visible))
+    rows, end = await newest(opened, statement, found.time_ms, after, limit)
     return [row["event"] for row in rows], end
 
 
-async def _newest(
+async def newest(
     opened: database.Database,
     statement: sa.Select[Any],
     time_ms: sa.ColumnElement[int],
@@ -378,7 +350,7 @@ async def _newest(
     if after is not None:
         statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.time_ms, after.log, after.offset))
     (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    found = _mappings(rows[:limit])
+    found = mappings(rows[:limit])
     if len(rows) <= limit:
         return found, None
     last = found[-1]

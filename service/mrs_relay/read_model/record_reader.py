@@ -111,9 +111,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 _data_decoder = msgspec.json.Decoder(_Data)
 _structured_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
+_any_decoder = msgspec.json.Decoder(msgspec.Raw)
 _encoder = msgspec.json.Encoder()
 _STRUCTURED: Final = envelope.STRUCTURED.encode()
 _CONTENT_TYPE: Final = "application/json"
+_MOST_NESTED: Final = 300
 
 
 def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
@@ -126,6 +128,8 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
     """
     try:
         attributes, raw = _parts(record)
+        if raw.count(b"[") + raw.count(b"{") > _MOST_NESTED:
+            _require_shallow(raw)
         data = _data_decoder.decode(raw)
         time_ms = _milliseconds(attributes["time"])
         encoded = _encoder.encode({**attributes, "data": msgspec.Raw(raw)})
@@ -151,6 +155,16 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
         data,
         changes=not data.repeated,
     )
+
+
+def _require_shallow(raw: bytes) -> None:
+    """
+    Refuse JSON whose nesting a reader with less room than we have could not take.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    _any_decoder.decode(b"[" * _MOST_NESTED + raw + b"]" * _MOST_NESTED)
 
 
 def kind_of(event_type: str) -> str:
