@@ -246,17 +246,5 @@ def _choice(
         raise typer.BadParameter(f"no reason {', '.join(unknown)}; known: {known}", param_hint="--reason")
     choice = dead_letter_view.Choice(frozenset(positions or ()), frozenset(codes or ()))
     if since is not None:
-        choice = dataclasses.replace(choice, since_ms=_moment(since, "--since"))
-    return choice if until is None else dataclasses.replace(choice, until_ms=_moment(until, "--until"))
-
-
-def _moment(text: str, option: str) -> int:
-    back_s = options.seconds(text)
-    if back_s is not None:
-        return clock.SystemClock().now_ms() - round(back_s * 1000)
-    try:
-        return clock.epoch_ms(text)
-    except ValueError:
-        example = "2026-11-24T06:00:00Z"
-        text = f"{text!r} is neither a duration such as 2h nor like {example}"
-        raise typer.BadParameter(text, param_hint=option) from None
+        choice = dataclasses.replace(choice, since_ms=options.moment_ms(since, "--since"))
+    return choice if until is None else dataclasses.replace(choice, until_ms=options.moment_ms(until, "--until"))

@@ -80,8 +80,18 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         notes="EPILOG",
     ),
     "submit": _Command("mrs_relay.cli.submit", "app", _USE),
+    "events": _Command(
+        "mrs_relay.cli.events",
+        "events",
+        _USE,
+        (
+            "mrs-relay events --since 1d --state failed",
+            "mrs-relay events --follow --label team=etl --json",
+            "mrs-relay events --after 'mrs.events~0123456789ab:17.4' --json",
+        ),
+    ),
     "watch": _Command(
-        "mrs_relay.cli.watch",
+        "mrs_relay.cli.events",
         "watch",
         _USE,
         ("mrs-relay watch", "mrs-relay watch --from 10m --json", "mrs-relay watch --id nightly-7 --until-done 1"),
@@ -211,6 +221,15 @@ class _Commands(core.TyperGroup):
             raise typer.Exit(run.code_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(run.Code.INTERRUPTED) from None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own signature
+        """Complete the names of commands without importing the commands."""
+        loaded = self.commands
+        self.commands = {name: core.TyperCommand(name) for name in _COMMANDS}
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.commands = loaded
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own signature
         """List the names without importing the commands."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from sqlalchemy.ext import asyncio as sa_asyncio
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker
-from mrs_relay.read_model import database, record_reader, tables
+from mrs_relay.read_model import database, positions, record_reader, tables
 
 _State = tuple[record_reader.Event, int]
 """The event that brought a state, and when the request began."""
@@ -51,7 +50,7 @@ class Log(msgspec.Struct, frozen=True):
     @property
     def life(self) -> str:
         """Short text that is another one after the topic was created again, or has lost records."""
-        return hashlib.blake2b(f"{self.topic_id} {self.epoch}".encode(), digest_size=6).hexdigest()
+        return positions.life(self.topic_id, self.epoch)
 
 
 class Batch(msgspec.Struct):

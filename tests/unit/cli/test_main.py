@@ -40,6 +40,11 @@ OPTIONS = {
     "submit file": ["path", "--source", "--key", "--no-validate", *_DELIVERY],
     "web": ["--config"],
     "web token": ["name", "--role", "--tenant", "--days", "--file", "--json"],
+    "events": [
+        *("--follow", "--id", "--state", "--type", "--cluster", "--label", "--source", "--since", "--after"),
+        *("--until-done", "--json"),
+        *_CONNECTION,
+    ],
     "watch": ["--id", "--source", "--cluster", "--from", "--until-done", "--json", *_CONNECTION],
     "jobs": ["--state", "--cluster", "--id", "--limit", "--json", *_CONNECTION],
     "why": ["request_id", "--source", "--json", *_CONNECTION],
