@@ -103,7 +103,19 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.control",
         "cancel",
         _USE,
-        ("mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'",),
+        (
+            "mrs-relay cancel nightly-7 --key CLUSTER-ID --note 'wrong date'",
+            "mrs-relay cancel --where 'state=queued label.team=etl older=2h' --reason 'wrong input' --dry-run",
+        ),
+    ),
+    "retry": _Command(
+        "mrs_relay.cli.retry",
+        "retry",
+        _USE,
+        (
+            "mrs-relay retry nightly-7 --reason 'input was late'",
+            "mrs-relay retry --where 'state=failed newer=1d' --reason 'input was late'",
+        ),
     ),
     "resolve": _Command(
         "mrs_relay.cli.control",
@@ -122,6 +134,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         (
             "mrs-relay hold cluster/CLUSTER-ID --reason 'upgrade' --until 2h",
             "mrs-relay hold all --reason 'MRS misbehaves'",
+            "mrs-relay hold --where 'state=queued text=nightly' --reason 'input is late' --until 2h",
         ),
     ),
     "drain": _Command(
@@ -143,7 +156,11 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.holds",
         "release",
         _USE,
-        ("mrs-relay release cluster/CLUSTER-ID", "mrs-relay release request/r-1"),
+        (
+            "mrs-relay release cluster/CLUSTER-ID",
+            "mrs-relay release request/r-1",
+            "mrs-relay release --where 'label.team=etl' --reason 'input is there'",
+        ),
     ),
     "controls": _Command(
         "mrs_relay.cli.holds", "list_controls", _USE, ("mrs-relay controls", "mrs-relay controls --json")

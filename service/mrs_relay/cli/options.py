@@ -81,6 +81,17 @@ def seconds(text: str) -> float | None:
     return found if found <= _LONGEST_S else None
 
 
+def require_one(named: object, where: str | None) -> None:
+    """
+    Check that a command got either what it names, or `--where`.
+
+    Raises:
+        typer.BadParameter: it got both, or neither.
+    """
+    if (named is None) == (where is None):
+        raise typer.BadParameter("say which: by name, or by --where, and not both")
+
+
 def moment_ms(text: str, option: str, or_else: str = "") -> int:
     """
     Read a time back such as 2h, or a moment, as milliseconds since the epoch.
