@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mrs_relay import tenants as all_tenants
     from mrs_relay.messages import event_reader
 
-_WITHIN_S: Final = 1.0
+WITHIN_S: Final = 1.0
 """For all that is asked of Kafka; a shell waits for it."""
 
 _LOOKED_AT: Final = 2_000
@@ -89,7 +89,7 @@ async def _read(tenancies: Sequence[all_tenants.ResolvedTenant], found: list[eve
     from mrs_relay.cli import connect, follow  # noqa: PLC0415 - see the module's docstring
     from mrs_relay.kafka import topic_io  # noqa: PLC0415 - the same
 
-    async with asyncio.timeout(_WITHIN_S):
+    async with asyncio.timeout(WITHIN_S):
         for topic in sorted({one.kafka.topics.events for one in tenancies}):
             async with topic_io.reading(connect.broker(tenancies[0].kafka), topic) as (reader, bounds):
                 share = max(1, _LOOKED_AT // len(bounds))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from mrs_relay import errors, settings
-from mrs_relay.cli import audit, connect, ledger, options, run, settling, table_layout, view
+from mrs_relay.cli import audit, complete, connect, ledger, options, run, settling, table_layout, view
 from mrs_relay.common import clock
 from mrs_relay.engine import orphans as finding
 from mrs_relay.engine.model import jobs as engine_jobs
@@ -45,7 +45,10 @@ Ids = list[str] | None
 
 def orphans(
     *,
-    clusters: Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; all by default.")] = None,
+    clusters: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", help="Only this cluster; all by default.", autocompletion=complete.clusters),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also jobs that have ended, and those of other deployments.")
     ] = False,
