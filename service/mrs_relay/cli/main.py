@@ -169,7 +169,7 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
         "mrs_relay.cli.orphans",
         "orphans",
         _USE,
-        ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID"),
+        ("mrs-relay orphans", "mrs-relay orphans --cluster CLUSTER-ID --kill JOB-ID --reason 'left by a test'"),
     ),
     "audit": _Command(
         "mrs_relay.cli.audit",

@@ -74,13 +74,16 @@ OPTIONS = {
     "skip": ["message", "--reason", "--by", *_HERE],
     "release": ["scope", "--where", "--reason", "--by", *_MANY, *_HERE],
     "controls": _HERE,
-    "orphans": ["--cluster", "--all", "--adopt", "--kill", "--kill-all", "--yes", "--json", "--config", "--tenant"],
+    "orphans": [
+        *("--cluster", "--all", "--adopt", "--kill", "--kill-all", "--reason", "--yes", "--json"),
+        *("--config", "--tenant"),
+    ],
     "call": ["name", "--path", "--query", "--body", "--list", "--help", "--json", "--config", "--tenant"],
     "audit": ["--since", "--action", "--by", "--id", "--json", *_CONNECTION],
     "dead-letters list": ["--reason", "--since", "--until", "--limit", "--json", *_CONNECTION],
     "dead-letters show": ["position", "--raw", "--json", *_CONNECTION],
     "dead-letters replay": [
-        *("position", "--reason", "--since", "--until", "--all", "--dry-run", "--json"),
+        *("position", "--reason", "--since", "--until", "--all", "--note", "--dry-run", "--json"),
         *_CONNECTION,
     ],
     "topics create": ["--partitions", "--replication", "--json", *_CONNECTION],
