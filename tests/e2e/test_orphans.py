@@ -91,7 +91,7 @@ async def test_stranger_is_listed_and_killed(here: tuple[service.Deployment, ser
     assert (code, "no unknown request that could adopt it" in err) == (2, True)
     code, _ = await _orphans(deployment, "--kill", job_id, "--yes", "--reason", "left by a test")
     assert code == 0
-    _, out, _ = await asyncio.to_thread(_run, deployment, "audit", "--action", "orphan.kill", "--json")
+    _, out, _ = await asyncio.to_thread(_run, deployment, "audit", "--action", "orphan.kill", "--id", job_id, "--json")
     decided = json.loads(out)
     assert (decided["subject"], decided["data"]["why"]) == (job_id, "left by a test")
     async with asyncio.timeout(30):
