@@ -7,6 +7,7 @@ The ledger keeps no content of ended requests, but the place of each message in 
 from __future__ import annotations
 
 import collections
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
@@ -15,9 +16,8 @@ import typer
 from mrs_relay import errors
 from mrs_relay.cli import audit, bulk, complete, compose, connect, options
 from mrs_relay.cli import where as filters
-from mrs_relay.client import originals
 from mrs_relay.engine.model import jobs
-from mrs_relay.kafka import records
+from mrs_relay.kafka import records, topic_io
 from mrs_relay.messages import envelope
 
 _RETRIED: Final = frozenset({jobs.State.FAILED, jobs.State.CANCELLED, jobs.State.REJECTED})
@@ -67,8 +67,10 @@ async def _prepared(found: Sequence[bulk.Found], reason: str) -> bulk.Plan:
             if one.tenant is tenant and one.job.state in _RETRIED:
                 places[one.partition].add(one.job.order)
         topic = tenant.kafka.topics.requests
-        read = await originals.at(connect.broker(tenant.kafka), topic, places)
-        messages |= {(topic, *place): message for place, message in read.items()}
+        async for record in topic_io.read_at(connect.broker(tenant.kafka), topic, places):
+            with contextlib.suppress(errors.BadMessage):
+                read = envelope.read(topic, record.value, record.headers)
+                messages[topic, record.partition, record.offset] = read
     return lambda one: plan(one, messages, reason)
 
 

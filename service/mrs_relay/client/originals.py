@@ -1,15 +1,13 @@
 """
-Find the messages of requests in their topic, to send them again under other ids.
+Find the message of a request in its topic, to send it again under another id.
 
-The read model does not keep where a request stood, so `find` searches the topic: first the partition of its Kafka key,
-then all others. A partition is read whole, because a rejected message may have been corrected under the same id. The
-ledger keeps the place, and `at` reads it.
+Nothing keeps where a request stood, so the topic is searched: first the partition of its Kafka key, then all others. A
+partition is read whole, because a rejected message may have been corrected under the same id.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mrs_relay import errors
@@ -55,31 +53,6 @@ async def find(kafka: topic_io.TopicClient, wanted: Wanted) -> Sequence[envelope
             if messages := [one for one in found if one is not None]:
                 return messages
     return []
-
-
-async def at(
-    kafka: topic_io.TopicClient, topic: str, places: Mapping[int, Collection[int]]
-) -> Mapping[tuple[int, int], envelope.Envelope]:
-    """
-    Return the messages at some offsets of some partitions; what is gone, or is no message, is missing.
-
-    Raises:
-        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
-    """
-    found: dict[tuple[int, int], envelope.Envelope] = {}
-    async with topic_io.reading(kafka, topic) as (reader, bounds):
-        here = {number: offsets for number, offsets in places.items() if offsets and number in bounds}
-        starts = {
-            number: min(max(bound.first, min(here[number])), bound.end) if number in here else bound.end
-            for number, bound in bounds.items()
-        }
-        ends = {number: min(max(offsets) + 1, bounds[number].end) for number, offsets in here.items()}
-        async for record in topic_io.read_span(reader, starts, ends):
-            if record.offset in here.get(record.partition, ()):
-                with contextlib.suppress(errors.BadMessage):
-                    read = envelope.read(record.topic, record.value, record.headers)
-                    found[record.partition, record.offset] = read
-    return found
 
 
 def _matching(record: records.Record, wanted: Wanted) -> envelope.Envelope | None:
