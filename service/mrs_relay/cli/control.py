@@ -46,7 +46,7 @@ def cancel(
     `cancelled` is published once MRS confirms; a job that ends first is reported with its own verdict. --where stops
     all requests of the ledgers that match and have not ended.
     """
-    options.require_one(request_id, where)
+    options.require_one(request_id, where, dry_run=dry_run)
     if where is not None:
         tenancies = connect.meant(config, bootstrap, tenant)
         asked = bulk.wanted(where, note, tenancies, dry_run=dry_run, yes=yes, as_json=as_json)

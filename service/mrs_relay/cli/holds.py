@@ -72,7 +72,7 @@ def hold(
 
     With --where each request of the ledgers that matches and waits gets a control of its own, `request/ID`.
     """
-    options.require_one(scope, where)
+    options.require_one(scope, where, dry_run=dry_run)
     found = connect.tenancies(config, bootstrap)
     if where is not None:
         asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)
@@ -121,7 +121,7 @@ def quarantine(
     `mrs-relay release request/ID` lets one go, `mrs-relay release SCOPE` all. With --where each request of the ledgers
     that matches and waits is set aside by itself.
     """
-    options.require_one(scope, where)
+    options.require_one(scope, where, dry_run=dry_run)
     mode: controls.Mode = "reject" if reject else "quarantine"
     found = connect.tenancies(config, bootstrap)
     if where is not None:
@@ -165,7 +165,7 @@ def release(
     A request without a control of its own is let out of the quarantine that it is in. With --where that is done for
     each request of the ledgers that matches.
     """
-    options.require_one(scope, where)
+    options.require_one(scope, where, dry_run=dry_run)
     found = connect.tenancies(config, bootstrap)
     if where is not None:
         asked = bulk.wanted(where, reason, found, dry_run=dry_run, yes=yes, as_json=as_json)

@@ -81,15 +81,17 @@ def seconds(text: str) -> float | None:
     return found if found <= _LONGEST_S else None
 
 
-def require_one(named: object, where: str | None) -> None:
+def require_one(named: object, where: str | None, *, dry_run: bool = False) -> None:
     """
-    Check that a command got either what it names, or `--where`.
+    Check that a command got either what it names, or `--where`, to which `--dry-run` belongs.
 
     Raises:
-        typer.BadParameter: it got both, or neither.
+        typer.BadParameter: it got both, or neither, or a dry run of what it names.
     """
     if (named is None) == (where is None):
         raise typer.BadParameter("say which: by name, or by --where, and not both")
+    if dry_run and where is None:
+        raise typer.BadParameter("it belongs to --where", param_hint="--dry-run")
 
 
 def moment_ms(text: str, option: str, or_else: str = "") -> int:

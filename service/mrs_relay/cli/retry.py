@@ -82,7 +82,7 @@ def plan(one: bulk.Found, messages: Messages, reason: str) -> bulk.Step | str:
     topic = one.tenant.kafka.topics.requests
     original = messages.get((topic, one.partition, job.order))
     if original is None or (original.id, original.source) != (job.id, job.source):
-        return f"its message has left topic {topic}: send the request anew"
+        return f"its message has left topic {topic}: send the request under a new id"
 
     members = {
         "id": f"{job.id}-retry-{job.sequence}",
