@@ -12,6 +12,19 @@ from typing import Any
 from tests.support import brokers, child, service
 
 
+_IN_A_TERMINAL = """
+import os, pty, sys
+relay, terminal = pty.fork()
+if relay == 0:
+    os.execv(sys.executable, [sys.executable, "-m", "mrs_relay", "serve"])
+shown = b""
+while b"relay_started" not in shown:
+    shown += os.read(terminal, 4096)
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(relay, 0)[1]))
+"""
+
+
 def _write(file: Path, here: service.Deployment, limits: str) -> None:
     file.write_text(f'[tenants.a]\nrequests = "{here.requests}"\nlimits = {{ {limits} }}\n')
 
@@ -69,3 +82,10 @@ async def test_limits_change_under_a_running_relay(kafka: brokers.KafkaNode, tmp
         decided = [json.loads(line)["data"] for line in text.splitlines() if line.startswith("{")]
         assert code == 0
         assert [one["after"] for one in decided] == [{"tenants.a.limits.running": number} for number in (2, 3)]
+
+
+def test_closing_its_terminal_ends_a_relay_in_order(tmp_path: Path) -> None:
+    """SIGHUP means that its terminal is gone, to which it can no longer write: it drains, and exits with 0."""
+    here = service.Deployment("127.0.0.1:1", "closed", "http://127.0.0.1:1", tmp_path)
+    terminal = child.Child([sys.executable, "-c", _IN_A_TERMINAL], log=tmp_path / "log.txt", env=here.environment())
+    assert terminal.wait(60) == 0, terminal.log.read_text()
