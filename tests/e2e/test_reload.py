@@ -11,7 +11,6 @@ from typing import Any
 
 from tests.support import brokers, child, service
 
-
 _IN_A_TERMINAL = """
 import os, pty, sys
 relay, terminal = pty.fork()
