@@ -87,8 +87,8 @@ class _Plan:
 
     Attributes:
         start: where to begin in each topic.
-        after: the position to go on from, instead of `start`.
-        endless: go on with new events.
+        after: the position to continue from, instead of `start`.
+        endless: continue with new events.
         until_done: end when so many requests have ended.
         table: draw a live table on a terminal.
         as_json: one JSON text a line.
@@ -106,7 +106,7 @@ class _Plan:
 
 def events(
     *,
-    endless: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events, until Ctrl-C.")] = False,
+    endless: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new events, until Ctrl-C.")] = False,
     ids: Ids = None,
     states: Annotated[
         list[str] | None, typer.Option("--state", metavar="STATE", help="Only events of this state; repeat for more.")
@@ -129,7 +129,7 @@ def events(
         ),
     ] = None,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="POSITION", help="Go on behind a position that --json printed.")
+        str | None, typer.Option("--after", metavar="POSITION", help="Continue behind a position that --json printed.")
     ] = None,
     until_done: UntilDone = None,
     as_json: options.AsJson = False,
@@ -140,7 +140,7 @@ def events(
     """
     Show events, a line for each change: the past ones, with --follow also new ones as they are committed.
 
-    With --json each line has an event and the position behind it, from which `--after` goes on without gap or repeat.
+    With --json each line has an event and the position behind it, from which `--after` continues without gap or repeat.
     GET /v1/events has the same lines, filters and positions. Exit 1: the events behind the position are gone.
     """
     if since is not None and after is not None:
@@ -277,7 +277,7 @@ class _WithPositions(screen.Json):
         typer.echo(codec.encode({"position": self._text(), "event": msgspec.Raw(event.as_json())}))
 
     def end(self) -> None:
-        """Print where to go on."""
+        """Print where to continue."""
         typer.echo(codec.encode({"position": self._text()}))
 
     def _text(self) -> str:

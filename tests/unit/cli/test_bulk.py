@@ -149,7 +149,7 @@ def test_wrong_use_writes_nothing(shell: _Shell, words: tuple[str, ...], said: s
 
 
 def test_unknown_requests_are_settled_by_filter(shell: _Shell) -> None:
-    """The verdict goes to each; others are passed over."""
+    """Each gets the verdict; others are passed over."""
     found = shell.outcomes("resolve", "succeeded", "--where", "label.team=etl", "--reason", "looked, Ann", "--yes")
     assert [one for one, outcome in found if outcome == "sent"] == ["r-4"]
     assert [one["data"]["verdict"] for one in shell.sent] == ["succeeded"]

@@ -1,4 +1,4 @@
-"""`mrs-relay events`: which events, in which form, and how a reader goes on where another one stopped."""
+"""`mrs-relay events`: which events, in which form, and how a reader continues where another one stopped."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> _Shell:
 
 
 def test_each_line_has_the_event_and_the_position_behind_it(shell: _Shell) -> None:
-    """A reader that goes on from any line gets exactly what followed it; the last line is a position alone."""
+    """A reader that continues from any line gets exactly what followed it; the last line is a position alone."""
     lines = shell.lines()
     assert len(lines) == 7
     assert "event" not in lines[-1]

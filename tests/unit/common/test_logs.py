@@ -118,7 +118,7 @@ def test_colours_are_for_terminals_only() -> None:
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_line_that_cannot_be_written_is_lost_and_ends_nothing(style: str) -> None:
-    """A terminal that was closed, or a full disk: what the line is about goes on."""
+    """A terminal that was closed, or a full disk: what the line is about continues."""
     lines = _run(
         """
         import os
