@@ -53,7 +53,7 @@ async def test_a_limit_that_is_new_or_gone_holds_from_the_reload_on() -> None:
 
 
 async def test_new_rules_judge_what_is_read_afterwards() -> None:
-    """What was accepted before continues; the defaults of the moment are filled in; the other tenant notices nothing."""
+    """What was accepted before continues; the defaults are those of the moment; the other tenant notices nothing."""
     async with service_harness.start(tenants.tenants(), emulated=_EMULATED) as here:
         tenants.put(here, "a", tenants.job("before", 30.0))
         await tenants.until(here, "a", "submitted", 1, 30)
