@@ -195,7 +195,7 @@ def _reloader(
 
 
 async def _note(kafka: kafka_settings.KafkaSettings, time: clock.Clock, decided: audit.Data) -> None:
-    """Put a change of the settings on record. Raises StreamError, TimeoutError: it is perhaps not written."""
+    """Put a change of the settings on record. Raises RelayError, TimeoutError: it is perhaps not written."""
     broker = kafka_client.KafkaBroker(kafka)
 
     async def send(outgoing: Sequence[records.Outgoing]) -> None:

@@ -164,7 +164,7 @@ class Reloader:
 
         try:
             await self._note(_decision(changes, via))
-        except (errors.StreamError, TimeoutError) as error:
+        except (errors.RelayError, TimeoutError) as error:
             _log.warning("settings_not_reloaded", error=f"the change cannot be put on record: {error}", via=via)
             return False
         self._adopt(read)

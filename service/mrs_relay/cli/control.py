@@ -48,6 +48,8 @@ def cancel(
     """
     options.require_one(request_id, where, dry_run=dry_run)
     if where is not None:
+        if key is not None:
+            raise typer.BadParameter("--where finds each request's own key; leave it out", param_hint="--key")
         tenancies = connect.meant(config, bootstrap, tenant)
         asked = bulk.wanted(where, note, tenancies, dry_run=dry_run, yes=yes, as_json=as_json)
         _follow_up_all(asked, _CANCEL)
