@@ -20,7 +20,7 @@ from aiohttp import web
 from mrs_relay.api import event_json, models, problems, replies, settings
 from mrs_relay.api.access import scopes
 from mrs_relay.messages import codec
-from mrs_relay.read_model import changes, database, event_log, projector, record_reader
+from mrs_relay.read_model import changes, database, event_log, positions, projector, record_reader
 
 BEGINNING: Final = "beginning"
 _READ: Final = 500
@@ -185,7 +185,7 @@ class EventReaders:
         cursor = event_log.Cursor(self._database, self._topics.events, await self._start(text))
         return Reader(cursor, Matcher(query, self._topics.tenants, scope.visible), self._changed)
 
-    async def _start(self, text: str | None) -> event_log.Position:
+    async def _start(self, text: str | None) -> positions.Position:
         if text is not None and text != BEGINNING:
             return _position(text)
         if not self._progress().caught_up:
@@ -194,10 +194,10 @@ class EventReaders:
         return event_log.beginning(logs) if text == BEGINNING else event_log.end(logs)
 
 
-def _position(text: str) -> event_log.Position:
+def _position(text: str) -> positions.Position:
     try:
-        return event_log.read(text)
-    except event_log.BadPosition as error:
+        return positions.read(text)
+    except positions.BadPosition as error:
         fault = models.Fault(field="after", message=str(error))
         text = f"after, Last-Event-ID: {error}"
         raise problems.ProblemError(400, "invalid-position", text, faults=[fault]) from None
@@ -221,7 +221,7 @@ class Reader:
     @property
     def position(self) -> str:
         """Where the next event is read."""
-        return event_log.text_of(self._cursor.position)
+        return positions.text_of(self._cursor.position)
 
     async def take(self, timeout_s: float) -> list[Delivered]:
         """

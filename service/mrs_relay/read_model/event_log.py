@@ -1,29 +1,19 @@
 """
 Read the events in the order of their logs, from a position on.
 
-A position is an offset for each log of events, written as text that any replica understands: it names Kafka's
-partitions and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves one out.
+A position is an offset for each log of events; `positions` writes it as text that any replica understands: it names
+Kafka's partitions and offsets, not rows of a database. Reading on from a position neither repeats an event nor leaves
+one out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from mrs_relay.read_model import database, store, tables
-
-_PART: Final = re.compile(
-    r"(?P<topic>[a-zA-Z0-9._-]{1,249})(~(?P<life>[0-9a-f]{0,12}))?:(?P<offsets>(\d{1,18}|-)(\.(\d{1,18}|-))*)"
-)
-_LONGEST: Final = 60_000
-
-
-class BadPosition(ValueError):  # noqa: N818 - named for what was given
-    """The text is no position."""
+from mrs_relay.read_model import database, positions, store, tables
 
 
 class Gone(Exception):  # noqa: N818 - not an error of the service: the reader begins again
@@ -39,53 +29,12 @@ class Gone(Exception):  # noqa: N818 - not an error of the service: the reader b
         self.reason = reason
 
 
-class Place(msgspec.Struct, frozen=True):
-    """The place in the logs of one topic: an offset for each partition, and which topic of this name it is."""
-
-    life: str
-    offsets: dict[int, int]
-
-
-Position = Mapping[str, Place]
-"""The place in each topic, by the topic's name."""
-
-
 class Stored(msgspec.Struct, frozen=True):
     """An event as it is stored: its log and offset, and itself as CloudEvents JSON."""
 
     log: store.Log
     offset: int
     event: str
-
-
-def text_of(position: Position) -> str:
-    """Write a position as text of one line."""
-    return ";".join(
-        f"{topic}~{place.life}:" + ".".join(str(place.offsets.get(one, "-")) for one in range(max(place.offsets) + 1))
-        for topic, place in sorted(position.items())
-        if place.offsets
-    )
-
-
-def read(text: str) -> Position:
-    """
-    Read a position that `text_of` has written.
-
-    Raises:
-        BadPosition: it is none.
-    """
-    found: dict[str, Place] = {}
-    if len(text) > _LONGEST:
-        raise BadPosition("the position is too long")
-    for part in text.split(";"):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise BadPosition("expected the id of an event of this stream")
-        offsets = enumerate(match["offsets"].split("."))
-        found[match["topic"]] = Place(
-            match["life"] or "", {one: int(offset) for one, offset in offsets if offset != "-"}
-        )
-    return found
 
 
 async def current(opened: database.Database, topics: Collection[str]) -> list[store.Log]:
@@ -100,20 +49,20 @@ def _current(topics: Collection[str]) -> sa.Select[tuple[object, ...]]:
     return chosen.order_by(logs.c.topic, logs.c.partition)
 
 
-def end(logs: Sequence[store.Log]) -> Position:
+def end(logs: Sequence[store.Log]) -> positions.Position:
     """Return the position behind all events that have been read."""
     return _position(logs, {log.log: log.next for log in logs})
 
 
-def beginning(logs: Sequence[store.Log]) -> Position:
+def beginning(logs: Sequence[store.Log]) -> positions.Position:
     """Return the position before the first event after which none is missing."""
     return _position(logs, {log.log: log.first for log in logs})
 
 
-def _position(logs: Sequence[store.Log], offsets: Mapping[int, int]) -> Position:
-    found: dict[str, Place] = {}
+def _position(logs: Sequence[store.Log], offsets: Mapping[int, int]) -> positions.Position:
+    found: dict[str, positions.Place] = {}
     for log in logs:
-        place = found.setdefault(log.topic, Place(log.life, {}))
+        place = found.setdefault(log.topic, positions.Place(log.life, {}))
         place.offsets[log.partition] = offsets[log.log]
     return found
 
@@ -131,13 +80,13 @@ class Cursor:
         topics: see above.
     """
 
-    def __init__(self, opened: database.Database, topics: Collection[str], position: Position) -> None:
+    def __init__(self, opened: database.Database, topics: Collection[str], position: positions.Position) -> None:
         self._database = opened
         self.topics = topics
         self._position = position
 
     @property
-    def position(self) -> Position:
+    def position(self) -> positions.Position:
         """Where the next event is read."""
         return self._position
 
@@ -145,11 +94,11 @@ class Cursor:
         """Note that an event has been delivered."""
         self._move(stored.log, stored.offset + 1)
 
-    def passed_all(self, ends: Mapping[str, Place]) -> None:
+    def passed_all(self, ends: Mapping[str, positions.Place]) -> None:
         """Note that everything before these ends has been delivered, or was not asked for."""
         self._position = ends
 
-    async def read(self, limit: int, most_bytes: int) -> tuple[list[Stored], Position]:
+    async def read(self, limit: int, most_bytes: int) -> tuple[list[Stored], positions.Position]:
         """
         Read the next events, in order within each partition, and the position behind them and all that is no event.
 
@@ -208,8 +157,8 @@ class Cursor:
         return offset
 
     def _move(self, log: store.Log, offset: int) -> None:
-        place = self._position.get(log.topic) or Place(log.life, {})
-        moved = Place(place.life, {**place.offsets, log.partition: offset})
+        place = self._position.get(log.topic) or positions.Place(log.life, {})
+        moved = positions.Place(place.life, {**place.offsets, log.partition: offset})
         self._position = {**self._position, log.topic: moved}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from sqlalchemy.ext import asyncio as sa_asyncio
 
 from mrs_relay import errors
 from mrs_relay.kafka import broker
-from mrs_relay.read_model import database, event_writer, record_reader, tables, text_index
+from mrs_relay.read_model import database, event_writer, positions, record_reader, tables, text_index
 
 _PRUNED_AT_ONCE: Final = 500
 """Rows of one kind deleted in one transaction: SQLite's other writers wait for it, the lease among them."""
@@ -47,7 +46,7 @@ class Log(msgspec.Struct, frozen=True):
     @property
     def life(self) -> str:
         """Short text that is another one after the topic was created again, or has lost records."""
-        return hashlib.blake2b(f"{self.topic_id} {self.epoch}".encode(), digest_size=6).hexdigest()
+        return positions.life(self.topic_id, self.epoch)
 
 
 class Batch(msgspec.Struct):

@@ -156,6 +156,13 @@ class SubmissionScheduler:
         """Admit entries that may go now that a limit has changed, as with a tenant's share of it."""
         self._queue.let_go()
 
+    def set_slots(self, most: int) -> None:
+        """Change the number of slots of a cluster; 0: no bound. Jobs that run keep theirs."""
+        self._admission.slots.most = most
+        for cluster in self._admission.clusters.values():
+            self._queue.reopen(cluster)
+        self._queue.let_go()
+
     def close(self) -> None:
         """Cancel the timer."""
         if self._alarm is not None:
