@@ -131,6 +131,11 @@ class PartitionWorker(Generic[T]):
         return lease.state is leases.State.RUNNING and lease.inbox.accepts_records
 
     @property
+    def is_parked(self) -> bool:
+        """Whether work has stopped until the next assignment."""
+        return self._parked
+
+    @property
     def shown_state(self) -> State:
         """State for people: also unreadable while jobs continue and only the messages of the partition wait."""
         if self.missing_leader is not None:
@@ -312,6 +317,8 @@ class PartitionWorker(Generic[T]):
         transactional_id = (
             common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
         )
+        # A claim takes the partition from any other owner: wait until the group has decided whose it is.
+        await common.settled.wait()
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)

@@ -77,6 +77,7 @@ class Runtime(Generic[T]):
         self._workers: dict[records.Position, partition_workers.PartitionWorker[T]] = {}
         self._tasks: dict[records.Position, asyncio.Task[None]] = {}
         self._joined = False
+        self._settled = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._fatal: errors.RelayError | None = None
@@ -134,7 +135,7 @@ class Runtime(Generic[T]):
     @property
     def membership(self) -> statuses.Membership | None:
         """Our part of the group's present assignment; None while there is none."""
-        if self._consumer is None or not self._joined or self._stopping.is_set():
+        if self._consumer is None or not self._settled.is_set() or self._stopping.is_set():
             return None
         generation = self._consumer.generation
         owned = frozenset(position.partition for position in self._workers)
@@ -156,9 +157,16 @@ class Runtime(Generic[T]):
 
     # broker.Listener
 
+    async def rejoining(self) -> None:
+        """Go on with all partitions; one that fails now is restored after the next assignment, if it is still ours."""
+        self._settled.clear()
+        self._mirror.revoked()
+        log.info("group_rejoining", topic=self.topic)
+
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         """Finish running commits within a deadline, then park all partitions until the next assignment."""
         self._joined = False
+        self._settled.clear()
         self._poller.rebalanced()
         self._mirror.revoked()
         partitions = sorted(position.partition for position in positions)
@@ -177,15 +185,17 @@ class Runtime(Generic[T]):
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         """Compare our workers with the assignment: end lost partitions, resume those that are back, start new ones."""
+        if not self._joined:
+            self._poller.rebalanced()
         self._joined = True
-        self._poller.rebalanced()
+        self._settled.set()
         self._mirror.assigned()
         self._health.polled()  # a poll that the rebalance has blocked returns only now
         partitions = sorted(position.partition for position in positions)
         log.info("partitions_assigned", topic=self.topic, partitions=partitions)
 
         for position, worker in list(self._workers.items()):
-            if position not in positions or not worker.resume():
+            if position not in positions or (worker.is_parked and not worker.resume()):
                 worker.dispose()
                 self._health.forget(position)
                 del self._workers[position]
@@ -253,6 +263,7 @@ class Runtime(Generic[T]):
             clock=self._time,
             first_partitions=self._topic_monitor.first_partitions,
             leaders=self._leaders,
+            settled=self._settled,
             on_room=self._poller.wake,
             on_change=self._look_again,
             on_fatal=self._give_up,
@@ -308,7 +319,7 @@ class Runtime(Generic[T]):
                 self._health.excuse()
 
             error = self._health.hanging(
-                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._joined
+                consumer.silent_since_s, is_answered=consumer.is_answered, rebalancing=not self._settled.is_set()
             )
             if error is not None:
                 self._give_up(error)

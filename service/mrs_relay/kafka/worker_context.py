@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -33,6 +34,7 @@ class WorkerContext(Generic[T]):
         clock: measures the silence of Kafka.
         first_partitions: number of the topic's partitions when the process began.
         leaders: knows the partitions that have no leader.
+        settled: set while the group does not share its partitions again.
         on_room: called when a full inbox has room again.
         on_change: called when a worker's state has changed.
         on_fatal: called when the process must not continue.
@@ -46,6 +48,7 @@ class WorkerContext(Generic[T]):
     clock: clocks.Clock
     first_partitions: int
     leaders: leading.Leaders
+    settled: asyncio.Event
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]

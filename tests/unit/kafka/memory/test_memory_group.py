@@ -25,6 +25,9 @@ class _Member:
         self.rebalances += 1
         self.share = positions
 
+    async def rejoining(self) -> None:
+        """Go on."""
+
     async def revoked(self, positions: frozenset[records.Position]) -> None:
         del positions
         self.share = frozenset()
