@@ -19,6 +19,7 @@ pytestmark = pytest.mark.looptime
 
 _BOTH = pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 _REBALANCED_S = 12.0  # heartbeats, joining and restoring
+_SESSION_S = 8.0  # after an eviction, until the member hears of it, if it commits no offsets for the group
 
 
 @_BOTH
@@ -77,16 +78,69 @@ async def test_two_share_the_partitions_and_one_takes_over(guarantee: str) -> No
         assert len(runtimes.events(broker)) == 600
 
 
+async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
+    """With transactions all go on with what they have until the new shares are known, and what was allowed stays so."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler) as work, runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        held = handler.leases[0][-1]
+        before = held.act_epoch
+        broker.rebalance()
+        for _ in range(20):
+            runtimes.feed_in(broker, 4)
+            await asyncio.sleep(1)
+        assert [len(handler.taken[partition]) for partition in (0, 1)] == [20, 20]
+        assert (work.status().ready, work.membership, held.may_act(before)) == (True, None, True)
+        await asyncio.sleep(20)  # it is thrown out
+        assert work.membership is not None
+    assert [len(handler.leases[partition]) for partition in range(2)] == [1, 1]
+    assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, len(runtimes.events(broker)))
+
+
+async def test_partition_that_fails_in_a_rebalance_is_restored_after_it() -> None:
+    """Its claim would take it from the member that has got it meanwhile."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        broker.rebalance()
+        await asyncio.sleep(5)
+        held = len(handler.leases[0])
+        broker.fail_writes(applied=False)
+        broker.put(runtimes.IN, 0, b"a", b"v")
+        await asyncio.sleep(15)
+        assert len(handler.leases[0]) == held
+        await asyncio.sleep(20)  # the other one is thrown out
+        assert len(handler.leases[0]) == held + 1
+    assert runtimes.counts(broker)[0] == 1
+
+
+async def test_member_that_loses_its_place_while_the_group_waits_parks_its_partitions() -> None:
+    """From then on others may have them."""
+    broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
+    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, other):
+        await asyncio.sleep(_REBALANCED_S)
+        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        held = handler.leases[0][-1]
+        broker.rebalance()
+        await asyncio.sleep(5)
+        assert held.may_act()
+        broker.evict()
+        await asyncio.sleep(5)
+        assert not held.may_act()
+
+
 async def test_partition_that_comes_back_resumes_warm() -> None:
-    """With transactions a rebalance that changes nothing costs no restore, and ends what was allowed before."""
+    """With transactions a lost session costs no restore if nobody else came, and ends what was allowed before."""
     broker, handler = runtimes.working_cluster(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(1)
         held = [handler.leases[partition][0] for partition in range(4)]
         before = [lease.act_epoch for lease in held]
-        broker.rebalance()
-        await asyncio.sleep(_REBALANCED_S)
+        broker.evict()
+        await asyncio.sleep(_SESSION_S + _REBALANCED_S)
         runtimes.feed_in(broker, 40)
         await asyncio.sleep(1)
         assert work.status().ready
@@ -155,33 +209,31 @@ async def test_without_transactions_a_rebalance_restores() -> None:
     assert runtimes.counts(broker) == [10] * 4
 
 
-async def test_commit_while_parked_waits_for_the_partition_to_come_back(looptime: float) -> None:
+async def test_commit_while_parked_waits_for_the_partition_to_come_back() -> None:
     """Between revocation and next assignment nothing is written; afterwards it is, once, and may be acted on."""
-    broker, slow, handler = runtimes.working_cluster(partitions=2), runtimes.Slow(), runtimes.Slow()
-    slow.think_s = 30.0
-    async with runtimes.running(broker.kafka, broker, handler), runtimes.running(broker.kafka, broker, slow):
-        broker.put(runtimes.IN, 1, b"slow", b"v")  # holds the rebalance up until its drain is cut off after 5 s
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    async with runtimes.running(broker.kafka, broker, handler):
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 0.1)
+        broker.go_down()  # so that it cannot join again
         await asyncio.sleep(1)
-        began_s = float(looptime)
-        broker.rebalance()
-        await asyncio.sleep(4)
+        broker.come_up()
         handler.leases[0][0].inbox.put("parked")
-        await asyncio.sleep(3.9)
+        await asyncio.sleep(5)
         assert (handler.leases[0][0].committing, runtimes.events(broker)) == (True, [])
-        await asyncio.sleep(1)
-        assert looptime - began_s > 8
+        await asyncio.sleep(5)
         assert runtimes.events(broker) == [(b"parked", b"v")]
         assert handler.acted == [(0, True)]
 
 
 async def test_commit_of_a_draining_partition_gives_no_right_to_act() -> None:
     """What is committed while the partition is being revoked is safe, but only committed again may it be acted on."""
-    broker, handler = runtimes.working_cluster(partitions=1), runtimes.Slow()
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
     handler.think_s = 4.0
     async with runtimes.running(broker.kafka, broker, handler):
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 1)
         broker.put(runtimes.IN, 0, b"a", b"v")
-        await asyncio.sleep(0.5)
-        broker.rebalance()
         await asyncio.sleep(20)
     assert (runtimes.events(broker), handler.acted) == ([(b"a", b"v")], [(0, False)])
 
@@ -340,11 +392,12 @@ async def test_owners_while_we_were_put_out_are_no_rivals() -> None:
 
 async def test_notices_survive_a_rebalance() -> None:
     """What others tell a parked partition waits for it."""
-    broker, handler = runtimes.working_cluster(partitions=1), runtimes.Counting()
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
         lease = handler.leases[0][0]
-        broker.rebalance()
-        await asyncio.sleep(3.0005)
+        broker.evict()
+        await asyncio.sleep(_SESSION_S + 0.0005)  # it parks, and takes a millisecond to join again
+        assert not lease.may_act()
         lease.inbox.put("while parked")
         await asyncio.sleep(_REBALANCED_S)
     assert handler.notices == ["while parked"]
