@@ -131,11 +131,6 @@ class PartitionWorker(Generic[T]):
         return lease.state is leases.State.RUNNING and lease.inbox.accepts_records
 
     @property
-    def is_parked(self) -> bool:
-        """Whether work has stopped until the next assignment."""
-        return self._parked
-
-    @property
     def shown_state(self) -> State:
         """State for people: also unreadable while jobs continue and only the messages of the partition wait."""
         if self.missing_leader is not None:
@@ -221,8 +216,12 @@ class PartitionWorker(Generic[T]):
             self.dispose()
 
     def resume(self) -> bool:
-        """Go on after a rebalance that brought the partition back; False if it needs a restore."""
+        """Go on after a rebalance that left us the partition, or brought it back; False if it needs a restore."""
         lease = self.lease
+        if not self._parked:
+            if lease is not None and self._look_again():
+                self.rewind()
+            return True
         if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
             return False
         try:
@@ -231,12 +230,17 @@ class PartitionWorker(Generic[T]):
             return False
 
         self._parked = False
-        if self._before_unreadable:  # the same batch stops the reading again, unless it was removed
-            self.error, self._before_unreadable = None, False
+        self._look_again()
         self._claim.forget()
         self._enter(State.RUNNING)
         lease.resume()
         return True
+
+    def _look_again(self) -> bool:
+        """Say whether a batch stops the reading; it will again, unless it was removed."""
+        stopped, self._before_unreadable = self._before_unreadable, False
+        self.error = None if stopped else self.error
+        return stopped
 
     def unreadable(self, error: errors.StreamError) -> None:
         """Stop work on the partition until a person has repaired it."""
@@ -303,7 +307,7 @@ class PartitionWorker(Generic[T]):
         except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
             # A task group in the handler wraps the error of a commit: the lease's death is the cause.
             if self._was_cut():
-                await self._failed(self._why())
+                await self._failed(self._death or errors.Fenced(f"{self.position} was given up"))
             else:
                 self.crashes += 1
                 self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # our own text
@@ -339,14 +343,11 @@ class PartitionWorker(Generic[T]):
         """Start reading for a new lease, unless the partition was taken away during the claim."""
         if self._leaving.is_set():
             raise errors.Fenced(f"{self.position} is no longer ours")
-        lease.on_dead(self._died)
+        lease.on_dead(lambda _error: self._cancel_after(_UNWIND_S))
         self._common.consumer.flow(self.position, lease.next_offset)
         self.lease = lease
         self.error, self._before_unreadable = None, False
         self._enter(State.RUNNING)
-
-    def _died(self, _error: errors.StreamError) -> None:
-        self._cancel_after(_UNWIND_S)
 
     def _end_lease(self, error: errors.StreamError) -> None:
         if self.lease is not None:
@@ -371,9 +372,6 @@ class PartitionWorker(Generic[T]):
 
     def _was_cut(self) -> bool:
         return self._death is not None or (self._scope is not None and self._scope.expired())
-
-    def _why(self) -> errors.StreamError:
-        return errors.Fenced(f"{self.position} was given up") if self._death is None else self._death
 
     async def _failed(self, error: errors.StreamError) -> None:
         if self._leaving.is_set():

@@ -195,7 +195,7 @@ class Runtime(Generic[T]):
         log.info("partitions_assigned", topic=self.topic, partitions=partitions)
 
         for position, worker in list(self._workers.items()):
-            if position not in positions or (worker.is_parked and not worker.resume()):
+            if position not in positions or not worker.resume():
                 worker.dispose()
                 self._health.forget(position)
                 del self._workers[position]
@@ -376,20 +376,8 @@ class Runtime(Generic[T]):
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
 
     def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
-        lease, done_to = worker.lease, worker.lag_offset
         end = self._consumer.end_offset(worker.position) if self._consumer is not None else None
-        return statuses.Partition(
-            topic=worker.position.topic,
-            partition=worker.position.partition,
-            state=worker.shown_state,
-            next_offset=lease.next_offset if lease is not None else None,
-            lag=max(0, end - done_to) if done_to is not None and end is not None else None,
-            waiting=lease.inbox.waiting if lease is not None else 0,
-            failures=worker.failures,
-            crashes=worker.crashes,
-            error=worker.missing_leader or worker.error,
-            restored=worker.restored,
-        )
+        return statuses.describe(worker, end)
 
     def _look_again(self) -> None:
         if self.status().ready:
