@@ -56,12 +56,14 @@ class Traffic:
     Attributes:
         sent_s: by number of the message; its partition is the number modulo all.
         submitted_s: by number of the message.
+        news: set when another one was submitted.
     """
 
     bootstrap: str
     prefix: str
     sent_s: list[float] = field(default_factory=list)
     submitted_s: dict[int, float] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextlib.asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
@@ -100,6 +102,7 @@ class Traffic:
             async for record in consumer:
                 if b'"submitted"' in record.value and (found := _NUMBER.search(record.value)):
                     self.submitted_s.setdefault(int(found[1]), record.timestamp / 1000)
+                    self.news.set()
         finally:
             await consumer.stop()
 
@@ -107,8 +110,9 @@ class Traffic:
         """Wait until what was sent so far is submitted."""
         count = len(self.sent_s)
         async with asyncio.timeout(_LONGEST_S):
-            while not all(number in self.submitted_s for number in range(count)):
-                await asyncio.sleep(0.1)
+            while any(number not in self.submitted_s for number in range(count)):
+                self.news.clear()
+                await self.news.wait()
 
     def longest_s(self, first: int, end: int, partitions: frozenset[int]) -> float:
         """The longest wait of the messages `first` to `end` of some partitions; 0 without any."""
