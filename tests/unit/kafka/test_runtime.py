@@ -151,14 +151,17 @@ async def test_partition_that_comes_back_resumes_warm() -> None:
 
 @_BOTH
 async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> None:
-    """Records that a poll brings home across a rebalance are neither lost nor dealt with twice."""
-    broker, handler = runtimes.working_cluster(guarantee, heartbeat_interval_ms=100), runtimes.Counting()
+    """Records that a poll brings home across a rebalance or a lost session are neither lost nor dealt with twice."""
+    times = {"heartbeat_interval_ms": 100, "session_timeout_ms": 1000}
+    broker, handler = runtimes.working_cluster(guarantee, **times), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler):
-        for _ in range(50):
+        for number in range(50):
+            if number % 2 and broker.group.members:
+                broker.evict()
             broker.rebalance()
             for _ in range(10):
                 runtimes.feed_in(broker, 12)
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.08)
         await asyncio.sleep(_REBALANCED_S)
     assert runtimes.counts(broker) == [1_500] * 4
     assert len(set(runtimes.events(broker))) == 6_000
@@ -168,8 +171,8 @@ async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> 
 
 async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_record() -> None:
     """Earlier records that waited were dropped: taking the later ones as they come would skip those for ever."""
-    broker, slow = runtimes.working_cluster(partitions=1), runtimes.Slow()
-    slow.think_s = 6.0  # longer than until the heartbeat that tells of the rebalance
+    broker, slow = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    slow.think_s = 12.0  # longer than until the heartbeat that tells of the lost session
     async with runtimes.running(broker.kafka, broker, slow):
         member = broker.group.members[0]
         plain, crossed = member.poll, False
@@ -181,8 +184,8 @@ async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_r
             arrived = await plain(wanted, **more)
             if arrived and not crossed:
                 crossed = True
-                broker.rebalance()
-                await asyncio.sleep(_REBALANCED_S)
+                broker.evict()
+                await asyncio.sleep(_SESSION_S + _REBALANCED_S)
             return arrived
 
         runtimes.feed_in(broker, 2, partitions=1)  # are taken
@@ -192,7 +195,7 @@ async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_r
         member.poll = crossing  # type: ignore[method-assign]
         await asyncio.sleep(0.5)
         runtimes.feed_in(broker, 2, partitions=1)
-        await asyncio.sleep(40)
+        await asyncio.sleep(60)
     assert crossed
     assert len(runtimes.events(broker)) == 6
 
@@ -224,6 +227,22 @@ async def test_commit_while_parked_waits_for_the_partition_to_come_back() -> Non
         await asyncio.sleep(5)
         assert runtimes.events(broker) == [(b"parked", b"v")]
         assert handler.acted == [(0, True)]
+
+
+async def test_revocation_waits_for_a_slow_commit_for_a_limited_time() -> None:
+    """The group waits for us meanwhile; the commit comes after the next assignment, if the partition is still ours."""
+    broker, handler = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
+    handler.think_s = 20.0
+    async with runtimes.running(broker.kafka, broker, handler) as work:
+        broker.evict()
+        await asyncio.sleep(_SESSION_S - 1)
+        broker.put(runtimes.IN, 0, b"a", b"v")
+        await asyncio.sleep(5)
+        assert not work.status().joined
+        await asyncio.sleep(2)
+        assert work.status().joined
+        await asyncio.sleep(20)
+    assert (runtimes.events(broker), handler.acted) == ([(b"a", b"v")], [(0, True)])
 
 
 async def test_commit_of_a_draining_partition_gives_no_right_to_act() -> None:
