@@ -219,9 +219,9 @@ class PartitionWorker(Generic[T]):
         """Go on after a rebalance that left us the partition, or brought it back; False if it needs a restore."""
         lease = self.lease
         if not self._parked:
-            if lease is not None and self._look_again():
+            if self._look_again():
                 self.rewind()
-            return True
+            return self.state is not State.UNREADABLE  # what a person has repaired is read again
         if self.state is not State.PARKED or lease is None or lease.state is not leases.State.PARKED:
             return False
         try:
