@@ -97,7 +97,7 @@ class Member:
         self.assignments: list[frozenset[records.Position]] = []
         self.revocations: list[frozenset[records.Position]] = []
         self.rejoins = 0
-        self._flows = flows
+        self.lets_flow = flows
 
     async def rejoining(self) -> None:
         self.rejoins += 1
@@ -108,7 +108,7 @@ class Member:
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         kept = self.assignments[-1] if self.rejoins and self.assignments else frozenset()
         self.assignments.append(positions)
-        for position in positions - kept if self._flows else ():
+        for position in positions - kept if self.lets_flow else ():
             self.consumer.flow(position, 0)
 
     async def poll(self, *, limit: int = 1000) -> list[records.Record]:

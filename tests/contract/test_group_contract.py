@@ -110,6 +110,21 @@ class TestGroup:
             assert {record.value for record in await _gather(first, 2)} == {b"b", b"c"}
             assert first.revocations == [frozenset()]
 
+    async def test_what_a_member_gets_in_a_rebalance_is_parked(self, strong: broker_places.Place) -> None:
+        """Its reading begins where the ledger says, so nothing may arrive before that is known."""
+        await strong.create()
+        for number in range(broker_places.PARTITIONS):
+            await strong.send("a", partition=number)
+        async with broker_places.joined(strong) as first:
+            assert len(await _gather(first, broker_places.PARTITIONS)) == broker_places.PARTITIONS
+            async with asyncio.TaskGroup() as group:
+                polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
+                async with broker_places.joined(strong, flows=False):
+                    await polling
+            first.lets_flow = False
+            await first.until(lambda: len(first.assignments[-1]) == broker_places.PARTITIONS)
+            assert (await first.poll(), await first.poll()) == ([], [])
+
     async def test_offsets_of_the_group_are_kept(self, place: broker_places.Place) -> None:
         """A committed offset is returned, also to the next member; others are None."""
         await place.create()

@@ -14,7 +14,7 @@ from tests.support import brokers, runtime_process
 
 from mrs_relay import errors
 from mrs_relay.common import clock
-from mrs_relay.kafka import runtime, supervisor
+from mrs_relay.kafka import records, runtime, supervisor
 from mrs_relay.kafka.adapter import client
 
 pytestmark = pytest.mark.timeout(120)
@@ -95,6 +95,30 @@ async def test_event_loop_that_hangs_for_too_long_loses_them(
                 await asyncio.sleep(0.05)
         assert member.consumer.generation > before
         assert len(member.revocations[-1]) == broker_places.PARTITIONS  # others might have had them
+
+
+async def test_member_whose_session_ends_before_it_joins_again_has_everything_revoked(
+    place: broker_places.Place, blocked_s: float
+) -> None:
+    """It had begun to go on with its partitions; but others may have them by then."""
+
+    class Slow(broker_places.Member):
+        """A member that hangs when it is about to join again."""
+
+        async def rejoining(self) -> None:
+            await super().rejoining()
+            _block(blocked_s)
+
+    member = Slow(_with(place, stall_timeout_ms=0))
+    await member.consumer.start(member)
+    try:
+        await member.until(lambda: bool(member.assignments))
+        member.consumer.decline(frozenset({records.Position(place.topic, 0)}))  # makes it join again
+        await member.until(lambda: len(member.assignments) > 1)
+        revoked = [len(one) for one in member.revocations]
+        assert (member.rejoins, revoked) == (1, [0, broker_places.PARTITIONS])
+    finally:
+        await member.consumer.close()
 
 
 async def test_member_that_leaves_gives_its_partitions_away_at_once(place: broker_places.Place) -> None:

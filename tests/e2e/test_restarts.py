@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 from tests.support import brokers, child, history, service
 
+from mrs_relay.kafka import settings
+
 pytestmark = pytest.mark.timeout(300)
 
 _PARTITIONS = 6
-_DEFAULT = {"KAFKA__SESSION_TIMEOUT_MS": "8000", "KAFKA__HEARTBEAT_INTERVAL_MS": "1000"}
+_DEFAULT = {
+    f"KAFKA__{name.upper()}": str(settings.KafkaSettings.model_fields[name].default)
+    for name in ("session_timeout_ms", "heartbeat_interval_ms")
+}
 _TARGET_S = 12.0
 _LOADED_S = 8.0
 """What a loaded machine may take longer: the tests run beside others."""
@@ -30,8 +35,8 @@ def mrs(tmp_path: Path) -> Iterator[service.Emulator]:
 @pytest.fixture
 async def here(kafka: brokers.KafkaNode, mrs: service.Emulator, tmp_path: Path) -> service.Deployment:
     """A deployment with its topics and the default times of the relay."""
-    settings = {"ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__MAX_IN_FLIGHT": "8", **_DEFAULT}
-    made = service.Deployment(kafka.bootstrap, f"restarts-{time.time_ns()}", mrs.url, tmp_path, more=settings)
+    more = {"ENGINE__SLOTS_PER_CLUSTER": "0", "ENGINE__MAX_IN_FLIGHT": "8", **_DEFAULT}
+    made = service.Deployment(kafka.bootstrap, f"restarts-{time.time_ns()}", mrs.url, tmp_path, more=more)
     await asyncio.to_thread(made.create_topics, _PARTITIONS)
     return made
 
