@@ -25,6 +25,7 @@ INTERVAL_S = 1.0
 _SILENT_S = 5.0  # without an answer for this long, ask whether Kafka answers at all
 _ASK_EVERY_S = 10.0
 _ASK_S = 10.0
+_PATIENCE_S = 45.0  # beside a rebalance: for Kafka to move leaders; another consumer costs a restore of all partitions
 _LONGEST_ROUND_S = INTERVAL_S + _ASK_S + 1.0  # between two calls of `hanging`; more means that the process was frozen
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ class ConsumerHealth:
     Records when Kafka answered, and judges the consumer.
 
     Args:
-        kafka: the settings; a silence longer than their timeouts counts as hanging.
+        kafka: the settings; a silence longer than their timeouts, and than 45 s and a rebalance, counts as hanging.
         broker: answers the question whether Kafka is there.
         on_change: called when `connected` has changed.
     """
@@ -134,7 +135,7 @@ class ConsumerHealth:
         # Only silence while Kafka answers counts.
         if self._there_since_s is None:
             return None
-        patience_s = (self._kafka.session_timeout_ms + self._kafka.rebalance_timeout_ms) / 1000
+        patience_s = max(_PATIENCE_S, self._kafka.session_timeout_ms / 1000) + self._kafka.rebalance_timeout_ms / 1000
         if now_s - self._there_since_s < patience_s:
             return None
 
