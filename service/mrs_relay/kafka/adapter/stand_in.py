@@ -55,7 +55,7 @@ class StandIn:
     """
     Sends heartbeats for one member while its event loop is late; `close` ends it.
 
-    All methods are called by the event loop and return at once.
+    The event loop calls all methods but `due` and `unknown`; they return at once.
 
     Args:
         kafka: the settings; `stall_timeout_ms` of 0 sends none.
@@ -69,6 +69,7 @@ class StandIn:
         self._late_s = max(2 * self._interval_s, kafka.session_timeout_ms / 1000 / _LATE_PART)
         self._patience_s = kafka.stall_timeout_ms / 1000
         self._member: Member | None = None
+        self._unknown: Member | None = None
         self._beaten_s = self._clock.boottime_s()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,8 +97,8 @@ class StandIn:
 
     def due(self) -> Member | None:
         """Return the member that needs a heartbeat now: its loop is late, and not for too long."""
-        late_s = self._clock.boottime_s() - self._beaten_s
-        return self._member if self._late_s < late_s < self._patience_s else None
+        member, late_s = self._member, self._clock.boottime_s() - self._beaten_s
+        return member if self._late_s < late_s < self._patience_s and member is not self._unknown else None
 
     def _watch(self) -> None:
         while not self._closed.wait(self._interval_s / 2):
@@ -124,16 +125,15 @@ class StandIn:
                     kafka.group_id, member.generation, member.member_id, kafka.instance_id
                 )
                 if not await _sent(client, coordinator, request):
-                    self.rest_of(member)
+                    self.unknown(member)
                 await asyncio.sleep(self._interval_s)
         finally:
             with contextlib.suppress(kafka_errors.KafkaError):
                 await client.close()
 
-    def rest_of(self, member: Member) -> None:
-        """Send no more for a member that the group does not know; the loop finds it out by itself."""
-        if self._member is member:
-            self._member = None
+    def unknown(self, member: Member) -> None:
+        """Send no more for a member that the group does not know; for the thread. The loop finds it out by itself."""
+        self._unknown = member
 
 
 async def _sent(client: kafka_client.AIOKafkaClient, node_id: int, request: api.Request) -> bool:

@@ -46,10 +46,10 @@ def test_member_that_joins_or_is_unknown_gets_none(time: clocks.HandClock) -> No
         assert known is not None
         made.stand_in_for(8, "member")
         time.pass_s(5)
-        made.rest_of(known)  # of a generation that is over
+        made.unknown(known)  # of a generation that is over
         newer = made.due()
         assert newer is not None
-        made.rest_of(newer)
+        made.unknown(newer)
         assert made.due() is None
         made.stand_in_for(9, "member")
         time.pass_s(5)
