@@ -161,7 +161,7 @@ async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> 
             broker.rebalance()
             for _ in range(10):
                 runtimes.feed_in(broker, 12)
-                await asyncio.sleep(0.08)
+                await asyncio.sleep(0.03)
         await asyncio.sleep(_REBALANCED_S)
     assert runtimes.counts(broker) == [1_500] * 4
     assert len(set(runtimes.events(broker))) == 6_000
