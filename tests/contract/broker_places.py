@@ -108,6 +108,8 @@ class Member:
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         kept = self.assignments[-1] if self.rejoins and self.assignments else frozenset()
         self.assignments.append(positions)
+        if lost := kept - positions:
+            self.consumer.release(lost)
         for position in positions - kept if self.lets_flow else ():
             self.consumer.flow(position, 0)
 

@@ -193,7 +193,8 @@ class Listener(Protocol):
         """
         Handle the assignment of these partitions; no heartbeat is sent until the return.
 
-        All of them are parked, except, after `rejoining` alone, those that were ours before: they are as they were.
+        All of them are parked, except, after `rejoining` alone, those that were ours before: they are as they were. Of
+        those that are gone then, what is under way may be finished first, until `GroupConsumer.release`.
         """
 
 
@@ -236,6 +237,13 @@ class GroupConsumer(Protocol):
 
         The group is joined again only for partitions not declined before. A partition is assigned to us all the same if
         all members have declined it, or if an earlier version leads the group. Raises StreamDown once closed.
+        """
+
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """
+        Let the group give partitions to others that an assignment has taken from us after `rejoining`.
+
+        Until then no member has them, so what we still write is not fenced. To be called once for all of them.
         """
 
     async def committed(self, position: records.Position) -> int | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -173,9 +173,8 @@ class Runtime(Generic[T]):
         log.info("partitions_revoked", topic=self.topic, partitions=partitions)
 
         running = [worker for worker in self._workers.values() if worker.state is partition_workers.State.RUNNING]
-        limit_s = min(self._kafka.revoke_drain_s, self._kafka.rebalance_timeout_ms / 3000)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self._kafka.longest_drain_s), asyncio.TaskGroup() as group:
                 for worker in running:
                     group.create_task(worker.drain(), name=f"drain {worker.position}")
 
@@ -185,23 +184,43 @@ class Runtime(Generic[T]):
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         """Compare our workers with the assignment: end lost partitions, resume those that are back, start new ones."""
-        if not self._joined:
+        stayed, self._joined = self._joined, True
+        if not stayed:
             self._poller.rebalanced()
-        self._joined = True
         self._settled.set()
         self._mirror.assigned()
         self._health.polled()  # a poll that the rebalance has blocked returns only now
         partitions = sorted(position.partition for position in positions)
         log.info("partitions_assigned", topic=self.topic, partitions=partitions)
 
+        leaving = []
         for position, worker in list(self._workers.items()):
-            if position not in positions or not worker.resume():
+            if position in positions and worker.resume():
+                continue
+            if position in positions or not stayed:
                 worker.dispose()
-                self._health.forget(position)
-                del self._workers[position]
+            else:
+                leaving.append(worker)
+            self._health.forget(position)
+            del self._workers[position]
+        if leaving:
+            tasks = [self._tasks[worker.position] for worker in leaving]
+            self._task_supervisor.start(self._hand_over(leaving, tasks), name="kafka hand-over")
         for position in sorted(positions - self._workers.keys()):
             self._start(position)
         self._share_changed()
+
+    async def _hand_over(
+        self, leaving: Sequence[partition_workers.PartitionWorker[T]], tasks: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Let workers finish what they hold, then let the group give their partitions to others."""
+        for worker in leaving:
+            worker.stop()
+        await asyncio.wait(tasks, timeout=self._kafka.longest_drain_s)
+        for worker in leaving:
+            worker.dispose()
+        if self._consumer is not None:
+            self._consumer.release(frozenset(worker.position for worker in leaving))
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""

@@ -224,7 +224,8 @@ class KafkaSettings(group.Group):
     """A restore that makes no progress for so long is begun again."""
 
     revoke_drain_s: float = Field(default=5.0, ge=0.0)
-    """Longest that a rebalance is held up to finish commits; also capped at a third of `rebalance_timeout_ms`."""
+    """Longest that a partition waits for another owner while this one finishes commits and calls, and longest that a
+    rebalance is held up for it; also capped at a third of `rebalance_timeout_ms`."""
 
     shutdown_s: float = Field(default=20.0, gt=0.0)
     """Seconds for the whole shutdown. Handlers that have not finished 8 s before its end (for short times: after 60 %
@@ -310,6 +311,11 @@ class KafkaSettings(group.Group):
     def deployment(self) -> str:
         """The deployment's own name; "" under the default, which many may have."""
         return "" if self.app_id == ANY_APP_ID else self.app_id
+
+    @property
+    def longest_drain_s(self) -> float:
+        """Longest that a partition which goes to another replica may take to finish what it holds."""
+        return min(self.revoke_drain_s, self.rebalance_timeout_ms / 3000)
 
     @property
     def transactional(self) -> bool:

@@ -83,7 +83,8 @@ async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
     broker, handler, other = runtimes.working_cluster(), runtimes.Counting(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work, runtimes.running(broker.kafka, broker, other):
         await asyncio.sleep(_REBALANCED_S)
-        broker.group.members[1].notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
+        hung = broker.group.members[1]
+        hung.notice = lambda _delay_s: None  # type: ignore[method-assign] # it hangs
         held = handler.leases[0][-1]
         before = held.act_epoch
         broker.rebalance()
@@ -92,10 +93,29 @@ async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
             await asyncio.sleep(1)
         assert [len(handler.taken[partition]) for partition in (0, 1)] == [20, 20]
         assert (work.status().ready, work.membership, held.may_act(before)) == (True, None, True)
-        await asyncio.sleep(20)  # it is thrown out
+        del hung.notice
+        await asyncio.sleep(20)  # it is thrown out, and comes back
         assert work.membership is not None
     assert [len(handler.leases[partition]) for partition in range(2)] == [1, 1]
     assert (runtimes.counts(broker), len(set(runtimes.events(broker)))) == ([20] * 4, len(runtimes.events(broker)))
+
+
+@pytest.mark.parametrize(("think_s", "commits"), [(3.0, 1), (60.0, 0)], ids=["in time", "too slow"])
+async def test_partition_that_goes_to_a_newcomer_finishes_what_it_holds(think_s: float, commits: int) -> None:
+    """Nobody has it until then, or until its owner has had enough time; nothing is done twice."""
+    broker, slow, quick = runtimes.working_cluster(partitions=2), runtimes.Slow(), runtimes.Slow()
+    slow.think_s = think_s
+    async with runtimes.running(broker.kafka, broker, slow):
+        await asyncio.sleep(1)
+        for partition in range(2):
+            broker.put(runtimes.IN, partition, b"a%d" % partition, b"v")
+        async with runtimes.running(broker.kafka, broker, quick):
+            await asyncio.sleep(_REBALANCED_S)
+            assert [lease.partition for lease in quick.leases[1]] == [1]
+            await asyncio.sleep(60)
+        moved = [value for value in runtimes.events(broker) if value[0] == b"a1"]
+        assert (len(moved), len([one for one in slow.acted if one[0] == 1])) == (1, commits)
+        assert len([one for one in quick.acted if one[0] == 1]) == 1 - commits
 
 
 async def test_partition_that_fails_in_a_rebalance_is_restored_after_it() -> None:

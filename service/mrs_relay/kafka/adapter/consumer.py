@@ -146,6 +146,11 @@ class KafkaGroupConsumer:
             self._assignor.declined = declined
             self._started._coordinator.request_rejoin()  # noqa: SLF001 - the library joins again for its own reasons alone
 
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """Let the group give partitions to others that the last assignment has taken from us."""
+        if self._client is not None and self._membership is not None:
+            self._membership.release(frozenset(TopicPartition(*position) for position in positions))
+
     def park_all(self, partitions: set[TopicPartition]) -> None:
         """Pause partitions, and set a position so that the library does not look one up."""
         self._flowing -= partitions

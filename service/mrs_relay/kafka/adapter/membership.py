@@ -1,16 +1,18 @@
 """
-The membership of one consumer in its group: aiokafka's coordinator, with four of its ways replaced.
+The membership of one consumer in its group: aiokafka's coordinator, with some of its ways replaced.
 
-    staying     while the group shares its partitions again, those that we have are read on; `revoked` is called only
-                when the group may already have given them away: the session has ended, or a rebalance left us behind
-    instance    a member with an instance id comes back after a restart without a rebalance. A second process with the
-                same id takes its place: then we are fenced, and join no more
-    stopping    a member that stops leaves the group at once, so that others get its partitions; with `restart_hold_ms`
-                the group keeps them for its return instead
-    stand-in    heartbeats go on while the event loop is busy; see `stand_in.py`
+    staying       while the group shares its partitions again, those that we have are read on; `revoked` is called only
+                  when the group may have given them away already: the session has ended, or a rebalance left us behind
+    handing over  a partition goes to another member in two rebalances. The first one takes it from us; once we have
+                  finished what we hold of it, `release` begins the second one. See `shares.handed_over`
+    instance      a member with an instance id comes back after a restart without a rebalance. A second process with
+                  the same id takes its place: then we are fenced, and join no more
+    stopping      a member that stops leaves the group at once, so that others get its partitions; with `restart_hold_ms`
+                  the group keeps them for its return instead
+    stand-in      heartbeats go on while the event loop is busy; see `stand_in.py`
 
-Staying needs transactions: Kafka lets nobody have a partition before all members have joined again, and whoever gets it
-then fences the owner before by the partition's transactional id. Without them partitions are revoked first.
+Staying needs transactions: Kafka gives no partition away before all members have joined again, and the new owner fences
+the former one by the partition's transactional id. Without them partitions are revoked first.
 
 Source: aiokafka 0.14, consumer/group_coordinator.py, subscription_state.py, fetcher.py; Kafka 4.3,
 GroupMetadataManager.updateStaticMemberThenRebalanceOrCompleteJoin.
@@ -32,7 +34,7 @@ from aiokafka.protocol import commit, group
 
 from mrs_relay import errors
 from mrs_relay.kafka import settings
-from mrs_relay.kafka.adapter import group_requests, stand_in
+from mrs_relay.kafka.adapter import assignor, group_requests, stand_in
 
 _HOLD_S: Final = 2.0
 
@@ -68,6 +70,8 @@ class Membership:
         self._on_assigned = on_assigned
         self._staying = False
         self._fenced = False
+        self._handing_over: frozenset[TopicPartition] = frozenset()
+        self._assignor: type[assignor.Assignor] = coordinator._assignors[0]  # noqa: SLF001 - the same
 
         self._send_usual = coordinator._send_req  # noqa: SLF001 - the same
         self._prepare_usual = coordinator._on_join_prepare  # noqa: SLF001 - the same
@@ -77,6 +81,7 @@ class Membership:
         coordinator._send_req = self._send  # noqa: SLF001 - the same
         coordinator._maybe_leave_group = self._leave  # noqa: SLF001 - the same
         if kafka.transactional:
+            self._assignor.hands_over = True
             coordinator._on_join_prepare = self._prepare  # noqa: SLF001 - the same
             coordinator._do_rejoin_group = self._rejoin  # noqa: SLF001 - the same
             coordinator._on_join_complete = self._complete  # noqa: SLF001 - the same
@@ -120,7 +125,7 @@ class Membership:
         member = self._coordinator
         self._staying = bool(member.member_id) and previous is not None and previous.active
         if not self._staying:
-            await self._prepare_usual(previous)
+            await self._revoke(previous)
             return
         member._group_subscription = None  # noqa: SLF001 - as the library does; its leader sets it again
         await self._on_rejoining()
@@ -130,8 +135,20 @@ class Membership:
         if self._staying and not self._coordinator.member_id:
             # The group has gone on without us: others may have our partitions already.
             self._staying = False
-            await self._prepare_usual(subscription.assignment)
+            await self._revoke(subscription.assignment)
         return bool(await self._rejoin_usual(subscription))
+
+    async def _revoke(self, previous: subscription_state.Assignment | None) -> None:
+        """Have everything revoked, and report no partition to the leader: others may work on them already."""
+        self._handing_over = frozenset()
+        self._assignor.hold(())
+        await self._prepare_usual(previous)
+
+    def release(self, partitions: frozenset[TopicPartition]) -> None:
+        """Let the group give partitions to others that the last assignment has taken from us."""
+        self._handing_over -= partitions
+        self._assignor.hold(self._coordinator._subscription.assigned_partitions() | self._handing_over)  # noqa: SLF001 - where the library keeps it
+        self._coordinator.request_rejoin()
 
     async def _complete(self, generation: int, member_id: str, protocol: str, encoded: bytes) -> None:
         """Take over the new assignment; what we keep is read on without a gap."""
@@ -144,8 +161,9 @@ class Membership:
 
         self._staying = False
         assigned = ConsumerProtocol.ASSIGNMENT.decode(encoded)
-        member._lookup_assignor(protocol).on_assignment(assigned)  # noqa: SLF001 - as the library does
         before, now = frozenset(current.tps), frozenset(assigned.partitions())
+        self._handing_over = (self._handing_over | before) - now
+        self._assignor.hold(now | self._handing_over)
         self._change(current, now)
         state._notify_assignment_waiters()  # noqa: SLF001 - as the library does
         await self._on_assigned(before - now)

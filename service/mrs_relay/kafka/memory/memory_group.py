@@ -141,7 +141,8 @@ class Group:
                 shares[member].add(first := min(left))
                 left.discard(first)
         declined = {member: member.declined for member in self.members}
-        return sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
+        moved = sharing.respecting({member: frozenset(share) for member, share in shares.items()}, declined)
+        return sharing.handed_over(moved, {member: member.held for member in self.members})
 
 
 class MemoryGroupConsumer:
@@ -152,6 +153,7 @@ class MemoryGroupConsumer:
         self._cluster = group.cluster
         self.last_share = _NO_POSITIONS
         self.declined = _NO_POSITIONS
+        self.held = _NO_POSITIONS
         self.silent_since_s: float | None = None
         self._assigned = _NO_POSITIONS
         self._generation = 0
@@ -211,6 +213,11 @@ class MemoryGroupConsumer:
         if not positions <= self.declined:
             self.declined |= positions
             self._noticed()
+
+    def release(self, positions: frozenset[records.Position]) -> None:
+        """Let the group give partitions to others that the last assignment has taken from us."""
+        self.held -= positions - self._assigned
+        self._noticed()
 
     async def committed(self, position: records.Position) -> int | None:
         """Return the offset that the group has committed, or None."""
@@ -317,6 +324,8 @@ class MemoryGroupConsumer:
                 await self._revoke(listener)
             self._rejoin.clear()
             share = await self._join(listener)
+            if self._group.kafka.transactional:
+                self.held = self.held | share
             self._assigned = self.last_share = share
             self._positions = {one: offset for one, offset in self._positions.items() if one in share}
             self._generation = self._group.generation
@@ -334,7 +343,7 @@ class MemoryGroupConsumer:
     async def _revoke(self, listener: brokers.Listener) -> None:
         self._stable.clear()
         await listener.revoked(self._assigned)
-        self._assigned, self._positions = _NO_POSITIONS, {}
+        self._assigned, self._positions, self.held = _NO_POSITIONS, {}, _NO_POSITIONS
 
     def _fetch(
         self, wanted: frozenset[records.Position], limit: int

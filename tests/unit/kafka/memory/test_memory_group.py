@@ -23,7 +23,9 @@ class _Member:
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         self.rebalances += 1
-        self.share = positions
+        lost, self.share = self.share - positions, positions
+        if lost:
+            self.consumer.release(lost)
 
     async def rejoining(self) -> None:
         """Go on."""
