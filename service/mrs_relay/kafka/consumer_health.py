@@ -13,13 +13,18 @@ Source: aiokafka issues 625, 847, 1154; aiokafka 0.14, consumer/fetcher.py (`fet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from mrs_relay import errors
+from mrs_relay.common import backoff
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import records, settings
+
+R = TypeVar("R")
 
 INTERVAL_S = 1.0
 _SILENT_S = 5.0  # without an answer for this long, ask whether Kafka answers at all
@@ -180,6 +185,43 @@ class ConsumerHealth:
             if self.connected:
                 log.info("kafka_reached")
             self._on_change()
+
+
+class Attempts:
+    """
+    Repeats what fails while Kafka is down.
+
+    Args:
+        health: hears of each failure.
+        kafka: the waits between two attempts.
+        stopping: ends the wait, and the attempts.
+    """
+
+    def __init__(self, health: ConsumerHealth, kafka: settings.KafkaSettings, stopping: asyncio.Event) -> None:
+        self._health = health
+        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
+        self._stopping = stopping
+
+    async def repeat(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
+        """Repeat an attempt until it succeeds or fails otherwise; None if a stop came first."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                return await attempt()
+            except errors.SettingsError:
+                if not self._stopping.is_set():
+                    raise
+            except errors.StreamDown as error:
+                failures += 1
+                delay_s = self._backoff.delay_s(failures)
+                self._health.lost(error)
+                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
+
+                # A stop ends the wait at once.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._stopping.wait()
+        return None
 
 
 def _now_s() -> float:

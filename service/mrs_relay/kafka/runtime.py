@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from mrs_relay import errors
-from mrs_relay.common import backoff, clock, tasks
+from mrs_relay.common import clock, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import consumer_health, offset_mirror, record_poller, records, settings, worker_context
 from mrs_relay.kafka import leaders as leading
@@ -31,7 +31,6 @@ from mrs_relay.kafka import status as statuses
 from mrs_relay.kafka.topics import topic_monitor
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _CLOSING_S = 8.0  # part of the shutdown's time, for closing while nothing answers; milliseconds if Kafka does
 _LAST_MIRROR_S = 2.0
@@ -70,7 +69,6 @@ class Runtime(Generic[T]):
         self._broker = broker
         self._handler = handler
         self._time = time
-        self._backoff = backoff.Backoff(kafka.retry_first_s, kafka.retry_most_s)
         self._task_supervisor = tasks.TaskSupervisor(self._broke)
         self._consumer: brokers.GroupConsumer | None = None
         self._common: worker_context.WorkerContext[T] | None = None
@@ -224,7 +222,8 @@ class Runtime(Generic[T]):
 
     async def _prepare(self) -> bool:
         """Check the topics, join, start the loops; False if a stop came first."""
-        report = await self._repeat_while_down(lambda: self._topic_monitor.require(self._health.heard))
+        attempts = consumer_health.Attempts(self._health, self._kafka, self._stopping)
+        report = await attempts.repeat(lambda: self._topic_monitor.require(self._health.heard))
         if report is None:
             return False
 
@@ -236,7 +235,7 @@ class Runtime(Generic[T]):
             restore_timeout_s=self._kafka.restore_timeout_s,
             accept_loss=self._kafka.accept_loss,
         )
-        consumer = await self._repeat_while_down(lambda: self._join(limits))
+        consumer = await attempts.repeat(lambda: self._join(limits))
         if consumer is None:
             return False
 
@@ -247,27 +246,6 @@ class Runtime(Generic[T]):
         self._task_supervisor.start(self._look_out(consumer), name="kafka watch")
         self._task_supervisor.start(self._look_after(consumer), name="kafka set-up")
         return True
-
-    async def _repeat_while_down(self, attempt: Callable[[], Awaitable[R]]) -> R | None:
-        """Repeat an attempt while Kafka is down, until it succeeds or fails otherwise; None if a stop came first."""
-        failures = 0
-        while not self._stopping.is_set():
-            try:
-                return await attempt()
-            except errors.SettingsError:
-                if not self._stopping.is_set():
-                    raise
-            except errors.StreamDown as error:
-                failures += 1
-                delay_s = self._backoff.delay_s(failures)
-                self._health.lost(error)
-                log.warning("kafka_unreachable", error=str(error), retry_in_s=round(delay_s, 1))
-
-                # A stop ends the wait at once.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay_s):
-                        await self._stopping.wait()
-        return None
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
         if self._before_join is not None:

@@ -5,10 +5,10 @@ The membership of one consumer in its group: aiokafka's coordinator, with some o
                   when the group may have given them away already: the session has ended, or a rebalance left us behind
     handing over  a partition goes to another member in two rebalances. The first one takes it from us; once we have
                   finished what we hold of it, `release` begins the second one. See `shares.handed_over`
-    instance      a member with an instance id comes back after a restart without a rebalance. A second process with
+    instance      a member with an instance id returns after a restart without a rebalance. A second process with
                   the same id takes its place: then we are fenced, and join no more
-    stopping      a member that stops leaves the group at once, so that others get its partitions; with `restart_hold_ms`
-                  the group keeps them for its return instead
+    stopping      a member that stops leaves the group at once, so that others get its partitions. With
+                  `restart_hold_ms` the group keeps them for its return instead
     stand-in      heartbeats go on while the event loop is busy; see `stand_in.py`
 
 Staying needs transactions: Kafka gives no partition away before all members have joined again, and the new owner fences
