@@ -36,7 +36,7 @@ from mrs_relay import errors
 from mrs_relay.kafka import settings
 from mrs_relay.kafka.adapter import assignor, group_requests, stand_in
 
-_HOLD_S: Final = 2.0
+_LEAVE_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +71,7 @@ class Membership:
         self._staying = False
         self._fenced = False
         self._handing_over: frozenset[TopicPartition] = frozenset()
+        self._reported: frozenset[TopicPartition] = frozenset()
         self._assignor: type[assignor.Assignor] = coordinator._assignors[0]  # noqa: SLF001 - the same
 
         self._send_usual = coordinator._send_req  # noqa: SLF001 - the same
@@ -136,6 +137,7 @@ class Membership:
             # The group has gone on without us: others may have our partitions already.
             self._staying = False
             await self._revoke(subscription.assignment)
+        self._reported = frozenset(self._assignor.member_assignment or ())
         return bool(await self._rejoin_usual(subscription))
 
     async def _revoke(self, previous: subscription_state.Assignment | None) -> None:
@@ -166,6 +168,8 @@ class Membership:
         self._assignor.hold(now | self._handing_over)
         self._change(current, now)
         state._notify_assignment_waiters()  # noqa: SLF001 - as the library does
+        if self._reported - now - self._handing_over:
+            member.request_rejoin()  # released after the leader was told that we have them: nobody got them
         await self._on_assigned(before - now)
 
     def _change(self, current: subscription_state.Assignment, now: frozenset[TopicPartition]) -> None:
@@ -186,21 +190,21 @@ class Membership:
     async def _leave(self) -> None:
         """Leave the group, or have it keep our partitions for our return; asks once, since a session ends anyway."""
         member = self._coordinator
+        stops = member._closing.done()  # noqa: SLF001 - else it leaves because it has not been polled for too long
+        holds = stops and self._instance_id is not None and self._kafka.restart_hold_ms > 0
         if member.generation > 0 and not self._fenced:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
-                async with asyncio.timeout(_HOLD_S):
-                    if self._instance_id is not None and self._kafka.restart_hold_ms:
-                        await self._hold()
-                    else:
+                async with asyncio.timeout(_LEAVE_S):
+                    if not (holds and await self._hold()):
                         await self._send(
                             group_requests.LeaveGroup(member.group_id, member.member_id, self._instance_id)
                         )
         self._substitute.rest()
         member.reset_generation()
 
-    async def _hold(self) -> None:
+    async def _hold(self) -> bool:
         """
-        Lengthen our session to the time that a restart may take.
+        Lengthen our session to the time that a restart may take; False if Kafka refuses.
 
         A member that joins with a known instance id takes the place of the last one, with a session of its own length,
         and without a rebalance; its first heartbeat begins that session.
@@ -218,11 +222,15 @@ class Membership:
                 metadata,
             )
         )
-        if reply.error_code == 0:
-            await self._send_usual(
-                group_requests.Heartbeat(member.group_id, reply.generation_id, reply.member_id, self._instance_id)
-            )
-            log.info("partitions_held", instance_id=self._instance_id, hold_ms=hold_ms)
+        if reply.error_code != 0:
+            log.warning("partitions_not_held", instance_id=self._instance_id, hold_ms=hold_ms, code=reply.error_code)
+            return False
+
+        await self._send_usual(
+            group_requests.Heartbeat(member.group_id, reply.generation_id, reply.member_id, self._instance_id)
+        )
+        log.info("partitions_held", instance_id=self._instance_id, hold_ms=hold_ms)
+        return True
 
     @property
     def _topics(self) -> frozenset[str]:
