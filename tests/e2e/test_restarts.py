@@ -83,7 +83,7 @@ async def _all_ended(here: service.Deployment, mrs: service.Emulator, ids: Seque
 
 
 async def test_killed_relay_is_replaced_within_twelve_seconds(here: service.Deployment, mrs: service.Emulator) -> None:
-    """Nobody says that it is gone: its session ends, and another relay acts on what was its own."""
+    """It cannot say that it is gone: its session ends, and another relay acts on what was its own."""
     heir, gone = here.start_relay("heir"), here.start_relay("gone")
     await _at_work([heir, gone])
     await asyncio.to_thread(gone.kill)
@@ -103,7 +103,7 @@ async def test_killed_relay_is_replaced_within_twelve_seconds(here: service.Depl
 async def test_rolling_restart_under_load_loses_nothing_and_stops_nobody_else(
     here: service.Deployment, mrs: service.Emulator, *, held: bool
 ) -> None:
-    """Partitions of a relay that restarts go to others at once, or wait for its return; the rest goes on."""
+    """Partitions of a relay that restarts move to others at once, or wait for its return; the others work on."""
     own = {"KAFKA__RESTART_HOLD_MS": "60000"} if held else {}
     names = ["a", "b", "c"]
     relays = {one: here.start_relay(one, **own, **({"KAFKA__INSTANCE_ID": one} if held else {})) for one in names}

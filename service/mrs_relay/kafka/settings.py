@@ -314,7 +314,7 @@ class KafkaSettings(group.Group):
 
     @property
     def longest_drain_s(self) -> float:
-        """Longest that a partition which goes to another replica may take to finish what it holds."""
+        """Longest that a partition which moves to another replica may take to finish what it holds."""
         return min(self.revoke_drain_s, self.rebalance_timeout_ms / 3000)
 
     @property

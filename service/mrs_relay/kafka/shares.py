@@ -2,7 +2,7 @@
 The rules by which a consumer group's leader changes the shares of its members. Pure: each broker's group calls them.
 
 A member declines a partition whose ledger was written in a format that it does not read; another one gets it. A member
-also names the partitions on which it works: one of them goes to another member in two steps, so that its owner can
+also names the partitions on which it works: one of them moves to another member in two steps, so that its owner can
 finish what it holds in between. A leader of an earlier version follows neither rule.
 """
 

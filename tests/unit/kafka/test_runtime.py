@@ -102,7 +102,7 @@ async def test_rebalance_that_waits_for_a_member_stops_nobody() -> None:
 
 @pytest.mark.parametrize(("think_s", "commits"), [(3.0, 1), (60.0, 0)], ids=["in time", "too slow"])
 async def test_partition_that_goes_to_a_newcomer_finishes_what_it_holds(think_s: float, commits: int) -> None:
-    """Nobody has it until then, or until its owner has had enough time; nothing is done twice."""
+    """No member has it until then, or until its owner has had enough time; nothing is done twice."""
     broker, slow, quick = runtimes.working_cluster(partitions=2), runtimes.Slow(), runtimes.Slow()
     slow.think_s = think_s
     async with runtimes.running(broker.kafka, broker, slow):
@@ -152,7 +152,7 @@ async def test_member_that_loses_its_place_while_the_group_waits_parks_its_parti
 
 
 async def test_partition_that_comes_back_resumes_warm() -> None:
-    """With transactions a lost session costs no restore if nobody else came, and ends what was allowed before."""
+    """With transactions a lost session costs no restore if no other owner came, and ends what was allowed before."""
     broker, handler = runtimes.working_cluster(), runtimes.Counting()
     async with runtimes.running(broker.kafka, broker, handler) as work:
         runtimes.feed_in(broker, 40)
@@ -192,7 +192,7 @@ async def test_rebalances_under_load_skip_and_repeat_nothing(guarantee: str) -> 
 async def test_what_a_poll_brings_home_across_a_rebalance_overtakes_no_dropped_record() -> None:
     """Earlier records that waited were dropped: taking the later ones as they come would skip those for ever."""
     broker, slow = runtimes.working_cluster(partitions=1, mirror_interval_s=1e3), runtimes.Slow()
-    slow.think_s = 12.0  # longer than until the heartbeat that tells of the lost session
+    slow.think_s = 12.0  # longer than until the heartbeat that reports the lost session
     async with runtimes.running(broker.kafka, broker, slow):
         member = broker.group.members[0]
         plain, crossed = member.poll, False

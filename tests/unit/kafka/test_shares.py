@@ -78,7 +78,7 @@ def test_member_that_declines_nothing_writes_what_the_library_writes() -> None:
 
 
 def test_partition_on_which_another_member_works_is_left_out_until_that_one_has_let_go() -> None:
-    """What nobody has, and what its owner keeps, is assigned at once; a claim of one's own counts before others'."""
+    """What no member has, and what its owner keeps, is assigned at once; a claim of one's own counts before others'."""
     wanted = {"a": _p(0, 4), "b": _p(1, 2), "c": _p(3)}
     held = {"a": _p(0, 1), "b": _p(2), "d": _p(0)}
     assert shares.handed_over(wanted, held) == {"a": _p(0, 4), "b": _p(2), "c": _p(3)}

@@ -3,7 +3,7 @@ The membership of one consumer in its group: aiokafka's coordinator, with some o
 
     staying       while the group shares its partitions again, those that we have are read on; `revoked` is called only
                   when the group may have given them away already: the session has ended, or a rebalance left us behind
-    handing over  a partition goes to another member in two rebalances. The first one takes it from us; once we have
+    handing over  a partition moves to another member in two rebalances. The first one takes it from us; once we have
                   finished what we hold of it, `release` begins the second one. See `shares.handed_over`
     instance      a member with an instance id returns after a restart without a rebalance. A second process with
                   the same id takes its place: then we are fenced, and join no more
@@ -169,7 +169,7 @@ class Membership:
         self._change(current, now)
         state._notify_assignment_waiters()  # noqa: SLF001 - as the library does
         if self._reported - now - self._handing_over:
-            member.request_rejoin()  # released after the leader was told that we have them: nobody got them
+            member.request_rejoin()  # released after we had reported them to the leader: no member got them
         await self._on_assigned(before - now)
 
     def _change(self, current: subscription_state.Assignment, now: frozenset[TopicPartition]) -> None:

@@ -37,7 +37,7 @@ def test_heartbeats_of_a_busy_loop_are_due_for_a_while(time: clocks.HandClock) -
 
 
 def test_member_that_joins_or_is_unknown_gets_none(time: clocks.HandClock) -> None:
-    """The group waits for a member that joins; an unknown one is told so by its own heartbeat."""
+    """The group waits for a member that joins; an unknown one learns of it by its own heartbeat."""
     made = _made(time)
     try:
         made.stand_in_for(7, "member")
