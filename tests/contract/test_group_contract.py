@@ -74,7 +74,7 @@ class TestGroup:
                 member.consumer.flow(records.Position(place.topic, 99), 0)
 
     async def test_second_member_takes_half_and_the_leavers_share_comes_back(self, place: broker_places.Place) -> None:
-        """With transactions all work continues until the new shares are known; without them everything is revoked first."""
+        """With transactions work continues until the new shares are known; without them everything is revoked."""
         await place.create()
         everything = frozenset(records.Position(place.topic, n) for n in range(broker_places.PARTITIONS))
         async with broker_places.joined(place) as first:
