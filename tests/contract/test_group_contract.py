@@ -82,6 +82,7 @@ class TestGroup:
                 polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
                 async with broker_places.joined(place) as second:
                     await polling
+                    await second.until(lambda: bool(second.assignments[-1]))
                     revoked = everything if not place.transactional else frozenset()
                     assert (first.revocations[-1], first.rejoins > 0) == (revoked, place.transactional)
                     assert {len(first.assignments[-1]), len(second.assignments[-1])} == {2}
@@ -99,6 +100,7 @@ class TestGroup:
                 polling = group.create_task(first.until(lambda: len(first.assignments) > 1))
                 async with broker_places.joined(strong, flows=False) as second:
                     await polling
+                    await second.until(lambda: bool(second.assignments[-1]))
                     stays, goes = min(first.assignments[-1]), min(second.assignments[-1])
                     ends = [first.consumer.read_to(position) for position in (stays, goes)]
                     assert (ends[0] is not None, ends[1]) == (True, None)

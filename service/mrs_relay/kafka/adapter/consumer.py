@@ -54,10 +54,10 @@ class _Relay(ConsumerRebalanceListener):  # type: ignore[misc] # the library shi
         self._owner.park_all(assigned)  # first, and without awaiting: records flow already
         await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
 
-    async def on_partitions_changed(self, lost: frozenset[TopicPartition]) -> None:
+    async def on_partitions_changed(self, assigned: frozenset[TopicPartition], lost: frozenset[TopicPartition]) -> None:
         """Handle a new assignment through which the partitions that we keep were read on; new ones are parked."""
         self._owner.forget(lost)
-        await self._listener.assigned(self._owner.assignment)
+        await self._listener.assigned(frozenset(records.Position(*tp) for tp in assigned))
 
 
 class KafkaGroupConsumer:
@@ -161,11 +161,6 @@ class KafkaGroupConsumer:
     def forget(self, partitions: AbstractSet[TopicPartition]) -> None:
         """Note that partitions are being revoked, or are already lost."""
         self._flowing -= partitions
-
-    @property
-    def assignment(self) -> frozenset[records.Position]:
-        """Return our partitions."""
-        return frozenset(records.Position(*tp) for tp in self._started.assignment())
 
     async def committed(self, position: records.Position) -> int | None:
         """Return the offset that the group has committed, or None."""

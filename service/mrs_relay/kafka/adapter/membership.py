@@ -50,7 +50,7 @@ class Membership:
         kafka: the settings.
         substitute: sends heartbeats while the event loop is busy.
         on_rejoining: awaited when the group is about to share its partitions again and ours are read on meanwhile.
-        on_assigned: awaited after that, with those that are gone.
+        on_assigned: awaited after that, with our partitions and with those that are gone.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Membership:
         kafka: settings.KafkaSettings,
         substitute: stand_in.StandIn,
         on_rejoining: Callable[[], Awaitable[None]],
-        on_assigned: Callable[[frozenset[TopicPartition]], Awaitable[None]],
+        on_assigned: Callable[[frozenset[TopicPartition], frozenset[TopicPartition]], Awaitable[None]],
     ) -> None:
         self._fetcher = client._fetcher  # noqa: SLF001 - the library keeps its parts to itself
         self._coordinator = coordinator = client._coordinator  # noqa: SLF001 - the same
@@ -170,7 +170,8 @@ class Membership:
         state._notify_assignment_waiters()  # noqa: SLF001 - as the library does
         if self._reported - now - self._handing_over:
             member.request_rejoin()  # released after we had reported them to the leader: no member got them
-        await self._on_assigned(before - now)
+        if not member._closing.done():  # noqa: SLF001 - the consumer waits for this task to end, and then leaves
+            await self._on_assigned(now, before - now)
 
     def _change(self, current: subscription_state.Assignment, now: frozenset[TopicPartition]) -> None:
         """Change the library's present assignment; a new one would throw away fetches under way and positions."""
