@@ -222,9 +222,9 @@ async def killed(traffic: Traffic, replicas: Sequence[Replica], rounds: int) -> 
     return found
 
 
-async def played(bootstrap: str, address: str, rounds: int) -> dict[str, object]:
+async def played(bootstrap: str, address: str, rounds: int) -> dict[str, float]:
     """All of it; figures in seconds."""
-    found: dict[str, object] = {"replicas": REPLICAS, "partitions": PARTITIONS, "rounds": rounds}
+    found: dict[str, float] = {"replicas": REPLICAS, "partitions": PARTITIONS, "rounds": rounds}
     held = {"KAFKA__INSTANCE_ID": "replica-{number}", "KAFKA__RESTART_HOLD_MS": "60000"}
     for name, more in (("handed_over", {}), ("held", held)):
         await stage.make_topics(bootstrap, name, PARTITIONS)
@@ -244,6 +244,7 @@ async def played(bootstrap: str, address: str, rounds: int) -> dict[str, object]
                 stops = await rolling(traffic, replicas, held=bool(more))
                 found[f"{name}_moved_s"] = round(max(stops.moved), 2)
                 found[f"{name}_stayed_s"] = round(max(stops.stayed), 2)
+                found[f"{name}_stopped_s"] = round(max(0.0, max(stops.stayed) - found[f"{name}_calm_s"]), 2)
                 if not more:
                     acts = await killed(traffic, replicas, rounds)
                     found |= {"killed_s": round(max(acts), 1), "killed_median_s": round(statistics.median(acts), 1)}
@@ -253,7 +254,7 @@ async def played(bootstrap: str, address: str, rounds: int) -> dict[str, object]
     return found
 
 
-def measure(rounds: int) -> dict[str, object]:
+def measure(rounds: int) -> dict[str, float]:
     """Start everything, and measure."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -270,7 +271,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args()
     stage.quiet()
-    stage.show(measure(given.rounds), as_json=given.json)
+    stage.show({**measure(given.rounds)}, as_json=given.json)
 
 
 if __name__ == "__main__":
