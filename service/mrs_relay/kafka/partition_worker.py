@@ -238,9 +238,10 @@ class PartitionWorker(Generic[T]):
 
     def _look_again(self) -> bool:
         """Say whether a batch stops the reading; it will again, unless it was removed."""
-        stopped, self._before_unreadable = self._before_unreadable, False
-        self.error = None if stopped else self.error
-        return stopped
+        if not self._before_unreadable:
+            return False
+        self.error, self._before_unreadable = None, False
+        return True
 
     def unreadable(self, error: errors.StreamError) -> None:
         """Stop work on the partition until a person has repaired it."""

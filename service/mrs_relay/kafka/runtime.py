@@ -181,7 +181,7 @@ class Runtime(Generic[T]):
         self._look_again()
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """Compare our workers with the assignment: end lost partitions, resume those that are back, start new ones."""
+        """Compare our workers with the assignment: hand over or end what is gone, resume what is ours, start the rest."""
         stayed, self._joined = self._joined, True
         if not stayed:
             self._poller.rebalanced()
@@ -202,19 +202,19 @@ class Runtime(Generic[T]):
             self._health.forget(position)
             del self._workers[position]
         if leaving:
-            tasks = [self._tasks[worker.position] for worker in leaving]
-            self._task_supervisor.start(self._hand_over(leaving, tasks), name="kafka hand-over")
+            ending = [self._tasks[worker.position] for worker in leaving]
+            self._task_supervisor.start(self._hand_over(leaving, ending), name="kafka hand-over")
         for position in sorted(positions - self._workers.keys()):
             self._start(position)
         self._share_changed()
 
     async def _hand_over(
-        self, leaving: Sequence[partition_workers.PartitionWorker[T]], tasks: Sequence[asyncio.Task[None]]
+        self, leaving: Sequence[partition_workers.PartitionWorker[T]], ending: Sequence[asyncio.Task[None]]
     ) -> None:
         """Let workers finish what they hold, then let the group give their partitions to others."""
         for worker in leaving:
             worker.stop()
-        await asyncio.wait(tasks, timeout=self._kafka.longest_drain_s)
+        await asyncio.wait(ending, timeout=self._kafka.longest_drain_s)
         for worker in leaving:
             worker.dispose()
         if self._consumer is not None:
