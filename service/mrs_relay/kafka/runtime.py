@@ -181,7 +181,7 @@ class Runtime(Generic[T]):
         self._look_again()
 
     async def assigned(self, positions: frozenset[records.Position]) -> None:
-        """Compare our workers with the assignment: hand over or end what is gone, resume what is ours, start the rest."""
+        """Compare our workers with the assignment: hand over or end what is gone, resume or start what is ours."""
         stayed, self._joined = self._joined, True
         if not stayed:
             self._poller.rebalanced()
