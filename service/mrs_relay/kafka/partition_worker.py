@@ -307,8 +307,8 @@ class PartitionWorker(Generic[T]):
             await self._failed(error)
         except Exception as error:  # noqa: BLE001 - the partition's loop: one handler's bug must not end the others
             # A task group in the handler wraps the error of a commit: the lease's death is the cause.
-            if self._was_cut():
-                await self._failed(self._death or errors.Fenced(f"{self.position} was given up"))
+            if (cause := self._cut_by()) is not None:
+                await self._failed(cause)
             else:
                 self.crashes += 1
                 self.error = repr(error) if type(error) is RuntimeError else faults.name(error)  # our own text
@@ -371,8 +371,10 @@ class PartitionWorker(Generic[T]):
             if not self._disposed:
                 self._common.consumer.park(self.position)
 
-    def _was_cut(self) -> bool:
-        return self._death is not None or (self._scope is not None and self._scope.expired())
+    def _cut_by(self) -> errors.StreamError | None:
+        if self._death is None and self._scope is not None and self._scope.expired():
+            return errors.Fenced(f"{self.position} was given up")
+        return self._death
 
     async def _failed(self, error: errors.StreamError) -> None:
         if self._leaving.is_set():
