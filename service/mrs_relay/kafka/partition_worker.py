@@ -318,10 +318,8 @@ class PartitionWorker(Generic[T]):
 
     async def _hold(self) -> None:
         """Hold one lease, from the claim to the end of the handler."""
-        common = self._common
-        transactional_id = (
-            common.kafka.transactional_id(self.position.partition) if common.kafka.transactional else None
-        )
+        common, kafka = self._common, self._common.kafka
+        transactional_id = kafka.transactional_id(self.position.partition) if kafka.transactional else None
         # A claim takes the partition from any other owner: wait until the group has decided whose it is.
         await common.settled.wait()
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
