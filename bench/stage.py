@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import aiokafka
@@ -126,9 +126,15 @@ def process_of(command: list[str], env: dict[str, str] | None = None) -> Iterato
 
 
 def relay(
-    bootstrap: str, prefix: str, address: str, *, profile: str | None = None, web_port: int = 0
+    bootstrap: str,
+    prefix: str,
+    address: str,
+    *,
+    profile: str | None = None,
+    web_port: int = 0,
+    more: Mapping[str, str] | None = None,
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """One replica as a process; `web_port` 0 leaves its HTTP server out."""
+    """One replica as a process; `web_port` 0 leaves its HTTP server out, `more` are further settings."""
     settings = {
         "KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "KAFKA__GUARANTEE": "exactly-once",
@@ -148,6 +154,7 @@ def relay(
         "WEB__ENABLED": "true" if web_port else "false",
         "WEB__PORT": str(web_port),
         "LOG__LEVEL": "ERROR",
+        **(more or {}),
     }
     environment = {**os.environ, **{f"MRS_RELAY_{name}": value for name, value in settings.items()}}
     command = [sys.executable, *(["-m", "cProfile", "-o", profile] if profile else []), "-m", "mrs_relay", "serve"]

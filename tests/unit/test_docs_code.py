@@ -68,6 +68,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
+    "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",

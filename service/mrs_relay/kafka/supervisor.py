@@ -77,7 +77,8 @@ class Supervisor(Generic[T]):
                 return
 
             self.fault = error
-            if self._stopping.is_set() or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
+            final = isinstance(error, errors.InstanceReplaced)  # a new runtime would replace the other one in turn
+            if self._stopping.is_set() or final or not (isinstance(error, errors.ConsumerStuck) or goes_on()):
                 raise error
 
             failures = 1 if asyncio.get_running_loop().time() - began_s > _PEACE_S else failures + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -35,6 +36,7 @@ class WorkerContext(Generic[T]):
         first_partitions: number of the topic's partitions when the process began.
         leaders: knows the partitions that have no leader.
         counts: for metrics.
+        settled: set while the group does not share its partitions again.
         on_room: called when a full inbox has room again.
         on_change: called when a worker's state has changed.
         on_fatal: called when the process must not continue.
@@ -49,6 +51,7 @@ class WorkerContext(Generic[T]):
     first_partitions: int
     leaders: leading.Leaders
     counts: runtime_counts.RuntimeCounts
+    settled: asyncio.Event
     on_room: Callable[[], None]
     on_change: Callable[[], None]
     on_fatal: Callable[[errors.RelayError], None]
