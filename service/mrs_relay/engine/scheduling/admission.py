@@ -14,7 +14,7 @@ _QUICK_S: Final = 0.5
 """Seconds within which calls end, from their turn to their reply, if MRS and Kafka are quick."""
 
 _SOON_DONE: Final = 8
-"""So many times the places of a lane: that many entries that wait are admitted within four seconds if calls are quick."""
+"""So many times a lane's places: that many entries that wait are admitted within four seconds if calls are quick."""
 
 _SWEEP_AT: Final = 1000
 """Number of places from which on those are dropped that have nothing to remember."""
