@@ -20,7 +20,7 @@ AGGREGATES = frozenset(
     "min_by percentile percentile_approx skewness stddev stddev_pop stddev_samp sum var_pop var_samp variance".split()
 )
 _KEPT = frozenset("cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split())
-_WORDS = frozenset("left right replace first last format filter char truncate date year month day hour minute".split())
+_WORDS = frozenset("left right replace first last format filter char truncate date year month day hour minute sequence some".split())
 """Keywords of sqlglot that are functions before a bracket."""
 _NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())
 """Words after which a name before a bracket is no function."""
@@ -31,13 +31,18 @@ _ENDING = (sqlglot.TokenType.R_PAREN, sqlglot.TokenType.VAR)
 def masked(sql: str, tokens: Sequence[Any]) -> str:
     """The statement with the names of its functions masked; it has the same length."""
     letters = list(sql)
-    for before, token, following in zip([None, *tokens], tokens, tokens[1:], strict=False):
+    for index, (before, token, following) in enumerate(zip([None, *tokens], tokens, tokens[1:], strict=False)):
         is_word = token.token_type == sqlglot.TokenType.VAR or token.text.lower() in _WORDS
-        is_call = is_word and following.token_type == sqlglot.TokenType.L_PAREN
+        is_call = is_word and not _is_query(tokens, index + 2) and following.token_type == sqlglot.TokenType.L_PAREN
         is_name = before is not None and (before.text.upper() in _NAMING or before.token_type in _ENDING)
         if is_call and not is_name and token.text.lower() not in _KEPT and sql[token.start].isascii():
             letters[token.start] = chr(_SHIFT + ord(letters[token.start].lower()))
     return "".join(letters)
+
+
+def _is_query(tokens: Sequence[Any], index: int) -> bool:
+    """Whether a query starts at a token: SOME (SELECT …) is no call."""
+    return index < len(tokens) and tokens[index].text.upper() in {"SELECT", "VALUES", "WITH"}
 
 
 def name(node: exp.Expr) -> str | None:

@@ -87,6 +87,8 @@ class PrestoChanges:
         if kind != "TABLE":
             self._queries.query(tree.expression)
             return
+        if table.db and not self._known.has_database(table.db):
+            self._says.fail(f"Schema {table.db.lower()} not found")
         if self._relation(table) is not None and not tree.args.get("exists"):
             name = f"hive.{(table.db or self._known.current()).lower()}.{table.name.lower()}"
             self._says.fail(f"Table '{name}' already exists", _START)

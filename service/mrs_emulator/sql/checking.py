@@ -159,7 +159,7 @@ class Checker:
             return scopes.Source(node.alias_or_name, _renamed(self.query(node, scope.outer, named), alias))
         names = [one.name for one in alias.args.get("columns") or []] if alias else []
         columns = tuple(scopes.Output(name, None) for name in names) or None
-        return scopes.Source(node.alias_or_name, columns)
+        return scopes.Source(node.alias_or_name, None if node.args.get("offset") else columns)
 
     def table(self, node: exp.Table) -> Outputs:
         """
@@ -192,7 +192,7 @@ class Checker:
         """The names of an expression, then what its operators and functions are given."""
         parts = list(_own(node))
         for part in parts:
-            if isinstance(part, exp.Query) and part is not node:
+            if isinstance(part, exp.Query):
                 self._says.subquery(part, self.query(part, scope, named))
             elif isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
                 self._column(part, scope)

@@ -147,6 +147,9 @@ def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None
         word = token.text.upper()
         if spoken == "hive" and word == "POSITION" and tokens[index + 1].text == "(":
             raise refusing.not_played("position, which Hive does not have", "use instr or locate")
+        is_short = word in {"CHAR", "VARCHAR"} and index > 0 and tokens[index - 1].text.upper() == "AS"
+        if spoken == "hive" and is_short and tokens[index + 1].text == "(":
+            raise refusing.not_played(f"CAST to {word.lower()} of a length", "use substr, rpad or string")
         if word == "SUBSTRING" and spoken != "spark" and tokens[index + 1].text == "(":
             depth = 0
             for inner in tokens[index + 1 :]:

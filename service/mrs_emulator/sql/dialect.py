@@ -293,7 +293,7 @@ def _alter(tree: exp.Alter) -> statement.Statement:
     steps: list[str] = []
     for action in tree.args.get("actions") or ():
         if isinstance(action, exp.AddPartition | exp.DropPartition):
-            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; DELETE them")
+            raise refusing.not_played("ALTER TABLE … PARTITION", "a partition is there when it has rows; INSERT OVERWRITE the table")
         if isinstance(action, exp.Schema):  # Hive and Spark: ADD COLUMNS (a int, b string)
             steps += [f"ALTER TABLE {_sql(table)} ADD COLUMN {_sql(column)}" for column in action.expressions]
     return statement.Statement(statement.Kind.WRITE, tuple(steps), _named(table)) if steps else _write(tree)

@@ -36,6 +36,8 @@ _DECIMAL_MAX: Final = 38
 def _cast(node: exp.Cast, spoken: statement.Dialect) -> exp.Expr:
     kind, value = node.to, node.this
     if not isinstance(node, exp.TryCast) and rewriting.is_text(value) and kind.this in java_dates.MOMENTS:
+        if spoken == "hive" and kind.this != _TYPE.DATE and " " not in value.name:
+            raise refusing.not_played("TIMESTAMP without a time, which Hive does not read", "write the time, too")
         return java_dates.literal(value, kind)
     only(node, "this", "to")
     if spoken == "hive" and kind.this == _TYPE.BOOLEAN:
@@ -314,7 +316,9 @@ def _trim(node: exp.Trim, spoken: statement.Dialect) -> exp.Expr:
 def _replace(node: exp.Replace, spoken: statement.Dialect) -> exp.Expr:
     if spoken == "spark":
         return node
-    return call("__replace_some", node.this, node.expression, node.args.get("replacement") or exp.Literal.string(""))
+    if node.args.get("replacement") is None:
+        raise refusing.not_played("replace with two arguments, which Hive does not have", "name what to put there")
+    return call("__replace_some", node.this, node.expression, node.args["replacement"])
 
 
 def _base64(node: exp.ToBase64, spoken: statement.Dialect) -> exp.Expr:

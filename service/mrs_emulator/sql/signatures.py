@@ -7,10 +7,17 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from mrs_emulator.sql import kinds, statement
+
+_GRAMMAR: Mapping[statement.Dialect, frozenset[str]] = {
+    "hive": frozenset({"date", "timestamp"}),
+    "presto": frozenset({"format"}),
+    "spark": frozenset(),
+}
+"""Functions that the grammar has and the lists have not."""
 
 WINDOW = frozenset({"row_number", "rank", "dense_rank", "ntile", "percent_rank", "cume_dist", "lag", "lead"})
 """Functions that are only ever over a window."""
@@ -58,7 +65,7 @@ def _functions(spoken: statement.Dialect) -> dict[str, str]:
 
 def expected(spoken: statement.Dialect, name: str) -> str | None:
     """What a function takes, in Presto's words; empty where that is not known, None where there is no such function."""
-    return _functions(spoken).get(name)
+    return _functions(spoken).get(name, "" if name in _GRAMMAR[spoken] else None)
 
 
 def fit(listed: str, given: Sequence[str | None]) -> bool:

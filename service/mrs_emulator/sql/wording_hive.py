@@ -110,9 +110,9 @@ class HiveWords:
         if any(one and other and _is_nested(one) != _is_nested(other) for one, other in zip(left, right, strict=True)):
             raise refusing.not_played(f"{node.key.upper()} of columns of other types", "cast them")
 
-    def subquery(self, _node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
+    def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
         """A query inside of an expression has one column."""
-        if outputs is not None and len(outputs) > 1:
+        if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             raise refusing.not_played("a subquery with several columns", "select one column in it")
 
     def star_alone(self, _node: exp.Expr) -> None:
@@ -144,6 +144,8 @@ class HiveWords:
                 raise refusing.not_played(f"{node.key.upper()} of something else than boolean", "compare it with a value")
 
     def _condition(self, node: exp.If, kind: words.Kind) -> None:
+        if isinstance(node.parent, exp.Case) and node.parent.this is not None:  # CASE x WHEN 1
+            return
         of = kind(node.this)
         branches = {kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))}
         if len(branches) > 1 and not isinstance(node.parent, exp.Case):

@@ -152,7 +152,7 @@ class PrestoWords:
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
         """A query inside of an expression has one column."""
-        if outputs is not None and len(outputs) > 1 and isinstance(node.parent, exp.In | exp.Subquery):
+        if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             text = f"Multiple columns returned by subquery are not yet supported. Found {len(outputs)}"
             compared = node.find_ancestor(exp.In)
             self.fail(text, self._where.after(compared.this, "IN") if compared else self._where.before(node, "("))
