@@ -37,6 +37,7 @@ QUICK: Final[Mapping[str, Sequence[str]]] = {
     "client": ("--rounds", "3"),
     "memory": ("--count", "20000"),
     "readmodel": ("--events", "80000", "--requests", "100000"),
+    "status": ("--count", "8000", "--rounds", "3"),
 }
 """Flags of a quick run, by part; the others are quick anyway."""
 

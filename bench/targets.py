@@ -227,6 +227,18 @@ def _readmodel(found: Figures) -> list[Row]:
             digits=1,
             unit=" ms",
         ),
+        Row(
+            "read model: slowest page of the dashboard, 100,000 requests",
+            max(found["dashboard_ms"].values()),
+            digits=1,
+            unit=" ms",
+        ),
+    ]
+
+
+def _status(found: Figures) -> list[Row]:
+    return [
+        Row("CPU time per request of the relay with mrs.status ÷ without", found["ratio"], at_most=1.03, digits=3),
     ]
 
 
@@ -246,6 +258,7 @@ ROWS: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "memory": _memory,
     "emulator": _emulator,
     "readmodel": _readmodel,
+    "status": _status,
 }
 """Part → the rows of its figures, in the order in which they are shown; each part is a script of that name."""
 

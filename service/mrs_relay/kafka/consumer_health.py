@@ -60,6 +60,15 @@ class ConsumerHealth:
         self._excused_s = 0.0
         self._answers: dict[records.Position, tuple[int | None, float]] = {}
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the partition that has been silent longest was heard of, or since Kafka was, if it is away."""
+        if self._looked_s is None:
+            return 0.0  # we have not joined yet
+        # A partition that is not being read, such as an unreadable one, is asked for nothing.
+        heard_s = [since_s for _, since_s in self._answers.values()]
+        return max(0.0, _now_s() - min([*heard_s, _now_s() if self.connected else self._heard_s]))
+
     def heard(self) -> None:
         """Note an answer of Kafka."""
         self._heard_s = _now_s()

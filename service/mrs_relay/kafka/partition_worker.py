@@ -323,9 +323,13 @@ class PartitionWorker(Generic[T]):
         # A claim takes the partition from any other owner: wait until the group has decided whose it is.
         await common.settled.wait()
         self._ledger = ledger = ledgers.Ledger(self.position, common.options, common.broker, transactional_id)
+        loop, is_restored = asyncio.get_running_loop(), False
+        begun_s = loop.time()
         try:
             lease = await self._claim.open_lease(ledger, confirm=self.failures > 0)
             self._adopt(lease)
+            is_restored = True
+            common.counts.restores.add(loop.time() - begun_s)
             self._log.info("partition_owned", next_offset=lease.next_offset, keys=len(lease.restored))
             await common.handler(lease)
 
@@ -335,6 +339,7 @@ class PartitionWorker(Generic[T]):
                 raise RuntimeError(f"the handler of {self.position} ended although it was not asked to")
             await lease.settle()
         finally:
+            common.counts.restore_failures += not is_restored and not self._leaving.is_set()
             self._let_go()
             await ledger.kill()
 

@@ -24,6 +24,7 @@ from mrs_relay import errors
 from mrs_relay.common import clock, tasks
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import consumer_health, offset_mirror, record_poller, records, settings, worker_context
+from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker as partition_workers
@@ -42,6 +43,9 @@ log = structlog.get_logger(__name__)
 class Runtime(Generic[T]):
     """
     Run `handler` once for every partition of the requests topic that the group assigns to us.
+
+    Attributes:
+        counts: for metrics; to be replaced before `run`, so that they continue those of an earlier runtime.
 
     Args:
         kafka: the settings.
@@ -66,6 +70,7 @@ class Runtime(Generic[T]):
         self._kafka = kafka
         self._before_join = before_join
         self._on_share = on_share
+        self.counts = runtime_counts.RuntimeCounts()
         self._broker = broker
         self._handler = handler
         self._time = time
@@ -123,6 +128,7 @@ class Runtime(Generic[T]):
             stopping=self._stopping.is_set(),
             partitions=tuple(self._describe(worker) for worker in shares),
             error=str(self._fatal) if self._fatal is not None else self._health.error or self._topic_monitor.problem,
+            silent_s=self._health.silent_s,
         )
 
     @property
@@ -183,6 +189,7 @@ class Runtime(Generic[T]):
     async def assigned(self, positions: frozenset[records.Position]) -> None:
         """Compare our workers with the assignment: hand over or end what is gone, resume or start what is ours."""
         stayed, self._joined = self._joined, True
+        self.counts.rebalances += 1
         if not stayed:
             self._poller.rebalanced()
         self._settled.set()
@@ -260,6 +267,7 @@ class Runtime(Generic[T]):
             clock=self._time,
             first_partitions=self._topic_monitor.first_partitions,
             leaders=self._leaders,
+            counts=self.counts,
             settled=self._settled,
             on_room=self._poller.wake,
             on_change=self._look_again,

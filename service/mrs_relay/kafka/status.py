@@ -93,6 +93,7 @@ class Status:
         stopping: shutting down.
         partitions: ours, by number.
         error: the last reason why Kafka could not be used; None once it can.
+        silent_s: seconds since the partition that has been silent longest was heard of; if Kafka is away, since it was.
     """
 
     connected: bool
@@ -100,6 +101,7 @@ class Status:
     stopping: bool
     partitions: tuple[Partition, ...]
     error: str | None
+    silent_s: float = 0.0
 
     @property
     def ready(self) -> bool:

@@ -343,3 +343,13 @@ async def test_what_we_raise_on_purpose_is_not_in_the_log(caplog: pytest.LogCapt
             for found in [one for one in logger.filters if isinstance(one, quiet.Unexpected)]:
                 logger.removeFilter(found)
     assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["a bug"]
+
+
+def test_a_missing_right_is_named_with_the_command_that_prints_what_is_needed() -> None:
+    """The library's error names the topic."""
+    made = connection.connect(settings.KafkaSettings())
+    text = str(made.down("write", kafka_errors.TopicAuthorizationFailedError("mrs.events")))
+    assert "cannot write" in text
+    assert "a right on a topic is missing" in text
+    assert "mrs.events" in text
+    assert "`mrs-relay topics acls`" in text
