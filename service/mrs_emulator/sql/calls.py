@@ -15,14 +15,55 @@ from sqlglot import exp
 
 _SHIFT = 0xE000
 AGGREGATES = frozenset(
-    "any_value approx_distinct approx_percentile arbitrary array_agg avg bool_and bool_or checksum collect_list collect_set "
-    "corr count count_if covar_pop covar_samp every first geometric_mean histogram kurtosis last map_agg max max_by mean min "
-    "min_by percentile percentile_approx skewness stddev stddev_pop stddev_samp sum var_pop var_samp variance".split()
+    [
+        "any_value",
+        "approx_distinct",
+        "approx_percentile",
+        "arbitrary",
+        "array_agg",
+        "avg",
+        "bool_and",
+        "bool_or",
+        "checksum",
+        "collect_list",
+        "collect_set",
+        "corr",
+        "count",
+        "count_if",
+        "covar_pop",
+        "covar_samp",
+        "every",
+        "first",
+        "geometric_mean",
+        "histogram",
+        "kurtosis",
+        "last",
+        "map_agg",
+        "max",
+        "max_by",
+        "mean",
+        "min",
+        "min_by",
+        "percentile",
+        "percentile_approx",
+        "skewness",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "var_pop",
+        "var_samp",
+        "variance",
+    ]
 )
-_KEPT = frozenset("cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split())
-_WORDS = frozenset("left right replace first last format filter char truncate date year month day hour minute sequence some".split())
+_KEPT = frozenset(
+    "cast try_cast extract trim substring position normalize if coalesce nullif exists try row array map".split()  # noqa: SIM905 - a list of words
+)
+_WORDS = frozenset(
+    "left right replace first last format filter char truncate date year month day hour minute sequence some".split()  # noqa: SIM905 - a list of words
+)
 """Keywords of sqlglot that are functions before a bracket."""
-_NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())
+_NAMING = frozenset("INTO TABLE VIEW EXISTS AS WITH JOIN OVERWRITE .".split())  # noqa: SIM905 - a list of words
 """Words after which a name before a bracket is no function."""
 _ENDING = (sqlglot.TokenType.R_PAREN, sqlglot.TokenType.VAR)
 """What stands before an alias with columns."""

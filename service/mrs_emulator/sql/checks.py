@@ -177,7 +177,9 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
         if last.text in {"=", "<", ">", "<>", "!=", "<=", ">="}:
             return syntax_presto.mismatched(sql, at, last.text, "<predicate>")
         if last.text.upper() == "SELECT":
-            return syntax_presto.refused(sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before)))
+            return syntax_presto.refused(
+                sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before))
+            )
     return failures.SqlRefused("the statement cannot be read: unclosed quote or comment")
 
 
@@ -195,7 +197,7 @@ def _unread(
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
     """The table or database that SHOW or DESCRIBE names must be there."""
-    what, database, name = showing.named(sql, spoken)
+    what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
     _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:
