@@ -17,12 +17,12 @@ from mrs_relay.messages import checking, registry
 _ROOT = doc_code.ROOT
 
 _RUN: dict[str, dict[tuple[int, ...], str]] = {
-    "docs/access.md": {(4, 5): "tests/unit/api/access/test_settings.py"},
+    "docs/access.md": {(4, 5, 6): "tests/unit/api/access/test_settings.py"},
     "README.md": {(1, 2): "tests/e2e/test_docs_examples.py"},
     "docs/client.md": {tuple(range(1, 11)): "tests/contract/test_client_examples.py"},
     "docs/contract.md": {(1,): "tests/unit/test_docs_code.py", (2, 3): "tests/e2e/test_docs_examples.py"},
     "docs/controls.md": {(3,): "tests/unit/messages/test_controls.py"},
-    "docs/emulator.md": {(2,): "tests/contract/test_client_examples.py"},
+    "docs/emulator.md": {(2, 4): "tests/contract/test_client_examples.py"},
     "docs/first-job.md": {(1, 2, 3, 4, 5, 7): "tests/e2e/test_docs_examples.py"},
     "docs/old-clusters.md": {(1,): "tests/e2e/test_v11_clusters.py"},
     "docs/reference.md": {tuple(range(1, 11)): "tests/unit/test_docs_code.py"},
@@ -35,8 +35,8 @@ _RUN: dict[str, dict[tuple[int, ...], str]] = {
 _NOT_RUN: dict[str, dict[int, str]] = {
     "docs/access.md": {
         **dict.fromkeys((1, 2, 3), "placeholders for paths and an address; the commands are checked here"),
-        7: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
-        6: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
+        8: "a placeholder for a request; tests/unit/cli/test_audit.py and tests/unit/api/test_audit.py ask the same",
+        7: "needs nginx; tests/unit/api/test_guards.py sends what such a proxy passes on, and what it must not",
     },
     "README.md": {
         3: "kcat with a placeholder for the cluster; its message is checked here, the same line runs on first-job.md",
@@ -44,6 +44,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         5: "needs Docker; the Dockerfile's commands are those of the block before",
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
+    "docs/commands.md": {
+        **dict.fromkeys((1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli"),
+        3: "writes files of the reader's shell; tests/unit/cli/test_complete.py reads these scripts",
+    },
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
     "docs/dashboard.md": {
         1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
@@ -55,7 +59,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         1: "runs a test itself, tests/e2e/test_compaction.py",
         **dict.fromkeys(range(2, 6), "Kafka's own programs, at an operator's brokers"),
     },
-    "docs/emulator.md": {1: "installs from a package registry; the command is checked here"},
+    "docs/emulator.md": {
+        1: "installs from a package registry; the command is checked here",
+        3: "runs until it is ended; the command is checked here",
+    },
     "docs/first-job.md": {6: "an event with its rows left out"},
     "docs/guarantees.md": {1: "runs the tests themselves, for ten minutes and more"},
     "docs/http-api.md": {
@@ -64,6 +71,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
+    "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
@@ -127,6 +135,7 @@ def test_every_variable_on_a_page_is_a_setting(page: str) -> None:
 
 
 _OTHER_VARIABLES = {
+    "MRS_RELAY_COMPLETE",
     "MRS_RELAY_CONFIG",
     "MRS_RELAY_REGISTRY_PASSWORD",
 }

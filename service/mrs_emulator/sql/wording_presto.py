@@ -82,9 +82,9 @@ class PrestoWords:
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
         """A column stands beside aggregates; in HAVING Presto names the whole condition."""
-        having = select.args.get("having")
+        having = node.find_ancestor(exp.Having)
         shown = node.sql("presto")
-        if having is not None and node.find_ancestor(exp.Having) is having and having.this is not node:
+        if having is not None and having is select.args.get("having") and having.this is not node:
             node, shown = having.this, f"({having.this.sql('presto')})"
         self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(node))
 
