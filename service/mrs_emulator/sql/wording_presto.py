@@ -83,10 +83,9 @@ class PrestoWords:
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
         """A column stands beside aggregates; in HAVING Presto names the whole condition."""
         having = node.find_ancestor(exp.Having)
-        shown = node.sql("presto")
-        if having is not None and having is select.args.get("having") and having.this is not node:
-            node, shown = having.this, f"({having.this.sql('presto')})"
-        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(node))
+        named: exp.Expr = having.this if having is not None and having.parent is select else node
+        shown = node.sql("presto") if named is node else f"({named.sql('presto')})"
+        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(named))
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
         """The condition of WHERE has no aggregates, and is true or false."""
