@@ -1,8 +1,8 @@
 """
 What Spark and Hive mean and DuckDB does not: casts, texts, dates, arrays, aggregates.
 
-Source: Spark SQL built-in functions 3.5, recorded in `tests/unit/emulator/expressions/spark.jsonl`; Hive wiki,
-LanguageManual UDF. Where Hive differs from Spark, the code says so.
+Source: Spark 3.5.3 and Hive 3.1.3, recorded in `tests/unit/emulator/expressions/`. Where Hive differs from Spark, the
+code says so, or `hive_meaning.py` does.
 """
 
 from __future__ import annotations

@@ -90,11 +90,6 @@ class Places:
         """Where the first of these words is."""
         return next((token.start for token in self._tokens if token.text.upper() in words), None)
 
-    def name(self, node: exp.Expr) -> str | None:
-        """A function's name as it was written."""
-        start, end = node.meta.get("start"), node.meta.get("end")
-        return None if start is None or end is None else self.sql[start : end + 1]
-
 
 def line_column(sql: str, offset: int) -> tuple[int, int]:
     """Line and column of an offset, both from 1."""

@@ -1,7 +1,7 @@
 """
 What Presto means and DuckDB does not: strict casts, subscripts that must exist, whole units between moments.
 
-Source: Presto documentation, Functions and Operators and Language > Types.
+Source: Presto 333, recorded in `tests/unit/emulator/expressions/presto.jsonl`.
 """
 
 from __future__ import annotations

@@ -12,37 +12,18 @@ from collections.abc import Callable, Mapping
 from mrs_emulator.sql import macros, statement
 
 _UNKNOWN = f"{macros.REFUSED}something in this statement; simplify it, or test it on a cluster of MRS"
-_NO_TABLE = re.compile(r'Table with name "?(?P<name>[^"\s]+)"? does not exist')
-_NO_COLUMN = re.compile(r'(?:Referenced|does not have a) column (?:named )?"(?P<name>[^"]+)"')
 _NO_SCHEMA = re.compile(r'(?:schema named|Schema with name|because schema) "?(?P<name>[^"\s!]+)"?')
-_EXISTS = re.compile(r'(?:Table|View) with name "?(?P<name>[^"\s]+)"? already exists')
 _ZERO = re.compile(r"Division by zero", re.IGNORECASE)
 _SEVERAL = re.compile(r"More than one row returned by a subquery", re.IGNORECASE)
 _OVERFLOW = re.compile(r"Overflow in (?P<what>\w+) of INT(?P<bits>8|16|32|64) \((?P<sum>[^)]*)\)")
 _PLAYED = re.compile(rf"(?P<text>{macros.REFUSED}.*)' to UINT8", re.DOTALL)
 _ENGINE = re.compile(rf"{macros.FAILED}(?P<text>.*)' to UINT8", re.DOTALL)
 
-Words = Mapping[re.Pattern[str], str]
-
-_SPARK: Words = {
-    _NO_TABLE: "Table or view not found: {name}",
-    _NO_COLUMN: "cannot resolve '{name}' given input columns",
-    _NO_SCHEMA: "Database '{name}' not found",
-    _EXISTS: "Table {name} already exists",
-}
-_HIVE: Words = {
-    _NO_TABLE: "FAILED: SemanticException [Error 10001]: Table not found {name}",
-    _NO_COLUMN: "FAILED: SemanticException [Error 10004]: Invalid table alias or column reference '{name}'",
-    _NO_SCHEMA: "FAILED: SemanticException [Error 10072]: Database does not exist: {name}",
-    _EXISTS: "FAILED: Execution Error, return code 1: AlreadyExistsException(message:Table {name} already exists)",
-}
-_PRESTO: Words = {
+_PRESTO: Mapping[re.Pattern[str], str] = {
     _ZERO: "Division by zero",
-    _NO_TABLE: "Table 'hive.default.{name}' does not exist",
     _NO_SCHEMA: "line 1:1: Schema '{name}' does not exist",
     _SEVERAL: "Scalar sub-query has returned multiple rows",
 }
-_WORDS: Mapping[statement.Dialect, Words] = {"spark": _SPARK, "hive": _HIVE, "presto": _PRESTO}
 
 
 def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], str]) -> str:
@@ -52,7 +33,7 @@ def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], st
     Args:
         message: DuckDB's message.
         spoken: the dialect.
-        first_line: cuts a message down to its first line; Presto's own wording of names starts from that.
+        first_line: cuts a message down to its first line.
     """
     line = first_line(message)
     if found := _PLAYED.search(line):
@@ -60,10 +41,15 @@ def said(message: str, spoken: statement.Dialect, first_line: Callable[[str], st
         return text if ";" in text else f"{text}; leave it out, or test this statement on a cluster of MRS"
     if found := _ENGINE.search(line):
         return found["text"]
-    for pattern, words in _WORDS[spoken].items():
+    return _presto(line) if spoken == "presto" else _UNKNOWN
+
+
+def _presto(line: str) -> str:
+    """What Presto says when rows show a mistake; the others answer NULL, or their words were not recorded."""
+    for pattern, words in _PRESTO.items():
         if found := pattern.search(line):
             return words.format(**found.groupdict())
-    if spoken == "presto" and (found := _OVERFLOW.search(line)):
+    if found := _OVERFLOW.search(line):
         kind = {"8": "tinyint", "16": "smallint", "32": "integer", "64": "bigint"}[found["bits"]]
         return f"{kind} {found['what']} overflow: {found['sum']}"
     return _UNKNOWN
