@@ -86,7 +86,7 @@ async def running(
         writing = server.Writing(
             kafkas,
             sender,
-            sent.Sent(opened, time),
+            sent.Sent(opened, time, chosen.api.remember_s),
             kafka,
             Trial(chosen.tenancies).run,
             auditing.AuditTrail(kafka, topics.audit, chosen.api.source, sender.send_all, time, _warn),

@@ -44,6 +44,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         5: "needs Docker; the Dockerfile's commands are those of the block before",
     },
     "ARCHITECTURE.md": {1: "a drawing", 2: "a drawing"},
+    "docs/commands.md": {
+        **dict.fromkeys((1, 2), "placeholders for clusters; the commands are checked here and run in tests/unit/cli"),
+        3: "writes files of the reader's shell; tests/unit/cli/test_complete.py reads these scripts",
+    },
     "CONTRIBUTING.md": {1: "make targets, which exist; CI runs most of them"},
     "docs/dashboard.md": {
         1: "opens a browser; tests/e2e/test_demo.py runs the demo, tests/e2e/test_dashboard.py the pages"
@@ -64,6 +68,7 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         3: "a placeholder for the cluster; tests/e2e/test_web_role.py sends such requests",
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
+    "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",
@@ -127,6 +132,7 @@ def test_every_variable_on_a_page_is_a_setting(page: str) -> None:
 
 
 _OTHER_VARIABLES = {
+    "MRS_RELAY_COMPLETE",
     "MRS_RELAY_CONFIG",
     "MRS_RELAY_REGISTRY_PASSWORD",
 }

@@ -11,7 +11,7 @@ from aiohttp import web
 from mrs_relay.api import event_json, models, problems, replies
 from mrs_relay.api.access import scopes
 from mrs_relay.common import clock
-from mrs_relay.read_model import database, queries
+from mrs_relay.read_model import database, event_log, queries
 
 _MOST_EVENTS = 1_000
 
@@ -61,18 +61,13 @@ class Requests:
 
     async def last_event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the event that brought the state of a request; None: it is not kept. Raises DatabaseDown."""
-        event = await queries.event_at(self._database, row["log"], row["offset"], row["key"])
+        event = await event_log.event_at(self._database, row["log"], row["offset"], row["key"])
         return None if event is None else event_json.decoded(event)
 
     async def events(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the last events of a request, in order. Raises DatabaseDown."""
-        found = await queries.events_of(self._database, row["key"], limit=_MOST_EVENTS)
+        found = await event_log.events_of(self._database, row["key"], limit=_MOST_EVENTS)
         return [event_json.decoded(event) for event in found]
-
-    async def is_rejected(self, request_id: str, tenant: str, source: str) -> bool:
-        """Return whether the last state of a request is `rejected`. Raises DatabaseDown."""
-        found = await queries.of_id(self._database, request_id, tenant=tenant, source=source)
-        return [row["state"] for row in found] == ["rejected"]
 
     async def one(self, request: web.Request, *, extra: Collection[str] = ()) -> Mapping[str, Any]:
         """

@@ -6,14 +6,15 @@ Health says that the event loop turns; readiness that the topics have been read 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import core, registry
+from prometheus_client import registry
 
 from mrs_relay.api import (
     composing,
@@ -22,6 +23,7 @@ from mrs_relay.api import (
     guards,
     headers,
     letters,
+    metrics,
     openapi,
     problems,
     relays,
@@ -37,6 +39,7 @@ from mrs_relay.api import (
 from mrs_relay.api.access import authentication, certificates, least_roles
 from mrs_relay.client import auditing, sending
 from mrs_relay.common import addresses, clock, http_server
+from mrs_relay.common import certificates as expiry
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec
@@ -158,8 +161,10 @@ class Api:
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
+        self._files = [("api.tls.certificate", chosen.tls.certificate)] if chosen.tls.certificate else []
+        self._expiries: Mapping[str, float] = {}
         self._metrics = registry.CollectorRegistry()
-        self._metrics.register(_Collector(self._snapshot))
+        self._metrics.register(metrics.Collector(self._snapshot))
 
     def application(self, pages: Pages) -> web.Application:
         """Return the application, with the pages; needs a running loop."""
@@ -205,41 +210,13 @@ class Api:
             body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 
-    async def _measured(self, _request: web.Request) -> web.Response:
-        return http_server.metrics(self._metrics)
+    async def _measured(self, request: web.Request) -> web.Response:
+        if self._files:
+            self._expiries = await asyncio.to_thread(expiry.expiries, self._files)
+        return http_server.metrics(request, self._metrics)
 
-    def _snapshot(self) -> tuple[projector.Progress, int, int]:
-        return self._reading.progress, self._readers.count, self._cut_off
-
-
-class _Collector(registry.Collector):
-    """Progress and streams as metrics."""
-
-    def __init__(self, snapshot: Callable[[], tuple[projector.Progress, int, int]]) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Any:  # noqa: ANN401 - an iterator of metrics
-        """Make the metrics from the present numbers."""
-        progress, open_streams, cut_off = self._snapshot()
-        behind = core.GaugeMetricFamily(
-            "mrs_relay_web_behind_records", "Records of a topic that are not in the database yet.", labels=["topic"]
-        )
-        for topic, count in (progress.behind or {}).items():
-            behind.add_metric([topic], count)
-        yield behind
-        yield core.GaugeMetricFamily(
-            "mrs_relay_web_writes", "1 when this process writes to the database.", value=float(progress.writes)
-        )
-        yield core.CounterMetricFamily("mrs_relay_web_records", "Records written.", value=progress.written)
-        yield core.CounterMetricFamily(
-            "mrs_relay_web_records_skipped", "Records that are no message of mrs-relay.", value=progress.skipped
-        )
-        yield core.GaugeMetricFamily(
-            "mrs_relay_web_streams", "Open streams of events and calls that wait.", value=open_streams
-        )
-        yield core.CounterMetricFamily(
-            "mrs_relay_web_streams_cut_off", "Streams whose reader did not read.", value=cut_off
-        )
+    def _snapshot(self) -> metrics.Snapshot:
+        return metrics.Snapshot(self._reading.progress, self._readers.count, self._cut_off, self._expiries)
 
 
 @contextlib.asynccontextmanager

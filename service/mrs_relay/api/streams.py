@@ -20,10 +20,12 @@ from aiohttp import web
 from mrs_relay.api import event_json, models, problems, replies, settings
 from mrs_relay.api.access import scopes
 from mrs_relay.messages import codec
-from mrs_relay.read_model import changes, database, event_log, projector, record_reader
+from mrs_relay.read_model import changes, database, event_log, positions, projector, record_reader
 
 BEGINNING: Final = "beginning"
 _READ: Final = 500
+_READ_BYTES: Final = 1_000_000
+"""Of events that are in memory at once for each stream."""
 _ASK_S: Final = 5.0
 """How often a reader is asked for again who it is, in seconds: a token may be taken back while it reads."""
 
@@ -183,7 +185,7 @@ class EventReaders:
         cursor = event_log.Cursor(self._database, self._topics.events, await self._start(text))
         return Reader(cursor, Matcher(query, self._topics.tenants, scope.visible), self._changed)
 
-    async def _start(self, text: str | None) -> event_log.Position:
+    async def _start(self, text: str | None) -> positions.Position:
         if text is not None and text != BEGINNING:
             return _position(text)
         if not self._progress().caught_up:
@@ -192,10 +194,10 @@ class EventReaders:
         return event_log.beginning(logs) if text == BEGINNING else event_log.end(logs)
 
 
-def _position(text: str) -> event_log.Position:
+def _position(text: str) -> positions.Position:
     try:
-        return event_log.read(text)
-    except event_log.BadPosition as error:
+        return positions.read(text)
+    except positions.BadPosition as error:
         fault = models.Fault(field="after", message=str(error))
         text = f"after, Last-Event-ID: {error}"
         raise problems.ProblemError(400, "invalid-position", text, faults=[fault]) from None
@@ -219,7 +221,7 @@ class Reader:
     @property
     def position(self) -> str:
         """Where the next event is read."""
-        return event_log.text_of(self._cursor.position)
+        return positions.text_of(self._cursor.position)
 
     async def take(self, timeout_s: float) -> list[Delivered]:
         """
@@ -241,7 +243,7 @@ class Reader:
 
     async def _read(self) -> list[Delivered]:
         try:
-            found, ends = await self._cursor.read(_READ)
+            found, ends = await self._cursor.read(_READ, _READ_BYTES)
         except event_log.Gone as gone:
             await self._cursor.go_to_end()
             return [Delivered(self.position, reset=gone.reason)]

@@ -139,15 +139,10 @@ class Submissions:
         Note the payload of a request.
 
         Raises:
-            ProblemError: another one was sent under its id, and the relay did not reject that one.
+            ProblemError: another one was sent under its id, and the relay neither rejected nor has forgotten that one.
         """
         key = record_reader.request_key(message.tenant, message.source, message.id)
         if await self._memory.note(key, digest):
-            return
-
-        # The relay takes the id of a rejected request again, with any payload.
-        if await self._asked.is_rejected(message.id, message.tenant, message.source):
-            await self._memory.replace(key, digest)
             return
         text = (
             f"Idempotency-Key {message.id!r} was used for another request: send the same body again, "

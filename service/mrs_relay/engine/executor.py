@@ -88,6 +88,7 @@ class CommandExecutor:
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
+        self._held.in_memory = restored
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
@@ -122,7 +123,9 @@ class CommandExecutor:
         """
         while True:
             try:
-                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
+                batch = await self._lease.inbox.take(
+                    self._context.settings.batch_records, self._next_commit_s, self._most_records
+                )
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 if not await self._sender.next_landed():
@@ -131,6 +134,10 @@ class CommandExecutor:
                 # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
                 self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
+
+    def _most_records(self) -> int:
+        most, room = self._context.settings.batch_records, self._context.scheduler.room(self)
+        return most if room is None else room
 
     def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""

@@ -3,7 +3,7 @@ Ask for requests and decisions, newest first, page by page; `letters` asks for d
 
 A page takes a bounded time, whatever the filter: one filter has an index, and the rows in its order are checked for the
 others until the page is full or `_BUDGET_S` is over. A page may therefore have fewer items than asked for, or none, and
-still be followed by another one.
+still be followed by another one. A text that matches seldom is then looked up in the index of words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from mrs_relay.read_model import database, tables
+from mrs_relay.read_model import database, tables, text_index
 
 _SCANNED: Final = 2_000
 _BUDGET_S: Final = 0.02
@@ -120,7 +120,28 @@ async def requests(opened: database.Database, chosen: Filter, after: PageEnd | N
     while page.next is not None and len(page.rows) < limit and loop.time() < until_s:
         more = await _scan(opened, chosen, page.next, limit - len(page.rows))
         page = Page(page.rows + more.rows, more.next)
-    return page
+    if page.next is None or len(page.rows) == limit or chosen.text is None:
+        return page
+
+    numbers = await text_index.numbers(opened, chosen.text.lower())
+    if numbers is None:
+        return page
+    rest = await _among(opened, numbers, chosen, page.next, limit - len(page.rows))
+    return Page(page.rows + rest.rows, rest.next)
+
+
+async def _among(opened: database.Database, numbers: Sequence[int], chosen: Filter, after: PageEnd, limit: int) -> Page:
+    """Return the matching rows behind a place, among the requests with these numbers."""
+    # The limit keeps the planner from another index than that of the numbers.
+    some = sa.select(tables.REQUESTS).where(_requests.number.in_(numbers)).limit(len(numbers)).subquery()
+    matching = sa.select(some).where(*(_matches(some.c, name, wanted) for name, wanted in _wanted(chosen).items()))
+    if chosen.label is not None:
+        labels = tables.LABELS.c
+        same = labels.key == some.c.key, labels.started_ms == some.c.started_ms
+        matching = matching.where(sa.exists().where(labels.label == chosen.label, *same))
+    matching = _within(matching, some.c.started_ms, some.c.key, chosen, after)
+    (rows,) = await opened.rows(matching.limit(limit + 1))
+    return _page(rows, limit)
 
 
 async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None, limit: int) -> Page:
@@ -143,10 +164,7 @@ async def _scan(opened: database.Database, chosen: Filter, after: PageEnd | None
 
 def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dict[str, Any]]:
     """Return the rows that one index yields in order, and the filters that are left to check."""
-    left: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text", "visible")}
-    if chosen.visible is not None and len(chosen.visible) == 1 and chosen.tenant is None:
-        (left["tenant"],) = chosen.visible  # which has an index
-    left = {name: wanted for name, wanted in left.items() if wanted is not None}
+    left = _wanted(chosen)
     statement, started, key = sa.select(tables.REQUESTS), _requests.started_ms, _requests.key
 
     if chosen.label is not None:
@@ -158,13 +176,32 @@ def _ordered(chosen: Filter, after: PageEnd | None) -> tuple[sa.Select[Any], dic
     elif (indexed := next((name for name in _BY_SELECTIVITY if name in left), None)) is not None:
         statement = statement.where(_requests[indexed] == left.pop(indexed))
 
+    return _within(statement, started, key, chosen, after), left
+
+
+def _wanted(chosen: Filter) -> dict[str, Any]:
+    """Return what columns of a request must have, by name."""
+    wanted: dict[str, Any] = {name: getattr(chosen, name) for name in (*_BY_SELECTIVITY, "text", "visible")}
+    if chosen.visible is not None and len(chosen.visible) == 1 and chosen.tenant is None:
+        (wanted["tenant"],) = chosen.visible  # which has an index
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _within(
+    statement: sa.Select[Any],
+    started: sa.ColumnElement[int],
+    key: sa.ColumnElement[bytes],
+    chosen: Filter,
+    after: PageEnd | None,
+) -> sa.Select[Any]:
+    """Return a query for the rows of the filter's time behind a place, newest first."""
     if chosen.since_ms is not None:
         statement = statement.where(started >= chosen.since_ms)
     if chosen.until_ms is not None:
         statement = statement.where(started < chosen.until_ms)
     if after is not None:
         statement = statement.where(sa.tuple_(started, key) < sa.tuple_(after.started_ms, after.key))
-    return statement.order_by(started.desc(), key.desc()), left
+    return statement.order_by(started.desc(), key.desc())
 
 
 def _matches(columns: Any, name: str, wanted: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401 - of a subquery; as filters have it
@@ -247,33 +284,6 @@ async def of_id(
         statement = statement.where(is_visible(_requests.tenant, visible))
     (rows,) = await opened.rows(statement.limit(_OF_ONE_ID))
     return mappings(rows)
-
-
-async def events_of(opened: database.Database, key: bytes, *, limit: int) -> list[str]:
-    """Return the last events of a request, oldest first, as CloudEvents JSON. Raises DatabaseDown."""
-    events = tables.EVENTS.c
-    newest = sa.select(events.event).where(events.key == key)
-    (rows,) = await opened.rows(newest.order_by(events.time_ms.desc(), events.sequence.desc()).limit(limit))
-    return [row.event for row in reversed(rows)]
-
-
-async def event_at(opened: database.Database, log: int, offset: int, key: bytes) -> str | None:
-    """
-    Return one event as CloudEvents JSON; None: it is not kept.
-
-    Args:
-        opened: the database.
-        log: its log.
-        offset: its offset.
-        key: of its request; another request's event is at the place of an earlier one after the log was read again.
-
-    Raises:
-        DatabaseDown.
-    """
-    events = tables.EVENTS.c
-    at = sa.select(events.event).where(events.log == log, events.offset == offset, events.key == key)
-    (rows,) = await opened.rows(at)
-    return rows[0].event if rows else None
 
 
 class DecisionFilter(msgspec.Struct, frozen=True):
