@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-from typing import Self, TextIO
+from typing import IO, Self
 
 _HERE = pathlib.Path(__file__).parent
 _OPENED = [
@@ -76,7 +76,7 @@ class Program:
         return found.rstrip("\n")
 
     @staticmethod
-    def _stream(found: TextIO | None) -> TextIO:
+    def _stream(found: IO[str] | None) -> IO[str]:
         assert found is not None
         return found
 
@@ -88,6 +88,6 @@ def _prepared(folder: pathlib.Path, cache: pathlib.Path) -> tuple[pathlib.Path, 
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars.resolve()}"]
         subprocess.run(["mvn", "-q", "-B", "-f", folder / "pom.xml", *goal], check=True)  # noqa: S607
     sources = sorted(folder.glob("*.java"))
-    compiler = ["javac", "-nowarn", "-proc:none", "-cp", f"{jars}/*", "-d", classes]
+    compiler = ["javac", "-nowarn", "-proc:none", "-cp", f"{jars}/*", "-d", str(classes)]
     subprocess.run([*compiler, *sources], check=True)
     return jars, classes

@@ -38,7 +38,7 @@ class Played:
 
 async def play(engine: statement.Dialect) -> Played:
     """Play the table of an engine."""
-    head, *rows = _read(lists.EXPRESSIONS, engine)
+    head, *rows = read(lists.EXPRESSIONS, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
     try:
@@ -52,7 +52,7 @@ async def play(engine: statement.Dialect) -> Played:
 
 async def mistakes(engine: statement.Dialect) -> Played:
     """Make the mistakes of an engine, on its tables."""
-    head, *rows = _read(lists.MISTAKES, engine)
+    head, *rows = read(lists.MISTAKES, engine)
     found = Played(head["engine"], head["version"])
     warehouse = sql.Warehouse(settings.Sql(), None)
     try:
@@ -73,7 +73,8 @@ async def mistakes(engine: statement.Dialect) -> Played:
     return found
 
 
-def _read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
+def read(kind: str, engine: statement.Dialect) -> list[dict[str, Any]]:
+    """What was recorded: the engine, then its answers."""
     lines = (lists.FOLDER / kind / f"{engine}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

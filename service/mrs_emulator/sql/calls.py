@@ -74,16 +74,26 @@ def masked(sql: str, tokens: Sequence[Any]) -> str:
     letters = list(sql)
     for index, (before, token, following) in enumerate(zip([None, *tokens], tokens, tokens[1:], strict=False)):
         is_word = token.token_type == sqlglot.TokenType.VAR or token.text.lower() in _WORDS
-        is_call = is_word and not _is_query(tokens, index + 2) and following.token_type == sqlglot.TokenType.L_PAREN
+        is_call = (
+            is_word and not _names_columns(tokens, index + 1) and following.token_type == sqlglot.TokenType.L_PAREN
+        )
         is_name = before is not None and (before.text.upper() in _NAMING or before.token_type in _ENDING)
         if is_call and not is_name and token.text.lower() not in _KEPT and sql[token.start].isascii():
             letters[token.start] = chr(_SHIFT + ord(letters[token.start].lower()))
     return "".join(letters)
 
 
-def _is_query(tokens: Sequence[Any], index: int) -> bool:
-    """Whether a query starts at a token: SOME (SELECT …) is no call."""
-    return index < len(tokens) and tokens[index].text.upper() in {"SELECT", "VALUES", "WITH"}
+def _names_columns(tokens: Sequence[Any], index: int) -> bool:
+    """Whether the bracket at a token makes no call: SOME (SELECT …), or a name with columns before AS (SELECT …)."""
+    texts = [token.text.upper() for token in tokens[index:]]
+    if texts[1:2] and texts[1] in {"SELECT", "VALUES", "WITH"}:
+        return True
+    depth = 0
+    for place, text in enumerate(texts):
+        depth += {"(": 1, ")": -1}.get(text, 0)
+        if not depth:
+            return texts[place + 1 : place + 3] == ["AS", "("]
+    return False
 
 
 def name(node: exp.Expr) -> str | None:

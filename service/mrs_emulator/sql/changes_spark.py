@@ -138,7 +138,6 @@ class SparkChanges:
         found = self._relation(table)
         if found is None:
             self._says.fail(wording_spark.missing(table, self._known))
-            return
         name = f"spark_catalog.{table.db or self._known.current()}.{table.name}"
         if kind == "VIEW" and not found.is_view:
             self._wrong(f"DROP VIEW requires a VIEW. But {name} is a MANAGED. Use DROP TABLE instead.")

@@ -32,6 +32,10 @@ from mrs_emulator.sql import (
 )
 
 _SLIPS = {"presto": syntax_presto.refused, "spark": syntax_java.spark, "hive": syntax_java.hive}
+_EXPLAINED = re.compile(
+    r"^\s*EXPLAIN(?:\s*\([^)]*\)|\s+(?:ANALYZE|EXTENDED|FORMATTED|LOGICAL|CODEGEN|COST))*\s", re.IGNORECASE
+)
+"""What is before an explained statement, which has the mistakes."""
 _CAST_TYPE = "primitive type specification"
 _COLUMN_TYPE = "column type"
 _SHOWN = frozenset({"SHOW", "DESC", "DESCRIBE"})
@@ -57,6 +61,7 @@ def check(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> No
     Raises:
         SqlRefused: the first mistake, in the engine's words.
     """
+    sql = _EXPLAINED.sub(lambda found: " " * len(found.group()), sql)
     tokens = _tokens(sql, spoken)
     slip = syntax.find(tokens)
     if slip is not None:

@@ -19,7 +19,7 @@ try:
     import sqlglot
     from sqlglot import exp
 
-    from mrs_emulator.sql import checks, meaning, shapes
+    from mrs_emulator.sql import checks, kinds, meaning, shapes
 except ImportError:  # the extra `emulator` is not installed; `sql.py` says so before anything here is called
     AVAILABLE = False
 else:
@@ -78,7 +78,7 @@ def translations(
 def type_name(duckdb_type: str, spoken: statement.Dialect) -> str:
     """Name of a DuckDB type in a dialect, such as `string` for VARCHAR in Hive."""
     try:
-        return exp.DataType.build(duckdb_type, dialect="duckdb").sql(spoken).lower()
+        return kinds.of_duckdb(duckdb_type, spoken)
     except sqlglot.errors.SqlglotError:
         return duckdb_type.lower()
 

@@ -6,7 +6,7 @@ Source: Hive 3.1.3, recorded in `tests/unit/emulator/mistakes/hive.jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from sqlglot import exp
@@ -15,7 +15,7 @@ from mrs_emulator.core import failures
 from mrs_emulator.sql import calls, kinds, places, refusing, scopes, signatures, words
 
 _ERROR: Final = "FAILED: SemanticException [Error {code}]: {text}"
-_COMPARED: Final = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
+_COMPARED: Final[Mapping[type[exp.Expr], str]] = {exp.EQ: "EQUAL ", exp.GT: "GREATER THAN", exp.LT: "LESS THAN"}
 
 
 class HiveWords:

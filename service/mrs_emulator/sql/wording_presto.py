@@ -58,7 +58,9 @@ class PrestoWords:
         return None
 
     def no_catalog(self, node: exp.Table) -> None:
-        """There is no such catalogue."""
+        """There is no such catalogue; a Presto of MRS has its own beside `hive`."""
+        if node.catalog.lower() in {"system", "jmx"}:
+            raise refusing.not_played(f"the catalogue {node.catalog.lower()}", "the emulator has the catalogue hive")
         self.fail(f"Catalog '{node.catalog}' does not exist", self._where.start(node))
 
     def no_database(self, node: exp.Table, database: str) -> None:
@@ -80,11 +82,10 @@ class PrestoWords:
 
     def not_grouped(self, node: exp.Expr, select: exp.Select) -> None:
         """A column stands beside aggregates; in HAVING Presto names the whole condition."""
-        having = select.args.get("having")
-        shown = node.sql("presto")
-        if having is not None and node.find_ancestor(exp.Having) is having and having.this is not node:
-            node, shown = having.this, f"({having.this.sql('presto')})"
-        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(node))
+        having = node.find_ancestor(exp.Having)
+        named: exp.Expr = having.this if having is not None and having.parent is select else node
+        shown = node.sql("presto") if named is node else f"({named.sql('presto')})"
+        self.fail(f"'{shown}' must be an aggregate expression or appear in GROUP BY clause", self._at(named))
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
         """The condition of WHERE has no aggregates, and is true or false."""

@@ -187,7 +187,7 @@ def test_moments_carry_no_time_zone() -> None:
         ("VARCHAR", ("varchar", "string", "string")),
         ("BIGINT", ("bigint", "bigint", "bigint")),
         ("INTEGER", ("integer", "int", "int")),
-        ("DECIMAL(15,2)", ("decimal(15, 2)", "decimal(15, 2)", "decimal(15, 2)")),
+        ("DECIMAL(15,2)", ("decimal(15,2)", "decimal(15,2)", "decimal(15,2)")),
         ("NO SUCH(TYPE", ("no such(type",) * 3),
     ],
 )

@@ -9,10 +9,10 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from tools.oracles import page, playing
+from tools.oracles import lists, page, playing
 
 from mrs_emulator.core import settings
-from mrs_emulator.sql import sql
+from mrs_emulator.sql import sql, statement
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "emulator-sql.md"
 LEAST_RIGHT = {"spark": 460, "hive": 770, "presto": 650}
@@ -32,6 +32,16 @@ async def test_mistakes_are_answered_in_the_engine_s_words() -> None:
     found = {engine: await playing.mistakes(engine) for engine in playing.ENGINES}
     assert {engine: one.wrong for engine, one in found.items() if one.wrong} == {}
     assert {engine: len(one.right) for engine, one in found.items() if len(one.right) < LEAST_MISTAKES} == {}
+
+
+@pytest.mark.parametrize("engine", playing.ENGINES)
+def test_recordings_are_of_the_lists(engine: statement.Dialect) -> None:
+    """A line that is added to a list is recorded (`make oracles`)."""
+    expressions = [row["expression"] for row in playing.read(lists.EXPRESSIONS, engine)[1:]]
+    head, *mistakes = playing.read(lists.MISTAKES, engine)
+    assert expressions == lists.expressions(lists.FOLDER, engine)
+    assert (head["made"], [row["statement"] for row in mistakes]) == lists.mistakes(lists.FOLDER, engine)
+    assert [row["statement"] for row in mistakes if row["error"] is None] == []
 
 
 async def test_page_lists_what_is_played() -> None:
