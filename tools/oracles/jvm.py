@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-from typing import TextIO
+from typing import Self, TextIO
 
 _HERE = pathlib.Path(__file__).parent
-_OPENED = (
-    "java.io java.lang java.lang.invoke java.lang.reflect java.math java.net java.nio java.security java.text java.time "
-    "java.util java.util.concurrent java.util.concurrent.atomic java.util.regex sun.nio.ch"
-).split()
+_OPENED = [
+    "java.io",
+    "java.lang",
+    "java.lang.invoke",
+    "java.lang.reflect",
+    "java.math",
+    "java.net",
+    "java.nio",
+    "java.security",
+    "java.text",
+    "java.time",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "java.util.regex",
+    "sun.nio.ch",
+]
 _OPTIONS = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
 """Both engines were written for Java 8, and look inside Java's own classes."""
 
@@ -38,7 +51,7 @@ class Program:
             encoding="utf-8",
         )
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

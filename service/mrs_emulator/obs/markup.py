@@ -16,9 +16,9 @@ Element = tuple[str, "str | int | Iterable[Element]"]  # True and False are numb
 _NOT_OF_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def document(name: str, elements: Iterable[Element]) -> bytes:
-    """A whole document; an element without a name is text between others."""
-    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n{_element(name, elements)}'.encode()
+def document(name: str, content: str | Iterable[Element]) -> bytes:
+    """A whole document, of text or elements; an element without a name is text between others."""
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n{_element(name, content)}'.encode()
 
 
 def of_url(text: str, *, url: bool) -> str:

@@ -72,7 +72,7 @@ class Multipart:
             ("IsTruncated", len(found) > most),
         ]
         for one in page:
-            shown = [
+            shown: list[markup.Element] = [
                 ("PartNumber", one.number),
                 ("LastModified", buckets.moment(one.at_ms)),
                 ("ETag", f'"{one.etag}"'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pathlib
 import shutil
 
 from mrs_emulator.obs import access, buckets, errors, heads, markup, store, wire
@@ -76,7 +77,7 @@ class Objects:
         return wire.Reply(204)
 
 
-def _digest(path: store.Path, found: store.Found) -> str:
+def _digest(path: pathlib.Path, found: store.Found) -> str:
     """The tag of a copy: that of its source where it is a digest, or the digest of what was copied."""
     if "-" not in found.etag:
         return found.etag

@@ -25,9 +25,7 @@ class PrestoChanges:
         queries: checks queries.
     """
 
-    def __init__(
-        self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker
-    ) -> None:
+    def __init__(self, known: catalogue.Catalogue, says: wording_presto.PrestoWords, queries: checking.Checker) -> None:
         self._known = known
         self._says = says
         self._queries = queries
@@ -87,6 +85,8 @@ class PrestoChanges:
         if kind != "TABLE":
             self._queries.query(tree.expression)
             return
+        if table.db and not self._known.has_database(table.db):
+            self._says.fail(f"Schema {table.db.lower()} not found")
         if self._relation(table) is not None and not tree.args.get("exists"):
             name = f"hive.{(table.db or self._known.current()).lower()}.{table.name.lower()}"
             self._says.fail(f"Table '{name}' already exists", _START)

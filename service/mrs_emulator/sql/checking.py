@@ -84,9 +84,7 @@ class Checker:
         self._grouped(node, scope, named, outputs)
         return outputs
 
-    def _grouped(
-        self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs], outputs: Outputs
-    ) -> None:
+    def _grouped(self, node: exp.Select, scope: scopes.Scope, named: Mapping[str, Outputs], outputs: Outputs) -> None:
         """GROUP BY, HAVING and ORDER BY, and whether what stands beside aggregates is grouped."""
         aliases = {one.name.lower(): one for one in outputs or () if one.name}
         by_alias = scopes.Scope(scope.outer, scope.sources, scope.merged, aliases)
@@ -159,7 +157,7 @@ class Checker:
             return scopes.Source(node.alias_or_name, _renamed(self.query(node, scope.outer, named), alias))
         names = [one.name for one in alias.args.get("columns") or []] if alias else []
         columns = tuple(scopes.Output(name, None) for name in names) or None
-        return scopes.Source(node.alias_or_name, columns)
+        return scopes.Source(node.alias_or_name, None if node.args.get("offset") else columns)
 
     def table(self, node: exp.Table) -> Outputs:
         """
@@ -192,7 +190,7 @@ class Checker:
         """The names of an expression, then what its operators and functions are given."""
         parts = list(_own(node))
         for part in parts:
-            if isinstance(part, exp.Query) and part is not node:
+            if isinstance(part, exp.Query):
                 self._says.subquery(part, self.query(part, scope, named))
             elif isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
                 self._column(part, scope)

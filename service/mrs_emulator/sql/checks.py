@@ -147,6 +147,9 @@ def _special(sql: str, tokens: Sequence[Any], spoken: statement.Dialect) -> None
         word = token.text.upper()
         if spoken == "hive" and word == "POSITION" and tokens[index + 1].text == "(":
             raise refusing.not_played("position, which Hive does not have", "use instr or locate")
+        is_short = word in {"CHAR", "VARCHAR"} and index > 0 and tokens[index - 1].text.upper() == "AS"
+        if spoken == "hive" and is_short and tokens[index + 1].text == "(":
+            raise refusing.not_played(f"CAST to {word.lower()} of a length", "use substr, rpad or string")
         if word == "SUBSTRING" and spoken != "spark" and tokens[index + 1].text == "(":
             depth = 0
             for inner in tokens[index + 1 :]:
@@ -174,7 +177,9 @@ def unclosed(sql: str, spoken: statement.Dialect) -> failures.SqlRefused:
         if last.text in {"=", "<", ">", "<>", "!=", "<=", ">="}:
             return syntax_presto.mismatched(sql, at, last.text, "<predicate>")
         if last.text.upper() == "SELECT":
-            return syntax_presto.refused(sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before)))
+            return syntax_presto.refused(
+                sql, [*before, _Quote(at, at)], syntax.Found(syntax.Slip.NO_COLUMNS, len(before))
+            )
     return failures.SqlRefused("the statement cannot be read: unclosed quote or comment")
 
 
@@ -192,7 +197,7 @@ def _unread(
 
 def _shown(sql: str, spoken: statement.Dialect, known: catalogue.Catalogue) -> None:
     """The table or database that SHOW or DESCRIBE names must be there."""
-    what, database, name = showing.named(sql, spoken)
+    what, database, name = showing.named(sql)
     tokens = sqlglot.tokenize(sql, read=spoken)
     _, changes = _checkers(places.Places(sql, tokens, exp.Null()), spoken, known)
     if what == "table" and name is not None:

@@ -19,7 +19,7 @@ def ungrouped(node: exp.Select, scope: scopes.Scope, aliases: Mapping[str, scope
         aliases: names of its own columns, which ORDER BY may use.
     """
     group, having, order = (node.args.get(key) for key in ("group", "having", "order"))
-    if group is not None and any(group.args.get(key) for key in ("rollup", "cube", "grouping_sets", "all", "totals")):
+    if group is not None and (group.find(exp.Rollup, exp.Cube, exp.GroupingSets) or group.args.get("all")):
         return
     parts = [one.unalias() for one in node.expressions]
     later = [having.this] if having is not None else []

@@ -90,7 +90,9 @@ def _to_date(node: exp.TsOrDsToDate, spoken: statement.Dialect) -> exp.Expr:
     if node.args.get("format") is None:
         return call("__date", _inner(node.this))
     if spoken == "hive":
-        raise refusing.not_played("to_date with a format, which Hive does not have", "use from_unixtime(unix_timestamp())")
+        raise refusing.not_played(
+            "to_date with a format, which Hive does not have", "use from_unixtime(unix_timestamp())"
+        )
     return rewriting.cast(_parsed(node), "DATE")
 
 
@@ -126,6 +128,8 @@ def _trunc(node: exp.DateTrunc, _spoken: statement.Dialect) -> exp.Expr:
 
 
 def _timestamp_trunc(node: exp.TimestampTrunc, spoken: statement.Dialect) -> exp.Expr:
+    if rewriting.is_number(node.this):
+        raise refusing.not_played("trunc of a number", "use round or floor")
     if spoken == "hive":  # its trunc; it has no date_trunc, and answers nothing to units that it does not know
         if node.args["unit"].name.lower() not in {"year", "yyyy", "yy", "quarter", "q", "month", "mm", "mon"}:
             return exp.Null()

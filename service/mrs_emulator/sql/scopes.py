@@ -80,7 +80,11 @@ class Scope:
     def _qualified(self, parts: Sequence[str]) -> list[tuple[Source, Output]]:
         name = parts[-1]
         sources = [one for one in self.sources if one.name.lower() == parts[-2]]
-        return [(one, column) for one in sources if (column := one.find(name)) is not None]
+        found = [(one, column) for one in sources if (column := one.find(name)) is not None]
+        if found or len(parts) < 3:  # noqa: PLR2004 - relation, column, field
+            return found
+        fields = [(one, one.find(parts[1])) for one in self.sources if one.name.lower() == parts[0]]
+        return [(one, Output(column.name, None)) for one, column in fields if column is not None]
 
     def _plain(self, name: str, *, is_struct: bool) -> list[tuple[Source, Output]]:
         found = [(one, column) for one in self.sources if (column := one.find(name)) is not None]

@@ -51,7 +51,7 @@ def show(sql: str, spoken: statement.Dialect) -> statement.Statement:
             raise refusing.not_played(" ".join(upper[:2]), text)
 
 
-def named(sql: str, spoken: statement.Dialect) -> tuple[str, str | None, str | None]:
+def named(sql: str) -> tuple[str, str | None, str | None]:
     """What a SHOW or DESC statement names: `table` or `database`, the database and the table; else empty texts."""
     words = [word[1:-1] if word[0] in "'\"`" else word for word in _WORD.findall(sql)]
     upper = [word.upper() for word in words]

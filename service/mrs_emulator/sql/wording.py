@@ -39,7 +39,7 @@ _HIVE: Words = {
 _PRESTO: Words = {
     _ZERO: "Division by zero",
     _NO_TABLE: "Table 'hive.default.{name}' does not exist",
-    _NO_SCHEMA: "Schema {name} not found",
+    _NO_SCHEMA: "line 1:1: Schema '{name}' does not exist",
     _SEVERAL: "Scalar sub-query has returned multiple rows",
 }
 _WORDS: Mapping[statement.Dialect, Words] = {"spark": _SPARK, "hive": _HIVE, "presto": _PRESTO}

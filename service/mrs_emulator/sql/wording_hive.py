@@ -110,9 +110,9 @@ class HiveWords:
         if any(one and other and _is_nested(one) != _is_nested(other) for one, other in zip(left, right, strict=True)):
             raise refusing.not_played(f"{node.key.upper()} of columns of other types", "cast them")
 
-    def subquery(self, _node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
+    def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
         """A query inside of an expression has one column."""
-        if outputs is not None and len(outputs) > 1:
+        if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             raise refusing.not_played("a subquery with several columns", "select one column in it")
 
     def star_alone(self, _node: exp.Expr) -> None:
@@ -141,11 +141,17 @@ class HiveWords:
         """Hive fails in Java's words where an operand is not true or false."""
         for one in (node.this, node.args.get("expression")):
             if one is not None and kind(one) not in {None, "boolean"}:
-                raise refusing.not_played(f"{node.key.upper()} of something else than boolean", "compare it with a value")
+                raise refusing.not_played(
+                    f"{node.key.upper()} of something else than boolean", "compare it with a value"
+                )
 
     def _condition(self, node: exp.If, kind: words.Kind) -> None:
+        if isinstance(node.parent, exp.Case) and node.parent.this is not None:  # CASE x WHEN 1
+            return
         of = kind(node.this)
-        branches = {kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))}
+        branches = {
+            kinds.is_number(one) for part in ("true", "false") if (one := kind(node.args.get(part) or exp.Var()))
+        }
         if len(branches) > 1 and not isinstance(node.parent, exp.Case):
             raise refusing.not_played("if() of values of different types", "cast them")
         if of in {None, "boolean", "unknown"}:
@@ -162,7 +168,9 @@ class HiveWords:
         if left and right and _is_nested(right) and not _is_nested(left):
             name = _COMPARED[type(node)]
             said = f"The 2nd argument of {name} is expected to a primitive type, but list is found"
-            self.fail(f"Argument type mismatch '{node.expression.name}': {said}", 10016, self._where.start(node.expression))
+            self.fail(
+                f"Argument type mismatch '{node.expression.name}': {said}", 10016, self._where.start(node.expression)
+            )
 
     def _counted(self, node: exp.Expr, kind: words.Kind) -> None:
         """Hive fails in words of its own classes where a number is added to a date."""
@@ -193,7 +201,9 @@ class HiveWords:
                 if calls.is_aggregate(one):
                     self._misplaced(one)
         if name in signatures.WINDOW and not isinstance(node.parent, exp.Window | exp.IgnoreNulls):
-            text = "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
+            text = (
+                "SemanticException org.apache.hadoop.hive.ql.metadata.HiveException: Only COMPLETE mode supported for"
+            )
             self.fail(f"{text} {name} function")
         if name == "explode" and len(getattr(node.parent_select, "expressions", [])) > 1:
             raise refusing.not_played("explode beside other columns", "use LATERAL VIEW explode")

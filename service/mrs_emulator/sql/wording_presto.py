@@ -88,7 +88,11 @@ class PrestoWords:
 
     def filtered(self, node: exp.Expr, kind: str | None) -> None:
         """The condition of WHERE has no aggregates, and is true or false."""
-        found = [one for one in node.find_all(exp.Func) if calls.is_aggregate(one) and one.parent_select is node.parent_select]
+        found = [
+            one
+            for one in node.find_all(exp.Func)
+            if calls.is_aggregate(one) and one.parent_select is node.parent_select
+        ]
         if found:
             shown = ", ".join(calls.shown(one, "presto") for one in found)
             text = "WHERE clause cannot contain aggregations, window functions or grouping operations"
@@ -125,8 +129,7 @@ class PrestoWords:
             case exp.DPipe():
                 self._joined(node, kind)
             case exp.Neg():
-                if (of := kind(node.this)) and not kinds.is_number(of) and of != "unknown":
-                    self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
+                self._negated(node, kind)
             case exp.And() | exp.Or() | exp.Not() | exp.If():
                 self._conditions(node, kind)
             case exp.In() | exp.Between() | exp.Like():
@@ -137,6 +140,10 @@ class PrestoWords:
                 self._cast(node, kind)
             case exp.Func():
                 self._function(node, kind)
+
+    def _negated(self, node: exp.Neg, kind: words.Kind) -> None:
+        if (of := kind(node.this)) and not kinds.is_number(of) and of != "unknown":
+            self.fail(f"'-' cannot be applied to {of}", self._where.before(node.this, "-"))
 
     def _at(self, node: exp.Expr) -> int | None:
         """Where Presto says that a part is: an operation is where its operator is."""
@@ -152,7 +159,7 @@ class PrestoWords:
 
     def subquery(self, node: exp.Expr, outputs: Sequence[scopes.Output] | None) -> None:
         """A query inside of an expression has one column."""
-        if outputs is not None and len(outputs) > 1 and isinstance(node.parent, exp.In | exp.Subquery):
+        if outputs is not None and len(outputs) > 1 and not isinstance(node.parent, exp.Exists):
             text = f"Multiple columns returned by subquery are not yet supported. Found {len(outputs)}"
             compared = node.find_ancestor(exp.In)
             self.fail(text, self._where.after(compared.this, "IN") if compared else self._where.before(node, "("))
@@ -227,7 +234,9 @@ class PrestoWords:
         if expected is None:
             self.fail(f"Function '{name}' not registered", at)
         if calls.is_aggregate(node):
-            inner = [one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)]
+            inner = [
+                one for part in node.iter_expressions() for one in part.find_all(exp.Func) if calls.is_aggregate(one)
+            ]
             if inner:
                 shown = ", ".join(calls.shown(one, "presto") for one in inner)
                 self.fail(f"Cannot nest aggregations inside aggregation '{name}': [{shown}]", at)
@@ -246,11 +255,7 @@ def _alike(one: str, other: str) -> bool:
     left, right = kinds.base(one), kinds.base(other)
     if "unknown" in {left, right} or left == right:
         return True
-    return (
-        (kinds.is_number(left) and kinds.is_number(right))
-        or {left, right} <= _MOMENTS
-        or {left, right} <= _TEXTS
-    )
+    return (kinds.is_number(left) and kinds.is_number(right)) or {left, right} <= _MOMENTS or {left, right} <= _TEXTS
 
 
 def _countable(one: str, other: str) -> bool:

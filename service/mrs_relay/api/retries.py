@@ -16,7 +16,7 @@ from aiohttp import web
 from mrs_relay import errors
 from mrs_relay.api import composing, decisions, models, problems, requests, submissions
 from mrs_relay.api.access import callers, scopes
-from mrs_relay.client import originals
+from mrs_relay.client import originals as searches
 from mrs_relay.kafka import topic_io
 from mrs_relay.messages import codec, envelope
 
@@ -112,23 +112,23 @@ class Retries:
 
     async def originals(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Found]:
         """Look for the messages of requests, in their order; each topic is searched once."""
-        wanted: list[originals.Wanted | problems.ProblemError] = []
+        wanted: list[searches.Wanted | problems.ProblemError] = []
         for row in rows:
             try:
-                wanted.append(originals.Wanted(self._topic(row), row["id"], row["source"], row["kafka_key"]))
+                wanted.append(searches.Wanted(self._topic(row), row["id"], row["source"], row["kafka_key"]))
             except problems.ProblemError as problem:  # of a tenant that is no longer in the settings
                 wanted.append(problem)
 
-        found: dict[originals.Wanted, Found] = {}
-        known = [one for one in wanted if isinstance(one, originals.Wanted)]
+        found: dict[searches.Wanted, Found] = {}
+        known = [one for one in wanted if isinstance(one, searches.Wanted)]
         for topic in {one.topic for one in known}:
             found |= await self._search(topic, [one for one in known if one.topic == topic])
-        return [found[one] if isinstance(one, originals.Wanted) else one for one in wanted]
+        return [found[one] if isinstance(one, searches.Wanted) else one for one in wanted]
 
-    async def _search(self, topic: str, wanted: Sequence[originals.Wanted]) -> Mapping[originals.Wanted, Found]:
+    async def _search(self, topic: str, wanted: Sequence[searches.Wanted]) -> Mapping[searches.Wanted, Found]:
         try:
             async with asyncio.timeout(_FIND_S), self._searches:
-                return await originals.find(self._kafka, topic, wanted)
+                return await searches.find(self._kafka, topic, wanted)
         except TimeoutError:
             text = f"topic {topic} could not be searched for the message within {_FIND_S:.0f} s: try again"
             return dict.fromkeys(wanted, problems.unavailable(text))

@@ -86,12 +86,15 @@ def durations(
     return family
 
 
-def _buckets(seen: histograms.Histogram) -> list[tuple[str, float, core.Exemplar | None]]:
+def _buckets(seen: histograms.Histogram) -> list[tuple[str, float] | tuple[str, float, core.Exemplar]]:
     total = 0
-    buckets: list[tuple[str, float, core.Exemplar | None]] = []
+    buckets: list[tuple[str, float] | tuple[str, float, core.Exemplar]] = []
     for number, (bound, count) in enumerate(zip((*map(str, seen.bounds_s), "+Inf"), seen.counts, strict=True)):
         total += count
         example = seen.exemplars.get(number)
-        shown = None if example is None else core.Exemplar({"trace_id": example.trace_id}, example.took_s, example.at_s)
-        buckets.append((bound, float(total), shown))
+        if example is None:
+            buckets.append((bound, float(total)))
+        else:
+            shown = core.Exemplar({"trace_id": example.trace_id}, example.took_s, example.at_s)
+            buckets.append((bound, float(total), shown))
     return buckets

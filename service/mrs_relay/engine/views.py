@@ -12,7 +12,7 @@ from mrs_relay.engine.scheduling import overview, waits
 from mrs_relay.kafka import counts as runtime_counts
 from mrs_relay.kafka import status as kafka_status
 from mrs_relay.messages import controls as control_records
-from mrs_relay.messages import events
+from mrs_relay.messages import events as published
 from mrs_relay.messages import status as status_records
 from mrs_relay.mrs import counts as call_counts
 
@@ -31,12 +31,12 @@ class Counts:
         runs: from a request's last submission to its end, by subject and last state.
     """
 
-    events: Counter[tuple[events.Subject, events.State]] = field(default_factory=Counter)
+    events: Counter[tuple[published.Subject, published.State]] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     commits: int = 0
     internal_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
-    waits: dict[events.Subject, histograms.Histogram] = field(default_factory=dict)
-    runs: dict[tuple[events.Subject, events.State], histograms.Histogram] = field(default_factory=dict)
+    waits: dict[published.Subject, histograms.Histogram] = field(default_factory=dict)
+    runs: dict[tuple[published.Subject, published.State], histograms.Histogram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

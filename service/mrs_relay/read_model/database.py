@@ -121,7 +121,10 @@ def _driver_text(
 ) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
     """Return a statement as text for the driver, and what takes its values from a row in their order."""
     compiled = statement.compile(dialect=dialect)
-    return compiled.string, operator.itemgetter(*compiled.positiontup)
+    names = compiled.positiontup
+    if names is None:
+        raise RuntimeError(f"the statement's parameters have no order: {compiled.string}")
+    return compiled.string, operator.itemgetter(*names)
 
 
 @contextlib.contextmanager

@@ -158,7 +158,7 @@ class CodeFlow:
                 endpoint,
             )
         except oidc.FAILURES as error:
-            raise oidc.ProviderDown(f"{endpoint}: {error or type(error).__name__}") from None
+            raise oidc.ProviderDown(f"{endpoint}: {str(error) or type(error).__name__}") from None
         if status in _REFUSED:
             why = found.get("error") if isinstance(found, Mapping) else None
             raise oidc.BadToken(f"the provider refuses the login ({str(why)[:100]}); log in again")

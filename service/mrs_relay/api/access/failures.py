@@ -33,8 +33,8 @@ class Failures:
         Raises:
             ProblemError: there were too many.
         """
-        failed = self._at_s.get(place, ())
-        if len(failed) < _MOST:
+        failed = self._at_s.get(place)
+        if failed is None or len(failed) < _MOST:
             return
         wait_s = failed[0] + _WITHIN_S - self._time.monotonic_s()
         if wait_s > 0:
