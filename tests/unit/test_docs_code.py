@@ -72,6 +72,10 @@ _NOT_RUN: dict[str, dict[int, str]] = {
         4: "runs in a browser; tests/e2e/test_web_role.py reads such a stream",
     },
     "docs/replicas.md": {1: "settings; tests/e2e/test_restarts.py starts relays with them"},
+    "docs/kubernetes.md": {
+        **dict.fromkeys((1, 2, 3), "needs Docker, or a cluster; tests/contract/test_chart.py renders the chart"),
+        4: "the commands are checked here; tests/e2e/test_rights.py plays the rights",
+    },
     "docs/requests.md": {
         1: "kcat with a placeholder for the cluster; its message is checked here",
         2: "placeholders for clusters; the commands are checked here and run in tests/e2e/test_cli.py",

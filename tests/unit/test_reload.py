@@ -79,7 +79,7 @@ async def test_what_needs_a_restart_is_named_and_left_alone() -> None:
     changed = _with({"limits": {"running": 1}}, mrs={"secret_key": "another-secret"}, kafka={"group_id": "other"})
     third = {"c": {"requests": "c.requests", "limits": {"running": 1}}}
     relay.read = changed.model_copy(
-        update={"tenants": {**changed.tenants, **settings.Settings(mrs=changed.mrs, tenants=third).tenants}}  # type: ignore[arg-type]  # pydantic makes the groups
+        update={"tenants": {**changed.tenants, **settings.Settings(mrs=changed.mrs, tenants=third).tenants}}
     )
     with structlog.testing.capture_logs() as logs:
         assert await relay.reloader.reload("file")

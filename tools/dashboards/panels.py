@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,7 +48,7 @@ class Board:
 
     uid: str
     title: str
-    rows: dict[str, tuple[Panel, ...]]
+    rows: Mapping[str, tuple[Panel, ...]]
     variables: dict[str, str] = field(default_factory=dict)
 
 

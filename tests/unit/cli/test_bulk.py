@@ -53,7 +53,7 @@ class _Shell:
     def control(self) -> dict[str, str | None]:
         """The mode of each control that was set; None: lifted."""
         found = [controls.read(one.key, one.value, 0) for one in self.kafka.logs[_CONTROL]]
-        return {str(scope): control and control.mode for scope, control in found}
+        return {str(scope): None if control is None else control.mode for scope, control in found}
 
     @property
     def decided(self) -> list[tuple[str, str, str]]:

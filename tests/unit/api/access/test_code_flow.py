@@ -163,7 +163,7 @@ async def test_an_id_token_of_a_stranger_logs_no_browser_in() -> None:
     """Its signature must be of a key that the provider shows."""
     async with asked() as (provider, browser, _stage):
         back = (await browser.at_provider()).target
-        provider.key = jwk.ECKey.generate_key("P-256", {"kid": provider.key.kid})
+        provider.key = jwk.ECKey.generate_key("P-256", {"kid": str(provider.key.kid)})
         answer = await browser.ask("GET", back)
         assert (answer.status, answer.cookies) == (401, [])
 
