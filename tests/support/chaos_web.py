@@ -143,7 +143,7 @@ class WebSide:
                 while (shown := await self._shown(one)) != states:
                     await asyncio.sleep(0.5)
         except (TimeoutError, child.ChildFailed, aiohttp.ClientError) as error:
-            wrong = sorted(name for name in states | shown if states.get(name) != shown.get(name))
+            wrong = sorted(name for name in {**states, **shown} if states.get(name) != shown.get(name))
             return [
                 f"{one.log.stem} shows {name} as {shown.get(name)}, not {states.get(name)} ({error!r})"
                 for name in wrong
