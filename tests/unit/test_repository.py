@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import re
 import subprocess
 import sys
@@ -72,13 +73,16 @@ def test_constraints_are_plain_pins() -> None:
 
 
 def test_every_tool_of_other_people_says_what_it_proves() -> None:
-    """The page lists each file of tools/ and no other, and each client that pip installs for the tests."""
+    """The page lists each file of tools/, or its folder, and no other, and each client that pip installs for the tests."""
     tools = _ROOT / "tools"
-    listed = set(
-        re.findall(r"`((?:node|oracles|programs|python|java_sdk|kafka)/[\w.-]+)`", (tools / "README.md").read_text())
-    )
     kept = {str(path.relative_to(tools)) for path in _tracked() if path.is_relative_to(tools)} - {"README.md"}
-    assert listed == kept
+    folders = "|".join(sorted({name.partition("/")[0] for name in kept}))
+    listed = set(re.findall(rf"`((?:{folders})/[\w./*-]+)`", (tools / "README.md").read_text()))
+    covered = {
+        one: {name for name in kept if fnmatch.fnmatch(name, f"{one}*" if one.endswith("/") else one)} for one in listed
+    }
+    assert [one for one, names in covered.items() if not names] == []
+    assert sorted(kept.difference(*covered.values())) == []
     pins = re.findall(r"^([\w-]+)==", (tools / "python" / "requirements.txt").read_text(), flags=re.MULTILINE)
     assert pins
     assert not [name for name in pins if f"requirements.txt`: `{name}`" not in (tools / "README.md").read_text()]

@@ -121,8 +121,8 @@ async def test_all_that_match_are_sent_step_by_step_and_replays_are_left_alone()
         await asyncio.sleep(0.005)  # the broker has the clock of the loop
         await stage.put(letter(12, value=b"later"))
         await client.seen_letters(11)
-        outcomes: dict[str, tuple[str, str | None]] = {}
-        cursor = None
+        outcomes: dict[str, tuple[str, str]] = {}
+        cursor: str | None = None
         for _ in range(3):
             page, _ = await client.post("/v1/dead-letters/replay", {**body, "cursor": cursor}, 200)
             outcomes |= {one["position"]: (one["outcome"], one["message"]) for one in page["items"]}

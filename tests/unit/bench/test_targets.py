@@ -40,6 +40,18 @@ FIGURES: dict[str, dict[str, Any]] = {
         "compacted_restored_per_s": 60_000,
         "compacted_ratio": 0.3,
     },
+    "takeover": {
+        "replicas": 4,
+        "partitions": 12,
+        "handed_over_calm_s": 0.1,
+        "handed_over_stayed_s": 0.2,
+        "handed_over_stopped_s": 0.1,
+        "handed_over_moved_s": 1.0,
+        "held_stayed_s": 0.2,
+        "held_moved_s": 3.0,
+        "killed_median_s": 9.0,
+        "killed_s": 10.0,
+    },
     "reads": {"sweeps": [{"jobs": 101, "when": "all running", "most_reads": 3, "allowed": 3}]},
     "quota": {"measured": [{"replicas": 1, "window": "fixed", "keys": "even", "used": 0.98, "throttled": 0}]},
     "fairness": {
