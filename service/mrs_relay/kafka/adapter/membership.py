@@ -70,6 +70,7 @@ class Membership:
         self._on_assigned = on_assigned
         self._staying = False
         self._fenced = False
+        self._joins = 0
         self._handing_over: frozenset[TopicPartition] = frozenset()
         self._reported: frozenset[TopicPartition] = frozenset()
         self._assignor: type[assignor.Assignor] = coordinator._assignors[0]  # noqa: SLF001 - the same
@@ -105,6 +106,8 @@ class Membership:
         member = self._coordinator
         if isinstance(request, group.JoinGroupRequest | group_requests.LeaveGroup):
             self._substitute.rest()
+        self._joins += isinstance(request, group.JoinGroupRequest)
+        sent_as = member.member_id, self._joins
 
         if self._instance_id is not None and isinstance(request, group.HeartbeatRequest):
             request = group_requests.Heartbeat(member.group_id, member.generation, member.member_id, self._instance_id)
@@ -113,7 +116,8 @@ class Membership:
 
         reply = await self._send_usual(request)
         if group_requests.is_fenced(reply):
-            self._fenced = True
+            # A commit that meets our own way back into the group is refused in the same way.
+            self._fenced = self._fenced or (bool(sent_as[0]) and sent_as == (member.member_id, self._joins))
             self._substitute.rest()
         elif isinstance(request, group.SyncGroupRequest) and reply.error_code == 0:
             self._substitute.stand_in_for(member.generation, member.member_id)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import subscription_state
 from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberAssignment
+from aiokafka.protocol import commit
 from tests.support import clocks, runtimes
 
-from mrs_relay.kafka.adapter import assignor, membership, stand_in
+from mrs_relay import errors
+from mrs_relay.kafka.adapter import assignor, group_requests, membership, stand_in
 
 _ZERO, _ONE, _TWO = (TopicPartition(runtimes.IN, number) for number in range(3))
 
@@ -20,8 +24,10 @@ class _Coordinator:
     """The parts of the library's coordinator that are replaced, and those that are used."""
 
     def __init__(self) -> None:
+        self.group_id = "group"
         self.member_id = "member"
         self.generation = 1
+        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.revoked = 0
         self.rejoins = 0
         self._assignors = (assignor.made(),)
@@ -48,8 +54,8 @@ class _Coordinator:
     def request_rejoin(self) -> None:
         self.rejoins += 1
 
-    async def _send_req(self, request: object) -> Any:
-        raise AssertionError(f"{request} is not expected")
+    async def _send_req(self, _request: object) -> Any:
+        return await self.reply
 
     async def _maybe_leave_group(self) -> None:
         raise AssertionError("the membership leaves in its own way")
@@ -67,13 +73,13 @@ class _Coordinator:
 class _Stage:
     """A membership of a consumer whose coordinator the test plays."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: object) -> None:
         self.coordinator = _Coordinator()
         self.changes: list[tuple[frozenset[TopicPartition], frozenset[TopicPartition]]] = []
         self.rejoining = 0
         fetcher = SimpleNamespace(_records={_ONE: "fetched"}, _wait_consume_future=None, _notify=lambda _future: None)
         client: Any = SimpleNamespace(_coordinator=self.coordinator, _fetcher=fetcher)
-        kafka = runtimes.kafka_settings()
+        kafka = runtimes.kafka_settings(**settings)
         substitute = stand_in.StandIn(kafka, clocks.HandClock())
         self.records = fetcher._records
         self.membership = membership.Membership(client, kafka, substitute, self._begins, self._changed)
@@ -104,6 +110,25 @@ async def test_positions_of_what_is_kept_survive_and_what_is_new_is_parked() -> 
     assert (lost.has_valid_position, lost.paused, stage.records) == (False, True, {})
     assert stage.changes == [(frozenset({_ZERO, _TWO}), frozenset({_ONE}))]
     assert (stage.rejoining, stage.coordinator.revoked) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [("member", "member", True), ("", "", False), ("member", "", False), ("member", "new", False)],
+)
+async def test_only_a_refusal_of_the_present_member_means_that_its_id_is_used_elsewhere(
+    before: str, after: str, *, ends: bool
+) -> None:
+    """Our own joining replaces the member that we were, and a commit of that one may still be under way."""
+    stage = _Stage(instance_id="one")
+    stage.coordinator.member_id = before
+    sending = asyncio.create_task(stage.coordinator._send_req(commit.OffsetCommitRequest("group", 1, before, -1, [])))
+    await asyncio.sleep(0)
+    stage.coordinator.member_id = after
+    stage.coordinator.reply.set_result(SimpleNamespace(error_code=group_requests.FENCED_INSTANCE_ID))
+    await sending
+    with pytest.raises(errors.InstanceReplaced) if ends else contextlib.nullcontext():
+        stage.membership.check()
 
 
 async def test_what_is_handed_over_is_reported_until_it_is_released() -> None:
