@@ -120,13 +120,15 @@ class Traffic:
         numbers = (number for number in range(first, end) if number % PARTITIONS in partitions)
         return max((self.submitted_s[number] - self.sent_s[number] for number in numbers), default=0.0)
 
-    def first_after_s(self, moment_s: float, partitions: frozenset[int]) -> list[float]:
-        """For each partition: seconds from a moment to its first `submitted` after it."""
-        return [
-            min(at_s for number, at_s in self.submitted_s.items() if number % PARTITIONS == one and at_s > moment_s)
-            - moment_s
-            for one in partitions
-        ]
+    async def first_after_s(self, moment_s: float, partitions: frozenset[int]) -> list[float]:
+        """For each partition: seconds from a moment to its first `submitted` after it; waits for all of them."""
+        async with asyncio.timeout(_LONGEST_S):
+            while True:
+                self.news.clear()
+                later = [(number % PARTITIONS, at_s) for number, at_s in self.submitted_s.items() if at_s > moment_s]
+                if partitions <= {one for one, _ in later}:
+                    return [min(at_s for other, at_s in later if other == one) - moment_s for one in partitions]
+                await self.news.wait()
 
 
 class Replica:
@@ -213,7 +215,7 @@ async def killed(traffic: Traffic, replicas: Sequence[Replica], rounds: int) -> 
         await asyncio.to_thread(one.end, signal.SIGKILL)
         await owners([other for other in replicas if other is not one])
         await asyncio.sleep(_SETTLE_S)
-        taken = traffic.first_after_s(at_s + 0.1, frozenset(own for own in before if before[own] == one.number))
+        taken = await traffic.first_after_s(at_s + 0.1, frozenset(own for own in before if before[own] == one.number))
         found += taken
         shown = ", ".join(f"{each:.1f}" for each in sorted(taken))
         print(f"  killed: first acts after {shown} s", file=sys.stderr, flush=True)
