@@ -107,6 +107,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Prometheus]:
         found = _Prometheus(own)
         _until(lambda: found.has_data("mrs_relay_cluster_paused_since_seconds"), server.log.read_text())
         _until(lambda: found.has_data("mrs_relay_oldest_waiting_seconds"), "no request was seen to wait")
+        _until(lambda: found.has_data("rate(mrs_relay_circuit_open_seconds_total[1m])"), "the pause was not counted")
         yield found
     finally:
         for process in (server, demo):

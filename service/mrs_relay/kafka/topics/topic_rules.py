@@ -108,7 +108,9 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
 
 def _hidden_configs(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
     topics = facts.cluster.topics
-    hidden = [name for name in facts.present if (topics[name].allowed or _CONFIGS_SHOWN).isdisjoint(_CONFIGS_SHOWN)]
+    status = facts.kafka.topics.status
+    names = facts.present if status is None or status not in topics else [*facts.present, status]
+    hidden = [name for name in names if (topics[name].allowed or _CONFIGS_SHOWN).isdisjoint(_CONFIGS_SHOWN)]
     if hidden:
         yield topic_facts.Finding(
             "warning",
