@@ -64,7 +64,7 @@ def _relay(kafka: settings.KafkaSettings) -> tuple[Acl, ...]:
         Acl("topic", topics.events, ("Write", known), "publish events"),
         Acl("topic", topics.dead_letters, ("Write", known), "keep messages that name no request"),
         Acl("topic", topics.control, ("Read", known), "follow holds and other controls"),
-        Acl("topic", topics.audit, ("Describe", known), "check that decisions can be kept"),
+        Acl("topic", topics.audit, ("Write", known), "keep which limits and rules were read again"),
     ]
     if topics.latest is not None:
         rules.append(Acl("topic", topics.latest, ("Write", known), "keep the latest state of each request"))

@@ -97,7 +97,8 @@ def _rights(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
         if allowed is not None and (lacking := sorted(facts.uses[name] - allowed)):
             operations = " ".join(f"--operation {operation.title()}" for operation in lacking)
             yield topic_facts.Finding(
-                "error",
+                # Without a record of them limits and rules are not read again; all else works.
+                "warning" if name == facts.kafka.topics.audit else "error",
                 "not_allowed",
                 f"topic {name}: the relay needs {' and '.join(sorted(facts.uses[name]))}, Kafka does not allow it "
                 f"{' and '.join(lacking)}",
