@@ -76,7 +76,7 @@ def _is_table(value: object) -> bool:
 
 def differences(present: Values, read: Values) -> Changes:
     """Compare the settings of the process with those that were read."""
-    tenants = frozenset(name.split(".")[1] for name in present if name.startswith("tenants."))
+    tenants = _tenants(present) & _tenants(read)  # rules of one that was left out stay in force until a restart
     changed = [name for name in sorted({*present, *read}) if present.get(name) != read.get(name)]
     movable = [name for name in changed if is_reloadable(name, tenants)]
     return Changes(
@@ -84,6 +84,11 @@ def differences(present: Values, read: Values) -> Changes:
         {name: _shown(read.get(name)) for name in movable},
         [name for name in changed if name not in movable],
     )
+
+
+def _tenants(given: Values) -> frozenset[str]:
+    """Return the names of the tenants among settings."""
+    return frozenset(name.split(".")[1] for name in given if name.startswith("tenants."))
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - of any setting

@@ -89,6 +89,19 @@ async def test_what_needs_a_restart_is_named_and_left_alone() -> None:
     assert set(relay.noted[0].after) == {"tenants.a.limits.running"}
 
 
+async def test_rules_of_a_tenant_that_was_left_out_stay_in_force_and_no_change_of_them_is_on_record() -> None:
+    """The relay serves it until a restart; the record must not say that its limits have ended."""
+    present = _with({"limits": {"running": 2}})
+    relay = _Relay(present)
+    left = {name: one for name, one in present.tenants.items() if name != "a"}
+    relay.read = present.model_copy(update={"tenants": left})
+    with structlog.testing.capture_logs() as logs:
+        assert await relay.reloader.reload("file")
+    assert {one["event"] for one in logs} == {"settings_need_restart", "settings_unchanged"}
+    assert "tenants.a.limits.running" in logs[0]["settings"]
+    assert (relay.adopted, relay.noted) == ([], [])
+
+
 async def test_invalid_settings_change_nothing_and_say_why() -> None:
     """The rules in effect stay until the file is right."""
     relay = _Relay(_with({"limits": {"running": 2}}))
