@@ -80,12 +80,14 @@ class Choice:
         reasons: codes.
         since_ms: written at this moment or later, epoch milliseconds.
         until_ms: written before this moment.
+        others: topics of messages that are passed over.
     """
 
     positions: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
     since_ms: int = -_NO_LIMIT
     until_ms: int = _NO_LIMIT
+    others: frozenset[str] = frozenset()
 
     def of(self, found: Iterable[FoundLetter]) -> list[FoundLetter]:
         """Select the matching messages, in the order of their positions."""
@@ -107,6 +109,7 @@ class Choice:
             (not self.positions or bool(self.positions & {one.letter.origin, *one.places}))
             and (not self.reasons or one.letter.code in self.reasons)
             and self.since_ms <= one.time_ms < self.until_ms
+            and one.letter.topic not in self.others
         )
 
 
@@ -151,12 +154,15 @@ def _joined(before: FoundLetter | None, letter: dead_letters.DeadLetter, place: 
     return FoundLetter(shown, (*before.places, place), min(before.time_ms, letter.timestamp_ms), value_bytes, kept)
 
 
-def outgoing(one: FoundLetter, partitions: Mapping[str, int], limits_bytes: Mapping[str, int]) -> records.Outgoing:
+def outgoing(
+    one: FoundLetter, topic: str, partitions: Mapping[str, int], limits_bytes: Mapping[str, int]
+) -> records.Outgoing:
     """
     Make the record that replays a message, for its original partition: there its id is looked up.
 
     Args:
         one: the message.
+        topic: of requests; who may write dead letters must not thereby write to another one, such as controls.
         partitions: number of partitions of each existing topic.
         limits_bytes: largest record that each topic accepts, where it is known.
 
@@ -165,4 +171,7 @@ def outgoing(one: FoundLetter, partitions: Mapping[str, int], limits_bytes: Mapp
     """
     if not one.has_value:
         raise ValueError("its value was not read")
-    return replaying.outgoing(one.letter, partitions, limits_bytes)
+    made = replaying.outgoing(one.letter, partitions, limits_bytes)
+    if made.topic != topic:
+        raise ValueError(f"{made.topic} is not the topic of requests, which is {topic}")
+    return made

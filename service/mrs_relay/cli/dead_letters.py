@@ -15,9 +15,9 @@ from typing import Annotated, Final
 import typer
 from rich import console
 
+from mrs_relay import tenants
 from mrs_relay.cli import audit, connect, dead_letter_view, options, run, table_layout, view
 from mrs_relay.common import clock
-from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka import topic_io
 from mrs_relay.kafka.topics import topic_setup
 from mrs_relay.messages import audit as decisions
@@ -149,23 +149,27 @@ def replay(
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
     if not (position or dry_run or note.strip()):
         raise typer.BadParameter("many messages are concerned: say why they are sent again", param_hint="--note")
-    kafka = connect.kafka(config, bootstrap, tenant)
-    outcomes, missing = run.loop(_replay(kafka, choice, note, dry_run=dry_run, tenant=tenant or ""))
+    found = connect.tenancies(config, bootstrap)
+    mine = connect.chosen(found, tenant)
+    if not position:  # tenants may share the topic of dead letters
+        others = {one.kafka.topics.requests for one in found} - {mine.kafka.topics.requests}
+        choice = dataclasses.replace(choice, others=frozenset(others))
+    outcomes, missing = run.loop(_replay(mine, choice, note, dry_run=dry_run))
     if as_json:
         for one in outcomes:
             typer.echo(codec.encode({**one.found.as_row(), "sent": one.sent, "outcome": one.text}))
     else:
         out = view.out()
         out.print(outcome_table(outcomes, width=out.width))
-    _complain_of(missing, kafka.topics.dead_letters)
+    _complain_of(missing, mine.kafka.topics.dead_letters)
     if any(not one.sent for one in outcomes) and not dry_run:
         raise typer.Exit(run.Code.FAILED)
 
 
 async def _replay(
-    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, note: str, *, dry_run: bool, tenant: str
+    mine: tenants.ResolvedTenant, choice: dead_letter_view.Choice, note: str, *, dry_run: bool
 ) -> tuple[list[Outcome], list[str]]:
-    broker = connect.broker(kafka)
+    kafka, broker = mine.kafka, connect.broker(mine.kafka)
     chosen = choice.of(await dead_letter_view.collect(broker, kafka.topics.dead_letters, choice))
     async with broker.admin() as admin:
         counts = await admin.partition_counts()
@@ -175,7 +179,7 @@ async def _replay(
     outcomes, sending = [], []
     for one in chosen:
         try:
-            sending.append(dead_letter_view.outgoing(one, counts, limits_bytes))
+            sending.append(dead_letter_view.outgoing(one, kafka.topics.requests, counts, limits_bytes))
         except ValueError as error:
             outcomes.append(Outcome(one, sent=False, text=f"not sent: {error}"))
         else:
@@ -183,7 +187,7 @@ async def _replay(
 
     if sending and not dry_run:
         replayed = [one for one in outcomes if one.sent]
-        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found, note, tenant)) for one in replayed))
+        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found, note, mine.name)) for one in replayed))
         await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
 

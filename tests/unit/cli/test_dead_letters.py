@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -221,6 +222,32 @@ def test_what_cannot_be_sent_whole_is_named_and_the_rest_is_sent(shell: _Shell) 
     assert "cut off" in rows["mrs.requests-0-40"]["outcome"]
     assert "gone" in rows["elsewhere-0-41"]["outcome"]
     assert len(shell.sent) == 3
+
+
+def test_a_letter_that_claims_another_topic_writes_nothing_there(shell: _Shell) -> None:
+    """Who may write dead letters must not thereby write controls."""
+    shell.kafka.logs["mrs.control"] = []
+    shell.put(_letter(1, topic="mrs.control"))
+    for words in (("mrs.control-0-1",), ("--all", "--note", "repaired")):
+        rows = {row["position"]: row for row in shell.rows("replay", *words, code=1)}
+        assert "not the topic of requests" in rows["mrs.control-0-1"]["outcome"]
+    assert shell.kafka.logs["mrs.control"] == []
+
+
+def test_only_messages_of_the_tenant_are_replayed_where_tenants_share_the_topic(
+    shell: _Shell, tmp_path: pathlib.Path
+) -> None:
+    """Those of another one are passed over by filters and refused by position; the record names the right one."""
+    shell.kafka.logs |= {"bi.requests": [], "mrs.audit": []}
+    file = tmp_path / "relay.toml"
+    file.write_text('[tenants.etl]\nrequests = "mrs.requests"\n[tenants.bi]\nrequests = "bi.requests"\n')
+    shell.put(_letter(1, topic="bi.requests"))
+    here = ("--config", str(file), "--tenant", "etl")
+    assert len(shell.rows("replay", "--all", "--note", "repaired", *here)) == len(shell.sent) == 3
+    (row,) = shell.rows("replay", "bi.requests-0-1", *here, code=1)
+    assert not row["sent"]
+    assert shell.kafka.logs["bi.requests"] == []
+    assert {audit.read(one.value).data.tenant for one in shell.kafka.logs["mrs.audit"]} == {"etl"}
 
 
 def test_message_that_grew_too_large_is_named(shell: _Shell) -> None:
