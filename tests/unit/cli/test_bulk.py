@@ -208,6 +208,8 @@ def test_requests_are_let_out_of_a_wider_quarantine(shell: _Shell) -> None:
     assert shell.control["request/r-1"] == "release"
     again = shell.outcomes("release", "--where", "id=r-1", "--reason", "checked", "--yes")
     assert again == [("r-1", "passed")]
+    ended = shell.outcomes("release", "--where", "id=r-6", "--reason", "checked", "--yes")
+    assert (ended, "request/r-6" in shell.control) == ([("r-6", "passed")], False)
 
 
 def test_many_go_step_by_step_and_what_was_not_written_is_said(shell: _Shell, monkeypatch: pytest.MonkeyPatch) -> None:
