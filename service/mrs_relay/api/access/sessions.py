@@ -113,7 +113,7 @@ class Seal:
             try:
                 found = jwe.decrypt_compact(text, _key(one, purpose), algorithms=list(_ALGORITHMS))
                 return msgspec.json.decode(found.plaintext or b"", type=kind)
-            except (jose_errors.JoseError, ValueError, msgspec.DecodeError):
+            except (jose_errors.JoseError, ValueError, TypeError, msgspec.DecodeError):  # headers may be any JSON
                 continue
         return None
 

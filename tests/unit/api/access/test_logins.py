@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import pathlib
 import re
@@ -160,7 +161,11 @@ def test_a_cookie_that_was_changed_or_made_for_something_else_counts_for_nothing
     value = seal.close("session", sessions._Session(sessions.OfToken(b"d" * 32), 1))
     assert seal.open("session", value, sessions._Session) is not None
     assert seal.open("login", value, sessions._Session) is None
-    for bad in ("", "a", value[:-6] + "AAAAAA", value.replace("..", ".x."), "é", "a.b.c.d.e"):
+    odd = [
+        base64.urlsafe_b64encode(header).decode().rstrip("=") + value[value.index(".") :]
+        for header in (b'{"alg":"dir","enc":{}}', b'{"alg":"dir","enc":"A256GCM","crit":1}', b"[]", b"1")
+    ]
+    for bad in ("", "a", value[:-6] + "AAAAAA", value.replace("..", ".x."), "é", "a.b.c.d.e", *odd):
         with cells.cell(bad):
             assert seal.open("session", bad, sessions._Session) is None
     assert sessions.seal(None).open("session", value, sessions._Session) is None
