@@ -9,7 +9,7 @@ import pydantic
 from mrs_relay.api import models
 
 _Tenant = Annotated[str, pydantic.Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
-_Position = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=300)]
+_Position = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 MOST: int = 100
 """Dead letters of one call that replays them."""

@@ -161,17 +161,19 @@ class Replays:
         if letter is None:
             return _of(row, "failed", "the message is no longer in the topic of dead letters")
         if by_filter and letter.origin != letter.position:
-            return _of(row, "passed", f"it is a replay of {letter.origin}, which is sent itself")
+            text = f"it is a replay of {letter.origin}: filters choose originals; to send this one, name its position"
+            return _of(row, "passed", text)
         if letter.origin in seen:
-            return _of(row, "passed", f"it repeats {letter.origin}, which is sent already")
-        seen.add(letter.origin)
+            return _of(row, "passed", f"it repeats {letter.origin}, which is sent by the same call")
         tenant = self._composer.tenants.get(row["tenant"])
         if tenant is None or tenant.topics.requests != letter.topic:  # what is written there is no replay
             return _of(row, "failed", f"{letter.topic} is no topic of requests of a tenant")
         try:
-            return _Ready(letter, replaying.outgoing(letter, topics.partitions, topics.limits_bytes))
+            outgoing = replaying.outgoing(letter, topics.partitions, topics.limits_bytes)
         except ValueError as error:
             return _of(row, "failed", str(error))
+        seen.add(letter.origin)
+        return _Ready(letter, outgoing)
 
     async def _one(
         self,

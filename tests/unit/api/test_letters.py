@@ -131,10 +131,23 @@ async def test_all_that_match_are_sent_step_by_step_and_replays_are_left_alone()
     assert {record.value for record in _sent(stage)} == {b"v%d" % number for number in range(5)}
     assert len(_sent(stage)) == 5
     assert outcomes["mrs.requests-0-7"][0] == "passed"
+    assert "name its position" in outcomes["mrs.requests-0-7"][1]
     for position, words in (("mrs.requests-0-8", "cut off"), ("gone.requests-0-9", "no topic of requests")):
         assert outcomes[position][0] == "failed"
         assert words in outcomes[position][1]
     assert "fewer partitions" in outcomes["mrs.requests-9-10"][1]
+
+
+async def test_a_replay_is_sent_where_its_original_cannot_be() -> None:
+    """An outcome says that another one is sent only if it is."""
+    stage = web_role.Stage()
+    again = (*_HEADERS, (dead_letters.REPLAY_OF, b"mrs.requests-0-1"))
+    await stage.put(letter(1, cut=(("mrs_relay_cut_value", b"9"),)), letter(7, headers=again), letter(8, headers=again))
+    async with web_role.role(stage) as client:
+        positions = [f"mrs.requests-0-{offset}" for offset in (1, 7, 8)]
+        page, _ = await client.post("/v1/dead-letters/replay", {"positions": positions, "note": "x"}, 200)
+    assert [one["outcome"] for one in page["items"]] == ["failed", "sent", "passed"]
+    assert len(_sent(stage)) == 1
 
 
 async def test_a_call_says_which_and_why() -> None:
@@ -145,6 +158,7 @@ async def test_a_call_says_which_and_why() -> None:
             {"positions": ["a-0-1"]},
             {"positions": ["a-0-1"], "note": " "},
             {"positions": [], "note": "x"},
+            {"positions": ["a-0-\0"], "note": "x"},
             {"positions": ["a-0-1"], "code": "bad_id", "note": "x"},
             {"all": True},
             {"all": True, "note": "x", "limit": 101},
