@@ -95,7 +95,9 @@ def plan(one: bulk.Found, messages: Messages, reason: str) -> bulk.Step | str:
         made = compose.message(members, compose.Defaults(key=job.id, validate=False))
     except errors.BadMessage as error:
         return str(error)
-    outgoing = records.Outgoing(topic, job.key, made.value, made.headers, one.partition)
+    # To the partition of the key, as over HTTP: there the id of a retry that was made there is found.
+    key = job.id.encode() if job.key is None else job.key
+    outgoing = records.Outgoing(topic, key, made.value, made.headers)
     after = {"id": made.id, "source": made.source}
     before = {"state": job.state.value}
     decided = audit.data(

@@ -11,11 +11,11 @@ from tests.unit.engine import samples
 from typer import testing
 
 from mrs_relay import errors
-from mrs_relay.cli import bulk, connect, main, run
+from mrs_relay.cli import bulk, connect, main, retry, run
 from mrs_relay.common import clock
 from mrs_relay.engine.model import job_records, jobs
 from mrs_relay.kafka import topic_io
-from mrs_relay.messages import audit, controls
+from mrs_relay.messages import audit, controls, envelope
 
 _S = jobs.State
 _REQUESTS, _LEDGER, _CONTROL, _AUDIT = "mrs.requests", "mrs.requests.ledger", "mrs.control", "mrs.audit"
@@ -165,6 +165,19 @@ def test_failed_requests_are_sent_again_as_they_stood(shell: _Shell) -> None:
     assert again["data"]["statement"] == "SELECT 'r-5'"
     assert shell.kafka.logs[_REQUESTS][-1].key == b"c-1"
     assert shell.decided == [("retry", "r-5", "input was late")]
+
+
+@pytest.mark.parametrize(("key", "wanted"), [(b"c-1", b"c-1"), (None, b"odd")])
+def test_a_retry_comes_to_the_partition_to_which_one_over_http_comes(key: bytes | None, wanted: bytes) -> None:
+    """An id is looked up on its partition alone, and both make the same id, wherever the original stood."""
+    job = samples.request(id="odd", state=_S.FAILED, order=5, sequence=4, key=key)
+    data = {"cluster": "c-1", "engine": "spark", "statement": "SELECT 1"}
+    value = json.dumps({"id": "odd", "source": job.source, "type": "mrs.sql.submit", "data": data}).encode()
+    headers = (("content-type", b"application/cloudevents+json"),)
+    [tenant] = connect.tenancies(None, None)
+    step = retry.plan(bulk.Found(tenant, 3, job), {(_REQUESTS, 3, 5): envelope.read(_REQUESTS, value, headers)}, "why")
+    assert isinstance(step, bulk.Step)
+    assert (step.outgoing.key, step.outgoing.partition) == (wanted, None)
 
 
 def test_a_message_that_has_left_its_topic_is_passed_over(shell: _Shell) -> None:
