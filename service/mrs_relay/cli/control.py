@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from mrs_relay import tenants
 from mrs_relay.cli import audit, bulk, complete, compose, connect, options, run, settling, wait
 from mrs_relay.engine.model import jobs
 from mrs_relay.kafka import records
-from mrs_relay.kafka import settings as kafka_settings
 
 Request = Annotated[
     str | None,
@@ -130,8 +130,9 @@ def resolve(
 
     # Otherwise choose among the unknown requests of the ledger.
     choice = settling.Choice(frozenset(ids) if ids else None, by_id, clusters or (), codes or (), since_s)
-    kafka = connect.kafka(config, bootstrap, tenant)
-    _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json, tenant=tenant or ""))
+    mine = connect.chosen(connect.tenancies(config, bootstrap), tenant)
+    said = settling.Verdict(verdict, note)
+    _end(settling.settle(mine.kafka, choice, said, yes=yes, as_json=as_json, tenant=mine.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +187,13 @@ def _plan(one: bulk.Found, why: str, wanted: _FollowUp) -> bulk.Step | str:
 
 def _send(kind: str, data: Sequence[Mapping[str, Any]], key: str | None, how: wait.How) -> None:
     messages = [compose.message({"type": kind, "data": one}, compose.Defaults(key=key)) for one in data]
-    _end(_noted(messages, data, connect.kafka(how.config, how.bootstrap, how.tenant), how))
+    _end(_noted(messages, data, connect.chosen(connect.tenancies(how.config, how.bootstrap), how.tenant), how))
 
 
 async def _noted(
     messages: Sequence[compose.Message],
     data: Sequence[Mapping[str, Any]],
-    kafka: kafka_settings.KafkaSettings,
+    mine: tenants.ResolvedTenant,
     how: wait.How,
 ) -> run.Code:
     """Note who decides, and then send the messages."""
@@ -200,10 +201,10 @@ async def _noted(
     for message, one in zip(messages, data, strict=True):
         after = {"verdict": one["verdict"]} if "verdict" in one else {}
         action = message.type.rpartition(".")[2]
-        made = audit.data(action, one["note"], one["request"], tenant=how.tenant or "", after=after, message=message.id)
+        made = audit.data(action, one["note"], one["request"], tenant=mine.name, after=after, message=message.id)
         decided.append((one["request"]["id"], made))
-    await audit.note(kafka, *decided)
-    return await wait.deliver(messages, kafka, how)
+    await audit.note(mine.kafka, *decided)
+    return await wait.deliver(messages, mine.kafka, how)
 
 
 def _end(work: Coroutine[Any, Any, run.Code]) -> None:
