@@ -122,7 +122,7 @@ class Reloader:
         self._adopt = adopt
         self._note = note
         self._asked = asyncio.Event()
-        self._seen = self._stamp()
+        self._seen: object = None  # the first look reads the file: it may have changed while the relay started
 
     def ask(self) -> None:
         """Have the settings read again, soon."""

@@ -125,13 +125,28 @@ async def test_a_change_that_cannot_be_put_on_record_waits() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_changed_file_is_noticed_and_a_failed_record_tried_again(tmp_path: pathlib.Path) -> None:
-    """Within seconds, without a signal, and only when it has changed."""
+async def test_what_changed_while_the_relay_started_is_read_too(tmp_path: pathlib.Path) -> None:
+    """Connections are opened between the reading of the settings and the first look at their file."""
     file = tmp_path / "relay.toml"
     file.write_text("a")
     relay = _Relay(_with(), file)
     relay.read = _with({"limits": {"running": 1}})
     task = asyncio.create_task(relay.reloader.run())
+    await asyncio.sleep(6)
+    assert relay.adopted == [relay.read]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.looptime
+async def test_a_changed_file_is_noticed_and_a_failed_record_tried_again(tmp_path: pathlib.Path) -> None:
+    """Within seconds, without a signal, and only when it has changed."""
+    file = tmp_path / "relay.toml"
+    file.write_text("a")
+    relay = _Relay(_with(), file)
+    task = asyncio.create_task(relay.reloader.run())
+    await asyncio.sleep(20)
+    relay.read = _with({"limits": {"running": 1}})
     await asyncio.sleep(20)
     assert relay.adopted == []
     relay.kafka_is_away = True
