@@ -56,6 +56,8 @@ class CommandExecutor:
         self._timers = timers.Timers(context.time.now_ms)
         self._expiry = expiry.Expiry(lease, context, self._others, self._forget)
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
+        self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
+        self._in_memory: Mapping[jobs.LedgerKey, jobs.Job] | None = None
         self._taken_s = float("-inf")
 
     async def __aenter__(self) -> Self:
@@ -84,13 +86,15 @@ class CommandExecutor:
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
 
         Args:
-            restored: all jobs.
+            restored: all jobs in memory; a live view, read again later.
             rejected: key of each remembered rejection -> when it is due to be forgotten, the oldest first; a live view,
                 read again later.
         """
         self._context.controls.join(self, self._context.quota.policy.tenant, restored)
         self._expiry.start()
         self._rejections.start(rejected)
+        self._cold_expiry.look_in_time()
+        self._in_memory = restored
         now_ms = self._context.time.now_ms()
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
@@ -110,9 +114,10 @@ class CommandExecutor:
                 else:
                     self.report(key, owed)
 
-        if restored:
+        cold = len(self._lease.cold or ())
+        if restored or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
-            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way)
+            _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way + cold)
 
     async def take(self) -> inboxes.Batch[contexts.Notice] | None:
         """
@@ -230,6 +235,8 @@ class CommandExecutor:
     def _forget_in_time(self, key: jobs.LedgerKey, job: jobs.Job) -> None:
         if job.state is jobs.State.REJECTED:
             self._rejections.forget_in_time()
+        elif self._in_memory is not None and key not in self._in_memory:
+            self._cold_expiry.look_in_time()
         else:
             self._timers.at(job.expires_ms, functools.partial(self._expiry.due, key, expiry.Kind.JOB))
 

@@ -23,7 +23,16 @@ import structlog
 from mrs_relay import errors
 from mrs_relay.common import backoff, clock, tasks
 from mrs_relay.kafka import broker as brokers
-from mrs_relay.kafka import consumer_health, offset_mirror, record_poller, records, settings, worker_context
+from mrs_relay.kafka import (
+    cold_records,
+    consumer_health,
+    offset_mirror,
+    record_poller,
+    records,
+    settings,
+    worker_context,
+)
+from mrs_relay.kafka import hooks as hooking
 from mrs_relay.kafka import leaders as leading
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka import partition_worker as partition_workers
@@ -40,10 +49,6 @@ _COMING_UP = frozenset({partition_workers.State.RESTORING, partition_workers.Sta
 log = structlog.get_logger(__name__)
 
 
-async def _nothing() -> None:
-    pass
-
-
 class Runtime(Generic[T]):
     """
     Run `handler` once for every partition of the requests topic that the group assigns to us.
@@ -54,8 +59,8 @@ class Runtime(Generic[T]):
         handler: works on a restored lease of ours, and returns after `inbox.Closed`. An exception restarts its
         partition alone.
         time: measures the silence of Kafka, also over a suspension of the machine.
-        on_share: called at each assignment with the number of our partitions and the number of all.
-        before_join: awaited before the group is joined, again and again while it raises StreamDown.
+        hooks: further functions of the application.
+        cold: tells which values of the ledgers need not be held in memory; None: all are.
     """
 
     def __init__(
@@ -65,12 +70,12 @@ class Runtime(Generic[T]):
         handler: worker_context.Handler[T],
         time: clock.Clock,
         *,
-        on_share: Callable[[int, int], None] = lambda _owned, _partition_count: None,
-        before_join: Callable[[], Awaitable[None]] = _nothing,
+        hooks: hooking.Hooks = hooking.NONE,
+        cold: cold_records.ColdRule | None = None,
     ) -> None:
         self._kafka = kafka
-        self._before_join = before_join
-        self._on_share = on_share
+        self._hooks = hooks
+        self._cold = cold
         self._broker = broker
         self._handler = handler
         self._time = time
@@ -126,7 +131,7 @@ class Runtime(Generic[T]):
             connected=self._health.connected,
             joined=self._joined,
             stopping=self._stopping.is_set(),
-            partitions=tuple(self._describe(worker) for worker in shares),
+            partitions=tuple(statuses.of_worker(worker, self._end_offset(worker.position)) for worker in shares),
             error=str(self._fatal) if self._fatal is not None else self._health.error or self._topic_monitor.problem,
         )
 
@@ -210,6 +215,7 @@ class Runtime(Generic[T]):
             default_limit_bytes=self._kafka.record_bytes,
             restore_timeout_s=self._kafka.restore_timeout_s,
             accept_loss=self._kafka.accept_loss,
+            cold=self._cold,
         )
         consumer = await self._repeat_while_down(lambda: self._join(limits))
         if consumer is None:
@@ -245,7 +251,7 @@ class Runtime(Generic[T]):
         return None
 
     async def _join(self, options: ledgers.Options) -> brokers.GroupConsumer:
-        await self._before_join()
+        await self._hooks.before_join()
         consumer = self._broker.consumer()
         self._common = worker_context.WorkerContext(
             kafka=self._kafka,
@@ -345,7 +351,7 @@ class Runtime(Generic[T]):
             self._look_again()
 
     def _share_changed(self) -> None:
-        self._on_share(len(self._workers), self._partition_count)
+        self._hooks.on_share(len(self._workers), self._partition_count)
         self._look_again()
 
     @property
@@ -367,21 +373,8 @@ class Runtime(Generic[T]):
         self._workers[position] = worker
         self._tasks[position] = self._task_supervisor.start(worker.run(), name=str(position))
 
-    def _describe(self, worker: partition_workers.PartitionWorker[T]) -> statuses.Partition:
-        lease, done_to = worker.lease, worker.lag_offset
-        end = self._consumer.end_offset(worker.position) if self._consumer is not None else None
-        return statuses.Partition(
-            topic=worker.position.topic,
-            partition=worker.position.partition,
-            state=worker.shown_state,
-            next_offset=lease.next_offset if lease is not None else None,
-            lag=max(0, end - done_to) if done_to is not None and end is not None else None,
-            waiting=lease.inbox.waiting if lease is not None else 0,
-            failures=worker.failures,
-            crashes=worker.crashes,
-            error=worker.missing_leader or worker.error,
-            restored=worker.restored,
-        )
+    def _end_offset(self, position: records.Position) -> int | None:
+        return None if self._consumer is None else self._consumer.end_offset(position)
 
     def _look_again(self) -> None:
         if self.status().ready:

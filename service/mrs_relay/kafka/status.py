@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mrs_relay.kafka import partition_worker
+
+T = TypeVar("T")
 
 _WORKING = frozenset(
     {
@@ -90,3 +93,20 @@ class Status:
             and not self.stopping
             and all(partition.state in _WORKING for partition in self.partitions)
         )
+
+
+def of_worker(worker: partition_worker.PartitionWorker[T], end_offset: int | None) -> Partition:
+    """Describe a worker's partition at this moment; `end_offset` is that of the partition, None when unknown."""
+    lease, done_to = worker.lease, worker.lag_offset
+    return Partition(
+        topic=worker.position.topic,
+        partition=worker.position.partition,
+        state=worker.shown_state,
+        next_offset=lease.next_offset if lease is not None else None,
+        lag=max(0, end_offset - done_to) if done_to is not None and end_offset is not None else None,
+        waiting=lease.inbox.waiting if lease is not None else 0,
+        failures=worker.failures,
+        crashes=worker.crashes,
+        error=worker.missing_leader or worker.error,
+        restored=worker.restored,
+    )
