@@ -90,7 +90,7 @@ operations: venv ## write docs/operations.md and docs/reference.md again from th
 	$(BIN)/python -m mrs_relay.cli.reference write .
 
 ORACLES := .cache/oracles
-oracles: venv ## record anew what Apache Spark answers to the emulator's expressions (fetches pyspark, 300 MB; needs Java 17)
+oracles: venv ## record again what Apache Spark answers to the emulator's expressions (fetches pyspark, 300 MB; needs Java 17)
 	test -d $(ORACLES) || { python3 -m venv $(ORACLES) && $(ORACLES)/bin/pip install -q -r tools/oracles/requirements.txt; }
 	$(ORACLES)/bin/python -m tools.oracles.spark tests/unit/emulator/expressions
 	$(MAKE) oracles-page

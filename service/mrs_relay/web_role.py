@@ -93,10 +93,11 @@ async def running(
         )
         async with tasks.TaskSupervisor(report) as supervisor:
             supervisor.start(reading.run(), name="read model")
+            supervisor.start(reading.controls.run(), name="controls")
             supervisor.start(reading.status.run(), name="status of the relays")
             supervisor.start(writing.sender.run(), name="messages")
             api = server.Api(chosen.api, opened, topics, reading, writing, authenticator)
-            shown = pages.routes(api, chosen.api, opened, topics, lambda: reading.progress, time)
+            shown = pages.made(api, chosen.api, opened, topics, lambda: reading.progress, time)
             async with server.serving(api, chosen.api, shown) as port:
                 yield port
 

@@ -26,7 +26,7 @@ class TestAdmin:
         await place.create()
         async with place.broker.admin() as admin:
             counts = await admin.partition_counts()
-            assert [counts[name] for name in topic_setup.names(place.kafka)] == [broker_places.PARTITIONS] * 3 + [1]
+            assert [counts[name] for name in topic_setup.names(place.kafka)] == [broker_places.PARTITIONS] * 3 + [1] * 3
             assert "never-made" not in counts
             assert "never-made" not in await admin.partition_counts()
 

@@ -14,8 +14,9 @@ from tests.support import web_role
 from mrs_relay import errors
 from mrs_relay import settings as all_settings
 from mrs_relay.kafka import broker, records
+from mrs_relay.messages import controls as control_records
 from mrs_relay.messages import events, reasons
-from mrs_relay.read_model import database, event_log, queries, record_reader, settings, store, tables
+from mrs_relay.read_model import controls, database, event_log, queries, record_reader, settings, store, tables
 
 
 async def test_the_last_event_decides_in_whatever_order_and_number_they_come(opened: database.Database) -> None:
@@ -102,6 +103,14 @@ async def test_texts_with_nul_are_stored_without_it(opened: database.Database) -
     ((found,), _) = await queries.dead_letters(opened, queries.LetterFilter(code="ab"), None, 10)
     assert found["code"] == "ab"
 
+    scope = control_records.Scope("label", "a=\0b")
+    await writes.writes.replace_controls(
+        [controls.row(control_records.Control(scope=scope, mode="hold", reason=nul, by=nul, at_ms=1))]
+    )
+    (held,) = await controls.in_effect(opened, 2)
+    assert (str(held.scope), held.reason, held.by) == ("label/a=b", "ab", "ab")
+    await writes.writes.replace_controls([])
+
 
 @pytest.mark.parametrize("name", ["sequence", "attempt"])
 def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> None:
@@ -113,6 +122,15 @@ def test_an_event_whose_numbers_do_not_fit_the_tables_is_not_read(name: str) -> 
             read_models.TOPIC, 0, 0, 0, b"r-1", msgspec.json.encode({**body, name: number}), headers
         )
         assert (record_reader.event(record, {}) is not None) == is_read
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_an_event_that_is_nested_too_deeply_is_not_read(mode: events.Mode) -> None:
+    """Whoever may write to the topic could stop the projection else."""
+    sent = web_role.event("r-1", 1, "accepted", mode=mode)
+    deep = b'"more":%b%b,"state"' % (b"[" * 100_000, b"]" * 100_000)
+    value = (sent.value or b"").replace(b'"state"', deep)
+    assert record_reader.event(records.Record(read_models.TOPIC, 0, 0, 0, sent.key, value, sent.headers), {}) is None
 
 
 def test_a_dead_letter_whose_time_does_not_fit_the_tables_is_not_read() -> None:

@@ -200,7 +200,7 @@ def test_ten_by_filter_are_cancelled_and_each_outcome_is_shown(
         reader.page.get_by_label("Label").fill(f"team={team}")
         reader.page.get_by_role("button", name="Filter").click()
         reader.page.get_by_role("link", name="Cancel …").click()
-        reader.see("10 of 10 matching requests will be cancelled", ids[0])
+        reader.see("10 of 10 matching requests will be asked to stop", ids[0])
         reader.page.get_by_label("Reason").fill("wrong input")
         reader.page.get_by_role("button", name="Cancel 10 requests").click()
         reader.see("10 of 10 looked at: 10 sent, 0 passed over, 0 failed. Done.")
@@ -299,6 +299,14 @@ def test_a_lost_connection_is_said(chromium: sync_api.Browser) -> None:
             reader.page.goto(gone.url + "/")
             expect(reader.page.locator("#lost")).to_be_hidden()
         expect(reader.page.locator("#lost")).to_be_visible()
+
+
+def test_an_answer_that_is_refused_is_said(chromium: sync_api.Browser, shown: browser.Dashboard) -> None:
+    """It is no lost connection, and the reader can do something about it."""
+    with browser.window(chromium, "", expected="") as reader:
+        reader.page.goto(shown.url + "/clusters")
+        reader.page.route("**/clusters", lambda route: route.fulfill(status=429))
+        expect(reader.page.locator("#lost")).to_contain_text("mrs-relay refused this (429); reload the page")
 
 
 def test_a_form_of_another_site_is_refused(chromium: sync_api.Browser, shown: browser.Dashboard) -> None:

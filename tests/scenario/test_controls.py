@@ -13,6 +13,8 @@ import pytest
 import structlog
 from tests.support import history, service, service_harness, tenants
 
+from mrs_relay.messages import controls
+
 pytestmark = pytest.mark.looptime
 
 _CONTROL = "mrs.control"
@@ -208,6 +210,22 @@ async def test_rejected_requests_end_as_cancelled_and_later_ones_wait(guarantee:
         await asyncio.sleep(60)
         assert here.states("r-2") == ["accepted"]
         assert here.created() == []
+
+
+async def test_rejection_that_is_lifted_at_once_gives_no_turn() -> None:
+    """The job goes back to its queue: the only slot is taken, and it waits for it like before."""
+    async with _world(settings={"engine": {"slots_per_cluster": 1}}, emulated={"pace": {"run_s": 300.0}}) as here:
+        here.put(service.job("r-1"))
+        here.put(service.job("r-2"))
+        await asyncio.sleep(30)
+        found = here.replicas[0].context.controls
+        reject = controls.Control(scope=controls.scope("all"), mode="reject", reason="why", at_ms=_now_ms(here))
+        found.put(reject.scope, reject)
+        found.put(reject.scope, None)
+        await asyncio.sleep(60)
+        assert (len(here.created()), here.states("r-2")) == (1, ["accepted"])
+        await here.until_ended(["r-1", "r-2"], 1200)
+        assert here.states("r-2")[-1] == "succeeded"
 
 
 async def test_skipped_message_becomes_a_dead_letter_with_its_bytes() -> None:

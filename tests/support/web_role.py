@@ -165,7 +165,7 @@ class Client:
         """Wait until the role has read what the topics hold."""
         while True:
             async with self.session.get(f"{self.url}/ready") as response:
-                if response.status == 200 and not any((await response.json())["behind"].values()):
+                if response.status == 200 and not any((await response.json()).get("behind", {}).values()):
                     return
             await asyncio.sleep(0.01)
 

@@ -21,8 +21,10 @@ _HEAD = """\
 
 Made by `make oracles-page` from the tables in `tests/unit/emulator/expressions/`; do not edit it.
 
-An expression has the engine's value, or the statement is refused: `not played: WHAT; WHAT TO DO`. Functions that are
-not among those below are refused, DuckDB's own among them. Known to differ: the type of a quotient or average of
+A Spark expression below has the value that Spark 3.5.3 gave. Values of Hive and Presto were written by hand from
+knowledge of their documentation: no engine was run. What has no such value is refused: `not played: WHAT; WHAT TO DO`.
+Functions that are neither below nor in `mrs_emulator/sql/played.py` or the rewrites beside it are refused, DuckDB's own
+among them. Known to differ: the type of a quotient or average of
 decimal *columns* is double (literals and casts have the engine's decimal type), and rows without ORDER BY may come in
 another order.
 """

@@ -28,7 +28,7 @@ class Flows:
         world: the clusters.
         entering: enters jobs.
         acts: makes the segments of a delete.
-        chosen: whether a cluster goes when a job failed, and how late its jobs exist.
+        chosen: whether a cluster is deleted when a job failed, and how late its jobs exist.
         task_supervisor: owns the tasks of flows with SQL.
         timer: the time.
     """

@@ -1,7 +1,7 @@
 """
 What a statement means in its dialect, said in DuckDB's: refuses what is not played, rewrites what differs.
 
-`check` goes first: a function outside the lists of `played.py` and of the rewrites here is refused. `rewrite` then
+`check` comes first: a function outside the lists of `played.py` and of the rewrites here is refused. `rewrite` then
 puts the macros of `macros.py` where DuckDB's own function answers otherwise.
 """
 

@@ -1,5 +1,5 @@
 """
-Which functions are played, by dialect: those whose answers the tests compare with the engine's own.
+Which functions are played, by dialect. The tests compare answers of those that the tables of expressions use.
 
 Names are sqlglot's classes, which stand for all spellings of a function (`Coalesce` is also nvl and ifnull), and
 plain names for the functions that sqlglot does not know. Everything else is refused. `meaning.py` has more: the

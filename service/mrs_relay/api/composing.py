@@ -25,7 +25,7 @@ _Body = TypeVar("_Body", bound=pydantic.BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A checked message and where it goes."""
+    """A checked message, its tenant and its Kafka key."""
 
     tenant: str
     source: str

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
 
-from mrs_relay import errors
-from mrs_relay.api import composing, decisions, models, problems, replies, settings
+from mrs_relay.api import composing, decisions, models, problems, replies, settings, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending
 from mrs_relay.common import clock
@@ -18,7 +16,7 @@ from mrs_relay.messages import audit, controls
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database
 
-_SEND_S: Final = 30.0
+_MOST_BY: Final = 200
 
 
 class Controls:
@@ -71,8 +69,8 @@ class Controls:
 
     async def listed(self, allowed: scopes.Scope, mode: str | None = None) -> models.ControlList:
         """Return the controls in effect that the caller may see, of one mode or of all. Raises DatabaseDown."""
-        found = [row for row in await self._in_effect() if mode in {None, row["mode"]}]
-        items = [_shown(row) for row in found if allowed.may(_tenant(controls.scope(row["scope"]), seen=True))]
+        found = [one for one in await self._in_effect() if mode in {None, one.mode}]
+        items = [_shown(one) for one in found if allowed.may(_reader(one.scope))]
         return models.ControlList(items=items, problem=self._projection.problem)
 
     async def set_one(self, allowed: scopes.Scope, text: str, body: models.NewControl) -> models.Control:
@@ -85,12 +83,12 @@ class Controls:
         """
         self._require_writable()
         scope = _scope(text)
-        allowed.require(_tenant(scope))
+        allowed.require(deciding_tenant(scope))
         control = controls.Control(
             scope=scope,
             mode=body.mode,
             reason=body.reason,
-            by=allowed.caller.name or body.by,
+            by=(allowed.caller.name or body.by)[:_MOST_BY],
             at_ms=self._time.now_ms(),
             until_ms=0 if body.until is None else round(body.until.timestamp() * 1000),
         )
@@ -100,9 +98,10 @@ class Controls:
         except ValueError as error:
             raise problems.ProblemError(422, "invalid-control", str(error)) from None
         after = {"mode": body.mode, **({} if body.until is None else {"until": clock.rfc3339(control.until_ms)})}
-        await self._note(allowed.caller, scope, body.mode, body.reason, after)
+        self._require_topic()
+        await self._note(allowed.caller, scope, await self._find(scope), body.mode, body.reason, after)
         await self._send(key, value if checked is not None else None)
-        return _shown(projected.row(control))
+        return _shown(control)
 
     async def lift_one(self, allowed: scopes.Scope, text: str) -> models.Control:
         """
@@ -113,49 +112,55 @@ class Controls:
             DatabaseDown.
         """
         self._require_writable()
-        named = _scope(text)
-        allowed.require(_tenant(named))
-        scope = str(named)
-        found = next((row for row in await self._in_effect() if row["scope"] == scope), None)
+        scope = _scope(text)
+        allowed.require(deciding_tenant(scope))
+        found = await self._find(scope)
         if found is None:
             raise problems.ProblemError(404, "no-such-control", f"{scope} has no control; GET /v1/controls lists them")
-        await self._note(allowed.caller, named, "release", "", {})
-        await self._send(scope.encode(), None)
+        self._require_topic()
+        await self._note(allowed.caller, scope, found, "release", "", {})
+        await self._send(str(scope).encode(), None)
         return _shown(found)
 
     async def _note(
-        self, caller: callers.Caller, scope: controls.Scope, action: str, why: str, after: dict[str, Any]
+        self,
+        caller: callers.Caller,
+        scope: controls.Scope,
+        before: controls.Control | None,
+        action: str,
+        why: str,
+        after: dict[str, Any],
     ) -> None:
         """Note who sets or lifts a control. Raises ProblemError: Kafka does not take the record."""
-        before = [_shown(row) for row in await self._in_effect() if row["scope"] == str(scope)]
         data = audit.Data(
             action=action,
             via="http",
             place=caller.place,
             why=why,
-            tenant=scope.name if scope.kind == "tenant" else None,
+            tenant=scope.tenant,
             what={"scope": str(scope)},
-            before={} if not before else before[0].model_dump(exclude_none=True),
+            before={} if before is None else controls.shown(before),
             after=after,
         )
         await self._decisions.note(caller, str(scope), data)
 
-    async def _in_effect(self) -> list[dict[str, Any]]:
+    def _require_topic(self) -> None:
+        """Refuse to write without the topic: a broker that makes topics by itself would make one that forgets."""
+        if self._projection.is_absent:
+            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
+
+    async def _find(self, scope: controls.Scope) -> controls.Control | None:
+        """Return the control of a scope; None: it has none. Raises DatabaseDown."""
+        return next((one for one in await self._in_effect() if one.scope == scope), None)
+
+    async def _in_effect(self) -> list[controls.Control]:
         return await projected.in_effect(self._database, self._time.now_ms())
 
     def _require_writable(self) -> None:
-        if self._settings.read_only:
-            raise problems.ProblemError(403, "read-only", "api.read_only is set: send the record to Kafka")
+        writing.require_writable(self._settings, "record")
 
     async def _send(self, key: bytes, value: bytes | None) -> None:
-        if self._projection.is_absent:  # a broker that makes topics by itself would make one that forgets
-            raise problems.unavailable(f"topic {self._topic} is missing; `mrs-relay topics create` makes it")
-        try:
-            async with asyncio.timeout(_SEND_S):
-                await self._sender.send(records.Outgoing(self._topic, key, value))
-        except (errors.StreamError, TimeoutError):
-            text = "Kafka has not acknowledged the control, which may have been written: send it again"
-            raise problems.unavailable(text) from None
+        await writing.send(self._sender, records.Outgoing(self._topic, key, value), "control")
 
 
 def _scope(text: str) -> controls.Scope:
@@ -168,22 +173,15 @@ def _scope(text: str) -> controls.Scope:
 _FOR_ALL: Final = frozenset({"all", "cluster", "type", "label"})
 
 
-def _tenant(scope: controls.Scope, *, seen: bool = False) -> str:
-    """
-    Return the tenant for which a caller needs the role of the route, `*` if for all.
-
-    Args:
-        scope: of the control.
-        seen: it is only shown; those that may hold requests of any tenant are shown to everybody.
-    """
-    if scope.kind == "tenant":
-        return scope.name
-    return callers.ANY if seen and scope.kind in _FOR_ALL else callers.EVERY
+def deciding_tenant(scope: controls.Scope) -> str:
+    """Return the tenant for which a caller needs the role of the route, `*` if for all."""
+    return callers.EVERY if scope.tenant is None else scope.tenant
 
 
-def _shown(row: dict[str, Any]) -> models.Control:
-    return models.Control(
-        **{name: row[name] for name in ("scope", "mode", "reason", "by")},
-        at=clock.shown(row["at_ms"]),
-        until=clock.shown(row["until_ms"]) if row["until_ms"] else None,
-    )
+def _reader(scope: controls.Scope) -> str | callers.Some:
+    """Return the tenant whose viewers see a control; one that may hold requests of any tenant is shown to everybody."""
+    return callers.Some.TENANT if scope.kind in _FOR_ALL else deciding_tenant(scope)
+
+
+def _shown(control: controls.Control) -> models.Control:
+    return models.Control.model_validate(controls.shown(control))

@@ -64,7 +64,7 @@ class Decisions:
             until_ms=None if query.until is None else queries.milliseconds(query.until),
             visible=scope.tenants,
         )
-        after = replies.place(query.cursor, queries.DecisionPageEnd, chosen)
+        after = replies.place(query.cursor, queries.RecordPageEnd, chosen)
         found, following = await queries.decisions(self._database, chosen, after, query.limit)
         items = [_shown(audit.read(text.encode())) for text in found]
         return models.DecisionPage(items=items, next=replies.cursor(following, chosen))
@@ -88,7 +88,7 @@ def _shown(record: audit.Record) -> models.Decision:
     data, sender = record.data, record.sender
     return models.Decision(
         id=record.id,
-        time=clock.rfc3339(record.time_ms),
+        time=clock.shown(record.time_ms),
         action=data.action,
         by=sender and sender.authid,
         by_kind=sender and sender.authtype,

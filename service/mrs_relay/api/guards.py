@@ -57,6 +57,7 @@ def own_addresses(known: Collection[str]) -> Middleware:
         known: addresses by which callers know the service, such as https://mrs.example.
     """
     hosts = {_host(urlsplit(one)) for one in known}
+    hosts |= {(name, _PORTS["http"]) for name, port in hosts if port == _PORTS["https"]}  # a proxy speaks TLS for us
     origins = {_origin(one) for one in known}
 
     @web.middleware

@@ -15,9 +15,11 @@ _EVERY: Final = {
 }
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _PAGE: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+"""Content security policy of pages: nothing from elsewhere, and no script or style within a page."""
+
 _A_YEAR: Final = "max-age=31536000"
 
 

@@ -319,21 +319,24 @@ class NewControl(_Body):
 
     mode: controls.Mode
     reason: Annotated[
-        str, pydantic.Field(max_length=500, description="For people; required in all modes but release.")
+        str,
+        pydantic.Field(
+            max_length=500, pattern=controls.ONE_LINE, description="For people; required in all modes but release."
+        ),
     ] = ""
-    by: Annotated[str, pydantic.Field(max_length=200, description="Who sets it.")] = ""
+    by: Annotated[str, pydantic.Field(max_length=200, pattern=controls.ONE_LINE, description="Who sets it.")] = ""
     until: Annotated[Moment | None, pydantic.Field(description="When it ends by itself.")] = None
 
 
 class Decision(_Model):
-    """A decision of a person or a program. What became of it is told by the events that `message` caused."""
+    """A decision of a person or a program. The events that `message` caused say what became of it."""
 
     id: str
     time: str
     action: str
     by: Annotated[str | None, pydantic.Field(description="Who decided; missing where nobody authenticates.")] = None
     by_kind: Annotated[str | None, pydantic.Field(description="Kind of the deciding one, such as user.")] = None
-    via: Annotated[str, pydantic.Field(description="http, page or cli.")]
+    via: Annotated[str, pydantic.Field(description="http or cli.")]
     place: Annotated[str | None, pydantic.Field(description="From where: an address, or a host.")] = None
     why: Annotated[str, pydantic.Field(description="The reason given.")]
     tenant: Annotated[str | None, pydantic.Field(description="Missing: it is not about one tenant's requests.")] = None

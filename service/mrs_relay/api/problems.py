@@ -1,7 +1,8 @@
 """
 Errors as RFC 9457 describes them: one shape for every status, for programs (`type`) and people (`detail`).
 
-A handler raises `ProblemError`; the outermost middleware makes the reply, also of aiohttp's own errors and of ours.
+A handler raises `ProblemError`; the outermost middleware makes the reply, also of aiohttp's own errors and of ours. To
+people, who ask for pages, the same problem is shown as a page.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import pydantic
 import structlog
-from aiohttp import web
+from aiohttp import typedefs, web
 
 from mrs_relay import errors
 from mrs_relay.api import models
@@ -26,6 +27,8 @@ _AGAIN_S: Final = "2"
 _log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_FOR_PROGRAMS: Final = frozenset({"v1", "health", "ready", "metrics"})
+"""What paths begin with whose problems are no pages."""
 
 
 class ProblemError(Exception):
@@ -103,23 +106,39 @@ def _of_faults(status: int, kind: str, faults: Sequence[models.Fault]) -> Proble
     return ProblemError(status, kind, detail, faults=faults)
 
 
-@web.middleware
-async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every failure with a problem."""
-    try:
-        return await handler(request)
-    except ProblemError as problem:
-        return problem.reply()
-    except web.HTTPException as error:
-        return _of_aiohttp(request, error).reply()
-    except (database.DatabaseDown, errors.StreamError) as error:
+Page = Callable[[web.Request, ProblemError], web.Response]
+"""Makes the page of a problem."""
+
+
+def middleware(page: Page) -> typedefs.Middleware:
+    """Return the middleware that answers every failure with a problem, to people with its page."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPRedirection:  # of forms: no failure
+            raise
+        except (asyncio.CancelledError, ConnectionResetError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort of a handler: logged with its stack
+            problem = _of(request, error)
+        is_for_programs = request.path.removeprefix("/").partition("/")[0] in _FOR_PROGRAMS
+        return problem.reply() if is_for_programs else page(request, problem)
+
+    return check
+
+
+def _of(request: web.Request, error: Exception) -> ProblemError:
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _of_aiohttp(request, error)
+    if isinstance(error, (database.DatabaseDown, errors.StreamError)):
         _log.warning("api_unavailable", path=request.path, error=str(error))
-        return unavailable("the database or Kafka does not answer; try again").reply()
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise
-    except Exception:  # noqa: BLE001 - the last resort of a handler: logged with its stack
-        _log.exception("api_failed", path=request.path)
-        return ProblemError(500, "internal-error", "mrs-relay failed on this request; its log says why").reply()
+        return unavailable("the database or Kafka does not answer; try again")
+    _log.error("api_failed", path=request.path, exc_info=error)
+    return ProblemError(500, "internal-error", "mrs-relay failed on this request; its log says why")
 
 
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> ProblemError:

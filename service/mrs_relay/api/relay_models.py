@@ -40,7 +40,7 @@ class Hold(_Model):
     clears: Annotated[str, pydantic.Field(description="What ends that.")]
     earliest_at: Annotated[
         str | None,
-        pydantic.Field(description="Not before this moment, as far as is known now; missing: it cannot be told."),
+        pydantic.Field(description="Not before this moment, as far as is known now; missing: it is not known."),
     ] = None
     requests: Annotated[
         list[RequestRef] | None, pydantic.Field(description="The requests that it waits for, as far as they are known.")

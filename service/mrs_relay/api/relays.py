@@ -12,7 +12,7 @@ from aiohttp import web
 from mrs_relay.api import relay_models, replies, requests
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
-from mrs_relay.messages import controls, status
+from mrs_relay.messages import status
 from mrs_relay.read_model import controls as projected
 from mrs_relay.read_model import database, holds, projector, queue_holds, status_board, why
 
@@ -44,7 +44,8 @@ class Relays:
 
     async def explained(self, row: Mapping[str, Any], scope: scopes.Scope) -> relay_models.Why:
         """Return what holds a request. Raises DatabaseDown."""
-        known = holds.Known(self._board, self._problems(), await self._controls())
+        ordered = await projected.in_effect(self._database, self._reading.now_ms())
+        known = holds.Known(self._board, self._problems(), ordered)
         found = why.explain(_asked_of(row), known, self._reading.now_ms())
         same = {name: row[name] for name in ("tenant", "source", "id", "state", "ended")}
         return relay_models.Why(**same, holds=_visible(scope, map(shown, found)))
@@ -141,11 +142,6 @@ class Relays:
         late = f"this answer is {behind} records behind the topics of events" if behind > _BEHIND else None
         return [text for text in (progress.problem, late, self._reading.status.problem) if text is not None]
 
-    async def _controls(self) -> list[controls.Control]:
-        """Return the controls in effect. Raises DatabaseDown."""
-        rows = await projected.in_effect(self._database, self._reading.now_ms())
-        return [controls.Control(**{**row, "scope": controls.scope(row["scope"])}) for row in rows]
-
     def _shown(self, items: Sequence[_M], limit: int) -> dict[str, Any]:
         """Return the members of a list: the first items, the number of all, and what is wrong with them."""
         return {"items": items[:limit], "total": len(items), "problem": self._reading.status.problem}
@@ -186,16 +182,7 @@ def _asked_of(row: Mapping[str, Any]) -> holds.Asked:
 
 def shown(hold: holds.Hold) -> relay_models.Hold:
     """Return a hold as the API shows it."""
-    return relay_models.Hold(
-        code=hold.code,
-        text=hold.text,
-        clears=hold.clears,
-        earliest_at=_moment(hold.earliest_ms),
-        requests=[_ref(one) for one in hold.jobs] or None,
-        relay=hold.replica or None,
-        reported_at=_moment(hold.at_ms),
-        stale=hold.stale,
-    )
+    return relay_models.Hold.model_validate(holds.members(hold))
 
 
 def _moment(epoch_ms: int) -> str | None:

@@ -88,4 +88,5 @@ def _bad_cursor(text: str) -> problems.ProblemError:
 
 
 def _digest(filters: Any) -> bytes:  # noqa: ANN401 - whatever a page was asked by
-    return hashlib.blake2b(repr(filters).encode(), digest_size=4).digest()
+    text = msgspec.json.encode(filters, order="deterministic")  # sets, too: other replicas read the cursor
+    return hashlib.blake2b(text, digest_size=4).digest()

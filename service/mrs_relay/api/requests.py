@@ -83,7 +83,7 @@ class Requests:
         """
         scope.require_named(query.tenant)
         filters = queries.LetterFilter(query.tenant, query.code, scope.visible)
-        after = replies.place(query.cursor, queries.LetterPageEnd, filters)
+        after = replies.place(query.cursor, queries.RecordPageEnd, filters)
         rows, following = await queries.dead_letters(self._database, filters, after, query.limit)
         return models.DeadLetterPage(items=[_letter(row) for row in rows], next=replies.cursor(following, filters))
 

@@ -13,13 +13,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from mrs_relay import errors
 from mrs_relay.api import composing, decisions, models, problems, requests, submissions
 from mrs_relay.api.access import scopes
 from mrs_relay.client import originals
 from mrs_relay.kafka import topic_io
-from mrs_relay.messages import envelope
+from mrs_relay.messages import codec, envelope
 
 _FIND_S: Final = 20.0
+_AT_ONCE: Final = 4
+"""Topics that are searched at the same time; further calls wait."""
+
 _RETRIED: Final = frozenset({"failed", "cancelled", "rejected"})
 
 
@@ -48,6 +52,7 @@ class Retries:
         self._asked = asked
         self._submitted = submitted
         self._kafka = kafka
+        self._searches = asyncio.Semaphore(_AT_ONCE)
 
     async def retry(self, request: web.Request) -> web.StreamResponse:
         """Send a request that has ended badly again."""
@@ -68,7 +73,10 @@ class Retries:
         again = models.NewRequest.model_construct(
             type=original.type, data=original.data, source=row["source"], tenant=row["tenant"], key=None
         )
-        message, digest = self._composer.message(again, request_id, attributes, kafka_key=row["kafka_key"])
+        try:
+            message, digest = self._composer.message(again, request_id, attributes, kafka_key=row["kafka_key"])
+        except errors.BadMessage as error:
+            raise composing.invalid([error]) from None
         decided = decisions.of_request(
             row, "retry", request_id, caller, why=body.note, after={"id": request_id, "source": row["source"]}
         )
@@ -80,17 +88,22 @@ class Retries:
         Return the message of a request.
 
         Raises:
-            ProblemError: it has left the topic, or was not found in time.
+            ProblemError: it has left the topic, was not found in time, or several payloads have the id.
         """
         topic = self._composer.kafka(row["tenant"]).topics.requests
-        wanted = originals.Wanted(topic, row["id"], row["source"], row["kafka_key"], row["started_ms"])
+        wanted = originals.Wanted(topic, row["id"], row["source"], row["kafka_key"])
         try:
-            async with asyncio.timeout(_FIND_S):
+            async with asyncio.timeout(_FIND_S), self._searches:
                 found = await originals.find(self._kafka, wanted)
         except TimeoutError:
             text = f"the message was not found in topic {topic} within {_FIND_S:.0f} s: send the request anew"
             raise problems.ProblemError(503, "unavailable", text) from None
-        if found is None:
+        except errors.SettingsError as error:
+            raise problems.unavailable(str(error)) from None
+        if not found:
             text = f"the message of the request has left topic {topic}: send the request anew, by POST /v1/requests"
             raise problems.ProblemError(410, "original-gone", text)
-        return found
+        if len({codec.encode_ordered([one.type, one.data]) for one in found}) > 1:
+            text = "several payloads have this id: send a new request, by POST /v1/requests"
+            raise problems.ProblemError(409, "several-payloads", text)
+        return found[-1]

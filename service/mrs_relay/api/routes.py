@@ -92,14 +92,14 @@ class Handlers:
     tried: trials.Trials
     controlled: controls.Controls
     noted: decisions.Decisions
-    told: relays.Relays
+    reported: relays.Relays
 
 
 def routes(handlers: Handlers) -> Sequence[Route]:
     """Return all operations of the API."""
     return (
         *_questions(handlers.asked, handlers.streamed),
-        *_of_relays(handlers.told),
+        *_of_relays(handlers.reported),
         *_messages(handlers.submitted, handlers.repeated),
         *_trials(handlers.tried),
         *_controls(handlers.controlled),
@@ -171,13 +171,13 @@ def _questions(asked: requests.Requests, streamed: streams.Streams) -> Sequence[
     )
 
 
-def _of_relays(told: relays.Relays) -> Sequence[Route]:
+def _of_relays(reported: relays.Relays) -> Sequence[Route]:
     return (
         Route(
             "/v1/requests/{id}/why",
             "explainRequest",
             "Say what holds a request, in order, and what clears each of it.",
-            told.explain,
+            reported.explain,
             models.RequestQuery,
             relay_models.Why,
             _ONE,
@@ -186,7 +186,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
             "/v1/clusters",
             "listClusters",
             "List the clusters in use: slots, queues and pauses, as the relays report them.",
-            told.list_clusters,
+            reported.list_clusters,
             relay_models.ClustersQuery,
             relay_models.ClusterList,
             _COMMON,
@@ -195,7 +195,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
             "/v1/tenants",
             "listTenants",
             "List the tenants: what waits and runs, and their limits.",
-            told.list_tenants,
+            reported.list_tenants,
             relay_models.TenantsQuery,
             relay_models.TenantList,
             _COMMON,
@@ -204,7 +204,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
             "/v1/queues",
             "listQueues",
             "List the queues: how many wait, what holds the first one, and which are first in line.",
-            told.list_queues,
+            reported.list_queues,
             relay_models.QueuesQuery,
             relay_models.QueueList,
             _COMMON,
@@ -213,7 +213,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
             "/v1/budgets",
             "listBudgets",
             "List the budgets of MRS's operations: used and granted calls a minute.",
-            told.list_budgets,
+            reported.list_budgets,
             relay_models.BudgetsQuery,
             relay_models.BudgetList,
             _COMMON,
@@ -222,7 +222,7 @@ def _of_relays(told: relays.Relays) -> Sequence[Route]:
             "/v1/partitions",
             "listPartitions",
             "List the partitions of the topics of requests: their owner, state and lag.",
-            told.list_partitions,
+            reported.list_partitions,
             relay_models.PartitionsQuery,
             relay_models.PartitionList,
             _COMMON,

@@ -69,6 +69,20 @@ class Writing:
     trail: auditing.AuditTrail
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """
+    The pages beside the API.
+
+    Attributes:
+        routes: of the pages.
+        problem: makes the page of a problem.
+    """
+
+    routes: Sequence[web.AbstractRouteDef]
+    problem: problems.Page
+
+
 class Api:
     """
     The HTTP application.
@@ -85,7 +99,7 @@ class Api:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
-        told: what the relays report.
+        reported: what the relays report.
         noted: what people and programs decided.
     """
 
@@ -112,25 +126,25 @@ class Api:
         )
         repeated = retries.Retries(composer, self.asked, self.submitted, writing.kafka, self.noted)
         tried = trials.Trials(composer, writing.attempt)
-        self.told = relays.Relays(opened, self.asked, reading)
+        self.reported = relays.Relays(opened, self.asked, reading)
         self.controlled = controls.Controls(
             opened, reading.controls, writing.sender, topics.control, chosen, self.noted
         )
         self._routes = routes.routes(
             routes.Handlers(
-                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.told
+                self.asked, self._streams, self.submitted, repeated, tried, self.controlled, self.noted, self.reported
             )
         )
         self._document = codec.encode(openapi.document(self._routes, is_open=not chosen.access.is_set))
         self._metrics = registry.CollectorRegistry()
         self._metrics.register(_Collector(self._snapshot))
 
-    def application(self, pages: Sequence[web.AbstractRouteDef] = ()) -> web.Application:
-        """Return the application, with further pages; needs a running loop."""
+    def application(self, pages: Pages) -> web.Application:
+        """Return the application, with the pages; needs a running loop."""
         application = web.Application(
             client_max_size=self._settings.body_bytes,
             middlewares=[
-                problems.middleware,
+                problems.middleware(pages.problem),
                 guards.own_addresses(self._settings.addresses),
                 authentication.middleware(self._authenticator),
                 guards.rate(guards.Bucket(self._settings.requests_per_s)),
@@ -145,7 +159,7 @@ class Api:
                 web.get("/metrics", self._measured),
             ]
         )
-        application.add_routes(pages)
+        application.add_routes(pages.routes)
         least_roles.require_complete(application)
         application.on_response_prepare.append(headers.add)
         application.on_shutdown.append(self._close)
@@ -160,11 +174,13 @@ class Api:
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._document, content_type=routes.JSON)
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def _ready(self, request: web.Request) -> web.Response:
         now = self._reading.progress
         reasons = [now.problem] if now.problem else []
         reasons += [] if now.caught_up else ["the topics are still being read for the first time"]
-        body = {"ready": not reasons, "reasons": reasons, "writes": now.writes, "behind": now.behind or {}}
+        body: dict[str, Any] = {"ready": not reasons, "writes": now.writes}
+        if await self._authenticator.knows(request):  # names of topics and of the database are not for everybody
+            body |= {"reasons": reasons, "behind": now.behind or {}}
         return web.json_response(body, status=503 if reasons else 200)
 
     async def _measured(self, _request: web.Request) -> web.Response:
@@ -205,11 +221,9 @@ class _Collector(registry.Collector):
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    api: Api, chosen: settings.ApiSettings, pages: Sequence[web.AbstractRouteDef] = ()
-) -> AsyncIterator[int]:
+async def serving(api: Api, chosen: settings.ApiSettings, pages: Pages) -> AsyncIterator[int]:
     """
-    Serve the API, and pages beside it, for the length of the context; yields the port.
+    Serve the API, and the pages beside it, for the length of the context; yields the port.
 
     Raises:
         SettingsError: the server cannot listen on the address, or the files of TLS cannot be used.

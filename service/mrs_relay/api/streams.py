@@ -274,6 +274,8 @@ class Streams:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer with a stream, or once if the query says how long to wait."""
         query = replies.query(request, models.EventsQuery)
+        if request.method == "HEAD":  # its answer has no body, so it would never end
+            return web.Response(content_type=_SSE)
         with self._readers.counted():
             reader = await self._readers.open(request, query)
             if query.wait is not None:
@@ -312,17 +314,21 @@ class Streams:
         if content_type == _SSE:
             await self._send(request, response, f"retry: {_RETRY_MS}\n\n".encode())
 
-        async for found in self._deliveries(reader):
+        async for found in self._deliveries(request, reader):
             chunk = b"".join(map(written, found))
             if not await self._send(request, response, chunk):
                 break
         return response
 
-    async def _deliveries(self, reader: Reader) -> AsyncIterator[list[Delivered]]:
+    async def _deliveries(self, request: web.Request, reader: Reader) -> AsyncIterator[list[Delivered]]:
         """Yield what comes, and the position alone where nothing matched or nothing came for a while."""
         loop = asyncio.get_running_loop()
-        beat_s = loop.time() + self._settings.heartbeat_s
+        beat_s = asked_s = loop.time() + self._settings.heartbeat_s
         while not self._readers.closed:
+            if loop.time() >= asked_s:
+                if await scopes.has_changed(request):
+                    return  # it comes back with what it may now, or learns why not
+                asked_s = loop.time() + self._settings.heartbeat_s
             try:
                 found = await reader.take(max(0.0, beat_s - loop.time()))
             except database.DatabaseDown as error:

@@ -1,5 +1,5 @@
 """
-Turn HTTP requests into request messages: the only writes of the API, and all of them go to a topic of requests.
+Turn HTTP requests into request messages, each for the topic of requests of its tenant.
 
 What becomes of a message is an event, as for any sender. The relay judges it: this module refuses only what the relay
 would refuse whatever the tenant's rules are.
@@ -17,8 +17,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from mrs_relay import errors
-from mrs_relay.api import composing, decisions, models, problems, requests, settings, streams
+from mrs_relay.api import composing, decisions, models, problems, requests, settings, streams, writing
 from mrs_relay.api.access import callers, scopes
 from mrs_relay.client import sending, wording
 from mrs_relay.kafka import records
@@ -27,7 +26,6 @@ from mrs_relay.read_model import record_reader, sent
 
 _WAIT: Final = re.compile(r"\s*wait\s*=\s*\"?(\d{1,4})\"?\s*", re.IGNORECASE)
 _MOST_WAIT_S: Final = 60
-_SEND_S: Final = 30.0
 _MOST_WAITING: Final = 500
 """Messages that may wait for Kafka; they are in memory, and each may be as large as `api.body_bytes`."""
 
@@ -211,8 +209,7 @@ class Submissions:
 
     def require_writable(self) -> None:
         """Refuse to send anything if the settings say so. Raises ProblemError."""
-        if self._settings.read_only:
-            raise problems.ProblemError(403, "read-only", "api.read_only is set: send the message to Kafka")
+        writing.require_writable(self._settings, "message")
 
     async def _send(self, message: composing.Message) -> None:
         """
@@ -226,14 +223,8 @@ class Submissions:
             raise problems.unavailable(text)
 
         topic = self._composer.kafka(message.tenant).topics.requests
-        try:
-            async with asyncio.timeout(_SEND_S):
-                await self._sender.send(records.Outgoing(topic, message.kafka_key, message.value, wording.HEADERS))
-        except (errors.StreamError, TimeoutError):
-            text = (
-                "Kafka has not acknowledged the message, which may have been written: send it again, with the same key"
-            )
-            raise problems.unavailable(text) from None
+        outgoing = records.Outgoing(topic, message.kafka_key, message.value, wording.HEADERS)
+        await writing.send(self._sender, outgoing, "message", "send it again, with the same key")
 
     async def _reader(self, request: web.Request, message: composing.Message) -> streams.Reader:
         query = models.EventsQuery(tenant=message.tenant, source=message.source, id=message.id)

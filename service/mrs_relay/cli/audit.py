@@ -33,7 +33,7 @@ def audit(
     """
     Show the decisions of people and programs: who, from where, what, why, and what changed.
 
-    What became of a decision is told by the events that its message caused: `mrs-relay watch --id …`.
+    The events that its message caused say what became of a decision: `mrs-relay watch --id …`.
     """
     since_s = options.seconds(since)
     if since_s is None:
@@ -73,7 +73,7 @@ def _table(found: Sequence[records.Record]) -> table.Table:
         who = one.sender.authid if one.sender else "-"
         before = ", ".join(map(str, data.before.values()))
         place = f"{data.via} {data.place or ''}".strip()
-        row = (clock.rfc3339(one.time_ms), who, place, data.action, one.subject, before, data.why)
+        row = (clock.shown(one.time_ms), who, place, data.action, one.subject, before, data.why)
         shown.add_row(*(view.plain(cell) for cell in row))
     return shown
 

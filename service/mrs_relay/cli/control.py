@@ -97,7 +97,7 @@ def resolve(
     # Otherwise choose among the unknown requests of the ledger.
     choice = settling.Choice(frozenset(ids) if ids else None, by_id, clusters or (), codes or (), since_s)
     kafka = connect.kafka(config, bootstrap, tenant)
-    _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json))
+    _end(settling.settle(kafka, choice, settling.Verdict(verdict, note), yes=yes, as_json=as_json, tenant=tenant or ""))
 
 
 def _send(kind: str, data: Sequence[Mapping[str, Any]], key: str | None, how: wait.How) -> None:

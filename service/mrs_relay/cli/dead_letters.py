@@ -144,7 +144,7 @@ def replay(
     if choice == dead_letter_view.Choice() and not whole:
         raise typer.BadParameter("say which: a POSITION, --reason, --since, --until, or --all")
     kafka = connect.kafka(config, bootstrap, tenant)
-    outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run))
+    outcomes, missing = run.loop(_replay(kafka, choice, dry_run=dry_run, tenant=tenant or ""))
     if as_json:
         for one in outcomes:
             typer.echo(codec.encode({**one.found.as_row(), "sent": one.sent, "outcome": one.text}))
@@ -157,7 +157,7 @@ def replay(
 
 
 async def _replay(
-    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, *, dry_run: bool
+    kafka: kafka_settings.KafkaSettings, choice: dead_letter_view.Choice, *, dry_run: bool, tenant: str
 ) -> tuple[list[Outcome], list[str]]:
     broker = connect.broker(kafka)
     chosen = choice.of(await dead_letter_view.collect(broker, kafka.topics.dead_letters, choice))
@@ -177,14 +177,14 @@ async def _replay(
 
     if sending and not dry_run:
         replayed = [one for one in outcomes if one.sent]
-        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found)) for one in replayed))
+        await audit.note(kafka, *((one.found.letter.origin, _decision(one.found, tenant)) for one in replayed))
         await topic_io.send(broker, sending)
     return outcomes, choice.missing(chosen)
 
 
-def _decision(found: dead_letter_view.FoundLetter) -> decisions.Data:
+def _decision(found: dead_letter_view.FoundLetter, tenant: str) -> decisions.Data:
     letter = found.letter
-    return audit.data("replay", "", {"position": letter.origin}, before={"code": letter.code})
+    return audit.data("replay", "", {"position": letter.origin}, before={"code": letter.code}, tenant=tenant)
 
 
 def table(shown: Sequence[dead_letter_view.FoundLetter], *, total: int, width: int) -> console.Group:

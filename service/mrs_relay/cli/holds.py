@@ -8,15 +8,14 @@ The topic is shared by all tenants of a deployment, so no command here takes a t
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import getpass
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from mrs_relay import tenants
 from mrs_relay.cli import audit, connect, ledger, options, run, view
+from mrs_relay.client import auditing
 from mrs_relay.common import clock
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records, topic_io
@@ -130,7 +129,7 @@ def release(
     wanted = _scope(scope)
     present = {one.scope: one for one in run.loop(in_effect(found))}
     if wanted in present:
-        run.loop(_send(found, str(wanted).encode(), None))
+        run.loop(_send(found, str(wanted).encode(), None, reason))
         if as_json:
             typer.echo(codec.encode({"scope": str(wanted), "lifted": present[wanted].mode}))
         else:
@@ -160,17 +159,9 @@ def list_controls(
     view.out().print(table if found else "no control is in effect")
 
 
-def as_row(control: controls.Control) -> dict[str, Any]:
+def as_row(control: controls.Control) -> dict[str, str]:
     """Make the row of a control for programs; members without a value are left out."""
-    row = {
-        "scope": str(control.scope),
-        "mode": control.mode,
-        "reason": control.reason,
-        "by": control.by,
-        "at": clock.shown(control.at_ms),
-        "until": clock.shown(control.until_ms) if control.until_ms else "",
-    }
-    return {name: value for name, value in row.items() if value}
+    return {name: value for name, value in controls.shown(control).items() if value}
 
 
 def _scope(text: str) -> controls.Scope:
@@ -183,7 +174,12 @@ def _scope(text: str) -> controls.Scope:
 def _control(scope: str, mode: controls.Mode, reason: str, by: str, until: str | None) -> controls.Control:
     now_ms = clock.SystemClock().now_ms()
     made = controls.Control(
-        scope=_scope(scope), mode=mode, reason=reason, by=by or _user(), at_ms=now_ms, until_ms=_until_ms(until, now_ms)
+        scope=_scope(scope),
+        mode=mode,
+        reason=reason,
+        by=by or auditing.user() or "",
+        at_ms=now_ms,
+        until_ms=_until_ms(until, now_ms),
     )
     try:
         controls.read(*controls.write(made), now_ms)  # as every replica will
@@ -192,26 +188,17 @@ def _control(scope: str, mode: controls.Mode, reason: str, by: str, until: str |
     return made
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
-        return ""
-
-
 def _until_ms(text: str | None, now_ms: int) -> int:
     if text is None:
         return 0
     if (after_s := options.seconds(text)) is not None:
         return now_ms + round(after_s * 1000)
     try:
-        moment = dt.datetime.fromisoformat(clock.without_leap_second(text))
+        until_ms = clock.epoch_ms(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
         text = f"{text!r} is neither a duration such as 2h nor a time with offset such as 2026-11-24T06:00:00Z"
-        raise typer.BadParameter(text, param_hint="--until")
-    if (until_ms := round(moment.timestamp() * 1000)) <= now_ms:
+        raise typer.BadParameter(text, param_hint="--until") from None
+    if until_ms <= now_ms:
         raise typer.BadParameter(f"{text} is over", param_hint="--until")
     return until_ms
 
@@ -224,12 +211,13 @@ def _set(control: controls.Control, found: Iterable[tenants.ResolvedTenant], *, 
         view.out().print(view.plain(f"set: {control}"))
 
 
-async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None) -> None:
-    kafka, scope = next(iter(found)).kafka, key.decode()
+async def _send(found: Iterable[tenants.ResolvedTenant], key: bytes, value: bytes | None, why: str = "") -> None:
+    kafka, scope = next(iter(found)).kafka, controls.scope(key.decode())
     given = {"mode": "release"} if value is None else codec.decode(value)
     after = {name: given[name] for name in ("mode", "until") if name in given}
-    decided = audit.data(given["mode"], given.get("reason", ""), {"scope": scope}, after=after)
-    await audit.note(kafka, (scope, decided))
+    what = {"scope": str(scope)}
+    decided = audit.data(given["mode"], given.get("reason", why), what, tenant=scope.tenant, after=after)
+    await audit.note(kafka, (str(scope), decided))
     await topic_io.send(connect.broker(kafka), [records.Outgoing(kafka.topics.control, key, value)])
 
 

@@ -80,7 +80,7 @@ def message(job: engine_jobs.Job, place: records.Position, said: Verdict) -> rec
 
 
 async def settle(
-    kafka: kafka_settings.KafkaSettings, choice: Choice, said: Verdict, *, yes: bool, as_json: bool
+    kafka: kafka_settings.KafkaSettings, choice: Choice, said: Verdict, *, yes: bool, as_json: bool, tenant: str
 ) -> run.Code:
     """
     Settle all unknown requests of a choice, after showing them.
@@ -111,14 +111,14 @@ async def settle(
     if outgoing:
         if not yes:
             typer.confirm(f"settle {len(outgoing)} as {said.verdict}?", abort=True, err=True)
-        await audit.note(kafka, *((job.id, _decision(job, said)) for job in shown))
+        await audit.note(kafka, *((job.id, _decision(job, said, tenant)) for job in shown))
         await topic_io.send(connect.broker(kafka), outgoing)
     return run.Code.FAILED if others else run.Code.OK
 
 
-def _decision(job: engine_jobs.Job, said: Verdict) -> decisions.Data:
+def _decision(job: engine_jobs.Job, said: Verdict, tenant: str) -> decisions.Data:
     what, before = {"id": job.id, "source": job.source}, {"state": job.state.value}
-    return audit.data("resolve", said.note, what, before=before, after={"verdict": said.verdict})
+    return audit.data("resolve", said.note, what, before=before, after={"verdict": said.verdict}, tenant=tenant)
 
 
 def _show(shown: Sequence[engine_jobs.Job], said: Verdict, now_ms: int, *, as_json: bool) -> None:

@@ -121,23 +121,8 @@ def _row(asked: holds.Asked, job: engine_jobs.Job, held: Sequence[holds.Hold]) -
         "id": asked.id,
         "state": job.state.value,
         "ended": asked.ended,
-        "holds": [_hold(one) for one in held],
+        "holds": [holds.members(one) for one in held],
     }
-
-
-def _hold(one: holds.Hold) -> Mapping[str, Any]:
-    """Make a hold for programs, with the members that the HTTP API has."""
-    row = {
-        "code": one.code,
-        "text": one.text,
-        "clears": one.clears,
-        "earliest_at": clock.shown(one.earliest_ms) if one.earliest_ms else None,
-        "requests": [{"source": job.source, "id": job.id} for job in one.jobs] or None,
-        "relay": one.replica or None,
-        "reported_at": clock.shown(one.at_ms) if one.at_ms else None,
-        "stale": one.stale,
-    }
-    return {name: value for name, value in row.items() if value is not None}
 
 
 def _lines(

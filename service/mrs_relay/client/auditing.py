@@ -1,12 +1,13 @@
 """
 Write records of decisions, each before the decision is carried out.
 
-So no decision goes unrecorded; a record whose message was then not written shows by the events that are missing. A
+So every decision is on record; a record whose message was then not written shows by the events that are missing. A
 deployment without the topic, as after an upgrade, decides as before: a warning says once a minute that nothing is kept.
 """
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +35,7 @@ class AuditTrail:
         source: CloudEvents `source` of the records.
         send: writes them.
         time: the clock.
-        warn: told, at most once a minute, that nothing is kept.
+        warn: called, at most once a minute, with the text that nothing is kept.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class AuditTrail:
         self._time = time
         self._warn = warn
         self._exists = False
+        self._asking = asyncio.Lock()
         self._asked_s = float("-inf")
 
     async def write(self, sender: envelope.Sender | None, *decided: tuple[str, audit.Data]) -> None:
@@ -80,25 +82,30 @@ class AuditTrail:
 
     async def _is_there(self) -> bool:
         """Return whether there is such a topic, asked once a minute while there is none."""
-        now_s = self._time.monotonic_s()
-        if not self._exists and now_s - self._asked_s >= _AGAIN_S:
-            async with self._kafka.admin() as admin:
-                self._exists = self._topic in await admin.partition_counts()
-            self._asked_s = now_s
-            if not self._exists:
-                self._warn(
-                    f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
-                )
+        async with self._asking:  # those who decide meanwhile wait for the same answer
+            now_s = self._time.monotonic_s()
+            if not self._exists and now_s - self._asked_s >= _AGAIN_S:
+                async with self._kafka.admin() as admin:
+                    self._exists = self._topic in await admin.partition_counts()
+                self._asked_s = now_s
+                if not self._exists:
+                    self._warn(
+                        f"topic {self._topic} is missing, so decisions are not kept; `mrs-relay topics create` makes it"
+                    )
         return self._exists
 
 
 def person() -> envelope.Sender:
     """Return who runs this process, as the operating system says."""
+    return envelope.Sender(f"{user() or 'unknown'}@{host()}", "user")
+
+
+def user() -> str | None:
+    """Return the name of the user of this process; None: a container's user may have none."""
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        name = "unknown"
-    return envelope.Sender(f"{name}@{host()}", "user")
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
 
 
 def host() -> str:

@@ -24,12 +24,11 @@ class AuditPage:
         """Answer with a page of decisions."""
         given = links.given(request)
         page = await self._used.noted.page(replies.checked(given, models.AuditQuery), scopes.of(request))
-        following = None if page.next is None else links.url("/audit", {**given, "cursor": page.next})
         return self._used.renderer.page(
             "audit",
             path="/audit",
             given=given,
             decisions=page.items,
-            following=following,
+            following=links.following("/audit", given, page.next),
             first="cursor" not in given,
         )

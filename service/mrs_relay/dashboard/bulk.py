@@ -2,7 +2,7 @@
 Cancel or settle everything that a filter matches, some requests with each step.
 
 A step is one form that the page sends after another: it names the filter, the moment up to which requests began, and
-where the step before ended. So it goes on at any replica, nothing works on when nobody looks, and each request's
+where the step before ended. So any replica takes the next step, nothing continues unseen, and each request's
 outcome is shown.
 """
 
@@ -35,14 +35,14 @@ class Action:
     Attributes:
         kind: type of the message.
         verb: for buttons.
-        past: what is said of the requests before it is done.
+        asked: what is said of the requests before it is done.
         done: how the outcome is called.
         needs_verdict: a person says how the request ended.
     """
 
     kind: str
     verb: str
-    past: str
+    asked: str
     done: str
     needs_verdict: bool = False
 
@@ -53,7 +53,7 @@ class Action:
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "cancel": Action("mrs.job.cancel", "Cancel", "cancelled", "cancel sent"),
+    "cancel": Action("mrs.job.cancel", "Cancel", "asked to stop", "cancel sent"),
     "resolve": Action("mrs.job.resolve", "Resolve", "resolved", "verdict sent", needs_verdict=True),
 }
 
@@ -96,8 +96,9 @@ class Bulk:
         wanted = _wanted(chosen, until_ms, scopes.of(request))
 
         counts = await queries.count(self._used.opened, wanted)
-        sample = await queries.requests(self._used.opened, wanted, None, _LOOKED_AT)
-        fitting = [row for row in sample.rows if row["state"] in action.fitting]
+        sample = await queries.requests(self._used.opened, _narrowed(wanted, action), None, _LOOKED_AT)
+        rows = [row for row in sample.rows if row["state"] in action.fitting]
+        fitting = sum(count for state, count in counts.items() if state in action.fitting)
         return self._used.renderer.page(
             "bulk",
             path="/requests",
@@ -106,21 +107,23 @@ class Bulk:
             chosen=chosen,
             until_ms=until_ms,
             matching=sum(counts.values()),
-            fitting=sum(count for state, count in counts.items() if state in action.fitting),
-            sample=fitting[:_SAMPLE],
+            fitting=fitting,
+            total=fitting if len(action.fitting) == 1 else sum(counts.values()),
+            sample=rows[:_SAMPLE],
             list_url=links.url("/requests", chosen),
+            may_decide=self._used.may_decide(request),
         )
 
     async def step(self, request: web.Request) -> web.StreamResponse:
         """Do it to the next requests, and answer with their outcomes and the form of the next step."""
-        given = await forms.fields(request)
+        given = await forms.fields(request, self._used.addresses)
         name, action = _action(given)
         note = forms.note(given)
         verdict = forms.verdict(given) if action.needs_verdict else ""
         chosen = {one: given[one] for one in request_list.FILTERS if given.get(one)}
         until_ms = _number(given, "until_ms")
         scope = scopes.of(request)
-        wanted = _wanted(chosen, until_ms, scope)
+        wanted = _narrowed(_wanted(chosen, until_ms, scope), action)
 
         after = replies.place(given.get("cursor") or None, queries.PageEnd, wanted)
         page = await queries.requests(self._used.opened, wanted, after, _STEP)
@@ -186,6 +189,13 @@ def _wanted(chosen: Mapping[str, str], until_ms: int, scope: scopes.Scope) -> qu
     if found.until_ms is None or found.until_ms > until_ms:
         return queries.until(found, until_ms)
     return found
+
+
+def _narrowed(wanted: queries.Filter, action: Action) -> queries.Filter:
+    """Return a filter of the requests that an action fits, as far as one filter can say so; an index finds them."""
+    if wanted.state is None and len(action.fitting) == 1:
+        return queries.of_state(wanted, *action.fitting)
+    return wanted
 
 
 def _number(given: Mapping[str, str], name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import pydantic
@@ -18,21 +18,25 @@ VERDICTS = ("succeeded", "failed", "cancelled")
 """How a request that is unknown may have ended."""
 
 
-async def fields(request: web.Request) -> Mapping[str, str]:
+async def fields(request: web.Request, known: Collection[str]) -> Mapping[str, str]:
     """
     Return the fields of a form of this site.
+
+    Args:
+        request: with the form.
+        known: addresses by which browsers know this site, beside its own.
 
     Raises:
         ProblemError: another site sent it, or it is no form.
     """
-    require_same_origin(request)
+    require_same_origin(request, known)
     if request.content_type not in _TYPES:
         text = f"Content-Type {request.content_type[:100]!r}: expected a form"
         raise problems.ProblemError(415, "not-a-form", text)
     return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
 
 
-def require_same_origin(request: web.Request) -> None:
+def require_same_origin(request: web.Request, known: Collection[str]) -> None:
     """
     Refuse a form unless the browser says that a page of this site sent it.
 
@@ -43,7 +47,8 @@ def require_same_origin(request: web.Request) -> None:
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    is_ours = site == "same-origin" if site is not None else origin == f"{request.scheme}://{request.host}"
+    own = {f"{request.scheme}://{request.host}", *known}
+    is_ours = site == "same-origin" if site is not None else origin in own
     if not is_ours:
         text = "the form does not come from a page of this dashboard; programs use POST /v1/requests"
         raise problems.ProblemError(403, "foreign-origin", text)

@@ -24,13 +24,12 @@ class DeadLetterList:
         """Answer with a page of dead letters."""
         given = links.given(request)
         page = await self._used.asked.dead_letters(replies.checked(given, models.DeadLettersQuery), scopes.of(request))
-        following = None if page.next is None else links.url("/dead-letters", {**given, "cursor": page.next})
         return self._used.renderer.page(
             "dead_letters",
             path="/dead-letters",
             given=given,
             letters=page.items,
-            following=following,
+            following=links.following("/dead-letters", given, page.next),
             first="cursor" not in given,
-            tenants=[name for name in self._used.tenants if name],
+            tenants=self._used.tenants_of(request),
         )

@@ -28,6 +28,11 @@ def request_url(row: Mapping[str, Any], end: str = "", **more: Any) -> str:  # n
     return url(path, {"source": row["source"], "tenant": row["tenant"]}, **more)
 
 
+def following(path: str, given: Mapping[str, str], cursor: str | None) -> str | None:
+    """Return the address of the page after the one with these parameters; None: it is the last one."""
+    return None if cursor is None else url(path, {**given, "cursor": cursor})
+
+
 def of_web(address: object) -> str | None:
     """Return an address that MRS gave if a browser may be sent there."""
     if not isinstance(address, str):

@@ -66,8 +66,16 @@ class OverviewPage:
         for some in now.ended:
             ended[some.state] += some.count
 
-        told, sees_all = self._used.told, scope.visible is None  # clusters and budgets are of all tenants together
-        failures, _ = await self._used.asked.page(models.RequestsQuery(state="failed", limit=_FAILURES), scope)
+        # Clusters and budgets are of all tenants together.
+        reported, sees_all = self._used.reported, scope.visible is None
+        clusters = reported.clusters(relay_models.ClustersQuery(), scope).items if sees_all else ()
+        budgets = reported.budgets(relay_models.BudgetsQuery(), scope).items if sees_all else ()
+        partitions = reported.partitions(relay_models.PartitionsQuery(), scope).items
+
+        busy = places(now)
+        failures, more_failures = await self._used.asked.page(
+            models.RequestsQuery(state="failed", limit=_FAILURES), scope
+        )
         return self._used.renderer.page(
             "overview",
             path="/",
@@ -79,16 +87,14 @@ class OverviewPage:
             ends=_ENDS,
             columns=chart(now),
             most=max(_by_minute(now).values(), default=0),
-            places=places(now)[:_MOST_PLACES],
-            left_out=max(0, len(places(now)) - _MOST_PLACES),
+            places=busy[:_MOST_PLACES],
+            left_out=max(0, len(busy) - _MOST_PLACES),
             failures=failures,
-            clusters=relay_pages.slots(told.clusters(relay_models.ClustersQuery(), scope).items)[:_MOST_PLACES]
-            if sees_all
-            else (),
-            budgets=[one for one in told.budgets(relay_models.BudgetsQuery(), scope).items if one.used]
-            if sees_all
-            else (),
-            partitions=[one for one in told.partitions(relay_models.PartitionsQuery(), scope).items if _is_ill(one)],
+            more_failures=more_failures,
+            sees_all=sees_all,
+            clusters=relay_pages.slots(clusters)[:_MOST_PLACES],
+            budgets=[one for one in budgets if one.used],
+            partitions=[one for one in partitions if _is_ill(one)],
             controls=(await self._used.controlled.listed(scope)).items,
             progress=self._used.progress(),
         )
@@ -119,7 +125,7 @@ def places(now: figures.Overview) -> Sequence[Place]:
 def chart(now: figures.Overview) -> Sequence[Part]:
     """Return the columns of what ended, a minute each, the last hour from left to right."""
     most = max(_by_minute(now).values(), default=1)
-    first = now.at_ms // figures.MINUTE_MS - _MINUTES + 1
+    first = _first_minute(now)
     by_minute: dict[int, dict[str, int]] = collections.defaultdict(dict)
     for one in now.ended:
         by_minute[one.minute][one.state] = one.count
@@ -135,7 +141,13 @@ def chart(now: figures.Overview) -> Sequence[Part]:
 
 
 def _by_minute(now: figures.Overview) -> Mapping[int, int]:
+    """Return how many ended in each minute that is drawn."""
     found: collections.Counter[int] = collections.Counter()
     for one in now.ended:
-        found[one.minute] += one.count
+        if one.minute >= _first_minute(now):
+            found[one.minute] += one.count
     return found
+
+
+def _first_minute(now: figures.Overview) -> int:
+    return now.at_ms // figures.MINUTE_MS - _MINUTES + 1

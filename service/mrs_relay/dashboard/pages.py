@@ -1,13 +1,12 @@
-"""All pages, as values: paths and what answers them."""
+"""All pages, as values: paths and what answers them, and the page of a problem."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
-import structlog
 from aiohttp import web
 
-from mrs_relay import errors
 from mrs_relay.api import problems, server, settings
 from mrs_relay.common import clock
 from mrs_relay.dashboard import (
@@ -25,19 +24,17 @@ from mrs_relay.dashboard import (
 )
 from mrs_relay.read_model import database, figures, projector
 
-_log = structlog.get_logger(__name__)
 
-
-def routes(
+def made(
     api: server.Api,
     chosen: settings.ApiSettings,
     opened: database.Database,
     topics: projector.Topics,
     progress: Callable[[], projector.Progress],
     time: clock.Clock,
-) -> Sequence[web.AbstractRouteDef]:
+) -> server.Pages:
     """
-    Return the routes of all pages.
+    Return all pages.
 
     Args:
         api: the HTTP API beside them; pages show its answers.
@@ -48,25 +45,24 @@ def routes(
         time: the clock.
     """
     files = static_files.StaticFiles()
-    renderer = rendering.Renderer(time, files, read_only=chosen.read_only)
+    renderer = rendering.Renderer(time, files)
     used = sources.Sources(
         opened=opened,
         asked=api.asked,
         submitted=api.submitted,
         controlled=api.controlled,
-        told=api.told,
+        reported=api.reported,
         noted=api.noted,
         figures=figures.Figures(opened, time),
         progress=progress,
         tenants=sorted(topics.tenants.values()),
         time=time,
         renderer=renderer,
+        addresses=chosen.addresses,
+        read_only=chosen.read_only,
     )
-    pages = [(verb, path, answering(renderer, handler)) for verb, path, handler in _pages(used)]
-    return [web.route(verb, path, handler) for verb, path, handler in (*pages, ("GET", _STATIC, files.serve))]
-
-
-_STATIC = "/static/{name}"
+    routes = [web.route(*one) for one in (*_pages(used), ("GET", "/static/{name}", files.serve))]
+    return server.Pages(routes, functools.partial(_problem_page, renderer))
 
 
 def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]:
@@ -93,22 +89,6 @@ def _pages(used: sources.Sources) -> Sequence[tuple[str, str, problems.Handler]]
         ("POST", "/controls/lift", control.lift),
         ("GET", "/dead-letters", letters.DeadLetterList(used).show),
     )
-
-
-def answering(renderer: rendering.Renderer, handler: problems.Handler) -> problems.Handler:
-    """Return a handler whose problems are pages, too."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except problems.ProblemError as problem:
-            found = problem
-        except (database.DatabaseDown, errors.StreamError) as error:
-            _log.warning("page_unavailable", path=request.path, error=str(error))
-            found = problems.unavailable("the database or Kafka does not answer; try again")
-        return _problem_page(renderer, request, found)
-
-    return answer
 
 
 def _problem_page(renderer: rendering.Renderer, request: web.Request, problem: problems.ProblemError) -> web.Response:

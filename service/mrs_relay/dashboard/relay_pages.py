@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from mrs_relay.api import relay_models, replies
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import links, sources
 
 
@@ -33,27 +33,33 @@ class RelayPages:
         self._used = used
 
     async def clusters(self, request: web.Request) -> web.StreamResponse:
-        """Answer with clusters, their queues, and the budgets of calls to MRS."""
+        """Answer with queues; and with clusters and budgets, which all tenants share, to who may see all tenants."""
         query = replies.checked(links.given(request), relay_models.ClustersQuery)
-        told, scope = self._used.told, scopes.of(request)
-        found = told.clusters(query, scope)
-        queues = told.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
+        reported, scope = self._used.reported, scopes.of(request)
+        sees_all = scope.may(callers.EVERY)
+        queues = reported.queues(relay_models.QueuesQuery(cluster=query.cluster, connection=query.connection), scope)
         return self._used.renderer.page(
             "clusters",
             path="/clusters",
             here=request.path_qs,
-            problem=found.problem,
-            clusters=slots(found.items),
+            problem=queues.problem,
+            sees_all=sees_all,
+            may_hold=self._used.may_decide(request, callers.EVERY),
+            clusters=slots(reported.clusters(query, scope).items) if sees_all else (),
             queues=[queue for queue in queues.items if not queue.stale],
-            budgets=told.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items,
+            budgets=reported.budgets(relay_models.BudgetsQuery(connection=query.connection), scope).items
+            if sees_all
+            else (),
         )
 
     async def tenants(self, request: web.Request) -> web.StreamResponse:
         """Answer with tenants and the partitions of their topics."""
         query = replies.checked(links.given(request), relay_models.TenantsQuery)
-        told, scope = self._used.told, scopes.of(request)
-        found = told.tenants(query, scope)
-        partitions = told.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
+        reported, scope = self._used.reported, scopes.of(request)
+        found = reported.tenants(query, scope)
+        partitions = reported.partitions(relay_models.PartitionsQuery(tenant=query.tenant), scope)
+        names = {one.tenant for one in found.items}
+        may_hold = {name for name in names if self._used.may_decide(request, name or callers.EVERY)}
         return self._used.renderer.page(
             "tenants",
             path="/tenants",
@@ -62,6 +68,7 @@ class RelayPages:
             tenants=found.items,
             partitions=partitions.items,
             most=most,
+            may_hold=may_hold,
         )
 
 

@@ -11,18 +11,11 @@ from mrs_relay.common import clock
 from mrs_relay.dashboard import links, static_files, wording
 from mrs_relay.messages import events
 
-CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-"""Content security policy: nothing from elsewhere, and no script or style within a page."""
-
 HEADERS: Final = {
-    "Content-Security-Policy": CSP,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # without a referrer, browsers hide the origin of forms, too
     "Cache-Control": "no-store",
 }
+"""Headers of pages, beside those that every reply of the service has, see `api.headers`."""
 
 NAVIGATION: Final = (
     ("/", "Overview", "o"),
@@ -43,10 +36,9 @@ class Renderer:
     Args:
         time: the clock, for ages.
         files: the files that pages refer to.
-        read_only: pages offer no action.
     """
 
-    def __init__(self, time: clock.Clock, files: static_files.StaticFiles, *, read_only: bool) -> None:
+    def __init__(self, time: clock.Clock, files: static_files.StaticFiles) -> None:
         self._time = time
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("mrs_relay.dashboard"),
@@ -65,7 +57,6 @@ class Renderer:
             navigation=NAVIGATION,
             states=events.STATES,
             last_states=events.LAST,
-            read_only=read_only,
         )
 
     def page(

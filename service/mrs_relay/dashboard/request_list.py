@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import models, problems, replies, requests
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import links, sources
 from mrs_relay.messages import events
 from mrs_relay.read_model import queries
@@ -21,6 +21,7 @@ from mrs_relay.read_model import queries
 _MOST_NEW: Final = 99
 _MOST_KEYS: Final = 500
 _KEY_DIGITS: Final = 32
+_LATE_MS: Final = 60_000
 FILTERS: Final = ("text", "state", "type", "tenant", "cluster", "label", "reason", "since", "until")
 """Names of the filters, as the HTTP API has them."""
 
@@ -50,23 +51,24 @@ class RequestList:
 
         chosen = filters(given)
         keys = ",".join(row["key"].hex() for row in rows)
-        live = None if query.cursor else links.url("/live", chosen, keys=keys, shown_at=now_ms)
-        following_url = None if following is None else links.url("/requests", {**given, "cursor": following})
-        return self._page(request, given, rows, live=live, following=following_url)
+        new_since_ms = _new_since_ms(now_ms, rows if following else ())
+        live = None if query.cursor else links.url("/live", chosen, keys=keys, new_since=new_since_ms)
+        return self._page(request, given, rows, live=live, following=links.following("/requests", given, following))
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """Answer with the rows that a page shows, as they are now, and the number of new ones."""
         given = links.given(request)
         keys = _keys(given.pop("keys", ""))
-        shown_at_ms = _moment_ms(given.pop("shown_at", ""))
+        new_since_ms = _moment_ms(given.pop("new_since", ""))
         query = replies.checked(given, models.RequestsQuery)
 
         scope = scopes.of(request)
         scope.require_named(query.tenant)
         rows = [row for row in await queries.of_keys(self._used.opened, keys) if scope.may(row["tenant"])]
         chosen = requests.filter_of(query, scope.tenants)
-        newer = _since(chosen, shown_at_ms)
-        new = [] if newer is None else (await queries.requests(self._used.opened, newer, None, _MOST_NEW + 1)).rows
+        newer = _since(chosen, new_since_ms)
+        most = _MOST_NEW + 1 + len(keys)
+        new = [] if newer is None else (await queries.requests(self._used.opened, newer, None, most)).rows
         count = sum(row["key"] not in keys for row in new)
         return self._used.renderer.page(
             "live_rows",
@@ -101,8 +103,10 @@ class RequestList:
             first="cursor" not in given,
             list_url=links.url("/requests", chosen),
             here=request.path_qs,
-            tenants=[name for name in self._used.tenants if name and scopes.of(request).may(name)],
+            tenants=self._used.tenants_of(request),
             kinds=list(events.SUBJECTS),
+            may_decide=self._used.may_decide(request, chosen.get("tenant") or callers.Some.TENANT),
+            may_hold=self._used.may_decide(request, callers.EVERY),
             **shown,
         )
 
@@ -118,11 +122,25 @@ def _line(row: Mapping[str, Any], chosen: queries.Filter | None) -> dict[str, An
     return {**row, "dom_id": f"r-{row['key'].hex()}", "left": left, "url": links.request_url(row)}
 
 
-def _since(chosen: queries.Filter, shown_at_ms: int) -> queries.Filter | None:
-    """Return the filter of what began after a page was made; None: its own limits leave nothing."""
-    if chosen.until_ms is not None and chosen.until_ms <= shown_at_ms:
+def _new_since_ms(now_ms: int, rows: Sequence[Mapping[str, Any]]) -> int:
+    """
+    Return since when what began and is not on a page is new to it.
+
+    What began shortly before the page was made may be read after it.
+
+    Args:
+        now_ms: when the page was made.
+        rows: of the page, if others follow it, which are not new.
+    """
+    last_ms = rows[-1]["started_ms"] if rows else 0
+    return max(now_ms - _LATE_MS, last_ms + 1)
+
+
+def _since(chosen: queries.Filter, new_since_ms: int) -> queries.Filter | None:
+    """Return the filter of what is new to a page; None: its own limits leave nothing."""
+    if chosen.until_ms is not None and chosen.until_ms <= new_since_ms:
         return None
-    return queries.since(chosen, max(shown_at_ms, chosen.since_ms or 0))
+    return queries.since(chosen, max(new_since_ms, chosen.since_ms or 0))
 
 
 def _keys(text: str) -> list[bytes]:
@@ -137,5 +155,5 @@ def _keys(text: str) -> list[bytes]:
 
 def _moment_ms(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):  # noqa: PLR2004 - digits of any year's milliseconds
-        raise problems.ProblemError(400, "invalid-parameter", "shown_at: expected the time of a page")
+        raise problems.ProblemError(400, "invalid-parameter", "new_since: expected that of a page")
     return int(text)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mrs_relay.api import problems, submissions
-from mrs_relay.api.access import scopes
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.dashboard import forms, links, rendering, sources, timeline
 
 _SHOWN_EVENTS: Final = 200
@@ -52,7 +52,7 @@ class RequestPage:
             events_left_out=max(0, len(found) - _SHOWN_EVENTS),
             picture=timeline.draw(found, self._used.time.now_ms()),
             picture_width=timeline.WIDTH,
-            why=None if row["ended"] else await self._used.told.explained(row, scopes.of(request)),
+            why=None if row["ended"] else await self._used.reported.explained(row, scopes.of(request)),
             operation=data.get("operation"),
             mrs=_mapping(data.get("mrs")),
             reason=_mapping(data.get("reason")),
@@ -61,19 +61,21 @@ class RequestPage:
             tables=[_table(one) for one in _statements(result)],
             can_cancel=row["state"] in submissions.FITTING["mrs.job.cancel"],
             can_resolve=row["state"] in submissions.FITTING["mrs.job.resolve"],
+            may_decide=self._used.may_decide(request, row["tenant"]),
+            may_hold=self._used.may_decide(request, callers.EVERY),
             notice=_NOTICES.get(request.query.get("done", "")),
         )
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Take the form that cancels the request, and go back to its page."""
-        given = await forms.fields(request)
+        given = await forms.fields(request, self._used.addresses)
         row = await self._used.asked.one(request)
         await self._used.submitted.cancel_one(row, forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="cancel"))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """Take the form that settles the request, and go back to its page."""
-        given = await forms.fields(request)
+        given = await forms.fields(request, self._used.addresses)
         row = await self._used.asked.one(request)
         await self._used.submitted.resolve_one(row, forms.verdict(given), forms.note(given), scopes.of(request).caller)
         raise web.HTTPSeeOther(links.request_url(row, done="resolve"))

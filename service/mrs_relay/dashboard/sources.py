@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from mrs_relay.api import controls, decisions, relays, requests, submissions
+from mrs_relay.api.access import callers, scopes
 from mrs_relay.common import clock
 from mrs_relay.dashboard import rendering
 from mrs_relay.read_model import database, figures, projector
@@ -21,23 +24,35 @@ class Sources:
         asked: finds requests.
         submitted: sends messages about them.
         controlled: lists, sets and lifts controls.
-        told: what the relays report.
+        reported: what the relays report.
         noted: what people and programs decided.
         figures: counts for the overview.
         progress: how far the read model is.
         tenants: names of the tenants; one that is "" without tenants.
         time: the clock.
         renderer: makes the pages.
+        addresses: by which browsers know the service, beside its own.
+        read_only: no decision is taken here.
     """
 
     opened: database.Database
     asked: requests.Requests
     submitted: submissions.Submissions
     controlled: controls.Controls
-    told: relays.Relays
+    reported: relays.Relays
     noted: decisions.Decisions
     figures: figures.Figures
     progress: Callable[[], projector.Progress]
     tenants: Sequence[str]
     time: clock.Clock
     renderer: rendering.Renderer
+    addresses: Collection[str]
+    read_only: bool
+
+    def may_decide(self, request: web.Request, tenant: str | callers.Some = callers.Some.TENANT) -> bool:
+        """Return whether to offer the caller decisions on a tenant; `Some`: on one at least, `EVERY`: on all."""
+        return not self.read_only and scopes.of(request).caller.may(callers.Role.OPERATOR, tenant)
+
+    def tenants_of(self, request: web.Request) -> list[str]:
+        """Return the names of the tenants that the caller may see, for a form; none without tenants."""
+        return [name for name in self.tenants if name and scopes.of(request).may(name)]

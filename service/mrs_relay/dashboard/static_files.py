@@ -35,7 +35,7 @@ class StaticFiles:
         if content is None:
             raise problems.ProblemError(404, "no-such-path", f"{request.path[:200]}: there is no such file")
         is_newest = request.query.get("v") == self._digests[name]
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": _FOREVER if is_newest else "no-cache"}
+        headers = {"Cache-Control": _FOREVER if is_newest else "no-cache"}
         return web.Response(
             body=content, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=headers
         )

@@ -44,7 +44,7 @@ class Drains:
     def _count(self) -> bool:
         """Count once; returns whether there is a drain."""
         drains = [one for one in self._controls if one.mode == "drain"]
-        self._controls.draining = {one.scope: self._controls.under_way(one.scope) for one in drains}
+        self._controls.draining = self._controls.under_way([one.scope for one in drains])
         self._ended &= set(drains)
         for one in drains:
             if not self._controls.draining[one.scope] and one not in self._ended:

@@ -58,7 +58,7 @@ class CommandExecutor:
         self._rejections = expiry.Rejections(self._expiry, self._timers, context.time, self._forget)
         self._cold_expiry = expiry.ColdExpiry(lease.cold, self._expiry, self._timers, self._others, context.time)
         self._in_memory: Mapping[jobs.LedgerKey, jobs.Job] | None = None
-        self._taken_s = float("-inf")
+        self._next_commit_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._context.scheduler.join(self, self._context.quota)
@@ -125,29 +125,17 @@ class CommandExecutor:
 
         Returns None when the process stops and the reply of the last submission in flight has been taken.
         """
-        # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
-        loop = asyncio.get_running_loop()
-        next_commit_s = self._taken_s + self._interval_s(loop.time() - self._taken_s)
-
         while True:
             try:
-                batch = await self._lease.inbox.take(self._context.settings.batch_records, next_commit_s)
+                batch = await self._lease.inbox.take(self._context.settings.batch_records, self._next_commit_s)
             except inboxes.Closed:
                 # The process stops: wait for the replies of submissions in flight, which arrive as facts.
                 if not await self._sender.next_landed():
                     return None
             else:
-                self._taken_s = loop.time()
+                # On the loop's clock, as its timers are: uvloop's stands still within a millisecond.
+                self._next_commit_s = asyncio.get_running_loop().time() + self._context.commit_interval_s
                 return batch
-
-    def _interval_s(self, busy_s: float) -> float:
-        """
-        Return the time from one commit to the next: the interval, or up to twice as long if the last one took longer.
-
-        A transaction costs the same for a few records and for many: groups grow where the process has no time to spare.
-        """
-        interval_s = self._context.commit_interval_s
-        return min(max(interval_s, 2 * busy_s), 2 * interval_s)
 
     def admit(self, key: jobs.LedgerKey, job: jobs.Job) -> bool:
         """Ask for a turn for a job that is being queued; False leaves it to the ENQUEUE command that follows."""
@@ -301,7 +289,8 @@ class CommandExecutor:
             self._admitted(key)
 
     def _entry(self, key: jobs.LedgerKey, job: jobs.Job) -> entries.QueueEntry:
-        return entries.queue_entry(key, job, self, self._admitted, self._context.settings.priority_aging_s)
+        aging_s = self._context.settings.priority_aging_s
+        return entries.queue_entry(key, job, self, self._admitted, self._rejection_due, aging_s)
 
     def _enqueue_at(self, when_ms: int, key: jobs.LedgerKey, job: jobs.Job) -> None:
         self._forget_later(key)
@@ -336,6 +325,9 @@ class CommandExecutor:
 
     def _admitted(self, key: jobs.LedgerKey) -> None:
         self.report(key, facts.Admitted())
+
+    def _rejection_due(self, key: jobs.LedgerKey) -> None:
+        self.report(key, facts.RejectionDue())
 
     def _replied(self, key: jobs.LedgerKey, fact: facts.Fact) -> None:
         self._context.scheduler.completed(key, self)

@@ -34,7 +34,7 @@ class EngineSettings(pydantic.BaseModel):
     of `mrs.max_connections` to those who follow jobs; 8 reads of 0.2 s each use up every documented read quota.
     """
 
-    max_intents: Annotated[int, pydantic.Field(ge=1)] = 1024
+    max_intents: Annotated[int, pydantic.Field(ge=1)] = 512
     """
     Submissions of this process between their turn and their reply: being committed, waiting to be sent, or in flight.
     Too small and commits limit the rate; too big and a slow MRS makes intents older than `send_within_s`. Other writes

@@ -215,14 +215,14 @@ class UnitOfWork:
         if isinstance(fact, facts.Requested):
             fact, most_growth_bytes = self._counts.within_limits(fact), _GROWTH_BYTES
         before = self._changed[key] if key in self._changed else self._base.get(key)
-        if isinstance(fact, facts.Admitted) and before is not None:
-            fact = self._context.controls.held_back(before, self._context.quota.policy.tenant) or fact
+        if isinstance(fact, facts.Admitted | facts.RejectionDue) and before is not None:
+            fact = self._context.controls.applied(fact, before, self._context.quota.policy.tenant)
         decision = transitions.decide(before, fact, self._now_ms, self._counts.config())
         if decision is None:
             return None
 
         # The ledger record; that of a new request keeps room to grow.
-        value = _encoded(decision.job, fact)
+        value = job_records.encode_after(decision.job, fact)
         size_bytes = self._fitting_bytes(key, value, most_growth_bytes)
 
         topic = self._context.topics.events
@@ -260,7 +260,7 @@ class UnitOfWork:
                 return step
             if (then := transitions.decide(job, _ADMITTED, self._now_ms, self._counts.config())) is None:
                 return step
-            value = _encoded(then.job, _ADMITTED)
+            value = job_records.encode_after(then.job, _ADMITTED)
             size_bytes = step.size_bytes - records.size_bytes(key, step.value) + self._fitting_bytes(key, value)
             published = [self._writer.event(event, self._context.topics.events) for event in then.events]
             size_bytes += records.rough_bytes(published)
@@ -381,11 +381,3 @@ class UnitOfWork:
             except records.TooLarge as error:  # the topic's limit is below that of the events: it keeps an older state
                 self._alarm(error, "latest", jobs.LedgerKey(name))
         return latest
-
-
-def _encoded(job: jobs.Job | None, fact: facts.Fact) -> bytes | None:
-    """Encode a job; read it back as a check, unless the fact added only text, which decodes as it was written."""
-    if job is None:
-        return None
-    only_text = isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
-    return job_records.encode(job) if only_text else job_records.encode_readable(job)

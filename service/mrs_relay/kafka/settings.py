@@ -114,9 +114,8 @@ class KafkaSettings(group.Group):
 
     commit_interval_s: float = Field(default=0.05, ge=0.0, le=5.0)
     """
-    Seconds between two commits of a busy partition, up to twice as long where a commit with its batch takes more than
-    half of it; an idle one commits at once. A transaction costs the broker 20 ms or more for its markers, so a much
-    smaller value gains nothing; a bigger one adds to the delay of everything.
+    Seconds between two commits of a busy partition; an idle one commits at once. A transaction costs the broker 20
+    ms or more for its markers, so a much smaller value gains nothing; a bigger one adds to the delay of everything.
     """
 
     commit_timeout_s: float = Field(default=12.0, gt=0.0)

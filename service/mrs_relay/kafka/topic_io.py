@@ -140,7 +140,7 @@ async def tail(kafka: TopicClient, topic: str, start: Start) -> AsyncIterator[Ta
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
-    async with _reading(kafka, topic) as (reader, bounds):
+    async with reading(kafka, topic) as (reader, bounds):
         places = await _start_offsets(reader, bounds, start)
         reader.go_to(places)
         yield Tail(reader, places)
@@ -162,7 +162,7 @@ async def bounds_of(kafka: TopicClient, topic: str) -> Mapping[int, broker.Bound
     Raises:
         StreamDown: Kafka cannot be reached, or does not describe the topic. SettingsError: there is no such topic.
     """
-    async with _reading(kafka, topic) as (_, bounds), kafka.admin() as admin:
+    async with reading(kafka, topic) as (_, bounds), kafka.admin() as admin:
         described = (await admin.cluster()).topics.get(topic)
         if described is None:  # without its id it would seem to be another topic
             raise errors.StreamDown(f"Kafka does not describe topic {topic} at present")
@@ -178,7 +178,7 @@ async def read_all(kafka: TopicClient, topic: str, start: Start = BEGINNING) -> 
     Raises:
         StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
     """
-    async with _reading(kafka, topic) as (reader, bounds):
+    async with reading(kafka, topic) as (reader, bounds):
         places = await _start_offsets(reader, bounds, start)
         async for record in read_span(reader, places, {partition: bound.end for partition, bound in bounds.items()}):
             yield record
@@ -255,7 +255,13 @@ async def send(kafka: TopicClient, outgoing: Sequence[records.Outgoing]) -> None
 
 
 @asynccontextmanager
-async def _reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicReader, Mapping[int, broker.Bounds]]]:
+async def reading(kafka: TopicClient, topic: str) -> AsyncIterator[tuple[TopicReader, Mapping[int, broker.Bounds]]]:
+    """
+    Yield a reader of `topic`, and begin and end of each partition.
+
+    Raises:
+        StreamDown: Kafka cannot be reached. SettingsError: there is no such topic.
+    """
     counts = await _existing(kafka, {topic})
     async with kafka.topic(topic, counts[topic]) as reader:
         yield reader, await reader.bounds()

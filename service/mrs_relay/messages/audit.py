@@ -2,12 +2,11 @@
 Records of decisions: CloudEvents of the topic `kafka.topics.audit`, in structured mode. Pure.
 
 One record says who decided what, from where and why, and what changed. It holds no content of requests and no secret.
-What became of a decision that is a message is told by the events that the message causes: `data.message` is its id.
+The events that a decision's message causes say what became of it: `data.message` is the id of that message.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ class Data(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     Attributes:
         action: cancel, resolve, retry, replay, kill, hold …
-        via: http, page or cli.
+        via: http or cli.
         place: from where: an address, or a host.
         why: the reason that the deciding one gave.
         tenant: whose requests it concerns; "" without tenants, None: not those of one tenant.
@@ -70,7 +69,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     data: Data
 
 
-_decoder = msgspec.json.Decoder(Data)
+_DEPTH: Final = 50
+"""Nesting of a foreign record that every reader and writer of JSON still takes."""
+
+
+class _Members(msgspec.Struct, frozen=True):
+    """A record as it is read; decoding checks the types."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    data: Data
+    subject: str = ""
+    authid: str | None = None
+    authtype: str | None = None
+
+
+_reader = msgspec.json.Decoder(_Members)
 
 
 def write(record: Record) -> bytes:
@@ -97,18 +113,27 @@ def read(value: bytes | None) -> Record:
     Raises:
         ValueError: it is no record of a decision.
     """
-    members = msgspec.json.decode(value or b"", type=dict[str, msgspec.Raw])
-    texts = {name: json.loads(bytes(raw)) for name, raw in members.items() if name != "data"}
     try:
-        if not texts["type"].startswith(PREFIX):
-            raise ValueError(f"expected a type {PREFIX}…")
-        return Record(
-            id=texts["id"],
-            source=texts["source"],
-            time_ms=clock.epoch_ms(texts["time"]),
-            subject=texts.get("subject", ""),
-            sender=envelope.Sender(texts["authid"], texts.get("authtype")) if texts.get("authid") else None,
-            data=_decoder.decode(bytes(members["data"])),
-        )
-    except (KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"no record of a decision: {error!r}") from None
+        found = _reader.decode(value or b"")
+        is_shallow = all(_fits(one, _DEPTH) for one in (found.data.what, found.data.before, found.data.after))
+    except RecursionError:
+        is_shallow = False
+    if not is_shallow:
+        raise ValueError("no record of a decision: the JSON is nested too deeply")
+    if not found.type.startswith(PREFIX):
+        raise ValueError(f"no record of a decision: expected a type {PREFIX}…")
+    return Record(
+        id=found.id,
+        source=found.source,
+        time_ms=clock.epoch_ms(found.time),
+        subject=found.subject,
+        sender=envelope.Sender(found.authid, found.authtype) if found.authid else None,
+        data=found.data,
+    )
+
+
+def _fits(value: object, depth: int) -> bool:
+    """Return whether a JSON value is nested no deeper than this."""
+    if not isinstance(value, Mapping | list):
+        return True
+    return depth > 0 and all(_fits(one, depth - 1) for one in (value.values() if isinstance(value, Mapping) else value))

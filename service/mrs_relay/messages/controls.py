@@ -39,7 +39,11 @@ SUBJECTS: Final = ("job", "sql", "cluster", "call")
 """What `type/` may name: the kinds of requests, as they stand in the types of events."""
 
 MAX_SCOPE: Final = 600
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Pattern of text without control characters, as JSON Schema writes it."""
+
 _MAX_TEXT: Final = 500
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 _OFFSET: Final = re.compile(r"([a-zA-Z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})")
 
@@ -49,12 +53,17 @@ class Scope(NamedTuple):
     The requests that a control concerns.
 
     Attributes:
-        kind: what the scope goes by.
+        kind: the property of requests that the scope names.
         name: the tenant, cluster, label as `key=value`, type or request id; `<topic>/<partition>/<offset>`; "" for all.
     """
 
     kind: Kind
     name: str = ""
+
+    @property
+    def tenant(self) -> str | None:
+        """The one tenant that the scope names; None: it names something else."""
+        return self.name if self.kind == "tenant" else None
 
     def __str__(self) -> str:
         """Format the scope as the key of its record."""
@@ -118,6 +127,12 @@ class ControlData(pydantic.BaseModel):
         dt.datetime | None, pydantic.Field(description="When it ends by itself; without it, when it is lifted.")
     ] = None
 
+    @pydantic.field_validator("reason", "by")
+    @classmethod
+    def _on_one_line(cls, value: str) -> str:
+        """Replace control characters: to refuse them would lift a hold that somebody meant."""
+        return _CONTROL_CHARACTERS.sub(" ", value)
+
     @pydantic.field_validator("at", "until", mode="before")
     @classmethod
     def _only_text(cls, value: object) -> object:
@@ -180,6 +195,13 @@ def scopes(*, tenant: str, cluster: str, subject: str, labels: Mapping[str, str]
         *(Scope("label", f"{name}={value}") for name, value in labels.items()),
         Scope("request", request_id),
     ]
+
+
+def put(present: dict[Scope, Control], scope: Scope, control: Control | None) -> None:
+    """Set the control of a scope among those present, which are in the order in which they were set; None lifts it."""
+    present.pop(scope, None)
+    if control is not None:
+        present[scope] = control
 
 
 def holding(found: Iterable[Control], now_ms: int) -> Iterator[Control]:
@@ -250,6 +272,18 @@ def write(found: Control) -> tuple[bytes, bytes]:
     if found.until_ms:
         value["until"] = clock.rfc3339(found.until_ms)
     return str(found.scope).encode(), msgspec.json.encode(value)
+
+
+def shown(found: Control) -> dict[str, str]:
+    """Return the members of a control for people and programs; a control that does not end by itself has no `until`."""
+    members = {
+        "scope": str(found.scope),
+        "mode": found.mode,
+        "reason": found.reason,
+        "by": found.by,
+        "at": clock.shown(found.at_ms),
+    }
+    return {**members, "until": clock.shown(found.until_ms)} if found.until_ms else members
 
 
 def _ms(moment: dt.datetime | None) -> int:

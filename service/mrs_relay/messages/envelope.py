@@ -54,7 +54,7 @@ _NOT_TEXT: Final = re.compile(
 
 class Sender(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
-    Who sent a message, as the message says. It proves nothing: whoever may write to the topic may write any name.
+    Who sent a message, as the message says. It proves nothing: each client of the topic may write any name.
 
     Source: CloudEvents, auth context extension; its names are the attributes' names.
 

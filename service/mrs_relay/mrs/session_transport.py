@@ -3,7 +3,8 @@ Send over aiohttp's `ClientSession`, by documented parts of the library only.
 
 `open_transport` uses `transport.AiohttpTransport`, which costs a quarter as much for each call, as long as aiohttp has
 the undocumented parts that it calls. This transport is the fallback for a release without them. A call has a
-connection, and may have left this process, from the moment at which aiohttp's traces report one.
+connection, and may have left this process, from the moment at which aiohttp's traces report one. Permission to send is
+asked before a connection is made, not after: the traces cannot end a new connection.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import aiohttp
 import yarl
 from aiohttp import client_proto, connector
 
-from mrs_relay.mrs import settings, transport
+from mrs_relay.mrs import permission, settings, transport
 
 _FIRST_FINAL_STATUS: Final = 200
 
@@ -118,6 +119,8 @@ def _trace() -> aiohttp.TraceConfig:
     async def begins(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
         if context.trace_request_ctx.has_connection:
             raise _SecondTryError("the connection was lost; the request is not repeated")
+        if not permission.is_granted():
+            raise transport.NotSent(transport.NO_PERMISSION)
 
     async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
         context.trace_request_ctx.has_connection = True

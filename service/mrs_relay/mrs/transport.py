@@ -30,7 +30,7 @@ from aiohttp import http
 import mrs_relay
 from mrs_relay import errors
 from mrs_relay.common import tls
-from mrs_relay.mrs import deadlines, settings
+from mrs_relay.mrs import deadlines, permission, settings
 
 LIBRARY_ERRORS: Final = (
     aiohttp.ClientError,
@@ -59,6 +59,9 @@ class Request(msgspec.Struct, frozen=True):
     target: str
     headers: Mapping[str, str]
     body: bytes = b""
+
+
+NO_PERMISSION: Final = "the permission to send it has ended"
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -171,6 +174,8 @@ class AiohttpTransport:
                     raise ConnectionResetError("the connection was just closed")
 
                 protocol.set_response_params(read_until_eof=True)
+                if not permission.is_granted():
+                    raise NotSent(NO_PERMISSION)
                 left = True
                 wire.write(data)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from mrs_relay.common import clock
 from mrs_relay.messages import controls, status
 from mrs_relay.read_model import status_board
 
@@ -46,7 +47,7 @@ class Asked:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_it(self, one: status.Ref | status.Timed | status.InLine) -> bool:
-        """Return whether an item of a list is this request; tenants are told apart by its record."""
+        """Return whether an item of a list is this request; tenants are distinguished by its record."""
         return one.id == self.id and one.source == self.source
 
 
@@ -59,7 +60,7 @@ class Hold:
         code: for programs; never renamed.
         text: what holds it.
         clears: what ends that.
-        earliest_ms: not before this moment, as far as is known now, epoch milliseconds; 0: nobody can tell.
+        earliest_ms: not before this moment, as far as is known now, epoch milliseconds; 0: it is not known.
         jobs: the requests that it waits for, as far as they are known.
         replica: the relay that says so; "": none.
         at_ms: when it said so.
@@ -90,6 +91,21 @@ class Known:
     board: status_board.StatusBoard
     problems: Sequence[str] = ()
     controls: Sequence[controls.Control] = ()
+
+
+def members(hold: Hold) -> dict[str, Any]:
+    """Return the members of a hold for programs, without those that are not known."""
+    found = {
+        "code": hold.code,
+        "text": hold.text,
+        "clears": hold.clears,
+        "earliest_at": clock.shown(hold.earliest_ms) if hold.earliest_ms else None,
+        "requests": [{"source": job.source, "id": job.id} for job in hold.jobs] or None,
+        "relay": hold.replica or None,
+        "reported_at": clock.shown(hold.at_ms) if hold.at_ms else None,
+        "stale": hold.stale,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def of(seen: status_board.Seen[C], hold: Hold) -> Hold:

@@ -120,7 +120,9 @@ class Projector:
         self._shorter_since_s: dict[str, float] = {}
         self.progress = Progress()
         self.changes = changes.Changes()
-        self.controls = controls.ControlProjection(kafka, topics.control, self._store, self.changes.announce)
+        self.controls = controls.ControlProjection(
+            kafka, topics.control, self._store, lambda: self.progress.writes, self.changes.announce
+        )
         self.status = status_reader.StatusReader(kafka, topics.status)
 
     def now_ms(self) -> int:
@@ -154,7 +156,6 @@ class Projector:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold(), name="read model: lease")
             group.create_task(self._prune(), name="read model: prune")
-            group.create_task(self.controls.run(), name="read model: controls")
             for topic in sorted(self._topics.events | self._topics.dead_letters | {self._topics.audit}):
                 group.create_task(self._follow(topic), name=f"read model: {topic}")
 

@@ -68,6 +68,11 @@ def until(chosen: Filter, until_ms: int) -> Filter:
     return msgspec.structs.replace(chosen, until_ms=until_ms)
 
 
+def of_state(chosen: Filter, state: str) -> Filter:
+    """Return the filter with another state."""
+    return msgspec.structs.replace(chosen, state=state)
+
+
 class PageEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: the last row that was looked at."""
 
@@ -103,10 +108,10 @@ class LetterFilter(msgspec.Struct, frozen=True):
     visible: frozenset[str] | None = None
 
 
-class LetterPageEnd(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page of dead letters ends."""
+class RecordPageEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of dead letters or of decisions ends: the time and the place of its last record."""
 
-    written_ms: _Int64
+    time_ms: _Int64
     log: _Int32
     offset: _Int64
 
@@ -285,11 +290,10 @@ async def event_at(opened: database.Database, log: int, offset: int, key: bytes)
 
 
 async def dead_letters(
-    opened: database.Database, chosen: LetterFilter, after: LetterPageEnd | None, limit: int
-) -> tuple[list[dict[str, Any]], LetterPageEnd | None]:
+    opened: database.Database, chosen: LetterFilter, after: RecordPageEnd | None, limit: int
+) -> tuple[list[dict[str, Any]], RecordPageEnd | None]:
     """Return a page of dead letters, newest first, and where the next one begins. Raises DatabaseDown."""
     letters = tables.DEAD_LETTERS.c
-    order = letters.written_ms, letters.log, letters.offset
     statement = sa.select(tables.DEAD_LETTERS)
     if chosen.tenant is not None:
         statement = statement.where(letters.tenant == chosen.tenant)
@@ -297,14 +301,7 @@ async def dead_letters(
         statement = statement.where(letters.code == chosen.code)
     if chosen.visible is not None:
         statement = statement.where(_is_visible(letters.tenant, chosen.visible))
-    if after is not None:
-        statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.written_ms, after.log, after.offset))
-
-    (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    found = _mappings(rows[:limit])
-    if len(rows) <= limit:
-        return found, None
-    return found, LetterPageEnd(found[-1]["written_ms"], found[-1]["log"], found[-1]["offset"])
+    return await _newest(opened, statement, letters.written_ms, after, limit)
 
 
 class DecisionFilter(msgspec.Struct, frozen=True):
@@ -330,20 +327,11 @@ class DecisionFilter(msgspec.Struct, frozen=True):
     visible: frozenset[str] | None = None
 
 
-class DecisionPageEnd(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page of decisions ends."""
-
-    time_ms: _Int64
-    log: _Int32
-    offset: _Int64
-
-
 async def decisions(
-    opened: database.Database, chosen: DecisionFilter, after: DecisionPageEnd | None, limit: int
-) -> tuple[list[str], DecisionPageEnd | None]:
+    opened: database.Database, chosen: DecisionFilter, after: RecordPageEnd | None, limit: int
+) -> tuple[list[str], RecordPageEnd | None]:
     """Return a page of decisions as CloudEvents JSON, newest first, and where it ends. Raises DatabaseDown."""
     found = tables.DECISIONS.c
-    order = found.time_ms, found.log, found.offset
     statement = sa.select(tables.DECISIONS)
     for name in ("tenant", "action", "by", "subject"):
         if (wanted := getattr(chosen, name)) is not None:
@@ -354,15 +342,37 @@ async def decisions(
         statement = statement.where(found.time_ms < chosen.until_ms)
     if chosen.visible is not None:
         statement = statement.where(_is_visible(found.tenant, chosen.visible))
+    rows, end = await _newest(opened, statement, found.time_ms, after, limit)
+    return [row["event"] for row in rows], end
+
+
+async def _newest(
+    opened: database.Database,
+    statement: sa.Select[Any],
+    time_ms: sa.ColumnElement[int],
+    after: RecordPageEnd | None,
+    limit: int,
+) -> tuple[list[dict[str, Any]], RecordPageEnd | None]:
+    """
+    Return a page of records, the newest first, and where it ends if another one follows.
+
+    Args:
+        opened: the database.
+        statement: yields the records, with `log` and `offset`.
+        time_ms: their column of the time.
+        after: the end of the page before.
+        limit: most records.
+    """
+    columns = statement.selected_columns
+    order = time_ms, columns["log"], columns["offset"]
     if after is not None:
         statement = statement.where(sa.tuple_(*order) < sa.tuple_(after.time_ms, after.log, after.offset))
-
     (rows,) = await opened.rows(statement.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    texts = [row.event for row in rows[:limit]]
+    found = _mappings(rows[:limit])
     if len(rows) <= limit:
-        return texts, None
-    last = rows[limit - 1]
-    return texts, DecisionPageEnd(last.time_ms, last.log, last.offset)
+        return found, None
+    last = found[-1]
+    return found, RecordPageEnd(last[str(time_ms.key)], last["log"], last["offset"])
 
 
 def milliseconds(moment: dt.datetime) -> int:

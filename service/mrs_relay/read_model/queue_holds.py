@@ -196,7 +196,10 @@ def _line(asked: holds.Asked, spot: _Spot, now_ms: int, earliest_ms: int) -> hol
     clears = "they are submitted, cancelled, or end; a request of higher priority may still pass it"
     earliest_ms = max(earliest_ms, _after_quota_ms(spot, before, now_ms))
     if place is None:
-        text = f"it is not among the first {before} of the {spot.queue.waiting} that wait in its queue"
+        text = (
+            f"perhaps, as it is not among the first {before} of the {spot.queue.waiting} that wait in its queue: "
+            "else it is being submitted"
+        )
         return holds.Hold("in_line", text, clears, earliest_ms, jobs)
     text = (
         f"{before} {'request goes' if before == 1 else 'requests go'} before it, of {spot.queue.waiting} that wait "

@@ -122,7 +122,7 @@ def event(record: records.Record, tenants: Mapping[str, str]) -> Event | None:
         data = _data_decoder.decode(raw)
         time_ms = _milliseconds(attributes["time"])
         text = _encoder.encode({**attributes, "data": msgspec.Raw(raw)}).decode()
-    except (ValueError, KeyError):  # msgspec's and Unicode's errors are ValueErrors
+    except (ValueError, KeyError, RecursionError):  # msgspec's and Unicode's errors are ValueErrors
         return None
 
     event_type = attributes.get("type", "")
@@ -188,7 +188,7 @@ def request_row(found: Event, started_ms: int) -> dict[str, Any]:
         "kafka_key": found.kafka_key,
         "offset": found.offset,
     }
-    return _storable(row)
+    return storable(row)
 
 
 def labels(found: Event) -> list[str]:
@@ -225,7 +225,7 @@ def dead_letter(record: records.Record, tenants: Mapping[str, str]) -> dict[str,
         "message": letter.message,
         "size_bytes": len(letter.value or b""),
     }
-    return _storable(row)
+    return storable(row)
 
 
 def decision(record: records.Record) -> dict[str, Any] | None:
@@ -244,7 +244,7 @@ def decision(record: records.Record) -> dict[str, Any] | None:
         "subject": made.subject,
         "event": text,
     }
-    return _storable(row)
+    return storable(row)
 
 
 def _parts(record: records.Record) -> tuple[dict[str, str], bytes]:
@@ -269,7 +269,7 @@ def _parts(record: records.Record) -> tuple[dict[str, str], bytes]:
     return attributes, value
 
 
-def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+def storable(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row whose texts, which come from others, are without the one character that PostgreSQL refuses."""
     return {name: _without_nul(value) if isinstance(value, str) else value for name, value in row.items()}
 

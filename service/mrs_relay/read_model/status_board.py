@@ -42,6 +42,8 @@ class StatusBoard:
 
     def __init__(self) -> None:
         self._records: dict[bytes, status.Record] = {}
+        self._newest_ms = 0
+        self._swept_ms = 0
 
     def apply(self, record: records.Record) -> None:
         """Take a record of the topic; one that this version cannot read is passed over."""
@@ -50,6 +52,18 @@ class StatusBoard:
             self._records.pop(key, None)
         elif (found := status.decode(record.value)) is not None:
             self._records[key] = found
+            self._newest_ms = max(self._newest_ms, found.at_ms)
+            if self._newest_ms - self._swept_ms >= _LEFT_MS:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget what is no longer shown: replicas have other names after each start."""
+        self._swept_ms = self._newest_ms
+        self._records = {
+            key: one
+            for key, one in self._records.items()
+            if isinstance(one.content, status.Partition) or self._newest_ms - one.at_ms < _LEFT_MS
+        }
 
     def replicas(self, now_ms: int) -> list[Seen[status.Replica]]:
         """Return all replicas, by name."""

@@ -3,7 +3,7 @@ Say what holds a request, and what clears each of these holds, in the order in w
 
     request and status of the relays → explain → holds
 
-A hold is told only where a relay has published it. Where the published lists are too short to name the request, its
+A hold is reported only where a relay has published it. Where the published lists are too short to name the request, its
 holds are those of its queue, and the text says so. A moment is one before which a hold does not end, never a promise.
 """
 
@@ -34,12 +34,11 @@ def explain(asked: holds.Asked, known: holds.Known, now_ms: int) -> list[holds.H
     waits = [*_own_waits(asked, known.board, now_ms)]
     if not waits and asked.not_before_ms > now_ms:
         waits = [holds.Hold("not_before", *_OWN["not_before"], asked.not_before_ms)]
-    queued = _queued(asked, known.board, now_ms)
-    for one in queued:
+    for one in _queued(asked, known.board, now_ms, may_be_behind=not (ordered or waits)):
         waits += queue_holds.in_queue(asked, *one, known.board, now_ms)
     if not waits:
         waits += _submitting(asked, known.board, now_ms)
-    # What no living relay reports may be in a partition that nobody works on: that has to end first.
+    # What no living relay reports may be in a partition without an owner: that has to end first.
     if all(one.stale for one in waits):
         perhaps = () if ordered else _perhaps(asked, known.board, now_ms)
         waits = [*_not_served(asked, known.board, now_ms), *(waits or perhaps)]
@@ -125,8 +124,8 @@ def _perhaps(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) -
 # Its queue
 
 
-def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) -> list[_Queued]:
-    """Return the queue in which the request is, or else all in which it may be behind those that are named."""
+def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int, *, may_be_behind: bool) -> list[_Queued]:
+    """Return the queue that names the request, or else all in which it may be behind those that are named."""
     there: list[_Queued] = [
         (seen, queue)
         for seen in board.clusters(now_ms)
@@ -137,7 +136,8 @@ def _queued(asked: holds.Asked, board: status_board.StatusBoard, now_ms: int) ->
     named = [(seen, queue) for seen, queue in there if any(map(asked.is_it, queue.line))]
     if named:
         return sorted(named, key=lambda one: one[0].stale)[:1]  # of two replicas the one that lives
-    if any(asked.is_it(one) for seen in board.clusters(now_ms) for one in seen.content.holders):
+    has_turn = any(asked.is_it(one) for seen in board.clusters(now_ms) for one in seen.content.holders)
+    if has_turn or not may_be_behind:
         return []
     return [(seen, queue) for seen, queue in there if queue.waiting > len(queue.line)]
 

@@ -110,7 +110,20 @@ async def test_a_foreign_record_in_the_topic_is_passed_over() -> None:
         sender=envelope.Sender("ann@host", "user"),
         data=data,
     )
-    values = [b"", b"[]", b'{"type": 1}', b'{"type": "mrs.audit.x"}', b"\xff", audit.write(made)]
+    whole = audit.write(made)
+    odd = [whole.replace(b'"ann@host"', other) for other in (b"1", b'["ann"]', b'"\\ud800"')]
+    odd += [whole.replace(b'"r-1"}', b"%b%b}" % (b"[" * depth, b"]" * depth)) for depth in (300, 100_000)]
+    odd += [whole.replace(b'"subject":"r-1"', b'"subject":{}')]
+    values = [
+        b"",
+        b"[]",
+        b'{"type": 1}',
+        b'{"type": "mrs.audit.x"}',
+        b"\xff",
+        *odd,
+        whole.replace(b"a-1", b"a\0"),
+        whole,
+    ]
     await stage.put(*(records.Outgoing("mrs.audit", b"k", value, audit.HEADERS) for value in values))
     async with web_role.role(stage) as client:
         (one,) = (await _page(client, "/v1/audit", 1, {}))["items"]

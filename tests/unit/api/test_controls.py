@@ -10,6 +10,8 @@ import pytest
 from tests.support import web_role
 
 from mrs_relay.messages import controls
+from mrs_relay.read_model import controls as projected
+from mrs_relay.read_model import database, store
 
 _TOPIC = "mrs.control"
 
@@ -71,6 +73,49 @@ async def test_controls_that_others_set_are_listed_and_those_that_are_over_are_n
         assert [one["scope"] for one in found["items"]] == ["tenant/a"]
 
 
+async def test_every_replica_on_one_database_knows_the_topic(tmp_path: Any) -> None:
+    """The one that does not write lists what the other one writes, sets controls, and learns that the topic is gone."""
+    stage = web_role.Stage()
+    stage.broker.put(_TOPIC, 0, b"all", b'{"mode": "hold", "reason": "r"}')
+    chosen = web_role.chosen(f"sqlite:///{tmp_path}/web.sqlite")
+    async with web_role.role(stage, chosen) as writer, web_role.role(stage, chosen) as other:
+        await _listed(writer, "all")
+        while "problem" in (found := await other.get("/v1/controls")):
+            await asyncio.sleep(0.01)
+        assert [one["scope"] for one in found["items"]] == ["all"]
+        await _call(other, "PUT", "cluster/c-1", 202, {"mode": "hold", "reason": "r"})
+        await _listed(other, "all", "cluster/c-1")
+
+    stage.broker.drop_topic(_TOPIC)
+    async with web_role.role(stage, chosen) as writer, web_role.role(stage, chosen) as other:
+        for client in (writer, other):
+            while "no topic mrs.control" not in (await client.get("/v1/controls")).get("problem", ""):
+                await asyncio.sleep(0.01)
+            await _call(client, "PUT", "all", 503, {"mode": "hold", "reason": "r"})
+
+
+async def test_database_that_refuses_the_table_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are still read; the list says that it is out of date, and is written as soon as it can be."""
+    replace, is_down = store.Store.replace_controls, True
+
+    async def refused(self: store.Store, rows: Any) -> None:
+        if is_down:
+            raise database.DatabaseDown("it refuses a text")
+        await replace(self, rows)
+
+    monkeypatch.setattr(store.Store, "replace_controls", refused)
+    monkeypatch.setattr(projected, "_AGAIN_S", 0.05)
+    stage = web_role.Stage()
+    stage.broker.put(_TOPIC, 0, b"all", b'{"mode": "hold", "reason": "r"}')
+    await stage.put(*web_role.story("r-1"))
+    async with web_role.role(stage) as client:
+        await client.seen("r-1")
+        while (await client.get("/v1/controls")).get("problem") != "it refuses a text":
+            await asyncio.sleep(0.01)
+        is_down = False
+        await _listed(client, "all")
+
+
 async def test_table_forgets_what_was_lifted_while_nobody_read(tmp_path: Any) -> None:
     """Also when compaction has removed the tombstone: the table is written again from the beginning."""
     stage = web_role.Stage()
@@ -91,6 +136,8 @@ async def test_table_forgets_what_was_lifted_while_nobody_read(tmp_path: Any) ->
         ("PUT", "all", {"mode": "stop", "reason": "r"}, 422),
         ("PUT", "all", {"mode": "skip", "reason": "r"}, 422),
         ("PUT", "all", {"mode": "hold", "reason": "r", "more": 1}, 422),
+        ("PUT", "all", {"mode": "hold", "reason": "a\0b"}, 422),
+        ("PUT", "all", {"mode": "hold", "reason": "r", "by": "a\nb"}, 422),
         ("DELETE", "all", None, 404),
         ("DELETE", "queue/x", None, 422),
     ],
@@ -122,6 +169,7 @@ async def test_missing_topic_is_named_and_leaves_the_role_ready() -> None:
         assert found["items"] == []
         problem = await _call(client, "PUT", "all", 503, {"mode": "hold", "reason": "r"})
         assert "topics create" in problem["detail"]
+        assert stage.broker.committed("mrs.audit") == []
 
 
 async def test_request_says_which_controls_hold_it() -> None:
@@ -135,6 +183,6 @@ async def test_request_says_which_controls_hold_it() -> None:
             await asyncio.sleep(0.01)
         held = (await client.get("/v1/requests/r-1/why"))["holds"]
         named = [one for one in held if one["code"] == "control"]
-        assert [one["clears"].split()[-1] for one in named] == ["all`", "type/sql`", "label/team=a`"]
-        assert named[0]["text"] == "a control holds it: hold of all by ann: upgrade"
-        assert {one["code"] for one in held} <= {"control", "answer_behind"}
+        scopes = ["all", "type/sql", "label/team=a"]
+        assert [one["text"] for one in named] == [f"hold of {scope} by ann: upgrade" for scope in scopes]
+        assert [one["clears"].split("`")[1] for one in named] == [f"mrs-relay release {scope}" for scope in scopes]

@@ -59,7 +59,7 @@ async def test_names_of_the_settings_are_accepted_and_pages_at_them_may_ask() ->
     """Behind a proxy that speaks TLS, browsers know the service by another address than it does itself."""
     api = {"addresses": ["https://mrs.example", "http://relay:8090"]}
     async with web_role.role(web_role.Stage(), web_role.chosen(api=api)) as client:
-        for host in ("mrs.example:443", "RELAY:8090"):
+        for host in ("mrs.example", "mrs.example:443", "RELAY:8090"):
             with cells.cell(host):
                 await client.get("/v1/requests", headers={"Host": host, "Origin": "https://mrs.example"})
         for refused in ({"Host": "mrs.example:8090"}, {"Host": "relay"}, {"Host": "x.mrs.example"}):

@@ -56,6 +56,24 @@ async def test_a_message_that_stands_elsewhere_is_found() -> None:
         await client.post("/v1/requests/r-2/retry", {})
 
 
+async def test_a_corrected_message_under_the_same_id_is_not_guessed() -> None:
+    """The first one was rejected, and which one failed nobody can tell from the topic."""
+    stage = web_role.Stage()
+    await _put(stage, "r-2", b"r-2", data={**_DATA, "engine": "mistaken"})
+    for number in range(5):
+        await _put(stage, f"other-{number}", b"r-2")
+    await _put(stage, "r-2", b"r-2")
+    await stage.put(web_role.failed("r-2"))
+    async with web_role.role(stage) as client:
+        problem, _ = await client.post("/v1/requests/r-2/retry", {}, 409)
+        assert "send a new request" in problem["detail"]
+        assert len(stage.broker.committed("mrs.requests")) == 7
+
+        stage.broker.drop_topic("mrs.requests")
+        problem, _ = await client.post("/v1/requests/r-2/retry", {}, 503)
+        assert "topics create" in problem["detail"]
+
+
 async def test_what_cannot_be_sent_again_is_refused_with_the_reason() -> None:
     """Its message is gone; it is under way, unknown or succeeded; nobody knows it."""
     stage = web_role.Stage()

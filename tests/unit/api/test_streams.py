@@ -286,6 +286,14 @@ async def test_one_stream_more_than_allowed_is_refused() -> None:
         await stream.aclose()
 
 
+async def test_a_call_without_a_body_is_answered_at_once() -> None:
+    """It takes the place of no stream."""
+    async with web_role.role(web_role.Stage()) as client, asyncio.timeout(5):
+        for _ in range(3):
+            async with client.session.head(f"{client.url}/v1/events") as response:
+                assert (response.status, response.content_type) == (200, "text/event-stream")
+
+
 async def test_a_topic_that_was_created_again_gives_a_reset() -> None:
     """Offsets of the old topic mean nothing in the new one."""
     stage = web_role.Stage(partitions=1)

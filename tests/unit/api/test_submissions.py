@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support import cells, web_role
 
-from mrs_relay.api import submissions
+from mrs_relay.api import submissions, writing
 from mrs_relay.kafka import broker, records
 from mrs_relay.kafka import settings as kafka_settings
 from mrs_relay.kafka.memory import memory_topic_io
@@ -237,7 +237,7 @@ class _SlowStage(web_role.Stage):
 
 async def test_a_message_that_kafka_does_not_take_in_time_may_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller gets an answer, however long Kafka takes."""
-    monkeypatch.setattr(submissions, "_SEND_S", 0.1)
+    monkeypatch.setattr(writing, "_SEND_S", 0.1)
     stage = _SlowStage()
     async with web_role.role(stage) as client, asyncio.timeout(20):
         problem, _ = await client.post("/v1/requests", _SQL, 503, {"Idempotency-Key": "r-1"})

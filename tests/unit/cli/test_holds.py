@@ -13,7 +13,7 @@ from typer import testing
 from mrs_relay.cli import connect, holds, ledger, main
 from mrs_relay.common import clock
 from mrs_relay.engine.model import job_records, jobs
-from mrs_relay.messages import controls
+from mrs_relay.messages import audit, controls
 
 _TOPIC = "mrs.control"
 _LEDGER = "mrs.requests.ledger"
@@ -119,6 +119,15 @@ def test_release_lifts_what_is_there_by_a_tombstone(shell: _Shell) -> None:
     assert shell.last == ("all", None)
     assert shell.kafka.logs[_TOPIC][-1].value is None
     assert "has no control" in shell.run("release", "tenant/a", code=1)
+
+
+def test_what_is_set_and_lifted_is_on_record_with_reason_and_tenant(shell: _Shell) -> None:
+    """A tombstone holds no reason, so the record of the decision does."""
+    shell.kafka.logs["mrs.audit"] = []
+    shell.run("hold", "tenant/a", "--reason", "upgrade")
+    shell.run("release", "tenant/a", "--reason", "done")
+    made = [audit.read(one.value).data for one in shell.kafka.logs["mrs.audit"]]
+    assert [(one.action, one.why, one.tenant) for one in made] == [("hold", "upgrade", "a"), ("release", "done", "a")]
 
 
 def test_release_of_one_request_lets_it_out_of_a_quarantine(shell: _Shell) -> None:

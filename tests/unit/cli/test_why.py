@@ -24,7 +24,7 @@ def _job(**changes: Any) -> jobs.Job:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def world(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the ledger and the topic hold: jobs, and a board; no Kafka is asked."""
     given: list[Any] = [[_job()], made.board(made.replica(), made.cluster(statuses.Cause("slots_taken"), before=1))]
 
@@ -47,9 +47,9 @@ def _run(*words: str) -> testing.Result:
     return testing.CliRunner().invoke(main.app, list(words))
 
 
-def test_each_hold_is_a_line_with_what_clears_it(told: list[Any]) -> None:
+def test_each_hold_is_a_line_with_what_clears_it(world: list[Any]) -> None:
     """For people: in order, with who says so."""
-    assert told
+    assert world
     shown = _run("why", "r-1")
     assert shown.exit_code == 0
     lines = [line.strip() for line in shown.output.splitlines()]
@@ -60,9 +60,9 @@ def test_each_hold_is_a_line_with_what_clears_it(told: list[Any]) -> None:
     assert "says: relay relay-1, 1.0s ago" in lines
 
 
-def test_json_has_the_members_of_the_http_api(told: list[Any]) -> None:
+def test_json_has_the_members_of_the_http_api(world: list[Any]) -> None:
     """One line for each request with the id."""
-    told[0].append(_job(source="/other"))
+    world[0].append(_job(source="/other"))
     rows = [json.loads(line) for line in _run("why", "r-1", "--json").output.splitlines()]
     assert [(row["source"], [hold["code"] for hold in row["holds"]]) for row in rows] == [
         ("/s", ["slots_taken", "in_line"]),
@@ -72,41 +72,41 @@ def test_json_has_the_members_of_the_http_api(told: list[Any]) -> None:
     assert len(_run("why", "r-1", "--source", "/s", "--json").output.splitlines()) == 1
 
 
-def test_what_only_the_ledger_knows_is_told_too(told: list[Any]) -> None:
+def test_what_only_the_ledger_knows_is_told_too(world: list[Any]) -> None:
     """A time of its own that no relay names, jobs on MRS, and ended ones."""
-    told[1] = made.board(made.replica())
+    world[1] = made.board(made.replica())
     for job, code in (
         (_job(not_before_ms=made.NOW_MS + 5000), "not_before"),
         (_job(state=jobs.State.RUNNING, seen=jobs.MrsStatus("j-1", progress=40.0)), "on_mrs"),
         (_job(state=jobs.State.FAILED), "ended"),
         (_job(state=jobs.State.UNKNOWN), "unknown"),
     ):
-        told[0] = [job]
+        world[0] = [job]
         (row,) = [json.loads(line) for line in _run("why", "r-1", "--json").output.splitlines()]
         assert [hold["code"] for hold in row["holds"]] == [code]
 
 
-def test_an_unknown_request_is_an_error(told: list[Any]) -> None:
+def test_an_unknown_request_is_an_error(world: list[Any]) -> None:
     """Exit code 1, and what it may mean."""
-    told[0] = []
+    world[0] = []
     shown = _run("why", "none")
     assert shown.exit_code == 1
     assert "the ledger has no request 'none'" in shown.output
 
 
-def test_the_overview_names_what_is_paused_and_what_waits(told: list[Any]) -> None:
+def test_the_overview_names_what_is_paused_and_what_waits(world: list[Any]) -> None:
     """Partitions, clusters, queues and budgets; what is stale has no owner."""
     pause = statuses.Pause(operation="StopJob", state="failing", code="http_503", text="?", until_ms=made.NOW_MS + 9000)
     budget = statuses.Budget(operation="CreateExecuteJob", per_minute=60, granted=30, used=7)
     paused = {"paused_until_ms": made.NOW_MS + 30_000, "paused_for": "throttled", "budgets": [budget]}
-    told[1] = made.board(
+    world[1] = made.board(
         made.replica(**paused),
         made.cluster(statuses.Cause("mrs_paused"), pauses=[pause], slots_used=2, slots_limit=10),
         statuses.Partition(topic="in", partition=0, state="restoring", restored=0.5),
         statuses.Partition(topic="in", partition=7, state="running"),
     )
     shown = console.Console(file=io.StringIO(), width=200)
-    shown.print(status.overview(told[1], made.NOW_MS, 200))
+    shown.print(status.overview(world[1], made.NOW_MS, 200))
     output = shown.file.getvalue()  # type: ignore[attr-defined]
     for expected in (
         "1 relay: relay-1",
@@ -121,18 +121,18 @@ def test_the_overview_names_what_is_paused_and_what_waits(told: list[Any]) -> No
         assert expected in output
 
 
-def test_the_status_as_json_is_a_line_for_each_part(told: list[Any]) -> None:
+def test_the_status_as_json_is_a_line_for_each_part(world: list[Any]) -> None:
     """With who reports it."""
-    assert told
+    assert world
     rows = [json.loads(line) for line in _run("status", "--json").output.splitlines()]
     assert [row["kind"] for row in rows] == ["replica", "cluster"]
     assert (rows[1]["relay"], rows[1]["stale"], rows[1]["queues"][0]["waiting"]) == ("relay-1", False, 11)
     assert "no relay reports" not in _run("status").output
 
 
-def test_without_the_topic_the_status_is_an_error(told: list[Any]) -> None:
+def test_without_the_topic_the_status_is_an_error(world: list[Any]) -> None:
     """It names the topic."""
-    told[1] = None
+    world[1] = None
     shown = _run("status")
     assert shown.exit_code == 2
     assert "mrs.status" in shown.output

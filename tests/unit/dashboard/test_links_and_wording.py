@@ -68,9 +68,11 @@ def test_empty_fields_are_no_filter_and_times_without_a_zone_are_utc() -> None:
         ({"Sec-Fetch-Site": "same-site"}, False),
         ({"Sec-Fetch-Site": "none"}, False),
         ({"Origin": "http://127.0.0.1:8090"}, True),
+        ({"Origin": "https://mrs.example"}, True),
         ({"Origin": "http://evil.example"}, False),
         ({"Origin": "null"}, False),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:8090"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://mrs.example"}, False),
         ({}, False),
     ],
 )
@@ -78,10 +80,10 @@ def test_a_form_is_taken_only_from_a_page_of_this_site(headers: dict[str, str], 
     """A form on another site could otherwise cancel requests in the name of who looks at it."""
     request = test_utils.make_mocked_request("POST", "/bulk", headers={"Host": "127.0.0.1:8090", **headers})
     if taken:
-        forms.require_same_origin(request)
+        forms.require_same_origin(request, {"https://mrs.example"})
     else:
         with pytest.raises(problems.ProblemError, match="does not come from a page"):
-            forms.require_same_origin(request)
+            forms.require_same_origin(request, {"https://mrs.example"})
 
 
 @pytest.mark.parametrize("note", ["", "   ", "x" * 501])

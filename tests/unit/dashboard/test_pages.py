@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import html
 import re
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from tests.support import web_role
+from tests.unit.dashboard.shown import pages
 
-from mrs_relay.common import clock
+from mrs_relay.dashboard import bulk
 from mrs_relay.kafka import records
-from mrs_relay.messages import codec, events, reasons, status
-
-OURS = {"Sec-Fetch-Site": "same-origin"}
-
-
-class Pages:
-    """A role whose pages are asked for."""
-
-    def __init__(self, stage: web_role.Stage, client: web_role.Client) -> None:
-        self.stage = stage
-        self.client = client
-
-    async def get(self, path: str, status: int = 200) -> str:
-        async with self.client.session.get(self.client.url + path) as response:
-            text = await response.text()
-            assert response.status == status, text
-            assert response.content_type == "text/html"
-            return text
-
-    async def send(
-        self, path: str, fields: Mapping[str, str], status: int = 200, headers: Mapping[str, str] = OURS
-    ) -> tuple[str, Mapping[str, str]]:
-        async with self.client.session.post(
-            self.client.url + path, data=fields, headers=headers, allow_redirects=False
-        ) as response:
-            text = await response.text()
-            assert response.status == status, text
-            return text, response.headers
-
-    def sent(self) -> list[tuple[str, str, str]]:
-        """Type, request and note of each message to the relay."""
-        found = [
-            codec.decode(record.value or b"") for record in self.stage.broker.committed(web_role.KAFKA.topics.requests)
-        ]
-        return sorted((one["type"], one["data"]["request"]["id"], one["data"]["note"]) for one in found)
-
-
-@contextlib.asynccontextmanager
-async def pages(*outgoing: Any, **api: Any) -> AsyncIterator[Pages]:
-    stage = web_role.Stage()
-    await stage.put(*outgoing)
-    async with web_role.role(stage, web_role.chosen(api=api)) as client:
-        yield Pages(stage, client)
+from mrs_relay.messages import codec, events, reasons
 
 
 async def test_pages_are_strict_about_what_browsers_may_load() -> None:
@@ -148,18 +103,18 @@ async def test_rows_stay_where_they_are_and_new_ones_are_counted() -> None:
         first = await shown.get("/requests?state=accepted")
         live = re.search(r'hx-get="(/live[^"]+)"', first)
         assert live is not None
-        address = re.sub(r"shown_at=\d+", f"shown_at={web_role.NOW_MS + 10}", html.unescape(live[1]))
+        address = re.sub(r"new_since=\d+", f"new_since={web_role.NOW_MS - 10}", html.unescape(live[1]))
         await shown.stage.put(
             web_role.event("r-1", 2, "submitted", time_ms=web_role.NOW_MS + 20),
-            web_role.event("r-9", 1, "accepted", time_ms=web_role.NOW_MS + 30),
+            web_role.event("r-9", 1, "accepted", time_ms=web_role.NOW_MS - 5),  # before the page, read after it
         )
         await shown.client.seen("r-9", "accepted")
         again = await shown.get(address)
         assert re.findall(r'class="open" href="/requests/(r-\d)', again) == ["r-2", "r-1", "r-0"]
         assert "1 new: show" in again
         assert again.count("no longer matches") == 1
-        assert "expected those of a page" in await shown.get("/live?keys=zz&shown_at=1", 400)
-        assert "expected the time of a page" in await shown.get("/live?shown_at=x", 400)
+        assert "expected those of a page" in await shown.get("/live?keys=zz&new_since=1", 400)
+        assert "expected that of a page" in await shown.get("/live?new_since=x", 400)
 
 
 async def test_a_request_shows_its_life_its_result_and_what_mrs_said() -> None:
@@ -243,7 +198,7 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
     others = [web_role.event("other", 1, "accepted", cluster="c-2"), *web_role.story("ended", cluster="c-1")]
     async with pages(*stories, *others) as shown:
         preview = await shown.get("/bulk?action=cancel&cluster=c-1")
-        assert "<strong>120</strong> of 121 matching requests will be cancelled" in preview
+        assert "<strong>120</strong> of 121 matching requests will be asked to stop" in preview
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
         fields["until_ms"] = str(web_role.NOW_MS + 100_000)
         await shown.stage.put(web_role.event("late", 1, "accepted", cluster="c-1", time_ms=web_role.NOW_MS + 200_000))
@@ -265,6 +220,21 @@ async def test_all_that_match_are_cancelled_step_by_step_and_nothing_else() -> N
         assert fields == {}
         assert [(kind, note) for kind, _, note in shown.sent()] == [("mrs.job.cancel", "wrong & late")] * 120
         assert "late" not in {request for _, request, _ in shown.sent()}
+
+
+async def test_what_one_state_fits_is_found_among_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few that a person must settle may be older than all that the preview would look at."""
+    monkeypatch.setattr(bulk, "_LOOKED_AT", 5)
+    monkeypatch.setattr(bulk, "_STEP", 5)
+    others = [web_role.event(f"r-{n}", 1, "accepted", time_ms=web_role.NOW_MS + n) for n in range(20)]
+    async with pages(web_role.event("u-1", 5, "unknown", time_ms=web_role.NOW_MS - 1), *others) as shown:
+        preview = await shown.get("/bulk?action=resolve")
+        assert "<strong>1</strong> of 21 matching requests will be resolved" in preview
+        assert "/requests/u-1?" in preview
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', preview))
+        text, _ = await shown.send("/bulk", {**fields, "note": "looked", "verdict": "failed"})
+        assert "1 of 1 looked at: 1 sent, 0 passed over, 0 failed. Done." in text
+        assert shown.sent() == [("mrs.job.resolve", "u-1", "looked")]
 
 
 async def test_a_step_of_another_filter_or_with_wrong_numbers_is_refused() -> None:
@@ -303,113 +273,15 @@ async def test_dead_letters_are_listed_with_their_reason() -> None:
         assert "mrs.requests-0-5" not in await shown.get("/dead-letters?code=bad_source")
 
 
+async def test_an_empty_audit_says_whether_a_filter_makes_it_so() -> None:
+    """What a filter leaves out has been decided all the same."""
+    async with pages() as shown:
+        assert "Nobody has decided anything yet" in await shown.get("/audit")
+        assert "No decision here matches" in await shown.get("/audit?by=ann")
+
+
 @pytest.mark.parametrize("path", ["/static/none.css", "/static/..%2Fpages.py", "/static/"])
 async def test_only_files_of_the_dashboard_are_served(path: str) -> None:
     """The name is looked up, never opened."""
     async with pages() as shown, shown.client.session.get(shown.client.url + path) as response:
         assert response.status == 404
-
-
-async def _shows(shown: Pages, path: str, words: str) -> str:
-    """Wait until a page shows some words."""
-    async with asyncio.timeout(20):
-        while words not in (text := await shown.get(path)):
-            await asyncio.sleep(0.02)
-    return text
-
-
-async def test_a_control_is_set_shown_on_the_overview_and_lifted() -> None:
-    """Who holds what, and why, is the first thing that the next person on call sees."""
-    async with pages() as shown:
-        fields = {
-            "scope": "cluster/c-1",
-            "mode": "hold",
-            "reason": "upgrade <b>",
-            "by": "ann",
-            "until": "2099-01-01T00:00",
-        }
-        _, headers = await shown.send("/controls", fields, 303)
-        assert "The control was sent" in await shown.get(headers["Location"])
-        text = await _shows(shown, "/controls", "cluster/c-1")
-        for words in ("ann", "upgrade &lt;b&gt;", "2099-01-01 00:00:00"):
-            assert words in text
-        assert "<strong>hold</strong> cluster/c-1" in await shown.get("/")
-
-        _, headers = await shown.send("/controls/lift", {"scope": "cluster/c-1"}, 303)
-        assert "The control was lifted" in await shown.get(headers["Location"])
-        await _shows(shown, "/controls", "Nothing is held")
-        text = await _shows(shown, "/audit", "<strong>release</strong>")
-        assert "upgrade &lt;b&gt;" in text
-        assert "<strong>hold</strong>" not in await shown.get("/audit?action=release")
-
-
-async def test_a_control_that_is_not_valid_is_refused_with_the_reason() -> None:
-    """The rules are those of the API."""
-    async with pages() as shown:
-        good = {"scope": "all", "mode": "hold", "reason": "x", "by": "", "until": ""}
-        assert "give a reason" in (await shown.send("/controls", {**good, "reason": " "}, 422))[0]
-        assert "unknown scope" in html.unescape((await shown.send("/controls", {**good, "scope": "moon/x"}, 422))[0])
-        assert "mode" in (await shown.send("/controls", {**good, "mode": "stop"}, 422))[0]
-        assert "until" in (await shown.send("/controls", {**good, "until": "soon"}, 422))[0]
-        assert "has no control" in (await shown.send("/controls/lift", {"scope": "all"}, 404))[0]
-        await shown.send("/controls", good, 403, {"Sec-Fetch-Site": "cross-site"})
-        await shown.send("/controls/lift", {"scope": "all"}, 403, {})
-    async with pages(read_only=True) as shown:
-        assert 'method="post"' not in await shown.get("/controls")
-        await shown.send("/controls", good, 403)
-
-
-async def _reported(shown: Pages, *contents: tuple[str, status.Content]) -> None:
-    now_ms = clock.SystemClock().now_ms()
-    for key, content in contents:
-        value = status.encode(status.encode_content(content), at_ms=now_ms, replica="r-a", epoch_ms=1)
-        await shown.stage.put(records.Outgoing("mrs.status", key.encode(), value))
-
-
-async def test_what_relays_report_is_shown_as_gauges_queues_and_reasons() -> None:
-    """Slots, budgets, queues, limits of tenants, partitions, and why a request waits."""
-    line = [status.InLine("/tests", "w-1", 5, web_role.NOW_MS)]
-    queue = status.Queue(
-        tenant="",
-        operation="CreateExecuteJob",
-        waiting=12,
-        oldest_ms=1,
-        causes=[status.Cause("slots_taken")],
-        line=line,
-    )
-    pause = status.Pause(operation="StopJob", state="failing", code="http_503", text="<no>", since_ms=1)
-    cluster = status.Cluster(
-        connection="mrs",
-        cluster="c-1",
-        slots_used=3,
-        slots_limit=10,
-        holders=[status.Ref("/tests", "h-1")],
-        pauses=[pause],
-        queues=[queue],
-    )
-    tenant = status.Tenant(
-        name="", topic="mrs.requests", connection="mrs", partitions=[0], total=2, waiting=12, most_running=5
-    )
-    budget = status.Budget(operation="CreateExecuteJob", per_minute=60, granted=30, used=20, needed=True)
-    replica = status.Replica(
-        version="1", tenants=[tenant], connections=[status.Connection(name="mrs", budgets=[budget])]
-    )
-    broken = status.Partition(tenant="", topic="mrs.requests", partition=0, state="unreadable", error="bad record 7")
-    async with pages(web_role.event("w-1", 1, "accepted", cluster="c-1")) as shown:
-        await _reported(
-            shown,
-            (status.replica_key("r-a"), replica),
-            (status.partition_key("mrs.requests", 0), broken),
-            (status.cluster_key("r-a", "mrs", "c-1"), cluster),
-        )
-        text = await _shows(shown, "/clusters", "3 of 10")
-        for words in ("20 of 60", "h-1", "w-1", "&lt;no&gt;", "StopJob", "12"):
-            assert words in text
-        assert "c-1" not in await shown.get("/clusters?cluster=c-2")
-        text = await shown.get("/tenants")
-        for words in ("0 of 5", "mrs.requests-0", "unreadable", "bad record 7"):
-            assert words in text
-        text = await shown.get("/")
-        for words in ("3 of 10", "20 of 60", "bad record 7"):
-            assert words in text
-        assert "Why it waits" in await shown.get("/requests/w-1")

@@ -1,8 +1,8 @@
 """
 Expressions of Spark, Hive and Presto have the engine's value, or are refused.
 
-Spark's values were recorded from the engine itself (`make oracles`), those of Hive and Presto come from the pages that
-the rows name.
+Spark's values were recorded from the engine itself (`make oracles`). Those of Hive and Presto were written by hand; the
+rows name the page that documents the function.
 """
 
 from __future__ import annotations

@@ -225,6 +225,7 @@ FACTS: Final[dict[str, facts.Fact]] = {
     "turn": facts.Admitted(),
     "held back": facts.HeldBack(),
     "rejected by a control": facts.HeldBack(jobs.Reason("cancelled", "control_rejected", "reject of all: why")),
+    "a control may reject it": facts.RejectionDue(),
     "taken": facts.SubmissionAccepted(JOB_ID),
     "refused": facts.SubmissionRefused(REFUSAL),
     "not taken": facts.SubmissionNotApplied(),

@@ -73,12 +73,13 @@ class Partition:
         self.scheduler = scheduler
         self.tenant_quota = tenant_quota
         self.admitted: list[str] = []
+        self.rejected: list[str] = []
         if tenant_quota is not None:
             scheduler.join(self, tenant_quota)
 
     def enter(self, request_id: str, cluster: str = "a", **changes: Any) -> bool:
         """Ask for a turn, as for a job that has been queued; notes a turn at once like one that comes later."""
-        if self.scheduler.enter(entry(job(request_id, cluster, **changes), self, self._admit)):
+        if self.scheduler.enter(entry(job(request_id, cluster, **changes), self, self._admit, self._reject)):
             self.admitted.append(request_id)
             return True
         return False
@@ -104,12 +105,19 @@ class Partition:
     def _admit(self, key: jobs.LedgerKey) -> None:
         self.admitted.append(key.decode().rpartition(" ")[2])
 
+    def _reject(self, key: jobs.LedgerKey) -> None:
+        self.rejected.append(key.decode().rpartition(" ")[2])
+
 
 def entry(
-    one: jobs.Job, owner: object, admit: Callable[[jobs.LedgerKey], None] = print, aging_s: float = AGING_S
+    one: jobs.Job,
+    owner: object,
+    admit: Callable[[jobs.LedgerKey], None] = print,
+    reject: Callable[[jobs.LedgerKey], None] = print,
+    aging_s: float = AGING_S,
 ) -> entries.QueueEntry:
     """Make the queue entry of a job."""
-    return entries.queue_entry(one.ledger_key, one, owner, admit, aging_s)
+    return entries.queue_entry(one.ledger_key, one, owner, admit, reject, aging_s)
 
 
 def full(scheduler: schedulers.SubmissionScheduler, place: entries.Place, wait_s: float) -> None:

@@ -19,6 +19,7 @@ from mrs_relay.engine import control_reader
 from mrs_relay.engine.scheduling import controls as standing
 from mrs_relay.kafka import records
 from mrs_relay.kafka.memory import memory_broker
+from mrs_relay.messages import controls
 
 pytestmark = pytest.mark.looptime
 
@@ -117,7 +118,7 @@ async def test_outage_leaves_the_controls_as_they_were() -> None:
         put(broker, "all", None)
         put(broker, "tenant/a")
         broker.come_up()
-        await asyncio.sleep(10)
+        await asyncio.sleep(30)
         assert (_scopes(reader), reader.controls.problem) == (["tenant/a"], None)
 
 
@@ -193,3 +194,93 @@ async def test_batch_that_cannot_be_read_is_passed_over() -> None:
         put(broker, "tenant/c")
         await asyncio.sleep(1)
         assert _scopes(reader) == ["all", "tenant/b", "tenant/c"]
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+async def test_silence_is_not_taken_for_no_change(is_dropped: bool) -> None:
+    """After the first read, too: a leader that is gone, and a topic that is deleted, are told, and lift no hold."""
+    broker = _broker()
+    put(broker, "all")
+    async with _reading(broker) as reader:
+        await reader.require()
+        if is_dropped:
+            broker.drop_topic(_TOPIC)
+        else:
+            broker.lose_leader(_TOPIC, 0)
+        await asyncio.sleep(60)
+        assert ("is missing" if is_dropped else "has no leader") in (reader.controls.problem or "")
+        assert _scopes(reader) == ["all"]
+
+
+@pytest.mark.parametrize("is_all", [False, True])
+async def test_who_joins_again_during_an_outage_waits_for_the_controls(is_all: bool) -> None:
+    """A hold that was set meanwhile must be known before the replica takes a partition again."""
+    broker = _broker()
+    async with _reading(broker) as reader:
+        await reader.require()
+        if is_all:
+            broker.go_down()
+        else:
+            broker.lose_leader(_TOPIC, 0)
+        await asyncio.sleep(60)
+        with pytest.raises(errors.StreamDown, match="have not been read yet"):
+            await reader.require()
+        put(broker, "all")
+        broker.come_up()
+        broker.regain_leaders()
+        await asyncio.sleep(30)
+        await reader.require()
+        assert _scopes(reader) == ["all"]
+
+
+async def test_topic_that_a_broker_does_not_know_yet_is_not_missing() -> None:
+    """Its metadata may be a few seconds behind: nothing is submitted meanwhile."""
+    broker = _broker()
+    broker.drop_topic(_TOPIC)
+    async with _reading(broker) as reader:
+        asking = asyncio.create_task(reader.require())
+        await asyncio.sleep(2)
+        assert not asking.done()
+        broker.create_topic(_TOPIC, 1)
+        put(broker, "all")
+        await asking
+        assert (_scopes(reader), reader.controls.problem) == (["all"], None)
+
+
+async def test_partition_that_is_added_is_read_within_a_minute() -> None:
+    """Somebody may have made the topic larger."""
+    broker = _broker()
+    put(broker, "all")
+    async with _reading(broker) as reader:
+        await reader.require()
+        broker.create_topic(_TOPIC, 2)
+        put(broker, "all")
+        broker.put(_TOPIC, 1, b"tenant/a", b'{"mode": "hold", "reason": "why"}')
+        await asyncio.sleep(60)
+        assert (sorted(_scopes(reader)), reader.controls.problem) == (["all", "tenant/a"], None)
+
+
+async def test_failures_in_a_row_are_tried_less_and_less_often() -> None:
+    """A partition without a leader is no new beginning each time that the broker answers."""
+    broker = _broker()
+    broker.lose_leader(_TOPIC, 0)
+    with structlog.testing.capture_logs() as logs:
+        async with _reading(broker):
+            await asyncio.sleep(600)
+    failed = [line for line in logs if line["event"] == "controls_unreachable"]
+    timeout_s = runtimes.kafka_settings().request_timeout_ms / 1000
+    assert 0 < len(failed) < 600 / (timeout_s + 2)
+
+
+async def test_bug_does_not_end_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged and told, and what comes afterwards counts."""
+    broker = _broker()
+    async with _reading(broker) as reader:
+        await reader.require()
+        with monkeypatch.context() as broken:
+            broken.setattr(controls, "read", lambda *_: 1 / 0)
+            put(broker, "all")
+            await asyncio.sleep(5)
+            assert "ZeroDivisionError" in (reader.controls.problem or "")
+        await asyncio.sleep(10)
+        assert (_scopes(reader), reader.controls.problem) == (["all"], None)

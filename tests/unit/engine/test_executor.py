@@ -184,20 +184,3 @@ def test_a_job_that_is_looked_up_instead_of_sent_again_wants_no_turn_and_holds_i
         )
 
     executor_bench.run(live, mrs=executor_bench.Doubtful(), slots=1)
-
-
-@pytest.mark.parametrize(("busy_s", "later_s"), [(0.0, 0.05), (0.02, 0.05), (0.04, 0.08), (0.2, 0.2)])
-def test_commits_are_further_apart_while_they_take_long_up_to_twice_the_interval(busy_s: float, later_s: float) -> None:
-    """A transaction costs the same for few records and for many: a process that is short of time writes larger ones."""
-
-    async def live(bench: executor_bench.Bench) -> None:
-        loop, key = asyncio.get_running_loop(), jobs.ledger_key("/billing", "order-1")
-        bench.executor.report(key, facts.Admitted())
-        await bench.executor.take()
-        began_s = loop.time()
-        await asyncio.sleep(busy_s)
-        bench.executor.report(key, facts.Admitted())
-        await bench.executor.take()
-        assert loop.time() - began_s == pytest.approx(later_s, abs=0.001)
-
-    executor_bench.run(live)

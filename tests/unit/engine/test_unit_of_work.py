@@ -68,6 +68,21 @@ def test_turn_is_given_back_under_a_control_that_came_after_it() -> None:
     assert [command for _, _, command in bench.unit.apply()] == [_C.ENQUEUE]
 
 
+def test_rejection_that_is_lifted_before_it_is_decided_is_no_turn() -> None:
+    """It has no slot, place or token: only a control that still rejects the job moves it."""
+    bench = unit_bench.Bench(samples.job("queued"))
+    bench.happen(facts.RejectionDue())
+    hold = controls.Control(scope=controls.scope("all"), mode="hold", reason="why", at_ms=1)
+    bench.context.controls.put(hold.scope, hold)
+    bench.happen(facts.RejectionDue())
+    assert bench.unit.is_empty
+
+    reject = controls.Control(scope=hold.scope, mode="reject", reason="why", at_ms=samples.NOW_MS)
+    bench.context.controls.put(reject.scope, reject)
+    bench.happen(facts.RejectionDue())
+    assert bench.states() == ["cancelled"]
+
+
 def test_last_command_of_a_job_counts() -> None:
     """A job that began and ended within one batch is released; no tracker begins to follow it."""
     bench = unit_bench.Bench(samples.job("submitting"))

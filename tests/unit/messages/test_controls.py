@@ -56,6 +56,13 @@ def test_what_is_no_scope_is_refused_with_what_was_expected(text: str, said: str
         controls.scope(text)
 
 
+def test_control_characters_of_a_text_become_spaces() -> None:
+    """To refuse the record would lift a hold that somebody meant; a database refuses NUL."""
+    _, found = controls.read(b"all", _value(reason="a\0b\nc", by="ann\t"), _NOW_MS)
+    assert found is not None
+    assert (found.reason, found.by) == ("a b c", "ann ")
+
+
 def test_control_survives_its_record() -> None:
     """What is written is read as the same control."""
     set_by = controls.Control(

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.mrs import servers, support
 from tests.unit.mrs.servers import each_kind  # noqa: F401 - each test is played over both transports
 
-from mrs_relay.mrs import session_transport, transport
+from mrs_relay.mrs import permission, session_transport, transport
 
 
 @contextlib.contextmanager
@@ -211,6 +211,23 @@ async def test_a_handshake_that_hangs_sent_nothing() -> None:
     async with support.server(servers.silence) as server, servers.opened(server.url.replace("http:", "https:")) as door:
         with pytest.raises(transport.NotSent):
             await door.send(servers.POST, servers.SHORT_S)
+
+
+async def test_a_request_whose_permission_ends_while_it_gets_a_connection_is_not_written() -> None:
+    """A process may be frozen while it connects, and another one has its work when it wakes up."""
+    seen: list[bytes] = []
+
+    async def script(wire: support.Wire) -> None:
+        while True:
+            seen.append(await wire.request())
+            await wire.reply(202, b"{}")
+
+    async with support.server(script) as server, servers.opened(server.url) as door:
+        for _ in range(2):  # over a new connection, and over one that is kept
+            with permission.asking(lambda: False), pytest.raises(transport.NotSent):
+                await door.send(servers.POST, servers.LONG_S)
+            await door.send(servers.GET, servers.LONG_S)
+    assert [request.split()[0] for request in seen] == [b"GET", b"GET"]
 
 
 async def test_waiting_for_a_free_connection_sends_nothing() -> None:

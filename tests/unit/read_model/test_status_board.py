@@ -56,3 +56,13 @@ def test_a_record_of_a_silent_relay_is_stale_by_itself() -> None:
     board = made.board(_partition(0), at_ms=made.NOW_MS - 31_000)
     made.put(board, made.replica(), at_ms=made.NOW_MS)
     assert _stale(board) == {0: True}
+
+
+def test_what_replicas_have_left_behind_is_forgotten() -> None:
+    """Each start of a replica has its own keys: a process that reads for months keeps those of the last hours."""
+    board = made.board(_partition(0), at_ms=made.NOW_MS)
+    for hour in range(100):
+        for content in (made.replica(), made.cluster(status.Cause("quota"))):
+            made.put(board, content, at_ms=made.NOW_MS + hour * _HOUR_MS, replica=f"relay-{hour}")
+    assert len(board._records) <= 1 + 2 * 2
+    assert _stale(board) == {0: True}

@@ -58,7 +58,7 @@ def asked(**changes: Any) -> holds.Asked:
     return holds.Asked(**{**given, "cluster": "c-1", **changes})
 
 
-def told(on: status_board.StatusBoard, **changes: Any) -> list[holds.Hold]:
+def explained(on: status_board.StatusBoard, **changes: Any) -> list[holds.Hold]:
     """What holds it."""
     return why.explain(asked(**changes), holds.Known(on), NOW_MS)
 
@@ -94,7 +94,7 @@ def test_each_cause_of_a_queue_has_its_numbers(
     cause: str, changes: dict[str, Any], connection: dict[str, Any], expected: str
 ) -> None:
     """What the scheduler names becomes a sentence, with the moment that it knows."""
-    held = told(board(replica(**connection), cluster(status.Cause(cause, NOW_MS + 4000), **changes)))
+    held = explained(board(replica(**connection), cluster(status.Cause(cause, NOW_MS + 4000), **changes)))
     assert [(one.code, one.earliest_ms, one.replica) for one in held] == [(cause, NOW_MS + 4000, "relay-1")]
     assert expected in held[0].text
     assert held[0].clears
@@ -102,13 +102,13 @@ def test_each_cause_of_a_queue_has_its_numbers(
 
 def test_slots_name_the_jobs_that_hold_them() -> None:
     """As far as the relay names them."""
-    held = told(board(cluster(status.Cause("slots_taken"), slots_used=1, slots_limit=1, holders=[_ME])))
+    held = explained(board(cluster(status.Cause("slots_taken"), slots_used=1, slots_limit=1, holders=[_ME])))
     assert held[0].jobs == (_ME,)
 
 
 def test_causes_come_in_order_and_the_place_in_line_is_last() -> None:
     """The first one has to end first; the requests before it are named."""
-    held = told(board(replica(), cluster(status.Cause("mrs_paused"), status.Cause("slots_taken"), before=2)))
+    held = explained(board(replica(), cluster(status.Cause("mrs_paused"), status.Cause("slots_taken"), before=2)))
     assert [one.code for one in held] == ["mrs_paused", "slots_taken", "in_line"]
     assert "2 requests go before it, of 12 that wait in its queue; its priority is 4" in held[2].text
     assert [one.id for one in held[2].jobs] == ["o-0", "o-1"]
@@ -117,21 +117,35 @@ def test_causes_come_in_order_and_the_place_in_line_is_last() -> None:
 def test_a_place_in_line_is_later_than_what_the_quota_allows() -> None:
     """25 go before it, 20 of them at once; 5 more take a quarter of a minute at 20 a minute."""
     budget = status.Budget(operation=_OPERATION, per_minute=60, granted=20, used=0)
-    held = told(board(replica(budgets=[budget]), cluster(status.Cause("turn"), before=25)))
+    held = explained(board(replica(budgets=[budget]), cluster(status.Cause("turn"), before=25)))
     assert [one.code for one in held] == ["in_line"]
     assert held[0].earliest_ms == NOW_MS + 15_000
 
 
 def test_a_request_behind_those_that_are_named_says_so() -> None:
     """A queue names its first ones only."""
-    held = told(board(cluster(status.Cause("slots_taken"), before=20, named=False)))
+    held = explained(board(cluster(status.Cause("slots_taken"), before=20, named=False)))
     assert [one.code for one in held] == ["slots_taken", "in_line"]
-    assert held[1].text == "it is not among the first 20 of the 30 that wait in its queue"
+    assert held[1].text == (
+        "perhaps, as it is not among the first 20 of the 30 that wait in its queue: else it is being submitted"
+    )
+
+
+def test_a_request_that_waits_elsewhere_is_told_to_be_in_no_queue() -> None:
+    """What a control holds, or what waits for its moment, has no entry there; a queue that names it is believed."""
+    queue = cluster(status.Cause("slots_taken"), before=20, named=False)
+    waiting = status.Waiting(1, [status.Timed("/s", "r-1", NOW_MS + 7000)])
+    there = status.Partition(topic="in", partition=0, state="running", not_before=waiting)
+    assert [one.code for one in explained(board(replica(), there, queue))] == ["not_before"]
+    assert [one.code for one in explained(board(replica(), queue), not_before_ms=NOW_MS + 7000)] == ["not_before"]
+
+    known = holds.Known(board(replica(), queue), (), [_control("all")])
+    assert [one.code for one in why.explain(asked(), known, NOW_MS)] == ["control"]
 
 
 def test_a_moment_that_has_passed_is_not_told() -> None:
     """The relay looks once a second, and the answer may be later."""
-    assert told(board(cluster(status.Cause("quota", NOW_MS - 1))))[0].earliest_ms == 0
+    assert explained(board(cluster(status.Cause("quota", NOW_MS - 1))))[0].earliest_ms == 0
 
 
 @pytest.mark.parametrize(
@@ -141,9 +155,9 @@ def test_waits_of_its_own_are_told_with_their_moment(name: str, code: str) -> No
     """By the partition that has the request; where it names only some, they are possible."""
     waiting: Any = status.Waiting(30, [status.Timed("/s", "r-1", NOW_MS + 7000)])
     there = status.Partition(topic="in", partition=0, state="running", **{name: waiting})
-    held = told(board(replica(), there))
+    held = explained(board(replica(), there))
     assert [(one.code, one.earliest_ms) for one in held] == [(code, NOW_MS + 7000)]
-    perhaps = told(board(replica(), there), id="r-2")
+    perhaps = explained(board(replica(), there), id="r-2")
     assert [one.code for one in perhaps] == [code]
     assert perhaps[0].text.startswith("perhaps, as of 30 requests of in-0 that wait for it not all are named")
 
@@ -160,18 +174,18 @@ def test_a_partition_that_does_not_work_is_named(changes: dict[str, Any], code: 
     """Where the key of the request belongs, or each one if it has none."""
     made = board(replica(), status.Partition(topic="in", partition=1, **changes))
     put(made, status.Partition(topic="in", partition=0, state="running"), at_ms=NOW_MS)
-    (held,) = told(made)
+    (held,) = explained(made)
     assert held.code == code
     assert text in held.text
     assert "if it is there" in held.text
-    assert [one.code for one in told(made, kafka_key=b"k-0")] == [code]
-    assert [one.code for one in told(made, kafka_key=b"k-1")] == ["not_seen"]
+    assert [one.code for one in explained(made, kafka_key=b"k-0")] == [code]
+    assert [one.code for one in explained(made, kafka_key=b"k-1")] == ["not_seen"]
 
 
 def test_what_a_silent_relay_has_said_is_stale_and_its_partitions_come_first() -> None:
     """It may no longer be true, and a new owner is what is missing."""
     there = status.Partition(topic="in", partition=0, state="running")
-    held = told(board(replica(), there, cluster(status.Cause("slots_taken")), at_ms=NOW_MS - 31_000))
+    held = explained(board(replica(), there, cluster(status.Cause("slots_taken")), at_ms=NOW_MS - 31_000))
     assert [(one.code, one.stale) for one in held] == [("partition_not_served", True), ("slots_taken", True)]
 
 
@@ -180,7 +194,7 @@ def test_of_two_relays_that_name_it_the_living_one_counts() -> None:
     made = board(replica(), cluster(status.Cause("quota")), at_ms=NOW_MS - 60_000)
     put(made, replica(), at_ms=NOW_MS, replica="relay-2")
     put(made, cluster(status.Cause("slots_taken")), at_ms=NOW_MS, replica="relay-2")
-    assert [(one.code, one.replica, one.stale) for one in told(made)] == [("slots_taken", "relay-2", False)]
+    assert [(one.code, one.replica, one.stale) for one in explained(made)] == [("slots_taken", "relay-2", False)]
 
 
 @pytest.mark.parametrize(
@@ -195,22 +209,22 @@ def test_of_two_relays_that_name_it_the_living_one_counts() -> None:
 )
 def test_a_request_that_does_not_wait_says_what_it_does(changes: dict[str, Any], code: str, text: str) -> None:
     """On MRS, at its end, or on its way."""
-    (held,) = told(board(replica()), **changes)
+    (held,) = explained(board(replica()), **changes)
     assert held.code == code
     assert text in held.text
 
 
 def test_a_request_with_a_slot_is_being_submitted() -> None:
     """It waits in no queue any more."""
-    held = told(board(replica(), cluster(status.Cause("slots_taken"), before=20, named=False, holders=[_ME])))
+    held = explained(board(replica(), cluster(status.Cause("slots_taken"), before=20, named=False, holders=[_ME])))
     assert [one.code for one in held] == ["submitting"]
 
 
 def test_other_tenants_and_clusters_do_not_matter() -> None:
     """The same source and id may be used by two tenants."""
     made = board(replica(), cluster(status.Cause("slots_taken")))
-    assert [one.code for one in told(made, tenant="other")] == ["not_seen"]
-    assert [one.code for one in told(made, cluster="c-2")] == ["not_seen"]
+    assert [one.code for one in explained(made, tenant="other")] == ["not_seen"]
+    assert [one.code for one in explained(made, cluster="c-2")] == ["not_seen"]
 
 
 def _control(scope: str, mode: controls.Mode = "hold", until_ms: int = 0) -> controls.Control:

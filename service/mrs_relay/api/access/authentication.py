@@ -42,7 +42,7 @@ class Authenticator:
         Return who calls.
 
         Raises:
-            ProblemError: nobody that we know.
+            ProblemError: the caller is not known.
         """
         if not self._is_set:
             return callers.LOCAL
@@ -53,6 +53,14 @@ class Authenticator:
         if owner is None:
             raise self._unauthorized("authentication is needed: see docs/access.md")
         return owner
+
+    async def knows(self, request: web.Request) -> bool:
+        """Return whether the caller is one that we know, or anybody may call."""
+        try:
+            await self.caller(request)
+        except problems.ProblemError:
+            return False
+        return True
 
     async def _of_token(self, token: str) -> callers.Caller:
         found = None if self._tokens is None else self._tokens.find(token)
@@ -89,7 +97,11 @@ async def opened(chosen: settings.AccessSettings, time: clock.Clock) -> AsyncIte
         yield Authenticator(chosen, None, time)
         return
     async with aiohttp.ClientSession() as session:
-        yield Authenticator(chosen, oidc.Provider(chosen.oidc, session, time), time)
+        provider = oidc.Provider(chosen.oidc, session, time)
+        try:
+            yield Authenticator(chosen, provider, time)
+        finally:
+            await provider.close()
 
 
 def middleware(authenticator: Authenticator) -> typedefs.Middleware:
@@ -99,12 +111,16 @@ def middleware(authenticator: Authenticator) -> typedefs.Middleware:
     async def check(request: web.Request, handler: problems.Handler) -> web.StreamResponse:
         if request.path in least_roles.OPEN:
             return await handler(request)
-        scope = scopes.Scope(
-            dataclasses.replace(await authenticator.caller(request), place=request.remote), least_roles.of(request)
-        )
+        place = request.remote
+
+        async def ask() -> scopes.Scope:
+            caller = dataclasses.replace(await authenticator.caller(request), place=place)
+            return scopes.Scope(caller, least_roles.of(request))
+
+        scope = await ask()
         if scope.caller.tenants(scope.role) == frozenset():
             raise scopes.forbidden(scope.role, callers.EVERY)
-        scopes.put(request, scope)
+        scopes.put(request, scope, ask)
         return await handler(request)
 
     return check

@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 EVERY: Final = "*"
-ANY: Final = "+"
-"""Stands for some tenant, whichever it is, where a role is asked for; no tenant has this name."""
+
+
+class Some(enum.Enum):
+    """Stands for some tenant, whichever it is, where a role is asked for; no text of a caller equals it."""
+
+    TENANT = enum.auto()
+
 
 _GRANT: Final = re.compile(r"(viewer|operator|admin)@(\*|[a-z][a-z0-9_-]*)")
 
@@ -41,7 +46,7 @@ class Caller:
 
     Attributes:
         kind: as `authtype` names it.
-        name: unique among callers of this kind; None: nobody authenticates.
+        name: unique among callers of this kind; None: callers do not authenticate.
         grants: what the caller may do.
         place: address that the request came from; None: not known.
     """
@@ -51,9 +56,9 @@ class Caller:
     grants: Grants
     place: str | None = None
 
-    def may(self, role: Role, tenant: str) -> bool:
-        """Return whether the caller has a role for a tenant; `EVERY`: for all, `ANY`: for one at least."""
-        if tenant == ANY:
+    def may(self, role: Role, tenant: str | Some) -> bool:
+        """Return whether the caller has a role for a tenant; `EVERY`: for all, `Some`: for one at least."""
+        if isinstance(tenant, Some):
             return max(self.grants.values(), default=0) >= role
         return max(self.grants.get(EVERY, 0), self.grants.get(tenant, 0)) >= role
 
@@ -66,7 +71,7 @@ class Caller:
     @property
     def attributes(self) -> dict[str, str]:
         """
-        Return the extension attributes of a message of this caller; none where nobody authenticates.
+        Return the extension attributes of a message of this caller; none where callers do not authenticate.
 
         Source: CloudEvents, auth context extension.
         """

@@ -75,7 +75,7 @@ def require_complete(application: web.Application) -> None:
 def of(request: web.Request) -> callers.Role:
     """Return the least role for the route of a request; a route that the table forgot is an administrator's."""
     resource = request.match_info.route.resource
-    if resource is None:  # no such path or method: whoever may look may learn that
+    if resource is None:  # no such path or method: every viewer may learn that
         return _VIEWER
     method = "GET" if request.method == "HEAD" else request.method
     return LEAST.get(f"{method} {resource.canonical}", callers.Role.ADMIN)

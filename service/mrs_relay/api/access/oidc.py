@@ -16,11 +16,11 @@ from typing import Any, Final
 import aiohttp
 import structlog
 from joserfc import errors as jose_errors
-from joserfc import jwk, jwt
+from joserfc import jwk, jws, jwt
 
 from mrs_relay import errors
 from mrs_relay.api.access import callers, settings
-from mrs_relay.common import addresses, clock
+from mrs_relay.common import addresses, clock, tasks
 from mrs_relay.messages import codec
 
 _ALGORITHMS: Final = (
@@ -38,6 +38,9 @@ _ALGORITHMS: Final = (
 )
 """Signatures with a public key only: a token "signed" with the public key as a shared secret is refused."""
 
+_REGISTRY: Final = jws.JWSRegistry(algorithms=_ALGORITHMS, strict_check_header=False)
+"""Header parameters of a provider's own are passed over; `crit` is still obeyed. Source: RFC 7515, section 4."""
+
 _LIMIT: Final = aiohttp.ClientTimeout(total=5.0)
 _MOST_BYTES: Final = 1_000_000
 _FRESH_S: Final = 3_600.0
@@ -46,6 +49,7 @@ _STALE_S: Final = 86_400.0
 """So long the former keys are used while the provider does not answer."""
 
 _LEEWAY_S: Final = 30
+_MOST_NAME: Final = 200
 _OK: Final = 200
 
 _log = structlog.get_logger(__name__)
@@ -70,11 +74,14 @@ class _Keys:
         self._fetched_s = self._tried_s = float("-inf")
         self._failure = ""
         self._fetching = asyncio.Lock()
+        self._background = tasks.TaskSupervisor(self._report)
 
     async def current(self) -> jwk.KeySet:
-        """Return the keys, fetched within the last hour if the provider answers. Raises ProviderDown."""
-        if self._age_s() >= _FRESH_S:
+        """Return the keys; those older than an hour are fetched again meanwhile. Raises ProviderDown."""
+        if self._age_s() >= _STALE_S:
             await self._fetch(self._fetched_s)
+        elif self._age_s() >= _FRESH_S and not self._background:
+            self._background.start(self._fetch(self._fetched_s), name="keys of the provider")
         if self._keys is None or self._age_s() >= _STALE_S:
             raise ProviderDown(self._failure)
         return self._keys
@@ -82,7 +89,16 @@ class _Keys:
     async def newer(self) -> jwk.KeySet:
         """Return the keys, fetched again unless they have just been. Raises ProviderDown."""
         await self._fetch(self._fetched_s)
+        if self._tried_s > self._fetched_s:
+            raise ProviderDown(self._failure)  # it may have new keys
         return await self.current()
+
+    async def close(self) -> None:
+        """End the fetching of keys."""
+        await self._background.close()
+
+    def _report(self, _task: str, error: BaseException) -> None:
+        _log.error("oidc_keys_not_fetched", issuer=self._issuer, exc_info=error)
 
     def _age_s(self) -> float:
         return self._time.monotonic_s() - self._fetched_s
@@ -172,10 +188,15 @@ class Provider:
             raise BadToken(f"the token is not meant for this service: {error}") from None
 
         name = claims.get(self._settings.name_claim)
-        if not isinstance(name, str) or not name.isprintable():
-            raise BadToken(f"the token has no name: expected text in the claim {self._settings.name_claim}")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MOST_NAME:
+            text = f"expected text of at most {_MOST_NAME} characters in the claim {self._settings.name_claim}"
+            raise BadToken(f"the token has no name: {text}")
         is_client = claims.get("sub") in {claims.get("azp"), claims.get("client_id")} - {None}
         return callers.Caller("service_account" if is_client else "user", name, self._granted(claims))
+
+    async def close(self) -> None:
+        """End what still runs."""
+        await self._keys.close()
 
     async def _verified(self, token: str) -> dict[str, Any]:
         try:
@@ -211,8 +232,8 @@ class Provider:
 def _decoded(token: str, keys: jwk.KeySet) -> dict[str, Any]:
     """Check the signature. Raises InvalidKeyIdError: the key is unknown. BadToken: else."""
     try:
-        return jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
+        return jwt.decode(token, keys, registry=_REGISTRY).claims
     except jose_errors.InvalidKeyIdError:
         raise
-    except (jose_errors.JoseError, ValueError, TypeError, KeyError) as error:
+    except (jose_errors.JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadToken(f"the token cannot be read, or its signature is wrong: {type(error).__name__}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +35,7 @@ class Scope:
         """Tenants for which the caller has the role of the route; None: all of them."""
         return self.caller.tenants(self.role)
 
-    def may(self, tenant: str) -> bool:
+    def may(self, tenant: str | callers.Some) -> bool:
         """Return whether the caller has the role of the route for a tenant."""
         return self.caller.may(self.role, tenant)
 
@@ -54,12 +55,25 @@ class Scope:
             self.require(tenant)
 
 
+Ask = Callable[[], Awaitable[Scope]]
+"""Asks once more who calls; raises ProblemError like the first time."""
+
 _KEY: Final = web.RequestKey("scope", Scope)
+_ASK: Final[web.RequestKey[Ask]] = web.RequestKey("ask")
 
 
-def put(request: web.Request, scope: Scope) -> None:
-    """Note the scope of a request."""
+def put(request: web.Request, scope: Scope, ask: Ask) -> None:
+    """Note the scope of a request, and how it is asked for again."""
     request[_KEY] = scope
+    request[_ASK] = ask
+
+
+async def has_changed(request: web.Request) -> bool:
+    """Return whether the caller of a long request has lost the token that it came with, or has other roles now."""
+    try:
+        return await request[_ASK]() != request[_KEY]
+    except problems.ProblemError:
+        return True
 
 
 def of(request: web.Request) -> Scope:

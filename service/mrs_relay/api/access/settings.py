@@ -84,7 +84,7 @@ class OidcSettings(pydantic.BaseModel):
 
 
 class AccessSettings(pydantic.BaseModel):
-    """Who may call the HTTP API. Nothing set: every program of this machine, and nobody else."""
+    """Who may call the HTTP API. Nothing set: every program of this machine, and no other caller."""
 
     model_config = _CONFIG
 

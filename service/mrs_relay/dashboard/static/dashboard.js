@@ -7,7 +7,7 @@ const keep = {
   set(name, value) { try { localStorage.setItem(name, value); } catch { /* a browser that keeps nothing */ } },
 };
 
-// Parts of a page that ask for themselves again do so on `tick`. Nobody looks at a hidden page, so it does not ask.
+// Parts of a page that ask for themselves again do so on `tick`. A hidden page does not ask.
 let paused = false;
 setInterval(() => {
   if (!paused && document.visibilityState === "visible") htmx.trigger(document.body, "tick");
@@ -27,8 +27,15 @@ Idiomorph.defaults.ignoreActiveValue = true;
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(node.tagName === "DETAILS" && name === "open");
 
 const lost = document.getElementById("lost");
-document.body.addEventListener("htmx:sendError", () => { lost.hidden = false; });
-document.body.addEventListener("htmx:responseError", () => { lost.hidden = false; });
+const noConnection = lost.textContent;
+function warn(text) {
+  lost.textContent = text;
+  lost.hidden = false;
+}
+document.body.addEventListener("htmx:sendError", () => warn(noConnection));
+document.body.addEventListener("htmx:responseError", (event) => {
+  warn(`mrs-relay refused this (${event.detail.xhr.status}); reload the page.`);
+});
 document.body.addEventListener("htmx:afterOnLoad", () => { lost.hidden = true; });
 
 function isDark() {

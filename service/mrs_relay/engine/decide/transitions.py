@@ -70,6 +70,8 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line per fact, closed by asser
             return submission.admitted(job, now_ms, config)
         case facts.HeldBack():
             return submission.held_back(job, fact, now_ms, config)
+        case facts.RejectionDue():
+            return None  # the control that rejected it is gone
         case (
             facts.SubmissionAccepted()
             | facts.CallReplied()

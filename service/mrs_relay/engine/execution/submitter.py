@@ -24,6 +24,7 @@ from mrs_relay.engine.work import adapter, codes, kinds
 from mrs_relay.messages import events
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs import codes as mrs_codes
+from mrs_relay.mrs import permission
 
 _log = structlog.get_logger(__name__)
 
@@ -67,14 +68,22 @@ class Submitter:
 
         Args:
             job: the job to submit; its name contains the token that a look-up finds.
-            still_ours: called immediately before sending; False: nothing is sent.
+            still_ours: called before the call, and again when it has a connection; False: nothing is sent.
         """
         if not still_ours():
             return facts.SubmissionNotApplied()
 
+        has_ended = False
+
+        def may_send() -> bool:
+            nonlocal has_ended
+            has_ended = not still_ours()
+            return not has_ended
+
         begun_s = self._time.monotonic_s()
         try:
-            fact = await self._calls_of(job).submit(job)
+            with permission.asking(may_send):
+                fact = await self._calls_of(job).submit(job)
         except errors.MrsAmbiguous as error:
             _log.warning("submission_in_doubt", request=job.id, cluster=job.cluster, error=_error_text(error, job))
             self._outcomes.failed(kinds.place(job), begun_s, _answer(error))
@@ -84,7 +93,8 @@ class Submitter:
                 self._outcomes.answered(kinds.place(job), begun_s)
             return facts.SubmissionRefused(refusal(error))
         except errors.MrsError as error:
-            self._note(job, error, begun_s)
+            if not has_ended:  # otherwise it says nothing about MRS
+                self._note(job, error, begun_s)
             return facts.SubmissionNotApplied()
 
         self._outcomes.worked(kinds.place(job), begun_s)

@@ -139,6 +139,14 @@ class HeldBack(msgspec.Struct, frozen=True):
     rejection: jobs.Reason | None = None
 
 
+class RejectionDue(msgspec.Struct, frozen=True):
+    """
+    A control rejected the job while it was held; it has no turn.
+
+    The controls are asked again when this is decided: if none rejects the job any more, nothing happens.
+    """
+
+
 class SubmissionAccepted(msgspec.Struct, frozen=True, gc=False):
     """
     MRS accepted the job and gave it an id.
@@ -334,6 +342,7 @@ Fact = (
     | DeadlineReached
     | Admitted
     | HeldBack
+    | RejectionDue
     | SubmissionAccepted
     | CallReplied
     | SubmissionRefused

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay import errors
-from mrs_relay.engine.model import jobs, later_fields
+from mrs_relay.engine.model import facts, jobs, later_fields
 from mrs_relay.messages import codec
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -92,3 +92,11 @@ def share(job: jobs.Job) -> jobs.Job:
 def _first(word: str | bytes | None) -> str | bytes | None:
     """Return an equal text that was seen before, so that this one can be freed."""
     return word
+
+
+def encode_after(job: jobs.Job | None, fact: facts.Fact) -> bytes | None:
+    """Encode a job; read it back as a check, unless the fact added only text, which decodes as it was written."""
+    if job is None:
+        return None
+    only_text = isinstance(fact, facts.Admitted | facts.SubmissionAccepted)
+    return encode(job) if only_text else encode_readable(job)

@@ -7,11 +7,15 @@ is by what a job's record holds: tenant, cluster, labels, kind and id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
+
+import structlog
 
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.messages import controls
+
+log = structlog.get_logger(__name__)
 
 _UNDER_WAY: Final = frozenset(
     state for state, trait in jobs.TRAITS.items() if trait.holds_slot or state is jobs.State.COLLECTING
@@ -46,7 +50,7 @@ class Controls:
         return iter([one for one in self._by_scope.values() if not one.is_over(now_ms)])
 
     def on_change(self, call: Callable[[], None]) -> None:
-        """Have `call` called after each change."""
+        """Have `call` called after each change, or several made at once."""
         self._listeners.append(call)
 
     def join(self, owner: object, tenant: str, committed: Mapping[jobs.LedgerKey, jobs.Job]) -> None:
@@ -57,11 +61,18 @@ class Controls:
         """Forget a partition that this process no longer owns."""
         self._owned.pop(owner, None)
 
-    def under_way(self, scope: controls.Scope) -> int:
-        """Count the jobs of this process under way that a scope names."""
-        return sum(
-            is_under_way(scope, job, tenant) for tenant, committed in self._owned.values() for job in committed.values()
-        )
+    def under_way(self, wanted: Iterable[controls.Scope]) -> dict[controls.Scope, int]:
+        """Count the jobs of this process under way that each scope names, in one pass over all jobs."""
+        counts = dict.fromkeys(wanted, 0)
+        if not counts:
+            return counts
+
+        for tenant, committed in self._owned.values():
+            for job in committed.values():
+                if job.state in _UNDER_WAY:
+                    for scope in counts.keys() & scopes_of(job, tenant):
+                        counts[scope] += 1
+        return counts
 
     # Changes
 
@@ -73,12 +84,18 @@ class Controls:
 
     def put(self, scope: controls.Scope, control: controls.Control | None) -> None:
         """Set the control of a scope; None lifts it."""
-        if self._by_scope.get(scope) == control:
-            return
-        self._by_scope.pop(scope, None)
-        if control is not None:
-            self._by_scope[scope] = control
-        self._changed()
+        self.put_all([(scope, control)])
+
+    def put_all(self, changes: Iterable[tuple[controls.Scope, controls.Control | None]]) -> None:
+        """Set or lift several controls, one after the other; those who wait for a change are called once."""
+        has_changed = False
+        for scope, control in changes:
+            if self._by_scope.get(scope) == control:
+                continue
+            has_changed = True
+            controls.put(self._by_scope, scope, control)
+        if has_changed:
+            self._changed()
 
     def end_due(self) -> list[controls.Control]:
         """Remove the controls that have ended by themselves, and return them."""
@@ -92,7 +109,10 @@ class Controls:
 
     def _changed(self) -> None:
         for call in self._listeners:
-            call()
+            try:
+                call()
+            except Exception:
+                log.exception("control_listener_failed")  # the others must learn of the change, too
 
     # What they concern
 
@@ -107,17 +127,22 @@ class Controls:
 
     def held_back(self, job: jobs.Job, tenant: str) -> facts.HeldBack | None:
         """Return what happens instead of a job's turn: it stays queued, or it ends; None: it is submitted."""
-        if not self._by_scope or self.holding(job, tenant) is None:
+        holding = list(self.all_holding(job, tenant)) if self._by_scope else []
+        if not holding:
             return None
-        rejecting = self.rejecting(job, tenant)
+
+        # It ends if it was set aside before the control was set.
+        rejecting = next((one for one in holding if one.mode == "reject" and job.arrived_ms <= one.at_ms), None)
         if rejecting is None:
             return facts.HeldBack()
         return facts.HeldBack(jobs.Reason("cancelled", "control_rejected", str(rejecting)))
 
-    def rejecting(self, job: jobs.Job, tenant: str) -> controls.Control | None:
-        """Return the control that ends a job which was set aside before the control was set; None: none does."""
-        holding = self.all_holding(job, tenant) if self._by_scope else ()
-        return next((one for one in holding if one.mode == "reject" and job.arrived_ms <= one.at_ms), None)
+    def applied(self, fact: facts.Admitted | facts.RejectionDue, job: jobs.Job, tenant: str) -> facts.Fact:
+        """Return what happens to a job under the controls of this moment, which may have changed since the fact."""
+        held = self.held_back(job, tenant)
+        if held is None or (isinstance(fact, facts.RejectionDue) and held.rejection is None):
+            return fact
+        return held
 
     def skipping(self, topic: str, partition: int, offset: int) -> controls.Control | None:
         """Return the control by which an input message is passed over; None: it is not."""

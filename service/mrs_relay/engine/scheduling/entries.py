@@ -30,6 +30,7 @@ class QueueEntry(NamedTuple):
         place: the cluster and operation that it waits for.
         owner: its partition.
         admit: called when the job gets its turn.
+        reject: called when a control rejects the job while it is held.
         job: as it was queued; controls go by it.
     """
 
@@ -38,12 +39,13 @@ class QueueEntry(NamedTuple):
     place: Place
     owner: Owner
     admit: Callable[[jobs.LedgerKey], None]
+    reject: Callable[[jobs.LedgerKey], None]
     job: jobs.Job
 
     @property
     def since_ms(self) -> int:
         """Since when the job waits, epoch milliseconds."""
-        return max(self.job.arrived_ms, self.job.not_before_ms)
+        return _since_ms(self.job)
 
     @property
     def holder(self) -> Holder:
@@ -56,7 +58,12 @@ class QueueEntry(NamedTuple):
 
 
 def queue_entry(
-    key: jobs.LedgerKey, job: jobs.Job, owner: Owner, admit: Callable[[jobs.LedgerKey], None], aging_s: float
+    key: jobs.LedgerKey,
+    job: jobs.Job,
+    owner: Owner,
+    admit: Callable[[jobs.LedgerKey], None],
+    reject: Callable[[jobs.LedgerKey], None],
+    aging_s: float,
 ) -> QueueEntry:
     """
     Build the entry of a queued job.
@@ -65,6 +72,10 @@ def queue_entry(
     order of two entries never changes, and the rank is fixed here. A job of priority 0 is admitted before every job of
     priority 9 that arrives more than nine times `aging_s` later. The time before its `not_before` does not count.
     """
-    since_ms = max(job.arrived_ms, job.not_before_ms)
+    since_ms = _since_ms(job)
     rank = (since_ms - job.priority * round(aging_s * 1000), job.order, next(_numbers))
-    return QueueEntry(rank, key, kinds.place(job), owner, admit, job)
+    return QueueEntry(rank, key, kinds.place(job), owner, admit, reject, job)
+
+
+def _since_ms(job: jobs.Job) -> int:
+    return max(job.arrived_ms, job.not_before_ms)

@@ -27,6 +27,7 @@ class HeldEntries:
         self._controls: Final = controls
         self._queue: Final = queue
         self._entries: dict[entries.Holder, entries.QueueEntry] = {}
+        self._rejected: set[entries.Holder] = set()
 
     def __len__(self) -> int:
         """Return the number of held entries."""
@@ -39,12 +40,18 @@ class HeldEntries:
     def keep(self, entry: entries.QueueEntry) -> bool:
         """Keep an entry if a control holds it; returns whether one does."""
         tenant = self._queue.tenant_of(entry.owner).policy.tenant
-        if self._controls.holding(entry.job, tenant) is None:
-            self._entries.pop(entry.holder, None)
+        held = self._controls.held_back(entry.job, tenant)
+        if held is None:
+            self.withdraw(entry.holder)
             return False
         self._entries[entry.holder] = entry
-        if self._controls.rejecting(entry.job, tenant) is not None:
-            entry.admit(entry.key)  # it gets a turn, in which it ends
+
+        # It ends without a turn. That is asked for once, as the controls may change many times before it is decided.
+        if held.rejection is None:
+            self._rejected.discard(entry.holder)
+        elif entry.holder not in self._rejected:
+            self._rejected.add(entry.holder)
+            entry.reject(entry.key)
         return True
 
     def entry_of(self, holder: entries.Holder) -> entries.QueueEntry | None:
@@ -54,10 +61,12 @@ class HeldEntries:
     def withdraw(self, holder: entries.Holder) -> None:
         """Remove an entry, if there is one."""
         self._entries.pop(holder, None)
+        self._rejected.discard(holder)
 
     def leave(self, owner: entries.Owner) -> None:
         """Remove all entries of an owner."""
         self._entries = {holder: entry for holder, entry in self._entries.items() if holder[0] is not owner}
+        self._rejected.intersection_update(self._entries)
 
     def look_again(self) -> None:
         """Move entries after the controls have changed: out of their queues, and back into them."""

@@ -73,10 +73,9 @@ class SubmissionScheduler:
         """
         if self.enter_at_once(wanted):
             return True
-        if self._held.keep(wanted):
-            self.completed(wanted.key, wanted.owner)  # a turn that it had before the control is taken back
-        else:
+        if not self._held.keep(wanted):
             self._queue.add(wanted)
+        self.completed(wanted.key, wanted.owner)  # a turn that a control took from it is given back
         return False  # a new entry makes room for no other
 
     def enter_at_once(self, wanted: entries.QueueEntry) -> bool:

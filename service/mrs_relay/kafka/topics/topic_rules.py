@@ -3,10 +3,6 @@ Judge the topics by rules: facts in, findings out. Pure; `topic_setup.py` fetche
 
 Each rule is a function of the facts and names one kind of fault, its consequence, and its remedy. All findings are
 reported at once. A fact that the broker does not report breaks no rule.
-
-Two settings look like limits and are none: `replica.fetch.max.bytes` and our own `kafka.max_partition_fetch_bytes` let
-the first batch through whatever its size (KIP-74). The library checks its `max_request_size` only in a method that we
-do not use. So the topic's `max.message.bytes` is the only limit.
 """
 
 from __future__ import annotations
@@ -15,10 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from mrs_relay.kafka import codecs, settings
-from mrs_relay.kafka.topics import status_rules, topic_facts
-
-ENVELOPE_BYTES: Final = 128 * 1024
-"""Bytes that a dead letter or a job's record adds to the message that it came from."""
+from mrs_relay.kafka.topics import size_rules, status_rules, topic_facts
 
 MISSING: Final = "missing_topics"
 """Code of the finding that names missing topics."""
@@ -48,7 +41,7 @@ def _missing(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
             "warning",
             "no_controls",
             f"topic {control} (kafka.topics.control) is missing: there are no controls, such as holds",
-            "`mrs-relay topics create` makes it",
+            "`mrs-relay topics create` makes it; one that is there and not seen needs the right to describe it",
         )
     audit = facts.kafka.topics.audit
     if audit in missing:
@@ -81,6 +74,19 @@ def _ledger_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding
             "as its input",
             f"`kafka-topics.sh --bootstrap-server {facts.kafka.bootstrap_servers} --alter --topic {grown} "
             f"--partitions {most}`",
+        )
+
+
+def _control_partitions(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
+    control = facts.kafka.topics.control
+    found = facts.count(control)
+    if found > 1:
+        yield topic_facts.Finding(
+            "warning",
+            "control_partitions",
+            f"topic {control} (kafka.topics.control) has {found} partitions, 1 was expected: controls of one scope "
+            "that clients write to different ones have no order",
+            "while no control is in effect (`mrs-relay controls`), delete it and run `mrs-relay topics create`",
         )
 
 
@@ -315,70 +321,6 @@ def _unclean_election(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]
             )
 
 
-# How large records may be
-
-
-def _batches_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    least = facts.kafka.batch_bytes
-    for name in facts.present:
-        limit = facts.number(name, "max.message.bytes")
-        if (
-            name not in {facts.kafka.topics.requests, facts.kafka.topics.control, facts.kafka.topics.audit}
-            and limit is not None
-            and limit < least
-        ):
-            yield topic_facts.Finding(
-                "error",
-                "limit_below_batch",
-                f"topic {name} has max.message.bytes={limit}, less than kafka.batch_bytes={least}: commits would be "
-                "refused for ever",
-                f"{facts.alter(name, max_message_bytes=least)}, or a smaller kafka.batch_bytes",
-            )
-
-
-def _limits_known(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    if unknown := [name for name in facts.present if facts.number(name, "max.message.bytes") is None]:
-        yield topic_facts.Finding(
-            "warning",
-            "limits_not_told",
-            f"this broker does not report max.message.bytes of {', '.join(unknown)}; kafka.record_bytes="
-            f"{facts.kafka.record_bytes} is taken instead",
-        )
-
-
-def _limits_fit(facts: topic_facts.Facts) -> Iterator[topic_facts.Finding]:
-    topics = facts.kafka.topics
-    requests_bytes = facts.number(topics.requests, "max.message.bytes")
-    letters_bytes = facts.number(topics.dead_letters, "max.message.bytes")
-    ledger_bytes = facts.number(topics.ledger, "max.message.bytes")
-    if requests_bytes is not None and letters_bytes is not None and letters_bytes <= requests_bytes:
-        yield topic_facts.Finding(
-            "warning",
-            "dead_letter_limit",
-            f"topic {topics.dead_letters} takes no larger messages than {topics.requests} ({letters_bytes} and "
-            f"{requests_bytes} bytes): the largest ones cannot be kept whole",
-            facts.alter(topics.dead_letters, max_message_bytes=requests_bytes + ENVELOPE_BYTES),
-        )
-    if requests_bytes is not None and ledger_bytes is not None and ledger_bytes < requests_bytes + ENVELOPE_BYTES:
-        wanted = 2 * requests_bytes + ENVELOPE_BYTES
-        yield topic_facts.Finding(
-            "warning",
-            "ledger_limit",
-            f"topic {topics.ledger} takes messages of {ledger_bytes} bytes, {topics.requests} of {requests_bytes}: a "
-            f"job's record holds its request and more, so the largest requests are rejected as too large; {wanted} was "
-            "expected",
-            facts.alter(topics.ledger, max_message_bytes=wanted),
-        )
-    if (ledger_bytes or 0) > facts.kafka.unpacked_bytes:
-        yield topic_facts.Finding(
-            "warning",
-            "unpacked_limit",
-            f"topic {topics.ledger} takes messages of {ledger_bytes} bytes, kafka.unpacked_bytes="
-            f"{facts.kafka.unpacked_bytes}: one that is larger, and compressed by the broker, could not be read again",
-            "raise kafka.unpacked_bytes",
-        )
-
-
 # What is out of order at this moment
 
 
@@ -420,17 +362,18 @@ def _listed(names: list[str]) -> str:
 _RULES: Final = (
     _missing,
     _ledger_partitions,
+    _control_partitions,
     _rights,
     _versions,
     _codecs,
     _ledger_policy,
     _cleanup_policies,
     _min_isr,
-    _batches_fit,
+    size_rules.batches_fit,
     _leaders,
     _in_sync,
-    _limits_known,
-    _limits_fit,
+    size_rules.limits_known,
+    size_rules.limits_fit,
     _requests_retention,
     _compaction,
     _replicas,

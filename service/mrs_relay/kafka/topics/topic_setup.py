@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from mrs_relay import errors
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import codecs, settings
-from mrs_relay.kafka.topics import topic_facts, topic_rules
+from mrs_relay.kafka.topics import size_rules, topic_facts, topic_rules
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -112,14 +112,14 @@ def plan(
         compacted["max.compaction.lag.ms"] = str(kafka.max_compaction_lag_ms)
 
     ledger_configs = compacted | {
-        "max.message.bytes": str(2 * input_bytes + topic_rules.ENVELOPE_BYTES),
+        "max.message.bytes": str(2 * input_bytes + size_rules.ENVELOPE_BYTES),
         "segment.ms": str(4 * _HOUR_MS),
         "unclean.leader.election.enable": "false",
     }
     if not kafka.transactional:
         ledger_configs["min.compaction.lag.ms"] = str(settings.LEAST_COMPACTION_LAG_MS)
 
-    letter_configs = safe | {"max.message.bytes": str(input_bytes + topic_rules.ENVELOPE_BYTES)}
+    letter_configs = safe | {"max.message.bytes": str(input_bytes + size_rules.ENVELOPE_BYTES)}
     latest = [] if topics.latest is None else [(topics.latest, kafka.partitions, compacted)]
     # What a replica that was killed has left behind is deleted by age: live ones write their records again and again.
     lately = safe | {"cleanup.policy": "compact,delete", "retention.ms": str(_DAY_MS), "segment.ms": str(_HOUR_MS)}

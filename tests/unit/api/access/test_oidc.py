@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hmac
@@ -11,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from joserfc import jwk
+from joserfc import jwk, jws, jwt
 from tests.support import cells, clocks, oidc_provider, web_role
 
 from mrs_relay.api.access import callers, oidc, settings
@@ -57,6 +58,8 @@ async def test_tokens_that_are_not_for_this_service_or_not_now_are_refused() -> 
         {"nbf": now_s + 600},
         {"sub": None},
         {"sub": 7},
+        {"sub": ""},
+        {"sub": "a" * 201},
     ]
     async with reading() as (provider, tokens, _):
         assert (await tokens.caller(provider.token(aud=["x", oidc_provider.AUDIENCE]))).name == "ann"
@@ -137,6 +140,36 @@ async def test_known_keys_outlive_a_provider_that_is_away_for_a_day() -> None:
         provider.is_away = False
         time.pass_s(11)
         await tokens.caller(token)
+
+
+async def test_known_keys_answer_while_newer_ones_are_fetched_and_an_unknown_one_is_no_refusal() -> None:
+    """No call waits for a slow provider; one that is away may have the key that a token names."""
+    async with reading() as (provider, tokens, time):
+        token = provider.token(exp=web_role.NOW_MS // 1000 + 10**6)
+        await tokens.caller(token)
+        time.pass_s(7_200)
+        await tokens.caller(token)
+        assert provider.asked == 1
+        while provider.asked == 1:
+            await asyncio.sleep(0.01)
+        await tokens.close()
+
+        provider.is_away = True
+        provider.rotate()
+        time.pass_s(11)
+        for _ in range(2):
+            with pytest.raises(oidc.ProviderDown):
+                await tokens.caller(provider.token(exp=web_role.NOW_MS // 1000 + 10**6))
+
+
+async def test_header_parameters_of_a_provider_are_passed_over() -> None:
+    """Some providers add their own."""
+    async with reading() as (provider, tokens, _):
+        given = provider.token()
+        claims = json.loads(base64.urlsafe_b64decode(given.split(".")[1] + "=="))
+        header = {"alg": "ES256", "kid": provider.key.kid, "nonce": "n"}
+        registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+        assert (await tokens.caller(jwt.encode(header, claims, provider.key, registry=registry))).name == "ann"
 
 
 async def test_a_provider_that_calls_itself_otherwise_is_not_believed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pathlib
 from typing import Any, Final
@@ -31,18 +32,22 @@ _IDS: Final = {
 _FORMS: Final[dict[str, dict[str, str]]] = {
     "POST /requests/{id}/cancel": {"note": "late"},
     "POST /requests/{id}/resolve": {"verdict": "failed", "note": "looked"},
+    "POST /controls": {"scope": "tenant/etl", "mode": "hold", "reason": "a test"},
+    "POST /controls/lift": {"scope": "tenant/etl"},
     "POST /bulk": {"action": "cancel", "note": "late", "tenant": "etl", "until_ms": "1"},
 }
 _STATUS: Final = {
     "POST /requests/{id}/cancel": 303,
     "POST /requests/{id}/resolve": 303,
+    "POST /controls": 303,
+    "POST /controls/lift": 404,  # as with DELETE
     "GET /requests/{id}/result.csv": 404,  # the request has none
     "PUT /v1/controls/{scope}": 202,
     "DELETE /v1/controls/{scope}": 404,  # of a tenant there is no control
 }
 _QUERIES: Final = {
     "GET /v1/events": "?after=beginning&wait=0",
-    "GET /live": "?shown_at=0",
+    "GET /live": "?new_since=0",
     "GET /bulk": "?action=cancel",
 }
 _SENT: Final = {route for route in _BODIES if "{id}" in route} | {"POST /v1/requests"}
@@ -52,6 +57,7 @@ _LISTS: Final = {
     *("GET /v1/tenants", "GET /v1/queues", "GET /v1/partitions"),
     *("GET /v1/audit", "GET /v1/requests", "GET /v1/dead-letters", "GET /v1/events", "GET /v1/controls"),
     *("GET /", "GET /requests", "GET /live", "GET /bulk", "GET /dead-letters"),
+    *("GET /clusters", "GET /tenants", "GET /controls", "GET /audit"),
 }
 
 
@@ -84,6 +90,14 @@ def known(tmp_path: pathlib.Path) -> access.Callers:
     return access.Callers(tmp_path)
 
 
+def _require_kind(route: str, found: Any, kind: str) -> None:
+    """Programs get the problem as JSON, people as a page."""
+    if route.partition(" ")[2].startswith(("/v1/", "/metrics", "/health", "/ready")):
+        assert found["type"] == f"urn:mrs-relay:problem:{kind}"
+    else:
+        assert "That did not work" in found
+
+
 def _expected(route: str, name: str) -> int:
     """The status that a caller gets who asks for what concerns the tenant etl."""
     least, grants = least_roles.LEAST[route], callers.read_grants(access.GRANTS[name])
@@ -107,13 +121,14 @@ async def test_each_role_may_do_on_each_route_what_the_table_says(known: access.
             for name in access.GRANTS:
                 with cells.cell(route, name):
                     status, found, _ = await matrix.ask(route, name)
-                    is_lifted = route.startswith("DELETE") and status == 200  # what another caller has set
+                    lifted = {"DELETE /v1/controls/{scope}": 200, "POST /controls/lift": 303}.get(route)
+                    is_lifted = status == lifted  # what another caller has set
                     assert (404 if is_lifted else status) == _expected(route, name), found
                     if status == 403 and not isinstance(found, str):  # else a page says so
                         assert found["type"] == "urn:mrs-relay:problem:forbidden"
 
 
-async def test_callers_whom_nobody_knows_get_401_on_every_route(known: access.Callers) -> None:
+async def test_unknown_callers_get_401_on_every_route(known: access.Callers) -> None:
     """Without a token, with one that has expired, with one that was never made."""
     stage = access.stage()
     await access.put_requests(stage)
@@ -123,7 +138,8 @@ async def test_callers_whom_nobody_knows_get_401_on_every_route(known: access.Ca
             for name in (None, "expired", "mrsr_made-up", "a.b.c", ""):
                 with cells.cell(route, name):
                     status, found, headers = await matrix.ask(route, name)
-                    assert (status, found["type"]) == (401, "urn:mrs-relay:problem:unauthorized")
+                    assert status == 401
+                    _require_kind(route, found, "unauthorized")
                     assert headers["WWW-Authenticate"].startswith('Bearer realm="mrs-relay"')
         assert not access.written(stage, "etl")
 
@@ -147,7 +163,8 @@ async def test_foreign_hosts_and_origins_are_refused_on_every_route_whoever_asks
         for route in (*least_roles.LEAST, "GET /health", "GET /ready"):
             with cells.cell(route):
                 status, found, _ = await matrix.ask(route, "admin of all", **headers)
-                assert (status, found["type"]) == (403, f"urn:mrs-relay:problem:{kind}")
+                assert status == 403
+                _require_kind(route, found, kind)
         assert not access.written(stage, "etl")
 
 
@@ -209,3 +226,38 @@ async def test_replies_tell_browsers_to_run_and_embed_nothing(known: access.Call
             _, _, headers = await matrix.ask(route, caller)
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; frame-ancestors 'none'")
             assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_name_of_a_tenant_stands_for_several(tmp_path: pathlib.Path) -> None:
+    """A caller's text must not mean "whichever tenant"."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        ours = known.headers("operator")
+        for name in ("+", "*"):
+            await client.get(f"/v1/requests?tenant={'%2B' if name == '+' else name}", 403, ours)
+            body = {**_NEW, "tenant": name}
+            await client.post("/v1/requests", body, 403, {**ours, "Idempotency-Key": "r-9"})
+
+
+async def test_a_stream_ends_when_its_token_is_taken_back(tmp_path: pathlib.Path) -> None:
+    """At the next heartbeat, not when its reader happens to leave."""
+    known = access.Callers(tmp_path)
+    chosen = known.chosen()
+    chosen = chosen.model_copy(update={"api": chosen.api.model_copy(update={"heartbeat_s": 0.1})})
+    async with web_role.role(access.stage(), chosen) as client, asyncio.timeout(20):
+        async with client.session.get(f"{client.url}/v1/events", headers=known.headers("viewer")) as response:
+            beats = 0
+            async for line in response.content:
+                beats += line.startswith(b": heartbeat")
+                if beats == 3:
+                    known.file.write_text("")
+            assert beats >= 3
+        await client.get("/v1/events", 401, known.headers("viewer"))
+
+
+async def test_strangers_learn_whether_it_is_ready_and_no_names(tmp_path: pathlib.Path) -> None:
+    """Reasons and topics tell how the service is built."""
+    known = access.Callers(tmp_path)
+    async with web_role.role(access.stage(), known.chosen()) as client:
+        assert await client.get("/ready") == {"ready": True, "writes": True}
+        assert "behind" in await client.get("/ready", headers=known.headers("viewer"))

@@ -10,7 +10,7 @@ C = commands.Command
 States = tuple[str, ...]
 Row = tuple[str | None, States, commands.Command | None]
 """State afterwards (None: forgotten), states of the events (`*`: repeated), command."""
-TURN = ("turn", "held back", "rejected by a control")
+TURN = ("turn", "held back", "rejected by a control", "a control may reject it")
 SUBMISSION = (*TURN, "taken", "refused", "not taken", "in doubt", "found", "two found", "not found")
 RUNS = ("running", "progressed", "application known", "application left out")
 ENDS = ("succeeded", "failed", "killed")
@@ -23,7 +23,7 @@ SAME = ("request, same record", "invalid, same record")
 
 def turn_of(turn: Row, rejected: Row) -> dict[str, Row | None]:
     """What a queued job does with its turn; under a control it stays in the queue, or ends as rejected."""
-    return {"turn": turn, "held back": REQUEUED, "rejected by a control": rejected}
+    return {"turn": turn, "held back": REQUEUED, "rejected by a control": rejected} | nothing("a control may reject it")
 
 
 def nothing(*names: str) -> dict[str, Row | None]:

@@ -19,6 +19,7 @@ from mrs_relay.engine.execution import submitter
 from mrs_relay.engine.model import facts, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.mrs import client as clients
+from mrs_relay.mrs import permission
 from mrs_relay.mrs.models import jobs as job_models
 
 Sight = tuple[str, str, str, int]
@@ -77,6 +78,32 @@ def test_what_is_no_longer_ours_is_not_sent() -> None:
     assert mrs.asked == []
     assert _run(one.submit(_job("submitting"), lambda: True)) == facts.SubmissionAccepted("j-1")
     assert [one.name for one in mrs.asked] == ["CreateExecuteJob"]
+
+
+class _Connecting(mrs_fakes.Mrs):
+    """Asks before it writes, as the transport does."""
+
+    async def call(self, *asked: Any, **more: Any) -> Any:
+        if not permission.is_granted():
+            raise errors.MrsUnreachable("the permission to send it has ended")
+        return await super().call(*asked, **more)
+
+
+def test_what_is_no_longer_ours_when_it_has_its_connection_is_not_written() -> None:
+    """The question is asked again before the write, and its answer is no evidence against MRS."""
+    answers = [True, False]
+    mrs = _Connecting({"": ["j-1"]}, _reply)
+
+    async def play() -> facts.Fact:
+        scheduler = scheduling_fakes.open_scheduler()
+        one = submitter.Submitter(mrs.client, scheduler.pauses, engine_settings.EngineSettings(), clock.LoopClock())
+        fact = await one.submit(_job("submitting"), lambda: answers.pop(0))
+        assert not scheduler.pauses.is_unreachable
+        scheduler.close()
+        return fact
+
+    assert _run(play()) == facts.SubmissionNotApplied()
+    assert (mrs.asked, answers) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 from tests.unit.engine import samples, scheduling_fakes
 
 from mrs_relay.common import clock
@@ -205,3 +206,85 @@ def test_turn_that_came_before_a_control_is_given_back() -> None:
         scheduler.close()
 
     scheduling_fakes.run_virtually(live())
+
+
+def test_rejected_entry_gets_no_turn_and_is_rejected_once() -> None:
+    """Also while other controls come and go; when it comes back and is rejected again, that is new."""
+
+    async def live() -> None:
+        scheduler, found = _opened()
+        partition = scheduling_fakes.Partition(scheduler)
+        put(found, control("all"))
+        partition.enter("j1")
+        put(found, control("all", "reject"), control("cluster/b"), control("cluster/c"))
+        assert (partition.admitted, partition.rejected) == ([], ["j1"])
+        put(found, control("all", "quarantine"), control("all", "reject"))
+        assert (partition.admitted, partition.rejected) == ([], ["j1", "j1"])
+        scheduler.close()
+
+    scheduling_fakes.run_virtually(live())
+
+
+def test_controls_that_change_together_are_looked_at_once() -> None:
+    """What costs a look at all entries is done for a batch of records, and not at all if nothing changes."""
+    found = standing.Controls(lambda: _NOW_MS)
+    calls: list[list[str]] = []
+    found.on_change(lambda: calls.append([str(one.scope) for one in found]))
+    changes = [(one.scope, one) for one in (control("all"), control("tenant/a"), control("tenant/b"))]
+    found.put_all([*changes, (controls.scope("all"), None)])
+    found.put_all([*changes[1:], (controls.scope("all"), None)])
+    assert calls == [["tenant/a", "tenant/b"]]
+
+
+def test_bug_in_one_listener_keeps_the_change_from_no_other() -> None:
+    """It is logged."""
+    found = standing.Controls(lambda: _NOW_MS)
+    calls: list[int] = []
+
+    def fail() -> None:
+        raise ArithmeticError
+
+    found.on_change(fail)
+    found.on_change(lambda: calls.append(1))
+    with structlog.testing.capture_logs() as logs:
+        put(found, control("all"))
+    assert (calls, [line["event"] for line in logs]) == ([1], ["control_listener_failed"])
+
+
+def test_turn_that_a_control_took_is_given_back_when_the_control_is_gone_again() -> None:
+    """The job asks again without a control: it waits behind others, and its own old place keeps nobody waiting."""
+
+    async def live() -> None:
+        scheduler, found = _opened(slots=1)
+        partition = scheduling_fakes.Partition(scheduler)
+        for name in ("j1", "j2"):
+            partition.enter(name)
+        put(found, control("request/j1"), control("request/j2"))
+        partition.release("j1", state=jobs.State.QUEUED)
+        partition.enter("j3")
+        found.put(controls.scope("request/j1"), None)
+        assert not partition.enter("j1")  # the slot is taken by j3
+        assert scheduling_fakes.in_flight(scheduler) == 1
+        scheduler.close()
+
+    scheduling_fakes.run_virtually(live())
+
+
+def test_jobs_under_way_are_counted_for_all_scopes_in_one_pass() -> None:
+    """Many drains cost as much as one; a job counts for each of them that names it."""
+
+    class Counted(dict[jobs.LedgerKey, jobs.Job]):
+        passes = 0
+
+        def values(self) -> Any:
+            self.passes += 1
+            return super().values()
+
+    found = standing.Controls(lambda: _NOW_MS)
+    several = [samples.request(id=f"r-{n}", state=jobs.State.RUNNING, labels={"n": str(n)}) for n in range(3)]
+    owned = Counted((one.ledger_key, one) for one in [*several, samples.request(id="r-4", labels={"n": "1"})])
+    found.join(object(), "a", owned)
+    scopes = [controls.scope(one) for one in ("all", "label/n=1", "tenant/b")]
+    assert list(found.under_way(scopes).values()) == [3, 1, 0]
+    assert owned.passes == 1
+    assert found.under_way([]) == {}

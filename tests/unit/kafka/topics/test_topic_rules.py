@@ -137,6 +137,26 @@ def test_missing_control_topic_is_a_warning_and_refuses_no_start() -> None:
     assert "topics create" in finding.remedy
 
 
+def test_control_topic_of_several_partitions_is_named() -> None:
+    """It is read whole, and yet a release in another partition than its hold has no place behind it."""
+    facts = _sound()
+    kept = facts.cluster.topics[_CONTROL]
+    topics = {**facts.cluster.topics, _CONTROL: dataclasses.replace(kept, partitions=kept.partitions * 2)}
+    finding = _only(dataclasses.replace(facts, cluster=dataclasses.replace(facts.cluster, topics=topics)))
+    assert (finding.severity, finding.code) == ("warning", "control_partitions")
+    assert "has 2 partitions, 1 was expected" in finding.text
+
+
+def test_control_topic_that_may_not_be_read_refuses_the_start() -> None:
+    """Controls that are there are never ignored; the finding names the topic and the right."""
+    facts = _sound()
+    hidden = dataclasses.replace(facts.cluster.topics[_CONTROL], allowed=frozenset({"DESCRIBE"}))
+    topics = {**facts.cluster.topics, _CONTROL: hidden}
+    finding = _only(dataclasses.replace(facts, cluster=dataclasses.replace(facts.cluster, topics=topics)))
+    assert (finding.severity, finding.code) == ("error", "not_allowed")
+    assert f"topic {_CONTROL}: the relay needs READ" in finding.text
+
+
 def test_control_topic_that_forgets_by_age_refuses_the_start() -> None:
     """A hold would end with its record."""
     finding = _only(_configured(_sound(), _CONTROL, {"cleanup.policy": "delete"}))
