@@ -368,7 +368,8 @@ class Broker(Protocol):
         Args:
             position: the partition.
             offset: of the first record; None: the oldest.
-            few: single records are wanted, at offsets to be sought, so little is fetched at once.
+            few: single records are wanted, at offsets to be sought, so little is fetched at once; `caught_up` and
+                `part` say nothing then.
         """
 
     def producer(self, transactional_id: str | None, *, idempotent: bool) -> Producer:

@@ -18,14 +18,16 @@ from typing import Final
 import structlog
 
 from mrs_relay import errors
+from mrs_relay.common import backoff
 from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_index, log_reading, records
 
 _NEAR: Final = 256
 """Offsets between two wanted records up to which reading on is cheaper than another fetch."""
 
-_TRIES: Final = 3
-_TRY_AGAIN_S: Final = 1.0
+_PAUSES: Final = backoff.Backoff(first_s=0.5, most_s=5.0)
+_TRIES_BY_TIMEOUT: Final = 3
+"""A connection that gives nothing for this part of the longest wait is replaced by another one."""
 
 _AGAIN_MS: Final = 600_000
 """Keys that were due and are still there are due again after this time."""
@@ -58,7 +60,7 @@ class ColdRecords:
         place: the ledger partition.
         broker: keeps it.
         rule: tells which values are cold.
-        timeout_s: longest wait for a record, in seconds.
+        timeout_s: longest wait without a record that was asked for, over all tries, in seconds.
     """
 
     def __init__(
@@ -207,21 +209,34 @@ class ColdRecords:
         return newest
 
     async def _read(self, offsets: Iterable[int]) -> dict[int, records.Record | None]:
-        """Read the records at some offsets; None for each that is gone."""
-        wanted = sorted(set(offsets))
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                return await self._read_once(wanted) if wanted else {}
-            except errors.StreamDown as error:
-                if not tries_left:
-                    raise
-                log.info("cold_read_failed", position=str(self._whose), records=len(wanted), error=str(error))
-            await asyncio.sleep(_TRY_AGAIN_S)
-        raise AssertionError  # the last try returns or raises
+        """
+        Read the records at some offsets; None for each that is gone.
 
-    async def _read_once(self, offsets: Sequence[int]) -> dict[int, records.Record | None]:
-        found: dict[int, records.Record | None] = dict.fromkeys(offsets)
-        wanted = deque(offsets)
+        An outage that a commit survives ends no lease here either: the read is tried again while its time lasts.
+        """
+        wanted = deque(sorted(set(offsets)))
+        found: dict[int, records.Record | None] = dict.fromkeys(wanted)
+        failures = 0
+        try:
+            async with asyncio.timeout(self._timeout_s) as limit:
+                while wanted:
+                    try:
+                        await self._read_on(wanted, found, limit)
+                    except errors.StreamDown as error:
+                        failures += 1
+                        log.info("cold_read_failed", position=str(self._whose), records=len(wanted), error=str(error))
+                        await asyncio.sleep(_PAUSES.delay_s(failures))
+        except TimeoutError as error:
+            raise errors.StreamDown(
+                f"{len(wanted)} records of the ledger of {self._whose} could not be read for {self._timeout_s:g} s"
+            ) from error
+        return found
+
+    async def _read_on(
+        self, wanted: deque[int], found: dict[int, records.Record | None], limit: asyncio.Timeout
+    ) -> None:
+        """Read with one connection; moves offsets from `wanted` to `found`, and the limit of time on with them."""
+        loop = asyncio.get_running_loop()
         async with self._broker.reader(self._place, wanted[0], few=True) as reader:
             at = wanted[0]
             while wanted:
@@ -230,10 +245,11 @@ class ColdRecords:
                     reader.seek(at)
 
                 # NB: behind each of these records there is another one, the end of its commit.
-                for record in await log_reading.next_records(reader, self._whose, self._timeout_s):
+                patience_s = self._timeout_s / _TRIES_BY_TIMEOUT
+                for record in await log_reading.next_records(reader, self._whose, patience_s):
                     at = record.offset + 1
                     while wanted and wanted[0] < record.offset:
                         wanted.popleft()
                     if wanted and wanted[0] == record.offset:
                         found[wanted.popleft()] = record
-        return found
+                limit.reschedule(loop.time() + self._timeout_s)

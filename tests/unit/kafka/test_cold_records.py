@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from tests.support import runtimes
 
 from mrs_relay import errors
+from mrs_relay.kafka import broker as brokers
 from mrs_relay.kafka import cold_records, records
 from mrs_relay.kafka import ledger as ledgers
 from mrs_relay.kafka.memory import memory_broker
@@ -145,7 +147,7 @@ async def test_record_of_another_key_is_no_answer() -> None:
 
 
 async def test_outage_delays_the_answer() -> None:
-    """A read is tried again; after some tries the partition is restored."""
+    """A read is tried again; an outage that is too long for it leads to a restore."""
     broker = _broker()
     ledger = await _first(broker)
     await _write(ledger, a="cold 1")
@@ -155,10 +157,55 @@ async def test_outage_delays_the_answer() -> None:
 
     await _write(ledger, b="cold 1")
     broker.go_down()
-    with pytest.raises(errors.StreamDown):
+    began_s = asyncio.get_running_loop().time()
+    with pytest.raises(errors.StreamDown, match="for 60 s"):
         await _values(ledger, "b")
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(60, abs=1)
     broker.come_up()
     assert await _values(ledger, "b") == [b"cold 1"]
+
+
+async def test_answer_waits_as_long_for_a_broker_that_refuses_as_for_one_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Refused at once, while it starts, a read must not use up its tries: a commit would survive that, too."""
+    broker = _broker()
+    ledger = await _first(broker)
+    await _write(ledger, a="cold 1")
+    loop, reader = asyncio.get_running_loop(), broker.reader
+    until_s = loop.time() + 40
+
+    def refusing(
+        position: records.Position, offset: int | None, *, few: bool = False
+    ) -> contextlib.AbstractAsyncContextManager[brokers.LogReader]:
+        if loop.time() < until_s:
+            raise errors.StreamDown("connection refused")
+        return reader(position, offset, few=few)
+
+    monkeypatch.setattr(broker, "reader", refusing)
+    assert await _values(ledger, "a") == [b"cold 1"]
+    assert loop.time() - until_s < 6
+
+
+async def test_connection_that_gives_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that hangs costs a part of the time, not the lease."""
+    broker = _broker()
+    ledger = await _first(broker)
+    await _write(ledger, a="cold 1")
+    reader, opened = broker.reader, 0
+
+    @contextlib.asynccontextmanager
+    async def hanging(
+        position: records.Position, offset: int | None, *, few: bool = False
+    ) -> AsyncIterator[brokers.LogReader]:
+        nonlocal opened
+        opened += 1
+        async with reader(position, 10_000 if opened == 1 else offset, few=few) as one:
+            yield one
+
+    monkeypatch.setattr(broker, "reader", hanging)
+    assert await _values(ledger, "a") == [b"cold 1"]
+    assert opened == 2
 
 
 async def test_right_value_of_a_cold_key_is_written_again() -> None:

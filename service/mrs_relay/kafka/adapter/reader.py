@@ -48,14 +48,15 @@ class KafkaLogReader:
             return 1.0
         return 0.0 if position is None else min(1.0, (position - self.beginning) / length)
 
-    async def go_to(self, offset: int | None) -> None:
-        """Begin at an offset, or at the oldest record."""
+    async def go_to(self, offset: int | None, *, few: bool) -> None:
+        """Begin at an offset, or at the oldest record; for few records the end of the log is not asked for."""
         self._client.assign([self._tp])
         self._client.seek(self._tp, offset or 0)
         if offset is None:
             offset = (await self._client.beginning_offsets([self._tp]))[self._tp]
             self._client.seek(self._tp, offset)
-        self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
+        if not few:
+            self._first_end = (await self._client.end_offsets([self._tp]))[self._tp]
         self.beginning = offset
 
     def seek(self, offset: int) -> None:
@@ -91,7 +92,7 @@ async def reading(
         async with connection.asking(f"begin to read {position}", _ASK_S):
             await client.start()
             reader = KafkaLogReader(connection, client, position)
-            await reader.go_to(offset)
+            await reader.go_to(offset, few=few)
         yield reader
     finally:
         if (error := await connections.stopped(client.stop(), _STOP_S)) is not None:
