@@ -14,15 +14,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import hashlib
 import json
 import resource
 import sys
 import tracemalloc
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from mrs_relay.common import clock
+from mrs_relay.engine import resting_jobs
 from mrs_relay.engine import settings as engine_settings
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.intake import reader
@@ -35,10 +38,11 @@ from mrs_relay.kafka import cold_records, records
 from mrs_relay.mrs import client as clients
 from mrs_relay.mrs.models import jobs as job_models
 
-TARGET_BYTES = 2048
+TARGET_BYTES = 1000
 ENDED_TARGET_BYTES = 64
 WEEK_MS = 7 * 24 * 3_600_000
 CLUSTERS = 20
+AT_ONCE = 1000
 START_MS = 1_795_420_800_000
 RULES = decisions.DecisionConfig()
 RESULT_TYPES = engine_settings.EngineSettings().result_job_types
@@ -48,7 +52,7 @@ RESULT_TYPES = engine_settings.EngineSettings().result_job_types
 class Kept:
     """All that stays in memory, by the part that keeps it."""
 
-    by_key: dict[jobs.LedgerKey, jobs.Job] = field(default_factory=dict)
+    by_key: resting_jobs.RestingJobs = field(default_factory=resting_jobs.RestingJobs)
     scheduler: scheduler.SubmissionScheduler | None = None
     tracker: job_tracker.JobTracker | None = None
 
@@ -79,9 +83,15 @@ def request(number: int) -> records.Record:
             "labels": {"team": "billing", "run": f"nightly-{number:08d}"},
         },
     }
-    trace = b"00-%032x-%016x-01" % (number + 1, number + 1)
+    chance = _chance(number)
+    trace = f"00-{chance[:32]}-{chance[16:32]}-01".encode()
     raw = json.dumps(value).encode()
     return records.Record("mrs.requests", 0, number, START_MS, cluster(number).encode(), raw, (("traceparent", trace),))
+
+
+def _chance(number: int) -> str:
+    """32 hexadecimal digits that look like chance, as ids do: they cannot be compressed."""
+    return hashlib.sha256(b"%d" % number).hexdigest()[:32]
 
 
 def cluster(number: int) -> str:
@@ -92,7 +102,7 @@ def cluster(number: int) -> str:
 def detail(number: int) -> job_models.JobDetail:
     """What MRS's list says of the job."""
     return job_models.JobDetail(
-        job_id=f"d1d0c7e3-86ba-4ef9-9b0e-{number:012x}",
+        job_id=str(uuid.UUID(_chance(number)[:20] + f"{number:012x}")),
         job_state="RUNNING",
         job_progress=45.0,
         app_id=f"application_1795420800000_{number:06d}",
@@ -129,10 +139,14 @@ def ledger_record(number: int) -> tuple[bytes, bytes]:
 
 
 def keep_jobs(kept: Kept, count: int) -> None:
-    """The partition's dict, as after reading its ledger."""
+    """The partition's jobs, as some minutes after reading its ledger: nothing has happened to them since."""
     for number in range(count):
         key, value = ledger_record(number)
         kept.by_key[jobs.LedgerKey(key)] = job_records.decode(value)
+        if number % AT_ONCE == 0:
+            kept.by_key.rest(AT_ONCE)
+    for _ in range(2):
+        kept.by_key.rest(count)
 
 
 def keep_slots(kept: Kept, _count: int) -> None:

@@ -18,7 +18,7 @@ from typing import Final, Self
 import structlog
 
 from mrs_relay.common import faults, tasks
-from mrs_relay.engine import activity, alarms, expiry, held_jobs, sender, stopper, timers
+from mrs_relay.engine import activity, alarms, expiry, held_jobs, resting_jobs, sender, stopper, timers
 from mrs_relay.engine import context as contexts
 from mrs_relay.engine.decide import transitions
 from mrs_relay.engine.model import commands, facts, jobs
@@ -80,7 +80,7 @@ class CommandExecutor:
         await self._sender.close()
 
     def resume(
-        self, restored: dict[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
+        self, restored: Mapping[jobs.LedgerKey, jobs.Job], rejected: Mapping[jobs.LedgerKey, int] = expiry.NO_REJECTIONS
     ) -> None:
         """
         Resume every job of the ledger: slots first, so that nothing is submitted over the limit.
@@ -118,6 +118,10 @@ class CommandExecutor:
         if restored or cold:
             under_way = sum(not jobs.TRAITS[job.state].last for job in restored.values())
             _log.info("jobs_restored", under_way=under_way, remembered=len(restored) - under_way + cold)
+
+    def rest(self, held: resting_jobs.RestingJobs) -> None:
+        """Keep the jobs small to which nothing happens."""
+        resting_jobs.Rest(held, self._timers, self._context.time.now_ms).start()
 
     async def take(self) -> inboxes.Batch[contexts.Notice] | None:
         """

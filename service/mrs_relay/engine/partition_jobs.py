@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from mrs_relay.engine import context as contexts
-from mrs_relay.engine import event_builder
+from mrs_relay.engine import event_builder, resting_jobs
 from mrs_relay.engine.model import cold_jobs, decisions, job_records, jobs
 from mrs_relay.engine.work import kinds
 from mrs_relay.kafka import cold_records
@@ -23,9 +23,9 @@ WAITING: Final = frozenset({jobs.State.QUEUED, jobs.State.CHOOSING})
 """States of a request that waits for its submission."""
 
 
-class Jobs(dict[jobs.LedgerKey, jobs.Job]):
+class Jobs(resting_jobs.RestingJobs):
     """
-    A partition's jobs as committed, without those whose records are cold.
+    A partition's jobs as committed, without those whose records are cold; most of those that run rest.
 
     Args:
         committed: the jobs to begin with.
@@ -42,7 +42,7 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         committed: Mapping[jobs.LedgerKey, jobs.Job] | None = None,
         cold: cold_records.ColdRecords | None = None,
     ) -> None:
-        super().__init__(committed or {})
+        super().__init__(committed)
         self._cold = cold
         self._recalled: dict[jobs.LedgerKey, int] = {}
         self._without_record: set[jobs.LedgerKey] = set()
@@ -60,11 +60,11 @@ class Jobs(dict[jobs.LedgerKey, jobs.Job]):
         self._recalled.pop(key, None)
         self._without_record.discard(key)
         if job is None:
-            self.pop(key, None)
+            self.discard(key)
             if self._cold is not None:
                 self._cold.deleted(key)
         elif self._cold is not None and cold_jobs.is_cold(job):
-            self.pop(key, None)
+            self.discard(key)
             self._cold.put(key, self._cold.offset_of(key), job.expires_ms)
         else:
             self[key] = job

@@ -30,6 +30,7 @@ async def relay(lease: leases.Lease[contexts.Notice], context: contexts.TenantCo
     async with executors.CommandExecutor(lease, context) as executor:
         context.quota.queue(lease, jobs.queued)
         executor.resume(jobs, jobs.rejected)
+        executor.rest(jobs)
 
         while (batch := await executor.take()) is not None:  # 1 take: messages, and facts from outside
             rest: inboxes.Batch[contexts.Notice] | None = batch
