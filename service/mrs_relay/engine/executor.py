@@ -99,20 +99,24 @@ class CommandExecutor:
         self._context.quota.recall((now_ms - job.intent_ms) / 1000 for job in restored.values())
         for key, job in restored.items():
             if jobs.TRAITS[job.state].holds_slot:
-                with self._alone(key, job, "occupy"):
+                try:
                     self._context.scheduler.occupy(key, job, self)
+                except Exception as error:  # noqa: BLE001 - as in `execute`
+                    self._failed(key, job, "occupy", error)
 
         # Queued jobs come last, in the order of their arrival; remembered rejections have one timer together.
         waiting = [item for item in restored.items() if item[1].state is jobs.State.QUEUED]
         waiting.sort(key=lambda item: (item[1].arrived_ms, item[1].order))
         followed = (item for item in restored.items() if item[1].state not in _NOT_FOLLOWED)
         for key, job in itertools.chain(followed, waiting):
-            with self._alone(key, job, "recover"):
+            try:
                 owed = transitions.recover(job)
                 if isinstance(owed, commands.Command):
                     self.execute(key, job, owed, self._lease.act_epoch)
                 else:
                     self.report(key, owed)
+            except Exception as error:  # noqa: BLE001 - as in `execute`
+                self._failed(key, job, "recover", error)
 
         cold = len(self._lease.cold or ())
         if restored or cold:

@@ -138,8 +138,8 @@ def load(
             job = msgspec.structs.replace(event_builder.rejected(job, 0, config), expires_ms=until_ms)
             rejected.append((until_ms, job.order, jobs.LedgerKey(key)))
         loaded[jobs.LedgerKey(key)] = job
-        loaded.awaited += _is_pending_cancel(job)
-        loaded.queued += _is_queued(job)
+        loaded.awaited += job.state is jobs.State.PENDING_CANCEL
+        loaded.queued += job.state in WAITING
 
     # Only the newest rejections are kept; the others are due now.
     rejected.sort()
@@ -157,13 +157,5 @@ def _decoded(value: bytes) -> jobs.Job:
     return job
 
 
-def _is_pending_cancel(job: jobs.Job | None) -> bool:
-    return job is not None and job.state is jobs.State.PENDING_CANCEL
-
-
 def _is_rejected(job: jobs.Job | None) -> bool:
     return job is not None and job.state is jobs.State.REJECTED
-
-
-def _is_queued(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in WAITING
