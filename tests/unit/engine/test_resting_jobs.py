@@ -75,7 +75,9 @@ def test_only_jobs_that_mrs_works_on_rest() -> None:
     """A job that waits or is being submitted is needed soon, and its queue holds it anyway."""
     states = [jobs.State.QUEUED, jobs.State.SUBMITTING, jobs.State.IN_DOUBT, jobs.State.REJECTED]
     others = [msgspec.structs.replace(_running(number), state=state) for number, state in enumerate(states)]
-    held = _held(*others, *map(_running, range(10, 30)))
+    held = _held(*map(_running, range(30)))
+    held.rest(_MOST)
+    held.update((job.ledger_key, job) for job in others)
     _rest(held)
     assert all(held[job.ledger_key] is job for job in others)
 
