@@ -54,7 +54,8 @@ async def test_jobs_that_have_rested_end_as_others_do(guarantee: str, in_memory:
         await here.until_ended(ids, 1200)
         for one in ids:
             events = [event for event in here.events() if event.request_id == one]
-            assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+            numbers = list(dict.fromkeys(event.sequence for event in events))  # at least once
+            assert numbers == list(range(1, len(numbers) + 1))
             assert events[-1].data["labels"] == {"of": one}
             assert events[-1].state == ("cancelled" if one == "r-1" else "succeeded")
         assert len(here.created()) == len(ids)
