@@ -114,10 +114,13 @@ class RestingJobs(MutableMapping[jobs.LedgerKey, jobs.Job]):
 
     def __delitem__(self, key: jobs.LedgerKey) -> None:
         del self._jobs[key]
+        self._moved.discard(key)
+        self._still.discard(key)
 
     def discard(self, key: jobs.LedgerKey) -> None:
         """Forget the job of a key, if there is one."""
-        self._jobs.pop(key, None)
+        if key in self._jobs:
+            del self[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self._jobs

@@ -126,6 +126,21 @@ def test_a_job_that_rests_is_changed_and_forgotten_as_any_other() -> None:
     _rest(held)
 
 
+def test_nothing_is_kept_of_jobs_that_have_ended() -> None:
+    """However many there are between two turns."""
+    held = _held()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(2000):
+            job = _running(number)
+            held[job.ledger_key] = job
+            held.discard(job.ledger_key)
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.looptime
 async def test_jobs_rest_a_while_after_their_last_change() -> None:
     """Not before, so that a job that changes often is not compressed each time; all of many in the end."""
