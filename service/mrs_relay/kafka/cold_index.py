@@ -6,7 +6,7 @@ share a fingerprint: it has an entry for each of their offsets then, and `cold_r
 themselves. A key takes about 25 bytes: fingerprint and offset, and the fingerprint once more among those that are due
 together.
 
-The arrays have a few thousand entries each, so that no insertion moves more than some kilobytes.
+The arrays have some hundred entries each, so that no insertion moves more than some kilobytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-_MOST: Final = 4096
+_MOST: Final = 1024
 """An array with more entries is divided into two."""
 
 _FEW: Final = _MOST // 4

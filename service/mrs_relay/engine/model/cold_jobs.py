@@ -51,7 +51,7 @@ def due_ms(value: bytes, now_ms: int, recent_ms: int, is_known: Callable[[str], 
         recent_ms: a job whose submission was decided less than so many milliseconds ago counts against limits.
         is_known: says whether this version knows a kind of work; a record of another kind must be refused.
     """
-    if _MARK not in value:
+    if value.rfind(_MARK) < 0:  # several times as fast as `in`: the mark is near the end
         return None
     try:
         ended = _decoder.decode(value)
